@@ -1,0 +1,9 @@
+"""Data sets as distributed, read into cases."""
+
+from pancascade.datasets.case import AxialSlice, Case
+from pancascade.datasets.region_folder import region_folder
+from pancascade.datasets.slice_folder import slice_folder
+from pancascade.datasets.splits import PARTS, Part, cases_of, read_split
+from pancascade.datasets.volume_list import volume_list
+
+__all__ = ["PARTS", "AxialSlice", "Case", "Part", "cases_of", "read_split", "region_folder", "slice_folder", "volume_list"]

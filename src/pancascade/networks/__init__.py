@@ -1,0 +1,9 @@
+"""Networks and the papers' modules."""
+
+from pancascade.networks.build import NetworkSettings, build
+from pancascade.networks.focusing_net import FocusingNet
+from pancascade.networks.multiscale_unet import MultiScaleUNet
+from pancascade.networks.saliency import SaliencyTransformation
+from pancascade.networks.unet import UNet
+
+__all__ = ["FocusingNet", "MultiScaleUNet", "NetworkSettings", "SaliencyTransformation", "UNet", "build"]

@@ -1,0 +1,16 @@
+from pancascade.volume.box import Box
+from pancascade.volume.cropping import crop, paste
+from pancascade.volume.orientation import reorient, restore
+from pancascade.volume.resampling import resample_onto, resample_to_spacing
+from pancascade.volume.volume import Volume
+
+__all__ = [
+    "Box",
+    "Volume",
+    "crop",
+    "paste",
+    "reorient",
+    "resample_onto",
+    "resample_to_spacing",
+    "restore",
+]

@@ -1,0 +1,86 @@
+"""What training and inference know of a cascade: locate, hand over, look closely."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor, nn
+
+from pancascade.labels import Label
+from pancascade.volume import Box
+
+
+@dataclass(frozen=True)
+class Located:
+    """The hand-over: what stage 1 found in each image.
+
+    Attributes:
+        probabilities: Stage 1's belief, (B, 1, *S) in [0, 1].
+        boxes: Regions of each image that stage 2 shall look at; none where stage 1 found nothing.
+    """
+
+    probabilities: Tensor
+    boxes: tuple[tuple[Box, ...], ...]
+
+
+class Cascade(nn.Module, ABC):
+    """Stage 1, the hand-over, stage 2. Each paper is one subclass.
+
+    Attributes:
+        dimensions: Spatial dimensions *S of its images: 2 (axial slices) or 3 (volumes).
+        phases: Names of its training phases, in the paper's order.
+        labels: What is segmented besides background, in the channel order of `segment`.
+    """
+
+    dimensions: ClassVar[int]
+    phases: ClassVar[tuple[str, ...]]
+    labels: tuple[Label, ...]
+
+    @abstractmethod
+    def losses(
+        self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
+    ) -> Iterator[dict[str, Tensor]]:
+        """The objectives of one iteration, one dictionary an optimiser step.
+
+        The trainer adds the weighted terms of a dictionary up, goes one step along the gradient and only then
+        asks for the next: a method that alternates between its networks yields several times.
+
+        Args:
+            images: (B, C, *S) in [0, 1].
+            labels: (B, *S) integer, ids of `Label`.
+            phase: One of `phases`.
+            generator: The only source of randomness.
+
+        Yields:
+            Named scalar losses, already weighted.
+        """
+
+    @abstractmethod
+    def locate(self, images: Tensor) -> Located:
+        """Stage 1 on images (B, C, *S)."""
+
+    @abstractmethod
+    def segment(self, images: Tensor, located: Located) -> Tensor:
+        """Stage 2 in the located regions, put back in place.
+
+        Args:
+            images: (B, C, *S), those that were located.
+            located: What stage 1 handed over.
+
+        Returns:
+            Probabilities (B, 1 + len(labels), *S), float32, background first, summing to 1.
+        """
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Probabilities (B, 1 + len(labels), *S) of images (B, C, *S): locate, then segment."""
+        return self.segment(images, self.locate(images))
+
+
+def is_any(labels: Tensor, wanted: tuple[Label, ...]) -> Tensor:
+    """Binary float mask (B, 1, *S) of the pixels of label maps (B, *S) that carry one of the labels."""
+    mask = torch.zeros_like(labels, dtype=torch.bool)
+    for label in wanted:
+        mask |= labels == label
+    return mask[:, None].float()

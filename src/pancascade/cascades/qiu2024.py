@@ -1,0 +1,224 @@
+"""Qiu et al. 2024: multi-scale U-Net → saliency transformation → focusing network, trained jointly."""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+from pancascade.cascades.cropping import box_around, crop_and_resize, random_margin, resize_and_paste
+from pancascade.cascades.protocol import Cascade, Located, is_any
+from pancascade.labels import Label
+from pancascade.losses import (
+    SharedBoundaryEncoder,
+    bce_iou_loss,
+    bce_loss,
+    compose_classes,
+    compose_two_classes,
+    dice_loss,
+    second_stage_loss,
+    shared_boundary_loss,
+)
+from pancascade.losses.shared_boundary import BoundaryForm, Neighbourhood
+from pancascade.losses.structure import DeepSupervision, WeightedBce
+from pancascade.networks import NetworkSettings, SaliencyTransformation
+from pancascade.settings import Settings
+from pancascade.volume import Box
+
+
+class Qiu2024Settings(Settings):
+    """Every choice of the method; the defaults are those of methods.md §A.
+
+    Attributes:
+        first: Stage 1's network; its single logit map is P before the sigmoid.
+        second: Stage 2's network; several logit maps (the last is the answer) or one.
+        first_labels: What stage 1 finds, and what the true crop encloses.
+        second_labels: What stage 2 finds.
+        handover: ``saliency`` joins the stages (ablation switch T), ``crop`` leaves them apart (switch P).
+        margin: K, in pixels of the canvas.
+        crop_size: Height and width of stage 2's input.
+        crop_reference: What J crops by: the first stage, or the second where both find the same thing.
+        first_scale: Stage 1 sees the canvas scaled by this factor.
+        first_loss: Eq. 10, or with binary cross-entropy added, which teaches slices without target as well.
+        weighted_bce: Reading of L_wbce.
+        deep_supervision: Reading of Eq. 13.
+        boundary_form: Form of the shared-boundary matrix.
+        boundary_neighbourhood: 4 or 8 neighbours.
+        boundary_counts_frame: Whether the image frame is perimeter.
+        boundary_in_s: Whether step S has the boundary loss, then with stage 1 detached.
+        alpha: Weight of stage 2's loss, Eq. 17.
+        beta: Weight of the shared-boundary loss, Eq. 17.
+        recurrence_rounds: Rounds in which stage 2's probabilities replace stage 1's at test time, 0 for one
+            pass; only where both stages find the same thing (RSTN).
+    """
+
+    kind: Literal["qiu2024"] = "qiu2024"
+    first: NetworkSettings = NetworkSettings(name="multiscale_unet")
+    second: NetworkSettings = NetworkSettings(name="focusing_net")
+    first_labels: tuple[Literal["pancreas", "tumour"], ...] = ("pancreas", "tumour")
+    second_labels: tuple[Literal["pancreas", "tumour"], ...] = ("tumour",)
+    handover: Literal["saliency", "crop"] = "saliency"
+    margin: int = 20
+    crop_size: tuple[int, int] = (320, 320)
+    crop_reference: Literal["first_stage", "second_stage"] = "first_stage"
+    first_scale: float = 1.0
+    first_loss: Literal["dice", "dice_bce"] = "dice"
+    weighted_bce: WeightedBce = "weighted"
+    deep_supervision: DeepSupervision = "code"
+    boundary_form: BoundaryForm = "total_variation"
+    boundary_neighbourhood: Neighbourhood = 4
+    boundary_counts_frame: bool = True
+    boundary_in_s: Literal["off", "detached"] = "off"
+    alpha: float = 0.9
+    beta: float = 0.4
+    recurrence_rounds: int = 0
+
+
+class Qiu2024(Cascade):
+    """The cascade of Qiu et al. 2024, Fig. 2."""
+
+    dimensions = 2
+    phases = ("S", "I", "J")
+
+    def __init__(self, settings: Qiu2024Settings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.first = settings.first.build()
+        self.saliency = SaliencyTransformation() if settings.handover == "saliency" else None
+        self.second = settings.second.build()
+        self.first_labels = tuple(Label[name.upper()] for name in settings.first_labels)
+        self.second_labels = tuple(Label[name.upper()] for name in settings.second_labels)
+        self.one_target = set(self.first_labels) == set(self.second_labels)
+        self.labels = (Label.PANCREAS,) if self.one_target else (Label.PANCREAS, Label.TUMOUR)
+        classes = 2 if self.one_target else 3
+        self.boundary_encoder = (
+            SharedBoundaryEncoder(classes) if settings.boundary_form == "encoder" else None
+        )
+
+    # ── stages ──
+
+    def first_logits(self, images: Tensor) -> Tensor:
+        """Stage 1's logits (B, 1, H, W), float32, of images (B, 1, H, W)."""
+        scale = self.settings.first_scale
+        if scale == 1.0:
+            return self.first(images).float()
+        size = (round(images.shape[-2] * scale), round(images.shape[-1] * scale))
+        small = functional.interpolate(images, size=size, mode="bilinear", antialias=True)
+        return functional.interpolate(self.first(small).float(), size=images.shape[-2:], mode="bilinear")
+
+    def second_logits(
+        self, images: Tensor, first: Tensor, boxes: Sequence[Box], *, saliency: bool
+    ) -> tuple[Tensor, ...]:
+        """Stage 2's logit maps, each (B, 1, *crop_size), of crop(I ⊙ S(P)), or of crop(I) without saliency."""
+        weighted = images * self.saliency(first) if saliency and self.saliency is not None else images
+        maps = self.second(crop_and_resize(weighted, boxes, self.settings.crop_size))
+        return maps if isinstance(maps, tuple) else (maps,)
+
+    # ── training ──
+
+    def losses(
+        self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
+    ) -> Iterator[dict[str, Tensor]]:
+        """L = L_seg1 + α L_seg2 + β L_isb (Eq. 17), in step S, I or J (§3.3.2, methods.md §A3).
+
+        A slice without target, in which stage 1 finds nothing either, teaches stage 1 only.
+        """
+        organ, target = is_any(labels, self.first_labels), is_any(labels, self.second_labels)
+        logits = self.first_logits(images)
+        first = torch.sigmoid(logits)
+        found: dict[str, Tensor] = {"first": self._first_loss(logits, first, organ)}
+        reference = self._crop_reference(images, first, organ, phase=phase)
+        boxes = [box_around(mask, margin=random_margin(self.settings.margin, generator)) for mask in reference]
+        kept = [index for index, box in enumerate(boxes) if box is not None]
+        if kept:
+            inside = [box for box in boxes if box is not None]
+            maps = self.second_logits(images[kept], first[kept], inside, saliency=phase != "S")
+            found["second"] = self.settings.alpha * self._second_loss(maps, target[kept], inside)
+            if phase != "S" or self.settings.boundary_in_s == "detached":
+                belief = first[kept].detach() if phase == "S" else first[kept]
+                second = torch.sigmoid(resize_and_paste(maps[-1], inside, _size(images)))
+                boundary = self._boundary_loss(belief, second, organ[kept], target[kept])
+                found["boundary"] = self.settings.beta * boundary
+        yield found
+
+    def _crop_reference(self, images: Tensor, first: Tensor, organ: Tensor, *, phase: str) -> Tensor:
+        """Masks (B, H, W) whose box is cut: the truth in S and I; the prediction, or the truth, in J."""
+        truth = organ[:, 0] > 0
+        if phase != "J":
+            return truth
+        predicted = first[:, 0] >= 0.5
+        if self.settings.crop_reference == "second_stage":
+            with torch.no_grad():
+                predicted = self._second_probability(images, self._hand_over(first))[:, 0] >= 0.5
+        empty = ~predicted.flatten(1).any(dim=1)
+        return torch.where(empty[:, None, None], truth, predicted)
+
+    def _first_loss(self, logits: Tensor, first: Tensor, organ: Tensor) -> Tensor:
+        loss = dice_loss(first, organ)
+        return loss if self.settings.first_loss == "dice" else loss + bce_loss(logits, organ)
+
+    def _second_loss(self, maps: tuple[Tensor, ...], target: Tensor, boxes: Sequence[Box]) -> Tensor:
+        truth = crop_and_resize(target, boxes, self.settings.crop_size, mode="nearest-exact")
+        if len(maps) == 1:
+            return bce_iou_loss(maps[0], truth)
+        return second_stage_loss(
+            maps[0], maps[1:], truth, wbce=self.settings.weighted_bce, weights=self.settings.deep_supervision
+        )
+
+    def _boundary_loss(self, first: Tensor, second: Tensor, organ: Tensor, target: Tensor) -> Tensor:
+        if self.one_target:
+            classes, truth = compose_two_classes(second), target[:, 0].long()
+        else:
+            classes, truth = compose_classes(first, second), (torch.maximum(organ, target) + target)[:, 0].long()
+        return shared_boundary_loss(
+            classes,
+            truth,
+            form=self.settings.boundary_form,
+            neighbourhood=self.settings.boundary_neighbourhood,
+            count_frame=self.settings.boundary_counts_frame,
+            encoder=self.boundary_encoder,
+        )
+
+    # ── inference ──
+
+    def locate(self, images: Tensor) -> Located:
+        """P of stage 1 and the box of Z = P ≥ 0.5 with margin K (methods.md §A4)."""
+        return self._hand_over(torch.sigmoid(self.first_logits(images)))
+
+    def _hand_over(self, first: Tensor) -> Located:
+        boxes = [box_around(mask, margin=self.settings.margin) for mask in first[:, 0] >= 0.5]
+        return Located(first, tuple(() if box is None else (box,) for box in boxes))
+
+    def _second_probability(self, images: Tensor, located: Located) -> Tensor:
+        """σ of stage 2's last map on the canvas, (B, 1, H, W); 0 where stage 1 found nothing."""
+        second = torch.zeros_like(located.probabilities)
+        kept = [index for index, boxes in enumerate(located.boxes) if boxes]
+        if kept:
+            boxes = [located.boxes[index][0] for index in kept]
+            maps = self.second_logits(images[kept], located.probabilities[kept], boxes, saliency=True)
+            second[kept] = torch.sigmoid(resize_and_paste(maps[-1], boxes, _size(images)))
+        return second
+
+    def segment(self, images: Tensor, located: Located) -> Tensor:
+        """Classes composed of both stages' probabilities; see `Cascade.segment`."""
+        second = self._second_probability(images, located)
+        if not self.one_target:
+            return compose_classes(located.probabilities, second)
+        for _ in range(self.settings.recurrence_rounds):
+            before = second >= 0.5
+            second = self._second_probability(images, self._hand_over(second))
+            if _dice(before, second >= 0.5) >= 0.99:
+                break
+        return compose_two_classes(second)
+
+
+def _size(images: Tensor) -> tuple[int, int]:
+    return images.shape[-2], images.shape[-1]
+
+
+def _dice(one: Tensor, other: Tensor) -> float:
+    total = int(one.sum() + other.sum())
+    return 2 * int((one & other).sum()) / total if total else 1.0
+
+

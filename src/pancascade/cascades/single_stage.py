@@ -1,0 +1,82 @@
+"""One network on the whole image: the baselines "U" and "M" of the papers' tables."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+from pancascade.cascades.protocol import Cascade, Located, is_any
+from pancascade.labels import Label
+from pancascade.losses import bce_loss, compose_classes, compose_two_classes, dice_loss
+from pancascade.networks import NetworkSettings
+from pancascade.settings import Settings
+from pancascade.volume import Box
+
+
+class SingleStageSettings(Settings):
+    """Choices of a single network.
+
+    Attributes:
+        network: The network; as many logit maps as there are labels.
+        labels: ``pancreas`` alone, or pancreas and tumour as nested targets (organ with tumour, tumour).
+        scale: The network sees the canvas scaled by this factor.
+        loss: Dice, or Dice and binary cross-entropy.
+    """
+
+    kind: Literal["single_stage"] = "single_stage"
+    network: NetworkSettings = NetworkSettings(name="unet")
+    labels: tuple[Literal["pancreas", "tumour"], ...] = ("pancreas",)
+    scale: float = 1.0
+    loss: Literal["dice", "dice_bce"] = "dice_bce"
+
+
+class SingleStage(Cascade):
+    """A cascade whose only stage looks at everything."""
+
+    dimensions = 2
+    phases = ("train",)
+
+    def __init__(self, settings: SingleStageSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.labels = tuple(Label[name.upper()] for name in settings.labels)
+        more = {"out_channels": len(self.labels)} if len(self.labels) > 1 else {}
+        self.network = settings.network.build(**more)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits (B, len(labels), H, W), float32, of images (B, 1, H, W)."""
+        scale = self.settings.scale
+        if scale == 1.0:
+            return self.network(images).float()
+        size = (round(images.shape[-2] * scale), round(images.shape[-1] * scale))
+        small = functional.interpolate(images, size=size, mode="bilinear", antialias=True)
+        return functional.interpolate(self.network(small).float(), size=images.shape[-2:], mode="bilinear")
+
+    def losses(
+        self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
+    ) -> Iterator[dict[str, Tensor]]:
+        """Dice (and binary cross-entropy) of each target; the organ's target encloses the tumour."""
+        logits = self.logits(images)
+        found: dict[str, Tensor] = {}
+        for channel, label in enumerate(self.labels):
+            target = is_any(labels, self.labels if label == Label.PANCREAS else (label,))
+            one = logits[:, channel : channel + 1]
+            loss = dice_loss(torch.sigmoid(one), target)
+            if self.settings.loss == "dice_bce":
+                loss = loss + bce_loss(one, target)
+            found[label.title] = loss
+        yield found
+
+    def locate(self, images: Tensor) -> Located:
+        """The whole image, believed everywhere."""
+        whole = Box.whole(tuple(images.shape[2:]))
+        return Located(torch.ones_like(images[:, :1]), tuple((whole,) for _ in range(len(images))))
+
+    def segment(self, images: Tensor, located: Located) -> Tensor:
+        """See `Cascade.segment`; the hand-over carries nothing."""
+        probabilities = torch.sigmoid(self.logits(images))
+        if len(self.labels) == 1:
+            return compose_two_classes(probabilities)
+        return compose_classes(probabilities[:, :1], probabilities[:, 1:])

@@ -1,0 +1,104 @@
+"""Weights with all that is needed to use them: safetensors, and JSON in its header. Never pickle."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pancascade.cascades import Cascade, CascadeSettings, build_cascade
+from pancascade.errors import CheckpointError
+from pancascade.io import written_whole
+from pancascade.preprocessing import Canvas
+from pancascade.settings import Settings
+
+HEADER = "pancascade"
+
+
+class ModelDescription(Settings):
+    """What a checkpoint's weights are for.
+
+    Attributes:
+        cascade: The cascade that they fit.
+        canvas: How slices reach it.
+        versions: Of pancascade and torch when they were written.
+        training: Recipe, epoch and validation numbers.
+    """
+
+    format: int = 1
+    cascade: CascadeSettings
+    canvas: Canvas
+    versions: dict[str, str] = {}
+    training: dict[str, Any] = {}
+
+
+def current_versions() -> dict[str, str]:
+    """Versions that a result depends on."""
+    return {name: version(name) for name in ("pancascade", "torch", "numpy")}
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], *, header: dict[str, Any]) -> None:
+    """Write tensors and a JSON header to one safetensors file, whole or not at all.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    stored = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    with written_whole(path) as temporary:
+        save_file(stored, temporary, metadata={HEADER: json.dumps(header)})
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and header of a file that `save_tensors` wrote.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or not ours.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})[HEADER])
+            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{path}: not a readable pancascade checkpoint ({error}). Copy it again.") from error
+
+
+def save_checkpoint(
+    path: Path, cascade: Cascade, *, description: ModelDescription, half_precision: bool = False
+) -> None:
+    """Write a cascade's weights and description.
+
+    Args:
+        path: Where; by convention ``*.safetensors``.
+        cascade: The cascade.
+        description: What it is.
+        half_precision: Store floating-point weights as float16, for shipping.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    weights = cascade.state_dict()
+    if half_precision:
+        weights = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
+    save_tensors(path, weights, header=description.model_dump(mode="json"))
+
+
+def load_checkpoint(path: Path) -> tuple[Cascade, ModelDescription]:
+    """A cascade with its weights, float32, in evaluation mode, on the CPU.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or its weights fit another cascade.
+    """
+    weights, header = load_tensors(path)
+    try:
+        description = ModelDescription.model_validate(header)
+        cascade = build_cascade(description.cascade)
+        cascade.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
+    except (ValidationError, RuntimeError) as error:
+        first = str(error).splitlines()[0]
+        raise CheckpointError(f"{path}: its weights do not fit its own description ({first}).") from error
+    return cascade.eval().to(memory_format=torch.channels_last), description

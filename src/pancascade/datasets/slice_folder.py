@@ -1,0 +1,84 @@
+"""Slice folders: ``index.csv``, ``images/NAME.jpg|png`` (8-bit), ``masks/NAME.png``."""
+
+import csv
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from pancascade.datasets.case import AxialSlice, Case
+from pancascade.errors import DataError
+from pancascade.labels import Label
+from pancascade.preprocessing import Window
+from pancascade.volume import Box
+
+
+def slice_folder(
+    folder: Path,
+    *,
+    window: Window,
+    flip_rows: bool = False,
+    label: Label = Label.PANCREAS,
+    region_margin: int | None = None,
+) -> list[Case]:
+    """Cases of a folder of axial pictures, one case a picture.
+
+    Args:
+        folder: Holds ``index.csv`` with the columns name and patient, ``images`` and ``masks``.
+        window: Hounsfield units of grey 0 and grey 255.
+        flip_rows: The pictures show the patient's back at the top and are turned over.
+        label: What a mask pixel > 0 means.
+        region_margin: Cut each picture to its mask's box with so many pixels around; None keeps it whole.
+
+    Raises:
+        DataError: The index or a picture is missing or cannot be read.
+    """
+    index = folder / "index.csv"
+    if not index.is_file():
+        raise DataError(f"{index}: no such file. A slice folder needs index.csv, images/ and masks/.")
+    with index.open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    if not rows or not {"name", "patient"} <= rows[0].keys():
+        raise DataError(f"{index}: needs the columns name and patient and at least one row.")
+    read = partial(_read_slice, folder, window=window, flip_rows=flip_rows, label=label, margin=region_margin)
+    return [
+        Case(row["name"], row["patient"], folder.name, partial(read, row["name"], row["patient"]))
+        for row in rows
+    ]
+
+
+def _read_slice(
+    folder: Path,
+    name: str,
+    patient: str,
+    *,
+    window: Window,
+    flip_rows: bool,
+    label: Label,
+    margin: int | None,
+) -> list[AxialSlice]:
+    candidates = [folder / "images" / f"{name}{suffix}" for suffix in (".png", ".jpg", ".jpeg")]
+    image = next((path for path in candidates if path.is_file()), candidates[0])
+    grey = _picture(image)
+    mask = _picture(folder / "masks" / f"{name}.png") > 0
+    if mask.shape != grey.shape:
+        raise DataError(f"{folder / 'masks' / name}.png: {mask.shape} pixels, but its image has {grey.shape}.")
+    if flip_rows:
+        grey, mask = grey[::-1], mask[::-1]
+    box = None if margin is None else Box.around(mask)
+    if box is not None and margin is not None:
+        region = box.expand(margin).clip(mask.shape)
+        grey, mask = grey[region.slices], mask[region.slices]
+    labels = np.where(mask, np.uint8(label), np.uint8(0))
+    return [AxialSlice(name, patient, window.to_hu(grey), labels, None)]
+
+
+def _picture(path: Path) -> np.ndarray:
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("L"))
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: listed in index.csv but missing. Copy it or remove its row.") from error
+    except (UnidentifiedImageError, OSError) as error:
+        raise DataError(f"{path}: not a readable picture ({error}). Copy it again.") from error

@@ -1,0 +1,44 @@
+"""Splits by patient: fixed lists in files, so that training and testing never share a patient."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from pancascade.datasets.case import Case
+from pancascade.errors import DataError
+
+Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
+
+
+def read_split(path: Path) -> dict[Part, frozenset[str]]:
+    """Patients of each part, from a JSON file {"train": [...], "validation": [...], "test": [...]}.
+
+    Raises:
+        DataError: The file is missing or damaged, or a patient stands in two parts.
+    """
+    try:
+        listed = json.loads(path.read_text())
+        split = {part: frozenset(map(str, listed[part])) for part in PARTS}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path}: not a split file ({error!r}). It needs lists of patients: train, validation, test."
+        ) from error
+    for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
+        shared = split[one] & split[other]  # type: ignore[index]
+        if shared:
+            raise DataError(f"{path}: {', '.join(sorted(shared))} in both {one} and {other}. Keep one.")
+    return split
+
+
+def cases_of(cases: Iterable[Case], patients: frozenset[str]) -> list[Case]:
+    """The cases of these patients, in their order.
+
+    Raises:
+        DataError: No case belongs to any of the patients.
+    """
+    chosen = [case for case in cases if case.patient in patients]
+    if not chosen:
+        raise DataError(f"No case belongs to the {len(patients)} patients of the split. Is it another data set's?")
+    return chosen

@@ -1,0 +1,61 @@
+"""Volume lists: a CSV naming whole scans and the slices of each that may be used.
+
+Columns: image, patient, first_slice, last_slice (inclusive, counted from the feet), and label, the path of a
+label map with pancascade's ids, or ``none`` for slices that hold neither pancreas nor tumour.
+"""
+
+import csv
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from pancascade.datasets.case import AxialSlice, Case
+from pancascade.datasets.region_folder import axial_slices
+from pancascade.errors import DataError
+from pancascade.io import read_volume
+from pancascade.volume import reorient
+
+COLUMNS = {"image", "label", "patient", "first_slice", "last_slice"}
+
+
+def volume_list(table: Path, *, root: Path) -> list[Case]:
+    """Cases of a CSV of whole scans, one a row.
+
+    Args:
+        table: The CSV.
+        root: Folder that the paths in the CSV are relative to.
+
+    Raises:
+        DataError: The table is missing or lacks a column.
+    """
+    if not table.is_file():
+        raise DataError(f"{table}: no such file.")
+    with table.open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    if not rows or not rows[0].keys() >= COLUMNS:
+        raise DataError(f"{table}: needs the columns {', '.join(sorted(COLUMNS))} and at least one row.")
+    return [
+        Case(
+            f"{row['patient']}_{row['first_slice']}_{row['last_slice']}",
+            row["patient"],
+            table.stem,
+            partial(_read_rows, root, row),
+        )
+        for row in rows
+    ]
+
+
+def _read_rows(root: Path, row: dict[str, str]) -> list[AxialSlice]:
+    image = reorient(read_volume(root / row["image"]), "RAS")
+    if row["label"] == "none":
+        labels = image.with_voxels(np.zeros(image.shape, np.uint8))
+    else:
+        labels = reorient(read_volume(root / row["label"]), "RAS")
+        if not labels.on_same_grid_as(image):
+            raise DataError(f"{root / row['label']}: not on the grid of {row['image']}. Resample it first.")
+    slices = axial_slices(image, labels, name=row["patient"])
+    first, last = int(row["first_slice"]), int(row["last_slice"])
+    if not 0 <= first <= last < len(slices):
+        raise DataError(f"{row['image']}: slices {first}–{last} asked, the scan has 0–{len(slices) - 1}.")
+    return slices[first : last + 1]

@@ -1,0 +1,60 @@
+"""Files that are either whole or absent: a killed run never leaves half a result under its final name."""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pancascade.errors import OutputError
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full. Free some space or choose another folder",
+    errno.EDQUOT: "the disk quota is used up. Free some space or choose another folder",
+    errno.EROFS: "the file system is read-only. Choose another folder",
+    errno.EACCES: "there is no permission to write there. Choose another folder",
+    errno.EPERM: "there is no permission to write there. Choose another folder",
+    errno.ENOTDIR: "a part of the path is a file, not a folder. Choose another folder",
+    errno.EEXIST: "a part of the path is a file, not a folder. Choose another folder",
+    errno.EISDIR: "it is an existing folder. Give a file name inside it",
+    errno.ENAMETOOLONG: "the name is too long. Choose a shorter one",
+}
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Write to a temporary name in the same folder; move it to the final name only when all went well.
+
+    Makes the parent folder. The temporary name ends like `path`, so that writers which look at the
+    suffix (.nii.gz) do what they would do for `path`. An existing file stays untouched on failure.
+
+    Args:
+        path: The final name.
+
+    Yields:
+        The path to write to, not existing yet.
+
+    Raises:
+        OutputError: the folder cannot be made or written to, the disk is full, or path is a folder.
+    """
+    temporary = path.parent / f".{secrets.token_hex(4)}.{path.name}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        yield temporary
+        _flush_to_disk(temporary)
+        temporary.replace(path)
+    except OSError as error:
+        reason = _REASONS.get(error.errno or 0, f"{error.strerror or error}. Choose another folder")
+        raise OutputError(f"{path}: cannot be written, {reason}.") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _flush_to_disk(path: Path) -> None:
+    # Without this a power cut after the rename can leave an empty file under the final name.
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,107 @@
+"""What all image formats share: is there a file, is it one 3-D scan, which dtype is stored."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pancascade.errors import GeometryError, OutputError, UnreadableError
+
+# Larger ones are damaged headers, or micro-CT: 2**31 int16 voxels are 4 GiB.
+MAX_VOXELS = 2**31
+
+# NIfTI and ITK files keep no booleans and no half precision; few readers take 64-bit integers.
+_STORED_AS: dict[np.dtype[Any], np.dtype[Any]] = {
+    np.dtype(np.bool_): np.dtype(np.uint8),
+    np.dtype(np.float16): np.dtype(np.float32),
+    np.dtype(np.int64): np.dtype(np.int32),
+    np.dtype(np.uint64): np.dtype(np.int32),
+    np.dtype(np.longdouble): np.dtype(np.float64),
+}
+
+
+def require_file(path: Path) -> None:
+    """Pass only for a file with something in it that may be read.
+
+    Raises:
+        UnreadableError: the path does not exist, is a folder, is empty, or may not be read.
+    """
+    try:
+        if path.is_dir():
+            raise UnreadableError(
+                f"{path}: this is a folder, and folders of DICOM files are not read yet. "
+                "Convert the series with `dcm2niix` and give the .nii.gz."
+            )
+        if path.exists() and not path.is_file():
+            raise UnreadableError(f"{path}: this is not a regular file. Give an image file.")
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise UnreadableError(f"{path}: the file is empty (0 bytes). Copy or export it again.")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UnreadableError(f"{path}: there is no such file. Check the path.") from error
+    except PermissionError as error:
+        raise UnreadableError(f"{path}: no permission to read this file. Change its permissions.") from error
+    except (OSError, ValueError) as error:
+        raise UnreadableError(f"{path}: the file cannot be opened ({error}). Check the path.") from error
+
+
+def require_one_scan(shape: Sequence[int], *, path: Path) -> tuple[int, int, int]:
+    """The (I, J, K) of an image that is one 3-D scan, before any voxel is read.
+
+    Args:
+        shape: As the header gives it; trailing axes of length 1 are dropped.
+        path: Names the file in messages.
+
+    Raises:
+        GeometryError: a 2-D picture, a series of scans, no voxels, or more than 2**31 of them.
+    """
+    sizes = tuple(int(size) for size in shape)
+    if len(sizes) < 3:
+        raise GeometryError(
+            f"{path}: the image has shape {sizes}, but a scan has three axes. Give a 3-D scan."
+        )
+    if any(size != 1 for size in sizes[3:]):
+        raise GeometryError(
+            f"{path}: the image has shape {sizes}, which is several scans or channels in one file. "
+            "Split it (`fslsplit`, or nibabel.four_to_three) and give one of them."
+        )
+    rows, columns, slices = sizes[:3]
+    if min(rows, columns, slices) < 1:
+        raise GeometryError(f"{path}: the image has shape {sizes}, no voxels at all. Export it again.")
+    if rows * columns * slices > MAX_VOXELS:
+        raise GeometryError(
+            f"{path}: the image has shape {sizes}, more than {MAX_VOXELS} voxels. "
+            "Crop or resample it first; if that is not its size, the header is damaged."
+        )
+    return rows, columns, slices
+
+
+def as_stored(voxels: npt.NDArray[Any], dtype: npt.DTypeLike | None, *, path: Path) -> npt.NDArray[Any]:
+    """The voxels in a dtype that files can keep, with no value wrapped round or cut off.
+
+    Args:
+        voxels: (I, J, K).
+        dtype: Wanted dtype, or None for the voxels' own or the nearest one that files keep.
+        path: Names the file in messages.
+
+    Returns:
+        The same values; floats are rounded where the dtype is an integer.
+
+    Raises:
+        OutputError: a value does not fit into the dtype.
+    """
+    own = voxels.dtype.newbyteorder("=")
+    asked: np.dtype[Any] = own if dtype is None else np.dtype(dtype)
+    stored = _STORED_AS.get(asked, asked)
+    if stored.kind in "iu" and not np.can_cast(own, stored):
+        low, high, limits = voxels.min(), voxels.max(), np.iinfo(stored)
+        # Written so that NaN fails too.
+        if not (low >= limits.min and high <= limits.max):
+            raise OutputError(
+                f"{path}: voxels from {low} to {high} do not fit into {stored} "
+                f"({limits.min} to {limits.max}). Choose a wider dtype."
+            )
+        voxels = np.rint(voxels) if own.kind == "f" else voxels
+    return voxels.astype(stored, copy=False)

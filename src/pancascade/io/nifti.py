@@ -1,0 +1,144 @@
+"""NIfTI files (.nii, .nii.gz) in and out."""
+
+import logging
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+from nibabel.arrayproxy import ArrayProxy
+from nibabel.filebasedimages import ImageFileError
+from nibabel.imageglobals import LoggingOutputSuppressor
+from nibabel.spatialimages import HeaderDataError, HeaderTypeError
+
+from pancascade.errors import GeometryError, OutputError, UnreadableError
+from pancascade.io.atomic import written_whole
+from pancascade.io.files import as_stored, require_file, require_one_scan
+from pancascade.volume import Volume
+
+_logger = logging.getLogger(__name__)
+
+# NIfTI keeps float32, so axes at right angles come back with cosines around 1e-7.
+_RIGHT_ANGLE_COSINE = 1e-5
+
+
+def read_nifti(path: Path) -> Volume:
+    """Read one 3-D scan or mask.
+
+    Args:
+        path: .nii or .nii.gz. A fourth axis of length 1 is dropped.
+
+    Returns:
+        (I, J, K) in the file's order. The file's integer dtype where it has no slope and intercept, so a
+        CT stays int16; float32 otherwise, with slope and intercept applied. Affine from sform, else qform.
+
+    Raises:
+        UnreadableError: no such file, not NIfTI, truncated, or voxels that are colours or complex.
+        GeometryError: not one 3-D scan, or an impossible spacing.
+    """
+    require_file(path)
+    # nibabel and NumPy print what a damaged header makes of their sums; what matters of it is refused.
+    with _one_sentence(path), LoggingOutputSuppressor(), np.errstate(all="ignore"):
+        image_class: Any = type(nib.load(path))
+        with nib.openers.ImageOpener(str(path)) as file:
+            parts = image_class.make_file_map({"header": file, "image": file})
+            # No memory map: the file may be replaced while the scan is in use.
+            image = image_class.from_file_map(parts, mmap=False)
+            shape = require_one_scan(image.shape, path=path)
+            _require_spacing(path, image.header)
+            voxels = _scaled(image.dataobj, path=path).reshape(shape, order="F")
+            # gzip compares its checksum only at the end of the file, where nibabel does not go.
+            while file.read(1 << 20):
+                pass
+    return Volume(voxels, image.affine, path)
+
+
+def write_nifti(volume: Volume, path: Path, *, dtype: npt.DTypeLike | None = None) -> None:
+    """Write a volume, whole or not at all.
+
+    sform holds the affine exactly (float32). qform is set too where it can say the same, which a
+    sheared grid cannot.
+
+    Args:
+        volume: (I, J, K) with its affine.
+        path: .nii or .nii.gz.
+        dtype: Stored dtype; None keeps the volume's own (booleans become uint8, int64 int32).
+
+    Raises:
+        OutputError: the path cannot be written, or a value does not fit into the dtype.
+    """
+    voxels = as_stored(volume.voxels, dtype, path=path)
+    try:
+        image: Any = nib.Nifti1Image(voxels, volume.affine)  # type: ignore[no-untyped-call]
+        image.header.set_xyzt_units("mm")
+        image.header["descrip"] = b"pancascade"
+        image.set_sform(volume.affine, code=1)
+        image.set_qform(volume.affine if _has_right_angles(volume.affine) else None, code=None)
+        image.header["qform_code"] = int(_has_right_angles(volume.affine))
+        with written_whole(path) as temporary:
+            nib.save(image, temporary)
+    except (ImageFileError, HeaderDataError) as error:
+        raise OutputError(f"{path}: cannot be written as NIfTI ({error}). Name it .nii.gz.") from error
+
+
+def _scaled(dataobj: ArrayProxy, *, path: Path) -> npt.NDArray[Any]:
+    if dataobj.dtype.kind not in "iuf":
+        raise UnreadableError(
+            f"{path}: the voxels are colours or complex numbers ({dataobj.dtype}), not Hounsfield units. "
+            "Export the original CT."
+        )
+    stored: npt.NDArray[Any] = np.asanyarray(dataobj.get_unscaled())  # type: ignore[no-untyped-call]
+    if dataobj.slope == 1 and dataobj.inter == 0 and stored.dtype.kind in "iu":
+        return stored.astype(stored.dtype.newbyteorder("="), copy=False)
+    # nibabel would scale in float64, twice the memory.
+    voxels: npt.NDArray[Any] = stored.astype(np.float32, copy=False)
+    if dataobj.slope != 1:
+        voxels *= np.float32(dataobj.slope)
+    if dataobj.inter != 0:
+        voxels += np.float32(dataobj.inter)
+    return voxels
+
+
+def _require_spacing(path: Path, header: nib.Nifti1Header) -> None:
+    """Refuse a spacing that nibabel replaces by 1 mm without a word."""
+    if int(header["sform_code"]) > 0:
+        return
+    with nib.openers.ImageOpener(str(path)) as file:
+        raw = type(header).from_fileobj(file, check=False)  # type: ignore[no-untyped-call]
+    for axis, spacing_mm in enumerate(raw["pixdim"][1:4]):
+        if not spacing_mm > 0:
+            raise GeometryError(
+                f"{path}: voxel spacing is {spacing_mm:g} along axis {axis}, the header is damaged. "
+                "Re-export the scan."
+            )
+    if int(header["qform_code"]) == 0:
+        _logger.warning("%s: the header has no orientation; left and right are a guess.", path)
+
+
+def _has_right_angles(affine: npt.NDArray[np.float64]) -> bool:
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return bool(np.abs(axes.T @ axes - np.eye(3)).max() < _RIGHT_ANGLE_COSINE)
+
+
+@contextmanager
+def _one_sentence(path: Path) -> Iterator[None]:
+    """Turn what nibabel, gzip and NumPy raise for a bad file into one sentence each."""
+    try:
+        yield
+    except (ImageFileError, HeaderDataError, HeaderTypeError) as error:
+        raise UnreadableError(
+            f"{path}: this is not a NIfTI image, or its header is damaged. Check that it was not renamed, "
+            "and copy or export it again."
+        ) from error
+    except (EOFError, OSError, zlib.error, ValueError, OverflowError) as error:
+        raise UnreadableError(
+            f"{path}: the image ends too early or is damaged. Copy or download it again."
+        ) from error
+    except MemoryError as error:
+        raise UnreadableError(
+            f"{path}: the image does not fit into memory. Crop or resample it first."
+        ) from error

@@ -1,0 +1,97 @@
+"""Reading and writing volumes of every known format, by the suffix of the name."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy.typing as npt
+
+from pancascade.errors import OutputError, UnreadableError
+from pancascade.io.files import require_file
+from pancascade.io.itk import read_itk, write_itk
+from pancascade.io.nifti import read_nifti, write_nifti
+from pancascade.io.plausibility import require_ct
+from pancascade.volume import Volume
+
+_logger = logging.getLogger(__name__)
+
+_READERS: dict[str, Callable[[Path], Volume]] = {
+    ".nii": read_nifti,
+    ".nii.gz": read_nifti,
+    ".nrrd": read_itk,
+    ".nhdr": read_itk,
+    ".mha": read_itk,
+    ".mhd": read_itk,
+}
+READABLE_SUFFIXES = tuple(_READERS)
+
+
+def read_volume(path: str | Path) -> Volume:
+    """Read a scan, mask or label map; its values are not judged.
+
+    Args:
+        path: File with one of READABLE_SUFFIXES, in any case.
+
+    Returns:
+        (I, J, K) in the file's order, affine to RAS+ mm.
+
+    Raises:
+        UnreadableError: no such file, a folder, an unknown suffix, empty, truncated, or not an image.
+        GeometryError: not one 3-D scan, or an impossible spacing.
+    """
+    path = Path(path)
+    require_file(path)
+    suffix = _known_suffix(path)
+    if suffix is None:
+        raise UnreadableError(
+            f"{path}: unknown kind of file; known are {', '.join(READABLE_SUFFIXES)}. "
+            "Convert it, DICOM with `dcm2niix`."
+        )
+    return _READERS[suffix](path)
+
+
+def read_scan(path: str | Path) -> Volume:
+    """Read a CT scan that can be segmented; what is merely unusual about it goes to the log.
+
+    Args:
+        path: As for `read_volume`.
+
+    Returns:
+        (I, J, K) in HU, affine to RAS+ mm.
+
+    Raises:
+        UnreadableError: as for `read_volume`.
+        GeometryError: not one 3-D scan, or a size or spacing no abdominal CT has.
+        NotCTError: the values cannot be Hounsfield units.
+    """
+    volume = read_volume(path)
+    for warning in require_ct(volume):
+        _logger.warning(warning)
+    return volume
+
+
+def write_volume(volume: Volume, path: str | Path, *, dtype: npt.DTypeLike | None = None) -> None:
+    """Write a volume, whole or not at all, in the format that the name's suffix asks for.
+
+    Args:
+        volume: (I, J, K) with its affine.
+        path: .nii, .nii.gz, .nrrd or .mha.
+        dtype: Stored dtype; None keeps the volume's own (booleans become uint8, int64 int32).
+
+    Raises:
+        OutputError: an unknown suffix, the path cannot be written, or a value does not fit into the dtype.
+    """
+    path = Path(path)
+    suffix = _known_suffix(path)
+    if suffix is None:
+        raise OutputError(f"{path}: unknown kind of file to write. Name it .nii.gz, .nii, .nrrd or .mha.")
+    write = write_nifti if _READERS[suffix] is read_nifti else write_itk
+    write(volume, path, dtype=dtype)
+
+
+def _known_suffix(path: Path) -> str | None:
+    # Longest first, for names such as scan.v2.nii.gz.
+    for suffix in sorted(READABLE_SUFFIXES, key=len, reverse=True):
+        if path.name.lower().endswith(suffix):
+            return suffix
+    return None

@@ -1,0 +1,88 @@
+"""Networks by name and preset: the only place in this room that sees configuration."""
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from torch import nn
+
+from pancascade.errors import RecipeError
+from pancascade.networks.focusing_net import FocusingNet
+from pancascade.networks.multiscale_unet import MultiScaleUNet
+from pancascade.networks.saliency import SaliencyTransformation
+from pancascade.networks.unet import UNet
+from pancascade.settings import Settings
+
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "focusing_net": FocusingNet,
+    "multiscale_unet": MultiScaleUNet,
+    "saliency": SaliencyTransformation,
+    "unet": UNet,
+}
+
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "focusing_net": {
+        "paper": {},
+        "encoder": {"source": "encoder"},
+        "authors": {"source": "authors"},
+        "small": {"widths": (8, 16, 32, 64), "centre": 64, "reduced": (64, 48, 32, 16, 8)},
+        "tiny": {"widths": (4, 4, 8, 8), "centre": 8, "reduced": (8, 8, 8, 4, 4)},
+    },
+    "multiscale_unet": {
+        "paper": {},
+        "stan": {"widths": (32, 64, 128, 256)},
+        "authors": {"skips": "authors", "up_sampling": "authors"},
+        "small": {"widths": (8, 16, 32, 64), "centre": 64},
+        "tiny": {"widths": (8, 16, 32, 64), "centre": 64},
+    },
+    "saliency": {"paper": {}, "three_classes": {"channels": 3}},
+    "unet": {
+        "paper": {},
+        "small": {"widths": (16, 32, 64, 128, 256)},
+        "tiny": {"widths": (4, 4, 8, 8, 8)},
+    },
+}
+
+
+def _find(kind: str, name: str, known: Mapping[str, Any]) -> Any:
+    if name in known:
+        return known[name]
+    near = get_close_matches(name, known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise RecipeError(f"Unknown {kind} {name!r}; known: {', '.join(sorted(known))}.{hint}")
+
+
+def build(name: str, *, preset: str = "paper", **options: Any) -> nn.Module:
+    """Build a network.
+
+    Args:
+        name: ``focusing_net``, ``multiscale_unet``, ``saliency`` or ``unet``.
+        preset: ``paper``, ``small`` (shipped weights), ``tiny`` (tests), and the published variants
+            ``stan``, ``authors``, ``encoder``, ``three_classes`` where they exist.
+        options: Constructor arguments that override the preset's.
+
+    Raises:
+        RecipeError: The name, the preset or an option is unknown.
+    """
+    network = _find("network", name, NETWORKS)
+    arguments = {**_find(f"preset of {name}", preset, PRESETS[name]), **options}
+    try:
+        return network(**arguments)
+    except TypeError as error:
+        raise RecipeError(f"Network {name!r} does not take these options: {error}.") from error
+
+
+class NetworkSettings(Settings):
+    """A network by name, preset and options, as recipes and checkpoints write it."""
+
+    name: str
+    preset: str = "paper"
+    options: dict[str, Any] = {}
+
+    def build(self, **more: Any) -> nn.Module:
+        """The network with fresh weights; ``more`` options come from the cascade.
+
+        Raises:
+            RecipeError: The name, the preset or an option is unknown.
+        """
+        return build(self.name, preset=self.preset, **{**self.options, **more})

@@ -1,0 +1,26 @@
+"""From probabilities to labels."""
+
+from torch import Tensor
+from torch import uint8, zeros_like
+
+from pancascade.labels import Label
+
+
+def decide(probabilities: Tensor, *, tumour_threshold: float = 0.5) -> Tensor:
+    """Label of each pixel: tumour where it is likely enough, else pancreas where likelier than background.
+
+    With the classes composed of two stages (q_t = P₂, q_p = (1−P₂)P₁, q_b = (1−P₂)(1−P₁)) this is the papers'
+    rule: tumour where P₂ ≥ 0.5, else pancreas where P₁ ≥ 0.5.
+
+    Args:
+        probabilities: (B, C, *S), C = 2 (background, pancreas) or 3 (and tumour), summing to 1.
+        tumour_threshold: Least tumour probability.
+
+    Returns:
+        (B, *S) uint8, ids of `Label`.
+    """
+    labels = zeros_like(probabilities[:, 0], dtype=uint8)
+    labels[probabilities[:, 1] >= probabilities[:, 0]] = Label.PANCREAS
+    if probabilities.shape[1] > Label.TUMOUR:
+        labels[probabilities[:, Label.TUMOUR] >= tumour_threshold] = Label.TUMOUR
+    return labels

@@ -1,0 +1,113 @@
+"""The canvas: axial slices of any scan, drawn at one pixel spacing on one sheet, and taken off again."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional
+
+from pancascade.preprocessing.window import Window
+from pancascade.settings import Settings
+
+
+class Canvas(Settings):
+    """How slices reach a 2-D cascade.
+
+    Attributes:
+        size: Height and width in pixels, each divisible by 16.
+        spacing_mm: Pixel spacing of the canvas; None keeps the scan's own pixels.
+        window: Hounsfield window mapped to [0, 1].
+        assumed_spacing_mm: Pixel spacing taken for slices that come without one (pictures).
+    """
+
+    size: tuple[int, int] = (512, 512)
+    spacing_mm: float | None = None
+    window: Window = Window()
+    assumed_spacing_mm: float = 0.8
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where slices lie on their canvas.
+
+    Attributes:
+        native: Height and width of the slices as they came.
+        resized: Height and width after resampling to the canvas spacing.
+        offset: Row and column on the canvas of the resized slice's first pixel; negative if it is cut.
+        canvas: Height and width of the canvas.
+    """
+
+    native: tuple[int, int]
+    resized: tuple[int, int]
+    offset: tuple[int, int]
+    canvas: tuple[int, int]
+
+
+def find_placement(
+    native: tuple[int, int], *, spacing_mm: tuple[float, float] | None, canvas: Canvas, grow: bool
+) -> Placement:
+    """Where slices of a size and spacing go on a canvas: centred, at the canvas spacing.
+
+    Args:
+        native: Height and width in pixels.
+        spacing_mm: Row and column spacing; None takes the canvas's ``assumed_spacing_mm``.
+        canvas: The canvas.
+        grow: Enlarge the sheet (to a multiple of 32) where a slice is larger, rather than cut the slice.
+    """
+    if canvas.spacing_mm is None:
+        resized = native
+    else:
+        row_mm, column_mm = spacing_mm or (canvas.assumed_spacing_mm, canvas.assumed_spacing_mm)
+        resized = (
+            max(1, round(native[0] * row_mm / canvas.spacing_mm)),
+            max(1, round(native[1] * column_mm / canvas.spacing_mm)),
+        )
+    sheet = canvas.size
+    if grow:
+        sheet = (max(sheet[0], -(-resized[0] // 32) * 32), max(sheet[1], -(-resized[1] // 32) * 32))
+    offset = ((sheet[0] - resized[0]) // 2, (sheet[1] - resized[1]) // 2)
+    return Placement(native, resized, offset, sheet)
+
+
+def _pad(maps: Tensor, placement: Placement, fill: float) -> Tensor:
+    top, left = placement.offset
+    bottom = placement.canvas[0] - placement.resized[0] - top
+    right = placement.canvas[1] - placement.resized[1] - left
+    return functional.pad(maps, (left, right, top, bottom), value=fill)
+
+
+def draw(images: Tensor, placement: Placement) -> Tensor:
+    """Images (N, C, h, w) on their canvas (N, C, H, W): bilinear, anti-aliased, 0 outside."""
+    if placement.resized != placement.native:
+        images = functional.interpolate(
+            images, size=placement.resized, mode="bilinear", align_corners=False, antialias=True
+        )
+    return _pad(images, placement, 0.0)
+
+
+def draw_labels(labels: Tensor, placement: Placement) -> Tensor:
+    """Label maps (N, h, w) uint8 on their canvas (N, H, W): nearest neighbour, 0 outside."""
+    resized = functional.interpolate(labels[:, None], size=placement.resized, mode="nearest-exact")
+    return _pad(resized, placement, 0)[:, 0]
+
+
+def take_off(maps: Tensor, placement: Placement) -> Tensor:
+    """Maps (N, C, H, W) of the canvas back on the slices' own pixels (N, C, h, w), bilinear.
+
+    The part of a slice that did not fit on the canvas gets 0.
+    """
+    top, left = placement.offset
+    maps = _pad_back(maps, placement) if top < 0 or left < 0 else maps
+    top, left = max(top, 0), max(left, 0)
+    found = maps[..., top : top + placement.resized[0], left : left + placement.resized[1]]
+    if placement.resized == placement.native:
+        return found
+    return functional.interpolate(found, size=placement.native, mode="bilinear", align_corners=False)
+
+
+def _pad_back(maps: Tensor, placement: Placement) -> Tensor:
+    missing = [max(0, r - c) for r, c in zip(placement.resized, placement.canvas, strict=True)]
+    before = [max(0, -o) for o in placement.offset]
+    return functional.pad(
+        maps, (before[1], missing[1] - before[1], before[0], missing[0] - before[0]), value=0.0
+    )
+

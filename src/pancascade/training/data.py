@@ -1,0 +1,90 @@
+"""The data of a run: sources of a recipe, read and split."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from pancascade.datasets import Case, cases_of, read_split, region_folder, slice_folder, volume_list
+from pancascade.errors import DataError, RecipeError
+from pancascade.labels import Label
+from pancascade.sampling import SliceSet, contains, load_slices
+from pancascade.training.recipe import DataSource, Recipe, recipes_folder
+
+
+def _keeps_all(_: Tensor) -> bool:
+    return True
+
+
+KEEP: dict[str, Callable[[Tensor], bool]] = {
+    "all": _keeps_all,
+    "pancreas": contains(Label.PANCREAS, Label.TUMOUR),
+    "tumour": contains(Label.TUMOUR),
+    "no_tumour": lambda labels: not contains(Label.TUMOUR)(labels),
+}
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Slices of a run, in memory.
+
+    Attributes:
+        training: One set a source.
+        counts: Slices of each set that make an epoch.
+        validation: Sets of the sources that validate; only slices that the source keeps.
+    """
+
+    training: tuple[SliceSet, ...]
+    counts: tuple[int, ...]
+    validation: tuple[SliceSet, ...]
+
+
+def read_training_data(recipe: Recipe, *, root: Path, beside: Path) -> TrainingData:
+    """Read the sources of a recipe.
+
+    Args:
+        recipe: The recipe.
+        root: The ``--data`` folder.
+        beside: The recipe's folder, where split files and volume lists are looked for first.
+
+    Raises:
+        DataError: A folder, index, picture or split is missing or damaged, or nothing is left to train on.
+    """
+    training, counts, validation = [], [], []
+    for source in recipe.data:
+        cases = _cases(source, root=root, beside=beside)
+        train, held_out = cases, []
+        if source.split is not None:
+            split = read_split(_beside(source.split, beside))
+            train = cases_of(cases, split["train"])
+            if source.validate_on and split["validation"]:
+                held_out = cases_of(cases, split["validation"])
+        slices = load_slices(train, recipe.canvas).select(KEEP[source.keep])
+        if len(slices) == 0:
+            raise DataError(f"{source.folder}: no slice is left by keep: {source.keep}. Choose another rule.")
+        training.append(slices)
+        counts.append(source.per_epoch or len(slices))
+        if held_out:
+            validation.append(load_slices(held_out, recipe.canvas).select(KEEP[source.keep]))
+    return TrainingData(tuple(training), tuple(counts), tuple(validation))
+
+
+def _cases(source: DataSource, *, root: Path, beside: Path) -> list[Case]:
+    if source.reader == "slice_folder":
+        return slice_folder(
+            root / source.folder,
+            window=source.window,
+            flip_rows=source.flip_rows,
+            region_margin=source.region_margin,
+        )
+    if source.reader == "region_folder":
+        return region_folder(root / source.folder)
+    return volume_list(_beside(source.folder, beside), root=root)
+
+
+def _beside(name: str, folder: Path) -> Path:
+    for path in (folder / name, recipes_folder() / name, Path(name)):
+        if path.is_file():
+            return path
+    raise RecipeError(f"{name}: not found beside the recipe ({folder}) nor among the shipped recipes.")

@@ -1,0 +1,236 @@
+"""The training of any cascade by a recipe."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Generator
+from torch.optim import Optimizer
+
+from pancascade.cascades import Cascade, build_cascade
+from pancascade.checkpoint import ModelDescription, current_versions, save_checkpoint
+from pancascade.errors import OutputError, PancascadeError
+from pancascade.io import written_whole
+from pancascade.sampling import Batch, deal
+from pancascade.training.data import TrainingData, read_training_data
+from pancascade.training.optimisation import build_optimiser, set_learning_rate, update_average
+from pancascade.training.recipe import Recipe, read_recipe
+from pancascade.training.state import restore_state, save_state
+from pancascade.training.validation import validate
+
+logger = logging.getLogger(__name__)
+
+
+class DivergedError(PancascadeError):
+    """A loss is no longer a number."""
+
+
+@dataclass
+class Run:
+    """A training run under way.
+
+    Attributes:
+        recipe: What is trained and how.
+        folder: Where checkpoints, log and pictures go.
+        fabric: Device and precision.
+        cascade: The weights that learn.
+        average: Their running average, if the recipe wants one.
+        optimiser: With its moments.
+        epoch: Epochs done.
+        step: Optimiser steps done.
+        best: Best validation score so far.
+        history: One dictionary an epoch.
+    """
+
+    recipe: Recipe
+    folder: Path
+    fabric: Fabric
+    cascade: Cascade
+    average: Cascade | None
+    optimiser: Optimizer
+    epoch: int = 0
+    step: int = 0
+    best: float = -1.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def kept(self) -> Cascade:
+        """The weights that are validated and shipped."""
+        return self.average if self.average is not None else self.cascade
+
+
+Progress = Callable[[Run, int, int], None]
+"""Called after each batch with the run, batches done and batches of the epoch."""
+
+
+def fit(
+    recipe_path: Path,
+    data: Path,
+    *,
+    out: Path,
+    resume: bool = False,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Run:
+    """Train a recipe to its end.
+
+    Writes into ``out``: ``recipe.yaml``, ``best.safetensors``, ``last.safetensors`` (the state to resume from),
+    ``history.json``, ``validation.png`` and a TensorBoard log. The same recipe, data and machine give the same
+    weights bit for bit, whether the run was interrupted or not.
+
+    Args:
+        recipe_path: The recipe.
+        data: Folder that holds the recipe's data sets.
+        out: Folder of the run.
+        resume: Go on from ``out/last.safetensors`` if it is there.
+        device: ``cpu`` or ``cuda``.
+        progress: Called after every batch.
+
+    Raises:
+        PancascadeError: Recipe, data or output folder cannot be used, or a loss is not finite.
+    """
+    recipe = read_recipe(recipe_path)
+    run = _start(recipe, out, device=device)
+    _claim_folder(run, recipe_path, resume=resume)
+    sets = read_training_data(recipe, root=data, beside=recipe_path.parent)
+    while run.epoch < recipe.epochs:
+        started = time.monotonic()
+        losses = _train_epoch(run, sets, progress)
+        picture = out / "validation.png"
+        scores = validate(run.kept, sets.validation, picture=picture) if sets.validation else {}
+        _record(run, losses, scores, seconds=time.monotonic() - started)
+    return run
+
+
+def _start(recipe: Recipe, out: Path, *, device: str) -> Run:
+    torch.manual_seed(recipe.seed)
+    fabric = Fabric(accelerator=device, devices=1, precision=recipe.precision)
+    cascade = build_cascade(recipe.cascade).to(fabric.device, memory_format=torch.channels_last)
+    average = None
+    if recipe.average_decay is not None:
+        average = deepcopy(cascade).eval().requires_grad_(False)
+    return Run(recipe, out, fabric, cascade, average, build_optimiser(cascade, recipe.optimiser))
+
+
+def _claim_folder(run: Run, recipe_path: Path, *, resume: bool) -> None:
+    last = run.folder / "last.safetensors"
+    if last.exists():
+        if not resume:
+            raise OutputError(f"{run.folder}: holds a run already. Add --resume or choose another --out folder.")
+        progress = restore_state(last, cascade=run.cascade, average=run.average, optimiser=run.optimiser)
+        run.epoch, run.step, run.best = progress["epoch"], progress["step"], progress["best"]
+        run.history = progress["history"]
+        return
+    with written_whole(run.folder / "recipe.yaml") as temporary:
+        temporary.write_text(recipe_path.read_text())
+
+
+def _train_epoch(run: Run, sets: TrainingData, progress: Progress | None) -> dict[str, float]:
+    recipe = run.recipe
+    # The epoch's number alone decides its randomness: a resumed run draws what an uninterrupted one draws.
+    generator = Generator().manual_seed(recipe.seed * 1_000_003 + run.epoch)
+    batches = -(-sum(sets.counts) // recipe.batch_size)
+    totals: dict[str, float] = {}
+    run.cascade.train()
+    dealt = deal(
+        sets.training,
+        counts=sets.counts,
+        batch_size=recipe.batch_size,
+        augmentation=recipe.augmentation,
+        generator=generator,
+    )
+    for index, batch in enumerate(dealt):
+        step_now = (index + 1) % recipe.accumulate == 0 or index + 1 == batches
+        steps = batches * recipe.epochs
+        set_learning_rate(run.optimiser, recipe.optimiser, step=run.epoch * batches + index, steps=steps)
+        for name, value in _train_batch(run, batch, generator, step_now=step_now).items():
+            totals[name] = totals.get(name, 0.0) + value / batches
+        if progress is not None:
+            progress(run, index + 1, batches)
+    return totals
+
+
+def _train_batch(run: Run, batch: Batch, generator: Generator, *, step_now: bool) -> dict[str, float]:
+    images = batch.images.to(run.fabric.device, memory_format=torch.channels_last)
+    phase = run.recipe.phase_of(run.epoch)
+    objectives = run.cascade.losses(
+        images, batch.labels.to(run.fabric.device), phase=phase, generator=generator
+    )
+    seen: dict[str, float] = {}
+    while True:
+        with run.fabric.autocast():
+            losses = next(objectives, None)
+        if losses is None:
+            return seen
+        total = torch.stack(list(losses.values())).sum()
+        if not bool(torch.isfinite(total)):
+            values = ", ".join(f"{name} {float(value):g}" for name, value in losses.items())
+            raise DivergedError(
+                f"Loss is not finite in phase {phase}, epoch {run.epoch + 1}, slices {', '.join(batch.names)} "
+                f"({values}). Lower the learning rate, or resume from the last checkpoint."
+            )
+        run.fabric.backward(total / run.recipe.accumulate)
+        seen |= {name: float(value.detach()) for name, value in losses.items()}
+        if step_now:
+            _step(run)
+
+
+def _step(run: Run) -> None:
+    clip = run.recipe.optimiser.gradient_clip
+    if clip is not None:
+        torch.nn.utils.clip_grad_norm_(run.cascade.parameters(), clip)
+    run.optimiser.step()
+    run.optimiser.zero_grad(set_to_none=True)
+    if run.average is not None and run.recipe.average_decay is not None:
+        update_average(run.average, run.cascade, decay=run.recipe.average_decay, step=run.step)
+    run.step += 1
+
+
+def _record(run: Run, losses: dict[str, float], scores: dict[str, float], *, seconds: float) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    phase = run.recipe.phase_of(run.epoch)
+    run.epoch += 1
+    run.history.append(
+        {"epoch": run.epoch, "phase": phase, "losses": losses, "dice": scores, "seconds": round(seconds, 1)}
+    )
+    with SummaryWriter(str(run.folder / "tensorboard")) as log:
+        for group, values in (("loss", losses), ("validation_dice", scores)):
+            for name, value in values.items():
+                log.add_scalar(f"{group}/{name}", value, run.epoch)
+    score = scores.get(run.cascade.labels[-1].title, -1.0)
+    if not scores or score > run.best:
+        run.best = score
+        _save_best(run, scores)
+    progress = {"epoch": run.epoch, "step": run.step, "best": run.best, "history": run.history}
+    save_state(
+        run.folder / "last.safetensors",
+        cascade=run.cascade,
+        average=run.average,
+        optimiser=run.optimiser,
+        progress=progress,
+    )
+    with written_whole(run.folder / "history.json") as temporary:
+        temporary.write_text(json.dumps(run.history, indent=1))
+    logger.info("epoch %d (%s): loss %s, Dice %s", run.epoch, phase, losses, scores)
+
+
+def _save_best(run: Run, scores: dict[str, float]) -> None:
+    description = ModelDescription(
+        cascade=run.recipe.cascade,
+        canvas=run.recipe.canvas,
+        versions=current_versions(),
+        training={
+            "recipe": run.recipe.model_dump(mode="json"),
+            "epoch": run.epoch,
+            "validation_dice": scores,
+        },
+    )
+    save_checkpoint(run.folder / "best.safetensors", run.kept, description=description)

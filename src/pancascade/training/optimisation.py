@@ -1,0 +1,60 @@
+"""Optimiser, schedule, and the running average of the weights."""
+
+import math
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from pancascade.training.recipe import OptimiserSettings
+
+
+def build_optimiser(cascade: nn.Module, settings: OptimiserSettings) -> Optimizer:
+    """The optimiser of a recipe; one parameter group for each learning-rate factor and decay."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in cascade.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        bias = name.endswith("bias")
+        factor = settings.bias_factor if bias else 1.0
+        for prefix, more in settings.factors.items():
+            factor *= more if name.startswith(prefix) else 1.0
+        decay = settings.weight_decay if settings.decay_biases or not bias else 0.0
+        groups.setdefault((factor, decay), []).append(parameter)
+    described = [
+        {"params": parameters, "lr": settings.learning_rate * factor, "weight_decay": decay, "factor": factor}
+        for (factor, decay), parameters in groups.items()
+    ]
+    if settings.kind == "sgd":
+        return torch.optim.SGD(described, lr=settings.learning_rate, momentum=settings.momentum)
+    algorithm = torch.optim.Adam if settings.kind == "adam" else torch.optim.AdamW
+    return algorithm(described, lr=settings.learning_rate)
+
+
+def set_learning_rate(optimiser: Optimizer, settings: OptimiserSettings, *, step: int, steps: int) -> float:
+    """Set every group's rate for a step (counted from 0) of so many; returns the rate before factors."""
+    progress = step / max(1, steps)
+    share = {
+        "constant": 1.0,
+        "poly": (1 - progress) ** settings.power,
+        "cosine": 0.5 * (1 + math.cos(math.pi * progress)),
+    }[settings.schedule]
+    if step < settings.warmup_steps:
+        share *= (step + 1) / settings.warmup_steps
+    rate = settings.learning_rate * share
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["factor"]
+    return rate
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, current: nn.Module, *, decay: float, step: int) -> None:
+    """Move the averaged weights towards the current ones; early steps move faster so that it is not stuck."""
+    decay = min(decay, (1 + step) / (10 + step))
+    for mean, value in zip(average.parameters(), current.parameters(), strict=True):
+        mean.lerp_(value, 1 - decay)
+    for mean, value in zip(average.buffers(), current.buffers(), strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(value, 1 - decay)
+        else:
+            mean.copy_(value)

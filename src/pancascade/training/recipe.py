@@ -1,0 +1,190 @@
+"""Recipes: everything that makes a training run, in one YAML file."""
+
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from pancascade.cascades import CascadeSettings, Qiu2024Settings
+from pancascade.cascades.build import CASCADES
+from pancascade.errors import RecipeError
+from pancascade.preprocessing import Canvas, Window
+from pancascade.sampling import Augmentation
+from pancascade.settings import Settings
+
+
+class DataSource(Settings):
+    """One data set of a run.
+
+    Attributes:
+        reader: Layout of the folder.
+        folder: Below the ``--data`` folder (for ``volume_list``: the CSV, beside the recipe or below it).
+        split: JSON file with the patients of each part, beside the recipe; None uses all patients for training.
+        keep: Which slices are used.
+        per_epoch: Slices an epoch; None takes each once.
+        window: Hounsfield units of grey 0 and 255 in pictures.
+        flip_rows: Pictures show the back at the top.
+        region_margin: Pictures are cut to their mask's box with so many pixels around; None keeps them whole.
+        validate_on: Whether the validation part is used.
+    """
+
+    reader: Literal["slice_folder", "region_folder", "volume_list"]
+    folder: str
+    split: str | None = None
+    keep: Literal["all", "pancreas", "tumour", "no_tumour"] = "all"
+    per_epoch: int | None = Field(default=None, gt=0)
+    window: Window = Window()
+    flip_rows: bool = False
+    region_margin: int | None = None
+    validate_on: bool = True
+
+
+class OptimiserSettings(Settings):
+    """Optimiser and schedule.
+
+    Attributes:
+        kind: Algorithm.
+        learning_rate: At the start.
+        momentum: Of SGD.
+        weight_decay: L2 (SGD, Adam) or decoupled (AdamW).
+        schedule: ``constant``, ``poly`` (1 − t)^power or ``cosine``, over all phases.
+        power: Of ``poly``.
+        warmup_steps: Steps of linear rise before the schedule.
+        bias_factor: Biases learn this much faster.
+        decay_biases: Whether biases decay.
+        factors: Learning-rate factor of parameters whose name starts so, e.g. ``{second: 10}``.
+        gradient_clip: Largest gradient norm; None for no clipping.
+    """
+
+    kind: Literal["sgd", "adam", "adamw"] = "sgd"
+    learning_rate: float = Field(default=1e-5, gt=0)
+    momentum: float = 0.9
+    weight_decay: float = 1e-7
+    schedule: Literal["constant", "poly", "cosine"] = "constant"
+    power: float = 0.9
+    warmup_steps: int = 0
+    bias_factor: float = 1.0
+    decay_biases: bool = True
+    factors: dict[str, float] = {}
+    gradient_clip: float | None = None
+
+
+class PhaseSettings(Settings):
+    """A phase of the cascade's training and its number of epochs."""
+
+    name: str
+    epochs: int = Field(gt=0)
+
+
+class Recipe(Settings):
+    """A training run.
+
+    Attributes:
+        name: Of the recipe.
+        description: One sentence, with the source.
+        seed: Of weights, order and augmentation.
+        cascade: The method.
+        canvas: How slices reach it.
+        data: Data sets.
+        augmentation: Random changes.
+        batch_size: Slices a step.
+        accumulate: Batches a step.
+        precision: Arithmetic of the networks.
+        optimiser: Optimiser and schedule.
+        phases: In order.
+        average_decay: Decay of the running average of the weights that is validated and kept; None for none.
+    """
+
+    name: str
+    description: str = ""
+    seed: int = 0
+    cascade: CascadeSettings = Qiu2024Settings()
+    canvas: Canvas = Canvas()
+    data: tuple[DataSource, ...] = Field(min_length=1)
+    augmentation: Augmentation = Augmentation()
+    batch_size: int = Field(default=1, gt=0)
+    accumulate: int = Field(default=1, gt=0)
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    optimiser: OptimiserSettings = OptimiserSettings()
+    phases: tuple[PhaseSettings, ...] = Field(min_length=1)
+    average_decay: float | None = Field(default=None, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _phases_belong_to_the_cascade(self) -> Self:
+        known = CASCADES[type(self.cascade)].phases
+        for phase in self.phases:
+            if phase.name not in known:
+                raise ValueError(f"phase {phase.name!r} is unknown to {self.cascade.kind}; known: {', '.join(known)}")
+        return self
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all phases."""
+        return sum(phase.epochs for phase in self.phases)
+
+    def phase_of(self, epoch: int) -> str:
+        """Phase of an epoch counted from 0 over all phases."""
+        for phase in self.phases:
+            if epoch < phase.epochs:
+                return phase.name
+            epoch -= phase.epochs
+        raise IndexError(f"the recipe has {self.epochs} epochs")
+
+
+def recipes_folder() -> Path:
+    """Folder of the recipes that come with the package."""
+    return Path(str(files("pancascade"))) / "recipes"
+
+
+def find_recipe(name: str) -> Path:
+    """Path of a recipe given by path, or by the name of one that comes with the package.
+
+    Raises:
+        RecipeError: There is none.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    shipped = {p.stem: p for p in sorted(recipes_folder().glob("*.yaml"))}
+    if path.name.removesuffix(".yaml") in shipped and path.parent == Path():
+        return shipped[path.name.removesuffix(".yaml")]
+    raise RecipeError(f"{name}: no such recipe file; shipped recipes: {', '.join(shipped)}.")
+
+
+def read_recipe(path: Path) -> Recipe:
+    """A recipe from a YAML file.
+
+    Raises:
+        RecipeError: The file is not YAML, has an unknown key (the nearest valid one is named) or a bad value.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path}: not a readable YAML file ({error}).") from error
+    if not isinstance(content, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping of settings, found {type(content).__name__}.")
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise RecipeError(f"{path}: {_first_fault(error)}") from error
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors()[0]
+    place = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] != "extra_forbidden":
+        return f"{place or 'recipe'}: {fault['msg']} (got {fault['input']!r})."
+    wrong = str(fault["loc"][-1])
+    near = get_close_matches(wrong, _all_keys(Recipe.model_json_schema()), n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"unknown key {place!r}.{hint}"
+
+
+def _all_keys(schema: dict[str, Any]) -> list[str]:
+    keys = list(schema.get("properties", {}))
+    for definition in schema.get("$defs", {}).values():
+        keys += list(definition.get("properties", {}))
+    return keys

@@ -1,0 +1,149 @@
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pancascade.errors import GeometryError, NotCTError
+from pancascade.io import read_scan, read_volume, require_ct
+from pancascade.volume import Volume, crop, reorient
+from pancascade.volume.box import Box
+
+
+def spaced(ct: Volume, *spacing_mm: float) -> Volume:
+    return Volume(ct.voxels, np.diag([*spacing_mm, 1.0]), ct.source)
+
+
+def test_an_ordinary_ct_passes_without_a_word(ct):
+    assert require_ct(ct) == []
+    assert require_ct(ct.with_voxels(ct.voxels.astype(np.float32))) == []
+
+
+@pytest.mark.parametrize("codes", ["RAS", "SAR", "ILP"])
+def test_the_verdict_does_not_depend_on_the_order_of_axes(ct, codes):
+    assert require_ct(reorient(ct, codes)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda hu: np.full_like(hu, 40), "all voxels are 40"),
+        (lambda hu: hu > 0, "type bool"),
+        (lambda hu: (hu > 0).astype(np.uint8), "grey values or labels"),
+        (lambda hu: np.clip((hu + 1000) / 8, 0, 255).astype(np.uint8), "grey values or labels"),
+        (lambda hu: (np.clip(hu, -160, 240) + 160) / 400, "grey values or labels"),
+        (lambda hu: (hu - hu.mean()) / hu.std(), "looks normalised"),
+        (lambda hu: np.clip(hu, -200, 200) / 200, "looks normalised"),
+        (lambda hu: np.maximum(hu + 1024, 0), "subtract 1024"),
+        (lambda hu: np.where(hu < -990, -2000, hu + 1024), "subtract 1024"),
+        (lambda hu: np.where(hu < -500, 0, hu + 300), "MR or PET"),
+        (lambda hu: np.where(hu < -500, -2, hu + 300), "looks like MR"),
+        (lambda hu: hu - 2000, "none above 0"),
+        (lambda hu: np.where(hu > 200, 100, hu - 1024), "no soft tissue"),
+        (lambda hu: hu.astype(np.int32) * 100, "far outside"),
+    ],
+)
+def test_what_cannot_be_hounsfield_units_is_refused_with_the_likely_cause(ct, change, reason):
+    with pytest.raises(NotCTError, match=rf"scan\.nii\.gz: .*{reason}"):
+        require_ct(ct.with_voxels(change(ct.voxels)))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_single_voxel_that_is_no_number_is_found_and_counted(ct, bad):
+    voxels = ct.voxels.astype(np.float32)
+    voxels[31, 17, 5] = bad
+    with pytest.raises(NotCTError, match="1 of 49152 voxels are NaN or infinite"):
+        require_ct(ct.with_voxels(voxels))
+
+
+@pytest.mark.parametrize(
+    ("spacing_mm", "reason"),
+    [
+        ((0.05, 5, 5), "spacing is 0.05 mm along axis 0"),
+        ((5, 5, 25), "spacing is 25 mm along axis 2"),
+        ((5000, 5000, 5000), "Check the header's units"),
+        ((0.5, 5, 5), "only 32 mm along in-plane axis 0"),
+    ],
+)
+def test_a_spacing_or_extent_no_ct_has_is_refused(ct, spacing_mm, reason):
+    with pytest.raises(GeometryError, match=rf"scan\.nii\.gz: .*{reason}"):
+        require_ct(spaced(ct, *spacing_mm))
+
+
+def test_too_few_and_too_many_voxels_are_refused(ct):
+    with pytest.raises(GeometryError, match="only 15 voxels along in-plane axis 1"):
+        require_ct(crop(ct, Box((0, 0, 0), (64, 15, 12))))
+    with pytest.raises(GeometryError, match=r"too many for a CT scan\. Crop or resample"):
+        require_ct(Volume(np.broadcast_to(np.int16(0), (3001, 64, 12)), np.eye(4)))
+    with pytest.raises(GeometryError, match="too many"):
+        require_ct(Volume(np.broadcast_to(np.int16(0), (2000, 2000, 600)), np.eye(4)))
+
+
+@pytest.mark.parametrize(
+    ("spacing_mm", "warning"),
+    [
+        ((5.5, 5.5, 8), "slices are 8.0 mm apart"),
+        ((5.5, 4, 5), "pixels are not square"),
+        ((3, 3, 5), "only 192 mm from left to right"),
+        ((2, 2, 5), "only 128 mm from front to back"),
+    ],
+)
+def test_an_unusual_grid_is_a_warning(ct, spacing_mm, warning):
+    assert any(f"scan.nii.gz: {warning}" in each for each in require_ct(spaced(ct, *spacing_mm)))
+
+
+def test_few_slices_are_a_warning_even_a_single_one(ct):
+    (warning,) = require_ct(crop(ct, Box((0, 0, 5), (64, 64, 6))))
+    assert "only 1 slices" in warning
+
+
+def test_a_turned_grid_is_a_warning(ct):
+    cosine, sine = np.cos(0.5), np.sin(0.5)
+    turned = ct.affine.copy()
+    turned[:3, :3] = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]]) @ ct.affine[:3, :3]
+    (warning,) = require_ct(Volume(ct.voxels, turned))
+    assert "turned by 29 degrees" in warning
+
+
+@pytest.mark.parametrize(
+    ("change", "warning"),
+    [
+        (lambda hu: np.clip(hu, -160, 240), "nothing below -160 HU"),
+        (lambda hu: np.minimum(hu, 150), "nothing above 150 HU"),
+        (lambda hu: np.where(hu > 420, 30000, hu), "check for metal or padding"),
+    ],
+)
+def test_unusual_values_are_a_warning(ct, change, warning):
+    (found,) = require_ct(ct.with_voxels(change(ct.voxels)))
+    assert warning in found
+
+
+def test_padding_outside_the_field_of_view_is_ordinary(ct):
+    assert require_ct(ct.with_voxels(np.where(ct.voxels < -990, -3024, ct.voxels))) == []
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    "name",
+    ["example_ct", "example_ct_sm", "msd_liver_0_upper_abdomen", "pancreatic_ct_cb_001_upper_abdomen"],
+)
+def test_real_scans_pass(shared_data: Path, name: str):
+    scan = read_scan(shared_data / "scans" / f"{name}.nii.gz")
+    assert require_ct(scan) == []
+    assert scan.voxels.dtype.kind == "i"
+
+
+@pytest.mark.shared
+def test_a_real_label_map_is_refused(shared_data: Path):
+    with pytest.raises(NotCTError, match=r"example_seg\.nii\.gz: .*labels"):
+        read_scan(shared_data / "scans" / "example_seg.nii.gz")
+
+
+@pytest.mark.shared
+def test_a_full_size_scan_passes_in_well_under_a_second(shared_data: Path):
+    scan = read_volume(shared_data / "nih_volumes" / "PANCREAS_0001_ct.nii.gz")
+    started = time.perf_counter()
+    assert require_ct(scan) == []
+    assert time.perf_counter() - started < 1
+    assert scan.shape == (512, 512, 240)
+    assert scan.voxels.dtype == np.int16
