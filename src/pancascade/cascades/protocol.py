@@ -32,11 +32,13 @@ class Cascade(nn.Module, ABC):
         dimensions: Spatial dimensions *S of its images: 2 (axial slices) or 3 (volumes).
         phases: Names of its training phases, in the paper's order.
         labels: What is segmented besides background, in the channel order of `segment`.
+        locates: Whether there is a stage 1 that can be asked (a single network has none).
     """
 
     dimensions: ClassVar[int]
     phases: ClassVar[tuple[str, ...]]
     labels: tuple[Label, ...]
+    locates: ClassVar[bool] = True
 
     @abstractmethod
     def losses(
@@ -60,6 +62,21 @@ class Cascade(nn.Module, ABC):
     @abstractmethod
     def locate(self, images: Tensor) -> Located:
         """Stage 1 on images (B, C, *S)."""
+
+    @abstractmethod
+    def narrow(self, located: Located, probabilities: Tensor) -> Located:
+        """The hand-over after a second thought about stage 1.
+
+        A volume that a 2-D cascade walks through slice by slice knows more than each slice: its probabilities,
+        made consistent along the body, come back here before stage 2.
+
+        Args:
+            located: What `locate` gave.
+            probabilities: (B, 1, *S), in place of stage 1's own.
+
+        Returns:
+            The new hand-over; images without any belief left have no box.
+        """
 
     @abstractmethod
     def segment(self, images: Tensor, located: Located) -> Tensor:

@@ -186,6 +186,10 @@ class Qiu2024(Cascade):
         """P of stage 1 and the box of Z = P ≥ 0.5 with margin K (methods.md §A4)."""
         return self._hand_over(torch.sigmoid(self.first_logits(images)))
 
+    def narrow(self, located: Located, probabilities: Tensor) -> Located:
+        """The boxes follow the new probabilities; see `Cascade.narrow`."""
+        return self._hand_over(probabilities)
+
     def _hand_over(self, first: Tensor) -> Located:
         boxes = [box_around(mask, margin=self.settings.margin) for mask in first[:, 0] >= 0.5]
         return Located(first, tuple(() if box is None else (box,) for box in boxes))

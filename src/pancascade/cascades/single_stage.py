@@ -36,6 +36,7 @@ class SingleStage(Cascade):
     """A cascade whose only stage looks at everything."""
 
     dimensions = 2
+    locates = False
     phases = ("train",)
 
     def __init__(self, settings: SingleStageSettings) -> None:
@@ -73,6 +74,10 @@ class SingleStage(Cascade):
         """The whole image, believed everywhere."""
         whole = Box.whole(tuple(images.shape[2:]))
         return Located(torch.ones_like(images[:, :1]), tuple((whole,) for _ in range(len(images))))
+
+    def narrow(self, located: Located, probabilities: Tensor) -> Located:
+        """Nothing is handed over, nothing can be narrowed."""
+        return located
 
     def segment(self, images: Tensor, located: Located) -> Tensor:
         """See `Cascade.segment`; the hand-over carries nothing."""

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from nibabel.arrayproxy import ArrayProxy
 from nibabel.filebasedimages import ImageFileError
-from nibabel.imageglobals import LoggingOutputSuppressor
+from nibabel.imageglobals import logger as nibabel_logger
 from nibabel.spatialimages import HeaderDataError, HeaderTypeError
 
 from pancascade.errors import GeometryError, OutputError, UnreadableError
@@ -41,8 +41,7 @@ def read_nifti(path: Path) -> Volume:
         GeometryError: not one 3-D scan, or an impossible spacing.
     """
     require_file(path)
-    # nibabel and NumPy print what a damaged header makes of their sums; what matters of it is refused.
-    with _one_sentence(path), LoggingOutputSuppressor(), np.errstate(all="ignore"):
+    with _one_sentence(path), _quiet():
         image_class: Any = type(nib.load(path))
         with nib.openers.ImageOpener(str(path)) as file:
             parts = image_class.make_file_map({"header": file, "image": file})
@@ -122,6 +121,21 @@ def _require_spacing(path: Path, header: nib.Nifti1Header) -> None:
 def _has_right_angles(affine: npt.NDArray[np.float64]) -> bool:
     axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     return bool(np.abs(axes.T @ axes - np.eye(3)).max() < _RIGHT_ANGLE_COSINE)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep to ourselves what nibabel and NumPy print over a damaged header; what matters of it is refused."""
+    nibabel_logger.addFilter(_drop)
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    finally:
+        nibabel_logger.removeFilter(_drop)
+
+
+def _drop(_: logging.LogRecord) -> bool:
+    return False
 
 
 @contextmanager

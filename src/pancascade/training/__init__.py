@@ -1,0 +1,6 @@
+"""Training of any cascade by a recipe."""
+
+from pancascade.training.loop import DivergedError, Run, fit
+from pancascade.training.recipe import Recipe, find_recipe, read_recipe
+
+__all__ = ["DivergedError", "Recipe", "Run", "find_recipe", "fit", "read_recipe"]

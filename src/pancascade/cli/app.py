@@ -1,0 +1,50 @@
+"""The command line: one file a verb; arguments in, calls out, every error one sentence."""
+
+import logging
+import os
+import sys
+
+import typer
+
+from pancascade.cli.models import models
+from pancascade.cli.segment import segment
+from pancascade.cli.train import train
+from pancascade.errors import PancascadeError
+
+app = typer.Typer(
+    name="pancascade",
+    help="Find the pancreas and pancreatic tumours in CT with cascades: locate, then look closely.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(segment)
+app.command()(train)
+app.command()(models)
+
+USER_ERROR, INTERRUPTED, BUG = 2, 130, 70
+
+
+def main() -> None:
+    """Entry point of the ``pancascade`` command."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        app()
+    except PancascadeError as error:
+        _say(f"Error: {error}")
+        sys.exit(USER_ERROR)
+    except KeyboardInterrupt:
+        _say("Interrupted. Nothing half-written was left; a training run goes on with --resume.")
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        if os.environ.get("PANCASCADE_DEBUG"):
+            raise
+        _say(
+            f"Error: unexpected {type(error).__name__}: {error}. This is a fault of pancascade; set "
+            "PANCASCADE_DEBUG=1 to see where it happened, and report it."
+        )
+        sys.exit(BUG)
+
+
+def _say(message: str) -> None:
+    typer.echo(message, err=True)

@@ -1,0 +1,116 @@
+"""What the steps of a model have found so far, in the upright scan."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pancascade.inference.engine import CanvasProbabilities, Progress, SliceEngine
+from pancascade.labels import Label
+from pancascade.postprocessing import main_bodies, touching
+from pancascade.volume import Box, Volume
+
+FAINT = 0.02
+"""Voxels in which nothing reaches this probability need not be kept."""
+
+LEAST_TUMOUR_ML = 0.05
+"""Smaller spots are noise: a sphere of this volume is 4.6 mm wide."""
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """Probabilities inside one box of the upright scan; outside everything is background.
+
+    Attributes:
+        box: Where; None if nothing was found.
+        organ: Probability of the pancreas with its tumour, (*box.shape) float32.
+        tumour: Probability of tumour, (*box.shape) float32, nowhere above ``organ``.
+    """
+
+    box: Box | None
+    organ: NDArray[np.float32]
+    tumour: NDArray[np.float32]
+
+    @classmethod
+    def nothing(cls) -> Self:
+        """An empty finding."""
+        empty = np.zeros((0, 0, 0), np.float32)
+        return cls(None, empty, empty)
+
+    def labels(self, shape: tuple[int, int, int], *, voxel_ml: float) -> NDArray[np.uint8]:
+        """Final labels on a grid of that shape: the rule of `postprocessing.decide`, then whole bodies.
+
+        The pancreas is one organ: only its main 3-D bodies are kept. A tumour touches it.
+        """
+        labels = np.zeros(shape, np.uint8)
+        if self.box is None:
+            return labels
+        likely = (self.organ - self.tumour >= 1 - self.organ) | (self.tumour >= 0.5)
+        organ = main_bodies(np.where(likely, self.organ, 0), threshold=FAINT)
+        least = max(1, round(LEAST_TUMOUR_ML / voxel_ml))
+        tumour = touching(self.tumour >= 0.5, organ, least_voxels=least)
+        inside = labels[self.box.slices]
+        inside[organ] = Label.PANCREAS
+        inside[tumour] = Label.TUMOUR
+        return labels
+
+    def organ_box(self) -> Box | None:
+        """Box of the pancreas with its tumour, where it is likelier than not."""
+        if self.box is None:
+            return None
+        tight = Box.around(main_bodies(self.organ))
+        return None if tight is None else tight.shift(self.box.start)
+
+
+def find(engine: SliceEngine, volume: Volume, *, at: Box, progress: Progress | None) -> Finding:
+    """Run a cascade on a part of the scan.
+
+    Args:
+        engine: The cascade.
+        volume: The part, upright.
+        at: Where in the scan the part lies.
+        progress: Called after each batch of slices.
+    """
+    found = engine.run(volume, progress=progress)
+    busy = np.flatnonzero((found.maps[:, 1:].amax(dim=(1, 2, 3)) >= FAINT).numpy())
+    if busy.size == 0:
+        return Finding.nothing()
+    first, last = int(busy[0]), int(busy[-1]) + 1
+    return _tight(found, first, last, at)
+
+
+def _tight(found: CanvasProbabilities, first: int, last: int, at: Box) -> Finding:
+    maps = found.on_scan(first, last)
+    organ = maps.sum(axis=0, dtype=np.float32)
+    box = Box.around(organ >= FAINT)
+    if box is None:
+        return Finding.nothing()
+    tumour = maps[1][box.slices].astype(np.float32) if len(maps) > 1 else np.zeros(box.shape, np.float32)
+    place = box.shift((at.start[0], at.start[1], at.start[2] + first))
+    return Finding(place, np.minimum(organ[box.slices], 1), tumour)
+
+
+def combine(wide: Finding, close: Finding, *, field: Box, weight: float) -> Finding:
+    """A first finding, looked at again more closely in a field.
+
+    Inside the field the organ's probability is the weighted mean of both; the tumour's comes from the closer look.
+
+    Args:
+        wide: What is known so far.
+        close: What the closer look found inside the field.
+        field: Where was looked more closely.
+        weight: Of the closer look at the organ, in [0, 1].
+    """
+    if wide.box is None or close.box is None:
+        return wide if close.box is None else close
+    box = wide.box.union(close.box)
+    organ, tumour = np.zeros(box.shape, np.float32), np.zeros(box.shape, np.float32)
+    back = tuple(-start for start in box.start)
+    organ[wide.box.shift(back).slices] = wide.organ
+    tumour[wide.box.shift(back).slices] = wide.tumour
+    overlap = field.shift(back).clip(box.shape)
+    organ[overlap.slices] *= 1 - weight
+    organ[close.box.shift(back).slices] += weight * close.organ
+    tumour[close.box.shift(back).slices] = close.tumour
+    return Finding(box, np.maximum(organ, tumour), tumour)

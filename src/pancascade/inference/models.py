@@ -1,0 +1,90 @@
+"""Models by name: which weights find what, where."""
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from pancascade.errors import UnknownModelError
+from pancascade.settings import Settings
+
+
+class Step(Settings):
+    """One cascade of a model.
+
+    Attributes:
+        weights: Checkpoint, beside the model's own file.
+        field: Where it works: the whole ``scan``, or the ``region`` around the pancreas of the step before.
+        margin_mm: Width added around that region.
+        organ_weight: Weight of this step's view of the organ inside the region, against the step before.
+    """
+
+    weights: str
+    field: Literal["scan", "region"] = "scan"
+    margin_mm: float = 10.0
+    organ_weight: float = 0.5
+
+
+class Model(Settings):
+    """Cascades that follow one another, and what they are worth.
+
+    Attributes:
+        name: As given to ``--model``.
+        summary: One sentence.
+        steps: In order.
+        licence: Of the weights.
+        card: Markdown file with data, split, numbers and limits, beside the model's file.
+        folder: Where the files are.
+    """
+
+    name: str
+    summary: str
+    steps: tuple[Step, ...]
+    licence: str = "unstated"
+    card: str | None = None
+    folder: Path = Path()
+
+    def card_text(self) -> str:
+        """The model card, or the summary if there is none."""
+        if self.card is None:
+            return self.summary
+        return (self.folder / self.card).read_text()
+
+
+DEFAULT_MODEL = "qiu2024-small"
+
+
+def shipped_models() -> list[Model]:
+    """The models that come with the package."""
+    folder = Path(str(files("pancascade"))) / "weights"
+    return [_read(path) for path in sorted(folder.glob("*.json"))]
+
+
+def find_model(name: str) -> Model:
+    """A shipped model by name, or one of your own by path: a checkpoint or a model's JSON file.
+
+    Raises:
+        UnknownModelError: There is no such model, or its file is damaged.
+    """
+    path = Path(name)
+    if path.suffix == ".safetensors" and path.is_file():
+        return Model(
+            name=path.stem, summary="own checkpoint", steps=(Step(weights=path.name),), folder=path.parent
+        )
+    if path.suffix == ".json" and path.is_file():
+        return _read(path)
+    models = {model.name: model for model in shipped_models()}
+    if name in models:
+        return models[name]
+    raise UnknownModelError(
+        f"{name}: no such model; shipped: {', '.join(models) or 'none'}; or give the path of a .safetensors file."
+    )
+
+
+def _read(path: Path) -> Model:
+    try:
+        return Model.model_validate({**json.loads(path.read_text()), "folder": path.parent})
+    except (OSError, ValueError, ValidationError) as error:
+        raise UnknownModelError(f"{path}: not a readable model description ({error}).") from error

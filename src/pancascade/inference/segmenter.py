@@ -1,0 +1,110 @@
+"""From a scan to its segmentation: one scan's way, one line an arrow."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pancascade.checkpoint import load_checkpoint
+from pancascade.errors import PancascadeError
+from pancascade.inference.doubts import doubts
+from pancascade.inference.engine import Progress, SliceEngine
+from pancascade.inference.finding import Finding, combine, find
+from pancascade.inference.models import DEFAULT_MODEL, Model, Step, find_model
+from pancascade.inference.segmentation import Segmentation
+from pancascade.io import read_volume, require_ct
+from pancascade.volume import Box, Volume, crop, reorient, restore
+
+
+def segment(
+    scan: str | Path | Volume,
+    *,
+    model: str = DEFAULT_MODEL,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Segmentation:
+    """Find the pancreas and its tumour in a CT scan.
+
+    Args:
+        scan: A file, or a volume of Hounsfield units.
+        model: A shipped model's name, or the path of a checkpoint.
+        device: ``cpu`` or ``cuda``.
+        progress: Called after each batch of slices with what is being done, slices done, and slices in all.
+
+    Returns:
+        Mask and probabilities on exactly the scan's grid.
+
+    Raises:
+        ScanError: The scan cannot be read, or is no CT.
+        UnknownModelError: There is no such model.
+        CheckpointError: The model's weights are missing or damaged.
+    """
+    seconds: dict[str, float] = {}
+    chosen = find_model(model)
+    with _timed(seconds, "read"):
+        volume = scan if isinstance(scan, Volume) else read_volume(scan)
+        warnings = require_ct(volume)
+    upright = reorient(volume, "LPS")
+    finding = Finding.nothing()
+    for step in chosen.steps:
+        with _timed(seconds, Path(step.weights).stem):
+            finding = _look(upright, finding, step, _engine(chosen, step, device), progress)
+    with _timed(seconds, "put back"):
+        labels = finding.labels(upright.shape, voxel_ml=upright.voxel_volume_ml)
+        mask = restore(upright.with_voxels(labels), volume)
+        region, probabilities = _on_grid_of(volume, upright, finding)
+    return Segmentation(
+        volume, mask, region, probabilities, chosen.name, (*warnings, *doubts(mask)), seconds
+    )
+
+
+def _look(
+    upright: Volume, finding: Finding, step: Step, engine: SliceEngine, progress: Progress | None
+) -> Finding:
+    """One step: on the whole scan, or closer, in the region of what was found before."""
+    if step.field == "scan":
+        return find(engine, upright, at=Box.whole(upright.shape), progress=progress)
+    organ = finding.organ_box()
+    if organ is None:
+        return finding
+    field = organ.expand_mm(step.margin_mm, spacing_mm=upright.spacing_mm).clip(upright.shape)
+    closer = find(engine, crop(upright, field), at=field, progress=progress)
+    return combine(finding, closer, field=field, weight=step.organ_weight)
+
+
+def _engine(model: Model, step: Step, device: str) -> SliceEngine:
+    try:
+        chosen = torch.device(device)
+        cascade, description = load_checkpoint(model.folder / step.weights)
+        return SliceEngine(cascade.to(chosen), description.canvas, chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise PancascadeError(f"Device {device!r} cannot be used ({str(error).splitlines()[0]}). Try cpu.") from error
+
+
+def _on_grid_of(
+    scan: Volume, upright: Volume, finding: Finding
+) -> tuple[Box | None, NDArray[np.float16]]:
+    """The finding's box and (pancreas, tumour) probabilities, turned back to the scan's own axes."""
+    if finding.box is None:
+        return None, np.zeros((2, 0, 0, 0), np.float16)
+    inside = np.zeros(upright.shape, np.uint8)
+    inside[finding.box.slices] = 1
+    region = Box.around(restore(upright.with_voxels(inside), scan).voxels)
+    patch = crop(upright, finding.box)
+    axes = scan.orientation
+    turned = [
+        reorient(patch.with_voxels(values.astype(np.float16)), axes).voxels
+        for values in (finding.organ - finding.tumour, finding.tumour)
+    ]
+    return region, np.stack(turned)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], what: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    seconds[what] = round(seconds.get(what, 0.0) + time.perf_counter() - started, 3)
