@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -14,6 +14,7 @@ from torch import Tensor
 from pancascade.cascades import Cascade, CascadeSettings, build_cascade
 from pancascade.errors import CheckpointError
 from pancascade.io import written_whole
+from pancascade.networks import NetworkSettings
 from pancascade.preprocessing import Canvas
 from pancascade.settings import Settings
 
@@ -33,8 +34,20 @@ class ModelDescription(Settings):
     format: int = 1
     cascade: CascadeSettings
     canvas: Canvas
-    versions: dict[str, str] = {}
-    training: dict[str, Any] = {}
+    versions: dict[str, str] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+
+
+def describe(cascade: CascadeSettings, canvas: Canvas, **training: Any) -> ModelDescription:
+    """Description of freshly trained weights, with the networks' presets written out."""
+    networks = {
+        name: value.resolved()
+        for name in type(cascade).model_fields
+        if isinstance(value := getattr(cascade, name), NetworkSettings)
+    }
+    return ModelDescription(
+        cascade=cascade.model_copy(update=networks), canvas=canvas, versions=current_versions(), training=training
+    )
 
 
 def current_versions() -> dict[str, str]:
@@ -101,4 +114,4 @@ def load_checkpoint(path: Path) -> tuple[Cascade, ModelDescription]:
     except (ValidationError, RuntimeError) as error:
         first = str(error).splitlines()[0]
         raise CheckpointError(f"{path}: its weights do not fit its own description ({first}).") from error
-    return cascade.eval().to(memory_format=torch.channels_last), description
+    return cascade.eval().to(memory_format=torch.channels_last), description  # type: ignore[call-overload]

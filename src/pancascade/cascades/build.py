@@ -15,4 +15,4 @@ CASCADES: dict[type, type[Cascade]] = {Qiu2024Settings: Qiu2024, SingleStageSett
 
 def build_cascade(settings: CascadeSettings) -> Cascade:
     """The cascade that these settings describe, with fresh weights."""
-    return CASCADES[type(settings)](settings)  # type: ignore[call-arg]
+    return CASCADES[type(settings)](settings)

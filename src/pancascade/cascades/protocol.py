@@ -40,6 +40,14 @@ class Cascade(nn.Module, ABC):
     labels: tuple[Label, ...]
     locates: ClassVar[bool] = True
 
+    def prepare(self, labels: Tensor, *, seed: int) -> None:
+        """What must be learnt from the label maps alone before the first phase; nothing, for most methods.
+
+        Args:
+            labels: (N, *S) uint8, all training label maps, ids of `Label`.
+            seed: Of any randomness.
+        """
+
     @abstractmethod
     def losses(
         self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
@@ -101,3 +109,9 @@ def is_any(labels: Tensor, wanted: tuple[Label, ...]) -> Tensor:
     for label in wanted:
         mask |= labels == label
     return mask[:, None].float()
+
+
+def scaled_size(images: Tensor, scale: float) -> tuple[int, int]:
+    """Height and width of images (B, C, H, W) scaled by a factor, to the nearest multiple of 16 that U-Nets take."""
+    height, width = (max(16, 16 * round(side * scale / 16)) for side in images.shape[-2:])
+    return height, width

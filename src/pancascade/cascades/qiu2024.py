@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from pancascade.cascades.cropping import box_around, crop_and_resize, random_margin, resize_and_paste
-from pancascade.cascades.protocol import Cascade, Located, is_any
+from pancascade.cascades.protocol import Cascade, Located, is_any, scaled_size
 from pancascade.labels import Label
 from pancascade.losses import (
     SharedBoundaryEncoder,
@@ -17,6 +17,7 @@ from pancascade.losses import (
     compose_classes,
     compose_two_classes,
     dice_loss,
+    pretrain_boundary_encoder,
     second_stage_loss,
     shared_boundary_loss,
 )
@@ -46,6 +47,7 @@ class Qiu2024Settings(Settings):
         boundary_form: Form of the shared-boundary matrix.
         boundary_neighbourhood: 4 or 8 neighbours.
         boundary_counts_frame: Whether the image frame is perimeter.
+        boundary_encoder_steps: Steps in which the form ``encoder`` is fitted before training.
         boundary_in_s: Whether step S has the boundary loss, then with stage 1 detached.
         alpha: Weight of stage 2's loss, Eq. 17.
         beta: Weight of the shared-boundary loss, Eq. 17.
@@ -69,6 +71,7 @@ class Qiu2024Settings(Settings):
     boundary_form: BoundaryForm = "total_variation"
     boundary_neighbourhood: Neighbourhood = 4
     boundary_counts_frame: bool = True
+    boundary_encoder_steps: int = 1000
     boundary_in_s: Literal["off", "detached"] = "off"
     alpha: float = 0.9
     beta: float = 0.4
@@ -93,7 +96,7 @@ class Qiu2024(Cascade):
         self.labels = (Label.PANCREAS,) if self.one_target else (Label.PANCREAS, Label.TUMOUR)
         classes = 2 if self.one_target else 3
         self.boundary_encoder = (
-            SharedBoundaryEncoder(classes) if settings.boundary_form == "encoder" else None
+            SharedBoundaryEncoder(classes).requires_grad_(False) if settings.boundary_form == "encoder" else None
         )
 
     # ── stages ──
@@ -103,7 +106,7 @@ class Qiu2024(Cascade):
         scale = self.settings.first_scale
         if scale == 1.0:
             return self.first(images).float()
-        size = (round(images.shape[-2] * scale), round(images.shape[-1] * scale))
+        size = scaled_size(images, scale)
         small = functional.interpolate(images, size=size, mode="bilinear", antialias=True)
         return functional.interpolate(self.first(small).float(), size=images.shape[-2:], mode="bilinear")
 
@@ -116,6 +119,24 @@ class Qiu2024(Cascade):
         return maps if isinstance(maps, tuple) else (maps,)
 
     # ── training ──
+
+    def prepare(self, labels: Tensor, *, seed: int) -> None:
+        """Fit the learned boundary measure, where that form is chosen, to the true label maps (methods.md §A2)."""
+        if self.boundary_encoder is None:
+            return
+        target = is_any(labels, self.second_labels)[:, 0].long()
+        classes = target if self.one_target else target + (labels > 0).long()
+        device = next(self.boundary_encoder.parameters()).device
+        self.boundary_encoder.requires_grad_(True)
+        pretrain_boundary_encoder(
+            self.boundary_encoder,
+            classes.to(device),
+            steps=self.settings.boundary_encoder_steps,
+            learning_rate=1e-2,
+            seed=seed,
+            neighbourhood=self.settings.boundary_neighbourhood,
+            count_frame=self.settings.boundary_counts_frame,
+        )
 
     def losses(
         self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
@@ -170,7 +191,10 @@ class Qiu2024(Cascade):
         if self.one_target:
             classes, truth = compose_two_classes(second), target[:, 0].long()
         else:
-            classes, truth = compose_classes(first, second), (torch.maximum(organ, target) + target)[:, 0].long()
+            classes, truth = (
+                compose_classes(first, second),
+                (torch.maximum(organ, target) + target)[:, 0].long(),
+            )
         return shared_boundary_loss(
             classes,
             truth,
@@ -224,5 +248,3 @@ def _size(images: Tensor) -> tuple[int, int]:
 def _dice(one: Tensor, other: Tensor) -> float:
     total = int(one.sum() + other.sum())
     return 2 * int((one & other).sum()) / total if total else 1.0
-
-

@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from pancascade.cascades.protocol import Cascade, Located, is_any
+from pancascade.cascades.protocol import Cascade, Located, is_any, scaled_size
 from pancascade.labels import Label
 from pancascade.losses import bce_loss, compose_classes, compose_two_classes, dice_loss
 from pancascade.networks import NetworkSettings
@@ -51,7 +51,7 @@ class SingleStage(Cascade):
         scale = self.settings.scale
         if scale == 1.0:
             return self.network(images).float()
-        size = (round(images.shape[-2] * scale), round(images.shape[-1] * scale))
+        size = scaled_size(images, scale)
         small = functional.interpolate(images, size=size, mode="bilinear", antialias=True)
         return functional.interpolate(self.network(small).float(), size=images.shape[-2:], mode="bilinear")
 

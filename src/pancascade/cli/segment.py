@@ -41,7 +41,11 @@ def segment(
     for warning in found.warnings:
         console.print(f"Warning: {warning}", style="yellow", highlight=False)
     console.print(f"Pictures: {out / 'overview.png'}", soft_wrap=True, highlight=False)
-    console.print(f"Mask: {out / 'segmentation.nii.gz'}   Numbers: {out / 'result.json'}", soft_wrap=True, highlight=False)
+    console.print(
+        f"Mask: {out / 'segmentation.nii.gz'}   Numbers: {out / 'result.json'}",
+        soft_wrap=True,
+        highlight=False,
+    )
     console.print("Research use only. Not for clinical use.", style="dim")
 
 

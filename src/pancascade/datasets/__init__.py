@@ -3,7 +3,18 @@
 from pancascade.datasets.case import AxialSlice, Case
 from pancascade.datasets.region_folder import region_folder
 from pancascade.datasets.slice_folder import slice_folder
-from pancascade.datasets.splits import PARTS, Part, cases_of, read_split
+from pancascade.datasets.splits import PARTS, Part, cases_of, draw_split, read_split
 from pancascade.datasets.volume_list import volume_list
 
-__all__ = ["PARTS", "AxialSlice", "Case", "Part", "cases_of", "read_split", "region_folder", "slice_folder", "volume_list"]
+__all__ = [
+    "PARTS",
+    "AxialSlice",
+    "Case",
+    "Part",
+    "cases_of",
+    "draw_split",
+    "read_split",
+    "region_folder",
+    "slice_folder",
+    "volume_list",
+]

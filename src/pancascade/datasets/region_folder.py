@@ -46,9 +46,7 @@ def region_folder(folder: Path, *, meaning: Mapping[int, Label] = PANORAMA_MEANI
     return cases
 
 
-def _read_case(
-    folder: Path, name: str, *, window: Window, meaning: Mapping[int, Label]
-) -> list[AxialSlice]:
+def _read_case(folder: Path, name: str, *, window: Window, meaning: Mapping[int, Label]) -> list[AxialSlice]:
     grey = read_volume(folder / f"{name}_ct.nii.gz")
     reference = read_volume(folder / f"{name}_label.nii.gz")
     if not reference.on_same_grid_as(grey):
@@ -64,7 +62,7 @@ def axial_slices(hu: Volume, labels: Volume, *, name: str) -> list[AxialSlice]:
     """The axial slices of a volume and its label map, feet first, as a radiologist sees them."""
     shown, marked = reorient(hu, "LPS"), reorient(labels, "LPS")
     column_mm, row_mm, _ = shown.spacing_mm
-    patient = name.split("_")[0]
+    patient = name.split("_", maxsplit=1)[0]
     return [
         AxialSlice(
             f"{name}_z{k:03d}",

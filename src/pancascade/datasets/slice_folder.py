@@ -42,10 +42,7 @@ def slice_folder(
     if not rows or not {"name", "patient"} <= rows[0].keys():
         raise DataError(f"{index}: needs the columns name and patient and at least one row.")
     read = partial(_read_slice, folder, window=window, flip_rows=flip_rows, label=label, margin=region_margin)
-    return [
-        Case(row["name"], row["patient"], folder.name, partial(read, row["name"], row["patient"]))
-        for row in rows
-    ]
+    return [Case(row["name"], row["patient"], folder.name, partial(read, row["name"], row["patient"])) for row in rows]
 
 
 def _read_slice(

@@ -87,6 +87,20 @@ class SliceEngine:
                 progress("segment", part.stop, count)
         return CanvasProbabilities(maps, placement)
 
+    @torch.inference_mode()
+    def run_slice(self, hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None) -> Tensor:
+        """Probabilities (C, H, W) float32 of a single axial slice on its own pixels.
+
+        Args:
+            hu: (H, W), row 0 anterior, column 0 the patient's right.
+            spacing_mm: Row and column spacing; None takes the canvas's assumption.
+        """
+        placement = find_placement((hu.shape[0], hu.shape[1]), spacing_mm=spacing_mm, canvas=self.canvas, grow=True)
+        shown = torch.from_numpy(self.canvas.window.apply(hu))[None, None]
+        with self._autocast():
+            maps = self.cascade(draw(shown, placement).to(self.device))
+        return take_off(maps.float().cpu(), placement)[0]
+
     def _batches(self, volume: Volume, placement: Placement) -> Iterator[tuple[slice, Tensor]]:
         count = volume.shape[2]
         for start in range(0, count, BATCH_SLICES):

@@ -70,9 +70,7 @@ def find_model(name: str) -> Model:
     """
     path = Path(name)
     if path.suffix == ".safetensors" and path.is_file():
-        return Model(
-            name=path.stem, summary="own checkpoint", steps=(Step(weights=path.name),), folder=path.parent
-        )
+        return Model(name=path.stem, summary="own checkpoint", steps=(Step(weights=path.name),), folder=path.parent)
     if path.suffix == ".json" and path.is_file():
         return _read(path)
     models = {model.name: model for model in shipped_models()}

@@ -57,14 +57,10 @@ def segment(
         labels = finding.labels(upright.shape, voxel_ml=upright.voxel_volume_ml)
         mask = restore(upright.with_voxels(labels), volume)
         region, probabilities = _on_grid_of(volume, upright, finding)
-    return Segmentation(
-        volume, mask, region, probabilities, chosen.name, (*warnings, *doubts(mask)), seconds
-    )
+    return Segmentation(volume, mask, region, probabilities, chosen.name, (*warnings, *doubts(mask)), seconds)
 
 
-def _look(
-    upright: Volume, finding: Finding, step: Step, engine: SliceEngine, progress: Progress | None
-) -> Finding:
+def _look(upright: Volume, finding: Finding, step: Step, engine: SliceEngine, progress: Progress | None) -> Finding:
     """One step: on the whole scan, or closer, in the region of what was found before."""
     if step.field == "scan":
         return find(engine, upright, at=Box.whole(upright.shape), progress=progress)
@@ -85,9 +81,7 @@ def _engine(model: Model, step: Step, device: str) -> SliceEngine:
         raise PancascadeError(f"Device {device!r} cannot be used ({str(error).splitlines()[0]}). Try cpu.") from error
 
 
-def _on_grid_of(
-    scan: Volume, upright: Volume, finding: Finding
-) -> tuple[Box | None, NDArray[np.float16]]:
+def _on_grid_of(scan: Volume, upright: Volume, finding: Finding) -> tuple[Box | None, NDArray[np.float16]]:
     """The finding's box and (pancreas, tumour) probabilities, turned back to the scan's own axes."""
     if finding.box is None:
         return None, np.zeros((2, 0, 0, 0), np.float16)

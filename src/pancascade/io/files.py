@@ -59,9 +59,7 @@ def require_one_scan(shape: Sequence[int], *, path: Path) -> tuple[int, int, int
     """
     sizes = tuple(int(size) for size in shape)
     if len(sizes) < 3:
-        raise GeometryError(
-            f"{path}: the image has shape {sizes}, but a scan has three axes. Give a 3-D scan."
-        )
+        raise GeometryError(f"{path}: the image has shape {sizes}, but a scan has three axes. Give a 3-D scan.")
     if any(size != 1 for size in sizes[3:]):
         raise GeometryError(
             f"{path}: the image has shape {sizes}, which is several scans or channels in one file. "

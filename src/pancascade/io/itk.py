@@ -64,9 +64,7 @@ def write_itk(volume: Volume, path: Path, *, dtype: npt.DTypeLike | None = None)
     """
     # ITK takes neither capitals nor .mhd and .nhdr as one file, and leaves others behind.
     if path.suffix not in (".mha", ".nrrd"):
-        raise OutputError(
-            f"{path}: only .mha and .nrrd are written as one whole file. Name it .mha or .nrrd."
-        )
+        raise OutputError(f"{path}: only .mha and .nrrd are written as one whole file. Name it .mha or .nrrd.")
     axes = volume.affine[:3, :3] / volume.spacing_mm
     if np.abs(axes.T @ axes - np.eye(3)).max() > _RIGHT_ANGLE_COSINE:
         raise OutputError(f"{path}: the grid is sheared, which this format cannot say. Name it .nii.gz.")
@@ -83,9 +81,7 @@ def write_itk(volume: Volume, path: Path, *, dtype: npt.DTypeLike | None = None)
         with written_whole(path) as temporary:
             itk.WriteImage(image, str(temporary), True)
     except RuntimeError as error:
-        raise OutputError(
-            f"{path}: SimpleITK cannot write it. Choose another folder or name it .nii.gz."
-        ) from error
+        raise OutputError(f"{path}: SimpleITK cannot write it. Choose another folder or name it .nii.gz.") from error
 
 
 def _simple_itk(path: Path) -> ModuleType:
@@ -114,9 +110,7 @@ def _one_sentence(path: Path, error: RuntimeError) -> ScanError:
     """The error to raise for what ITK says over several lines of C++."""
     reason = str(error).lower()
     if "spacing is not supported" in reason:
-        return GeometryError(
-            f"{path}: voxel spacing is 0 or not a number, the header is damaged. Re-export the scan."
-        )
+        return GeometryError(f"{path}: voxel spacing is 0 or not a number, the header is damaged. Re-export the scan.")
     if "bad direction" in reason:
         return GeometryError(
             f"{path}: the three voxel axes lie in one plane, the header is damaged. Re-export the scan."

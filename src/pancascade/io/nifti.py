@@ -72,7 +72,7 @@ def write_nifti(volume: Volume, path: Path, *, dtype: npt.DTypeLike | None = Non
     """
     voxels = as_stored(volume.voxels, dtype, path=path)
     try:
-        image: Any = nib.Nifti1Image(voxels, volume.affine)  # type: ignore[no-untyped-call]
+        image: Any = nib.Nifti1Image(voxels, volume.affine)
         image.header.set_xyzt_units("mm")
         image.header["descrip"] = b"pancascade"
         image.set_sform(volume.affine, code=1)
@@ -90,7 +90,7 @@ def _scaled(dataobj: ArrayProxy, *, path: Path) -> npt.NDArray[Any]:
             f"{path}: the voxels are colours or complex numbers ({dataobj.dtype}), not Hounsfield units. "
             "Export the original CT."
         )
-    stored: npt.NDArray[Any] = np.asanyarray(dataobj.get_unscaled())  # type: ignore[no-untyped-call]
+    stored: npt.NDArray[Any] = np.asanyarray(dataobj.get_unscaled())
     if dataobj.slope == 1 and dataobj.inter == 0 and stored.dtype.kind in "iu":
         return stored.astype(stored.dtype.newbyteorder("="), copy=False)
     # nibabel would scale in float64, twice the memory.
@@ -107,12 +107,11 @@ def _require_spacing(path: Path, header: nib.Nifti1Header) -> None:
     if int(header["sform_code"]) > 0:
         return
     with nib.openers.ImageOpener(str(path)) as file:
-        raw = type(header).from_fileobj(file, check=False)  # type: ignore[no-untyped-call]
+        raw = type(header).from_fileobj(file, check=False)
     for axis, spacing_mm in enumerate(raw["pixdim"][1:4]):
         if not spacing_mm > 0:
             raise GeometryError(
-                f"{path}: voxel spacing is {spacing_mm:g} along axis {axis}, the header is damaged. "
-                "Re-export the scan."
+                f"{path}: voxel spacing is {spacing_mm:g} along axis {axis}, the header is damaged. Re-export the scan."
             )
     if int(header["qform_code"]) == 0:
         _logger.warning("%s: the header has no orientation; left and right are a guess.", path)
@@ -149,10 +148,6 @@ def _one_sentence(path: Path) -> Iterator[None]:
             "and copy or export it again."
         ) from error
     except (EOFError, OSError, zlib.error, ValueError, OverflowError) as error:
-        raise UnreadableError(
-            f"{path}: the image ends too early or is damaged. Copy or download it again."
-        ) from error
+        raise UnreadableError(f"{path}: the image ends too early or is damaged. Copy or download it again.") from error
     except MemoryError as error:
-        raise UnreadableError(
-            f"{path}: the image does not fit into memory. Crop or resample it first."
-        ) from error
+        raise UnreadableError(f"{path}: the image does not fit into memory. Crop or resample it first.") from error

@@ -68,9 +68,7 @@ def _refuse_geometry(volume: Volume, *, in_plane: list[int]) -> None:
 
 def _finite_range(volume: Volume) -> tuple[float, float]:
     if volume.voxels.dtype.kind not in "iuf":
-        raise NotCTError(
-            f"{volume.name}: voxels of type {volume.voxels.dtype} are not HU. Give the CT itself."
-        )
+        raise NotCTError(f"{volume.name}: voxels of type {volume.voxels.dtype} are not HU. Give the CT itself.")
     # Minimum and maximum carry every NaN and infinity along, without a second array in memory.
     low_hu, high_hu = float(volume.voxels.min()), float(volume.voxels.max())
     if not (math.isfinite(low_hu) and math.isfinite(high_hu)):
@@ -95,9 +93,7 @@ def _refuse_values(name: str, sample: npt.NDArray[Any], *, low_hu: float, high_h
     if low_hu < -32768 or high_hu > 32767:
         raise NotCTError(f"{found}, far outside CT's -1024 to 3071 HU. Re-export the scan.")
     if low_hu >= 0 and high_hu <= 255:
-        raise NotCTError(
-            f"{found}: grey values or labels, not HU. Give the CT itself, not a picture or mask of it."
-        )
+        raise NotCTError(f"{found}: grey values or labels, not HU. Give the CT itself, not a picture or mask of it.")
     # Soft tissue at 850 to 1250 is what 1024 too much looks like; of HU that is dense bone, a few percent.
     if _share(sample, 850, 1250) > 0.1:
         raise NotCTError(
@@ -105,13 +101,9 @@ def _refuse_values(name: str, sample: npt.NDArray[Any], *, low_hu: float, high_h
             "If it is CT, subtract 1024."
         )
     if low_hu >= 0:
-        raise NotCTError(
-            f"{found}, none below 0, but fat and air are: this looks like MR or PET. Give a CT in HU."
-        )
+        raise NotCTError(f"{found}, none below 0, but fat and air are: this looks like MR or PET. Give a CT in HU.")
     if high_hu <= 0:
-        raise NotCTError(
-            f"{found}, none above 0, but soft tissue is. Check the rescale intercept; give a CT in HU."
-        )
+        raise NotCTError(f"{found}, none above 0, but soft tissue is. Check the rescale intercept; give a CT in HU.")
     if high_hu - low_hu < 200 or float(np.std(sample, dtype=np.float64)) < 10:
         raise NotCTError(f"{found} with hardly any contrast: this looks normalised. Give the CT in HU.")
     if _share(sample, -math.inf, -30) < 0.005:
@@ -129,9 +121,7 @@ def _unusual_geometry(volume: Volume, *, in_plane: list[int], slice_axis: int) -
     first, second = in_plane
     findings = []
     if spacing_mm[slice_axis] > 6:
-        findings.append(
-            f"slices are {spacing_mm[slice_axis]:.1f} mm apart; small lesions may fall between them."
-        )
+        findings.append(f"slices are {spacing_mm[slice_axis]:.1f} mm apart; small lesions may fall between them.")
     if shape[slice_axis] < 10:
         findings.append(f"only {shape[slice_axis]} slices; the pancreas may not be covered.")
     if max(spacing_mm[first], spacing_mm[second]) > 1.2 * min(spacing_mm[first], spacing_mm[second]):
@@ -139,7 +129,7 @@ def _unusual_geometry(volume: Volume, *, in_plane: list[int], slice_axis: int) -
             f"pixels are not square ({spacing_mm[first]:.2f} by {spacing_mm[second]:.2f} mm); "
             "the picture may have been stretched."
         )
-    oblique_degrees = float(np.degrees(nib.affines.obliquity(volume.affine).max()))  # type: ignore[no-untyped-call]
+    oblique_degrees = float(np.degrees(nib.affines.obliquity(volume.affine).max()))
     if oblique_degrees > 20:
         findings.append(f"the grid is turned by {oblique_degrees:.0f} degrees; training scans were upright.")
     for axis in in_plane:
@@ -155,9 +145,7 @@ def _unusual_geometry(volume: Volume, *, in_plane: list[int], slice_axis: int) -
 def _unusual_values(*, low_hu: float, high_hu: float) -> list[str]:
     findings = []
     if low_hu >= -300:
-        findings.append(
-            f"nothing below {low_hu:g} HU, so no air; the scan may be windowed or cropped tightly."
-        )
+        findings.append(f"nothing below {low_hu:g} HU, so no air; the scan may be windowed or cropped tightly.")
     if low_hu < -4096 or high_hu > 20000:
         findings.append(f"values from {low_hu:g} to {high_hu:g} HU; check for metal or padding.")
     if high_hu < 200:

@@ -23,9 +23,7 @@ def matched(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         ValueError: The shapes differ, or are not (B, 1, *S) with at least one spatial axis.
     """
     if prediction.shape != target.shape:
-        raise ValueError(
-            f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)} differ in shape"
-        )
+        raise ValueError(f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)} differ in shape")
     if prediction.ndim < 3 or prediction.shape[1] != 1:
         raise ValueError(f"expected prediction and target of shape (B, 1, *S), got {tuple(prediction.shape)}")
     prediction = full_precision(prediction)

@@ -79,9 +79,7 @@ def pretrain_boundary_encoder(
     for _ in range(steps):
         chosen = torch.randint(len(label_maps), (batch_size,), generator=generator).to(label_maps.device)
         one_hot = one_hot_maps(label_maps[chosen], encoder.classes)
-        exact = shared_boundary_matrix(
-            one_hot, form="product", neighbourhood=neighbourhood, count_frame=count_frame
-        )
+        exact = shared_boundary_matrix(one_hot, form="product", neighbourhood=neighbourhood, count_frame=count_frame)
         error = ((encoder(one_hot) - exact) ** 2).mean()
         optimizer.zero_grad()
         error.backward()

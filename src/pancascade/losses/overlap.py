@@ -7,9 +7,7 @@ from torch.nn import functional
 from pancascade.losses.arguments import matched
 
 
-def dice_loss(
-    probabilities: Tensor, target: Tensor, *, epsilon: float = 1e-5, squared: bool = False
-) -> Tensor:
+def dice_loss(probabilities: Tensor, target: Tensor, *, epsilon: float = 1e-5, squared: bool = False) -> Tensor:
     """Smoothed Dice loss, per sample, then the mean.
 
     L = 1 − (2Σpg + ε) / (Σp + Σg + ε); with squared, 1 − (2Σpg + ε) / (Σp² + Σg² + ε).

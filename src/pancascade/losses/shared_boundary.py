@@ -133,9 +133,7 @@ def compose_classes(first: Tensor, second: Tensor) -> Tensor:
     Source: methods.md §A2, for Qiu et al. 2024, §3.3.3.
     """
     if first.shape != second.shape or first.ndim != 4 or first.shape[1] != 1:
-        raise ValueError(
-            f"expected two maps (B, 1, H, W), got {tuple(first.shape)} and {tuple(second.shape)}"
-        )
+        raise ValueError(f"expected two maps (B, 1, H, W), got {tuple(first.shape)} and {tuple(second.shape)}")
     p1, p2 = full_precision(first), full_precision(second)
     return torch.cat(((1 - p2) * (1 - p1), (1 - p2) * p1, p2), dim=1)
 
@@ -206,9 +204,7 @@ def shared_boundary_loss(
     if encoder is not None:
         m_pred: Tensor = encoder(probabilities)
     elif form != "encoder":
-        m_pred = shared_boundary_matrix(
-            probabilities, form=form, neighbourhood=neighbourhood, count_frame=count_frame
-        )
+        m_pred = shared_boundary_matrix(probabilities, form=form, neighbourhood=neighbourhood, count_frame=count_frame)
     return ((m_pred - m_gt) ** 2).mean()
 
 
@@ -229,9 +225,7 @@ def one_hot_maps(labels: Tensor, classes: int) -> Tensor:
 
 def _check(probabilities: Tensor, form: str, neighbourhood: int) -> None:
     if probabilities.ndim != 4 or probabilities.shape[1] < 2:
-        raise ValueError(
-            f"expected probabilities (B, C, H, W) with C of at least 2, got {tuple(probabilities.shape)}"
-        )
+        raise ValueError(f"expected probabilities (B, C, H, W) with C of at least 2, got {tuple(probabilities.shape)}")
     if form not in get_args(MatrixForm):
         raise ValueError(f"unknown form {form!r}, choose one of {', '.join(get_args(MatrixForm))}")
     if neighbourhood not in get_args(Neighbourhood):

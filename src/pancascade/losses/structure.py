@@ -143,9 +143,7 @@ def deep_supervision_weights(reading: DeepSupervision = "code") -> tuple[float, 
     }[reading]
 
 
-def combine_second_stage(
-    l_pm: Scalar, l_fm: Sequence[Scalar], *, weights: DeepSupervision = "code"
-) -> Scalar:
+def combine_second_stage(l_pm: Scalar, l_fm: Sequence[Scalar], *, weights: DeepSupervision = "code") -> Scalar:
     """L_seg2 = L_pm + Σ_i w_i L_fm^i, i = 5, 4, 3, 2.
 
     Args:

@@ -7,9 +7,7 @@ from torch import Tensor
 Scalar = TypeVar("Scalar", Tensor, float)
 
 
-def total_loss(
-    first: Scalar, second: Scalar, boundary: Scalar, *, alpha: float = 0.9, beta: float = 0.4
-) -> Scalar:
+def total_loss(first: Scalar, second: Scalar, boundary: Scalar, *, alpha: float = 0.9, beta: float = 0.4) -> Scalar:
     """Weighted sum of the cascade's three losses: L = L_seg1 + α L_seg2 + β L_isb.
 
     Args:

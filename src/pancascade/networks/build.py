@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from pydantic import Field
 from torch import nn
 
 from pancascade.errors import RecipeError
@@ -32,7 +33,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "paper": {},
         "stan": {"widths": (32, 64, 128, 256)},
         "authors": {"skips": "authors", "up_sampling": "authors"},
-        "small": {"widths": (8, 16, 32, 64), "centre": 64},
+        "small": {"widths": (16, 32, 64, 96), "centre": 96},
         "tiny": {"widths": (8, 16, 32, 64), "centre": 64},
     },
     "saliency": {"paper": {}, "three_classes": {"channels": 3}},
@@ -77,7 +78,16 @@ class NetworkSettings(Settings):
 
     name: str
     preset: str = "paper"
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    def resolved(self) -> "NetworkSettings":
+        """The same network with its preset written out, so that later changes of a preset cannot change it.
+
+        Raises:
+            RecipeError: The name or the preset is unknown.
+        """
+        preset = _find(f"preset of {self.name}", self.preset, _find("network", self.name, PRESETS))
+        return NetworkSettings(name=self.name, options={**preset, **self.options})
 
     def build(self, **more: Any) -> nn.Module:
         """The network with fresh weights; ``more`` options come from the cascade.

@@ -72,9 +72,7 @@ class FocusingNet(nn.Module):
             NonLocalLocalization(reduced[0], eq8=eq8) if localization else PlainMap(reduced[0])
         )
         self.focusing = nn.ModuleList(
-            Focusing(c, deeper, reduce_kernel=reduce_kernel, discover=discover)
-            if focusing
-            else SkipFusion(c, deeper)
+            Focusing(c, deeper, reduce_kernel=reduce_kernel, discover=discover) if focusing else SkipFusion(c, deeper)
             for c, deeper in zip(reduced[1:], reduced[:-1], strict=True)
         )
 
@@ -103,6 +101,4 @@ class FocusingNet(nn.Module):
             refined, logits = focus(features, refined, logits)
             predictions.append(logits)
         size = images.shape[-2:]
-        return tuple(
-            functional.interpolate(p, size=size, mode="bilinear", align_corners=True) for p in predictions
-        )
+        return tuple(functional.interpolate(p, size=size, mode="bilinear", align_corners=True) for p in predictions)

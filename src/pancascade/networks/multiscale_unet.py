@@ -38,9 +38,7 @@ class TwoPaths(nn.Module):
 
     def __init__(self, in_channels: int, width: int, *, fine_kernel: int = 1) -> None:
         super().__init__()
-        self.fine = nn.Sequential(
-            conv_bn_relu(in_channels, width, fine_kernel), conv_bn_relu(width, width)
-        )
+        self.fine = nn.Sequential(conv_bn_relu(in_channels, width, fine_kernel), conv_bn_relu(width, width))
         self.coarse = nn.Sequential(conv_bn_relu(in_channels, width, 5), conv_bn_relu(width, width))
 
     def forward(self, features: Tensor) -> Tensor:
@@ -89,9 +87,7 @@ class MultiScaleUNet(nn.Module):
         )
         self.branch2 = nn.ModuleList(TwoPaths(i, w) for i, w in zip(inputs2, widths, strict=True))
         first_kernel, fine_kernel = (3, 1) if eq3 == "code" else (1, 3)
-        self.centre1 = nn.Sequential(
-            conv_bn_relu(widths[-1], centre, first_kernel), conv_bn_relu(centre, centre)
-        )
+        self.centre1 = nn.Sequential(conv_bn_relu(widths[-1], centre, first_kernel), conv_bn_relu(centre, centre))
         self.centre2 = TwoPaths(2 * widths[-1], centre, fine_kernel=fine_kernel)
         self.has_decoder = decoder
         if decoder:
@@ -102,14 +98,10 @@ class MultiScaleUNet(nn.Module):
         outputs = widths[::-1] if up_sampling == "deconvolution" else (*widths[-2::-1], widths[0])
         deeper = (3 * centre, *outputs[:-1])
         if up_sampling == "deconvolution":
-            self.up = nn.ModuleList(
-                nn.ConvTranspose2d(d, o, 2, stride=2) for d, o in zip(deeper, outputs, strict=True)
-            )
+            self.up = nn.ModuleList(nn.ConvTranspose2d(d, o, 2, stride=2) for d, o in zip(deeper, outputs, strict=True))
             deeper = tuple(outputs)
         else:
-            self.up = nn.ModuleList(
-                nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True) for _ in outputs
-            )
+            self.up = nn.ModuleList(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True) for _ in outputs)
         self.after_skip1 = nn.ModuleList(
             conv_bn_relu(d + w, o) for d, w, o in zip(deeper, widths[::-1], outputs, strict=True)
         )

@@ -1,4 +1,4 @@
-"""Non-local localization module: where, roughly, is the tumour? (Qiu et al. 2024, Fig. 5.)"""
+"""Non-local localization module: it finds roughly where the tumour is (Qiu et al. 2024, Fig. 5)."""
 
 from typing import Literal
 

@@ -1,7 +1,6 @@
 """From probabilities to labels."""
 
-from torch import Tensor
-from torch import uint8, zeros_like
+from torch import Tensor, uint8, zeros_like
 
 from pancascade.labels import Label
 

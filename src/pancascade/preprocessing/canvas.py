@@ -107,7 +107,4 @@ def take_off(maps: Tensor, placement: Placement) -> Tensor:
 def _pad_back(maps: Tensor, placement: Placement) -> Tensor:
     missing = [max(0, r - c) for r, c in zip(placement.resized, placement.canvas, strict=True)]
     before = [max(0, -o) for o in placement.offset]
-    return functional.pad(
-        maps, (before[1], missing[1] - before[1], before[0], missing[0] - before[0]), value=0.0
-    )
-
+    return functional.pad(maps, (before[1], missing[1] - before[1], before[0], missing[0] - before[0]), value=0.0)

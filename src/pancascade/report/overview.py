@@ -48,16 +48,14 @@ def write_overview(scan: Volume, mask: Volume, path: Path) -> None:
         OutputError: The path cannot be written.
     """
     upright, marked = reorient(scan, "LPS"), reorient(mask, "LPS")
-    column_mm, row_mm, slice_mm = upright.spacing_mm
+    column_mm, row_mm, _ = upright.spacing_mm
     figure = Figure(figsize=(4 * COLUMNS, 3.3 * ROWS + 0.6), facecolor="black")
     FigureCanvasAgg(figure)
     figure.subplots_adjust(left=0.005, right=0.995, bottom=0.01, top=0.92, wspace=0.01, hspace=0.08)
     chosen = choose_slices(marked.voxels)
     for place, k in enumerate(chosen):
         axes = figure.add_subplot(ROWS, COLUMNS, place + 1)
-        axes.imshow(
-            WINDOW.apply(upright.voxels[:, :, k].T), cmap="gray", vmin=0, vmax=1, aspect=row_mm / column_mm
-        )
+        axes.imshow(WINDOW.apply(upright.voxels[:, :, k].T), cmap="gray", vmin=0, vmax=1, aspect=row_mm / column_mm)
         _draw_contours(axes, marked.voxels[:, :, k].T)
         _zoom(axes, marked.voxels, spacing_mm=(column_mm, row_mm))
         what = "largest tumour, " if place == 0 and (marked.voxels == Label.TUMOUR).any() else ""
@@ -80,7 +78,7 @@ def _zoom(axes: Any, mask: NDArray[np.uint8], *, spacing_mm: tuple[float, float]
     found = mask.any(axis=2)
     if not found.any():
         return
-    columns, rows = np.flatnonzero(found.any(axis=1)), np.flatnonzero(found.any(axis=0))
+    columns, rows = np.flatnonzero(np.any(found, axis=1)), np.flatnonzero(np.any(found, axis=0))
     column_margin, row_margin = 60 / spacing_mm[0], 60 / spacing_mm[1]
     axes.set_xlim(max(columns[0] - column_margin, -0.5), min(columns[-1] + column_margin, mask.shape[0] - 0.5))
     axes.set_ylim(min(rows[-1] + row_margin, mask.shape[1] - 0.5), max(rows[0] - row_margin, -0.5))

@@ -3,6 +3,7 @@
 import math
 
 import torch
+from pydantic import Field
 from torch import Generator, Tensor
 from torch.nn import functional
 
@@ -10,9 +11,10 @@ from pancascade.settings import Settings
 
 
 class Augmentation(Settings):
-    """Ranges of the random changes; zero switches one off. No mirroring: organs have their side.
+    """Ranges of the random changes; zero switches one off.
 
     Attributes:
+        mirror_probability: Share of images turned left to right. Organs have their side: only to follow others.
         rotation_degrees: Largest angle either way.
         scaling: Largest factor either way, 0.25 meaning 0.8 to 1.25.
         stretching: Largest factor of the axes against each other.
@@ -25,6 +27,7 @@ class Augmentation(Settings):
         blur_probability: Share of images that are smoothed a little.
     """
 
+    mirror_probability: float = Field(default=0.0, ge=0, le=1)
     rotation_degrees: float = 0.0
     scaling: float = 0.0
     stretching: float = 0.0
@@ -37,9 +40,7 @@ class Augmentation(Settings):
     blur_probability: float = 0.0
 
 
-def augment(
-    images: Tensor, labels: Tensor, *, settings: Augmentation, generator: Generator
-) -> tuple[Tensor, Tensor]:
+def augment(images: Tensor, labels: Tensor, *, settings: Augmentation, generator: Generator) -> tuple[Tensor, Tensor]:
     """Change each image in its own way, and its labels with it.
 
     Args:
@@ -80,6 +81,9 @@ def _sampling_grid(images: Tensor, settings: Augmentation, generator: Generator)
     theta[:, 0, 2] = _uniform(count, 2 * settings.shift_pixels / width, generator)
     theta[:, 1, 2] = _uniform(count, 2 * settings.shift_pixels / height, generator)
     grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+    if settings.mirror_probability > 0:
+        mirrored = torch.rand(count, generator=generator) < settings.mirror_probability
+        grid[mirrored, ..., 0] *= -1
     if settings.elastic_pixels > 0:
         coarse = torch.randn(count, 2, 6, 6, generator=generator) * settings.elastic_pixels
         coarse *= torch.tensor([2 / width, 2 / height]).view(1, 2, 1, 1)

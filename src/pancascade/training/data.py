@@ -1,16 +1,19 @@
 """The data of a run: sources of a recipe, read and split."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
-from pancascade.datasets import Case, cases_of, read_split, region_folder, slice_folder, volume_list
+from pancascade.datasets import Case, Part, cases_of, draw_split, read_split, region_folder, slice_folder, volume_list
 from pancascade.errors import DataError, RecipeError
 from pancascade.labels import Label
 from pancascade.sampling import SliceSet, contains, load_slices
 from pancascade.training.recipe import DataSource, Recipe, recipes_folder
+
+logger = logging.getLogger(__name__)
 
 
 def _keeps_all(_: Tensor) -> bool:
@@ -40,23 +43,27 @@ class TrainingData:
     validation: tuple[SliceSet, ...]
 
 
-def read_training_data(recipe: Recipe, *, root: Path, beside: Path) -> TrainingData:
+def read_training_data(recipe: Recipe, *, root: Path, beside: Path, out: Path) -> TrainingData:
     """Read the sources of a recipe.
 
     Args:
         recipe: The recipe.
         root: The ``--data`` folder.
         beside: The recipe's folder, where split files and volume lists are looked for first.
+        out: The run's folder, where drawn splits are written.
 
     Raises:
         DataError: A folder, index, picture or split is missing or damaged, or nothing is left to train on.
     """
     training, counts, validation = [], [], []
     for source in recipe.data:
+        if source.optional and not _is_there(source, root):
+            logger.warning("%s: not found in %s; training goes on without it.", source.folder, root)
+            continue
         cases = _cases(source, root=root, beside=beside)
         train, held_out = cases, []
         if source.split is not None:
-            split = read_split(_beside(source.split, beside))
+            split = _split(source, cases, seed=recipe.seed, beside=beside, out=out)
             train = cases_of(cases, split["train"])
             if source.validate_on and split["validation"]:
                 held_out = cases_of(cases, split["validation"])
@@ -68,6 +75,21 @@ def read_training_data(recipe: Recipe, *, root: Path, beside: Path) -> TrainingD
         if held_out:
             validation.append(load_slices(held_out, recipe.canvas).select(KEEP[source.keep]))
     return TrainingData(tuple(training), tuple(counts), tuple(validation))
+
+
+def _is_there(source: DataSource, root: Path) -> bool:
+    if source.reader == "volume_list":
+        return (root / "scans").is_dir()
+    return (root / source.folder).is_dir()
+
+
+def _split(
+    source: DataSource, cases: Sequence[Case], *, seed: int, beside: Path, out: Path
+) -> dict[Part, frozenset[str]]:
+    if source.split != "seeded":
+        return read_split(_beside(str(source.split), beside))
+    path = out / f"split_{Path(source.folder).name}.json"
+    return read_split(path) if path.is_file() else draw_split([c.patient for c in cases], seed=seed, path=path)
 
 
 def _cases(source: DataSource, *, root: Path, beside: Path) -> list[Case]:

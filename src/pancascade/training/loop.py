@@ -15,7 +15,7 @@ from torch import Generator
 from torch.optim import Optimizer
 
 from pancascade.cascades import Cascade, build_cascade
-from pancascade.checkpoint import ModelDescription, current_versions, save_checkpoint
+from pancascade.checkpoint import describe, save_checkpoint
 from pancascade.errors import OutputError, PancascadeError
 from pancascade.io import written_whole
 from pancascade.sampling import Batch, deal
@@ -99,7 +99,9 @@ def fit(
     recipe = read_recipe(recipe_path)
     run = _start(recipe, out, device=device)
     _claim_folder(run, recipe_path, resume=resume)
-    sets = read_training_data(recipe, root=data, beside=recipe_path.parent)
+    sets = read_training_data(recipe, root=data, beside=recipe_path.parent, out=out)
+    if run.epoch == 0:
+        run.cascade.prepare(torch.cat([slices.labels for slices in sets.training]), seed=recipe.seed)
     while run.epoch < recipe.epochs:
         started = time.monotonic()
         losses = _train_epoch(run, sets, progress)
@@ -112,7 +114,9 @@ def fit(
 def _start(recipe: Recipe, out: Path, *, device: str) -> Run:
     torch.manual_seed(recipe.seed)
     fabric = Fabric(accelerator=device, devices=1, precision=recipe.precision)
-    cascade = build_cascade(recipe.cascade).to(fabric.device, memory_format=torch.channels_last)
+    cascade = build_cascade(recipe.cascade).to(fabric.device)
+    # A quarter faster than the default order, in bfloat16 on a CPU.
+    cascade = cascade.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = None
     if recipe.average_decay is not None:
         average = deepcopy(cascade).eval().requires_grad_(False)
@@ -160,9 +164,7 @@ def _train_epoch(run: Run, sets: TrainingData, progress: Progress | None) -> dic
 def _train_batch(run: Run, batch: Batch, generator: Generator, *, step_now: bool) -> dict[str, float]:
     images = batch.images.to(run.fabric.device, memory_format=torch.channels_last)
     phase = run.recipe.phase_of(run.epoch)
-    objectives = run.cascade.losses(
-        images, batch.labels.to(run.fabric.device), phase=phase, generator=generator
-    )
+    objectives = run.cascade.losses(images, batch.labels.to(run.fabric.device), phase=phase, generator=generator)
     seen: dict[str, float] = {}
     while True:
         with run.fabric.autocast():
@@ -223,14 +225,11 @@ def _record(run: Run, losses: dict[str, float], scores: dict[str, float], *, sec
 
 
 def _save_best(run: Run, scores: dict[str, float]) -> None:
-    description = ModelDescription(
-        cascade=run.recipe.cascade,
-        canvas=run.recipe.canvas,
-        versions=current_versions(),
-        training={
-            "recipe": run.recipe.model_dump(mode="json"),
-            "epoch": run.epoch,
-            "validation_dice": scores,
-        },
+    description = describe(
+        run.recipe.cascade,
+        run.recipe.canvas,
+        recipe=run.recipe.model_dump(mode="json"),
+        epoch=run.epoch,
+        validation_dice=scores,
     )
     save_checkpoint(run.folder / "best.safetensors", run.kept, description=description)

@@ -51,10 +51,10 @@ def set_learning_rate(optimiser: Optimizer, settings: OptimiserSettings, *, step
 def update_average(average: nn.Module, current: nn.Module, *, decay: float, step: int) -> None:
     """Move the averaged weights towards the current ones; early steps move faster so that it is not stuck."""
     decay = min(decay, (1 + step) / (10 + step))
-    for mean, value in zip(average.parameters(), current.parameters(), strict=True):
-        mean.lerp_(value, 1 - decay)
-    for mean, value in zip(average.buffers(), current.buffers(), strict=True):
-        if mean.is_floating_point():
-            mean.lerp_(value, 1 - decay)
+    for mean, weight in zip(average.parameters(), current.parameters(), strict=True):
+        mean.lerp_(weight, 1 - decay)
+    for kept, value in zip(average.buffers(), current.buffers(), strict=True):
+        if kept.is_floating_point():
+            kept.lerp_(value, 1 - decay)
         else:
-            mean.copy_(value)
+            kept.copy_(value)

@@ -22,12 +22,14 @@ class DataSource(Settings):
     Attributes:
         reader: Layout of the folder.
         folder: Below the ``--data`` folder (for ``volume_list``: the CSV, beside the recipe or below it).
-        split: JSON file with the patients of each part, beside the recipe; None uses all patients for training.
+        split: JSON file with the patients of each part, beside the recipe; ``seeded`` draws 70 / 10 / 20 % of the
+            patients and writes them to the run's folder; None uses all patients for training.
         keep: Which slices are used.
         per_epoch: Slices an epoch; None takes each once.
         window: Hounsfield units of grey 0 and 255 in pictures.
         flip_rows: Pictures show the back at the top.
         region_margin: Pictures are cut to their mask's box with so many pixels around; None keeps them whole.
+        optional: Go on without this source where its files are missing, with a warning.
         validate_on: Whether the validation part is used.
     """
 
@@ -39,6 +41,7 @@ class DataSource(Settings):
     window: Window = Window()
     flip_rows: bool = False
     region_margin: int | None = None
+    optional: bool = False
     validate_on: bool = True
 
 
@@ -68,7 +71,7 @@ class OptimiserSettings(Settings):
     warmup_steps: int = 0
     bias_factor: float = 1.0
     decay_biases: bool = True
-    factors: dict[str, float] = {}
+    factors: dict[str, float] = Field(default_factory=dict)
     gradient_clip: float | None = None
 
 

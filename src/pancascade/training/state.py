@@ -26,9 +26,7 @@ def save_state(
     save_tensors(path, tensors, header=progress)
 
 
-def restore_state(
-    path: Path, *, cascade: Cascade, average: Cascade | None, optimiser: Optimizer
-) -> dict[str, Any]:
+def restore_state(path: Path, *, cascade: Cascade, average: Cascade | None, optimiser: Optimizer) -> dict[str, Any]:
     """Load what `save_state` wrote into the given objects; returns the progress.
 
     Raises:

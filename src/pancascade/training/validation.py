@@ -39,9 +39,7 @@ def slice_dice(predicted: Tensor, slices: SliceSet, label: Label) -> dict[str, f
     return found
 
 
-def validate(
-    cascade: Cascade, sets: Sequence[SliceSet], *, picture: Path | None = None
-) -> dict[str, float]:
+def validate(cascade: Cascade, sets: Sequence[SliceSet], *, picture: Path | None = None) -> dict[str, float]:
     """Mean Dice over the slices that show each of the cascade's labels, by label title.
 
     Args:

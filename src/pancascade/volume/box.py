@@ -72,9 +72,7 @@ class Box:
             ValueError: a start is negative, which NumPy would count from the far end.
         """
         if min(self.start) < 0:
-            raise ValueError(
-                f"box starts at {self.start}, before the array; clip it to the array's shape first"
-            )
+            raise ValueError(f"box starts at {self.start}, before the array; clip it to the array's shape first")
         return tuple(slice(start, stop) for start, stop in zip(self.start, self.stop, strict=True))
 
     def expand(self, voxels: int | Sequence[int] | Sequence[tuple[int, int]]) -> "Box":
@@ -129,9 +127,7 @@ class Box:
         """Whether no face of the other box lies outside this one."""
         self._check_length(other.start)
         starts_inside = all(mine <= theirs for mine, theirs in zip(self.start, other.start, strict=True))
-        return starts_inside and all(
-            mine >= theirs for mine, theirs in zip(self.stop, other.stop, strict=True)
-        )
+        return starts_inside and all(mine >= theirs for mine, theirs in zip(self.stop, other.stop, strict=True))
 
     def shift(self, offset: Sequence[int]) -> "Box":
         """The same box elsewhere: from a crop's indices to its scan's, add the crop's start."""

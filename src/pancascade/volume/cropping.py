@@ -45,9 +45,7 @@ def paste(patch: npt.NDArray[Any], box: Box, *, onto: npt.NDArray[Any]) -> None:
     """
     _require_inside(box, onto.shape, name="paste")
     if patch.shape != box.shape:
-        raise GeometryError(
-            f"paste: the patch has shape {patch.shape}, its box {box.shape}. Crop with this box."
-        )
+        raise GeometryError(f"paste: the patch has shape {patch.shape}, its box {box.shape}. Crop with this box.")
     np.copyto(onto[box.slices], patch, casting="same_kind")
 
 

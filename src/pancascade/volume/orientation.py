@@ -29,7 +29,7 @@ def reorient(volume: Volume, axis_codes: str = "RAS") -> Volume:
     """
     if sorted(_WORLD_AXIS.get(code, -1) for code in axis_codes) != [0, 1, 2]:
         raise ValueError(f"axis_codes must name one of R/L, A/P and S/I each, like RAS; got {axis_codes!r}")
-    current = nib.io_orientation(volume.affine)  # type: ignore[no-untyped-call]
+    current = nib.io_orientation(volume.affine)
     axes: list[int] = []
     flips: list[bool] = []
     for code in axis_codes:

@@ -13,9 +13,7 @@ from pancascade.volume.volume import Volume
 _EDGE_VOX = 0.5 + 1e-5
 
 
-def resample_to_spacing(
-    volume: Volume, spacing_mm: float | Sequence[float], *, order: Literal[0, 1] = 1
-) -> Volume:
+def resample_to_spacing(volume: Volume, spacing_mm: float | Sequence[float], *, order: Literal[0, 1] = 1) -> Volume:
     """The same field of view with another voxel spacing.
 
     The outer edge of voxel (0, 0, 0) stays where it is; the far edges move by up to half a new voxel,

@@ -66,7 +66,7 @@ class Volume:
     @property
     def orientation(self) -> str:
         """Where each axis points, closest letter: "LPS" is towards left, posterior, superior."""
-        codes = nib.aff2axcodes(self.affine)  # type: ignore[no-untyped-call]
+        codes = nib.aff2axcodes(self.affine)
         return "".join(codes)
 
     @property
@@ -112,8 +112,7 @@ class Volume:
             )
         if not np.array_equal(affine[3], (0, 0, 0, 1)):
             raise GeometryError(
-                f"{self.name}: the affine's last row must be 0 0 0 1, got {affine[3].tolist()}. "
-                "Re-export the scan."
+                f"{self.name}: the affine's last row must be 0 0 0 1, got {affine[3].tolist()}. Re-export the scan."
             )
         spacing_mm = np.linalg.norm(affine[:3, :3], axis=0)
         if (spacing_mm == 0).any():

@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+import torch
+from abdomen_phantom import LPS_AXES, WINDOW, HounsfieldCascade, OneLook, abdomen, centred
+
+from pancascade.inference.engine import BATCH_SLICES, SliceEngine
+from pancascade.preprocessing import Canvas
+from pancascade.volume import crop
+from pancascade.volume.box import Box
+
+CPU = torch.device("cpu")
+
+
+def engine(cascade, *, size=(64, 64), spacing_mm=None) -> SliceEngine:
+    return SliceEngine(cascade, Canvas(size=size, spacing_mm=spacing_mm, window=WINDOW), CPU)
+
+
+def scan_of(count: int):
+    scan, _ = abdomen()
+    middle = (scan.shape[2] - count) // 2
+    return crop(scan, Box((0, 0, middle), (*scan.shape[:2], middle + count)))
+
+
+@pytest.mark.parametrize("count", [1, 2, BATCH_SLICES - 1, BATCH_SLICES, BATCH_SLICES + 1, 2 * BATCH_SLICES + 3])
+def test_every_slice_is_seen_once_however_the_batches_fall(count):
+    scan, cascade = scan_of(count), OneLook()
+    found = engine(cascade).run(scan).on_scan(0, count)
+    assert found.shape == (2, *scan.shape)
+    assert found.dtype == np.float16
+    for k in range(count):
+        shown = torch.from_numpy(WINDOW.apply(scan.voxels[:, :, k]))[None, None]
+        alone = cascade(shown)[0, 1:].half().numpy()
+        assert np.array_equal(found[..., k], alone)
+
+
+def test_one_slice_alone_is_what_the_volume_of_it_gives():
+    scan = scan_of(1)
+    runner = engine(OneLook(), spacing_mm=3.0, size=(32, 32))
+    column_mm, row_mm, _ = scan.spacing_mm
+    alone = runner.run_slice(scan.voxels[:, :, 0].T, (row_mm, column_mm)).numpy()
+    assert alone.shape == (3, scan.shape[1], scan.shape[0])
+    np.testing.assert_allclose(alone.sum(axis=0), 1, atol=1e-5)
+    volume = runner.run(scan).on_scan(0, 1)[..., 0]
+    np.testing.assert_allclose(alone[1:].transpose(0, 2, 1), volume, atol=2e-3)
+
+
+def test_a_slice_without_spacing_takes_the_canvas_s_assumption():
+    scan = scan_of(1)
+    canvas = Canvas(size=(32, 32), spacing_mm=3.0, window=WINDOW, assumed_spacing_mm=4.0)
+    runner = SliceEngine(OneLook(), canvas, CPU)
+    hu = scan.voxels[:, :, 0].T
+    assert torch.equal(runner.run_slice(hu, None), runner.run_slice(hu, (4.0, 4.0)))
+    assert runner.run_slice(hu, None).shape == (3, *hu.shape)
+
+
+def test_a_scan_larger_than_the_canvas_grows_it_and_loses_no_corner():
+    shape = (70, 50, 3)
+    scan, _ = abdomen(centred(LPS_AXES, shape=shape), shape=shape)
+    voxels = scan.voxels.copy()
+    voxels[:3, :3], voxels[-3:, -3:] = 150, 150
+    cascade = OneLook()
+    found = engine(cascade, size=(32, 32)).run(scan.with_voxels(voxels))
+    assert found.placement.canvas == (64, 96)
+    organ = found.on_scan(0, 3).sum(axis=0)
+    assert organ.shape == shape
+    assert (organ[:3, :3] > 0.99).all()
+    assert (organ[-3:, -3:] > 0.99).all()
+
+
+def test_a_canvas_that_is_large_enough_does_not_grow():
+    cascade = HounsfieldCascade()
+    engine(cascade, size=(64, 96)).run(scan_of(3))
+    assert cascade.sizes == [(64, 96)]
+
+
+def test_only_slices_with_a_box_reach_stage_2():
+    class Counting(HounsfieldCascade):
+        seen = 0
+
+        def segment(self, images, located):
+            assert any(located.boxes)
+            self.seen += 1
+            return super().segment(images, located)
+
+    scan, _ = abdomen(pancreas=False, tumour=False)
+    cascade = Counting(organ_hu=200)
+    found = engine(cascade).run(scan)
+    assert cascade.seen == 0
+    assert (found.maps[:, 0] == 1).all()
+    assert not found.maps[:, 1:].any()
+
+
+def test_a_flash_in_one_slice_is_not_handed_over():
+    """What stage 1 believes is smoothed along the body: thin slices must agree with their neighbours."""
+    shape = (58, 46, 30)
+    scan, truth = abdomen(centred(LPS_AXES, spacing_mm=(5, 4.4, 0.5), shape=shape), shape=shape)
+    voxels = scan.voxels.copy()
+    voxels[40:44, 8:12, 15] = 150
+    assert not truth[40:44, 8:12, 15].any()
+    organ = engine(HounsfieldCascade()).run(scan.with_voxels(voxels)).on_scan(0, 30).sum(axis=0)
+    assert not (organ[40:44, 8:12, 15] > 0.5).all()
+    alone = engine(OneLook()).run(scan.with_voxels(voxels)).on_scan(0, 30).sum(axis=0)
+    assert (alone[40:44, 8:12, 15] > 0.5).all()
+
+
+def test_progress_counts_slices_of_both_stages():
+    told = []
+    engine(HounsfieldCascade()).run(scan_of(11), progress=lambda *what: told.append(what))
+    assert told == [("locate", 8, 11), ("locate", 11, 11), ("segment", 8, 11), ("segment", 11, 11)]
+
+
+def test_any_part_of_the_slices_can_be_taken_off():
+    scan = scan_of(5)
+    found = engine(OneLook(), spacing_mm=3.0).run(scan)
+    assert np.array_equal(found.on_scan(1, 4), found.on_scan(0, 5)[..., 1:4])
