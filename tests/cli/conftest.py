@@ -3,3 +3,45 @@ from pathlib import Path
 
 # The phantom is drawn once, beside the tests of inference.
 sys.path.insert(0, str(Path(__file__).parents[1] / "inference"))
+
+import pytest
+from abdomen_phantom import HounsfieldCascade, abdomen, described
+
+from pancascade.cli.app import main
+from pancascade.io import write_volume
+
+
+@pytest.fixture
+def knows_the_phantom(monkeypatch):
+    """Every model's checkpoints are the phantom's cascade; give the HU from which on it sees an organ."""
+
+    def use(organ_hu: float = 95) -> None:
+        monkeypatch.setattr(
+            "pancascade.inference.segmenter.load_checkpoint",
+            lambda path: (HounsfieldCascade(organ_hu=organ_hu), described()),
+        )
+
+    use()
+    return use
+
+
+@pytest.fixture
+def scan(tmp_path) -> Path:
+    volume, _ = abdomen()
+    write_volume(volume, tmp_path / "scan.nii.gz")
+    return tmp_path / "scan.nii.gz"
+
+
+@pytest.fixture
+def pancascade(monkeypatch, capsys):
+    """Run the command line: exit code, standard output, standard error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["pancascade", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return ended.value.code or 0, out, err
+
+    return run

@@ -51,11 +51,13 @@ class SliceEngine:
         cascade: In evaluation mode.
         canvas: How slices reach it.
         device: Where it runs.
+        consistent: Whether stage 1 is made consistent along the body before stage 2.
     """
 
     cascade: Cascade
     canvas: Canvas
     device: torch.device
+    consistent: bool = True
 
     @torch.inference_mode()
     def run(self, volume: Volume, *, progress: Progress | None = None) -> CanvasProbabilities:
@@ -115,7 +117,7 @@ class SliceEngine:
     def _make_consistent(self, beliefs: list[Tensor], slice_mm: float) -> Tensor:
         """Smooth along the body and keep the main bodies: (K, 1, H, W) float16."""
         belief = torch.cat(beliefs)
-        if not self.cascade.locates:
+        if not (self.consistent and self.cascade.locates):
             return belief
         volume = belief[:, 0].numpy().astype(np.float32)
         smooth = ndimage.gaussian_filter1d(volume, SMOOTHING_MM / slice_mm, axis=0, mode="nearest")

@@ -18,6 +18,7 @@ class Step(Settings):
         weights: Checkpoint, beside the model's own file.
         field: Where it works: the whole ``scan``, or the ``region`` around the pancreas of the step before.
         margin_mm: Width added around that region.
+        consistent: Whether stage 1 is made consistent along the body before stage 2 looks.
         organ_weight: Weight of this step's view of the organ inside the region, against the step before.
     """
 
@@ -25,6 +26,7 @@ class Step(Settings):
     field: Literal["scan", "region"] = "scan"
     margin_mm: float = 10.0
     organ_weight: float = 0.5
+    consistent: bool = True
 
 
 class Model(Settings):

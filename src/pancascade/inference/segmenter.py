@@ -76,7 +76,7 @@ def _engine(model: Model, step: Step, device: str) -> SliceEngine:
     try:
         chosen = torch.device(device)
         cascade, description = load_checkpoint(model.folder / step.weights)
-        return SliceEngine(cascade.to(chosen), description.canvas, chosen)
+        return SliceEngine(cascade.to(chosen), description.canvas, chosen, step.consistent)
     except (RuntimeError, AssertionError) as error:
         raise PancascadeError(f"Device {device!r} cannot be used ({str(error).splitlines()[0]}). Try cpu.") from error
 

@@ -1,14 +1,12 @@
 """The measure of shared boundary between classes, made differentiable, and its loss."""
 
-from typing import TYPE_CHECKING, Literal, get_args
+from collections.abc import Callable
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from pancascade.losses.arguments import full_precision
-
-if TYPE_CHECKING:
-    from pancascade.losses.boundary_encoder import SharedBoundaryEncoder
 
 MatrixForm = Literal["total_variation", "product", "ste"]
 BoundaryForm = Literal["total_variation", "product", "ste", "encoder"]
@@ -165,7 +163,7 @@ def shared_boundary_loss(
     form: BoundaryForm = "total_variation",
     neighbourhood: Neighbourhood = 4,
     count_frame: bool = True,
-    encoder: "SharedBoundaryEncoder | None" = None,
+    encoder: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Squared difference between the predicted and the reference matrix, mean over the batch.
 
@@ -202,7 +200,7 @@ def shared_boundary_loss(
         count_frame=count_frame,
     )
     if encoder is not None:
-        m_pred: Tensor = encoder(probabilities)
+        m_pred = encoder(probabilities)
     elif form != "encoder":
         m_pred = shared_boundary_matrix(probabilities, form=form, neighbourhood=neighbourhood, count_frame=count_frame)
     return ((m_pred - m_gt) ** 2).mean()

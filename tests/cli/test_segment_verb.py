@@ -1,0 +1,168 @@
+import json
+import subprocess
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+from abdomen_phantom import abdomen, dice
+from PIL import Image
+
+from pancascade.io import write_volume
+
+
+def result_of(folder) -> dict:
+    return json.loads((folder / "result.json").read_text())
+
+
+def names(folder) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_scan_gives_mask_picture_and_numbers(pancascade, knows_the_phantom, scan, tmp_path):
+    out = tmp_path / "new" / "out"
+    code, told, err = pancascade("segment", scan, "--out", out)
+    assert (code, err) == (0, "")
+    assert names(out) == {"segmentation.nii.gz", "overview.png", "result.json"}
+    _, truth = abdomen()
+    mask = np.asarray(nib.load(out / "segmentation.nii.gz").dataobj)
+    assert dice(mask > 0, truth > 0) > 0.9
+    assert dice(mask == 2, truth == 2) > 0.9
+    with Image.open(out / "overview.png") as picture:
+        assert picture.format == "PNG"
+    result = result_of(out)
+    assert result["scan"] == str(scan)
+    assert result["model"] == "qiu2024-small"
+    for title, label in (("pancreas", 1), ("tumour", 2)):
+        measured = result["measurements"][title]
+        assert measured["voxels"] == np.count_nonzero(mask == label)
+        assert measured["volume_ml"] == pytest.approx(measured["voxels"] * 5 * 4.4 * 6 / 1000, abs=2e-3)
+        assert f"{measured['volume_ml']:.1f} mL" in told
+    assert result["times_s"]
+    assert result["warnings"] == []
+    for name in ("overview.png", "segmentation.nii.gz", "result.json"):
+        assert str(out / name) in told
+    assert "Research use only" in told
+
+
+def test_probabilities_are_saved_when_asked(pancascade, knows_the_phantom, scan, tmp_path):
+    code, _, _ = pancascade("segment", scan, "--out", tmp_path / "out", "--save-probabilities", "--device", "cpu")
+    assert code == 0
+    added = names(tmp_path / "out") - {"segmentation.nii.gz", "overview.png", "result.json"}
+    assert added == {"probability_pancreas.nii.gz", "probability_tumour.nii.gz"}
+
+
+def test_a_model_by_the_path_of_its_description(pancascade, knows_the_phantom, scan, tmp_path):
+    (tmp_path / "mine.json").write_text('{"name": "mine", "summary": "x", "steps": [{"weights": "a"}]}')
+    code, _, _ = pancascade("segment", scan, "--out", tmp_path / "out", "--model", tmp_path / "mine.json")
+    assert code == 0
+    assert result_of(tmp_path / "out")["model"] == "mine"
+
+
+def test_no_pancreas_found_is_no_error_but_says_so(pancascade, knows_the_phantom, tmp_path):
+    knows_the_phantom(organ_hu=200)
+    volume, _ = abdomen(pancreas=False, tumour=False)
+    write_volume(volume, tmp_path / "scan.nii.gz")
+    code, told, err = pancascade("segment", tmp_path / "scan.nii.gz", "--out", tmp_path / "out")
+    assert (code, err) == (0, "")
+    assert "No pancreas was found" in " ".join(told.split())
+    result = result_of(tmp_path / "out")
+    assert any("No pancreas was found" in warning for warning in result["warnings"])
+    assert {size["voxels"] for size in result["measurements"].values()} == {0}
+    assert {size["box_mm"] for size in result["measurements"].values()} == {None}
+    assert not np.asarray(nib.load(tmp_path / "out" / "segmentation.nii.gz").dataobj).any()
+    assert "overview.png" in names(tmp_path / "out")
+
+
+def test_progress_is_shown_on_a_terminal(pancascade, knows_the_phantom, scan, tmp_path, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    code, told, _ = pancascade("segment", scan, "--out", tmp_path / "out")
+    assert code == 0
+    assert "locate" in told
+    assert "segment" in told
+    assert "100%" in told
+
+
+@pytest.mark.parametrize("folder", ["run[final]", "a[/b]", "[red]"])
+def test_a_folder_s_name_is_printed_as_it_is(pancascade, knows_the_phantom, scan, tmp_path, folder):
+    out = tmp_path / folder
+    code, told, err = pancascade("segment", scan, "--out", out)
+    assert (code, err) == (0, "")
+    assert str(out / "overview.png") in told
+
+
+def test_the_name_of_a_scan_in_a_warning_is_printed_as_it_is(pancascade, knows_the_phantom, tmp_path):
+    path = tmp_path / "a[/b]"
+    volume, _ = abdomen(shape=(58, 46, 8))
+    write_volume(volume, path / "scan.nii.gz")
+    code, told, err = pancascade("segment", path / "scan.nii.gz", "--out", tmp_path / "out")
+    assert (code, err) == (0, "")
+    assert "a[/b]/scan.nii.gz: only 8 slices" in "".join(told.split("\n"))
+
+
+def test_an_interrupted_run_leaves_nothing_and_ends_with_130(pancascade, scan, tmp_path, monkeypatch):
+    def interrupt(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pancascade.inference.segmenter.load_checkpoint", interrupt)
+    code, _, err = pancascade("segment", scan, "--out", tmp_path / "out")
+    assert code == 130
+    assert "Traceback" not in err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_an_interrupted_run_says_so(pancascade, scan, tmp_path, monkeypatch):
+    def interrupt(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pancascade.inference.segmenter.load_checkpoint", interrupt)
+    _, _, err = pancascade("segment", scan, "--out", tmp_path / "out")
+    assert err.startswith("Interrupted.")
+
+
+def test_a_fault_of_ours_is_one_sentence_that_asks_for_a_report(pancascade, scan, tmp_path, monkeypatch):
+    def break_down(path):
+        raise ZeroDivisionError("boom")
+
+    monkeypatch.delenv("PANCASCADE_DEBUG", raising=False)
+    monkeypatch.setattr("pancascade.inference.segmenter.load_checkpoint", break_down)
+    code, _, err = pancascade("segment", scan, "--out", tmp_path / "out")
+    assert code == 70
+    assert "unexpected ZeroDivisionError: boom" in err
+    assert "Traceback" not in err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [("segment",), ("segment", "x.nii.gz"), ("segment", "x", "--out", "y", "--colour", "3"), ("find",)]
+)
+def test_wrong_arguments_end_with_2(pancascade, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = pancascade(*arguments)
+    assert code == 2
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_names_every_option(pancascade, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    code, told, _ = pancascade("segment", "--help")
+    assert code == 0
+    for word in ("SCAN", "--out", "--model", "--device", "--save-probabilities"):
+        assert word in told
+
+
+def test_help_loads_neither_torch_nor_matplotlib():
+    script = (
+        "import sys\n"
+        "sys.argv = ['pancascade', sys.argv[1], '--help'][: 3 if sys.argv[1] else 1] + ['--help']\n"
+        "from pancascade.cli.app import main\n"
+        "try:\n    main()\nexcept SystemExit as ended:\n    assert ended.code == 0, ended.code\n"
+        "heavy = {'torch', 'matplotlib', 'scipy', 'nibabel', 'pydantic', 'lightning_fabric'} & sys.modules.keys()\n"
+        "assert not heavy, heavy\n"
+    )
+    for verb in ("", "segment"):
+        done = subprocess.run([sys.executable, "-c", script, verb], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "Usage" in done.stdout

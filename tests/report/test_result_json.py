@@ -1,0 +1,72 @@
+import json
+import re
+
+import numpy as np
+import pytest
+
+from pancascade.errors import OutputError
+from pancascade.report import measure, write_result
+from pancascade.volume import Volume
+
+AFFINE = np.array([[4.0, -6, 0, 100], [3, 8, 0, -50], [0, 0, 2, 10], [0, 0, 0, 1]])
+
+
+@pytest.fixture
+def mask() -> Volume:
+    voxels = np.zeros((5, 4, 6), np.uint8)
+    voxels[1:3, 2, :4], voxels[2, 2, 1] = 1, 2
+    return Volume(voxels, AFFINE)
+
+
+def strictly(text: str) -> dict:
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_the_result_holds_everything_a_machine_needs(mask, tmp_path):
+    path = tmp_path / "result.json"
+    write_result(mask, path, model="m", scan="ä scan.nii.gz", warnings=["a", "b"], times_s={"read": 0.5})
+    result = strictly(path.read_text())
+    assert result["scan"] == "ä scan.nii.gz"
+    assert result["model"] == "m"
+    assert result["labels"] == {"0": "background", "1": "pancreas", "2": "tumour"}
+    assert result["measurements"] == measure(mask)
+    assert result["grid"] == {"shape": [5, 4, 6], "affine": AFFINE.tolist()}
+    assert result["warnings"] == ["a", "b"]
+    assert result["times_s"] == {"read": 0.5}
+    assert {"pancascade", "torch", "numpy", "nibabel"} <= result["versions"].keys()
+    assert all(re.match(r"\d+\.\d+", version) for version in result["versions"].values())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", result["created"])
+    assert "Not for clinical use" in result["use"]
+
+
+def test_an_empty_mask_writes_nulls_and_no_nan(mask, tmp_path):
+    path = tmp_path / "result.json"
+    empty = mask.with_voxels(np.zeros_like(mask.voxels))
+    write_result(empty, path, model="m", scan="s", warnings=(), times_s={})
+    result = strictly(path.read_text())
+    assert result["measurements"]["tumour"] == {"voxels": 0, "volume_ml": 0.0, "box_mm": None}
+
+
+def test_a_name_that_is_no_utf_8_is_written_all_the_same(mask, tmp_path):
+    path = tmp_path / "result.json"
+    write_result(mask, path, model="m", scan="caf\udce9.nii.gz", warnings=(), times_s={})
+    assert strictly(path.read_text())["scan"].startswith("caf")
+
+
+def test_a_failed_write_leaves_the_former_result_and_nothing_else(mask, tmp_path, monkeypatch):
+    path = tmp_path / "result.json"
+    path.write_text("former")
+
+    def half(self, text, **_):
+        with self.open("w") as file:
+            file.write(text[:50])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(path), "write_text", half)
+    with pytest.raises(OutputError, match=r"result\.json: cannot be written, the disk is full"):
+        write_result(mask, path, model="m", scan="s", warnings=(), times_s={})
+    assert [found.name for found in tmp_path.iterdir()] == ["result.json"]
+    assert path.read_text() == "former"
