@@ -112,6 +112,6 @@ def load_checkpoint(path: Path) -> tuple[Cascade, ModelDescription]:
         cascade = build_cascade(description.cascade)
         cascade.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
     except (ValidationError, RuntimeError) as error:
-        first = str(error).splitlines()[0]
+        first = " ".join(str(error).split())[:200]
         raise CheckpointError(f"{path}: its weights do not fit its own description ({first}).") from error
     return cascade.eval().to(memory_format=torch.channels_last), description  # type: ignore[call-overload]

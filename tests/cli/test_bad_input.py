@@ -125,7 +125,7 @@ def require_one_sentence(code: int, out: str, err: str) -> str:
     assert err.count("\n") == 1, err
     assert err.endswith(".\n")
     assert "Traceback" not in out + err
-    assert out == ""
+    assert out.strip() == ""
     return err
 
 

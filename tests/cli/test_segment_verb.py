@@ -98,7 +98,7 @@ def test_the_name_of_a_scan_in_a_warning_is_printed_as_it_is(pancascade, knows_t
     write_volume(volume, path / "scan.nii.gz")
     code, told, err = pancascade("segment", path / "scan.nii.gz", "--out", tmp_path / "out")
     assert (code, err) == (0, "")
-    assert "a[/b]/scan.nii.gz: only 8 slices" in "".join(told.split("\n"))
+    assert "a[/b]/scan.nii.gz: only 8 slices" in " ".join(told.split())
 
 
 def test_an_interrupted_run_leaves_nothing_and_ends_with_130(pancascade, scan, tmp_path, monkeypatch):
@@ -145,24 +145,34 @@ def test_wrong_arguments_end_with_2(pancascade, tmp_path, monkeypatch, arguments
     assert list(tmp_path.iterdir()) == []
 
 
-def test_help_names_every_option(pancascade, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+@pytest.mark.parametrize(
+    "word",
+    [
+        "scan",
+        "--out",
+        "--model",
+        "--device",
+        "--save-probabilities ",
+        "[itk]",
+    ],
+)
+def test_help_names_every_option_on_a_narrow_terminal(pancascade, monkeypatch, word):
+    monkeypatch.setenv("COLUMNS", "80")
     code, told, _ = pancascade("segment", "--help")
     assert code == 0
-    for word in ("SCAN", "--out", "--model", "--device", "--save-probabilities"):
-        assert word in told
+    assert word in told.lower()
 
 
 def test_help_loads_neither_torch_nor_matplotlib():
     script = (
         "import sys\n"
-        "sys.argv = ['pancascade', sys.argv[1], '--help'][: 3 if sys.argv[1] else 1] + ['--help']\n"
+        "sys.argv = ['pancascade', *sys.argv[1:], '--help']\n"
         "from pancascade.cli.app import main\n"
         "try:\n    main()\nexcept SystemExit as ended:\n    assert ended.code == 0, ended.code\n"
-        "heavy = {'torch', 'matplotlib', 'scipy', 'nibabel', 'pydantic', 'lightning_fabric'} & sys.modules.keys()\n"
+        "heavy = {'torch', 'matplotlib', 'scipy', 'nibabel', 'lightning_fabric'} & sys.modules.keys()\n"
         "assert not heavy, heavy\n"
     )
-    for verb in ("", "segment"):
-        done = subprocess.run([sys.executable, "-c", script, verb], capture_output=True, text=True, check=False)
+    for verbs in ([], ["segment"]):
+        done = subprocess.run([sys.executable, "-c", script, *verbs], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert "Usage" in done.stdout

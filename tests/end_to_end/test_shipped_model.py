@@ -18,7 +18,9 @@ def small_scan() -> pancascade.Volume:
     image = nib.load(EXAMPLE)
     given_mm = np.array(image.header.get_zooms()[:3])
     factors = given_mm / TO_MM
-    voxels = ndimage.zoom(np.asarray(image.dataobj).astype(np.float32), factors, order=1, grid_mode=True, mode="nearest")
+    voxels = ndimage.zoom(
+        np.asarray(image.dataobj).astype(np.float32), factors, order=1, grid_mode=True, mode="nearest"
+    )
     step = np.array(image.shape) / voxels.shape
     affine = image.affine @ np.diag([*step, 1])
     affine[:3, 3] += image.affine[:3, :3] @ ((step - 1) / 2)

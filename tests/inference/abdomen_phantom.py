@@ -97,6 +97,7 @@ class HounsfieldCascade(Cascade):
         self.labels = (Label.PANCREAS,) if tumour_hu is None else (Label.PANCREAS, Label.TUMOUR)
         self.organ_hu, self.tumour_hu, self.margin = organ_hu, tumour_hu, margin
         self.sizes: list[tuple[int, int]] = []
+        self.register_buffer("weight", torch.zeros(1))
 
     def losses(
         self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator

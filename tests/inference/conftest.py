@@ -17,9 +17,7 @@ def make_model(tmp_path, monkeypatch):
             "wide.safetensors": (wide or HounsfieldCascade(), described(**(wide_canvas or {}))),
             "close.safetensors": (close, described(**(close_canvas or {}))),
         }
-        monkeypatch.setattr(
-            "pancascade.inference.segmenter.load_checkpoint", lambda path: known[Path(path).name]
-        )
+        monkeypatch.setattr("pancascade.inference.segmenter.load_checkpoint", lambda path: known[Path(path).name])
         path = tmp_path / "models" / "phantom.json"
         path.parent.mkdir(exist_ok=True)
         steps = [WIDE] if close is None else [WIDE, CLOSE]

@@ -103,6 +103,54 @@ def test_a_flash_in_one_slice_is_not_handed_over():
     assert (alone[40:44, 8:12, 15] > 0.5).all()
 
 
+def test_a_slice_that_stage_1_missed_is_handed_over_with_its_neighbours_belief():
+    class Watched(HounsfieldCascade):
+        def __init__(self) -> None:
+            super().__init__()
+            self.handed_over: list = []
+
+        def segment(self, images, located):
+            self.handed_over += located.boxes
+            return super().segment(images, located)
+
+    shape = (58, 46, 24)
+    scan, truth = abdomen(centred(LPS_AXES, spacing_mm=(5, 4.4, 0.5), shape=shape), shape=shape)
+    voxels = scan.voxels.copy()
+    voxels[:, :, 13][truth[:, :, 13] > 0] = 40
+    cascade = Watched()
+    engine(cascade).run(scan.with_voxels(voxels))
+    (box,) = cascade.handed_over[13]
+    on_canvas = ((64 - shape[1]) // 2, (64 - shape[0]) // 2)
+    organ = Box.around(truth[:, :, 13].T).shift(on_canvas)
+    assert box.contains(organ)
+    assert organ.expand(cascade.margin + 2).contains(box)
+
+
+def test_a_lighter_body_elsewhere_is_not_handed_over():
+    scan, truth = abdomen()
+    vessel = (scan.voxels == 150) & (truth == 0)
+    assert vessel.any()
+    organ = engine(HounsfieldCascade()).run(scan).on_scan(0, 20).sum(axis=0)
+    assert (organ[vessel] < 0.5).all()
+    assert (organ[truth > 0] > 0.5).all()
+    canvas = Canvas(size=(64, 64), spacing_mm=None, window=WINDOW)
+    alone = SliceEngine(HounsfieldCascade(), canvas, CPU, consistent=False).run(scan).on_scan(0, 20).sum(axis=0)
+    assert (alone[vessel] > 0.5).all()
+
+
+def test_where_consistency_is_not_asked_for_each_slice_stands_alone():
+    shape = (58, 46, 12)
+    scan, _ = abdomen(centred(LPS_AXES, spacing_mm=(5, 4.4, 0.5), shape=shape), shape=shape)
+    voxels = scan.voxels.copy()
+    voxels[40:44, 8:12, 6] = 150
+    cascade = HounsfieldCascade()
+    runner = SliceEngine(cascade, Canvas(size=(64, 64), spacing_mm=None, window=WINDOW), CPU, consistent=False)
+    found = runner.run(scan.with_voxels(voxels)).on_scan(0, 12)
+    for k in (5, 6, 7):
+        alone = runner.run_slice(voxels[:, :, k].T, None)[1:].half().numpy().transpose(0, 2, 1)
+        assert np.array_equal(found[..., k], alone)
+
+
 def test_progress_counts_slices_of_both_stages():
     told = []
     engine(HounsfieldCascade()).run(scan_of(11), progress=lambda *what: told.append(what))

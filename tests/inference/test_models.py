@@ -90,9 +90,9 @@ DAMAGED = {
     "no object": "[]",
     "an unknown key": '{"name": "a", "summary": "b", "steps": [{"weights": "a"}], "colour": 3}',
     "a key is missing": '{"name": "a"}',
+    "a wrong field": '{"name": "a", "summary": "b", "steps": [{"weights": "a", "field": "moon"}]}',
     "no step": '{"name": "a", "summary": "b", "steps": []}',
     "no step on the scan": '{"name": "a", "summary": "b", "steps": [{"weights": "a", "field": "region"}]}',
-    "a wrong field": '{"name": "a", "summary": "b", "steps": [{"weights": "a", "field": "moon"}]}',
 }
 
 

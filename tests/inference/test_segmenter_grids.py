@@ -21,9 +21,7 @@ from pancascade.inference import segment
 from pancascade.io import read_volume, write_volume
 
 ALL_48 = [
-    "".join(letters)
-    for order in itertools.permutations(("LR", "AP", "IS"))
-    for letters in itertools.product(*order)
+    "".join(letters) for order in itertools.permutations(("LR", "AP", "IS")) for letters in itertools.product(*order)
 ]
 OWN_PIXELS = {"spacing_mm": None, "size": (16, 16)}
 
@@ -120,6 +118,24 @@ def test_half_way_between_two_orientations_mask_and_probabilities_still_agree(ma
     require_same_grid(found, scan)
     require_probabilities_agree(found)
     require_true(found, truth)
+
+
+TWICE_HALF_WAY = [
+    rotation(about, degrees) @ rotation(then, 45)
+    for about, degrees, then in itertools.product(range(3), (45, -45, 135), range(3))
+    if about != then
+]
+
+
+def test_half_way_twice_over_mask_and_probabilities_still_agree(make_model):
+    shape = (36, 34, 32)
+    model = make_model(wide_canvas=OWN_PIXELS)
+    for turn in TWICE_HALF_WAY:
+        scan, truth = abdomen(centred(turn @ LPS_AXES, spacing_mm=(7.0, 6.5, 7.5), shape=shape), shape=shape)
+        found = segment(scan, model=model)
+        require_same_grid(found, scan)
+        require_probabilities_agree(found)
+        require_true(found, truth)
 
 
 @pytest.mark.parametrize("spacing_mm", [(5.0, 4.4, 12.0), (2.6, 5.2, 6.0), (6.0, 5.0, 3.0)])

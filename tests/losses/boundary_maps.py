@@ -34,9 +34,7 @@ def tumour_in_pancreas(size: int) -> Tensor:
     return labels
 
 
-def lengths_by_loops(
-    q: Array, form: str, *, neighbourhood: int = 4, count_frame: bool = True
-) -> tuple[Array, Array]:
+def lengths_by_loops(q: Array, form: str, *, neighbourhood: int = 4, count_frame: bool = True) -> tuple[Array, Array]:
     """(ℓ_ij, ℓ_i) of (C, H, W) maps, by visiting every pixel and each of its neighbours."""
     classes, height, width = q.shape
     shared, perimeter = np.zeros((classes, classes)), np.zeros(classes)

@@ -34,9 +34,7 @@ def exact_matrices(maps: Tensor) -> Tensor:
 def fitted() -> tuple[SharedBoundaryEncoder, list[float]]:
     torch.manual_seed(0)
     encoder = SharedBoundaryEncoder(3, width=16)
-    errors = pretrain_boundary_encoder(
-        encoder, random_organs(200, seed=1), steps=300, learning_rate=0.01, seed=2
-    )
+    errors = pretrain_boundary_encoder(encoder, random_organs(200, seed=1), steps=300, learning_rate=0.01, seed=2)
     return encoder, errors
 
 
@@ -73,9 +71,7 @@ def test_the_encoder_loss_is_equation_16_of_its_matrix_and_the_exact_one(fitted)
     encoder, _ = fitted
     q, labels = random_probabilities(2, 3, 24, 24).float(), random_organs(2, seed=6)
     loss = shared_boundary_loss(q, labels, form="encoder", encoder=encoder)
-    assert loss.item() == pytest.approx(
-        (encoder(q) - exact_matrices(labels)).square().mean().item(), abs=1e-7
-    )
+    assert loss.item() == pytest.approx((encoder(q) - exact_matrices(labels)).square().mean().item(), abs=1e-7)
 
 
 def test_the_seed_decides_the_fit() -> None:

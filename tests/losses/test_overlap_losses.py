@@ -10,9 +10,7 @@ P = torch.tensor([0.9, 0.6, 0.2, 0.1], dtype=torch.float64).view(1, 1, 4)
 G = torch.tensor([1.0, 1.0, 0.0, 0.0], dtype=torch.float64).view(1, 1, 4)
 
 
-def counts_as_maps(
-    true_positives: int, false_positives: int, false_negatives: int, size: int
-) -> tuple[Tensor, Tensor]:
+def counts_as_maps(true_positives: int, false_positives: int, false_negatives: int, size: int) -> tuple[Tensor, Tensor]:
     prediction, target = torch.zeros(2, 1, 1, size)
     prediction[..., : true_positives + false_positives] = 1
     target[..., :true_positives] = 1

@@ -101,9 +101,7 @@ def test_two_soft_pixels_share_the_printed_lengths() -> None:
     assert product.numpy() == near((0, 0.44, 0.22), (0.44, 0, 0.12), (0.22, 0.12, 0))
 
 
-@pytest.mark.parametrize(
-    ("form", "perimeter"), [("total_variation", (0.6, 0.4, 0.2)), ("product", (0.66, 0.56, 0.34))]
-)
+@pytest.mark.parametrize(("form", "perimeter"), [("total_variation", (0.6, 0.4, 0.2)), ("product", (0.66, 0.56, 0.34))])
 def test_two_soft_pixels_have_the_printed_perimeters(form, perimeter) -> None:
     _, l_i = lengths_by_loops(ROW[0].numpy(), form, count_frame=False)
     assert l_i == pytest.approx(np.array(perimeter), abs=1e-12)

@@ -38,9 +38,7 @@ def test_one_hot_maps_measure_as_the_second_implementation(labels, form, neighbo
     neighbourhoods,
     st.booleans(),
 )
-def test_soft_maps_measure_as_the_second_implementation(
-    shape, seed, form, neighbourhood, count_frame
-) -> None:
+def test_soft_maps_measure_as_the_second_implementation(shape, seed, form, neighbourhood, count_frame) -> None:
     q = random_probabilities(1, *shape, seed=seed)
     options = {"neighbourhood": neighbourhood, "count_frame": count_frame}
     ours = shared_boundary_matrix(q, form=form, **options)[0].numpy()

@@ -10,9 +10,7 @@ from pancascade.volume import Volume, crop, reorient, restore
 from pancascade.volume.box import Box
 
 ALL_CODES = [
-    "".join(letters)
-    for pairs in itertools.permutations(("RL", "AP", "SI"))
-    for letters in itertools.product(*pairs)
+    "".join(letters) for pairs in itertools.permutations(("RL", "AP", "SI")) for letters in itertools.product(*pairs)
 ]
 
 

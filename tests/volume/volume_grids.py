@@ -14,9 +14,7 @@ def rotation(about: int, degrees: float) -> np.ndarray:
     return matrix
 
 
-def grid(
-    axes: np.ndarray, *, spacing: tuple[float, float, float], origin: tuple[float, float, float]
-) -> np.ndarray:
+def grid(axes: np.ndarray, *, spacing: tuple[float, float, float], origin: tuple[float, float, float]) -> np.ndarray:
     affine = np.eye(4)
     affine[:3, :3] = axes * spacing
     affine[:3, 3] = origin

@@ -82,7 +82,7 @@ class Qiu2024(Cascade):
     """The cascade of Qiu et al. 2024, Fig. 2."""
 
     dimensions = 2
-    phases = ("S", "I", "J")
+    phases = ("first", "S", "I", "J")
 
     def __init__(self, settings: Qiu2024Settings) -> None:
         super().__init__()
@@ -143,12 +143,16 @@ class Qiu2024(Cascade):
     ) -> Iterator[dict[str, Tensor]]:
         """L = L_seg1 + α L_seg2 + β L_isb (Eq. 17), in step S, I or J (§3.3.2, methods.md §A3).
 
-        A slice without target, in which stage 1 finds nothing either, teaches stage 1 only.
+        The phase ``first``, ours, trains stage 1 alone: it stands for the pretrained networks that the paper's
+        ancestors started from. A slice without target, in which stage 1 finds nothing either, teaches stage 1 only.
         """
         organ, target = is_any(labels, self.first_labels), is_any(labels, self.second_labels)
         logits = self.first_logits(images)
         first = torch.sigmoid(logits)
         found: dict[str, Tensor] = {"first": self._first_loss(logits, first, organ)}
+        if phase == "first":
+            yield found
+            return
         reference = self._crop_reference(images, first, organ, phase=phase)
         boxes = [box_around(mask, margin=random_margin(self.settings.margin, generator)) for mask in reference]
         kept = [index for index, box in enumerate(boxes) if box is not None]

@@ -17,6 +17,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    rich_markup_mode=None,
 )
 app.command()(segment)
 app.command()(train)
@@ -30,12 +31,13 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         app()
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:  # typer turns Ctrl-C into this
+            _say("Interrupted. Nothing half-written was left; a training run goes on with --resume.")
+        raise
     except PancascadeError as error:
         _say(f"Error: {error}")
         sys.exit(USER_ERROR)
-    except KeyboardInterrupt:
-        _say("Interrupted. Nothing half-written was left; a training run goes on with --resume.")
-        sys.exit(INTERRUPTED)
     except Exception as error:
         if os.environ.get("PANCASCADE_DEBUG"):
             raise

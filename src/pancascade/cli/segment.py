@@ -15,7 +15,9 @@ def segment(
     out: Annotated[Path, typer.Option(help="Folder for the results; made if it is missing.")],
     model: Annotated[str, typer.Option(help="A name that `pancascade models` lists, or a checkpoint.")] = DEFAULT_MODEL,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    save_probabilities: Annotated[bool, typer.Option(help="Also write a probability map of each label.")] = False,
+    save_probabilities: Annotated[
+        bool, typer.Option("--save-probabilities", help="Also write a probability map of each label.")
+    ] = False,
 ) -> None:
     """Find pancreas and tumour in a CT scan; write segmentation.nii.gz, overview.png and result.json."""
     claim_folder(out)
@@ -25,7 +27,7 @@ def segment(
     from pancascade.inference import segment as run
     from pancascade.report import measure
 
-    console = rich.console.Console()
+    console = rich.console.Console(markup=False)
     with rich.progress.Progress(console=console, transient=True) as bars:
         tasks: dict[str, rich.progress.TaskID] = {}
 

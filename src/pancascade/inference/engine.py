@@ -68,8 +68,9 @@ class SliceEngine:
             progress: Called after each batch.
         """
         column_mm, row_mm, slice_mm = volume.spacing_mm
-        columns, rows, count = volume.shape
-        placement = find_placement((rows, columns), spacing_mm=(row_mm, column_mm), canvas=self.canvas, grow=True)
+        count = volume.shape[2]
+        slices = volume.voxels.transpose(2, 1, 0)
+        placement = find_placement(slices, spacing_mm=(row_mm, column_mm), canvas=self.canvas, grow=True)
         located = []
         for part, images in self._batches(volume, placement):
             with self._autocast():
@@ -97,7 +98,7 @@ class SliceEngine:
             hu: (H, W), row 0 anterior, column 0 the patient's right.
             spacing_mm: Row and column spacing; None takes the canvas's assumption.
         """
-        placement = find_placement((hu.shape[0], hu.shape[1]), spacing_mm=spacing_mm, canvas=self.canvas, grow=True)
+        placement = find_placement(hu, spacing_mm=spacing_mm, canvas=self.canvas, grow=True)
         shown = torch.from_numpy(self.canvas.window.apply(hu))[None, None]
         with self._autocast():
             maps = self.cascade(draw(shown, placement).to(self.device))

@@ -39,15 +39,19 @@ class Finding:
         return cls(None, empty, empty)
 
     def labels(self, shape: tuple[int, int, int], *, voxel_ml: float) -> NDArray[np.uint8]:
-        """Final labels on a grid of that shape: the rule of `postprocessing.decide`, then whole bodies.
+        """Final labels on a grid of that shape.
 
-        The pancreas is one organ: only its main 3-D bodies are kept. A tumour touches it.
+        The organ is where pancreas and tumour together are likelier than not, the tumour where it alone is. The
+        pancreas is one organ: only its main 3-D bodies are kept. A tumour touches it.
+
+        Args:
+            shape: Of the upright scan.
+            voxel_ml: Volume of one voxel.
         """
         labels = np.zeros(shape, np.uint8)
         if self.box is None:
             return labels
-        likely = (self.organ - self.tumour >= 1 - self.organ) | (self.tumour >= 0.5)
-        organ = main_bodies(np.where(likely, self.organ, 0), threshold=FAINT)
+        organ = main_bodies(self.organ)
         least = max(1, round(LEAST_TUMOUR_ML / voxel_ml))
         tumour = touching(self.tumour >= 0.5, organ, least_voxels=least)
         inside = labels[self.box.slices]
@@ -101,9 +105,14 @@ def combine(wide: Finding, close: Finding, *, field: Box, weight: float) -> Find
         close: What the closer look found inside the field.
         field: Where was looked more closely.
         weight: Of the closer look at the organ, in [0, 1].
+
+    Returns:
+        The new finding; the first one where the closer look sees no organ at all, since one was there to be seen.
     """
-    if wide.box is None or close.box is None:
-        return wide if close.box is None else close
+    if wide.box is None:
+        return close
+    if close.box is None or close.organ.max() < 0.5:
+        return wide
     box = wide.box.union(close.box)
     organ, tumour = np.zeros(box.shape, np.float32), np.zeros(box.shape, np.float32)
     back = tuple(-start for start in box.start)
@@ -111,6 +120,7 @@ def combine(wide: Finding, close: Finding, *, field: Box, weight: float) -> Find
     tumour[wide.box.shift(back).slices] = wide.tumour
     overlap = field.shift(back).clip(box.shape)
     organ[overlap.slices] *= 1 - weight
+    tumour[overlap.slices] = 0
     organ[close.box.shift(back).slices] += weight * close.organ
     tumour[close.box.shift(back).slices] = close.tumour
     return Finding(box, np.maximum(organ, tumour), tumour)

@@ -5,7 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from pancascade.errors import UnknownModelError
 from pancascade.settings import Settings
@@ -43,16 +43,30 @@ class Model(Settings):
 
     name: str
     summary: str
-    steps: tuple[Step, ...]
+    steps: tuple[Step, ...] = Field(min_length=1)
     licence: str = "unstated"
     card: str | None = None
     folder: Path = Path()
 
+    @field_validator("steps")
+    @classmethod
+    def _starts_on_the_scan(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+        if steps[0].field != "scan":
+            raise ValueError("the first step's field must be scan")
+        return steps
+
     def card_text(self) -> str:
-        """The model card, or the summary if there is none."""
+        """The model card, or the summary if there is none.
+
+        Raises:
+            UnknownModelError: The card is named but missing.
+        """
         if self.card is None:
             return self.summary
-        return (self.folder / self.card).read_text()
+        try:
+            return (self.folder / self.card).read_text(encoding="utf-8")
+        except OSError as error:
+            raise UnknownModelError(f"{self.folder / self.card}: the model's card is missing.") from error
 
 
 DEFAULT_MODEL = "qiu2024-small"
@@ -86,5 +100,9 @@ def find_model(name: str) -> Model:
 def _read(path: Path) -> Model:
     try:
         return Model.model_validate({**json.loads(path.read_text()), "folder": path.parent})
-    except (OSError, ValueError, ValidationError) as error:
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "file"
+        raise UnknownModelError(f"{path}: not a model description ({where}: {first['msg']}).") from error
+    except (OSError, ValueError, TypeError) as error:
         raise UnknownModelError(f"{path}: not a readable model description ({error}).") from error

@@ -6,9 +6,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pancascade.io import write_volume
+from pancascade.io import write_volume, written_together
 from pancascade.labels import Label
 from pancascade.volume import Box, Volume
+
+FILES = (
+    "segmentation.nii.gz",
+    "overview.png",
+    "probability_pancreas.nii.gz",
+    "probability_tumour.nii.gz",
+    "result.json",
+)
+"""All that `Segmentation.save` may write; what a run does not write, it removes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,20 +67,21 @@ class Segmentation:
         from pancascade.report import write_overview, write_result
 
         folder = Path(folder)
-        write_volume(self.mask, folder / "segmentation.nii.gz")
-        write_overview(self.scan, self.mask, folder / "overview.png")
-        if save_probabilities:
-            for label in (Label.PANCREAS, Label.TUMOUR):
-                dense = np.zeros(self.scan.shape, np.float32)
-                if self.region is not None:
-                    dense[self.region.slices] = self.region_probabilities[label - 1]
-                write_volume(self.scan.with_voxels(dense), folder / f"probability_{label.title}.nii.gz")
-        write_result(
-            self.mask,
-            folder / "result.json",
-            model=self.model,
-            scan=self.scan.name,
-            warnings=self.warnings,
-            times_s=self.times_s,
-        )
+        with written_together(folder, names=FILES) as draft:
+            write_volume(self.mask, draft / "segmentation.nii.gz")
+            write_overview(self.scan, self.mask, draft / "overview.png")
+            if save_probabilities:
+                for label in (Label.PANCREAS, Label.TUMOUR):
+                    dense = np.zeros(self.scan.shape, np.float32)
+                    if self.region is not None:
+                        dense[self.region.slices] = self.region_probabilities[label - 1]
+                    write_volume(self.scan.with_voxels(dense), draft / f"probability_{label.title}.nii.gz")
+            write_result(
+                self.mask,
+                draft / "result.json",
+                model=self.model,
+                scan=self.scan.name,
+                warnings=self.warnings,
+                times_s=self.times_s,
+            )
         return folder

@@ -45,14 +45,15 @@ def segment(
     """
     seconds: dict[str, float] = {}
     chosen = find_model(model)
+    engines = [_engine(chosen, step, device) for step in chosen.steps]
     with _timed(seconds, "read"):
         volume = scan if isinstance(scan, Volume) else read_volume(scan)
         warnings = require_ct(volume)
     upright = reorient(volume, "LPS")
     finding = Finding.nothing()
-    for step in chosen.steps:
+    for step, engine in zip(chosen.steps, engines, strict=True):
         with _timed(seconds, Path(step.weights).stem):
-            finding = _look(upright, finding, step, _engine(chosen, step, device), progress)
+            finding = _look(upright, finding, step, engine, progress)
     with _timed(seconds, "put back"):
         labels = finding.labels(upright.shape, voxel_ml=upright.voxel_volume_ml)
         mask = restore(upright.with_voxels(labels), volume)
@@ -83,15 +84,16 @@ def _engine(model: Model, step: Step, device: str) -> SliceEngine:
 
 def _on_grid_of(scan: Volume, upright: Volume, finding: Finding) -> tuple[Box | None, NDArray[np.float16]]:
     """The finding's box and (pancreas, tumour) probabilities, turned back to the scan's own axes."""
-    if finding.box is None:
-        return None, np.zeros((2, 0, 0, 0), np.float16)
     inside = np.zeros(upright.shape, np.uint8)
-    inside[finding.box.slices] = 1
+    if finding.box is not None:
+        inside[finding.box.slices] = 1
     region = Box.around(restore(upright.with_voxels(inside), scan).voxels)
+    if region is None or finding.box is None:
+        return None, np.zeros((2, 0, 0, 0), np.float16)
     patch = crop(upright, finding.box)
-    axes = scan.orientation
+    place = crop(scan, region)
     turned = [
-        reorient(patch.with_voxels(values.astype(np.float16)), axes).voxels
+        restore(patch.with_voxels(values.astype(np.float16)), place).voxels
         for values in (finding.organ - finding.tumour, finding.tumour)
     ]
     return region, np.stack(turned)

@@ -1,4 +1,4 @@
-from pancascade.io.atomic import written_whole
+from pancascade.io.atomic import written_together, written_whole
 from pancascade.io.itk import read_itk, write_itk
 from pancascade.io.nifti import read_nifti, write_nifti
 from pancascade.io.plausibility import require_ct
@@ -14,5 +14,6 @@ __all__ = [
     "write_itk",
     "write_nifti",
     "write_volume",
+    "written_together",
     "written_whole",
 ]

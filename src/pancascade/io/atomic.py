@@ -3,9 +3,10 @@
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pancascade.errors import OutputError
 
@@ -45,13 +46,55 @@ def written_whole(path: Path) -> Iterator[Path]:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         yield temporary
         _flush_to_disk(temporary)
+        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
-        reason = _REASONS.get(error.errno or 0, f"{error.strerror or error}. Choose another folder")
-        raise OutputError(f"{path}: cannot be written, {reason}.") from error
+        raise _refused(path, error) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def written_together(folder: Path, *, names: Sequence[str]) -> Iterator[Path]:
+    """Write several files to a hidden folder; move them to their folder only when all went well.
+
+    Of the former files of these names, those that were not written anew are removed: old and new never mix.
+
+    Args:
+        folder: Made if it is missing.
+        names: The files, moved in this order.
+
+    Yields:
+        The folder to write to.
+
+    Raises:
+        OutputError: the folder cannot be made or written to, or the disk is full.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".", dir=folder) as hidden:
+            draft = Path(hidden)
+            yield draft
+            for name in names:
+                if (draft / name).exists():
+                    (draft / name).replace(folder / name)
+                else:
+                    (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise _refused(folder, error) from error
+
+
+def _refused(path: Path, error: OSError) -> OutputError:
+    reason = _REASONS.get(error.errno or 0, f"{error.strerror or error}. Choose another folder")
+    return OutputError(f"{path}: cannot be written, {reason}.")
+
+
+def _umask() -> int:
+    # Some writers (safetensors) make files that only their owner can read. Python can ask only by setting.
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _flush_to_disk(path: Path) -> None:

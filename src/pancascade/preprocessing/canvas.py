@@ -1,12 +1,18 @@
 """The canvas: axial slices of any scan, drawn at one pixel spacing on one sheet, and taken off again."""
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from pancascade.preprocessing.window import Window
 from pancascade.settings import Settings
+
+SOFT_TISSUE_HU = 20
+"""Above this: organs, muscle and bone, in 8-bit pictures that begin at 0 HU as well."""
 
 
 class Canvas(Settings):
@@ -16,12 +22,14 @@ class Canvas(Settings):
         size: Height and width in pixels, each divisible by 16.
         spacing_mm: Pixel spacing of the canvas; None keeps the scan's own pixels.
         window: Hounsfield window mapped to [0, 1].
+        centre: What lies in the middle of the canvas: the middle of the ``image``, or of its soft ``tissue``.
         assumed_spacing_mm: Pixel spacing taken for slices that come without one (pictures).
     """
 
     size: tuple[int, int] = (512, 512)
     spacing_mm: float | None = None
     window: Window = Window()
+    centre: Literal["image", "tissue"] = "image"
     assumed_spacing_mm: float = 0.8
 
 
@@ -43,16 +51,17 @@ class Placement:
 
 
 def find_placement(
-    native: tuple[int, int], *, spacing_mm: tuple[float, float] | None, canvas: Canvas, grow: bool
+    hu: NDArray[Any], *, spacing_mm: tuple[float, float] | None, canvas: Canvas, grow: bool
 ) -> Placement:
-    """Where slices of a size and spacing go on a canvas: centred, at the canvas spacing.
+    """Where slices go on a canvas: centred, at the canvas spacing.
 
     Args:
-        native: Height and width in pixels.
+        hu: Slices (..., H, W) of one size and spacing in Hounsfield units, placed alike.
         spacing_mm: Row and column spacing; None takes the canvas's ``assumed_spacing_mm``.
         canvas: The canvas.
         grow: Enlarge the sheet (to a multiple of 32) where a slice is larger, rather than cut the slice.
     """
+    native = (hu.shape[-2], hu.shape[-1])
     if canvas.spacing_mm is None:
         resized = native
     else:
@@ -64,8 +73,23 @@ def find_placement(
     sheet = canvas.size
     if grow:
         sheet = (max(sheet[0], -(-resized[0] // 32) * 32), max(sheet[1], -(-resized[1] // 32) * 32))
-    offset = ((sheet[0] - resized[0]) // 2, (sheet[1] - resized[1]) // 2)
-    return Placement(native, resized, offset, sheet)
+    offset = [(sheet[0] - resized[0]) // 2, (sheet[1] - resized[1]) // 2]
+    if canvas.centre == "tissue":
+        for axis, (middle, slack) in enumerate(zip(_tissue_centre(hu), offset, strict=True)):
+            wanted = sheet[axis] // 2 - round(middle * resized[axis] / native[axis])
+            # A slice that fits stays whole; a larger one covers the canvas.
+            offset[axis] = min(max(wanted, min(0, 2 * slack)), max(0, 2 * slack))
+    return Placement(native, resized, (offset[0], offset[1]), sheet)
+
+
+def _tissue_centre(hu: NDArray[Any]) -> tuple[float, float]:
+    """Row and column of the centre of mass of soft tissue; the middle where there is none."""
+    step = max(1, hu.shape[-1] // 128)
+    tissue = hu[..., ::step, ::step] > SOFT_TISSUE_HU
+    rows, columns = np.nonzero(tissue.any(axis=0) if tissue.ndim > 2 else tissue)
+    if rows.size == 0:
+        return hu.shape[-2] / 2, hu.shape[-1] / 2
+    return float(rows.mean() + 0.5) * step, float(columns.mean() + 0.5) * step
 
 
 def _pad(maps: Tensor, placement: Placement, fill: float) -> Tensor:

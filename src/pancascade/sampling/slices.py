@@ -69,8 +69,7 @@ def load_slices(cases: Iterable[Case], canvas: Canvas) -> SliceSet:
     images, labels, names, patients = [], [], [], []
     for case in cases:
         for axial in case.read_slices():
-            shape = (axial.hu.shape[0], axial.hu.shape[1])
-            placement = find_placement(shape, spacing_mm=axial.spacing_mm, canvas=canvas, grow=False)
+            placement = find_placement(axial.hu, spacing_mm=axial.spacing_mm, canvas=canvas, grow=False)
             shown = torch.from_numpy(canvas.window.apply(axial.hu))[None, None]
             images.append(draw(shown, placement)[0].mul(255).round().to(torch.uint8))
             labels.append(draw_labels(torch.from_numpy(axial.labels.copy())[None], placement)[0])
