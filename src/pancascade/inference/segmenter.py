@@ -17,6 +17,7 @@ from pancascade.inference.finding import Finding, combine, find
 from pancascade.inference.models import DEFAULT_MODEL, Model, Step, find_model
 from pancascade.inference.segmentation import Segmentation
 from pancascade.io import read_volume, require_ct
+from pancascade.preprocessing import body_box
 from pancascade.volume import Box, Volume, crop, reorient, restore
 
 
@@ -64,7 +65,8 @@ def segment(
 def _look(upright: Volume, finding: Finding, step: Step, engine: SliceEngine, progress: Progress | None) -> Finding:
     """One step: on the whole scan, or closer, in the region of what was found before."""
     if step.field == "scan":
-        return find(engine, upright, at=Box.whole(upright.shape), progress=progress)
+        body = body_box(upright)
+        return find(engine, crop(upright, body), at=body, progress=progress)
     organ = finding.organ_box()
     if organ is None:
         return finding
