@@ -137,6 +137,7 @@ class Qiu2024(Cascade):
             neighbourhood=self.settings.boundary_neighbourhood,
             count_frame=self.settings.boundary_counts_frame,
         )
+        self.boundary_encoder.zero_grad()
 
     def losses(
         self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator

@@ -173,7 +173,7 @@ def _train_batch(run: Run, batch: Batch, generator: Generator, *, step_now: bool
             return seen
         total = torch.stack(list(losses.values())).sum()
         if not bool(torch.isfinite(total)):
-            values = ", ".join(f"{name} {float(value):g}" for name, value in losses.items())
+            values = ", ".join(f"{name} {float(value.detach()):g}" for name, value in losses.items())
             raise DivergedError(
                 f"Loss is not finite in phase {phase}, epoch {run.epoch + 1}, slices {', '.join(batch.names)} "
                 f"({values}). Lower the learning rate, or resume from the last checkpoint."

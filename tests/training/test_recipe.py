@@ -1,0 +1,71 @@
+import pytest
+
+from pancascade.cascades import Qiu2024Settings
+from pancascade.errors import RecipeError
+from pancascade.training import find_recipe, read_recipe
+from pancascade.training.recipe import recipes_folder
+
+
+@pytest.mark.parametrize("path", sorted(recipes_folder().glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_recipe_is_valid_and_bears_its_file_s_name(path):
+    assert read_recipe(path).name == path.stem
+
+
+def test_the_paper_s_recipe_has_the_paper_s_hyper_parameters():
+    recipe = read_recipe(find_recipe("qiu2024"))
+    optimiser = recipe.optimiser
+    assert (optimiser.kind, optimiser.learning_rate, optimiser.momentum, optimiser.weight_decay) == (
+        "sgd",
+        1e-5,
+        0.9,
+        1e-7,
+    )
+    assert optimiser.schedule == "constant"
+    assert recipe.batch_size == 1
+    assert [(phase.name, phase.epochs) for phase in recipe.phases] == [("S", 2), ("I", 4), ("J", 50)]
+    assert recipe.cascade == Qiu2024Settings()
+
+
+def test_an_unknown_key_is_refused_with_the_nearest_valid_one(project):
+    recipe = project / "tiny.yaml"
+    recipe.write_text(recipe.read_text().replace("batch_size", "batchsize"))
+    with pytest.raises(RecipeError, match=r"tiny\.yaml: unknown key 'batchsize'\. Did you mean 'batch_size'"):
+        read_recipe(recipe)
+
+
+def test_a_nested_unknown_key_is_named_with_its_place(project):
+    recipe = project / "tiny.yaml"
+    recipe.write_text(recipe.read_text().replace("  margin: 4", "  margn: 4"))
+    with pytest.raises(RecipeError, match=r"margn.*'margin'"):
+        read_recipe(recipe)
+
+
+def test_a_phase_that_the_cascade_does_not_know_is_refused(project):
+    recipe = project / "tiny.yaml"
+    recipe.write_text(recipe.read_text().replace("name: S", "name: Q"))
+    with pytest.raises(RecipeError, match="phase 'Q' is unknown"):
+        read_recipe(recipe)
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1", "", "name: x"])
+def test_what_is_no_recipe_is_refused_in_one_sentence(tmp_path, text):
+    path = tmp_path / "r.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=r"r\.yaml") as caught:
+        read_recipe(path)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_recipe_is_found_by_name_or_path(project):
+    assert find_recipe("qiu2024").name == "qiu2024.yaml"
+    assert find_recipe("qiu2024.yaml").name == "qiu2024.yaml"
+    assert find_recipe(str(project / "tiny.yaml")) == project / "tiny.yaml"
+    with pytest.raises(RecipeError, match=r"shipped recipes: .*qiu2024"):
+        find_recipe("nothing")
+
+
+def test_the_phase_of_an_epoch_follows_the_phases(project):
+    recipe = read_recipe(project / "tiny.yaml")
+    assert [recipe.phase_of(epoch) for epoch in range(recipe.epochs)] == ["S", "I", "J", "J"]
+    with pytest.raises(IndexError):
+        recipe.phase_of(4)
