@@ -100,18 +100,34 @@ def save_checkpoint(
     save_tensors(path, weights, header=description.model_dump(mode="json"))
 
 
+def load_weights(cascade: Cascade, path: Path) -> None:
+    """Load a checkpoint's weights into a cascade of the same layout.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or its weights fit another cascade.
+    """
+    weights, _ = load_tensors(path)
+    try:
+        cascade.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: its weights do not fit this cascade ({_short(error)}).") from error
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
 def load_checkpoint(path: Path) -> tuple[Cascade, ModelDescription]:
     """A cascade with its weights, float32, in evaluation mode, on the CPU.
 
     Raises:
         CheckpointError: The file is missing, damaged, or its weights fit another cascade.
     """
-    weights, header = load_tensors(path)
+    _, header = load_tensors(path)
     try:
         description = ModelDescription.model_validate(header)
-        cascade = build_cascade(description.cascade)
-        cascade.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
-    except (ValidationError, RuntimeError) as error:
-        first = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{path}: its weights do not fit its own description ({first}).") from error
+    except ValidationError as error:
+        raise CheckpointError(f"{path}: its description is of another version ({_short(error)}).") from error
+    cascade = build_cascade(description.cascade)
+    load_weights(cascade, path)
     return cascade.eval().to(memory_format=torch.channels_last), description  # type: ignore[call-overload]

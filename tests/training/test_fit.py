@@ -7,7 +7,7 @@ import torch
 
 from pancascade.checkpoint import load_checkpoint, load_tensors
 from pancascade.errors import CheckpointError, OutputError
-from pancascade.training import DivergedError, fit, loop
+from pancascade.training import DivergedError, fit, loop, read_recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -136,3 +136,10 @@ def test_accumulated_batches_make_one_step(project):
     recipe = project / "tiny.yaml"
     recipe.write_text(recipe.read_text().replace("batch_size: 4", "batch_size: 4\naccumulate: 2"))
     assert fit(recipe, project, out=project / "run").step == 4
+
+
+def test_a_run_can_start_from_the_weights_of_another(project, run):
+    weights = project / "run" / "best.safetensors"
+    again = loop._start(read_recipe(project / "tiny.yaml"), project / "again", device="cpu", start_from=weights)
+    best, _ = load_checkpoint(weights)
+    assert all(torch.equal(a, b) for a, b in zip(best.parameters(), again.cascade.parameters(), strict=True))

@@ -14,6 +14,7 @@ def train(
     data: Annotated[Path, typer.Option(help="Folder that holds the recipe's data sets.")],
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, log, pictures.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    start_from: Annotated[Path | None, typer.Option(help="Checkpoint whose weights are trained further.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Train a cascade by a recipe; stop and --resume at will."""
@@ -37,7 +38,9 @@ def train(
             title = f"epoch {run.epoch + 1}/{run.recipe.epochs} ({phase})"
             bars.update(task, completed=done, total=batches, description=title)
 
-        run = fit(find_recipe(recipe), data, out=out, resume=resume, device=device, progress=show)
+        run = fit(
+            find_recipe(recipe), data, out=out, resume=resume, start_from=start_from, device=device, progress=show
+        )
         for epoch in run.history[told:]:
             console.print(describe(epoch), highlight=False)
     console.print(f"Best weights: {out / 'best.safetensors'}", soft_wrap=True, highlight=False)

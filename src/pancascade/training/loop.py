@@ -15,7 +15,7 @@ from torch import Generator
 from torch.optim import Optimizer
 
 from pancascade.cascades import Cascade, build_cascade
-from pancascade.checkpoint import describe, save_checkpoint
+from pancascade.checkpoint import describe, load_weights, save_checkpoint
 from pancascade.errors import OutputError, PancascadeError
 from pancascade.io import written_whole
 from pancascade.sampling import Batch, deal
@@ -76,6 +76,7 @@ def fit(
     *,
     out: Path,
     resume: bool = False,
+    start_from: Path | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> Run:
@@ -90,6 +91,7 @@ def fit(
         data: Folder that holds the recipe's data sets.
         out: Folder of the run.
         resume: Go on from ``out/last.safetensors`` if it is there.
+        start_from: Checkpoint of the same cascade whose weights are trained further; None for random weights.
         device: ``cpu`` or ``cuda``.
         progress: Called after every batch.
 
@@ -97,7 +99,7 @@ def fit(
         PancascadeError: Recipe, data or output folder cannot be used, or a loss is not finite.
     """
     recipe = read_recipe(recipe_path)
-    run = _start(recipe, out, device=device)
+    run = _start(recipe, out, device=device, start_from=start_from)
     _claim_folder(run, recipe_path, resume=resume)
     sets = read_training_data(recipe, root=data, beside=recipe_path.parent, out=out)
     if run.epoch == 0:
@@ -111,10 +113,13 @@ def fit(
     return run
 
 
-def _start(recipe: Recipe, out: Path, *, device: str) -> Run:
+def _start(recipe: Recipe, out: Path, *, device: str, start_from: Path | None = None) -> Run:
     torch.manual_seed(recipe.seed)
     fabric = Fabric(accelerator=device, devices=1, precision=recipe.precision)
-    cascade = build_cascade(recipe.cascade).to(fabric.device)
+    cascade = build_cascade(recipe.cascade)
+    if start_from is not None:
+        load_weights(cascade, start_from)
+    cascade = cascade.to(fabric.device)
     # A quarter faster than the default order, in bfloat16 on a CPU.
     cascade = cascade.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = None
