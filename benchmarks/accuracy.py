@@ -61,7 +61,8 @@ def count(labels: NDArray[np.uint8], reference: NDArray[np.uint8], wanted: tuple
     if not true.any():
         return {"marked_without_target": float(found.sum())}
     counts = confusion(found, true)
-    return {metric: float(getattr(counts, metric)) for metric in METRICS}
+    overlap = {"tp": counts.true_positives, "fp": counts.false_positives, "fn": counts.false_negatives}
+    return {metric: float(getattr(counts, metric)) for metric in METRICS} | overlap
 
 
 def summarise(rows: list[dict[str, Any]], target: str) -> dict[str, Any]:
@@ -72,10 +73,19 @@ def summarise(rows: list[dict[str, Any]], target: str) -> dict[str, Any]:
     for metric in METRICS:
         values = [row[target][metric] for row in shown]
         summary[metric] = patient_bootstrap([0.0 if np.isnan(v) else v for v in values], patients)._asdict()
+    summary["pooled_dice"] = pooled(shown, target)
+    by_patient = [pooled([row for row in shown if row["patient"] == name], target) for name in sorted(set(patients))]
+    summary["patient_dice"] = {"mean": float(np.mean(by_patient)), "min": min(by_patient), "max": max(by_patient)}
     empty = [row[target]["marked_without_target"] for row in rows if "dice" not in row[target]]
     summary["slices_without_target"] = len(empty)
     summary["clean_share"] = float(np.mean([marked == 0 for marked in empty])) if empty else None
     return summary
+
+
+def pooled(rows: list[dict[str, Any]], target: str) -> float:
+    """Dice of all pixels of the slices with target taken together."""
+    tp, fp, fn = (sum(row[target][count] for row in rows) for count in ("tp", "fp", "fn"))
+    return 2 * tp / (2 * tp + fp + fn)
 
 
 def paired(one: list[dict[str, Any]], other: list[dict[str, Any]], target: str) -> dict[str, float]:
@@ -117,7 +127,9 @@ def main() -> None:
 
 def show(results: dict[str, Any], targets: list[str], reference: str) -> None:
     """Print the table."""
-    table = Table("model", "target", "parameters", "slices", *METRICS, "clean slices", f"Dice − {reference}")
+    table = Table(
+        "model", "target", "parameters", "slices", *METRICS, "pooled Dice", "clean slices", f"Dice − {reference}"
+    )
     for name, result in results.items():
         for target in targets:
             summary = result[target]
@@ -125,7 +137,16 @@ def show(results: dict[str, Any], targets: list[str], reference: str) -> None:
             clean = "" if summary["clean_share"] is None else f"{summary['clean_share']:.3f}"
             gain = result.get("dice_minus_last", {}).get(target)
             gained = "" if gain is None else f"{gain['mean']:+.4f} [{gain['low']:+.3f}, {gain['high']:+.3f}]"
-            table.add_row(name, target, f"{result['parameters']:,}", str(summary["slices"]), *cells, clean, gained)
+            table.add_row(
+                name,
+                target,
+                f"{result['parameters']:,}",
+                str(summary["slices"]),
+                *cells,
+                f"{summary['pooled_dice']:.4f}",
+                clean,
+                gained,
+            )
     Console(width=220).print(table)
 
 

@@ -35,6 +35,16 @@ def test_pancreas_and_tumour_are_nested_targets():
     assert cascade(images).shape == (2, 3, 32, 32)
 
 
+def test_tumour_alone_is_a_target_of_its_own():
+    cascade = single(labels=("tumour",)).eval()
+    assert cascade.labels == (Label.PANCREAS, Label.TUMOUR)
+    with torch.no_grad():
+        images = torch.rand(1, 1, 32, 32)
+        maps = cascade(images)
+        assert torch.allclose(maps[:, 2:], torch.sigmoid(cascade.network(images)), atol=1e-6)
+    assert maps[:, 1].max() == 0
+
+
 def test_the_network_may_see_a_smaller_image():
     cascade = single(scale=0.5)
     assert cascade.logits(torch.rand(1, 1, 64, 96)).shape == (1, 1, 64, 96)

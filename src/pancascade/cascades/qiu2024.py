@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
+from pydantic import field_validator
 from torch import Generator, Tensor
 from torch.nn import functional
 
@@ -76,6 +77,13 @@ class Qiu2024Settings(Settings):
     alpha: float = 0.9
     beta: float = 0.4
     recurrence_rounds: int = 0
+
+    @field_validator("crop_size")
+    @classmethod
+    def _fits_u_nets(cls, size: tuple[int, int]) -> tuple[int, int]:
+        if any(side <= 0 or side % 16 for side in size):
+            raise ValueError(f"height and width must be positive multiples of 16, got {size}")
+        return size
 
 
 class Qiu2024(Cascade):

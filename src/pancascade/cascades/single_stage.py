@@ -20,7 +20,7 @@ class SingleStageSettings(Settings):
 
     Attributes:
         network: The network; as many logit maps as there are labels.
-        labels: ``pancreas`` alone, or pancreas and tumour as nested targets (organ with tumour, tumour).
+        labels: ``pancreas`` alone, ``tumour`` alone, or both as nested targets (organ with tumour, tumour).
         scale: The network sees the canvas scaled by this factor.
         loss: Dice, or Dice and binary cross-entropy.
     """
@@ -42,12 +42,13 @@ class SingleStage(Cascade):
     def __init__(self, settings: SingleStageSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.labels = tuple(Label[name.upper()] for name in settings.labels)
-        more = {"out_channels": len(self.labels)} if len(self.labels) > 1 else {}
+        self.targets = tuple(sorted(Label[name.upper()] for name in settings.labels))
+        self.labels = tuple(Label)[1 : max(self.targets) + 1]
+        more = {"out_channels": len(self.targets)} if len(self.targets) > 1 else {}
         self.network = settings.network.build(**more)
 
     def logits(self, images: Tensor) -> Tensor:
-        """Logits (B, len(labels), H, W), float32, of images (B, 1, H, W)."""
+        """Logits (B, len(targets), H, W), float32, of images (B, 1, H, W)."""
         scale = self.settings.scale
         if scale == 1.0:
             return self.network(images).float()
@@ -61,8 +62,8 @@ class SingleStage(Cascade):
         """Dice (and binary cross-entropy) of each target; the organ's target encloses the tumour."""
         logits = self.logits(images)
         found: dict[str, Tensor] = {}
-        for channel, label in enumerate(self.labels):
-            target = is_any(labels, self.labels if label == Label.PANCREAS else (label,))
+        for channel, label in enumerate(self.targets):
+            target = is_any(labels, self.targets if label == Label.PANCREAS else (label,))
             one = logits[:, channel : channel + 1]
             loss = dice_loss(torch.sigmoid(one), target)
             if self.settings.loss == "dice_bce":
@@ -82,6 +83,8 @@ class SingleStage(Cascade):
     def segment(self, images: Tensor, located: Located) -> Tensor:
         """See `Cascade.segment`; the hand-over carries nothing."""
         probabilities = torch.sigmoid(self.logits(images))
-        if len(self.labels) == 1:
+        if self.targets == (Label.PANCREAS,):
             return compose_two_classes(probabilities)
-        return compose_classes(probabilities[:, :1], probabilities[:, 1:])
+        tumour = probabilities[:, -1:]
+        organ = probabilities[:, :1] if len(self.targets) > 1 else torch.zeros_like(tumour)
+        return compose_classes(organ, tumour)

@@ -55,10 +55,11 @@ def _read_case(folder: Path, name: str, *, window: Window, meaning: Mapping[int,
     for value, label in meaning.items():
         ids[value] = label
     hu = grey.with_voxels(window.to_hu(grey.voxels))
-    return axial_slices(hu, reference.with_voxels(ids[reference.voxels.astype(np.intp)]), name=name)
+    labels = reference.with_voxels(ids[reference.voxels.astype(np.intp)])
+    return axial_slices(hu, labels, name=name, patient=name.split("_", maxsplit=1)[0])
 
 
-def axial_slices(hu: Volume, labels: Volume, *, name: str) -> list[AxialSlice]:
+def axial_slices(hu: Volume, labels: Volume, *, name: str, patient: str) -> list[AxialSlice]:
     """The axial slices of a volume and its label map, feet first, as a radiologist sees them."""
     shown, marked = reorient(hu, "LPS"), reorient(labels, "LPS")
     column_mm, row_mm, _ = shown.spacing_mm

@@ -54,7 +54,7 @@ def _read_rows(root: Path, row: dict[str, str]) -> list[AxialSlice]:
         labels = reorient(read_volume(root / row["label"]), "RAS")
         if not labels.on_same_grid_as(image):
             raise DataError(f"{root / row['label']}: not on the grid of {row['image']}. Resample it first.")
-    slices = axial_slices(image, labels, name=row["patient"])
+    slices = axial_slices(image, labels, name=row["patient"], patient=row["patient"])
     first, last = int(row["first_slice"]), int(row["last_slice"])
     if not 0 <= first <= last < len(slices):
         raise DataError(f"{row['image']}: slices {first}–{last} asked, the scan has 0–{len(slices) - 1}.")

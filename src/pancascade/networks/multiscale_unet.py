@@ -71,6 +71,7 @@ class MultiScaleUNet(nn.Module):
         *,
         centre: int = 512,
         in_channels: int = 1,
+        out_channels: int = 1,
         eq3: Eq3Reading = "code",
         skips: Skips = "both",
         up_sampling: UpSampling = "deconvolution",
@@ -92,7 +93,7 @@ class MultiScaleUNet(nn.Module):
         self.has_decoder = decoder
         if decoder:
             self._build_decoder(widths, centre, up_sampling)
-        self.head = nn.Conv2d(self.decoded_channels[-1], 1, 1) if head and decoder else None
+        self.head = nn.Conv2d(self.decoded_channels[-1], out_channels, 1) if head and decoder else None
 
     def _build_decoder(self, widths: Sequence[int], centre: int, up_sampling: UpSampling) -> None:
         outputs = widths[::-1] if up_sampling == "deconvolution" else (*widths[-2::-1], widths[0])
@@ -134,7 +135,7 @@ class MultiScaleUNet(nn.Module):
         return tuple(decoded)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, 1, H, W) of images (B, in_channels, H, W); H and W divisible by 16.
+        """Logits (B, out_channels, H, W) of images (B, in_channels, H, W); H and W divisible by 16.
 
         Raises:
             RuntimeError: The network was built without a head.

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import field_validator
 from torch import Tensor
 from torch.nn import functional
 
@@ -31,6 +32,13 @@ class Canvas(Settings):
     window: Window = Window()
     centre: Literal["image", "tissue"] = "image"
     assumed_spacing_mm: float = 0.8
+
+    @field_validator("size")
+    @classmethod
+    def _fits_u_nets(cls, size: tuple[int, int]) -> tuple[int, int]:
+        if any(side <= 0 or side % 16 for side in size):
+            raise ValueError(f"height and width must be positive multiples of 16, got {size}")
+        return size
 
 
 @dataclass(frozen=True)

@@ -156,13 +156,15 @@ def _train_epoch(run: Run, sets: TrainingData, progress: Progress | None) -> dic
         generator=generator,
     )
     for index, batch in enumerate(dealt):
-        step_now = (index + 1) % recipe.accumulate == 0 or index + 1 == batches
+        step_now = (index + 1) % recipe.accumulate == 0
         steps = batches * recipe.epochs
         set_learning_rate(run.optimiser, recipe.optimiser, step=run.epoch * batches + index, steps=steps)
         for name, value in _train_batch(run, batch, generator, step_now=step_now).items():
             totals[name] = totals.get(name, 0.0) + value / batches
         if progress is not None:
             progress(run, index + 1, batches)
+    if any(parameter.grad is not None for parameter in run.cascade.parameters()):
+        _step(run)  # what the last, incomplete round of accumulation left
     return totals
 
 
