@@ -63,7 +63,6 @@ def axial_slices(hu: Volume, labels: Volume, *, name: str, patient: str) -> list
     """The axial slices of a volume and its label map, feet first, as a radiologist sees them."""
     shown, marked = reorient(hu, "LPS"), reorient(labels, "LPS")
     column_mm, row_mm, _ = shown.spacing_mm
-    patient = name.split("_", maxsplit=1)[0]
     return [
         AxialSlice(
             f"{name}_z{k:03d}",

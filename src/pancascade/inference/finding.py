@@ -38,22 +38,25 @@ class Finding:
         empty = np.zeros((0, 0, 0), np.float32)
         return cls(None, empty, empty)
 
-    def labels(self, shape: tuple[int, int, int], *, voxel_ml: float) -> NDArray[np.uint8]:
+    def labels(
+        self, shape: tuple[int, int, int], *, voxel_ml: float, tumour_threshold: float = 0.5
+    ) -> NDArray[np.uint8]:
         """Final labels on a grid of that shape.
 
-        The organ is where pancreas and tumour together are likelier than not, the tumour where it alone is. The
-        pancreas is one organ: only its main 3-D bodies are kept. A tumour touches it.
+        The organ is where pancreas and tumour together are likelier than not, the tumour where it alone is likely
+        enough. The pancreas is one organ: only its main 3-D bodies are kept. A tumour touches it.
 
         Args:
             shape: Of the upright scan.
             voxel_ml: Volume of one voxel.
+            tumour_threshold: Least probability of tumour.
         """
         labels = np.zeros(shape, np.uint8)
         if self.box is None:
             return labels
         organ = main_bodies(self.organ)
         least = max(1, round(LEAST_TUMOUR_ML / voxel_ml))
-        tumour = touching(self.tumour >= 0.5, organ, least_voxels=least)
+        tumour = touching(self.tumour >= tumour_threshold, organ, least_voxels=least)
         inside = labels[self.box.slices]
         inside[organ] = Label.PANCREAS
         inside[tumour] = Label.TUMOUR

@@ -36,6 +36,7 @@ class Model(Settings):
         name: As given to ``--model``.
         summary: One sentence.
         steps: In order.
+        tumour_threshold: Least probability of tumour, chosen on validation patients.
         licence: Of the weights.
         card: Markdown file with data, split, numbers and limits, beside the model's file.
         folder: Where the files are.
@@ -44,6 +45,7 @@ class Model(Settings):
     name: str
     summary: str
     steps: tuple[Step, ...] = Field(min_length=1)
+    tumour_threshold: float = Field(default=0.5, gt=0, lt=1)
     licence: str = "unstated"
     card: str | None = None
     folder: Path = Path()

@@ -56,7 +56,9 @@ def segment(
         with _timed(seconds, Path(step.weights).stem):
             finding = _look(upright, finding, step, engine, progress)
     with _timed(seconds, "put back"):
-        labels = finding.labels(upright.shape, voxel_ml=upright.voxel_volume_ml)
+        labels = finding.labels(
+            upright.shape, voxel_ml=upright.voxel_volume_ml, tumour_threshold=chosen.tumour_threshold
+        )
         mask = restore(upright.with_voxels(labels), volume)
         region, probabilities = _on_grid_of(volume, upright, finding)
     return Segmentation(volume, mask, region, probabilities, chosen.name, (*warnings, *doubts(mask)), seconds)
