@@ -65,5 +65,8 @@ def cases_of(cases: Iterable[Case], patients: frozenset[str]) -> list[Case]:
     """
     chosen = [case for case in cases if case.patient in patients]
     if not chosen:
-        raise DataError(f"No case belongs to the {len(patients)} patients of the split. Is it another data set's?")
+        raise DataError(
+            f"No case belongs to the {len(patients)} patients of the split. Is it another data set's? "
+            "Name a split of your own in the recipe, or split: seeded."
+        )
     return chosen

@@ -80,7 +80,13 @@ def read_training_data(recipe: Recipe, *, root: Path, beside: Path, out: Path) -
 def _is_there(source: DataSource, root: Path) -> bool:
     if source.reader == "volume_list":
         return (root / "scans").is_dir()
-    return (root / source.folder).is_dir()
+    return _folder(source, root).is_dir()
+
+
+def _folder(source: DataSource, root: Path) -> Path:
+    """The source's folder below the data folder, or the data folder itself if that is the one."""
+    below = root / source.folder
+    return root if root.name == source.folder and not below.exists() else below
 
 
 def _split(
@@ -95,13 +101,13 @@ def _split(
 def _cases(source: DataSource, *, root: Path, beside: Path) -> list[Case]:
     if source.reader == "slice_folder":
         return slice_folder(
-            root / source.folder,
+            _folder(source, root),
             window=source.window,
             flip_rows=source.flip_rows,
             region_margin=source.region_margin,
         )
     if source.reader == "region_folder":
-        return region_folder(root / source.folder)
+        return region_folder(_folder(source, root))
     return volume_list(_beside(source.folder, beside), root=root)
 
 
