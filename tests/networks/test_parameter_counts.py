@@ -1,0 +1,59 @@
+import pytest
+import torch
+
+from pancascade.networks import FocusingNet, MultiScaleUNet, SaliencyTransformation, UNet, build
+from pancascade.networks.focusing import Focusing
+from pancascade.networks.nonlocal_localization import NonLocalLocalization
+
+
+def count(make):
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in make().parameters())
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (UNet, 31_042_369),
+        (MultiScaleUNet, 62_499_521),
+        (lambda: MultiScaleUNet((32, 64, 128, 256)), 25_730_913),
+        (lambda: MultiScaleUNet((8, 16, 32, 64), centre=64), 980_441),
+        (lambda: MultiScaleUNet(decoder=False), 42_991_680),
+        (FocusingNet, 81_722_543),
+        (lambda: FocusingNet(reduce_kernel=3), 84_507_823),
+        (lambda: FocusingNet(source="encoder"), 65_348_207),
+        (lambda: FocusingNet(source="encoder", reduce_kernel=3), 68_133_487),
+        (lambda: FocusingNet(source="authors"), 63_065_711),
+        (lambda: NonLocalLocalization(512), 353_411),
+        (lambda: Focusing(256, 512), 7_688_195),
+        (lambda: Focusing(128, 256), 1_927_171),
+        (lambda: Focusing(64, 128), 484_355),
+        (lambda: Focusing(32, 64), 122_371),
+        (SaliencyTransformation, 36),
+        (lambda: SaliencyTransformation(3), 312),
+    ],
+)
+def test_parameter_counts_are_those_of_the_specification(make, expected):
+    assert count(make) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "preset", "expected"),
+    [
+        ("unet", "paper", 31_042_369),
+        ("multiscale_unet", "paper", 62_499_521),
+        ("multiscale_unet", "stan", 25_730_913),
+        ("multiscale_unet", "tiny", 980_441),
+        ("focusing_net", "paper", 81_722_543),
+        ("focusing_net", "encoder", 65_348_207),
+        ("focusing_net", "authors", 63_065_711),
+        ("saliency", "paper", 36),
+        ("saliency", "three_classes", 312),
+    ],
+)
+def test_presets_build_the_networks_of_the_specification(name, preset, expected):
+    assert count(lambda: build(name, preset=preset)) == expected
+
+
+def test_decoder_and_head_of_the_multi_scale_u_net_hold_the_rest():
+    assert count(MultiScaleUNet) - count(lambda: MultiScaleUNet(decoder=False)) == 19_507_841
