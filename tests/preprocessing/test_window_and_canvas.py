@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from pancascade.preprocessing import Canvas, Window, draw, draw_labels, find_placement, take_off
+
+
+def test_a_window_maps_its_ends_to_black_and_white_and_clips_the_rest():
+    shown = Window(lower_hu=-100, upper_hu=240).apply(np.array([-1000, -100, 70, 240, 3000], np.int16))
+    assert shown.tolist() == pytest.approx([0, 0, 0.5, 1, 1])
+    assert shown.dtype == np.float32
+
+
+def test_grey_values_of_a_window_give_their_hounsfield_units_back():
+    window = Window(lower_hu=-56, upper_hu=180)
+    grey = np.arange(256, dtype=np.uint8)
+    assert np.abs(window.apply(window.to_hu(grey)) * 255 - grey).max() < 0.6
+
+
+def test_a_window_without_width_is_refused():
+    with pytest.raises(ValidationError, match="must be < upper_hu"):
+        Window(lower_hu=10, upper_hu=10)
+
+
+def test_a_canvas_that_u_nets_cannot_take_is_refused():
+    with pytest.raises(ValidationError, match="multiples of 16"):
+        Canvas(size=(100, 96))
+
+
+def ramp(height, width):
+    rows, columns = np.meshgrid(np.linspace(0, 1, height), np.linspace(0, 2, width), indexing="ij")
+    return torch.from_numpy((rows + columns).astype(np.float32))[None, None]
+
+
+@pytest.mark.parametrize("shape", [(101, 87), (64, 64), (33, 120)])
+@pytest.mark.parametrize("spacing", [(0.8, 0.8), (1.3, 0.7), (2.5, 2.5)])
+def test_what_is_drawn_and_taken_off_stays_where_it_was(shape, spacing):
+    canvas = Canvas(size=(64, 64), spacing_mm=1.3)
+    hu = np.zeros(shape, np.int16)
+    placement = find_placement(hu, spacing_mm=spacing, canvas=canvas, grow=True)
+    image = ramp(*shape)
+    back = take_off(draw(image, placement), placement)
+    assert back.shape == image.shape
+    inside = (..., slice(4, -4), slice(4, -4))
+    step = max(1 / (shape[0] - 1), 2 / (shape[1] - 1))
+    assert (back - image)[inside].abs().max() < 0.2 * step
+
+
+def test_the_canvas_grows_for_a_larger_slice_only_if_asked():
+    canvas = Canvas(size=(64, 64), spacing_mm=1.0)
+    hu = np.zeros((100, 50), np.int16)
+    grown = find_placement(hu, spacing_mm=(1, 1), canvas=canvas, grow=True)
+    fixed = find_placement(hu, spacing_mm=(1, 1), canvas=canvas, grow=False)
+    assert grown.canvas == (128, 64)
+    assert fixed.canvas == (64, 64)
+    assert fixed.offset == (-18, 7)
+    back = take_off(torch.ones(1, 1, 64, 64), fixed)
+    assert back.shape == (1, 1, 100, 50)
+    assert back[0, 0, :18].max() == 0
+    assert back[0, 0, 18:82].min() == 1
+
+
+def test_without_a_spacing_the_scan_s_pixels_are_the_canvas_s():
+    placement = find_placement(np.zeros((40, 60)), spacing_mm=(0.3, 3), canvas=Canvas(size=(64, 64)), grow=True)
+    image = torch.rand(1, 1, 40, 60)
+    assert torch.equal(take_off(draw(image, placement), placement), image)
+
+
+def test_pictures_without_spacing_take_the_assumed_one():
+    canvas = Canvas(size=(64, 64), spacing_mm=1.0, assumed_spacing_mm=0.5)
+    assert find_placement(np.zeros((80, 40)), spacing_mm=None, canvas=canvas, grow=True).resized == (40, 20)
+
+
+def test_labels_are_drawn_where_the_image_is():
+    canvas = Canvas(size=(64, 64), spacing_mm=1.0)
+    labels = torch.zeros(1, 90, 100, dtype=torch.uint8)
+    labels[:, 30:60, 20:70] = 2
+    placement = find_placement(np.zeros((90, 100)), spacing_mm=(0.6, 0.6), canvas=canvas, grow=True)
+    drawn = draw_labels(labels, placement)
+    image = draw((labels[:, None] == 2).float(), placement)[:, 0]
+    assert set(drawn.unique().tolist()) == {0, 2}
+    assert ((image >= 0.5) != (drawn == 2)).sum() <= 2 * (30 + 50)
+
+
+def test_tissue_can_lie_in_the_middle_of_the_canvas():
+    hu = np.full((100, 120), -1000, np.int16)
+    hu[20:60, 15:75] = 50
+    canvas = Canvas(size=(64, 80), spacing_mm=1.0, centre="tissue")
+    placement = find_placement(hu, spacing_mm=(1, 1), canvas=canvas, grow=False)
+    shown = draw(torch.from_numpy((hu > 0).astype(np.float32))[None, None], placement)[0, 0]
+    rows, columns = torch.nonzero(shown > 0.5, as_tuple=True)
+    assert float(rows.float().mean()) == pytest.approx(31.5, abs=1)
+    assert float(columns.float().mean()) == pytest.approx(39.5, abs=1)
+
+
+def test_a_slice_that_fits_stays_whole_wherever_its_tissue_is():
+    hu = np.full((40, 40), -1000, np.int16)
+    hu[:10, :10] = 50
+    canvas = Canvas(size=(64, 64), spacing_mm=1.0, centre="tissue")
+    placement = find_placement(hu, spacing_mm=(1, 1), canvas=canvas, grow=False)
+    image = torch.rand(1, 1, 40, 40)
+    assert torch.equal(take_off(draw(image, placement), placement), image)

@@ -1,0 +1,81 @@
+import pytest
+import torch
+
+from pancascade.sampling import Augmentation, augment
+
+STRONG = Augmentation(
+    rotation_degrees=25, scaling=0.2, stretching=0.2, shift_pixels=5, elastic_pixels=2, brightness=0.1, contrast=0.2,
+    gamma=0.3, noise=0.05, blur_probability=0.5, mirror_probability=0.5,
+)  # fmt: skip
+SHAPE_ONLY = Augmentation(rotation_degrees=25, scaling=0.2, stretching=0.2, shift_pixels=5, elastic_pixels=2)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def disc(height=64, width=96, radius=14.0):
+    rows, columns = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    return ((rows - height / 2) ** 2 + (columns - width / 2) ** 2 <= radius**2).to(torch.uint8)
+
+
+def test_no_settings_change_nothing():
+    images, labels = torch.rand(3, 1, 20, 28), torch.randint(0, 3, (3, 20, 28), dtype=torch.uint8)
+    same, kept = augment(images, labels, settings=Augmentation(), generator=seeded())
+    assert torch.allclose(same, images, atol=1e-5)
+    assert torch.equal(kept, labels)
+
+
+def test_image_and_labels_move_together():
+    labels = disc().expand(6, -1, -1).contiguous()
+    images, moved = augment(labels[:, None].float(), labels, settings=SHAPE_ONLY, generator=seeded(1))
+    differing = (images[:, 0] >= 0.5) != (moved > 0)
+    assert (moved > 0).flatten(1).sum(1).min() > 200
+    assert not torch.equal(moved[0], labels[0])
+    assert differing.float().flatten(1).sum(1).max() < 0.04 * (moved > 0).sum() / 6
+
+
+def test_the_same_generator_state_gives_the_same_changes():
+    images, labels = torch.rand(2, 1, 32, 32), torch.randint(0, 3, (2, 32, 32), dtype=torch.uint8)
+    one = augment(images, labels, settings=STRONG, generator=seeded(4))
+    other = augment(images, labels, settings=STRONG, generator=seeded(4))
+    third = augment(images, labels, settings=STRONG, generator=seeded(5))
+    assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    assert not torch.equal(one[0], third[0])
+
+
+def test_values_stay_in_the_window_and_labels_stay_labels():
+    images, labels = torch.rand(4, 1, 32, 48), torch.randint(0, 3, (4, 32, 48), dtype=torch.uint8)
+    changed, moved = augment(images, labels, settings=STRONG, generator=seeded())
+    assert (float(changed.min()), float(changed.max())) >= (0.0, 0.0)
+    assert float(changed.max()) <= 1.0
+    assert moved.dtype == torch.uint8
+    assert set(moved.unique().tolist()) <= {0, 1, 2}
+
+
+def test_rotation_of_an_image_that_is_not_square_shears_nothing():
+    labels = disc().expand(8, -1, -1).contiguous()
+    settings = Augmentation(rotation_degrees=60)
+    _, moved = augment(labels[:, None].float(), labels, settings=settings, generator=seeded(2))
+    for one in moved:
+        rows, columns = torch.nonzero(one, as_tuple=True)
+        height, width = int(rows.max() - rows.min()) + 1, int(columns.max() - columns.min()) + 1
+        assert int(one.sum()) == pytest.approx(int(labels[0].sum()), rel=0.03)
+        assert abs(height - width) <= 2
+
+
+def test_scaling_keeps_within_its_limits():
+    labels = disc().expand(64, -1, -1).contiguous()
+    settings = Augmentation(scaling=0.25)
+    _, moved = augment(labels[:, None].float(), labels, settings=settings, generator=seeded(3))
+    factors = (moved.flatten(1).sum(1) / labels[0].sum()).sqrt()
+    assert 0.78 <= float(factors.min()) < 0.9
+    assert 1.1 < float(factors.max()) <= 1.27
+
+
+def test_a_certain_mirror_turns_left_to_right():
+    images, labels = torch.rand(2, 1, 16, 24), torch.randint(0, 2, (2, 16, 24), dtype=torch.uint8)
+    settings = Augmentation(mirror_probability=1)
+    turned, moved = augment(images, labels, settings=settings, generator=seeded())
+    assert torch.allclose(turned, images.flip(-1), atol=1e-5)
+    assert torch.equal(moved, labels.flip(-1))
