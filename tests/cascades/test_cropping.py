@@ -22,6 +22,27 @@ def test_half_of_the_margins_are_k_and_the_other_sides_are_uniform_up_to_2k():
     assert 0.45 < sum(margin == 20 for margin in drawn) / 2000 < 0.55
     assert (min(sides), max(sides)) == (0, 40)
     assert sum(sides) / len(sides) == pytest.approx(20, abs=1)
+    # Uniform, not only centred: each fifth of 0…40 holds a fifth of the sides.
+    for fifth in range(5):
+        share = sum(side * 5 // 41 == fifth for side in sides) / len(sides)
+        assert share == pytest.approx(0.2, abs=0.03)
+    drawn_together = [margin for margin in drawn if not isinstance(margin, int)]
+    assert sum(len({side for pair in margin for side in pair}) == 4 for margin in drawn_together) > 700
+
+
+def test_the_sides_of_a_box_move_by_their_own_margins():
+    mask = torch.zeros(64, 64, dtype=torch.bool)
+    mask[30:35, 25:29] = True
+    assert box_around(mask, margin=[(1, 2), (3, 4)]) == Box((29, 22), (37, 33))
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "nearest-exact"])
+def test_a_crop_of_its_own_size_is_the_box(mode):
+    images = torch.rand(2, 1, 20, 30)
+    boxes = [Box((2, 3), (10, 15)), Box((12, 18), (20, 30))]
+    cut = crop_and_resize(images, boxes, (8, 12), mode=mode)
+    assert torch.equal(cut[0], images[0, :, 2:10, 3:15])
+    assert torch.equal(cut[1], images[1, :, 12:20, 18:30])
 
 
 def test_pasting_undoes_cropping_of_a_smooth_map():

@@ -3,9 +3,9 @@ import torch
 from torch import nn
 
 from pancascade.cascades import Qiu2024Settings, build_cascade
-from pancascade.cascades.cropping import box_around
+from pancascade.cascades.cropping import box_around, crop_and_resize, resize_and_paste
 from pancascade.labels import Label
-from pancascade.losses import compose_classes, dice_loss, second_stage_loss, shared_boundary_loss
+from pancascade.losses import bce_iou_loss, compose_classes, dice_loss, second_stage_loss, shared_boundary_loss
 from pancascade.networks import NetworkSettings
 from pancascade.volume import Box
 
@@ -147,25 +147,133 @@ def test_a_false_alarm_of_stage_one_on_an_empty_slice_teaches_stage_two_in_j(bat
 
 
 @torch.no_grad()
-def test_the_losses_are_equation_17_of_their_parts(batch, monkeypatch):
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"weighted_bce": "legacy", "deep_supervision": "shifted"},
+        {"first_loss": "dice_bce"},
+        {"boundary_form": "product", "boundary_neighbourhood": 8, "boundary_counts_frame": False},
+        {"first_labels": ("pancreas",)},
+    ],
+    ids=str,
+)
+def test_the_losses_are_equation_17_of_their_parts(batch, monkeypatch, options):
     fixed_margin(monkeypatch)
-    cascade = tiny().eval()
+    cascade = tiny(**options).eval()
+    nn.init.constant_(cascade.saliency.second.bias, 0.7)
     images, labels = batch
     losses = losses_of(cascade, batch, "I")
-    first = torch.sigmoid(cascade.first(images))
-    organ, tumour = (labels > 0)[:, None].float(), (labels == 2)[:, None].float()
-    assert float(losses["first"]) == pytest.approx(float(dice_loss(first, organ)))
+    logits = cascade.first(images)
+    first = torch.sigmoid(logits)
+    true = labels == 1 if "first_labels" in options else labels > 0
+    organ, tumour = true[:, None].float(), (labels == 2)[:, None].float()
+    found = dice_loss(first, organ)
+    if options.get("first_loss") == "dice_bce":
+        found = found + nn.functional.binary_cross_entropy_with_logits(logits, organ)
+    assert float(losses["first"]) == pytest.approx(float(found))
     box = box_around(organ[0, 0] > 0, margin=4)
     rows, columns = box.slices
     crops = nn.functional.interpolate((images * cascade.saliency(first))[..., rows, columns], (32, 32), mode="bilinear")
     truth = nn.functional.interpolate(tumour[..., rows, columns], (32, 32), mode="nearest-exact")
     maps = cascade.second(crops)
-    assert float(losses["second"]) == pytest.approx(0.9 * float(second_stage_loss(maps[0], maps[1:], truth)), rel=1e-5)
+    reading = {"wbce": options.get("weighted_bce", "weighted"), "weights": options.get("deep_supervision", "code")}
+    expected = second_stage_loss(maps[0], maps[1:], truth, **reading)
+    assert float(losses["second"]) == pytest.approx(0.9 * float(expected), rel=1e-5)
     second = torch.zeros_like(first)
     resized = nn.functional.interpolate(maps[-1], box.shape, mode="bilinear")
     second[..., rows, columns] = torch.sigmoid(resized)
-    boundary = shared_boundary_loss(compose_classes(first, second), labels.long())
+    boundary = shared_boundary_loss(
+        compose_classes(first, second),
+        labels.long(),
+        form=options.get("boundary_form", "total_variation"),
+        neighbourhood=options.get("boundary_neighbourhood", 4),
+        count_frame=options.get("boundary_counts_frame", True),
+    )
     assert float(losses["boundary"]) == pytest.approx(0.4 * float(boundary), rel=1e-5)
+
+
+@torch.no_grad()
+def test_with_one_target_the_boundary_is_that_of_stage_two_against_the_background(batch, monkeypatch):
+    fixed_margin(monkeypatch)
+    cascade = tiny(second_labels=("pancreas", "tumour")).eval()
+    images, labels = batch
+    found = losses_of(cascade, batch, "I")["boundary"]
+    box = Box((11, 16), (34, 49))
+    maps = cascade.second_logits(images, torch.sigmoid(cascade.first_logits(images)), [box] * 2, saliency=True)
+    second = torch.sigmoid(resize_and_paste(maps[-1], [box] * 2, (48, 64)))
+    expected = shared_boundary_loss(torch.cat((1 - second, second), dim=1), (labels > 0).long())
+    assert float(found) == pytest.approx(0.4 * float(expected), rel=1e-5)
+
+
+def test_a_second_stage_with_one_map_learns_by_cross_entropy_and_iou(batch, monkeypatch):
+    fixed_margin(monkeypatch)
+    cascade = tiny(second=NetworkSettings(name="unet", preset="tiny")).eval()
+    box = Box((11, 16), (34, 49))
+    with torch.no_grad():
+        found = losses_of(cascade, batch, "S")["second"]
+        truth = crop_and_resize((batch[1] == 2)[:, None].float(), [box] * 2, (32, 32), mode="nearest-exact")
+        expected = bce_iou_loss(cascade.second(crop_and_resize(batch[0], [box] * 2, (32, 32))), truth)
+    assert float(found) == pytest.approx(0.9 * float(expected), rel=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("phase", ["S", "I", "J"])
+def test_a_slice_without_target_leaves_the_others_their_own_image_and_truth(batch, phase, monkeypatch):
+    fixed_margin(monkeypatch)
+    cascade = tiny(boundary_in_s="detached").eval()
+    let_stage_one_predict(cascade, -5.0)
+    images, labels = batch[0], batch[1].clone()
+    labels[0] = 0
+    both = losses_of(cascade, (images, labels), phase)
+    alone = losses_of(cascade, (images[1:], labels[1:]), phase)
+    assert float(both["second"]) == pytest.approx(float(alone["second"]), rel=1e-5)
+    assert float(both["boundary"]) == pytest.approx(float(alone["boundary"]), rel=1e-5)
+
+
+def test_the_boundary_loss_teaches_stage_one_by_its_own_probability_from_step_i_on(batch):
+    for phase, taught in (("S", False), ("I", True), ("J", True)):
+        cascade = tiny(boundary_in_s="detached")
+        losses_of(cascade, batch, phase)["boundary"].backward()
+        assert (gradient_of(cascade.first) > 0) == taught
+        assert gradient_of(cascade.second) > 0
+
+
+@pytest.mark.parametrize("phase", ["S", "I", "J"])
+def test_training_boxes_have_random_margins_up_to_2k(batch, phase, monkeypatch):
+    cascade = tiny()
+    let_stage_one_predict(cascade, -5.0)
+    seen = crops_seen(cascade, batch, phase, monkeypatch)
+    for seed in range(1, 12):
+        losses_of(cascade, batch, phase, seed=seed)
+    tight, widest = Box((15, 20), (30, 45)), Box((7, 12), (38, 53))
+    assert len(set(seen)) > 5
+    assert Box((11, 16), (34, 49)) in seen
+    assert all(widest.contains(box) and box.contains(tight) for box in seen)
+
+
+def test_stage_two_sees_the_plain_crop_in_s_and_without_saliency_and_the_weighted_one_else(batch, monkeypatch):
+    fixed_margin(monkeypatch)
+    plain = crop_and_resize(batch[0], [Box((11, 16), (34, 49))] * 2, (32, 32))
+    for handover, phase, same in (("saliency", "S", True), ("crop", "I", True), ("saliency", "I", False)):
+        cascade, inputs = tiny(handover=handover), []
+        if cascade.saliency is not None:
+            move_saliency(cascade)
+        cascade.second.register_forward_pre_hook(lambda _, given, inputs=inputs: inputs.append(given[0]))
+        losses_of(cascade, batch, phase)
+        assert torch.equal(inputs[0], plain) == same
+
+
+@torch.no_grad()
+def test_an_image_is_segmented_the_same_alone_and_beside_one_without_box(batch):
+    cascade = tiny().eval()
+    move_saliency(cascade)
+    belief = torch.zeros(2, 1, 48, 64)
+    belief[1, :, 20:28, 30:40] = 0.9
+    both = cascade.segment(batch[0], cascade.narrow(cascade.locate(batch[0]), belief))
+    alone = cascade.segment(batch[0][1:], cascade.narrow(cascade.locate(batch[0][1:]), belief[1:]))
+    assert torch.allclose(both[1:], alone, atol=1e-6)
+    assert both[0, Label.TUMOUR].max() == 0
 
 
 def test_probabilities_sum_to_one_on_the_grid_of_the_image(batch):
@@ -225,22 +333,36 @@ def test_j_can_crop_by_the_second_stage(batch, monkeypatch):
     assert seen[-2:] == [box_around(truth, margin=4)] * 2
 
 
-def test_recurrence_replaces_stage_one_by_stage_two_until_it_settles(batch):
-    once = tiny(second_labels=("pancreas", "tumour")).eval()
-    again = tiny(second_labels=("pancreas", "tumour"), recurrence_rounds=3).eval()
-    again.load_state_dict(once.state_dict())
-    for cascade in (once, again):
-        move = torch.Generator().manual_seed(1)
-        with torch.no_grad():
-            cascade.saliency.second.weight.copy_(torch.randn(1, 1, 5, 5, generator=move) * 0.1)
-            nn.init.constant_(cascade.second.focusing[-1].map.bias, 0.2)
-        let_stage_one_predict(cascade, 2.0)
+def recurrent(rounds):
+    """Stage 1 believes in everything; stage 2 is sure of about half of what it sees."""
+    cascade = tiny(second_labels=("pancreas", "tumour"), recurrence_rounds=rounds).eval()
+    move = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        located = once.locate(batch[0])
-        first_round = once.segment(batch[0], located)
-        second_round = once.segment(batch[0], once.narrow(located, first_round[:, 1:2]))
-        assert not torch.equal(again.segment(batch[0], located), first_round)
-        assert not torch.equal(second_round, first_round)
+        cascade.saliency.second.weight.copy_(torch.randn(1, 1, 5, 5, generator=move) * 0.1)
+        nn.init.constant_(cascade.second.focusing[-1].map.bias, 0.2)
+    let_stage_one_predict(cascade, 2.0)
+    return cascade
+
+
+@torch.no_grad()
+def test_recurrence_replaces_stage_one_by_stage_two(batch):
+    once, again = recurrent(0), recurrent(1)
+    located = once.locate(batch[0])
+    first_round = once.segment(batch[0], located)
+    second_round = once.segment(batch[0], once.narrow(located, first_round[:, 1:2]))
+    assert not torch.equal(second_round, first_round)
+    assert torch.equal(again.segment(batch[0], located), second_round)
+
+
+@torch.no_grad()
+def test_recurrence_stops_when_a_round_changes_nothing(batch):
+    cascade, calls = recurrent(10), []
+    last = cascade.second.focusing[-1]
+    nn.init.zeros_(last.map.weight)
+    nn.init.constant_(last.map.bias, 4.0)  # the whole box, whatever is shown
+    cascade.second.register_forward_pre_hook(lambda *_: calls.append(1))
+    cascade(batch[0])
+    assert len(calls) == 2
 
 
 def test_the_learned_boundary_measure_is_fitted_before_training_and_then_frozen(batch):

@@ -7,7 +7,6 @@ from pancascade.datasets import region_folder, slice_folder, volume_list
 from pancascade.errors import DataError
 from pancascade.labels import Label
 from pancascade.preprocessing import Window
-from pancascade.volume import Volume, reorient
 
 GREY = Window(lower_hu=0, upper_hu=255)
 
@@ -34,7 +33,16 @@ def test_a_slice_folder_gives_hounsfield_units_and_labels(pictures):
     assert np.array_equal(axial.hu, grey.astype(int) - 100)
     assert np.array_equal(axial.labels, mask * Label.PANCREAS)
     assert axial.spacing_mm is None
-    assert np.array_equal(b.read_slices()[0].labels, mask)
+    assert (a.name, a.source, axial.name) == ("a", folder.name, "a")
+    from_jpeg = b.read_slices()[0]
+    assert np.array_equal(from_jpeg.labels, mask)
+    assert np.array_equal(from_jpeg.hu, np.asarray(Image.open(folder / "images" / "b.jpg")).astype(int) - 100)
+
+
+def test_a_mask_can_mean_tumour(pictures):
+    folder, _, mask = pictures
+    axial = slice_folder(folder, window=GREY, label=Label.TUMOUR)[0].read_slices()[0]
+    assert np.array_equal(axial.labels, mask * Label.TUMOUR)
 
 
 def test_pictures_with_the_back_at_the_top_are_turned_over(pictures):
@@ -45,9 +53,21 @@ def test_pictures_with_the_back_at_the_top_are_turned_over(pictures):
 
 
 def test_pictures_can_be_cut_to_the_region_of_their_mask(pictures):
-    folder, grey, _ = pictures
+    folder, grey, mask = pictures
     axial = slice_folder(folder, window=GREY, region_margin=5)[0].read_slices()[0]
     assert np.array_equal(axial.hu, grey[0:14, 15:35])
+    assert np.array_equal(axial.labels > 0, mask[0:14, 15:35])
+    turned = slice_folder(folder, window=GREY, region_margin=5, flip_rows=True)[0].read_slices()[0]
+    assert np.array_equal(turned.hu, grey[0:14, 15:35][::-1])
+    assert np.array_equal(turned.labels > 0, mask[0:14, 15:35][::-1])
+
+
+def test_a_picture_with_an_empty_mask_is_not_cut(pictures):
+    folder, grey, mask = pictures
+    Image.fromarray(np.zeros_like(mask)).save(folder / "masks" / "a.png")
+    axial = slice_folder(folder, window=GREY, region_margin=5)[0].read_slices()[0]
+    assert axial.hu.shape == grey.shape
+    assert not axial.labels.any()
 
 
 @pytest.mark.parametrize("fault", ["no index", "columns", "empty", "no mask", "no image", "shape", "text"])
@@ -72,19 +92,31 @@ def test_a_faulty_slice_folder_is_refused_by_the_file_s_name(pictures, fault):
         slice_folder(folder, window=GREY)[0].read_slices()
 
 
+def test_nothing_is_read_before_it_is_asked_for(pictures):
+    folder, _, _ = pictures
+    (folder / "images" / "b.jpg").unlink()
+    a, b = slice_folder(folder, window=GREY)
+    assert len(a.read_slices()) == 1
+    with pytest.raises(DataError, match=r"b\.png"):
+        b.read_slices()
+
+
 def volume_with_a_mark(codes):
-    """A mark at the front, on the patient's right, in the lowest slice."""
+    """NIfTI images with a mark at the front, on the patient's right, in the lowest slice; oriented by nibabel."""
     grey, labels = np.zeros((12, 10, 6), np.uint8), np.zeros((12, 10, 6), np.uint8)
     grey[1, 2, 0], labels[1, 2, 0] = 255, 1
     labels[5, 5, 3], labels[6, 5, 3], labels[7, 5, 3] = 4, 5, 2
     affine = np.diag((-0.5, -0.7, 3.0, 1.0))
-    return [reorient(Volume(voxels, affine), codes) for voxels in (grey, labels)]
+    turn = nib.orientations.ornt_transform(nib.io_orientation(affine), nib.orientations.axcodes2ornt(codes))
+    images = [nib.Nifti1Image(voxels, affine).as_reoriented(turn) for voxels in (grey, labels)]
+    assert nib.aff2axcodes(images[0].affine) == tuple(codes)
+    return images
 
 
 @pytest.mark.parametrize("codes", ["LPS", "RAS", "LAI", "PIR", "SLA"])
 def test_a_region_s_slices_look_the_same_however_the_file_is_oriented(tmp_path, codes):
     for name, volume in zip(("ct", "label"), volume_with_a_mark(codes), strict=True):
-        nib.save(nib.Nifti1Image(np.ascontiguousarray(volume.voxels), volume.affine), tmp_path / f"x_1_{name}.nii.gz")
+        nib.save(volume, tmp_path / f"x_1_{name}.nii.gz")
     (tmp_path / "index.csv").write_text("case,hu_at_0,hu_at_255\nx_1,-56,180\n")
     case = region_folder(tmp_path)[0]
     slices = case.read_slices()
@@ -99,11 +131,52 @@ def test_a_region_s_slices_look_the_same_however_the_file_is_oriented(tmp_path, 
 
 def test_a_label_map_on_another_grid_is_refused(tmp_path):
     grey, labels = volume_with_a_mark("LPS")
-    nib.save(nib.Nifti1Image(grey.voxels, grey.affine), tmp_path / "x_ct.nii.gz")
-    nib.save(nib.Nifti1Image(labels.voxels, np.diag((-0.5, -0.7, 2.0, 1.0))), tmp_path / "x_label.nii.gz")
+    nib.save(grey, tmp_path / "x_ct.nii.gz")
+    elsewhere = nib.Nifti1Image(np.asarray(labels.dataobj), np.diag((-0.5, -0.7, 2.0, 1.0)))
+    nib.save(elsewhere, tmp_path / "x_label.nii.gz")
     (tmp_path / "index.csv").write_text("case,hu_at_0,hu_at_255\nx,0,255\n")
     with pytest.raises(DataError, match="not on the grid"):
         region_folder(tmp_path)[0].read_slices()
+
+
+def test_the_meaning_of_a_region_s_ids_can_be_given(tmp_path):
+    for name, image in zip(("ct", "label"), volume_with_a_mark("RAS"), strict=True):
+        nib.save(image, tmp_path / f"x_{name}.nii.gz")
+    (tmp_path / "index.csv").write_text("case,hu_at_0,hu_at_255\nx,0,255\n")
+    slices = region_folder(tmp_path, meaning={2: Label.TUMOUR, 5: Label.PANCREAS})[0].read_slices()
+    assert slices[3].labels[5, 5:8].tolist() == [Label.BACKGROUND, Label.PANCREAS, Label.TUMOUR]
+    assert not slices[0].labels.any()
+
+
+@pytest.mark.parametrize("text", [None, "case,hu_at_0\nx,0\n", "case,hu_at_0,hu_at_255\n"])
+def test_a_region_folder_without_its_index_or_columns_is_refused(tmp_path, text):
+    if text is not None:
+        (tmp_path / "index.csv").write_text(text)
+    with pytest.raises(DataError, match=r"index\.csv"):
+        region_folder(tmp_path)
+
+
+@pytest.mark.parametrize("text", [None, "image,label,patient,first_slice\na,none,p,0\n", ""])
+def test_a_volume_list_without_its_file_or_columns_is_refused(tmp_path, text):
+    table = tmp_path / "list.csv"
+    if text is not None:
+        table.write_text(text)
+    with pytest.raises(DataError, match=r"list\.csv"):
+        volume_list(table, root=tmp_path)
+
+
+def test_labels_of_a_volume_list_may_be_oriented_otherwise_but_lie_on_the_scan_s_grid(tmp_path):
+    scan, _ = volume_with_a_mark("LPS")
+    _, labels = volume_with_a_mark("PIR")
+    nib.save(scan, tmp_path / "scan.nii.gz")
+    nib.save(labels, tmp_path / "label.nii.gz")
+    table = tmp_path / "list.csv"
+    table.write_text("image,label,patient,first_slice,last_slice\nscan.nii.gz,label.nii.gz,p,0,0\n")
+    (axial,) = volume_list(table, root=tmp_path)[0].read_slices()
+    assert np.argwhere(axial.hu == 255).tolist() == np.argwhere(axial.labels).tolist() == [[2, 1]]
+    nib.save(nib.Nifti1Image(np.asarray(labels.dataobj), np.diag((1.0, 1.0, 1.0, 1.0))), tmp_path / "label.nii.gz")
+    with pytest.raises(DataError, match="not on the grid"):
+        volume_list(table, root=tmp_path)[0].read_slices()
 
 
 def test_a_volume_list_gives_the_slices_that_it_names(tmp_path):
@@ -116,6 +189,7 @@ def test_a_volume_list_gives_the_slices_that_it_names(tmp_path):
     assert [int(axial.hu.max()) for axial in slices] == [2, 3, 4]
     assert all(axial.labels.max() == 0 for axial in slices)
     assert {slices[0].patient, case.patient} == {"p_1"}
-    table.write_text("image,label,patient,first_slice,last_slice\nscan.nii.gz,none,p,2,8\n")
-    with pytest.raises(DataError, match="the scan has 0–7"):
-        volume_list(table, root=tmp_path)[0].read_slices()
+    for wrong in ("2,8", "-1,3", "4,2"):
+        table.write_text(f"image,label,patient,first_slice,last_slice\nscan.nii.gz,none,p,{wrong}\n")
+        with pytest.raises(DataError, match="the scan has 0–7"):
+            volume_list(table, root=tmp_path)[0].read_slices()

@@ -39,7 +39,20 @@ def test_a_patient_in_two_parts_is_refused(tmp_path):
         read_split(path)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"train": 3}'])
+@pytest.mark.parametrize(("one", "other"), [("train", "validation"), ("train", "test"), ("validation", "test")])
+def test_every_pair_of_parts_is_checked_for_shared_patients(tmp_path, one, other):
+    path = tmp_path / "split.json"
+    path.write_text(json.dumps({part: [part, *(["x"] if part in {one, other} else [])] for part in PARTS}))
+    with pytest.raises(DataError, match=f"x in both {one} and {other}"):
+        read_split(path)
+
+
+def test_a_missing_split_is_refused_by_its_name(tmp_path):
+    with pytest.raises(DataError, match=r"nowhere\.json"):
+        read_split(tmp_path / "nowhere.json")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"train": 3}', '{"train": ["a"], "test": ["b"]}'])
 def test_what_is_no_split_is_refused(tmp_path, text):
     path = tmp_path / "split.json"
     path.write_text(text)
@@ -57,6 +70,16 @@ def test_a_drawn_split_is_the_same_for_the_same_seed_whatever_the_order(tmp_path
     assert read_split(tmp_path / "a.json") == one
 
 
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(3, (1, 1, 1)), (10, (7, 1, 2)), (51, (36, 5, 10)), (63, (44, 6, 13)), (100, (70, 10, 20))]
+)
+def test_a_drawn_split_gives_seventy_ten_and_twenty_percent_and_loses_nobody(tmp_path, count, sizes):
+    patients = {f"p{i}" for i in range(count)}
+    split = draw_split(patients, seed=0, path=tmp_path / "a.json")
+    assert tuple(len(split[part]) for part in PARTS) == sizes
+    assert split["train"] | split["validation"] | split["test"] == patients
+
+
 def test_two_patients_cannot_be_split(tmp_path):
     with pytest.raises(DataError, match="2 patients"):
         draw_split(["a", "b"], seed=0, path=tmp_path / "a.json")
@@ -65,5 +88,7 @@ def test_two_patients_cannot_be_split(tmp_path):
 def test_a_split_of_another_data_set_is_noticed():
     cases = [Case("a", "p1", "set", list)]
     assert cases_of(cases, frozenset({"p1"})) == cases
+    three = [Case(name, patient, "set", list) for name, patient in (("c", "p2"), ("a", "p1"), ("b", "p2"))]
+    assert [case.name for case in cases_of(three, frozenset({"p2", "p7"}))] == ["c", "b"]
     with pytest.raises(DataError, match="another data set"):
         cases_of(cases, frozenset({"p9"}))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from abdomen_phantom import LPS_AXES, WINDOW, HounsfieldCascade, OneLook, abdomen, centred
+from scipy import ndimage
 
 from pancascade.inference.engine import BATCH_SLICES, SliceEngine
 from pancascade.preprocessing import Canvas
@@ -11,8 +12,8 @@ from pancascade.volume.box import Box
 CPU = torch.device("cpu")
 
 
-def engine(cascade, *, size=(64, 64), spacing_mm=None) -> SliceEngine:
-    return SliceEngine(cascade, Canvas(size=size, spacing_mm=spacing_mm, window=WINDOW), CPU)
+def engine(cascade, *, size=(64, 64), spacing_mm=None, consistent=True) -> SliceEngine:
+    return SliceEngine(cascade, Canvas(size=size, spacing_mm=spacing_mm, window=WINDOW), CPU, consistent)
 
 
 def scan_of(count: int):
@@ -24,7 +25,7 @@ def scan_of(count: int):
 @pytest.mark.parametrize("count", [1, 2, BATCH_SLICES - 1, BATCH_SLICES, BATCH_SLICES + 1, 2 * BATCH_SLICES + 3])
 def test_every_slice_is_seen_once_however_the_batches_fall(count):
     scan, cascade = scan_of(count), OneLook()
-    found = engine(cascade).run(scan).on_scan(0, count)
+    found = engine(cascade, consistent=False).run(scan).on_scan(0, count)
     assert found.shape == (2, *scan.shape)
     assert found.dtype == np.float16
     for k in range(count):
@@ -99,7 +100,7 @@ def test_a_flash_in_one_slice_is_not_handed_over():
     assert not truth[40:44, 8:12, 15].any()
     organ = engine(HounsfieldCascade()).run(scan.with_voxels(voxels)).on_scan(0, 30).sum(axis=0)
     assert not (organ[40:44, 8:12, 15] > 0.5).all()
-    alone = engine(OneLook()).run(scan.with_voxels(voxels)).on_scan(0, 30).sum(axis=0)
+    alone = engine(OneLook(), consistent=False).run(scan.with_voxels(voxels)).on_scan(0, 30).sum(axis=0)
     assert (alone[40:44, 8:12, 15] > 0.5).all()
 
 
@@ -161,3 +162,13 @@ def test_any_part_of_the_slices_can_be_taken_off():
     scan = scan_of(5)
     found = engine(OneLook(), spacing_mm=3.0).run(scan)
     assert np.array_equal(found.on_scan(1, 4), found.on_scan(0, 5)[..., 1:4])
+
+
+def test_probabilities_are_smoothed_along_the_body_and_still_sum_to_one():
+    scan = scan_of(12)
+    rough = engine(OneLook(), consistent=False).run(scan).maps.float()
+    smooth = engine(OneLook()).run(scan).maps.float()
+    sigma = 2.0 / scan.spacing_mm[2]
+    expected = ndimage.gaussian_filter1d(rough[:, 1].numpy(), sigma, axis=0, mode="nearest")
+    np.testing.assert_allclose(smooth[:, 1].numpy(), expected, atol=2e-3)
+    np.testing.assert_allclose(smooth.sum(dim=1).numpy(), 1, atol=4e-3)

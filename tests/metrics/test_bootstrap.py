@@ -13,6 +13,22 @@ def test_the_mean_is_over_the_values_that_are_numbers():
     assert interval.low < interval.mean < interval.high
 
 
+def test_a_patient_without_a_number_is_as_if_absent():
+    assert patient_bootstrap(VALUES, PATIENTS) == patient_bootstrap(VALUES[:5], PATIENTS[:5])
+
+
+def test_the_order_of_values_does_not_matter():
+    one, turned = patient_bootstrap(VALUES, PATIENTS), patient_bootstrap(VALUES[::-1], PATIENTS[::-1])
+    assert tuple(turned) == pytest.approx(tuple(one))
+
+
+def test_values_of_one_patient_are_not_taken_for_independent():
+    values = [0.2] * 20 + [0.4] * 20 + [0.9] * 20
+    by_patient = patient_bootstrap(values, [str(i // 20) for i in range(60)], resamples=1000)
+    by_slice = patient_bootstrap(values, [str(i) for i in range(60)], resamples=1000)
+    assert by_patient.high - by_patient.low > 3 * (by_slice.high - by_slice.low)
+
+
 def test_the_same_seed_gives_the_same_interval():
     values = np.random.default_rng(0).random(30)
     one, same, other = (
@@ -50,3 +66,8 @@ def test_intervals_shrink_with_more_patients():
 def test_nothing_to_average_is_refused():
     with pytest.raises(ValueError, match="no value"):
         patient_bootstrap([float("nan")], ["a"])
+
+
+def test_every_value_needs_its_patient():
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        patient_bootstrap([0.1, 0.2], ["a"])

@@ -30,12 +30,17 @@ def test_counts_are_those_of_a_loop_and_dice_is_2j_over_1_plus_j(one, other):
     assert counts == Confusion(*(pairs.count(p) for p in ((True, True), (True, False), (False, True), (False, False))))
     if one.any() or other.any():
         assert counts.dice == pytest.approx(2 * counts.iou / (1 + counts.iou))
-        assert counts.dice == pytest.approx(confusion(other, one).dice)
+        assert counts.dice == confusion(other, one).dice
+        assert counts.iou == confusion(other, one).iou
+    if other.any():
+        assert counts.sensitivity == confusion(other, one).precision
 
 
 def test_what_cannot_be_measured_is_not_a_number():
     empty = np.zeros((3, 3), bool)
-    assert np.isnan(confusion(empty, empty).dice)
+    assert np.isnan([confusion(empty, empty).dice, confusion(empty, empty).iou]).all()
+    assert confusion(empty, ~empty).dice == confusion(~empty, empty).iou == 0
+    assert confusion(empty, empty).specificity == confusion(~empty, ~empty).sensitivity == 1
     assert np.isnan(confusion(~empty, empty).sensitivity)
     assert np.isnan(confusion(empty, ~empty).precision)
     assert np.isnan(confusion(empty, ~empty).specificity)
@@ -50,7 +55,7 @@ def test_masks_of_different_shape_are_refused():
 @pytest.mark.filterwarnings("ignore")
 def test_dice_is_monai_s():
     import torch
-    from monai.metrics import compute_dice, compute_iou
+    from monai.metrics import DiceMetric, compute_dice, compute_iou
 
     random = np.random.default_rng(0)
     one, other = random.random((2, 1, 1, 20, 20)) > 0.6
@@ -58,3 +63,9 @@ def test_dice_is_monai_s():
     counts = confusion(one, other)
     assert counts.dice == pytest.approx(float(compute_dice(*tensors)), abs=1e-6)
     assert counts.iou == pytest.approx(float(compute_iou(*tensors)), abs=1e-6)
+    slices = random.random((2, 6, 1, 12, 12)) > 0.7
+    slices[:, 0] = False
+    metric = DiceMetric(reduction="mean", ignore_empty=True)
+    metric(*(torch.from_numpy(masks) for masks in slices))
+    by_slice = [confusion(a, b).dice for a, b in zip(*slices, strict=True)]
+    assert np.nanmean(by_slice) == pytest.approx(float(metric.aggregate()), abs=1e-6)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from pancascade.networks import FocusingNet, MultiScaleUNet, SaliencyTransformation, UNet, build
-from pancascade.networks.focusing import Focusing
+from pancascade.networks.focusing import ContextExploration, Focusing
 from pancascade.networks.nonlocal_localization import NonLocalLocalization
 
 
@@ -57,3 +57,29 @@ def test_presets_build_the_networks_of_the_specification(name, preset, expected)
 
 def test_decoder_and_head_of_the_multi_scale_u_net_hold_the_rest():
     assert count(MultiScaleUNet) - count(lambda: MultiScaleUNet(decoder=False)) == 19_507_841
+
+
+def test_the_head_of_the_multi_scale_u_net_is_one_1x1_convolution():
+    assert count(MultiScaleUNet) - count(lambda: MultiScaleUNet(head=False)) == 64 + 1
+
+
+def test_an_ablated_focusing_module_lacks_one_context_block_its_normalisation_and_its_scale():
+    one_sided = count(lambda: Focusing(64, 128, discover="false_positives"))
+    assert one_sided == count(lambda: Focusing(64, 128, discover="false_negatives"))
+    assert count(lambda: Focusing(64, 128)) - one_sided == count(lambda: ContextExploration(64)) + 2 * 64 + 1
+
+
+def test_the_literal_equation_3_has_larger_kernels_on_the_wider_branch():
+    exchanged = count(lambda: MultiScaleUNet(eq3="literal")) - count(MultiScaleUNet)
+    assert exchanged == (9 - 1) * (2 * 512 - 512) * 512
+
+
+def test_skips_and_up_sampling_of_the_authors_cost_what_their_layers_cost():
+    skips = count(MultiScaleUNet) - count(lambda: MultiScaleUNet(skips="authors"))
+    assert skips == sum(9 * 2 * w * w for w in (64, 128, 256, 512))
+    up_sampling = count(lambda: MultiScaleUNet(up_sampling="authors"))
+    # No deconvolutions; levels of 256, 128, 64, 64 channels fed by 1536, 256, 128, 64.
+    deeper, skip, out = (1536, 256, 128, 64), (512, 256, 128, 64), (256, 128, 64, 64)
+    levels = zip(deeper, skip, out, strict=True)
+    layers = sum(9 * (d + s) * o + 9 * (o + 2 * s) * o + 2 * (o + 2 * o) for d, s, o in levels)
+    assert up_sampling == 42_991_680 + layers + 64 + 1

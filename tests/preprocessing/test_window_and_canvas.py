@@ -19,13 +19,21 @@ def test_grey_values_of_a_window_give_their_hounsfield_units_back():
 
 
 def test_a_window_without_width_is_refused():
-    with pytest.raises(ValidationError, match="must be < upper_hu"):
-        Window(lower_hu=10, upper_hu=10)
+    for lower in (10, 11):
+        with pytest.raises(ValidationError, match="must be < upper_hu"):
+            Window(lower_hu=lower, upper_hu=10)
+
+
+def test_a_window_leaves_its_input_as_it_was():
+    hu = np.array([-500.0, 0.0, 500.0], np.float32)
+    Window().apply(hu)
+    assert hu.tolist() == [-500, 0, 500]
 
 
 def test_a_canvas_that_u_nets_cannot_take_is_refused():
-    with pytest.raises(ValidationError, match="multiples of 16"):
-        Canvas(size=(100, 96))
+    for size in ((100, 96), (96, 0), (-16, 96)):
+        with pytest.raises(ValidationError, match="multiples of 16"):
+            Canvas(size=size)
 
 
 def ramp(height, width):
@@ -80,7 +88,55 @@ def test_labels_are_drawn_where_the_image_is():
     drawn = draw_labels(labels, placement)
     image = draw((labels[:, None] == 2).float(), placement)[:, 0]
     assert set(drawn.unique().tolist()) == {0, 2}
-    assert ((image >= 0.5) != (drawn == 2)).sum() <= 2 * (30 + 50)
+    centres = [torch.nonzero(shown[0]).float().mean(0).tolist() for shown in (image >= 0.5, drawn)]
+    # Edge coordinates: 45 × 0.6 and 45 × 0.6 mm of a 54 × 60 mm slice, centred on 64 × 64.
+    assert centres[1] == pytest.approx([5 + 27 - 0.5, 2 + 27 - 0.5], abs=0.3)
+    assert centres[0] == pytest.approx(centres[1], abs=0.3)
+    assert ((image >= 0.5) != (drawn == 2)).sum() < 0.5 * 2 * (18 + 30)
+
+
+def test_labels_are_taken_from_the_pixel_under_the_centre_of_the_canvas_s_pixel():
+    labels = torch.zeros(1, 48, 48, dtype=torch.uint8)
+    labels[:, 1::3, 1::3] = 2
+    canvas = Canvas(size=(16, 16), spacing_mm=3.0)
+    placement = find_placement(np.zeros((48, 48)), spacing_mm=(1, 1), canvas=canvas, grow=False)
+    assert (draw_labels(labels, placement) == 2).all()
+
+
+def test_labels_on_the_scan_s_own_pixels_keep_every_id_where_it_was():
+    labels = torch.randint(0, 3, (2, 32, 50), dtype=torch.uint8)
+    placement = find_placement(np.zeros((32, 50)), spacing_mm=(1, 1), canvas=Canvas(size=(48, 64)), grow=False)
+    drawn = draw_labels(labels, placement)
+    assert drawn.dtype == torch.uint8
+    assert torch.equal(drawn[:, 8:40, 7:57], labels)
+    assert int(drawn.sum()) == int(labels.sum())
+
+
+@pytest.mark.parametrize(
+    ("spacing", "height", "width"), [((0.5, 0.5), 40, 30), ((2.0, 0.5), 10, 30), ((3.0, 3.0), 7, 5)]
+)
+def test_a_bar_has_its_size_in_millimetres_on_the_canvas(spacing, height, width):
+    placement = find_placement(
+        np.zeros((height, width)), spacing_mm=spacing, canvas=Canvas(size=(64, 64), spacing_mm=1.0), grow=False
+    )
+    assert placement.resized == pytest.approx((height * spacing[0], width * spacing[1]))
+    shown = draw(torch.ones(1, 1, height, width), placement)[0, 0]
+    rows, columns = torch.nonzero(shown, as_tuple=True)
+    assert (len(rows.unique()), len(columns.unique())) == placement.resized
+    assert shown.sum() == pytest.approx(placement.resized[0] * placement.resized[1])
+
+
+def test_a_cut_slice_shows_its_middle_and_comes_back_in_its_place():
+    canvas = Canvas(size=(32, 32), spacing_mm=1.0)
+    image = torch.rand(1, 1, 51, 20)
+    placement = find_placement(np.zeros((51, 20)), spacing_mm=(1, 1), canvas=canvas, grow=False)
+    shown = draw(image, placement)
+    top = -placement.offset[0]
+    assert top in {9, 10}
+    assert torch.equal(shown[..., 6:26], image[..., top : top + 32, :])
+    back = take_off(shown, placement)
+    assert torch.equal(back[..., top : top + 32, :], image[..., top : top + 32, :])
+    assert back[..., :top, :].abs().max() == back[..., top + 32 :, :].abs().max() == 0
 
 
 def test_tissue_can_lie_in_the_middle_of_the_canvas():
@@ -94,6 +150,19 @@ def test_tissue_can_lie_in_the_middle_of_the_canvas():
     assert float(columns.float().mean()) == pytest.approx(39.5, abs=1)
 
 
+def test_a_slice_without_tissue_is_centred():
+    hu = np.full((40, 50), -1000, np.int16)
+    canvas = Canvas(size=(64, 64), spacing_mm=1.0, centre="tissue")
+    assert find_placement(hu, spacing_mm=(1, 1), canvas=canvas, grow=False).offset == (12, 7)
+
+
+def test_slices_placed_together_lie_by_all_their_tissue():
+    hu = np.full((2, 32, 32), -1000, np.int16)
+    hu[0, :8], hu[1, -8:] = 50, 50
+    canvas = Canvas(size=(64, 64), spacing_mm=1.0, centre="tissue")
+    assert find_placement(hu, spacing_mm=(1, 1), canvas=canvas, grow=False).offset == (16, 16)
+
+
 def test_a_slice_that_fits_stays_whole_wherever_its_tissue_is():
     hu = np.full((40, 40), -1000, np.int16)
     hu[:10, :10] = 50
@@ -101,3 +170,16 @@ def test_a_slice_that_fits_stays_whole_wherever_its_tissue_is():
     placement = find_placement(hu, spacing_mm=(1, 1), canvas=canvas, grow=False)
     image = torch.rand(1, 1, 40, 40)
     assert torch.equal(take_off(draw(image, placement), placement), image)
+
+
+@pytest.mark.parametrize(("top", "left"), [(0, 0), (60, 0), (0, 80), (60, 80), (30, 40)])
+@pytest.mark.parametrize("spacing", [1.0, 0.7])
+def test_what_is_cut_from_the_canvas_comes_back_empty_and_the_rest_in_place(top, left, spacing):
+    hu = np.full((101, 121), -1000, np.int16)
+    hu[top : top + 40, left : left + 40] = 50
+    canvas = Canvas(size=(48, 48), spacing_mm=1.0, centre="tissue")
+    placement = find_placement(hu, spacing_mm=(spacing, spacing), canvas=canvas, grow=False)
+    image = torch.from_numpy((hu > 0).astype(np.float32))[None, None]
+    back = take_off(draw(image, placement), placement)
+    assert back.shape == image.shape
+    assert ((back >= 0.5) != (image >= 0.5)).sum() <= 4 * 40

@@ -1,6 +1,8 @@
 import pytest
+import torch
+from pydantic import ValidationError
 
-from pancascade.cascades import Qiu2024Settings
+from pancascade.cascades import Qiu2024Settings, build_cascade
 from pancascade.errors import RecipeError
 from pancascade.training import find_recipe, read_recipe
 from pancascade.training.recipe import recipes_folder
@@ -47,6 +49,29 @@ def test_a_phase_that_the_cascade_does_not_know_is_refused(project):
         read_recipe(recipe)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("batch_size: 4", "batch_size: four", r"tiny\.yaml: batch_size: .*'four'"),
+        ("batch_size: 4", "batch_size: 0", "batch_size: .*greater than 0"),
+        ("size: [32, 48]", "size: [32, 40]", r"canvas\.size: .*multiples of 16, got \(32, 40\)"),
+        ("crop_size: [32, 32]", "crop_size: [32, 0]", "crop_size: .*positive multiples of 16"),
+        ("kind: qiu2024", "kind: qiu2025", "cascade: .*'qiu2024', 'single_stage'"),
+        ("average_decay: 0.9", "average_decay: 1", "average_decay: .*less than 1"),
+        ("epochs: 2", "epochs: 0", r"phases\.2\.epochs: .*greater than 0"),
+        ("{lower_hu: 0, upper_hu: 255}}\ndata", "{lower_hu: 9, upper_hu: 9}}\ndata", "lower_hu .* must be < upper_hu"),
+        ("reader: slice_folder", "reader: slices", r"data\.0\.reader: .*'slice_folder'"),
+        ("first_labels: [pancreas]", "first_labels: [liver]", "first_labels.*'pancreas' or 'tumour'"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_place_and_what_is_valid(project, old, new, message):
+    recipe = project / "tiny.yaml"
+    assert old in recipe.read_text()
+    recipe.write_text(recipe.read_text().replace(old, new))
+    with pytest.raises(RecipeError, match=message):
+        read_recipe(recipe)
+
+
 @pytest.mark.parametrize("text", ["a: [", "- 1", "", "name: x"])
 def test_what_is_no_recipe_is_refused_in_one_sentence(tmp_path, text):
     path = tmp_path / "r.yaml"
@@ -62,6 +87,23 @@ def test_a_recipe_is_found_by_name_or_path(project):
     assert find_recipe(str(project / "tiny.yaml")) == project / "tiny.yaml"
     with pytest.raises(RecipeError, match=r"shipped recipes: .*qiu2024"):
         find_recipe("nothing")
+
+
+def test_a_recipe_cannot_be_changed_once_read(project):
+    recipe = read_recipe(project / "tiny.yaml")
+    with pytest.raises(ValidationError, match="frozen"):
+        recipe.seed = 3
+
+
+@pytest.mark.parametrize("path", sorted(recipes_folder().glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_recipe_names_networks_splits_and_lists_that_exist(path):
+    recipe = read_recipe(path)
+    with torch.device("meta"):
+        build_cascade(recipe.cascade)
+    for source in recipe.data:
+        assert source.split in (None, "seeded") or (recipes_folder() / source.split).is_file()
+        assert source.reader != "volume_list" or (recipes_folder() / source.folder).is_file()
+    assert set(recipe.optimiser.factors) <= {"first", "second", "saliency"}
 
 
 def test_the_phase_of_an_epoch_follows_the_phases(project):

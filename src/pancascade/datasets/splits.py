@@ -22,6 +22,8 @@ def read_split(path: Path) -> dict[Part, frozenset[str]]:
     """
     try:
         listed = json.loads(path.read_text())
+        if any(not isinstance(listed[part], list) for part in PARTS):
+            raise TypeError("a part is no list")
         split = {part: frozenset(map(str, listed[part])) for part in PARTS}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(

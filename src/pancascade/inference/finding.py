@@ -39,22 +39,28 @@ class Finding:
         return cls(None, empty, empty)
 
     def labels(
-        self, shape: tuple[int, int, int], *, voxel_ml: float, tumour_threshold: float = 0.5
+        self,
+        shape: tuple[int, int, int],
+        *,
+        voxel_ml: float,
+        organ_threshold: float = 0.5,
+        tumour_threshold: float = 0.5,
     ) -> NDArray[np.uint8]:
         """Final labels on a grid of that shape.
 
-        The organ is where pancreas and tumour together are likelier than not, the tumour where it alone is likely
-        enough. The pancreas is one organ: only its main 3-D bodies are kept. A tumour touches it.
+        The organ is where pancreas and tumour together are likely enough, the tumour where it alone is. The
+        pancreas is one organ: only its main 3-D bodies are kept. A tumour touches it.
 
         Args:
             shape: Of the upright scan.
             voxel_ml: Volume of one voxel.
+            organ_threshold: Least probability of pancreas and tumour together.
             tumour_threshold: Least probability of tumour.
         """
         labels = np.zeros(shape, np.uint8)
         if self.box is None:
             return labels
-        organ = main_bodies(self.organ)
+        organ = main_bodies(self.organ, threshold=organ_threshold)
         least = max(1, round(LEAST_TUMOUR_ML / voxel_ml))
         tumour = touching(self.tumour >= tumour_threshold, organ, least_voxels=least)
         inside = labels[self.box.slices]

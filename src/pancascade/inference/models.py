@@ -36,6 +36,7 @@ class Model(Settings):
         name: As given to ``--model``.
         summary: One sentence.
         steps: In order.
+        organ_threshold: Least probability of the organ, tumour included, chosen on validation patients.
         tumour_threshold: Least probability of tumour, chosen on validation patients.
         licence: Of the weights.
         card: Markdown file with data, split, numbers and limits, beside the model's file.
@@ -45,6 +46,7 @@ class Model(Settings):
     name: str
     summary: str
     steps: tuple[Step, ...] = Field(min_length=1)
+    organ_threshold: float = Field(default=0.5, gt=0, lt=1)
     tumour_threshold: float = Field(default=0.5, gt=0, lt=1)
     licence: str = "unstated"
     card: str | None = None

@@ -57,7 +57,10 @@ def segment(
             finding = _look(upright, finding, step, engine, progress)
     with _timed(seconds, "put back"):
         labels = finding.labels(
-            upright.shape, voxel_ml=upright.voxel_volume_ml, tumour_threshold=chosen.tumour_threshold
+            upright.shape,
+            voxel_ml=upright.voxel_volume_ml,
+            organ_threshold=chosen.organ_threshold,
+            tumour_threshold=chosen.tumour_threshold,
         )
         mask = restore(upright.with_voxels(labels), volume)
         region, probabilities = _on_grid_of(volume, upright, finding)

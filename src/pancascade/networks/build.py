@@ -1,8 +1,8 @@
 """Networks by name and preset: the only place in this room that sees configuration."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import Field
 from torch import nn
@@ -14,7 +14,7 @@ from pancascade.networks.saliency import SaliencyTransformation
 from pancascade.networks.unet import UNet
 from pancascade.settings import Settings
 
-NETWORKS: dict[str, Callable[..., nn.Module]] = {
+NETWORKS: dict[str, type[nn.Module]] = {
     "focusing_net": FocusingNet,
     "multiscale_unet": MultiScaleUNet,
     "saliency": SaliencyTransformation,
@@ -53,6 +53,15 @@ def _find(kind: str, name: str, known: Mapping[str, Any]) -> Any:
     raise RecipeError(f"Unknown {kind} {name!r}; known: {', '.join(sorted(known))}.{hint}")
 
 
+def _check_readings(name: str, network: type[nn.Module], arguments: Mapping[str, Any]) -> None:
+    """Refuse a value that is none of the readings its option names."""
+    hints = get_type_hints(network.__init__)
+    for option, value in arguments.items():
+        known = get_args(hints[option]) if get_origin(hints.get(option)) is Literal else None
+        if known is not None and value not in known:
+            raise RecipeError(f"Network {name!r}: {option} is one of {', '.join(map(repr, known))}, got {value!r}.")
+
+
 def build(name: str, *, preset: str = "paper", **options: Any) -> nn.Module:
     """Build a network.
 
@@ -67,9 +76,10 @@ def build(name: str, *, preset: str = "paper", **options: Any) -> nn.Module:
     """
     network = _find("network", name, NETWORKS)
     arguments = {**_find(f"preset of {name}", preset, PRESETS[name]), **options}
+    _check_readings(name, network, arguments)
     try:
         return network(**arguments)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise RecipeError(f"Network {name!r} does not take these options: {error}.") from error
 
 

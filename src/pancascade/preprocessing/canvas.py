@@ -24,6 +24,8 @@ class Canvas(Settings):
         spacing_mm: Pixel spacing of the canvas; None keeps the scan's own pixels.
         window: Hounsfield window mapped to [0, 1].
         centre: What lies in the middle of the canvas: the middle of the ``image``, or of its soft ``tissue``.
+        larger_slices: What inference does with slices that do not fit: ``grow`` the canvas, or ``cut`` them as
+            training does. Networks that learnt where organs lie on a canvas centred on tissue want the second.
         assumed_spacing_mm: Pixel spacing taken for slices that come without one (pictures).
     """
 
@@ -31,6 +33,7 @@ class Canvas(Settings):
     spacing_mm: float | None = None
     window: Window = Window()
     centre: Literal["image", "tissue"] = "image"
+    larger_slices: Literal["grow", "cut"] = "grow"
     assumed_spacing_mm: float = 0.8
 
     @field_validator("size")
@@ -83,10 +86,11 @@ def find_placement(
         sheet = (max(sheet[0], -(-resized[0] // 32) * 32), max(sheet[1], -(-resized[1] // 32) * 32))
     offset = [(sheet[0] - resized[0]) // 2, (sheet[1] - resized[1]) // 2]
     if canvas.centre == "tissue":
-        for axis, (middle, slack) in enumerate(zip(_tissue_centre(hu), offset, strict=True)):
+        for axis, middle in enumerate(_tissue_centre(hu)):
             wanted = sheet[axis] // 2 - round(middle * resized[axis] / native[axis])
             # A slice that fits stays whole; a larger one covers the canvas.
-            offset[axis] = min(max(wanted, min(0, 2 * slack)), max(0, 2 * slack))
+            free = sheet[axis] - resized[axis]
+            offset[axis] = min(max(wanted, min(0, free)), max(0, free))
     return Placement(native, resized, (offset[0], offset[1]), sheet)
 
 
@@ -127,9 +131,9 @@ def take_off(maps: Tensor, placement: Placement) -> Tensor:
 
     The part of a slice that did not fit on the canvas gets 0.
     """
-    top, left = placement.offset
-    maps = _pad_back(maps, placement) if top < 0 or left < 0 else maps
-    top, left = max(top, 0), max(left, 0)
+    if any(r > c for r, c in zip(placement.resized, placement.canvas, strict=True)):
+        maps = _pad_back(maps, placement)
+    top, left = (max(offset, 0) for offset in placement.offset)
     found = maps[..., top : top + placement.resized[0], left : left + placement.resized[1]]
     if placement.resized == placement.native:
         return found

@@ -24,6 +24,7 @@ KEEP: dict[str, Callable[[Tensor], bool]] = {
     "all": _keeps_all,
     "pancreas": contains(Label.PANCREAS, Label.TUMOUR),
     "tumour": contains(Label.TUMOUR),
+    "no_pancreas": lambda labels: not contains(Label.PANCREAS, Label.TUMOUR)(labels),
     "no_tumour": lambda labels: not contains(Label.TUMOUR)(labels),
 }
 

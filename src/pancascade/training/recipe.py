@@ -36,7 +36,7 @@ class DataSource(Settings):
     reader: Literal["slice_folder", "region_folder", "volume_list"]
     folder: str
     split: str | None = None
-    keep: Literal["all", "pancreas", "tumour", "no_tumour"] = "all"
+    keep: Literal["all", "pancreas", "tumour", "no_pancreas", "no_tumour"] = "all"
     per_epoch: int | None = Field(default=None, gt=0)
     window: Window = Window()
     flip_rows: bool = False
