@@ -225,8 +225,12 @@ def test_a_slice_without_target_leaves_the_others_their_own_image_and_truth(batc
     let_stage_one_predict(cascade, -5.0)
     images, labels = batch[0], batch[1].clone()
     labels[0] = 0
+    inputs = []
+    cascade.second.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
     both = losses_of(cascade, (images, labels), phase)
     alone = losses_of(cascade, (images[1:], labels[1:]), phase)
+    assert len(inputs[0]) == 1
+    assert torch.equal(*inputs)
     assert float(both["second"]) == pytest.approx(float(alone["second"]), rel=1e-5)
     assert float(both["boundary"]) == pytest.approx(float(alone["boundary"]), rel=1e-5)
 
