@@ -274,8 +274,11 @@ def test_an_image_is_segmented_the_same_alone_and_beside_one_without_box(batch):
     move_saliency(cascade)
     belief = torch.zeros(2, 1, 48, 64)
     belief[1, :, 20:28, 30:40] = 0.9
+    inputs = []
+    cascade.second.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
     both = cascade.segment(batch[0], cascade.narrow(cascade.locate(batch[0]), belief))
     alone = cascade.segment(batch[0][1:], cascade.narrow(cascade.locate(batch[0][1:]), belief[1:]))
+    assert torch.allclose(*inputs, atol=1e-6)
     assert torch.allclose(both[1:], alone, atol=1e-6)
     assert both[0, Label.TUMOUR].max() == 0
 

@@ -43,6 +43,11 @@ def test_both_probabilities_are_composed_so_that_tumour_excludes_pancreas():
         organ, tumour = torch.sigmoid(cascade.network(images)).split(1, dim=1)
         expected = torch.cat(((1 - tumour) * (1 - organ), (1 - tumour) * organ, tumour), dim=1)
         assert torch.allclose(cascade(images), expected, atol=1e-6)
+        labels = torch.zeros(1, 32, 32, dtype=torch.uint8)
+        assert list(next(cascade.losses(images, labels, phase="train", generator=torch.Generator()))) == [
+            "pancreas",
+            "tumour",
+        ]
 
 
 def test_dice_may_be_the_only_loss():

@@ -1,4 +1,5 @@
 import json
+import math
 import subprocess
 import sys
 
@@ -45,6 +46,7 @@ def without_times(history):
     return [{key: value for key, value in epoch.items() if key != "seconds"} for epoch in history]
 
 
+@pytest.mark.slow
 def test_a_run_killed_twice_and_resumed_ends_with_the_same_bits_as_an_uninterrupted_one(whole_run):
     project, _ = whole_run
     # Killed while the second epoch's state is half on the disk, and its best checkpoint wholly.
@@ -109,11 +111,18 @@ def test_averaged_weights_are_kept_where_the_recipe_wants_an_average(project, ch
     assert not all(torch.equal(value, current[name]) for name, value in kept.items())
 
 
-def test_progress_is_told_after_every_batch(project, change_recipe):
-    told = []
-    recipe = change_recipe(project, ("average_decay: 0.9", ""))
-    run = fit(recipe, project, out=project / "run", progress=lambda run, *numbers: told.append((run.epoch, *numbers)))
-    assert told == [(0, 1, 2), (0, 2, 2)]
+def test_progress_is_told_after_every_batch_and_the_schedule_spans_all_epochs(project, change_recipe):
+    told, rates = [], []
+
+    def progress(run, done, batches):
+        told.append((run.epoch, done, batches))
+        rates.append(run.optimiser.param_groups[0]["lr"])
+
+    recipe = change_recipe(project, ("average_decay: 0.9", ""), ("name: S, epochs: 1", "name: first, epochs: 2"))
+    run = fit(recipe, project, out=project / "run", progress=progress)
+    assert told == [(0, 1, 2), (0, 2, 2), (1, 1, 2), (1, 2, 2)]
+    shares = [0.5 * (1 + math.cos(math.pi * step / 4)) for step in range(4)]
+    assert rates == pytest.approx([0.03 * share * warm for share, warm in zip(shares, (0.5, 1, 1, 1), strict=True)])
     assert run.kept is run.cascade
 
 
@@ -193,6 +202,16 @@ BATCH = Batch(torch.rand(1, 1, 32, 48), torch.zeros(1, 32, 48, dtype=torch.uint8
 def started(project, change_recipe, *pairs):
     recipe = read_recipe(change_recipe(project, ("precision: bf16-mixed", "precision: 32-true"), *pairs))
     return loop._start(recipe, project / "run", device="cpu")
+
+
+def test_gradients_of_accumulated_batches_are_averaged(project, change_recipe, monkeypatch):
+    run = started(project, change_recipe, ("batch_size: 4", "batch_size: 4\naccumulate: 4"))
+    weight = run.cascade.first.head.bias
+    monkeypatch.setattr(run.cascade, "losses", lambda *_, **__: iter([{"loss": 2 * weight.sum()}]))
+    for _ in range(3):
+        loop._train_batch(run, BATCH, torch.Generator(), step_now=False)
+    assert weight.grad.tolist() == [1.5]
+    assert run.step == 0
 
 
 def test_a_clipped_gradient_moves_the_weights_no_further(project, change_recipe):

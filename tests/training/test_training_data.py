@@ -16,8 +16,10 @@ SOURCE = "{reader: slice_folder, folder: slices, split: split.json, window: {low
 @pytest.fixture
 def read(project, change_recipe):
     """The training data of the project's recipe with other sources."""
+    original = (project / "tiny.yaml").read_text()
 
     def with_sources(*sources, root=project):
+        (project / "tiny.yaml").write_text(original)
         recipe = change_recipe(project, (SOURCE, "\n  - ".join(sources)))
         return read_training_data(read_recipe(recipe), root=root, beside=project, out=project / "run")
 
@@ -59,7 +61,11 @@ def test_a_source_may_give_a_number_of_slices_and_not_validate(read):
 def test_slices_are_kept_by_what_they_show(read, project):
     empty_the_mask(project, "p0_z0")
     empty_the_mask(project, "p2_z1")
-    assert len(read(source(keep="pancreas")).training[0]) == 6
+    empty_the_mask(project, "p4_z1")
+    data = read(source(keep="pancreas"), source(keep="no_pancreas"))
+    assert [slices.names for slices in data.training[1:]] == [("p0_z0", "p2_z1")]
+    assert len(data.training[0]) == 6
+    assert [slices.names for slices in data.validation] == [("p4_z0",), ("p4_z1",)]
 
 
 def test_slices_without_tumour_are_kept_where_they_show_pancreas_or_nothing(read):
@@ -68,7 +74,7 @@ def test_slices_without_tumour_are_kept_where_they_show_pancreas_or_nothing(read
 
 @pytest.mark.parametrize(
     ("rule", "kept"),
-    [("all", [0, 1, 2, 3]), ("pancreas", [1, 2, 3]), ("tumour", [2, 3]), ("no_tumour", [0, 1])],
+    [("all", [0, 1, 2, 3]), ("pancreas", [1, 2, 3]), ("tumour", [2, 3]), ("no_tumour", [0, 1]), ("no_pancreas", [0])],
 )
 def test_the_rules_are_about_the_labels_that_a_slice_shows(rule, kept):
     maps = [torch.tensor([[0, a], [b, 0]], dtype=torch.uint8) for a, b in ((0, 0), (1, 0), (1, 2), (0, 2))]
@@ -78,6 +84,22 @@ def test_the_rules_are_about_the_labels_that_a_slice_shows(rule, kept):
 def test_a_rule_that_leaves_no_slice_is_refused(read):
     with pytest.raises(DataError, match="slices: no slice is left by keep: tumour"):
         read(source(keep="tumour"))
+
+
+def test_pictures_are_read_as_the_source_says(read, project):
+    plain, turned, cut, wide = (
+        read(source(**options)).training[0]
+        for options in (
+            {"window": {"lower_hu": 0, "upper_hu": 255}},
+            {"window": {"lower_hu": 0, "upper_hu": 255}, "flip_rows": True},
+            {"window": {"lower_hu": 0, "upper_hu": 255}, "region_margin": 0},
+            {"window": {"lower_hu": 0, "upper_hu": 510}},
+        )
+    )
+    assert torch.equal(turned.images, plain.images.flip(2))
+    assert torch.equal(turned.labels, plain.labels.flip(1))
+    assert torch.equal(cut.labels > 0, cut.images[:, 0] > 0)
+    assert float(wide.images.float().mean()) > 1.5 * float(plain.images.float().mean())
 
 
 def test_the_data_folder_may_be_the_data_set_itself(read, project):

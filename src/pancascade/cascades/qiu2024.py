@@ -1,10 +1,10 @@
 """Qiu et al. 2024: multi-scale U-Net → saliency transformation → focusing network, trained jointly."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, Self
 
 import torch
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 from torch import Generator, Tensor
 from torch.nn import functional
 
@@ -77,6 +77,16 @@ class Qiu2024Settings(Settings):
     alpha: float = 0.9
     beta: float = 0.4
     recurrence_rounds: int = 0
+
+    @model_validator(mode="after")
+    def _targets_are_nested(self) -> Self:
+        first, second = set(self.first_labels), set(self.second_labels)
+        if "pancreas" not in first or second not in (first, {"tumour"}):
+            raise ValueError(
+                "first_labels must hold pancreas, and second_labels be [tumour] or the same as first_labels; "
+                f"got {sorted(first)} and {sorted(second)}"
+            )
+        return self
 
     @field_validator("crop_size")
     @classmethod

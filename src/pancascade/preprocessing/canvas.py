@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from torch import Tensor
 from torch.nn import functional
 
@@ -30,11 +30,11 @@ class Canvas(Settings):
     """
 
     size: tuple[int, int] = (512, 512)
-    spacing_mm: float | None = None
+    spacing_mm: float | None = Field(default=None, gt=0)
     window: Window = Window()
     centre: Literal["image", "tissue"] = "image"
     larger_slices: Literal["grow", "cut"] = "grow"
-    assumed_spacing_mm: float = 0.8
+    assumed_spacing_mm: float = Field(default=0.8, gt=0)
 
     @field_validator("size")
     @classmethod

@@ -125,6 +125,8 @@ def deal(
 
 
 def _rounds(size: int, count: int, generator: Generator) -> list[int]:
+    if size == 0 < count:
+        raise ValueError(f"{count} slices asked of an empty set")
     indices: list[int] = []
     while len(indices) < count:
         indices += torch.randperm(size, generator=generator).tolist()

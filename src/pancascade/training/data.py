@@ -74,7 +74,10 @@ def read_training_data(recipe: Recipe, *, root: Path, beside: Path, out: Path) -
         training.append(slices)
         counts.append(source.per_epoch or len(slices))
         if held_out:
-            validation.append(load_slices(held_out, recipe.canvas).select(KEEP[source.keep]))
+            kept = load_slices(held_out, recipe.canvas).select(KEEP[source.keep])
+            validation += [kept] if len(kept) else []
+    if not training:
+        raise DataError(f"{root}: none of the recipe's data sets is there. Give the folder that holds them as --data.")
     return TrainingData(tuple(training), tuple(counts), tuple(validation))
 
 

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from pancascade.cascades import Cascade, build_cascade
 from pancascade.checkpoint import describe, load_weights, save_checkpoint
-from pancascade.errors import OutputError, PancascadeError
+from pancascade.errors import DataError, OutputError, PancascadeError
 from pancascade.io import written_whole
 from pancascade.sampling import Batch, deal
 from pancascade.training.data import TrainingData, read_training_data
@@ -160,12 +160,14 @@ def _train_epoch(run: Run, sets: TrainingData, progress: Progress | None) -> dic
         steps = batches * recipe.epochs
         set_learning_rate(run.optimiser, recipe.optimiser, step=run.epoch * batches + index, steps=steps)
         for name, value in _train_batch(run, batch, generator, step_now=step_now).items():
-            totals[name] = totals.get(name, 0.0) + value / batches
+            totals[name] = totals.get(name, 0.0) + value
         if progress is not None:
             progress(run, index + 1, batches)
     if any(parameter.grad is not None for parameter in run.cascade.parameters()):
         _step(run)  # what the last, incomplete round of accumulation left
-    return totals
+    if not totals:
+        raise DataError(f"{run.recipe.name}: an epoch holds no batch of {recipe.batch_size} slices. Add slices.")
+    return {name: value / (index + 1) for name, value in totals.items()}
 
 
 def _train_batch(run: Run, batch: Batch, generator: Generator, *, step_now: bool) -> dict[str, float]:
@@ -214,7 +216,8 @@ def _record(run: Run, losses: dict[str, float], scores: dict[str, float], *, sec
         for group, values in (("loss", losses), ("validation_dice", scores)):
             for name, value in values.items():
                 log.add_scalar(f"{group}/{name}", value, run.epoch)
-    score = scores.get(run.cascade.labels[-1].title, -1.0)
+    # The last label that a validation slice shows decides; without validation the last epoch is kept.
+    score = next((scores[label.title] for label in reversed(run.cascade.labels) if label.title in scores), -1.0)
     if not scores or score > run.best:
         run.best = score
         _save_best(run, scores)

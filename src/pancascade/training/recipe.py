@@ -110,7 +110,7 @@ class Recipe(Settings):
     augmentation: Augmentation = Augmentation()
     batch_size: int = Field(default=1, gt=0)
     accumulate: int = Field(default=1, gt=0)
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
     optimiser: OptimiserSettings = OptimiserSettings()
     phases: tuple[PhaseSettings, ...] = Field(min_length=1)
     average_decay: float | None = Field(default=None, gt=0, lt=1)

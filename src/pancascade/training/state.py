@@ -35,7 +35,9 @@ def restore_state(path: Path, *, cascade: Cascade, average: Cascade | None, opti
     tensors, progress = load_tensors(path)
     parts: dict[str, dict[str, Tensor]] = {"cascade": {}, "average": {}, "optimiser": {}}
     for name, tensor in tensors.items():
-        part, key = name.split("/", 1)
+        part, _, key = name.partition("/")
+        if part not in parts:
+            raise CheckpointError(f"{path}: holds no state of a run. Choose another --out folder.")
         parts[part][key] = tensor
     moments: dict[int, dict[str, Any]] = {}
     for key, tensor in parts["optimiser"].items():
