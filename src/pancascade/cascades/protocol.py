@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn import functional
 
 from pancascade.labels import Label
 from pancascade.volume import Box
@@ -111,7 +112,19 @@ def is_any(labels: Tensor, wanted: tuple[Label, ...]) -> Tensor:
     return mask[:, None].float()
 
 
-def scaled_size(images: Tensor, scale: float) -> tuple[int, int]:
-    """Height and width of images (B, C, H, W) scaled by a factor, to the nearest multiple of 16 that U-Nets take."""
-    height, width = (max(16, 16 * round(side * scale / 16)) for side in images.shape[-2:])
-    return height, width
+def run_scaled(network: nn.Module, images: Tensor, scale: float) -> Tensor:
+    """Logits of a network that sees the images scaled, back at the images' size.
+
+    Args:
+        network: Maps (B, C, h, w) to logits (B, N, h, w).
+        images: (B, C, H, W).
+        scale: Factor; the scaled sides are the nearest multiples of 16, which U-Nets take.
+
+    Returns:
+        (B, N, H, W), float32.
+    """
+    if scale == 1.0:
+        return network(images).float()
+    size = tuple(max(16, 16 * round(side * scale / 16)) for side in images.shape[-2:])
+    small = functional.interpolate(images, size=size, mode="bilinear", antialias=True)
+    return functional.interpolate(network(small).float(), size=images.shape[-2:], mode="bilinear")

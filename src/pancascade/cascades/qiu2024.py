@@ -6,10 +6,9 @@ from typing import Literal, Self
 import torch
 from pydantic import field_validator, model_validator
 from torch import Generator, Tensor
-from torch.nn import functional
 
 from pancascade.cascades.cropping import box_around, crop_and_resize, random_margin, resize_and_paste
-from pancascade.cascades.protocol import Cascade, Located, is_any, scaled_size
+from pancascade.cascades.protocol import Cascade, Located, is_any, run_scaled
 from pancascade.labels import Label
 from pancascade.losses import (
     SharedBoundaryEncoder,
@@ -121,12 +120,7 @@ class Qiu2024(Cascade):
 
     def first_logits(self, images: Tensor) -> Tensor:
         """Stage 1's logits (B, 1, H, W), float32, of images (B, 1, H, W)."""
-        scale = self.settings.first_scale
-        if scale == 1.0:
-            return self.first(images).float()
-        size = scaled_size(images, scale)
-        small = functional.interpolate(images, size=size, mode="bilinear", antialias=True)
-        return functional.interpolate(self.first(small).float(), size=images.shape[-2:], mode="bilinear")
+        return run_scaled(self.first, images, self.settings.first_scale)
 
     def second_logits(
         self, images: Tensor, first: Tensor, boxes: Sequence[Box], *, saliency: bool

@@ -5,9 +5,8 @@ from typing import Literal
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import functional
 
-from pancascade.cascades.protocol import Cascade, Located, is_any, scaled_size
+from pancascade.cascades.protocol import Cascade, Located, is_any, run_scaled
 from pancascade.labels import Label
 from pancascade.losses import bce_loss, compose_classes, compose_two_classes, dice_loss
 from pancascade.networks import NetworkSettings
@@ -49,12 +48,7 @@ class SingleStage(Cascade):
 
     def logits(self, images: Tensor) -> Tensor:
         """Logits (B, len(targets), H, W), float32, of images (B, 1, H, W)."""
-        scale = self.settings.scale
-        if scale == 1.0:
-            return self.network(images).float()
-        size = scaled_size(images, scale)
-        small = functional.interpolate(images, size=size, mode="bilinear", antialias=True)
-        return functional.interpolate(self.network(small).float(), size=images.shape[-2:], mode="bilinear")
+        return run_scaled(self.network, images, self.settings.scale)
 
     def losses(
         self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator

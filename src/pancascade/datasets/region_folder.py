@@ -34,7 +34,7 @@ def region_folder(folder: Path, *, meaning: Mapping[int, Label] = PANORAMA_MEANI
     index = folder / "index.csv"
     if not index.is_file():
         raise DataError(f"{index}: no such file. A region folder needs index.csv and CASE_ct/_label.nii.gz.")
-    with index.open(newline="") as lines:
+    with index.open(newline="", encoding="utf-8-sig") as lines:
         rows = list(csv.DictReader(lines))
     if not rows or not {"case", "hu_at_0", "hu_at_255"} <= rows[0].keys():
         raise DataError(f"{index}: needs the columns case, hu_at_0, hu_at_255 and at least one row.")

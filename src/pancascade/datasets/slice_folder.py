@@ -37,7 +37,7 @@ def slice_folder(
     index = folder / "index.csv"
     if not index.is_file():
         raise DataError(f"{index}: no such file. A slice folder needs index.csv, images/ and masks/.")
-    with index.open(newline="") as lines:
+    with index.open(newline="", encoding="utf-8-sig") as lines:
         rows = list(csv.DictReader(lines))
     if not rows or not {"name", "patient"} <= rows[0].keys():
         raise DataError(f"{index}: needs the columns name and patient and at least one row.")

@@ -31,7 +31,7 @@ def volume_list(table: Path, *, root: Path) -> list[Case]:
     """
     if not table.is_file():
         raise DataError(f"{table}: no such file.")
-    with table.open(newline="") as lines:
+    with table.open(newline="", encoding="utf-8-sig") as lines:
         rows = list(csv.DictReader(lines))
     if not rows or not rows[0].keys() >= COLUMNS:
         raise DataError(f"{table}: needs the columns {', '.join(sorted(COLUMNS))} and at least one row.")
