@@ -1,9 +1,21 @@
 """Base of all configuration: frozen, typed, strict about keys."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 class Settings(BaseModel):
     """Frozen settings that refuse unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _multiples_of_16(size: tuple[int, int]) -> tuple[int, int]:
+    if any(side <= 0 or side % 16 for side in size):
+        raise ValueError(f"height and width must be positive multiples of 16, got {size}")
+    return size
+
+
+UNetSize = Annotated[tuple[int, int], AfterValidator(_multiples_of_16)]
+"""Height and width that four poolings halve without remainder."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, Self
 
 import torch
-from pydantic import field_validator, model_validator
+from pydantic import model_validator
 from torch import Generator, Tensor
 
 from pancascade.cascades.cropping import box_around, crop_and_resize, random_margin, resize_and_paste
@@ -24,7 +24,7 @@ from pancascade.losses import (
 from pancascade.losses.shared_boundary import BoundaryForm, Neighbourhood
 from pancascade.losses.structure import DeepSupervision, WeightedBce
 from pancascade.networks import NetworkSettings, SaliencyTransformation
-from pancascade.settings import Settings
+from pancascade.settings import Settings, UNetSize
 from pancascade.volume import Box
 
 
@@ -62,7 +62,7 @@ class Qiu2024Settings(Settings):
     second_labels: tuple[Literal["pancreas", "tumour"], ...] = ("tumour",)
     handover: Literal["saliency", "crop"] = "saliency"
     margin: int = 20
-    crop_size: tuple[int, int] = (320, 320)
+    crop_size: UNetSize = (320, 320)
     crop_reference: Literal["first_stage", "second_stage"] = "first_stage"
     first_scale: float = 1.0
     first_loss: Literal["dice", "dice_bce"] = "dice"
@@ -86,13 +86,6 @@ class Qiu2024Settings(Settings):
                 f"got {sorted(first)} and {sorted(second)}"
             )
         return self
-
-    @field_validator("crop_size")
-    @classmethod
-    def _fits_u_nets(cls, size: tuple[int, int]) -> tuple[int, int]:
-        if any(side <= 0 or side % 16 for side in size):
-            raise ValueError(f"height and width must be positive multiples of 16, got {size}")
-        return size
 
 
 class Qiu2024(Cascade):

@@ -5,12 +5,12 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from pancascade.preprocessing.window import Window
-from pancascade.settings import Settings
+from pancascade.settings import Settings, UNetSize
 
 SOFT_TISSUE_HU = 20
 """Above this: organs, muscle and bone, in 8-bit pictures that begin at 0 HU as well."""
@@ -29,19 +29,12 @@ class Canvas(Settings):
         assumed_spacing_mm: Pixel spacing taken for slices that come without one (pictures).
     """
 
-    size: tuple[int, int] = (512, 512)
+    size: UNetSize = (512, 512)
     spacing_mm: float | None = Field(default=None, gt=0)
     window: Window = Window()
     centre: Literal["image", "tissue"] = "image"
     larger_slices: Literal["grow", "cut"] = "grow"
     assumed_spacing_mm: float = Field(default=0.8, gt=0)
-
-    @field_validator("size")
-    @classmethod
-    def _fits_u_nets(cls, size: tuple[int, int]) -> tuple[int, int]:
-        if any(side <= 0 or side % 16 for side in size):
-            raise ValueError(f"height and width must be positive multiples of 16, got {size}")
-        return size
 
 
 @dataclass(frozen=True)
