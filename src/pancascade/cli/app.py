@@ -6,6 +6,8 @@ import sys
 
 import typer
 
+from pancascade.cli.compare import compare
+from pancascade.cli.evaluate import evaluate
 from pancascade.cli.models import models
 from pancascade.cli.segment import segment
 from pancascade.cli.train import train
@@ -21,6 +23,8 @@ app = typer.Typer(
 )
 app.command()(segment)
 app.command()(train)
+app.command()(evaluate)
+app.command()(compare)
 app.command()(models)
 
 USER_ERROR, INTERRUPTED, BUG = 2, 130, 70
@@ -33,7 +37,9 @@ def main() -> None:
         app()
     except SystemExit as ended:
         if ended.code == INTERRUPTED:  # typer turns Ctrl-C into this
-            _say("Interrupted. Nothing half-written was left; a training run goes on with --resume.")
+            _say(
+                "Interrupted. Nothing half-written was left; a training run goes on with --resume, an evaluation when run again."
+            )
         raise
     except PancascadeError as error:
         _say(f"Error: {error}")

@@ -89,6 +89,12 @@ def write_volume(volume: Volume, path: str | Path, *, dtype: npt.DTypeLike | Non
     write(volume, path, dtype=dtype)
 
 
+def stem(path: Path) -> str:
+    """The file's name without its image suffix: "scan.v2" of scan.v2.nii.gz; unchanged without a known suffix."""
+    suffix = _known_suffix(path)
+    return path.name if suffix is None else path.name[: -len(suffix)]
+
+
 def _known_suffix(path: Path) -> str | None:
     # Longest first, for names such as scan.v2.nii.gz.
     for suffix in sorted(READABLE_SUFFIXES, key=len, reverse=True):

@@ -1,6 +1,35 @@
 """Numbers that compare a prediction with its reference."""
 
-from pancascade.metrics.bootstrap import Interval, patient_bootstrap
-from pancascade.metrics.overlap import Confusion, confusion
+from pancascade.metrics.bootstrap import Interval, Resamples, patient_bootstrap
+from pancascade.metrics.boxes import BoxOverlap, box_overlap, outside_share
+from pancascade.metrics.detection import DetectionTable, LesionFinding, ScanDetections, detect
+from pancascade.metrics.overlap import RATIOS, Confusion, confusion, confusion_by_slice
+from pancascade.metrics.paired import PairedComparison, compare_all, compare_pair, holm
+from pancascade.metrics.ranking import MethodRank, rank_methods
+from pancascade.metrics.surface import SurfaceDefinition, SurfaceDistances, surface_distances
 
-__all__ = ["Confusion", "Interval", "confusion", "patient_bootstrap"]
+__all__ = [
+    "RATIOS",
+    "BoxOverlap",
+    "Confusion",
+    "DetectionTable",
+    "Interval",
+    "LesionFinding",
+    "MethodRank",
+    "PairedComparison",
+    "Resamples",
+    "ScanDetections",
+    "SurfaceDefinition",
+    "SurfaceDistances",
+    "box_overlap",
+    "compare_all",
+    "compare_pair",
+    "confusion",
+    "confusion_by_slice",
+    "detect",
+    "holm",
+    "outside_share",
+    "patient_bootstrap",
+    "rank_methods",
+    "surface_distances",
+]

@@ -1,14 +1,26 @@
 """Overlap of a predicted mask with its reference."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+RATIOS: dict[str, Callable[[Any, Any, Any, Any], tuple[Any, Any]]] = {
+    "dice": lambda tp, fp, fn, tn: (2 * tp, 2 * tp + fp + fn),
+    "iou": lambda tp, fp, fn, tn: (tp, tp + fp + fn),
+    "sensitivity": lambda tp, fp, fn, tn: (tp, tp + fn),
+    "specificity": lambda tp, fp, fn, tn: (tn, tn + fp),
+    "precision": lambda tp, fp, fn, tn: (tp, tp + fp),
+    "volume_error": lambda tp, fp, fn, tn: (fp - fn, tp + fn),
+}
+"""Numerator and denominator of each metric from the four counts, which may be numbers or arrays.
 
-@dataclass(frozen=True)
-class Confusion:
+Source: Qiu et al. 2024, Eqs. 18 (dice), 19 (sensitivity), 20 (specificity).
+"""
+
+
+class Confusion(NamedTuple):
     """Counts of voxels.
 
     Attributes:
@@ -25,28 +37,52 @@ class Confusion:
 
     @property
     def dice(self) -> float:
-        """2TP / (2TP + FP + FN); NaN if both masks are empty. Qiu et al. 2024, Eq. 18."""
-        return _ratio(2 * self.true_positives, 2 * self.true_positives + self.false_positives + self.false_negatives)
+        """2TP / (2TP + FP + FN); NaN if both masks are empty."""
+        return self._ratio("dice")
 
     @property
     def iou(self) -> float:
         """TP / (TP + FP + FN); NaN if both masks are empty."""
-        return _ratio(self.true_positives, self.true_positives + self.false_positives + self.false_negatives)
+        return self._ratio("iou")
 
     @property
     def sensitivity(self) -> float:
-        """TP / (TP + FN); NaN if the reference is empty. Qiu et al. 2024, Eq. 19."""
-        return _ratio(self.true_positives, self.true_positives + self.false_negatives)
+        """TP / (TP + FN); NaN if the reference is empty."""
+        return self._ratio("sensitivity")
 
     @property
     def specificity(self) -> float:
-        """TN / (FP + TN); NaN if the reference is full. Qiu et al. 2024, Eq. 20."""
-        return _ratio(self.true_negatives, self.true_negatives + self.false_positives)
+        """TN / (FP + TN); NaN if the reference is full."""
+        return self._ratio("specificity")
 
     @property
     def precision(self) -> float:
         """TP / (TP + FP); NaN if the prediction is empty."""
-        return _ratio(self.true_positives, self.true_positives + self.false_positives)
+        return self._ratio("precision")
+
+    @property
+    def volume_error(self) -> float:
+        """(predicted − true) / true volume: 0.1 is ten per cent too much; NaN if the reference is empty."""
+        return self._ratio("volume_error")
+
+    @property
+    def reference_size(self) -> int:
+        """Voxels of the reference, TP + FN."""
+        return self.true_positives + self.false_negatives
+
+    @property
+    def prediction_size(self) -> int:
+        """Voxels of the prediction, TP + FP."""
+        return self.true_positives + self.false_positives
+
+    @classmethod
+    def total(cls, parts: "Iterable[Confusion]") -> "Confusion":
+        """The counts of all parts taken together (pooled voxels)."""
+        return cls(*(sum(column) for column in zip(cls(0, 0, 0, 0), *parts, strict=True)))
+
+    def _ratio(self, metric: str) -> float:
+        above, below = RATIOS[metric](*self)
+        return above / below if below else float("nan")
 
 
 def confusion(prediction: NDArray[Any], reference: NDArray[Any]) -> Confusion:
@@ -55,15 +91,36 @@ def confusion(prediction: NDArray[Any], reference: NDArray[Any]) -> Confusion:
     Raises:
         ValueError: The shapes differ.
     """
+    predicted, true = _as_masks(prediction, reference)
+    both = int(np.count_nonzero(predicted & true))
+    return _counts(both, int(np.count_nonzero(predicted)), int(np.count_nonzero(true)), predicted.size)
+
+
+def confusion_by_slice(
+    prediction: NDArray[Any], reference: NDArray[Any], *, slice_voxels: int | None = None
+) -> list[Confusion]:
+    """Confusion of each axial slice of two binary masks.
+
+    Args:
+        prediction: (I, J, K); K counts the slices.
+        reference: (I, J, K).
+        slice_voxels: Voxels of a whole slice, where the masks are a part cut out of it and the rest is
+            background in both; None for I · J.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    predicted, true = _as_masks(prediction, reference)
+    size = predicted.shape[0] * predicted.shape[1] if slice_voxels is None else slice_voxels
+    both, found, wanted = (np.count_nonzero(mask, axis=(0, 1)).tolist() for mask in (predicted & true, predicted, true))
+    return [_counts(*counts, size) for counts in zip(both, found, wanted, strict=True)]
+
+
+def _as_masks(prediction: NDArray[Any], reference: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     if prediction.shape != reference.shape:
         raise ValueError(f"prediction has shape {prediction.shape}, reference {reference.shape}; they must be equal")
-    predicted, true = prediction.astype(bool), reference.astype(bool)
-    both = int(np.count_nonzero(predicted & true))
-    in_prediction, in_reference = int(np.count_nonzero(predicted)), int(np.count_nonzero(true))
-    return Confusion(
-        both, in_prediction - both, in_reference - both, predicted.size - in_prediction - in_reference + both
-    )
+    return prediction.astype(bool, copy=False), reference.astype(bool, copy=False)
 
 
-def _ratio(numerator: int, denominator: int) -> float:
-    return numerator / denominator if denominator else float("nan")
+def _counts(both: int, found: int, wanted: int, size: int) -> Confusion:
+    return Confusion(both, found - both, wanted - both, size - found - wanted + both)

@@ -1,0 +1,194 @@
+"""What ``evaluate`` and ``compare`` share: options of the protocol, the run with its progress bar, what is printed."""
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pancascade.errors import DataError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pancascade.evaluation import Comparison, DetectionSummary, Evaluation, Method, Protocol, Summary
+    from pancascade.metrics import Interval
+
+INCOMPLETE = 1
+"""Exit code when all was written, but some cases have no numbers."""
+
+ProtocolName = Annotated[
+    str,
+    typer.Option(
+        "--protocol",
+        help="default, qiu2024, lsnet, dsms_unet, zhao2019, nnunet, panorama, or a .yaml file of settings.",
+    ),
+]
+Labels = Annotated[
+    str | None,
+    typer.Option(help="Values of each target, like pancreas=1+2,tumour=2 (the default).", show_default=False),
+]
+ReferenceLabels = Annotated[
+    str | None, typer.Option(help="The same for the references, where they differ.", show_default=False)
+]
+OtherLabels = Annotated[
+    str | None,
+    typer.Option(help="Values that no target names: refuse the file, or take them as background.", show_default=False),
+]
+Resample = Annotated[
+    bool, typer.Option("--resample", help="Bring predictions on another grid to the reference's, nearest voxel.")
+]
+Missing = Annotated[
+    str | None,
+    typer.Option(
+        help="A missing prediction: report (left out, default) or empty (counts as empty).", show_default=False
+    ),
+]
+Tolerance = Annotated[
+    list[float] | None,
+    typer.Option("--tolerance-mm", help="Of normalised surface Dice; may be repeated.", show_default="1, 2"),
+]
+Surface = Annotated[
+    str | None, typer.Option(help="surfel (as surface-distance, default) or voxel (as MONAI).", show_default=False)
+]
+Hit = Annotated[
+    str | None,
+    typer.Option(help="A lesion is found by iou (default) or by the candidate's centre.", show_default=False),
+]
+LeastIou = Annotated[float | None, typer.Option(help="Least IoU of a found lesion.", show_default="0.15")]
+Patients = Annotated[
+    Path | None, typer.Option(help="CSV with the columns case and patient; else each case is its own patient.")
+]
+Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 takes one for each CPU core.")]
+
+
+def choose_protocol(
+    name: str,
+    *,
+    labels: str | None,
+    reference_labels: str | None,
+    tolerance_mm: Sequence[float] | None,
+    hit: str | None,
+    least_iou: float | None,
+    candidates: str | None = None,
+    **others: Any,
+) -> "Protocol":
+    """The named protocol with what the options change.
+
+    Raises:
+        DataError: A name or value is not allowed.
+    """
+    from pydantic import ValidationError
+
+    from pancascade.evaluation.protocol import Protocol, find_protocol, parse_labels
+
+    settings = find_protocol(name).model_dump()
+    settings |= {key: value for key, value in others.items() if value not in (None, False)}
+    if labels is not None:
+        settings["labels"] = parse_labels(labels)
+    if reference_labels is not None:
+        settings["reference_labels"] = parse_labels(reference_labels)
+    if tolerance_mm:
+        settings["tolerances_mm"] = tuple(sorted(set(tolerance_mm)))
+    lesions = {"hit": hit, "least_iou": least_iou, "candidates": candidates}
+    settings["lesions"] |= {key: value for key, value in lesions.items() if value is not None}
+    try:
+        return Protocol.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = "--" + "-".join(str(part).replace("_", "-") for part in first["loc"][-1:])
+        raise DataError(f"{option}: {first['msg']}, got {first['input']!r}.") from error
+
+
+def run(
+    methods: "Sequence[Method]", reference: Path, *, protocol: "Protocol", patients: Path | None, workers: int
+) -> "list[Evaluation]":
+    """Evaluate with a progress bar.
+
+    Raises:
+        DataError: Nothing could be compared.
+    """
+    from rich.progress import Progress
+
+    from pancascade.evaluation import evaluate
+    from pancascade.evaluation.side_tables import read_patients
+
+    with Progress(transient=True) as bars:
+        task = bars.add_task("compare", total=None)
+        evaluations = evaluate(
+            methods,
+            reference,
+            protocol=protocol,
+            patients={} if patients is None else read_patients(patients),
+            workers=workers or len(os.sched_getaffinity(0)),
+            progress=lambda done, total: bars.update(task, completed=done, total=total),
+        )
+    for evaluation in evaluations:
+        if not evaluation.cases:
+            raise DataError(
+                f"{evaluation.method}: no case could be compared. The first reason: {evaluation.failures[0].message}"
+            )
+    return evaluations
+
+
+def tell_failures(evaluations: "Sequence[Evaluation]", console: "Console") -> None:
+    """Print each case without numbers and why; end with INCOMPLETE if there is one."""
+    failures = [(evaluation.method, failure) for evaluation in evaluations for failure in evaluation.failures]
+    for method, failure in failures:
+        console.print(f"No numbers for {failure.case} of {method}: {failure.message}", style="yellow", highlight=False)
+    if failures:
+        raise typer.Exit(INCOMPLETE)
+
+
+def claimed(out: Path) -> Path:
+    """The folder, made and tried before any long work.
+
+    Raises:
+        OutputError: It cannot be made or written.
+    """
+    from pancascade.cli.segment import claim_folder
+
+    claim_folder(out)
+    return out
+
+
+def spell(interval: "Interval") -> str:
+    """A number with its interval, or a dash."""
+    if math.isnan(interval.mean):
+        return "–"
+    return f"{interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def write(
+    evaluations: "Sequence[Evaluation]",
+    summaries: "Sequence[Summary]",
+    detections: "Sequence[DetectionSummary | None]",
+    out: Path,
+    *,
+    comparison: "Comparison | None",
+    scans: Path | None,
+) -> None:
+    """All files of an evaluation: tables of numbers, tables for papers, the report.
+
+    Raises:
+        DataError: The folder of scans holds none.
+        OutputError: The folder cannot be written.
+    """
+    from pancascade.evaluation import write_results
+    from pancascade.evaluation.pairing import find_masks
+    from pancascade.evaluation.tables import write_paper_tables
+    from pancascade.report.comparison import write_comparison
+
+    pictures = {} if scans is None else find_masks(scans)[0]
+    write_results(evaluations, out, summaries=summaries, detections=detections, comparison=comparison)
+    write_paper_tables(evaluations, summaries, out)
+    write_comparison(
+        out / "report.html",
+        evaluations,
+        summaries=summaries,
+        detections=detections,
+        comparison=comparison,
+        scans=pictures,
+    )

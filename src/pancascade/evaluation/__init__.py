@@ -1,0 +1,44 @@
+"""Evaluation that says by which protocol: records of cases, aggregations, tests, tables."""
+
+from pancascade.evaluation.case import measure_case
+from pancascade.evaluation.comparison import Comparison, MetricComparison, compare, worst_cases
+from pancascade.evaluation.detection import DetectionSummary, summarise_detection
+from pancascade.evaluation.evaluate import Evaluation, Method, evaluate, method_name
+from pancascade.evaluation.pairing import Failure
+from pancascade.evaluation.protocol import AGGREGATIONS, PROTOCOLS, EmptyRule, LesionRule, Protocol, find_protocol
+from pancascade.evaluation.records import CaseRecord, TargetRecord
+from pancascade.evaluation.summary import Statistic, Summary, count_cases, summarise, targets_with_voxels
+from pancascade.evaluation.values import Metric, case_values, metrics_of
+from pancascade.evaluation.writing import write_results
+
+__all__ = [
+    "AGGREGATIONS",
+    "PROTOCOLS",
+    "CaseRecord",
+    "Comparison",
+    "DetectionSummary",
+    "EmptyRule",
+    "Evaluation",
+    "Failure",
+    "LesionRule",
+    "Method",
+    "Metric",
+    "MetricComparison",
+    "Protocol",
+    "Statistic",
+    "Summary",
+    "TargetRecord",
+    "case_values",
+    "compare",
+    "count_cases",
+    "evaluate",
+    "find_protocol",
+    "measure_case",
+    "method_name",
+    "metrics_of",
+    "summarise",
+    "summarise_detection",
+    "targets_with_voxels",
+    "worst_cases",
+    "write_results",
+]

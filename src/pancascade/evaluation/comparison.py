@@ -1,0 +1,133 @@
+"""Several methods over the same cases: tests, ranks, and the cases that went worst."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pancascade.evaluation.evaluate import Evaluation
+from pancascade.evaluation.protocol import Protocol
+from pancascade.evaluation.records import CaseRecord
+from pancascade.evaluation.values import case_values, metrics_of, overlap_values
+from pancascade.metrics import MethodRank, PairedComparison, compare_all, rank_methods
+
+
+@dataclass(frozen=True)
+class MetricComparison:
+    """The methods under one metric of one target.
+
+    Attributes:
+        target: Name.
+        metric: Key.
+        values: By method, one number a case; NaN where it has none.
+        pairs: Every two methods once, Holm-adjusted over all of them.
+        ranks: Best first.
+    """
+
+    target: str
+    metric: str
+    values: dict[str, list[float]]
+    pairs: tuple[PairedComparison, ...]
+    ranks: tuple[MethodRank, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several methods, one protocol.
+
+    Attributes:
+        protocol: What is compared and how.
+        cases: Names of the cases that at least one method has, in the order of all values.
+        patients: Whose they are.
+        metrics: One entry a target and metric of the protocol.
+    """
+
+    protocol: Protocol
+    cases: tuple[str, ...]
+    patients: tuple[str, ...]
+    metrics: tuple[MetricComparison, ...]
+
+
+def compare(evaluations: Sequence[Evaluation], *, targets: Sequence[str]) -> Comparison:
+    """Test and rank the methods in the protocol's metrics, case by case.
+
+    The value of a case is that of its whole volume, or, where the protocol's headline is a mean over slices, its
+    mean over those slices.
+
+    Args:
+        evaluations: Two or more, under one protocol.
+        targets: Which.
+
+    Raises:
+        ValueError: Fewer than two methods, or no case.
+    """
+    if len(evaluations) < 2:
+        raise ValueError(f"a comparison needs at least two methods, got {len(evaluations)}")
+    protocol = evaluations[0].protocol
+    records = [{case.case: case for case in evaluation.cases} for evaluation in evaluations]
+    patients = {name: record.patient for found in records for name, record in found.items()}
+    cases = sorted(patients)
+    known = metrics_of(protocol)
+    compared = []
+    for target in targets:
+        rows = [
+            {name: _values(found[name], target, protocol) if name in found else {} for name in cases}
+            for found in records
+        ]
+        for metric in protocol.metrics:
+            values = {
+                evaluation.method: [row[name].get(metric, math.nan) for name in cases]
+                for evaluation, row in zip(evaluations, rows, strict=True)
+            }
+            compared.append(
+                _compare_metric(
+                    target,
+                    metric,
+                    values,
+                    [patients[name] for name in cases],
+                    protocol,
+                    higher_is_better=known[metric].best == "high",
+                )
+            )
+    return Comparison(protocol, tuple(cases), tuple(patients[name] for name in cases), tuple(compared))
+
+
+def worst_cases(comparison: Comparison, method: str, *, target: str, count: int) -> list[str]:
+    """The cases in which a method did worst in the protocol's first metric, worst first."""
+    first = next(entry for entry in comparison.metrics if entry.target == target)
+    values = np.array(first.values[method])
+    worse = values if metrics_of(comparison.protocol)[first.metric].best == "high" else -values
+    order = [place for place in np.argsort(worse, kind="stable") if not math.isnan(values[place])]
+    return [comparison.cases[place] for place in order[:count]]
+
+
+def _values(case: CaseRecord, target: str, protocol: Protocol) -> dict[str, float]:
+    """Metrics of one case, by the protocol's headline."""
+    whole = case_values(case, target, protocol)
+    if protocol.headline not in ("slices_with_target", "all_slices"):
+        return whole
+    shown_only = protocol.headline == "slices_with_target"
+    slices = [c for c in case.targets[target].slices if c.reference_size or not shown_only]
+    by_slice = overlap_values(slices, protocol.empty)
+    del by_slice["volume_error"]
+    means = {metric: column[~np.isnan(column)] for metric, column in by_slice.items()}
+    return whole | {metric: float(column.mean()) if len(column) else math.nan for metric, column in means.items()}
+
+
+def _compare_metric(
+    target: str,
+    metric: str,
+    values: dict[str, list[float]],
+    patients: list[str],
+    protocol: Protocol,
+    *,
+    higher_is_better: bool,
+) -> MetricComparison:
+    pairs = compare_all(
+        values, patients, higher_is_better=higher_is_better, resamples=protocol.resamples, seed=protocol.seed
+    )
+    ranks = rank_methods(
+        values, patients, higher_is_better=higher_is_better, resamples=protocol.resamples, seed=protocol.seed
+    )
+    return MetricComparison(target, metric, values, tuple(pairs), tuple(ranks))

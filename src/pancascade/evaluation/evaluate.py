@@ -1,0 +1,130 @@
+"""From folders of masks to records: in parallel, resumable, one bad case never costs the others."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pancascade.evaluation.pairing import Failure, find_masks, pair
+from pancascade.evaluation.protocol import Protocol
+from pancascade.evaluation.records import CaseRecord, Outcome
+from pancascade.evaluation.work import Entry, Job, run_jobs
+
+Progress = Callable[[int, int], None]
+"""Called with the number of finished cases and of all cases."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """Predictions to evaluate.
+
+    Attributes:
+        name: In tables.
+        predictions: Folder of label maps, or one file.
+        confidence: Folder of maps of the lesions' likelihood, with the same names; None for none.
+        scores: Likelihood that the patient has a lesion, by case.
+        records: Folder that keeps finished cases, so that a second run only does the rest; None keeps nothing.
+    """
+
+    name: str
+    predictions: Path
+    confidence: Path | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    records: Path | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A method's records over the cases.
+
+    Attributes:
+        method: Name.
+        protocol: How they were measured.
+        cases: Sorted by name.
+        failures: Cases without numbers, sorted by name.
+    """
+
+    method: str
+    protocol: Protocol
+    cases: tuple[CaseRecord, ...]
+    failures: tuple[Failure, ...]
+
+
+def evaluate(
+    methods: Sequence[Method],
+    reference: Path,
+    *,
+    protocol: Protocol | None = None,
+    patients: Mapping[str, str] | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> list[Evaluation]:
+    """Compare predicted masks with their references, all methods case by case.
+
+    Args:
+        methods: Predictions; each reference is read once for all of them.
+        reference: Folder of label maps with the same names, or one file.
+        protocol: What is compared and how; None takes the default one.
+        patients: Patient of each case; a case that is not named is its own patient.
+        workers: Processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
+        progress: Called after each case.
+
+    Returns:
+        In the order of the methods.
+
+    Raises:
+        DataError: A folder is missing, empty, or has no name in common with the references.
+    """
+    protocol = protocol or Protocol()
+    outcomes: dict[str, list[Outcome]] = {method.name: [] for method in methods}
+    jobs = _jobs(methods, reference, protocol=protocol, patients=patients or {}, outcomes=outcomes)
+    if progress is not None:
+        progress(0, len(jobs))
+    for done, found in enumerate(run_jobs(jobs, workers=workers), start=1):
+        for name, outcome in found.items():
+            outcomes[name].append(outcome)
+        if progress is not None:
+            progress(done, len(jobs))
+    return [
+        Evaluation(
+            name,
+            protocol,
+            tuple(sorted((o for o in found if isinstance(o, CaseRecord)), key=lambda record: record.case)),
+            tuple(sorted(o for o in found if isinstance(o, Failure))),
+        )
+        for name, found in outcomes.items()
+    ]
+
+
+def method_name(predictions: Path) -> str:
+    """What a folder of predictions is called in tables."""
+    return predictions.resolve().name
+
+
+def _jobs(
+    methods: Sequence[Method],
+    reference: Path,
+    *,
+    protocol: Protocol,
+    patients: Mapping[str, str],
+    outcomes: dict[str, list[Outcome]],
+) -> list[Job]:
+    """One job a case; what cannot be matched goes straight to the outcomes."""
+    entries: dict[str, list[Entry]] = {}
+    references: dict[str, Path] = {}
+    for method in methods:
+        pairs = pair(method.predictions, reference)
+        outcomes[method.name] += pairs.failures
+        confidence, _ = ({}, None) if method.confidence is None else find_masks(method.confidence)
+        for case, (true, found) in pairs.masks.items():
+            if found is None and protocol.missing == "report":
+                message = f"{true}: no prediction of this name in {method.predictions}."
+                outcomes[method.name].append(Failure(case, message))
+                continue
+            record = None if method.records is None else method.records / f"{case}.json"
+            entry = Entry(method.name, found, confidence.get(case), method.scores.get(case), record)
+            entries.setdefault(case, []).append(entry)
+            references[case] = true
+    return [
+        Job(case, references[case], patients.get(case, case), tuple(entries[case]), protocol)
+        for case in sorted(entries)
+    ]

@@ -1,0 +1,91 @@
+"""Which prediction belongs to which reference: by file name, nothing guessed."""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple
+
+from pancascade.errors import DataError
+from pancascade.io import READABLE_SUFFIXES, stem
+
+OWN_MASK = "segmentation.nii.gz"
+"""What `pancascade segment` writes into a folder of its own for each scan."""
+
+
+class Failure(NamedTuple):
+    """A case that gave no numbers, and why."""
+
+    case: str
+    message: str
+
+
+def find_masks(folder: Path) -> tuple[dict[str, Path], list[Failure]]:
+    """Masks of a folder by case: image files by name without suffix, and subfolders that `segment` wrote.
+
+    Args:
+        folder: A folder, or a single file, whose case is its name.
+
+    Returns:
+        Sorted by case, and the cases that stand there twice.
+
+    Raises:
+        DataError: No such folder, or no masks in it.
+    """
+    if folder.is_file():
+        return {stem(folder): folder}, []
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such file or folder. Check the path.")
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir() and (path / OWN_MASK).is_file():
+            found.setdefault(path.name, []).append(path / OWN_MASK)
+        elif path.is_file() and stem(path) != path.name:
+            found.setdefault(stem(path), []).append(path)
+    if not found:
+        raise DataError(f"{folder}: holds no masks ({', '.join(READABLE_SUFFIXES)}). Check the path.")
+    twice = [
+        Failure(case, f"{' and '.join(map(str, paths))}: two masks of one name. Remove or rename one of them.")
+        for case, paths in found.items()
+        if len(paths) > 1
+    ]
+    return {case: paths[0] for case, paths in sorted(found.items()) if len(paths) == 1}, twice
+
+
+class Pairs(NamedTuple):
+    """What was matched, and what could not be.
+
+    Attributes:
+        masks: Case to (reference, prediction), sorted by case; no prediction where there is none.
+        failures: Duplicate names, and predictions without a reference.
+    """
+
+    masks: dict[str, tuple[Path, Path | None]]
+    failures: tuple[Failure, ...]
+
+
+def pair(predictions: Path, reference: Path) -> Pairs:
+    """Match predictions with references by name; two single files belong together whatever their names.
+
+    Raises:
+        DataError: A folder is missing or empty, one path is a file and the other a folder, or no names match.
+    """
+    if predictions.is_file() != reference.is_file() and predictions.exists() and reference.exists():
+        raise DataError(f"{predictions} and {reference}: one is a file, the other a folder. Give two of a kind.")
+    if reference.is_file() and predictions.is_file():
+        return Pairs({stem(reference): (reference, predictions)}, ())
+    true, true_twice = find_masks(reference)
+    found, found_twice = find_masks(predictions)
+    bad = {failure.case for failure in (*true_twice, *found_twice)}
+    failures = [*true_twice, *found_twice]
+    for case in sorted(found.keys() - true.keys() - bad):
+        near = get_close_matches(case, true, n=1)
+        hint = f" Is it {near[0]}?" if near else ""
+        failures.append(Failure(case, f"{found[case]}: no reference of this name in {reference}.{hint}"))
+    masks = {case: (path, found.get(case)) for case, path in true.items() if case not in bad}
+    if not any(prediction for _, prediction in masks.values()) and not bad:
+        raise DataError(
+            f"{predictions} and {reference}: no two masks have the same name "
+            f"(for example {next(iter(found))} and {next(iter(true))}). Name each prediction like its reference."
+        )
+    return Pairs(masks, tuple(failures))

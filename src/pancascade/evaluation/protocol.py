@@ -1,0 +1,234 @@
+"""The protocol of an evaluation: everything that changes a number and is not in the masks.
+
+Numbers of this field are made incomparable by protocol: which slices are counted, what an empty case is worth, on
+which grid. Here every such choice is a named setting, and it is written into every file of results.
+"""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, Field, ValidationError
+
+from pancascade.errors import DataError
+from pancascade.metrics import SurfaceDefinition
+from pancascade.settings import Settings
+
+Aggregation = Literal["slices_with_target", "all_slices", "pooled", "volumes"]
+
+AGGREGATIONS: dict[Aggregation, str] = {
+    "slices_with_target": "mean over axial slices that show the target",
+    "all_slices": "mean over all axial slices",
+    "pooled": "all voxels of all scans taken together",
+    "volumes": "mean over scans",
+}
+
+
+def _labels(labels: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    for target, values in labels.items():
+        if not values or min(values) < 1:
+            raise ValueError(f"target {target!r} needs at least one label, all above 0 (0 is background)")
+    if not labels:
+        raise ValueError("at least one target is needed, like pancreas=1+2")
+    return labels
+
+
+TargetLabels = Annotated[dict[str, tuple[int, ...]], AfterValidator(_labels)]
+"""Which values of a label map make up each target."""
+
+
+class EmptyRule(Settings):
+    """What a slice or scan is worth in which a mask is empty.
+
+    Attributes:
+        both: Dice, IoU, sensitivity, precision and NSD where there is nothing to find and nothing was found:
+            ``one``, ``zero``, or left out (``skip``).
+        reference: The same where there is nothing to find but something was found. ``zero`` gives 0 to what the
+            formulas define (Dice, IoU, precision, NSD); sensitivity is undefined and always left out.
+        prediction: Precision where something is to be found but nothing was found; the formulas give 0 to the rest.
+        distance: Surface distances of a scan where one mask alone is empty: the scan's ``diagonal``, the largest
+            distance there can be, or left out. Where both are empty they are always left out.
+    """
+
+    both: Literal["one", "zero", "skip"] = "one"
+    reference: Literal["zero", "skip"] = "zero"
+    prediction: Literal["zero", "skip"] = "zero"
+    distance: Literal["diagonal", "skip"] = "diagonal"
+
+
+class LesionRule(Settings):
+    """When a lesion counts as found.
+
+    Attributes:
+        target: Whose 26-connected components are the lesions.
+        hit: ``iou`` of a candidate with the lesion, or the candidate's ``centre`` of mass lying in the lesion.
+        least_iou: Least intersection over union of a hit; PANORAMA takes 0.15.
+        candidates: Components of the predicted ``labels``, or of the confidence ``map`` above 0 (a detection map as
+            PI-CAI and PANORAMA define it).
+    """
+
+    target: str = "tumour"
+    hit: Literal["iou", "centre"] = "iou"
+    least_iou: float = Field(default=0.15, gt=0, le=1)
+    candidates: Literal["labels", "map"] = "labels"
+
+
+class Protocol(Settings):
+    """How predictions are compared with their references. The grid is always the reference's own.
+
+    Attributes:
+        name: Of the protocol.
+        source: Whose habit it is.
+        labels: Values that make up each target.
+        reference_labels: The same for the references, where they differ from the predictions.
+        other_labels: Values that no target names: ``refuse`` the file, or take them as ``background``.
+        resample: Bring predictions on another grid to the reference's (nearest voxel) instead of refusing them.
+        missing: A reference without a prediction: left out with a message (``report``), or counted as an ``empty``
+            prediction.
+        empty: What empty masks are worth.
+        surface: Definition of a surface.
+        tolerances_mm: Of normalised surface Dice.
+        lesions: When a lesion is found.
+        headline: The aggregation whose numbers come first.
+        metrics: The paper's columns, in its order.
+        resamples: Of the bootstrap over patients.
+        seed: Of the bootstrap.
+    """
+
+    name: str = "default"
+    source: str = ""
+    labels: TargetLabels = Field(default_factory=lambda: {"pancreas": (1, 2), "tumour": (2,)})
+    reference_labels: TargetLabels | None = None
+    other_labels: Literal["refuse", "background"] = "refuse"
+    resample: bool = False
+    missing: Literal["report", "empty"] = "report"
+    empty: EmptyRule = EmptyRule()
+    surface: SurfaceDefinition = "surfel"
+    tolerances_mm: tuple[Annotated[float, Field(gt=0)], ...] = (1.0, 2.0)
+    lesions: LesionRule = LesionRule()
+    headline: Aggregation = "volumes"
+    metrics: tuple[str, ...] = ("dice", "iou", "sensitivity", "precision", "hd95_mm")
+    resamples: int = Field(default=10_000, ge=100)
+    seed: int = 0
+
+    def labels_of_reference(self, target: str) -> tuple[int, ...]:
+        """Values of the reference that make up a target."""
+        return (self.reference_labels or self.labels).get(target, ())
+
+    def measurement(self) -> dict[str, Any]:
+        """The settings that a scan's own counts and distances depend on; the rest only sums them up."""
+        shown = self.model_dump(mode="json")
+        keys = ("labels", "reference_labels", "other_labels", "resample", "surface", "tolerances_mm", "lesions")
+        return {key: shown[key] for key in keys}
+
+    def sentence(self) -> str:
+        """The whole protocol in one line, as written into every table."""
+        rule = self.empty
+        hit = "centre" if self.lesions.hit == "centre" else f"IoU ≥ {self.lesions.least_iou:g}"
+        reference = f"; labels of the reference {_spell(self.reference_labels)}" if self.reference_labels else ""
+        parts = (
+            f"protocol {self.name}; grid of the reference{', resampled by nearest voxel' if self.resample else ''}",
+            f"labels {_spell(self.labels)}{reference}; other labels: {self.other_labels}",
+            f"both empty: {rule.both}; reference empty: {rule.reference}; prediction empty: {rule.prediction}",
+            f"distance to an empty mask: {rule.distance}; missing predictions: {self.missing}",
+            f"surface: {self.surface}; NSD at {', '.join(f'{t:g}' for t in self.tolerances_mm)} mm",
+            f"lesions: {self.lesions.target}, 26-connected, hit at {hit}, candidates from {self.lesions.candidates}",
+            f"intervals: 95 % bootstrap over patients, {self.resamples} resamples, seed {self.seed}",
+            f"pancascade {version('pancascade')}",
+        )
+        return "; ".join(parts)
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol(),
+        Protocol(
+            name="qiu2024",
+            source="Qiu et al. 2024, section 4.2: Dice, SEN and SPE over test slices, all of which show the target",
+            headline="slices_with_target",
+            metrics=("dice", "sensitivity", "specificity"),
+        ),
+        Protocol(
+            name="lsnet",
+            source="L-SNet: DSC, precision and recall averaged over slices",
+            headline="slices_with_target",
+            metrics=("dice", "precision", "sensitivity"),
+        ),
+        Protocol(
+            name="dsms_unet",
+            source="DSMS U-Net: mean over slices, undefined ratios left out",
+            headline="slices_with_target",
+            empty=EmptyRule(both="skip", reference="skip", prediction="skip"),
+            metrics=("dice", "precision", "sensitivity"),
+        ),
+        Protocol(
+            name="zhao2019",
+            source="Zhao et al. 2019: DSC of whole scans, mean ± standard deviation, maximum, minimum",
+            headline="volumes",
+            metrics=("dice",),
+        ),
+        Protocol(
+            name="nnunet",
+            source="nnU-Net: mean over scans, scans without reference and prediction left out",
+            headline="volumes",
+            labels={"pancreas": (1,), "tumour": (2,)},
+            empty=EmptyRule(both="skip"),
+            metrics=("dice", "iou"),
+        ),
+        Protocol(
+            name="panorama",
+            source="PANORAMA challenge: lesions at IoU 0.15; its label maps hold six classes",
+            labels={"pancreas": (1, 2), "tumour": (2,)},
+            reference_labels={"pancreas": (1, 4, 5), "tumour": (1,)},
+            other_labels="background",
+        ),
+    )
+}
+
+
+def find_protocol(name: str) -> Protocol:
+    """A protocol by name, or from a YAML file of `Protocol` settings.
+
+    Raises:
+        DataError: There is none of that name, or the file is no protocol.
+    """
+    if name in PROTOCOLS:
+        return PROTOCOLS[name]
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        raise DataError(f"{name}: no such protocol; known are {', '.join(PROTOCOLS)}, or give a .yaml file.")
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Protocol.model_validate({"name": path.stem, **settings})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "file"
+        raise DataError(f"{path}: not a protocol ({where}: {first['msg']}).") from error
+    except (OSError, UnicodeError, yaml.YAMLError, TypeError) as error:
+        raise DataError(f"{path}: not a readable protocol ({error}).") from error
+
+
+def parse_labels(text: str) -> dict[str, tuple[int, ...]]:
+    """Targets from ``pancreas=1+2,tumour=2``.
+
+    Raises:
+        DataError: It does not read like that.
+    """
+    labels: dict[str, tuple[int, ...]] = {}
+    for part in text.split(","):
+        target, _, values = part.partition("=")
+        target = target.strip()
+        try:
+            labels[target] = tuple(int(value) for value in values.split("+"))
+            _labels({target: labels[target]})
+        except ValueError as error:
+            raise DataError(f"labels {text!r}: write them like pancreas=1+2,tumour=2 ({error}).") from error
+        if not target.isidentifier():
+            raise DataError(f"labels {text!r}: a target's name is one word of letters, got {target!r}.")
+    return labels
+
+
+def _spell(labels: dict[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{target}={'+'.join(map(str, values))}" for target, values in labels.items())

@@ -1,0 +1,65 @@
+"""What is kept of each case: counts and distances, free of any rule about empty masks or averages."""
+
+from pancascade.evaluation.pairing import Failure
+from pancascade.metrics import Confusion, ScanDetections
+from pancascade.settings import Settings
+
+
+class TargetRecord(Settings):
+    """One target (pancreas, tumour) of one case.
+
+    Attributes:
+        slices: Counts of each axial slice, from the feet up.
+        hd95_mm: 95 % Hausdorff distance; None where a mask is empty.
+        hd_mm: Hausdorff distance.
+        assd_mm: Average symmetric surface distance.
+        nsd: Normalised surface Dice at each tolerance of the protocol.
+        box_recall: Share of the reference's box inside the prediction's; None without a reference.
+        box_iou: IoU of the two boxes; None without a reference and a prediction.
+    """
+
+    slices: tuple[Confusion, ...]
+    hd95_mm: float | None = None
+    hd_mm: float | None = None
+    assd_mm: float | None = None
+    nsd: tuple[float, ...] | None = None
+    box_recall: float | None = None
+    box_iou: float | None = None
+
+    @property
+    def total(self) -> Confusion:
+        """Counts of the whole scan."""
+        return Confusion.total(self.slices)
+
+
+class CaseRecord(Settings):
+    """One prediction against its reference.
+
+    Attributes:
+        case: Name, that of the files.
+        patient: Whose scan it is; scans of a patient are resampled together.
+        prediction: File; None for a missing one that counts as empty.
+        reference: File.
+        shape: Of the reference's grid, axes turned to right, anterior, superior.
+        spacing_mm: Of the same axes.
+        voxel_ml: Volume of a voxel.
+        diagonal_mm: Of the whole scan.
+        targets: By target.
+        detections: Lesions of the protocol's lesion target.
+        notes: What was done to make the two comparable.
+    """
+
+    case: str
+    patient: str
+    prediction: str | None
+    reference: str
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    voxel_ml: float
+    diagonal_mm: float
+    targets: dict[str, TargetRecord]
+    detections: ScanDetections | None = None
+    notes: tuple[str, ...] = ()
+
+
+Outcome = CaseRecord | Failure

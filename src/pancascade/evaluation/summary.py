@@ -1,0 +1,156 @@
+"""All aggregations of a set of cases, side by side, with intervals over patients."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pancascade.evaluation.protocol import Aggregation, Protocol
+from pancascade.evaluation.records import CaseRecord
+from pancascade.evaluation.values import case_values, overlap_values
+from pancascade.metrics import RATIOS, Confusion, Resamples
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A metric over a set of slices or scans.
+
+    Attributes:
+        mean: Over `count` values, or the ratio of the pooled counts.
+        low: Lower end of the 95 % interval, resampling patients.
+        high: Upper end.
+        sd: Standard deviation of the values (n − 1); None for pooled counts.
+        minimum: Smallest value.
+        median: Median.
+        maximum: Largest value.
+        count: Slices or scans that count.
+        left_out: Slices or scans without a value under the protocol.
+    """
+
+    mean: float
+    low: float
+    high: float
+    sd: float | None
+    minimum: float | None
+    median: float | None
+    maximum: float | None
+    count: int
+    left_out: int
+
+
+Summary = dict[str, dict[Aggregation, dict[str, Statistic]]]
+"""Statistic by target, aggregation and metric."""
+
+
+@dataclass(frozen=True)
+class CaseCounts:
+    """How many cases hold what, so that no rule about empty masks works unseen.
+
+    Attributes:
+        cases: All.
+        patients: Different ones.
+        without_reference: Cases in which there is nothing to find.
+        missed: Cases with a target of which nothing was found.
+        false_alarms: Cases without a target in which something was found.
+    """
+
+    cases: int
+    patients: int
+    without_reference: int
+    missed: int
+    false_alarms: int
+
+
+def count_cases(cases: Sequence[CaseRecord], target: str) -> CaseCounts:
+    """Empty masks among the cases."""
+    totals = [case.targets[target].total for case in cases]
+    return CaseCounts(
+        cases=len(cases),
+        patients=len({case.patient for case in cases}),
+        without_reference=sum(not c.reference_size for c in totals),
+        missed=sum(c.reference_size > 0 and not c.prediction_size for c in totals),
+        false_alarms=sum(c.prediction_size > 0 and not c.reference_size for c in totals),
+    )
+
+
+def targets_with_voxels(cases: Sequence[CaseRecord]) -> list[str]:
+    """Targets that any reference or prediction shows; the first one if none does."""
+    names = list(dict.fromkeys(target for case in cases for target in case.targets))
+    shown = [
+        name
+        for name in names
+        if any(c.reference_size or c.prediction_size for case in cases for c in case.targets[name].slices)
+    ]
+    return shown or names[:1]
+
+
+def summarise(cases: Sequence[CaseRecord], protocol: Protocol, *, targets: Sequence[str] | None = None) -> Summary:
+    """Every metric under every aggregation.
+
+    Args:
+        cases: Of one method.
+        protocol: Rules for empty masks, and the bootstrap.
+        targets: Which; None takes those that any mask shows.
+
+    Raises:
+        ValueError: There is no case.
+    """
+    if not cases:
+        raise ValueError("no case to summarise")
+    resamples = Resamples.draw([case.patient for case in cases], resamples=protocol.resamples, seed=protocol.seed)
+    summary: Summary = {}
+    for target in targets_with_voxels(cases) if targets is None else targets:
+        slices = [case.targets[target].slices for case in cases]
+        shown = [[counts for counts in scan if counts.reference_size] for scan in slices]
+        whole = [case_values(case, target, protocol) for case in cases]
+        summary[target] = {
+            "slices_with_target": _means([_slice_values(scan, protocol) for scan in shown], resamples),
+            "all_slices": _means([_slice_values(scan, protocol) for scan in slices], resamples),
+            "pooled": _pooled([case.targets[target].total for case in cases], resamples),
+            "volumes": _means([{key: np.array([v]) for key, v in values.items()} for values in whole], resamples),
+        }
+    return summary
+
+
+def _slice_values(slices: Sequence[Confusion], protocol: Protocol) -> dict[str, NDArray[np.float64]]:
+    values = overlap_values(slices, protocol.empty)
+    del values["volume_error"]  # means little for a slice
+    return values
+
+
+def _means(cases: Sequence[dict[str, NDArray[np.float64]]], resamples: Resamples) -> dict[str, Statistic]:
+    """Means of all values of all cases, each case bringing any number of them."""
+    return {metric: _mean([case[metric] for case in cases], resamples) for metric in cases[0]}
+
+
+def _mean(values: Sequence[NDArray[np.float64]], resamples: Resamples) -> Statistic:
+    everything = np.concatenate(values)
+    known = everything[~np.isnan(everything)]
+    if not len(known):
+        return Statistic(math.nan, math.nan, math.nan, None, None, None, None, 0, len(everything))
+    sums = np.array([np.nansum(case) for case in values])
+    counts = np.array([np.count_nonzero(~np.isnan(case)) for case in values])
+    interval = resamples.interval(float(known.mean()), resamples.of_ratio(sums, counts))
+    return Statistic(
+        *interval,
+        sd=float(known.std(ddof=1)) if len(known) > 1 else None,
+        minimum=float(known.min()),
+        median=float(np.median(known)),
+        maximum=float(known.max()),
+        count=len(known),
+        left_out=len(everything) - len(known),
+    )
+
+
+def _pooled(totals: Sequence[Confusion], resamples: Resamples) -> dict[str, Statistic]:
+    """Ratios of the counts of all cases together."""
+    columns = np.array(totals, np.float64).T
+    statistics = {}
+    for metric, parts in RATIOS.items():
+        above, below = parts(*columns)
+        if below.sum():
+            interval = resamples.interval(float(above.sum() / below.sum()), resamples.of_ratio(above, below))
+            statistics[metric] = Statistic(*interval, None, None, None, None, count=len(totals), left_out=0)
+    return statistics

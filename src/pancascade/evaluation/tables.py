@@ -1,0 +1,258 @@
+"""Tables in the layout of the papers, as Markdown and LaTeX."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pancascade.evaluation.evaluate import Evaluation
+from pancascade.evaluation.protocol import AGGREGATIONS, PROTOCOLS, Aggregation
+from pancascade.evaluation.summary import Statistic, Summary, summarise
+from pancascade.evaluation.values import Metric, metrics_of
+from pancascade.io import written_whole
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table of finished cells.
+
+    Attributes:
+        caption: What it shows, under which protocol.
+        header: Of the columns.
+        rows: One a method.
+        best: (row, column) of the best value of each column that has one.
+    """
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    best: frozenset[tuple[int, int]] = frozenset()
+
+    def markdown(self) -> str:
+        """As GitHub renders it; the best values bold."""
+        lines = [f"**{self.caption}**", "", _line(self.header), _line(["---", *["---:"] * (len(self.header) - 1)])]
+        for place, row in enumerate(self.rows):
+            lines.append(_line(f"**{c}**" if (place, n) in self.best else c for n, c in enumerate(row)))
+        return "\n".join(lines) + "\n"
+
+    def latex(self) -> str:
+        """A booktabs table; the best values bold."""
+        columns = "l" + "r" * (len(self.header) - 1)
+        body = [
+            " & ".join(
+                rf"\textbf{{{_escape(cell)}}}" if (place, n) in self.best else _escape(cell)
+                for n, cell in enumerate(row)
+            )
+            for place, row in enumerate(self.rows)
+        ]
+        lines = [
+            r"\begin{table}",
+            rf"\caption{{{_escape(self.caption)}}}",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            " & ".join(map(_escape, self.header)) + r" \\",
+            r"\midrule",
+            *(row + r" \\" for row in body),
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+        return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True)
+class _Column:
+    heading: str
+    metric: str
+    field: Literal["mean", "mean±sd", "maximum", "minimum"] = "mean"
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How a paper prints its table: columns, and fractions with four digits or percentages with two."""
+
+    protocol: str
+    caption: str
+    columns: tuple[_Column, ...]
+    percent: bool
+
+
+LAYOUTS = (
+    _Layout(
+        "qiu2024",
+        "As Qiu et al. 2024, Tables 1 and 2",
+        (_Column("Dice", "dice"), _Column("SEN", "sensitivity"), _Column("SPE", "specificity")),
+        percent=False,
+    ),
+    _Layout(
+        "lsnet",
+        "As L-SNet, Table 1",
+        (_Column("DSC (%)", "dice"), _Column("P (%)", "precision"), _Column("R (%)", "sensitivity")),
+        percent=True,
+    ),
+    _Layout(
+        "dsms_unet",
+        "As DSMS U-Net, Table 1 (turned, a method a row)",
+        (_Column("Dice", "dice"), _Column("PPV", "precision"), _Column("Sensitivity", "sensitivity")),
+        percent=False,
+    ),
+    _Layout(
+        "zhao2019",
+        "As Zhao et al. 2019, Table 3",
+        (
+            _Column("Mean DSC", "dice", "mean±sd"),
+            _Column("Max DSC", "dice", "maximum"),
+            _Column("Min DSC", "dice", "minimum"),
+        ),
+        percent=True,
+    ),
+)
+
+
+def paper_tables(evaluations: Sequence[Evaluation], *, target: str) -> list[TextTable]:
+    """The methods in each paper's own table, under that paper's rules.
+
+    Args:
+        evaluations: Of the methods, with at least one case each.
+        target: Which.
+    """
+    return [_paper_table(layout, evaluations, target) for layout in LAYOUTS]
+
+
+def _paper_table(layout: _Layout, evaluations: Sequence[Evaluation], target: str) -> TextTable:
+    paper = PROTOCOLS[layout.protocol]
+    own = evaluations[0].protocol
+    rules = own.model_copy(update={"empty": paper.empty, "resamples": 100})
+    statistics = [
+        summarise(evaluation.cases, rules, targets=[target])[target][paper.headline] for evaluation in evaluations
+    ]
+    rows = [
+        (evaluation.method, *(_cell(statistic[column.metric], column, layout.percent) for column in layout.columns))
+        for evaluation, statistic in zip(evaluations, statistics, strict=True)
+    ]
+    best = set()
+    for place, column in enumerate(layout.columns, start=1):
+        values = [_value(statistic[column.metric], column) for statistic in statistics]
+        best |= {(row, place) for row, value in enumerate(values) if value == max(values)}
+    caption = f"{layout.caption}: {target}, {AGGREGATIONS[paper.headline]}"
+    return TextTable(caption, ("Method", *(column.heading for column in layout.columns)), tuple(rows), frozenset(best))
+
+
+def _value(statistic: Statistic, column: _Column) -> float:
+    value = statistic.mean if column.field in ("mean", "mean±sd") else getattr(statistic, column.field)
+    return -math.inf if value is None or math.isnan(value) else float(value)
+
+
+def _cell(statistic: Statistic, column: _Column, percent: bool) -> str:
+    value = _value(statistic, column)
+    if math.isinf(value):
+        return "–"
+    text = f"{100 * value:.2f}" if percent else f"{value:.4f}"
+    if column.field == "mean±sd" and statistic.sd is not None:
+        text += f" ± {100 * statistic.sd:.2f}"
+    return text
+
+
+def summary_table(
+    evaluations: Sequence[Evaluation],
+    summaries: Sequence[Summary],
+    *,
+    target: str,
+    aggregation: Aggregation,
+    metrics: Sequence[str],
+) -> TextTable:
+    """The methods under one aggregation, each number with its 95 % interval.
+
+    Args:
+        evaluations: Of the methods.
+        summaries: Of each method.
+        target: Which.
+        aggregation: Which.
+        metrics: Keys of the columns; those that the aggregation does not have are left out.
+    """
+    protocol = evaluations[0].protocol
+    known = metrics_of(protocol)
+    found = [summary[target][aggregation] for summary in summaries]
+    columns = [known[key] for key in metrics if any(key in statistics for statistics in found)]
+    rows = [
+        (evaluation.method, *(interval_cell(metric, statistics.get(metric.key)) for metric in columns))
+        for evaluation, statistics in zip(evaluations, found, strict=True)
+    ]
+    best = set()
+    for place, metric in enumerate(columns, start=1):
+        means = [s[metric.key].mean if metric.key in s else math.nan for s in found]
+        finite = [mean for mean in means if not math.isnan(mean)]
+        if finite and metric.best != "zero":
+            wanted = max(finite) if metric.best == "high" else min(finite)
+            best |= {(row, place) for row, mean in enumerate(means) if mean == wanted}
+    caption = f"{target}, {AGGREGATIONS[aggregation]}, 95 % interval over patients"
+    return TextTable(caption, ("Method", *(metric.title for metric in columns)), tuple(rows), frozenset(best))
+
+
+def interval_cell(metric: Metric, statistic: Statistic | None) -> str:
+    """A mean with its interval: ratios with four digits, mm and mL with two."""
+    if statistic is None or math.isnan(statistic.mean):
+        return "–"
+    digits = 2 if metric.key.endswith(("_mm", "_ml")) else 4
+    return f"{statistic.mean:.{digits}f} [{statistic.low:.{digits}f}, {statistic.high:.{digits}f}]"
+
+
+def users_of(aggregation: Aggregation) -> str:
+    """Whose headline an aggregation is, for the heading of a table."""
+    names = [protocol.name for protocol in PROTOCOLS.values() if protocol.source and protocol.headline == aggregation]
+    return ", ".join(names)
+
+
+def write_paper_tables(evaluations: Sequence[Evaluation], summaries: Sequence[Summary], out: Path) -> None:
+    """Write tables.md and tables.tex: the four aggregations, and each paper's own table.
+
+    Args:
+        evaluations: Of the methods, with at least one case each.
+        summaries: Of each method.
+        out: Folder.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    protocol = evaluations[0].protocol
+    tables = []
+    for target in summaries[0]:
+        tables += [
+            summary_table(
+                evaluations, summaries, target=target, aggregation=aggregation, metrics=list(metrics_of(protocol))
+            )
+            for aggregation in AGGREGATIONS
+        ]
+        tables += paper_tables(evaluations, target=target)
+    with written_whole(out / "tables.md") as temporary:
+        text = "\n".join(table.markdown() for table in tables)
+        temporary.write_text(f"{protocol.sentence()}\n\n{text}", encoding="utf-8")
+    with written_whole(out / "tables.tex") as temporary:
+        text = "\n".join(table.latex() for table in tables)
+        temporary.write_text(f"% {protocol.sentence()}\n% needs the package booktabs\n\n{text}", encoding="utf-8")
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+_SPECIAL = {
+    "&": r"\&",
+    "%": r"\%",
+    "_": r"\_",
+    "#": r"\#",
+    "$": r"\$",
+    "{": r"\{",
+    "}": r"\}",
+    "±": r"$\pm$",
+    "–": "--",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+    "≥": r"$\geq$",
+}
+
+
+def _escape(text: str) -> str:
+    return "".join(_SPECIAL.get(letter, letter) for letter in text)

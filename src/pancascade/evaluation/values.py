@@ -1,0 +1,110 @@
+"""The numbers of slices and scans under a protocol's rule about empty masks."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pancascade.evaluation.protocol import EmptyRule, Protocol
+from pancascade.evaluation.records import CaseRecord
+from pancascade.metrics import RATIOS, Confusion
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A column of the tables.
+
+    Attributes:
+        key: In files.
+        title: In tables.
+        best: Which way is better; ``zero`` for signed errors.
+    """
+
+    key: str
+    title: str
+    best: Literal["high", "low", "zero"] = "high"
+
+
+_METRICS = (
+    Metric("dice", "Dice"),
+    Metric("iou", "IoU"),
+    Metric("sensitivity", "sensitivity"),
+    Metric("specificity", "specificity"),
+    Metric("precision", "precision"),
+    Metric("hd95_mm", "HD95 [mm]", best="low"),
+    Metric("hd_mm", "HD [mm]", best="low"),
+    Metric("assd_mm", "ASSD [mm]", best="low"),
+    Metric("volume_error", "relative volume error", best="zero"),
+    Metric("volume_error_ml", "volume error [mL]", best="zero"),
+    Metric("absolute_volume_error_ml", "absolute volume error [mL]", best="low"),
+    Metric("box_recall", "box recall"),
+    Metric("box_iou", "box IoU"),
+)
+
+_RULED = {"both": {"one": 1.0, "zero": 0.0, "skip": math.nan}, "one": {"zero": 0.0, "skip": math.nan}}
+
+
+def metrics_of(protocol: Protocol) -> dict[str, Metric]:
+    """All metrics under a protocol, by key: normalised surface Dice has one for each tolerance."""
+    metrics = {metric.key: metric for metric in _METRICS}
+    for tolerance in protocol.tolerances_mm:
+        key = f"nsd_{tolerance:g}mm"
+        metrics[key] = Metric(key, f"NSD {tolerance:g} mm")
+    return metrics
+
+
+def overlap_values(counts: Sequence[Confusion], rule: EmptyRule) -> dict[str, NDArray[np.float64]]:
+    """Every ratio of the counts of slices or scans, with the rule's worth for empty masks.
+
+    Args:
+        counts: N of them.
+        rule: What empty masks are worth.
+
+    Returns:
+        By metric: (N,), NaN where it is left out.
+    """
+    columns = np.array(counts, np.float64).reshape(-1, 4).T
+    values = {}
+    for metric, parts in RATIOS.items():
+        above, below = parts(*columns)
+        ratio = np.divide(above, below, out=np.full(len(counts), np.nan), where=below > 0)
+        plain = metric in ("specificity", "volume_error")
+        values[metric] = ratio if plain else _ruled(ratio, columns, rule, asks_reference=metric == "sensitivity")
+    return values
+
+
+def _ruled(
+    values: NDArray[np.float64], columns: NDArray[np.float64], rule: EmptyRule, *, asks_reference: bool = False
+) -> NDArray[np.float64]:
+    """Values of N masks (counts (4, N)) where the empty ones are worth what the rule says."""
+    no_reference, no_prediction = columns[0] + columns[2] == 0, columns[0] + columns[1] == 0
+    ruled = np.where(np.isnan(values) & no_prediction, _RULED["one"][rule.prediction], values)
+    ruled = np.where(no_reference, math.nan if asks_reference else _RULED["one"][rule.reference], ruled)
+    return np.where(no_reference & no_prediction, _RULED["both"][rule.both], ruled)
+
+
+def case_values(case: CaseRecord, target: str, protocol: Protocol) -> dict[str, float]:
+    """Every metric of one target of a whole scan, NaN where it is left out."""
+    record, rule = case.targets[target], protocol.empty
+    counts = record.total
+    values = {metric: float(value[0]) for metric, value in overlap_values([counts], rule).items()}
+    for key, distance in (("hd95_mm", record.hd95_mm), ("hd_mm", record.hd_mm), ("assd_mm", record.assd_mm)):
+        values[key] = _distance(distance, counts, rule, case.diagonal_mm)
+    excess_ml = (counts.prediction_size - counts.reference_size) * case.voxel_ml
+    values |= {"volume_error_ml": excess_ml, "absolute_volume_error_ml": abs(excess_ml)}
+    for key, share in (("box_recall", record.box_recall), ("box_iou", record.box_iou)):
+        values[key] = math.nan if share is None else share
+    for place, tolerance in enumerate(protocol.tolerances_mm):
+        near = np.array([0.0 if record.nsd is None else record.nsd[place]])
+        values[f"nsd_{tolerance:g}mm"] = float(_ruled(near, np.array([counts], np.float64).T, rule)[0])
+    return {key: values[key] for key in metrics_of(protocol)}
+
+
+def _distance(value_mm: float | None, counts: Confusion, rule: EmptyRule, diagonal_mm: float) -> float:
+    if value_mm is not None:
+        return value_mm
+    nothing = not counts.reference_size and not counts.prediction_size
+    return math.nan if nothing or rule.distance == "skip" else diagonal_mm

@@ -1,0 +1,125 @@
+"""Ranks of methods over the same cases, and how sure they are.
+
+As reports of challenges do: aggregate-then-rank with a bootstrap over patients, beside rank-then-aggregate.
+
+Source: Maier-Hein et al. 2018 (Nature Communications 9, 5217); Wiesenfarth et al. 2021 (Scientific Reports 11,
+2369; challengeR).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
+
+from pancascade.metrics.bootstrap import Resamples
+
+_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class MethodRank:
+    """Where one method stands among M.
+
+    Attributes:
+        name: Of the method.
+        cases: With a value.
+        mean: Of the values over those cases.
+        rank: Of the mean, 1 is best (aggregate-then-rank); ties get the average of their ranks.
+        rank_low: 2.5th percentile of that rank over the resamples.
+        rank_median: Its median.
+        rank_high: Its 97.5th percentile.
+        first_share: Share of the resamples in which the method is first; methods that tie there share it.
+        mean_case_rank: Mean of its rank in each case (rank-then-aggregate); NaN if no method has any value.
+    """
+
+    name: str
+    cases: int
+    mean: float
+    rank: float
+    rank_low: float
+    rank_median: float
+    rank_high: float
+    first_share: float
+    mean_case_rank: float
+
+
+def rank_methods(
+    values: Mapping[str, Sequence[float]],
+    patients: Sequence[str],
+    *,
+    higher_is_better: bool,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> list[MethodRank]:
+    """Rank methods by their mean, with the spread of the ranks over resampled patients.
+
+    A mean leaves NaN out, while in a single case NaN ranks last: where a method failed, give a value that says so
+    (Dice 0), or the mean does not know. A method with no value at all ranks last. A case in which no method
+    has a value ranks nobody.
+
+    Args:
+        values: Of each method, one number a case, the same cases in the same order.
+        patients: Whose each case is.
+        higher_is_better: True for Dice, False for distances.
+        resamples: Number of bootstrap samples.
+        seed: Seed of the resampling.
+
+    Returns:
+        Best rank first; methods that tie stay in the order given.
+
+    Raises:
+        ValueError: There is no method or no case, or a method has not one value a case.
+    """
+    table = _table(values, len(patients))
+    drawn = Resamples.draw(patients, resamples=resamples, seed=seed)
+    means = np.array([drawn.ratio(column) for column in table.T])
+    ranks = _ranks(means[None], higher_is_better=higher_is_better)[0]
+    sampled = _ranks(
+        np.stack([drawn.of_ratio(column) for column in table.T], axis=1), higher_is_better=higher_is_better
+    )
+    low, median, high = np.percentile(sampled, [2.5, 50, 97.5], axis=0)
+    ranked = ~np.isnan(table).all(axis=1)
+    by_case = _ranks(table[ranked], higher_is_better=higher_is_better)
+    mean_case_ranks = by_case.mean(axis=0) if len(by_case) else np.full(len(values), np.nan)
+    counts = np.count_nonzero(~np.isnan(table), axis=0).tolist()
+    columns = (means, ranks, low, median, high, _first_shares(sampled), mean_case_ranks)
+    rows = zip(values, counts, *(column.tolist() for column in columns), strict=True)
+    return sorted((MethodRank(*row) for row in rows), key=lambda method: method.rank)
+
+
+def settle(values: ArrayLike, size: ArrayLike) -> NDArray[np.float64]:
+    """Values rounded to 12 digits of a size, so that what ties on paper ties (0.3 − 0.2 and 0.2 − 0.1).
+
+    Args:
+        values: Any shape.
+        size: The largest magnitude that went into the values; broadcasts to them.
+    """
+    exponent = np.frexp(np.asarray(size, np.float64))[1]
+    return np.ldexp(np.round(np.ldexp(np.asarray(values, np.float64), -exponent), _DIGITS), exponent)
+
+
+def _table(values: Mapping[str, Sequence[float]], cases: int) -> NDArray[np.float64]:
+    """(N, M): a row a case, a column a method."""
+    if not values:
+        raise ValueError("no method to rank")
+    for name, numbers in values.items():
+        if len(numbers) != cases:
+            raise ValueError(f"{name} has {len(numbers)} values for {cases} cases; give NaN where one is missing")
+    return np.array(list(values.values()), np.float64).T
+
+
+def _ranks(scores: NDArray[np.float64], *, higher_is_better: bool) -> NDArray[np.float64]:
+    """Ranks along the rows of (R, M), 1 is best; NaN shares the last rank with infinitely bad."""
+    if not scores.size:
+        return np.zeros(scores.shape)
+    worse = -scores if higher_is_better else scores
+    size = np.abs(np.where(np.isfinite(worse), worse, 0.0)).max(axis=1, keepdims=True)
+    settled = settle(np.where(np.isnan(worse), np.inf, worse), size)
+    return np.asarray(rankdata(settled, method="average", axis=1), np.float64)
+
+
+def _first_shares(ranks: NDArray[np.float64]) -> NDArray[np.float64]:
+    first = ranks == ranks.min(axis=1, keepdims=True)
+    return (first / first.sum(axis=1, keepdims=True)).mean(axis=0)
