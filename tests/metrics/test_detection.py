@@ -72,9 +72,11 @@ def random_case(random, shape=(14, 13, 6)):
         place(reference, start, size)
         for _ in range(random.integers(0, 3)):
             place(found, start + random.integers(-2, 4, 3), np.maximum(size + random.integers(-3, 2, 3), 1))
+        if random.random() < 0.4:
+            place(found, start, size)
+            found[:, start[1] + size[1] // 2] = False
     for _ in range(random.integers(0, 4)):
         place(found, random.integers(0, shape), random.integers(1, 4, 3))
-    found[:, random.integers(0, shape[1])] = False
     labels, count = ndimage.label(found, structure=np.ones((3, 3, 3)))
     values = np.append(0, random.integers(1, 8, count) / 8).astype(np.float32)
     return reference, values[labels]

@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from pancascade.cli.attribute import attribute
 from pancascade.cli.compare import compare
 from pancascade.cli.evaluate import evaluate
 from pancascade.cli.models import models
@@ -25,6 +26,7 @@ app.command()(segment)
 app.command()(train)
 app.command()(evaluate)
 app.command()(compare)
+app.command()(attribute)
 app.command()(models)
 
 USER_ERROR, INTERRUPTED, BUG = 2, 130, 70
@@ -38,7 +40,8 @@ def main() -> None:
     except SystemExit as ended:
         if ended.code == INTERRUPTED:  # typer turns Ctrl-C into this
             _say(
-                "Interrupted. Nothing half-written was left; a training run goes on with --resume, an evaluation when run again."
+                "Interrupted. Nothing half-written was left; a training run goes on with --resume, "
+                "an evaluation when it is run again."
             )
         raise
     except PancascadeError as error:

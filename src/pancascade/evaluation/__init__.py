@@ -1,19 +1,23 @@
 """Evaluation that says by which protocol: records of cases, aggregations, tests, tables."""
 
+from pancascade.evaluation.attribution import Attribution, AttributionSummary, attribute, summarise_attribution
 from pancascade.evaluation.case import measure_case
 from pancascade.evaluation.comparison import Comparison, MetricComparison, compare, worst_cases
 from pancascade.evaluation.detection import DetectionSummary, summarise_detection
 from pancascade.evaluation.evaluate import Evaluation, Method, evaluate, method_name
 from pancascade.evaluation.pairing import Failure
 from pancascade.evaluation.protocol import AGGREGATIONS, PROTOCOLS, EmptyRule, LesionRule, Protocol, find_protocol
+from pancascade.evaluation.quantities import Metric
 from pancascade.evaluation.records import CaseRecord, TargetRecord
 from pancascade.evaluation.summary import Statistic, Summary, count_cases, summarise, targets_with_voxels
-from pancascade.evaluation.values import Metric, case_values, metrics_of
+from pancascade.evaluation.values import case_values, metrics_of
 from pancascade.evaluation.writing import write_results
 
 __all__ = [
     "AGGREGATIONS",
     "PROTOCOLS",
+    "Attribution",
+    "AttributionSummary",
     "CaseRecord",
     "Comparison",
     "DetectionSummary",
@@ -28,6 +32,7 @@ __all__ = [
     "Statistic",
     "Summary",
     "TargetRecord",
+    "attribute",
     "case_values",
     "compare",
     "count_cases",
@@ -37,6 +42,7 @@ __all__ = [
     "method_name",
     "metrics_of",
     "summarise",
+    "summarise_attribution",
     "summarise_detection",
     "targets_with_voxels",
     "worst_cases",

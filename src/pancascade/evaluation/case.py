@@ -1,6 +1,8 @@
 """One prediction against its reference: read, bring together, check, measure."""
 
 import math
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +19,7 @@ from pancascade.metrics import (
     detect,
     surface_distances,
 )
-from pancascade.volume import Box, Volume, reorient, resample_onto
+from pancascade.volume import Box, Volume, reorient, resample_onto, restore
 
 _SAME_PLACE = 0.05
 """Voxels of two grids that lie closer than this share of a voxel are the same voxel."""
@@ -32,6 +34,8 @@ class _Cut(NamedTuple):
     def inside(self, box: Box, wanted: tuple[int, ...]) -> NDArray[np.bool_]:
         """Where the wanted labels are, in a box that holds this one."""
         mask = np.zeros(box.shape, dtype=bool)
+        if 0 in self.box.shape:
+            return mask
         mask[self.box.shift([-start for start in box.start]).slices] = np.isin(self.labels, wanted)
         return mask
 
@@ -106,14 +110,17 @@ def _on_grid(volume: Volume, upright: Volume, protocol: Protocol, notes: list[st
     """The volume on the reference's upright grid, whatever order its axes are stored in."""
     turned = reorient(volume, "RAS")
     if turned.on_same_grid_as(upright, tolerance_mm=_SAME_PLACE * min(upright.spacing_mm)):
-        return upright.with_voxels(turned.voxels)
+        return replace(turned, affine=upright.affine)
+    with suppress(GeometryError):
+        # At 45 degrees "RAS" is a toss-up; the same grid may have been turned another way.
+        return replace(restore(volume, upright), source=volume.source)
     if not protocol.resample:
         raise GeometryError(
             f"{volume.name}: not on the grid of {upright.name} ({_describe(turned)} against {_describe(upright)}). "
             "Write the prediction on the scan's grid, or pass --resample to compare at the nearest voxel."
         )
     notes.append(f"{volume.name} resampled from {_describe(turned)} to the reference's grid by nearest voxel")
-    return resample_onto(turned, upright, order=0)
+    return replace(resample_onto(turned, upright, order=0), source=volume.source)
 
 
 def _describe(volume: Volume) -> str:

@@ -21,8 +21,8 @@ class MetricComparison:
         target: Name.
         metric: Key.
         values: By method, one number a case; NaN where it has none.
-        pairs: Every two methods once, Holm-adjusted over all of them.
-        ranks: Best first.
+        pairs: Every two methods once, Holm-adjusted over all of them, each pair over the cases that both have.
+        ranks: Best first, over the cases that all methods have.
     """
 
     target: str
@@ -40,7 +40,7 @@ class Comparison:
         protocol: What is compared and how.
         cases: Names of the cases that at least one method has, in the order of all values.
         patients: Whose they are.
-        metrics: One entry a target and metric of the protocol.
+        metrics: One entry a target and metric of the protocol; signed errors are neither tested nor ranked.
     """
 
     protocol: Protocol
@@ -75,7 +75,7 @@ def compare(evaluations: Sequence[Evaluation], *, targets: Sequence[str]) -> Com
             {name: _values(found[name], target, protocol) if name in found else {} for name in cases}
             for found in records
         ]
-        for metric in protocol.metrics:
+        for metric in (key for key in protocol.metrics if known[key].best != "zero"):
             values = {
                 evaluation.method: [row[name].get(metric, math.nan) for name in cases]
                 for evaluation, row in zip(evaluations, rows, strict=True)
@@ -127,7 +127,14 @@ def _compare_metric(
     pairs = compare_all(
         values, patients, higher_is_better=higher_is_better, resamples=protocol.resamples, seed=protocol.seed
     )
+    # A method that lacks the hard cases would rank too high.
+    complete = [n for n in range(len(patients)) if not any(math.isnan(column[n]) for column in values.values())]
+    places = complete or range(len(patients))
     ranks = rank_methods(
-        values, patients, higher_is_better=higher_is_better, resamples=protocol.resamples, seed=protocol.seed
+        {method: [column[n] for n in places] for method, column in values.items()},
+        [patients[n] for n in places],
+        higher_is_better=higher_is_better,
+        resamples=protocol.resamples,
+        seed=protocol.seed,
     )
     return MetricComparison(target, metric, values, tuple(pairs), tuple(ranks))

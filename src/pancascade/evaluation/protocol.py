@@ -6,12 +6,13 @@ which grid. Here every such choice is a named setting, and it is written into ev
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from pancascade.errors import DataError
+from pancascade.evaluation.quantities import metrics_at
 from pancascade.metrics import SurfaceDefinition
 from pancascade.settings import Settings
 
@@ -111,6 +112,17 @@ class Protocol(Settings):
     metrics: tuple[str, ...] = ("dice", "iou", "sensitivity", "precision", "hd95_mm")
     resamples: int = Field(default=10_000, ge=100)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _names_what_there_is(self) -> Self:
+        known = metrics_at(self.tolerances_mm)
+        unknown = [metric for metric in self.metrics if metric not in known]
+        if unknown or not self.metrics:
+            raise ValueError(f"unknown metric {', '.join(unknown) or '(none)'}; known: {', '.join(known)}")
+        missing = [target for target in self.labels if not self.labels_of_reference(target)]
+        if missing:
+            raise ValueError(f"the reference's labels name no {', '.join(missing)}")
+        return self
 
     def labels_of_reference(self, target: str) -> tuple[int, ...]:
         """Values of the reference that make up a target."""

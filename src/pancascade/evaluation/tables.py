@@ -8,8 +8,9 @@ from typing import Literal
 
 from pancascade.evaluation.evaluate import Evaluation
 from pancascade.evaluation.protocol import AGGREGATIONS, PROTOCOLS, Aggregation
+from pancascade.evaluation.quantities import Metric
 from pancascade.evaluation.summary import Statistic, Summary, summarise
-from pancascade.evaluation.values import Metric, metrics_of
+from pancascade.evaluation.values import metrics_of
 from pancascade.io import written_whole
 
 

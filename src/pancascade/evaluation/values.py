@@ -2,58 +2,21 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pancascade.evaluation.protocol import EmptyRule, Protocol
+from pancascade.evaluation.quantities import Metric, metrics_at
 from pancascade.evaluation.records import CaseRecord
 from pancascade.metrics import RATIOS, Confusion
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A column of the tables.
-
-    Attributes:
-        key: In files.
-        title: In tables.
-        best: Which way is better; ``zero`` for signed errors.
-    """
-
-    key: str
-    title: str
-    best: Literal["high", "low", "zero"] = "high"
-
-
-_METRICS = (
-    Metric("dice", "Dice"),
-    Metric("iou", "IoU"),
-    Metric("sensitivity", "sensitivity"),
-    Metric("specificity", "specificity"),
-    Metric("precision", "precision"),
-    Metric("hd95_mm", "HD95 [mm]", best="low"),
-    Metric("hd_mm", "HD [mm]", best="low"),
-    Metric("assd_mm", "ASSD [mm]", best="low"),
-    Metric("volume_error", "relative volume error", best="zero"),
-    Metric("volume_error_ml", "volume error [mL]", best="zero"),
-    Metric("absolute_volume_error_ml", "absolute volume error [mL]", best="low"),
-    Metric("box_recall", "box recall"),
-    Metric("box_iou", "box IoU"),
-)
 
 _RULED = {"both": {"one": 1.0, "zero": 0.0, "skip": math.nan}, "one": {"zero": 0.0, "skip": math.nan}}
 
 
 def metrics_of(protocol: Protocol) -> dict[str, Metric]:
-    """All metrics under a protocol, by key: normalised surface Dice has one for each tolerance."""
-    metrics = {metric.key: metric for metric in _METRICS}
-    for tolerance in protocol.tolerances_mm:
-        key = f"nsd_{tolerance:g}mm"
-        metrics[key] = Metric(key, f"NSD {tolerance:g} mm")
-    return metrics
+    """All metrics under a protocol, by key."""
+    return metrics_at(protocol.tolerances_mm)
 
 
 def overlap_values(counts: Sequence[Confusion], rule: EmptyRule) -> dict[str, NDArray[np.float64]]:

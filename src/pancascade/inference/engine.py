@@ -17,6 +17,9 @@ from pancascade.volume import Volume
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many slices are done, and how many there are."""
 
+HandOver = Callable[[slice, Placement, Located], Located]
+"""Sees, and may change, what stage 1 hands to stage 2: slices of the volume, their place on the canvas, hand-over."""
+
 BATCH_SLICES = 8
 
 SMOOTHING_MM = 2.0
@@ -65,12 +68,15 @@ class SliceEngine:
         return self.canvas.larger_slices == "grow"
 
     @torch.inference_mode()
-    def run(self, volume: Volume, *, progress: Progress | None = None) -> CanvasProbabilities:
+    def run(
+        self, volume: Volume, *, progress: Progress | None = None, hand_over: HandOver | None = None
+    ) -> CanvasProbabilities:
         """Locate in all slices, make that consistent along the body, then look closely.
 
         Args:
             volume: Hounsfield units, oriented LPS.
             progress: Called after each batch.
+            hand_over: Called between the stages, for each batch.
         """
         column_mm, row_mm, slice_mm = volume.spacing_mm
         count = volume.shape[2]
@@ -89,6 +95,8 @@ class SliceEngine:
             with self._autocast():
                 belief = consistent[part].to(self.device).float()
                 handed_over = self.cascade.narrow(found, belief)
+                if hand_over is not None:
+                    handed_over = hand_over(part, placement, handed_over)
                 if any(handed_over.boxes):
                     maps[part] = self.cascade.segment(images, handed_over).half().cpu()
             if progress is not None:

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pancascade.inference.engine import CanvasProbabilities, Progress, SliceEngine
+from pancascade.inference.engine import CanvasProbabilities, HandOver, Progress, SliceEngine
 from pancascade.labels import Label
 from pancascade.postprocessing import main_bodies, touching
 from pancascade.volume import Box, Volume
@@ -76,7 +76,9 @@ class Finding:
         return None if tight is None else tight.shift(self.box.start)
 
 
-def find(engine: SliceEngine, volume: Volume, *, at: Box, progress: Progress | None) -> Finding:
+def find(
+    engine: SliceEngine, volume: Volume, *, at: Box, progress: Progress | None, hand_over: HandOver | None = None
+) -> Finding:
     """Run a cascade on a part of the scan.
 
     Args:
@@ -84,8 +86,9 @@ def find(engine: SliceEngine, volume: Volume, *, at: Box, progress: Progress | N
         volume: The part, upright.
         at: Where in the scan the part lies.
         progress: Called after each batch of slices.
+        hand_over: Called between the stages, for each batch.
     """
-    found = engine.run(volume, progress=progress)
+    found = engine.run(volume, progress=progress, hand_over=hand_over)
     busy = np.flatnonzero((found.maps[:, 1:].amax(dim=(1, 2, 3)) >= FAINT).numpy())
     if busy.size == 0:
         return Finding.nothing()

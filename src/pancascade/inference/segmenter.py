@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pancascade.checkpoint import load_checkpoint
 from pancascade.errors import PancascadeError
 from pancascade.inference.doubts import doubts
-from pancascade.inference.engine import Progress, SliceEngine
+from pancascade.inference.engine import HandOver, Progress, SliceEngine
 from pancascade.inference.finding import Finding, combine, find
 from pancascade.inference.models import DEFAULT_MODEL, Model, Step, find_model
 from pancascade.inference.segmentation import Segmentation
@@ -46,7 +46,7 @@ def segment(
     """
     seconds: dict[str, float] = {}
     chosen = find_model(model)
-    engines = [_engine(chosen, step, device) for step in chosen.steps]
+    engines = load_engines(chosen, device)
     with _timed(seconds, "read"):
         volume = scan if isinstance(scan, Volume) else read_volume(scan)
         warnings = require_ct(volume)
@@ -54,7 +54,8 @@ def segment(
     finding = Finding.nothing()
     for step, engine in zip(chosen.steps, engines, strict=True):
         with _timed(seconds, Path(step.weights).stem):
-            finding = _look(upright, finding, step, engine, progress)
+            field = field_of(step, upright, organ=finding.organ_box())
+            finding = look(upright, finding, step, engine, field=field, progress=progress)
     with _timed(seconds, "put back"):
         labels = finding.labels(
             upright.shape,
@@ -67,24 +68,44 @@ def segment(
     return Segmentation(volume, mask, region, probabilities, chosen.name, (*warnings, *doubts(mask)), seconds)
 
 
-def _look(upright: Volume, finding: Finding, step: Step, engine: SliceEngine, progress: Progress | None) -> Finding:
-    """One step: on the whole scan, or closer, in the region of what was found before."""
+def field_of(step: Step, upright: Volume, *, organ: Box | None) -> Box | None:
+    """Where a step works: the body, or around the organ; None without an organ to work around."""
     if step.field == "scan":
-        body = body_box(upright)
-        return find(engine, crop(upright, body), at=body, progress=progress)
-    organ = finding.organ_box()
-    if organ is None:
+        return body_box(upright)
+    return None if organ is None else organ.expand_mm(step.margin_mm, spacing_mm=upright.spacing_mm).clip(upright.shape)
+
+
+def look(
+    upright: Volume,
+    finding: Finding,
+    step: Step,
+    engine: SliceEngine,
+    *,
+    field: Box | None,
+    progress: Progress | None = None,
+    hand_over: HandOver | None = None,
+) -> Finding:
+    """What is known after one more step that works in a field; unchanged without a field."""
+    if field is None:
         return finding
-    field = organ.expand_mm(step.margin_mm, spacing_mm=upright.spacing_mm).clip(upright.shape)
-    closer = find(engine, crop(upright, field), at=field, progress=progress)
-    return combine(finding, closer, field=field, weight=step.organ_weight)
+    found = find(engine, crop(upright, field), at=field, progress=progress, hand_over=hand_over)
+    return found if step.field == "scan" else combine(finding, found, field=field, weight=step.organ_weight)
 
 
-def _engine(model: Model, step: Step, device: str) -> SliceEngine:
+def load_engines(model: Model, device: str) -> list[SliceEngine]:
+    """The cascades of a model's steps, on a device.
+
+    Raises:
+        PancascadeError: The device cannot be used.
+        CheckpointError: Weights are missing or damaged.
+    """
     try:
         chosen = torch.device(device)
-        cascade, description = load_checkpoint(model.folder / step.weights)
-        return SliceEngine(cascade.to(chosen), description.canvas, chosen, step.consistent)
+        engines = []
+        for step in model.steps:
+            cascade, description = load_checkpoint(model.folder / step.weights)
+            engines.append(SliceEngine(cascade.to(chosen), description.canvas, chosen, step.consistent))
+        return engines
     except (RuntimeError, AssertionError) as error:
         raise PancascadeError(f"Device {device!r} cannot be used ({str(error).splitlines()[0]}). Try cpu.") from error
 

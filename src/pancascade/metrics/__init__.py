@@ -1,7 +1,7 @@
 """Numbers that compare a prediction with its reference."""
 
 from pancascade.metrics.bootstrap import Interval, Resamples, patient_bootstrap
-from pancascade.metrics.boxes import BoxOverlap, box_overlap, outside_share
+from pancascade.metrics.boxes import BoxOverlap, box_overlap
 from pancascade.metrics.detection import DetectionTable, LesionFinding, ScanDetections, detect
 from pancascade.metrics.overlap import RATIOS, Confusion, confusion, confusion_by_slice
 from pancascade.metrics.paired import PairedComparison, compare_all, compare_pair, holm
@@ -28,7 +28,6 @@ __all__ = [
     "confusion_by_slice",
     "detect",
     "holm",
-    "outside_share",
     "patient_bootstrap",
     "rank_methods",
     "surface_distances",

@@ -213,9 +213,8 @@ def _weighted_quantile(ordered: NDArray[np.float64], weights: NDArray[np.int32],
     place = q * np.maximum(total - 1, 0)
     floor = np.floor(place)
     # A value holds the places from the weight before it to the weight up to it.
-    ceiling = np.minimum(floor + 1, np.maximum(total - 1, 0))
     left, right = (
-        ordered[np.minimum((cumulative <= step[:, None]).sum(axis=1), len(ordered) - 1)] for step in (floor, ceiling)
+        ordered[np.minimum((cumulative <= step[:, None]).sum(axis=1), len(ordered) - 1)] for step in (floor, floor + 1)
     )
     share = place - floor
     with np.errstate(invalid="ignore"):  # between infinities

@@ -1,10 +1,7 @@
 """How well a box found by stage 1 covers the target."""
 
 import math
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import NamedTuple
 
 from pancascade.volume import Box
 
@@ -39,18 +36,3 @@ def box_overlap(found: Box | None, true: Box | None) -> BoxOverlap:
     both = math.prod(max(side, 0) for side in sides)
     size_found, size_true = math.prod(found.shape), math.prod(true.shape)
     return BoxOverlap(both / size_true, both / (size_found + size_true - both))
-
-
-def outside_share(mask: NDArray[Any], box: Box | None) -> float:
-    """Share of a target's voxels that a crop to the box would lose; 1 without a box, NaN without a target.
-
-    Args:
-        mask: The reference, boolean or integer, 2-D or 3-D.
-        box: On the same grid; parts beyond the grid hold nothing.
-    """
-    total = int(np.count_nonzero(mask))
-    if not total:
-        return math.nan
-    if box is None:
-        return 1.0
-    return 1 - int(np.count_nonzero(mask[box.clip(mask.shape).slices])) / total

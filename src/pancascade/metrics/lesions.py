@@ -105,7 +105,7 @@ def find_components(mask: NDArray[Any]) -> Components:
     # Only the box: labelling a whole scan of 60 million voxels takes seconds.
     labels = np.zeros(box.shape, np.int32)
     count = ndimage.label(mask[box.slices], structure=np.ones((3,) * mask.ndim), output=labels)
-    return Components(labels, box, np.bincount(labels.ravel(), minlength=int(count) + 1)[1:])
+    return Components(labels, box, np.bincount(labels[labels > 0], minlength=int(count) + 1)[1:])
 
 
 def intersections(lesions: Components, candidates: Components) -> NDArray[np.int64]:

@@ -1,0 +1,137 @@
+"""Where a cascade loses: what stage 1 missed, what the crop cut off, what stage 2 made of the rest."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pancascade.metrics import Interval, Resamples, box_overlap, confusion
+from pancascade.volume import Box
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Errors of one case by their stage. The case shows the target.
+
+    Attributes:
+        case: Name of the scan or slice.
+        patient: Whose it is.
+        dice: End to end.
+        true_box_dice: If stage 2 had worked in the true box: the most that a better stage 1 could give.
+        box_recall: Share of the target's box inside the box that stage 2 looked at.
+        box_iou: IoU of the two. Stage 2's box has a margin, the target's has none.
+        lost_share: Share of the target's voxels outside every box, which no stage 2 can win back.
+        lost_voxels: Their number.
+    """
+
+    case: str
+    patient: str
+    dice: float
+    true_box_dice: float
+    box_recall: float
+    box_iou: float
+    lost_share: float
+    lost_voxels: int
+
+    @property
+    def first_stage_error(self) -> float:
+        """Dice that the true box would have won; below 0 where the wrong box did better."""
+        return self.true_box_dice - self.dice
+
+    @property
+    def second_stage_error(self) -> float:
+        """Dice that is missing even in the true box."""
+        return 1 - self.true_box_dice
+
+
+def attribute(
+    prediction: NDArray[Any],
+    true_box_prediction: NDArray[Any],
+    reference: NDArray[Any],
+    covered: NDArray[Any],
+    *,
+    case: str,
+    patient: str,
+) -> Attribution:
+    """Split the error of one case between the stages.
+
+    Args:
+        prediction: Mask of the target, (H, W) or (I, J, K).
+        true_box_prediction: Mask found with stage 2 in the true box.
+        reference: True mask, not empty.
+        covered: Where stage 2 looked.
+        case: Name.
+        patient: Whose it is.
+
+    Raises:
+        ValueError: The reference is empty, or the shapes differ.
+    """
+    if not reference.any():
+        raise ValueError(f"{case}: the reference is empty, so there is nothing that a stage could lose")
+    looked = Box.around(covered)
+    boxes = box_overlap(looked, Box.around(reference))
+    inside = int(np.count_nonzero(reference.astype(bool) & covered.astype(bool)))
+    total = int(np.count_nonzero(reference))
+    return Attribution(
+        case=case,
+        patient=patient,
+        dice=confusion(prediction, reference).dice,
+        true_box_dice=confusion(true_box_prediction, reference).dice,
+        box_recall=boxes.recall,
+        box_iou=boxes.iou,
+        lost_share=1 - inside / total,
+        lost_voxels=total - inside,
+    )
+
+
+@dataclass(frozen=True)
+class AttributionSummary:
+    """Means over cases with 95 % intervals over patients.
+
+    Attributes:
+        cases: Number of them.
+        missed: Cases whose box holds nothing of the target.
+        dice: End to end.
+        true_box_dice: The bound with true boxes.
+        box_recall: Of stage 1's boxes.
+        box_iou: Of stage 1's boxes.
+        lost_share: Of the target's voxels.
+        first_stage_share: Share of the total error Σ (1 − Dice) that true boxes would remove.
+        second_stage_share: The rest.
+    """
+
+    cases: int
+    missed: int
+    dice: Interval
+    true_box_dice: Interval
+    box_recall: Interval
+    box_iou: Interval
+    lost_share: Interval
+    first_stage_share: Interval
+    second_stage_share: Interval
+
+
+def summarise_attribution(
+    cases: Sequence[Attribution], *, resamples: int = 10_000, seed: int = 0
+) -> AttributionSummary:
+    """Average the attribution of many cases.
+
+    Raises:
+        ValueError: There is no case.
+    """
+    drawn = Resamples.draw([case.patient for case in cases], resamples=resamples, seed=seed)
+    columns = {
+        name: np.array([getattr(case, name) for case in cases])
+        for name in ("dice", "true_box_dice", "box_recall", "box_iou", "lost_share")
+    }
+    error = 1 - columns["dice"]
+    first, second = columns["true_box_dice"] - columns["dice"], 1 - columns["true_box_dice"]
+    return AttributionSummary(
+        cases=len(cases),
+        missed=sum(case.lost_share == 1 for case in cases),
+        **{name: drawn.ratio_interval(column) for name, column in columns.items()},
+        first_stage_share=drawn.ratio_interval(first, error),
+        second_stage_share=drawn.ratio_interval(second, error),
+    )
