@@ -42,7 +42,7 @@ LARGE_SPACING_MM = (0.8, 0.8, 1.0)
 
 def read_pair(prediction: Path, reference: Path) -> tuple[NDArray[Any], NDArray[Any], list[float]]:
     """Two masks as plain nibabel reads them, and the spacing."""
-    one, other = nib.load(prediction), nib.load(reference)  # type: ignore[attr-defined]
+    one, other = nib.load(prediction), nib.load(reference)
     spacing = [float(mm) for mm in other.header.get_zooms()]  # type: ignore[attr-defined]
     return np.asanyarray(one.dataobj) > 0, np.asanyarray(other.dataobj) > 0, spacing  # type: ignore[attr-defined]
 
@@ -142,7 +142,7 @@ def write_large_pair(folder: Path) -> tuple[Path, Path]:
         if name == "prediction":
             mask[480:500, 470:500, 225:235] = 1
         paths.append(folder / f"{name}.nii.gz")
-        nib.save(nib.Nifti1Image(mask, np.diag([*LARGE_SPACING_MM, 1.0])), paths[-1])  # type: ignore[attr-defined, no-untyped-call]
+        nib.save(nib.Nifti1Image(mask, np.diag([*LARGE_SPACING_MM, 1.0])), paths[-1])
     return paths[1], paths[0]
 
 

@@ -6,15 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from pancascade.metrics.detection import (
+from pancascade.metrics.detection import LesionFinding, ScanDetections, detect
+from pancascade.metrics.detection_statistics import (
     FROC_POINTS,
     DetectionTable,
-    LesionFinding,
-    ScanDetections,
     auroc,
     average_precision,
     count_by_size,
-    detect,
     false_positives_per_scan,
     froc,
     panorama_score,
@@ -170,7 +168,7 @@ def test_resamples_taken_in_blocks_are_those_taken_one_by_one(statistic, monkeyp
     scans = [scan(*[0.5, None][: i % 3], false=random.random(i % 4), score=random.random()) for i in range(12)]
     table, weights = DetectionTable.of(scans), random.multinomial(12, np.ones(12) / 12, size=50)
     whole = statistic(table, weights)
-    monkeypatch.setattr("pancascade.metrics.detection._BLOCK", 100)
+    monkeypatch.setattr("pancascade.metrics.detection_statistics._BLOCK", 100)
     np.testing.assert_allclose(statistic(table, weights), whole)
     np.testing.assert_allclose([statistic(table, row[None])[0] for row in weights], whole)
 

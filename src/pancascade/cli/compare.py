@@ -51,6 +51,7 @@ def compare(
     )
     folders = name_methods(methods)
     options.claimed(out)
+    pictures = options.find_scans(scans)
     from rich.console import Console
 
     from pancascade.evaluation import Method, compare, summarise, summarise_detection, targets_with_voxels
@@ -61,9 +62,9 @@ def compare(
     summaries = [summarise(evaluation.cases, chosen, targets=targets) for evaluation in evaluations]
     detections = [summarise_detection(evaluation.cases, chosen) for evaluation in evaluations]
     comparison = compare(evaluations, targets=targets)
-    console = Console()
+    console = Console(markup=False)
     _print(evaluations, summaries, comparison, console)
-    options.write(evaluations, summaries, detections, out, comparison=comparison, scans=scans)
+    options.write(evaluations, summaries, detections, out, comparison=comparison, scans=pictures)
     console.print(f"Report: {out / 'report.html'}", soft_wrap=True, highlight=False)
     options.tell_failures(evaluations, console)
 
@@ -97,6 +98,7 @@ def _print(
 ) -> None:
     from rich.table import Table
 
+    from pancascade.evaluation import metrics_of
     from pancascade.evaluation.tables import summary_table
 
     protocol = comparison.protocol
@@ -106,14 +108,15 @@ def _print(
         )
         first = next(entry for entry in comparison.metrics if entry.target == target)
         ranks = {rank.name: rank for rank in first.ranks}
-        table = Table(*text.header, f"rank by {text.header[1]}", title=text.caption, title_justify="left")
+        title = metrics_of(protocol)[first.metric].title
+        table = Table(*text.header, f"rank by {title}", title=text.caption, title_justify="left")
         for row in sorted(text.rows, key=lambda row: ranks[row[0]].rank):
             rank = ranks[row[0]]
             table.add_row(*row, f"{rank.rank:g} [{rank.rank_low:g}, {rank.rank_high:g}]")
         console.print(table)
         significant = [pair for pair in first.pairs if pair.holm_p < 0.05]
         console.print(
-            f"{len(significant)} of {len(first.pairs)} differences in {text.header[1]} are significant "
+            f"{len(significant)} of {len(first.pairs)} differences in {title} are significant "
             "(Wilcoxon signed-rank, Holm, 0.05).",
             highlight=False,
         )

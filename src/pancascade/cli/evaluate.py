@@ -53,6 +53,7 @@ def evaluate(
         least_iou=least_iou,
         candidates=candidates,
     )
+    pictures = options.find_scans(scans)
     from rich.console import Console
 
     from pancascade.evaluation import Method, method_name, summarise, summarise_detection
@@ -68,10 +69,10 @@ def evaluate(
     evaluations = options.run([method], reference, protocol=chosen, patients=patients, workers=workers)
     summary = summarise(evaluations[0].cases, chosen)
     detection = summarise_detection(evaluations[0].cases, chosen)
-    console = Console()
+    console = Console(markup=False)
     _print(evaluations[0], summary, detection, console)
     if out is not None:
-        options.write(evaluations, [summary], [detection], out, comparison=None, scans=scans)
+        options.write(evaluations, [summary], [detection], out, comparison=None, scans=pictures)
         console.print(f"Tables, results.json, report.html: {out}", soft_wrap=True, highlight=False)
     options.tell_failures(evaluations, console)
 

@@ -82,6 +82,7 @@ def choose_protocol(
     """
     from pydantic import ValidationError
 
+    from pancascade.evaluation import metrics_of
     from pancascade.evaluation.protocol import Protocol, find_protocol, parse_labels
 
     settings = find_protocol(name).model_dump()
@@ -90,16 +91,35 @@ def choose_protocol(
         settings["labels"] = parse_labels(labels)
     if reference_labels is not None:
         settings["reference_labels"] = parse_labels(reference_labels)
+        for target in settings["reference_labels"].keys() - settings["labels"].keys():
+            raise DataError(f"--reference-labels: {target} is no target; they are {', '.join(settings['labels'])}.")
     if tolerance_mm:
         settings["tolerances_mm"] = tuple(sorted(set(tolerance_mm)))
     lesions = {"hit": hit, "least_iou": least_iou, "candidates": candidates}
     settings["lesions"] |= {key: value for key, value in lesions.items() if value is not None}
     try:
-        return Protocol.model_validate(settings)
+        protocol = Protocol.model_validate(settings)
     except ValidationError as error:
         first = error.errors()[0]
-        option = "--" + "-".join(str(part).replace("_", "-") for part in first["loc"][-1:])
+        field = [part for part in first["loc"] if isinstance(part, str)][-1]
+        option = "--tolerance-mm" if field == "tolerances_mm" else "--" + field.replace("_", "-")
         raise DataError(f"{option}: {first['msg']}, got {first['input']!r}.") from error
+    known = metrics_of(protocol)
+    for metric in protocol.metrics:
+        if metric not in known:
+            raise DataError(f"{name}: there is no metric {metric}; known are {', '.join(known)}.")
+    return protocol
+
+
+def find_scans(folder: Path | None) -> dict[str, Path]:
+    """CT scan of each case, looked for before any long work.
+
+    Raises:
+        DataError: The folder is missing or holds none.
+    """
+    from pancascade.evaluation.pairing import find_masks
+
+    return {} if folder is None else find_masks(folder)[0]
 
 
 def run(
@@ -137,7 +157,8 @@ def tell_failures(evaluations: "Sequence[Evaluation]", console: "Console") -> No
     """Print each case without numbers and why; end with INCOMPLETE if there is one."""
     failures = [(evaluation.method, failure) for evaluation in evaluations for failure in evaluation.failures]
     for method, failure in failures:
-        console.print(f"No numbers for {failure.case} of {method}: {failure.message}", style="yellow", highlight=False)
+        message = f"No numbers for {failure.case} of {method}: {failure.message}"
+        console.print(message, style="yellow", soft_wrap=True, highlight=False)
     if failures:
         raise typer.Exit(INCOMPLETE)
 
@@ -168,20 +189,17 @@ def write(
     out: Path,
     *,
     comparison: "Comparison | None",
-    scans: Path | None,
+    scans: dict[str, Path],
 ) -> None:
     """All files of an evaluation: tables of numbers, tables for papers, the report.
 
     Raises:
-        DataError: The folder of scans holds none.
         OutputError: The folder cannot be written.
     """
     from pancascade.evaluation import write_results
-    from pancascade.evaluation.pairing import find_masks
     from pancascade.evaluation.tables import write_paper_tables
     from pancascade.report.comparison import write_comparison
 
-    pictures = {} if scans is None else find_masks(scans)[0]
     write_results(evaluations, out, summaries=summaries, detections=detections, comparison=comparison)
     write_paper_tables(evaluations, summaries, out)
     write_comparison(
@@ -190,5 +208,5 @@ def write(
         summaries=summaries,
         detections=detections,
         comparison=comparison,
-        scans=pictures,
+        scans=scans,
     )

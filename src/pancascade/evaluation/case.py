@@ -3,6 +3,8 @@
 import math
 from contextlib import suppress
 from dataclasses import replace
+from itertools import product
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -116,10 +118,13 @@ def _on_grid(volume: Volume, upright: Volume, protocol: Protocol, notes: list[st
         return replace(restore(volume, upright), source=volume.source)
     if not protocol.resample:
         raise GeometryError(
-            f"{volume.name}: not on the grid of {upright.name} ({_describe(turned)} against {_describe(upright)}). "
+            f"{volume.name}: not on the grid of {upright.name} ({_describe(turned)} against {_describe(upright)}"
+            f"{_apart(turned, upright)}). "
             "Write the prediction on the scan's grid, or pass --resample to compare at the nearest voxel."
         )
-    notes.append(f"{volume.name} resampled from {_describe(turned)} to the reference's grid by nearest voxel")
+    notes.append(
+        f"{Path(volume.name).name} resampled from {_describe(turned)} to the reference's grid by nearest voxel"
+    )
     return replace(resample_onto(turned, upright, order=0), source=volume.source)
 
 
@@ -128,6 +133,15 @@ def _describe(volume: Volume) -> str:
     spacing = " × ".join(f"{mm:.4g}" for mm in volume.spacing_mm)
     origin = ", ".join(f"{mm:.1f}" for mm in volume.affine[:3, 3])
     return f"{shape} voxels of {spacing} mm from ({origin}) mm"
+
+
+def _apart(one: Volume, other: Volume) -> str:
+    """How far voxels of equal index lie apart, which shape, spacing and origin need not show."""
+    if one.shape != other.shape:
+        return ""
+    corners = np.array([(*corner, 1) for corner in product(*((0, size - 1) for size in one.shape))])
+    distances = np.linalg.norm((corners @ (one.affine - other.affine).T)[:, :3], axis=1)
+    return f", up to {distances.max():.2g} mm apart"
 
 
 def _read_labels(volume: Volume, protocol: Protocol, *, of_reference: bool) -> _Cut:

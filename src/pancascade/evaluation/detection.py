@@ -8,7 +8,7 @@ from typing import Any
 from pancascade.evaluation.protocol import Protocol
 from pancascade.evaluation.records import CaseRecord
 from pancascade.metrics import DetectionTable, Interval, Resamples
-from pancascade.metrics.detection import (
+from pancascade.metrics.detection_statistics import (
     FROC_POINTS,
     auroc,
     average_precision,

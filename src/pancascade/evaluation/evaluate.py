@@ -100,6 +100,15 @@ def method_name(predictions: Path) -> str:
     return predictions.resolve().name
 
 
+def _confidence_maps(method: Method, cases: Sequence[str]) -> dict[str, Path]:
+    """Map of each case by name; a single file belongs to a single prediction whatever its name."""
+    if method.confidence is None:
+        return {}
+    if method.confidence.is_file() and method.predictions.is_file():
+        return dict.fromkeys(cases, method.confidence)
+    return find_masks(method.confidence)[0]
+
+
 def _jobs(
     methods: Sequence[Method],
     reference: Path,
@@ -114,10 +123,14 @@ def _jobs(
     for method in methods:
         pairs = pair(method.predictions, reference)
         outcomes[method.name] += pairs.failures
-        confidence, _ = ({}, None) if method.confidence is None else find_masks(method.confidence)
+        confidence = _confidence_maps(method, list(pairs.masks))
         for case, (true, found) in pairs.masks.items():
             if found is None and protocol.missing == "report":
                 message = f"{true}: no prediction of this name in {method.predictions}."
+                outcomes[method.name].append(Failure(case, message))
+                continue
+            if found is not None and method.confidence is not None and case not in confidence:
+                message = f"{found}: no confidence map of the name {case} in {method.confidence}."
                 outcomes[method.name].append(Failure(case, message))
                 continue
             record = None if method.records is None else method.records / f"{case}.json"

@@ -35,7 +35,11 @@ def find_masks(folder: Path) -> tuple[dict[str, Path], list[Failure]]:
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such file or folder. Check the path.")
     found: dict[str, list[Path]] = {}
-    for path in sorted(folder.iterdir()):
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be listed ({error.strerror}). Change its permissions.") from error
+    for path in paths:
         if path.name.startswith("."):
             continue
         if path.is_dir() and (path / OWN_MASK).is_file():

@@ -109,7 +109,7 @@ class Protocol(Settings):
     tolerances_mm: tuple[Annotated[float, Field(gt=0)], ...] = (1.0, 2.0)
     lesions: LesionRule = LesionRule()
     headline: Aggregation = "volumes"
-    metrics: tuple[str, ...] = ("dice", "iou", "sensitivity", "precision", "hd95_mm")
+    metrics: tuple[str, ...] = Field(default=("dice", "iou", "sensitivity", "precision", "hd95_mm"), min_length=1)
     resamples: int = Field(default=10_000, ge=100)
     seed: int = 0
 

@@ -135,7 +135,7 @@ def _paper_table(layout: _Layout, evaluations: Sequence[Evaluation], target: str
     best = set()
     for place, column in enumerate(layout.columns, start=1):
         values = [_value(statistic[column.metric], column) for statistic in statistics]
-        best |= {(row, place) for row, value in enumerate(values) if value == max(values)}
+        best |= {(row, place) for row, value in enumerate(values) if value == max(values) > -math.inf}
     caption = f"{layout.caption}: {target}, {AGGREGATIONS[paper.headline]}"
     return TextTable(caption, ("Method", *(column.heading for column in layout.columns)), tuple(rows), frozenset(best))
 
@@ -235,7 +235,7 @@ def write_paper_tables(evaluations: Sequence[Evaluation], summaries: Sequence[Su
 
 
 def _line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
 
 _SPECIAL = {

@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
+from glob import escape
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,11 @@ def do_job(job: Job) -> dict[str, Outcome]:
         try:
             key = _key(job, entry)
             finished = _kept(entry.record, key)
-            outcomes[entry.method] = finished or _measure(job, entry, reference(), key)
+            if finished is None:
+                outcomes[entry.method] = _measure(job, entry, reference(), key)
+            else:  # the files may have moved since
+                names = {"reference": str(job.reference), "prediction": entry.prediction and str(entry.prediction)}
+                outcomes[entry.method] = finished.model_copy(update=names)
         except PancascadeError as error:
             outcomes[entry.method] = Failure(job.case, str(error))
         except (MemoryError, OSError, ValueError, ArithmeticError) as error:
@@ -147,7 +152,9 @@ def _key(job: Job, entry: Entry) -> dict[str, Any]:
 
 def _digest(path: Path) -> str:
     # .mhd and .nhdr files keep their voxels in a second file of the same name.
-    parts = sorted(path.parent.glob(f"{path.stem}.*")) if path.suffix.lower() in (".mhd", ".nhdr") else [path]
+    parts = [path]
+    if path.suffix.lower() in (".mhd", ".nhdr"):
+        parts = sorted(part for part in path.parent.glob(f"{escape(path.stem)}.*") if part.is_file())
     digest = hashlib.blake2b(digest_size=16)
     try:
         for part in parts:

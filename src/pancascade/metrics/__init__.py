@@ -2,7 +2,8 @@
 
 from pancascade.metrics.bootstrap import Interval, Resamples, patient_bootstrap
 from pancascade.metrics.boxes import BoxOverlap, box_overlap
-from pancascade.metrics.detection import DetectionTable, LesionFinding, ScanDetections, detect
+from pancascade.metrics.detection import LesionFinding, ScanDetections, detect
+from pancascade.metrics.detection_statistics import DetectionTable
 from pancascade.metrics.overlap import RATIOS, Confusion, confusion, confusion_by_slice
 from pancascade.metrics.paired import PairedComparison, compare_all, compare_pair, holm
 from pancascade.metrics.ranking import MethodRank, rank_methods

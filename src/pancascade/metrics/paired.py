@@ -10,7 +10,6 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata, wilcoxon
 
 from pancascade.metrics.bootstrap import Interval, Resamples
 from pancascade.metrics.ranking import settle
@@ -212,6 +211,8 @@ def _checked(values: Sequence[float], cases: int, name: str) -> NDArray[np.float
 def _wilcoxon_p(differences: NDArray[np.float64]) -> float:
     if not differences.any():
         return 1.0
+    from scipy.stats import wilcoxon  # takes as long to import as all else together
+
     if len(differences) <= _ENUMERATED:
         differences = differences[differences != 0]
     return float(wilcoxon(differences, zero_method="wilcox", alternative="two-sided").pvalue)
@@ -229,5 +230,7 @@ def _rank_biserial(differences: NDArray[np.float64]) -> float:
     apart = differences[differences != 0]
     if not apart.size:
         return 0.0
+    from scipy.stats import rankdata
+
     ranks = rankdata(np.abs(apart))
     return float((ranks[apart > 0].sum() - ranks[apart < 0].sum()) / ranks.sum())

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from pancascade.metrics.bootstrap import Resamples
 
@@ -112,6 +111,8 @@ def _table(values: Mapping[str, Sequence[float]], cases: int) -> NDArray[np.floa
 
 def _ranks(scores: NDArray[np.float64], *, higher_is_better: bool) -> NDArray[np.float64]:
     """Ranks along the rows of (R, M), 1 is best; NaN shares the last rank with infinitely bad."""
+    from scipy.stats import rankdata  # takes as long to import as all else together
+
     if not scores.size:
         return np.zeros(scores.shape)
     worse = -scores if higher_is_better else scores
