@@ -82,7 +82,6 @@ def choose_protocol(
     """
     from pydantic import ValidationError
 
-    from pancascade.evaluation import metrics_of
     from pancascade.evaluation.protocol import Protocol, find_protocol, parse_labels
 
     settings = find_protocol(name).model_dump()
@@ -91,24 +90,19 @@ def choose_protocol(
         settings["labels"] = parse_labels(labels)
     if reference_labels is not None:
         settings["reference_labels"] = parse_labels(reference_labels)
-        for target in settings["reference_labels"].keys() - settings["labels"].keys():
-            raise DataError(f"--reference-labels: {target} is no target; they are {', '.join(settings['labels'])}.")
     if tolerance_mm:
         settings["tolerances_mm"] = tuple(sorted(set(tolerance_mm)))
     lesions = {"hit": hit, "least_iou": least_iou, "candidates": candidates}
     settings["lesions"] |= {key: value for key, value in lesions.items() if value is not None}
     try:
-        protocol = Protocol.model_validate(settings)
+        return Protocol.model_validate(settings)
     except ValidationError as error:
         first = error.errors()[0]
-        field = [part for part in first["loc"] if isinstance(part, str)][-1]
-        option = "--tolerance-mm" if field == "tolerances_mm" else "--" + field.replace("_", "-")
+        fields = [part for part in first["loc"] if isinstance(part, str)]
+        if not fields:  # settings that do not go together
+            raise DataError(f"{first['msg'].removeprefix('Value error, ')}. Check the options.") from error
+        option = "--tolerance-mm" if fields[-1] == "tolerances_mm" else "--" + fields[-1].replace("_", "-")
         raise DataError(f"{option}: {first['msg']}, got {first['input']!r}.") from error
-    known = metrics_of(protocol)
-    for metric in protocol.metrics:
-        if metric not in known:
-            raise DataError(f"{name}: there is no metric {metric}; known are {', '.join(known)}.")
-    return protocol
 
 
 def find_scans(folder: Path | None) -> dict[str, Path]:

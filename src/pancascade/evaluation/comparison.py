@@ -50,7 +50,7 @@ class Comparison:
 
 
 def compare(evaluations: Sequence[Evaluation], *, targets: Sequence[str]) -> Comparison:
-    """Test and rank the methods in the protocol's metrics, case by case; signed errors by their size.
+    """Test and rank the methods in the protocol's metrics, case by case.
 
     The value of a case is that of its whole volume, or, where the protocol's headline is a mean over slices, its
     mean over those slices.
@@ -80,8 +80,6 @@ def compare(evaluations: Sequence[Evaluation], *, targets: Sequence[str]) -> Com
                 evaluation.method: [row[name].get(metric, math.nan) for name in cases]
                 for evaluation, row in zip(evaluations, rows, strict=True)
             }
-            if known[metric].best == "zero":
-                values = {method: [abs(value) for value in column] for method, column in values.items()}
             compared.append(
                 _compare_metric(
                     target,

@@ -205,6 +205,8 @@ def _nearest(from_: Surface, to: Surface) -> tuple[NDArray[np.float64], NDArray[
 def _percentile(
     distances: NDArray[np.float64], weights: NDArray[np.float64], percent: float, *, by_area: bool
 ) -> float:
+    if np.isinf(distances[0]):  # between infinities NumPy finds NaN
+        return float("inf")
     if not by_area:
         return float(np.percentile(distances, percent))
     share = np.cumsum(weights) / weights.sum()

@@ -1,0 +1,106 @@
+"""The bound with true boxes, and where stage 2 looked."""
+
+import numpy as np
+import pytest
+import torch
+from abdomen_phantom import (
+    LPS_AXES,
+    TUMOUR_FROM_HU,
+    HounsfieldCascade,
+    OneLook,
+    abdomen,
+    centred,
+    described,
+    dice,
+    turned,
+)
+
+from pancascade.errors import DataError, GeometryError
+from pancascade.inference import find_model, segment
+from pancascade.inference.engine import SliceEngine
+from pancascade.inference.tracing import trace, trace_slice
+from pancascade.labels import Label
+from pancascade.volume import Volume, reorient
+
+
+class ShyCascade(HounsfieldCascade):
+    """Stage 1 sees only the tumour, so that its boxes cut most of the organ off; stage 2 is as good as ever."""
+
+    def locate(self, images):
+        return self.narrow(None, self.above(images, TUMOUR_FROM_HU))
+
+
+def as_volume(labels, scan):
+    return Volume(labels.astype(np.uint8), scan.affine)
+
+
+def test_a_good_stage_1_leaves_nothing_to_win(make_model):
+    scan, truth = abdomen()
+    found = trace(scan, as_volume(truth, scan), model=find_model(make_model()))
+    assert dice(found.labels > 0, found.reference > 0) > 0.95
+    assert dice(found.true_box_labels > 0, found.reference > 0) > 0.95
+    assert found.covered[Label.PANCREAS][found.reference > 0].all()
+    assert not found.covered[Label.PANCREAS].all()
+
+
+def test_what_a_shy_stage_1_cuts_off_comes_back_in_the_true_boxes(make_model):
+    scan, truth = abdomen()
+    found = trace(scan, as_volume(truth, scan), model=find_model(make_model(ShyCascade())))
+    organ = found.reference > 0
+    assert dice(found.labels > 0, organ) < 0.5
+    assert dice(found.true_box_labels > 0, organ) > 0.95
+    assert not (found.labels > 0)[~found.covered[Label.PANCREAS]].any()
+    assert 0.5 < organ[~found.covered[Label.PANCREAS]].sum() / organ.sum() < 1
+
+
+@pytest.mark.parametrize("codes", ["RAS", "SPL", "AIR"])
+def test_the_trace_is_the_same_however_the_files_are_stored(make_model, codes):
+    scan, truth = abdomen()
+    reference = as_volume(truth, scan)
+    model = find_model(make_model(ShyCascade()))
+    plain = trace(scan, reference, model=model)
+    other = trace(turned(scan, codes), turned(reference, "RAS"), model=model)
+    assert np.array_equal(plain.labels, other.labels)
+    assert np.array_equal(plain.true_box_labels, other.true_box_labels)
+    assert all(np.array_equal(plain.covered[label], other.covered[label]) for label in plain.covered)
+
+
+def test_the_labels_are_those_of_segment(make_model):
+    scan, truth = abdomen(centred(LPS_AXES, spacing_mm=(2.6, 5.2, 6.0), shape=(104, 38, 18)), shape=(104, 38, 18))
+    model = make_model(HounsfieldCascade(tumour_hu=None), HounsfieldCascade())
+    found = trace(scan, as_volume(truth, scan), model=find_model(model))
+    assert np.array_equal(found.labels, reorient(segment(scan, model=model).mask, "LPS").voxels)
+    assert set(found.covered) == {Label.PANCREAS, Label.TUMOUR}
+
+
+def test_a_model_without_tumour_is_not_blamed_for_missing_it(make_model):
+    scan, truth = abdomen()
+    found = trace(scan, as_volume(truth, scan), model=find_model(make_model(HounsfieldCascade(tumour_hu=None))))
+    assert set(found.covered) == {Label.PANCREAS}
+
+
+def test_a_single_network_has_no_stage_to_blame(make_model):
+    scan, truth = abdomen()
+    with pytest.raises(DataError, match="no stage 1"):
+        trace(scan, as_volume(truth, scan), model=find_model(make_model(OneLook())))
+
+
+def test_a_reference_on_another_grid_is_refused(make_model):
+    scan, truth = abdomen()
+    moved = Volume(truth.astype(np.uint8), scan.affine + np.diag([0, 0, 1.0, 0]))
+    with pytest.raises(GeometryError, match="not on the grid"):
+        trace(scan, moved, model=find_model(make_model()))
+
+
+@pytest.mark.parametrize(("cascade", "lost"), [(HounsfieldCascade(), False), (ShyCascade(), True)])
+def test_a_slice_is_traced_like_a_scan(cascade, lost):
+    scan, truth = abdomen()
+    k = 11
+    hu, labels = scan.voxels[:, :, k].T, truth[:, :, k].T.astype(np.uint8)
+    engine = SliceEngine(cascade, described().canvas, torch.device("cpu"))
+    found = trace_slice(engine, hu, labels, spacing_mm=(4.4, 5.0))
+    assert found.reference.shape == (*scan.shape[:2], 1)
+    organ = found.reference > 0
+    assert dice(found.true_box_labels > 0, organ) > 0.95
+    assert (dice(found.labels > 0, organ) < 0.6) == lost
+    assert found.covered[Label.PANCREAS][organ].all() != lost
