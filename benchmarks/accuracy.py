@@ -2,34 +2,50 @@
 
     python benchmarks/accuracy.py nih_slices --data DATA cascade=RUN/best.safetensors unet=RUN2/best.safetensors
 
-Every slice is predicted on its own grid. Means are over the slices that show the target (the 2-D papers' protocol);
-intervals are 95 % bootstrap intervals over patients; the difference to the last checkpoint is paired.
+Every slice is predicted on its own grid. Aggregations, intervals and tests are those of `pancascade evaluate`; where
+a checkpoint is a cascade, its errors are attributed to its stages.
 """
 
 import argparse
 import json
 import platform
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from pancascade.checkpoint import load_checkpoint
 from pancascade.datasets import Case, cases_of, read_split, region_folder, slice_folder
+from pancascade.evaluation import (
+    AGGREGATIONS,
+    Attribution,
+    CaseRecord,
+    Evaluation,
+    Protocol,
+    attribute,
+    compare,
+    slice_record,
+    summarise,
+    summarise_attribution,
+)
+from pancascade.evaluation.tables import summary_table
+from pancascade.evaluation.writing import plain
 from pancascade.inference.engine import SliceEngine
+from pancascade.inference.tracing import trace_slice
 from pancascade.labels import Label
-from pancascade.metrics import confusion, patient_bootstrap
+from pancascade.metrics import Confusion, confusion
 from pancascade.postprocessing import decide
 from pancascade.preprocessing import Window
 from pancascade.training.recipe import recipes_folder
 
-ORGAN = (Label.PANCREAS, Label.TUMOUR)
+TARGETS = {"pancreas": (Label.PANCREAS, Label.TUMOUR), "tumour": (Label.TUMOUR,)}
 METRICS = ("dice", "iou", "sensitivity", "specificity", "precision")
+PROTOCOL = Protocol(name="slices", headline="slices_with_target", metrics=METRICS)
 
 
 def read_cases(name: str, data: Path, part: str) -> list[Case]:
@@ -42,62 +58,40 @@ def read_cases(name: str, data: Path, part: str) -> list[Case]:
     return cases_of(cases, split[part])  # type: ignore[index]
 
 
-def predict(engine: SliceEngine, cases: list[Case], title: str) -> list[dict[str, Any]]:
-    """One row for each slice: patient, and the counts for organ and tumour."""
-    rows = []
+def predict(engine: SliceEngine, cases: list[Case], targets: list[str], title: str) -> list[CaseRecord]:
+    """One record a patient."""
+    counts: dict[str, dict[str, list[Confusion]]] = {}
     for case in track(cases, description=title, transient=True):
         for axial in case.read_slices():
             labels = decide(engine.run_slice(axial.hu, axial.spacing_mm)[None])[0].numpy()
-            row: dict[str, Any] = {"slice": axial.name, "patient": axial.patient}
-            for target, wanted in (("pancreas", ORGAN), ("tumour", (Label.TUMOUR,))):
-                row[target] = count(labels, axial.labels, wanted)
+            mine = counts.setdefault(axial.patient, {target: [] for target in targets})
+            for target in targets:
+                wanted = TARGETS[target]
+                mine[target].append(confusion(np.isin(labels, wanted), np.isin(axial.labels, wanted)))
+    return [slice_record(patient, found) for patient, found in sorted(counts.items())]
+
+
+def attribute_slices(engine: SliceEngine, cases: list[Case], title: str) -> list[Attribution]:
+    """Errors of a cascade's final target by stage, slice by slice with target."""
+    target = engine.cascade.labels[-1]
+    wanted = TARGETS[target.title]
+    rows = []
+    for case in track(cases, description=f"{title}, by stage", transient=True):
+        for axial in case.read_slices():
+            if not np.isin(axial.labels, wanted).any():
+                continue
+            traced = trace_slice(engine, axial.hu, axial.labels, spacing_mm=axial.spacing_mm)
+            found, bound, true = (
+                np.isin(labels, wanted) for labels in (traced.labels, traced.true_box_labels, traced.reference)
+            )
+            row = attribute(found, bound, true, traced.covered[target], case=axial.name, patient=axial.patient)
             rows.append(row)
     return rows
 
 
-def count(labels: NDArray[np.uint8], reference: NDArray[np.uint8], wanted: tuple[Label, ...]) -> dict[str, float]:
-    """Metrics of a slice that shows the target; what was marked in one that does not."""
-    true, found = np.isin(reference, wanted), np.isin(labels, wanted)
-    if not true.any():
-        return {"marked_without_target": float(found.sum())}
-    counts = confusion(found, true)
-    overlap = {"tp": counts.true_positives, "fp": counts.false_positives, "fn": counts.false_negatives}
-    return {metric: float(getattr(counts, metric)) for metric in METRICS} | overlap
-
-
-def summarise(rows: list[dict[str, Any]], target: str) -> dict[str, Any]:
-    """Means with intervals over the slices with target, and the share of the others that stayed clean."""
-    shown = [row for row in rows if "dice" in row[target]]
-    patients = [row["patient"] for row in shown]
-    summary: dict[str, Any] = {"slices": len(shown), "patients": len(set(patients))}
-    for metric in METRICS:
-        values = [row[target][metric] for row in shown]
-        summary[metric] = patient_bootstrap([0.0 if np.isnan(v) else v for v in values], patients)._asdict()
-    summary["pooled_dice"] = pooled(shown, target)
-    by_patient = [pooled([row for row in shown if row["patient"] == name], target) for name in sorted(set(patients))]
-    summary["patient_dice"] = {"mean": float(np.mean(by_patient)), "min": min(by_patient), "max": max(by_patient)}
-    empty = [row[target]["marked_without_target"] for row in rows if "dice" not in row[target]]
-    summary["slices_without_target"] = len(empty)
-    summary["clean_share"] = float(np.mean([marked == 0 for marked in empty])) if empty else None
-    return summary
-
-
-def pooled(rows: list[dict[str, Any]], target: str) -> float:
-    """Dice of all pixels of the slices with target taken together."""
-    tp, fp, fn = (sum(row[target][count] for row in rows) for count in ("tp", "fp", "fn"))
-    return 2 * tp / (2 * tp + fp + fn)
-
-
-def paired(one: list[dict[str, Any]], other: list[dict[str, Any]], target: str) -> dict[str, float]:
-    """Mean difference in Dice over the same slices, with its interval."""
-    pairs = [(a, b) for a, b in zip(one, other, strict=True) if "dice" in a[target]]
-    differences = [a[target]["dice"] - b[target]["dice"] for a, b in pairs]
-    return patient_bootstrap(differences, [a["patient"] for a, _ in pairs])._asdict()
-
-
 def main() -> None:
     """Predict, count, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", choices=["nih_slices", "pdac_roi"])
     parser.add_argument("checkpoints", nargs="+", metavar="NAME=CHECKPOINT")
     parser.add_argument("--data", type=Path, required=True)
@@ -106,48 +100,61 @@ def main() -> None:
     arguments = parser.parse_args()
     cases = read_cases(arguments.dataset, arguments.data, arguments.part)
     targets = ["pancreas"] if arguments.dataset == "nih_slices" else ["pancreas", "tumour"]
-    results: dict[str, Any] = {}
-    rows: dict[str, list[dict[str, Any]]] = {}
+    evaluations: list[Evaluation] = []
+    more: dict[str, dict[str, Any]] = {}
     for entry in arguments.checkpoints:
         name, path = entry.split("=", 1)
         cascade, description = load_checkpoint(Path(path))
-        rows[name] = predict(SliceEngine(cascade, description.canvas, torch.device("cpu")), cases, name)
-        results[name] = {target: summarise(rows[name], target) for target in targets}
-        results[name]["parameters"] = sum(p.numel() for p in cascade.parameters())
-    reference = list(rows)[-1]
-    for name in list(rows)[:-1]:
-        results[name]["dice_minus_last"] = {t: paired(rows[name], rows[reference], t) for t in targets}
-    show(results, targets, reference)
+        engine = SliceEngine(cascade, description.canvas, torch.device("cpu"))
+        evaluations.append(Evaluation(name, PROTOCOL, tuple(predict(engine, cases, targets, name)), ()))
+        more[name] = {"parameters": sum(p.numel() for p in cascade.parameters())}
+        if cascade.locates:
+            more[name]["by_stage"] = asdict(summarise_attribution(attribute_slices(engine, cases, name)))
+    result = summarise_all(evaluations, targets, more)
     if arguments.out is not None:
         machine = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}
-        protocol = "mean over slices with target, native grid; 95 % bootstrap over patients, 10,000 resamples, seed 0"
-        about = {"dataset": arguments.dataset, "part": arguments.part, "protocol": protocol, **machine}
-        arguments.out.write_text(json.dumps({**about, "results": results, "slices": rows}, indent=1))
+        about = {"dataset": arguments.dataset, "part": arguments.part, "protocol": PROTOCOL.sentence(), **machine}
+        arguments.out.write_text(json.dumps(plain({**about, **result}), indent=1) + "\n")
 
 
-def show(results: dict[str, Any], targets: list[str], reference: str) -> None:
-    """Print the table."""
-    table = Table(
-        "model", "target", "parameters", "slices", *METRICS, "pooled Dice", "clean slices", f"Dice − {reference}"
-    )
-    for name, result in results.items():
-        for target in targets:
-            summary = result[target]
-            cells = [f"{summary[m]['mean']:.4f} [{summary[m]['low']:.3f}, {summary[m]['high']:.3f}]" for m in METRICS]
-            clean = "" if summary["clean_share"] is None else f"{summary['clean_share']:.3f}"
-            gain = result.get("dice_minus_last", {}).get(target)
-            gained = "" if gain is None else f"{gain['mean']:+.4f} [{gain['low']:+.3f}, {gain['high']:+.3f}]"
-            table.add_row(
-                name,
-                target,
-                f"{result['parameters']:,}",
-                str(summary["slices"]),
-                *cells,
-                f"{summary['pooled_dice']:.4f}",
-                clean,
-                gained,
+def summarise_all(evaluations: list[Evaluation], targets: list[str], more: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Print the tables; what goes into the file."""
+    console = Console(width=200)
+    summaries = [summarise(evaluation.cases, PROTOCOL, targets=targets) for evaluation in evaluations]
+    for target in targets:
+        for aggregation in AGGREGATIONS:
+            text = summary_table(evaluations, summaries, target=target, aggregation=aggregation, metrics=METRICS)
+            table = Table(*text.header, title=text.caption, title_justify="left")
+            for row in text.rows:
+                table.add_row(*row)
+            console.print(table)
+    pairs = []
+    if len(evaluations) > 1:
+        for entry in compare(evaluations, targets=targets).metrics:
+            pairs += [{"target": entry.target, "metric": entry.metric, **asdict(pair)} for pair in entry.pairs]
+        for pair in (pair for pair in pairs if pair["metric"] == "dice"):
+            mean, low, high = pair["mean_difference"]
+            console.print(
+                f"{pair['target']}: {pair['first']} − {pair['second']}, mean over patients "
+                f"{mean:+.4f} [{low:+.4f}, {high:+.4f}], Holm p {pair['holm_p']:.3g}"
             )
-    Console(width=220).print(table)
+    for name, extra in more.items():
+        console.print(name, extra)
+    methods = {
+        evaluation.method: {
+            **more[evaluation.method],
+            "summary": {
+                target: {
+                    aggregation: {metric: asdict(statistic) for metric, statistic in metrics.items()}
+                    for aggregation, metrics in aggregations.items()
+                }
+                for target, aggregations in summary.items()
+            },
+            "counts": {case.case: {t: case.targets[t].slices for t in targets} for case in evaluation.cases},
+        }
+        for evaluation, summary in zip(evaluations, summaries, strict=True)
+    }
+    return {"methods": methods, "pairs": pairs}
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pancascade.evaluation.evaluate import Evaluation, Method, evaluate, method_
 from pancascade.evaluation.pairing import Failure
 from pancascade.evaluation.protocol import AGGREGATIONS, PROTOCOLS, EmptyRule, LesionRule, Protocol, find_protocol
 from pancascade.evaluation.quantities import Metric
-from pancascade.evaluation.records import CaseRecord, TargetRecord
+from pancascade.evaluation.records import CaseRecord, TargetRecord, slice_record
 from pancascade.evaluation.summary import Statistic, Summary, count_cases, summarise, targets_with_voxels
 from pancascade.evaluation.values import case_values, metrics_of
 from pancascade.evaluation.writing import write_results
@@ -41,6 +41,7 @@ __all__ = [
     "measure_case",
     "method_name",
     "metrics_of",
+    "slice_record",
     "summarise",
     "summarise_attribution",
     "summarise_detection",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pancascade.errors import DataError
 from pancascade.evaluation.evaluate import Evaluation
 from pancascade.evaluation.protocol import Protocol
 from pancascade.evaluation.records import CaseRecord
@@ -61,21 +62,25 @@ def compare(evaluations: Sequence[Evaluation], *, targets: Sequence[str]) -> Com
 
     Raises:
         ValueError: Fewer than two methods, or no case.
+        DataError: The protocol names no metric that has a best.
     """
     if len(evaluations) < 2:
         raise ValueError(f"a comparison needs at least two methods, got {len(evaluations)}")
     protocol = evaluations[0].protocol
+    known = metrics_of(protocol)
+    tested = [key for key in protocol.metrics if known[key].best != "zero"]
+    if not tested:
+        raise DataError(f"protocol {protocol.name}: signed errors have no best; name a metric such as dice, too.")
     records = [{case.case: case for case in evaluation.cases} for evaluation in evaluations]
     patients = {name: record.patient for found in records for name, record in found.items()}
     cases = sorted(patients)
-    known = metrics_of(protocol)
     compared = []
     for target in targets:
         rows = [
             {name: _values(found[name], target, protocol) if name in found else {} for name in cases}
             for found in records
         ]
-        for metric in (key for key in protocol.metrics if known[key].best != "zero"):
+        for metric in tested:
             values = {
                 evaluation.method: [row[name].get(metric, math.nan) for name in cases]
                 for evaluation, row in zip(evaluations, rows, strict=True)

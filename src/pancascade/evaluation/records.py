@@ -1,5 +1,8 @@
 """What is kept of each case: counts and distances, free of any rule about empty masks or averages."""
 
+import math
+from collections.abc import Mapping, Sequence
+
 from pancascade.evaluation.pairing import Failure
 from pancascade.metrics import Confusion, ScanDetections
 from pancascade.settings import Settings
@@ -10,7 +13,7 @@ class TargetRecord(Settings):
 
     Attributes:
         slices: Counts of each axial slice, from the feet up.
-        hd95_mm: 95 % Hausdorff distance; None where a mask is empty.
+        hd95_mm: 95 % Hausdorff distance; None where a mask is empty, or for slices that belong to no volume.
         hd_mm: Hausdorff distance.
         assd_mm: Average symmetric surface distance.
         nsd: Normalised surface Dice at each tolerance of the protocol.
@@ -63,3 +66,24 @@ class CaseRecord(Settings):
 
 
 Outcome = CaseRecord | Failure
+
+
+def slice_record(case: str, slices: Mapping[str, Sequence[Confusion]], *, patient: str | None = None) -> CaseRecord:
+    """Record of axial slices that belong to no volume, as 2-D data sets have them: overlap only, no mm.
+
+    Args:
+        case: Name, usually of the patient.
+        slices: Counts of each slice, by target.
+        patient: Whose they are; None takes the case's name.
+    """
+    return CaseRecord(
+        case=case,
+        patient=patient or case,
+        prediction=None,
+        reference="slices",
+        shape=(0, 0, max(len(counts) for counts in slices.values())),
+        spacing_mm=(math.nan, math.nan, math.nan),
+        voxel_ml=math.nan,
+        diagonal_mm=math.nan,
+        targets={target: TargetRecord(slices=tuple(counts)) for target, counts in slices.items()},
+    )

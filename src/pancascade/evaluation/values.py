@@ -61,7 +61,8 @@ def case_values(case: CaseRecord, target: str, protocol: Protocol) -> dict[str, 
     for key, share in (("box_recall", record.box_recall), ("box_iou", record.box_iou)):
         values[key] = math.nan if share is None else share
     for place, tolerance in enumerate(protocol.tolerances_mm):
-        near = np.array([0.0 if record.nsd is None else record.nsd[place]])
+        unmeasured = math.nan if counts.reference_size and counts.prediction_size else 0.0
+        near = np.array([unmeasured if record.nsd is None else record.nsd[place]])
         values[f"nsd_{tolerance:g}mm"] = float(_ruled(near, np.array([counts], np.float64).T, rule)[0])
     return {key: values[key] for key in metrics_of(protocol)}
 
@@ -69,5 +70,5 @@ def case_values(case: CaseRecord, target: str, protocol: Protocol) -> dict[str, 
 def _distance(value_mm: float | None, counts: Confusion, rule: EmptyRule, diagonal_mm: float) -> float:
     if value_mm is not None:
         return value_mm
-    nothing = not counts.reference_size and not counts.prediction_size
-    return math.nan if nothing or rule.distance == "skip" else diagonal_mm
+    one_is_empty = (counts.reference_size == 0) != (counts.prediction_size == 0)
+    return diagonal_mm if one_is_empty and rule.distance == "diagonal" else math.nan
