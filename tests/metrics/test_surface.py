@@ -253,3 +253,16 @@ def test_masks_that_do_not_fit_are_refused():
         surface_distances(np.ones((2, 2, 2)), np.ones((2, 2, 3)), SPACING)
     with pytest.raises(ValueError, match=r"three axes.*\(4, 4\)"):
         find_surface(np.ones((4, 4)), SPACING)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.2])
+def test_tree_and_distance_map_give_the_same_distances(monkeypatch, share):
+    rng = np.random.default_rng(3)
+    one, other = (rng.random((14, 11, 9)) < share for _ in range(2))
+    found = []
+    for pays in (0, 10**9):
+        monkeypatch.setattr("pancascade.metrics.surface._MAP_PAYS", pays)
+        found.append(surface_distances(one, other, (0.7, 0.9, 2.5)))
+    assert np.array_equal(found[0].prediction_mm, found[1].prediction_mm)
+    assert np.array_equal(found[0].reference_weights, found[1].reference_weights)
+    assert found[0].normalised_dice(0.7) == found[1].normalised_dice(0.7)

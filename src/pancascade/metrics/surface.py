@@ -8,18 +8,23 @@ Two definitions are in use, and their numbers differ; both are here under their 
   (MONAI, medpy, SimpleITK).
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from scipy.spatial import KDTree
 from surface_distance.lookup_tables import create_table_neighbour_code_to_surface_area
 
 from pancascade.volume import Box
 
 SurfaceDefinition = Literal["surfel", "voxel"]
+
+_MAP_PAYS = 6
+"""A distance map of this many voxels costs as much as a tree of one surface element."""
 
 _CORNERS = 8
 _INSIDE = 2**_CORNERS - 1
@@ -191,15 +196,31 @@ def _nearest(from_: Surface, to: Surface) -> tuple[NDArray[np.float64], NDArray[
     """Ascending distances in mm of all elements to the other surface, and their weights in that order."""
     if not len(to.points) or not len(from_.points):
         return np.full(len(from_.points), np.inf), from_.weights
+    lowest = np.minimum(from_.points.min(axis=0), to.points.min(axis=0))
+    extent = np.maximum(from_.points.max(axis=0), to.points.max(axis=0)) - lowest + 1
+    # A tree over the surfaces is as fast wherever a false positive lies, where a distance map of the whole region
+    # would cost a hundred times more. Only speckle has so many elements that the map is cheaper.
+    speckled = (len(from_.points) + len(to.points)) * _MAP_PAYS > math.prod(extent.tolist())
+    distances = _by_map(from_, to, lowest, extent) if speckled else _by_tree(from_, to)
+    order = np.argsort(distances, kind="stable")
+    return distances[order], from_.weights[order]
+
+
+def _by_tree(from_: Surface, to: Surface) -> NDArray[np.float64]:
     spacing_mm = np.asarray(from_.spacing_mm)
-    # A tree over surface elements: a distance map of the whole region would cost a hundred times more
-    # where a false positive lies far away.
     _, nearest = KDTree(to.points * spacing_mm).query(from_.points * spacing_mm)
     # From whole steps, so that a distance equal to a tolerance is not lost to rounding.
     steps = from_.points - to.points[nearest]
-    distances = np.sqrt(((steps * spacing_mm) ** 2).sum(axis=1))
-    order = np.argsort(distances, kind="stable")
-    return distances[order], from_.weights[order]
+    return np.sqrt(((steps * spacing_mm) ** 2).sum(axis=1))
+
+
+def _by_map(
+    from_: Surface, to: Surface, lowest: NDArray[np.int64], extent: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    free = np.ones(extent, dtype=bool)
+    free[tuple((to.points - lowest).T)] = False
+    distances = ndimage.distance_transform_edt(free, sampling=from_.spacing_mm)
+    return np.asarray(distances)[tuple((from_.points - lowest).T)]
 
 
 def _percentile(
