@@ -5,17 +5,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pancascade.cascades import Cascade, CascadeSettings, build_cascade
+from pancascade.cascades import Cascade, CascadeSettings, build_cascade, fast_layout
 from pancascade.errors import CheckpointError
 from pancascade.io import written_whole
 from pancascade.networks import NetworkSettings
-from pancascade.preprocessing import Canvas
+from pancascade.preprocessing import CanvasOrGrid
 from pancascade.settings import Settings
 
 HEADER = "pancascade"
@@ -26,19 +25,19 @@ class ModelDescription(Settings):
 
     Attributes:
         cascade: The cascade that they fit.
-        canvas: How slices reach it.
+        canvas: How slices reach it, or volumes.
         versions: Of pancascade and torch when they were written.
         training: Recipe, epoch and validation numbers.
     """
 
     format: int = 1
     cascade: CascadeSettings
-    canvas: Canvas
+    canvas: CanvasOrGrid
     versions: dict[str, str] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
 
 
-def describe(cascade: CascadeSettings, canvas: Canvas, **training: Any) -> ModelDescription:
+def describe(cascade: CascadeSettings, canvas: CanvasOrGrid, **training: Any) -> ModelDescription:
     """Description of freshly trained weights, with the networks' presets written out."""
     networks = {
         name: value.resolved()
@@ -130,4 +129,4 @@ def load_checkpoint(path: Path) -> tuple[Cascade, ModelDescription]:
         raise CheckpointError(f"{path}: its description is of another version ({_short(error)}).") from error
     cascade = build_cascade(description.cascade)
     load_weights(cascade, path)
-    return cascade.eval().to(memory_format=torch.channels_last), description  # type: ignore[call-overload]
+    return fast_layout(cascade.eval()), description

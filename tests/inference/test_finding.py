@@ -4,7 +4,7 @@ import torch
 from abdomen_phantom import WINDOW, HounsfieldCascade, abdomen
 
 from pancascade.inference.engine import SliceEngine
-from pancascade.inference.finding import LEAST_TUMOUR_ML, Finding, combine, find
+from pancascade.inference.finding import LEAST_TUMOUR_ML, Finding, combine
 from pancascade.labels import Label
 from pancascade.preprocessing import Canvas
 from pancascade.volume import Box, crop
@@ -156,7 +156,7 @@ def test_finding_in_a_part_of_a_scan_gives_the_place_in_the_scan(tumour_hu):
     )
     box = Box.around(truth)
     at = box.expand((3, 2, 2)).clip(scan.shape)
-    found = find(engine, crop(scan, at), at=at, progress=None)
+    found = engine.find(crop(scan, at), at=at)
     assert found.organ_box() == box
     assert found.organ.shape == found.tumour.shape == found.box.shape
     assert found.organ.dtype == np.float32

@@ -102,3 +102,10 @@ def test_the_average_follows_quickly_at_first_and_slowly_later():
     nn.init.zeros_(average.weight)
     update_average(average, current, decay=0.99, step=100_000)
     assert float(average.weight.detach()) == pytest.approx(0.01)
+
+
+def test_the_rate_falls_tenfold_every_25_epochs():
+    settings = OptimiserSettings(kind="adam", learning_rate=1e-4, schedule="step", step_epochs=25, step_factor=0.1)
+    optimiser = build_optimiser(torch.nn.Linear(2, 2), settings)
+    rates = [set_learning_rate(optimiser, settings, step=0, steps=1, epoch=epoch) for epoch in (0, 24, 25, 49, 50, 59)]
+    assert rates == pytest.approx([1e-4, 1e-4, 1e-5, 1e-5, 1e-6, 1e-6])

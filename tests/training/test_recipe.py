@@ -54,9 +54,9 @@ def test_a_phase_that_the_cascade_does_not_know_is_refused(project):
     [
         ("batch_size: 4", "batch_size: four", r"tiny\.yaml: batch_size: .*'four'"),
         ("batch_size: 4", "batch_size: 0", "batch_size: .*greater than 0"),
-        ("size: [32, 48]", "size: [32, 40]", r"canvas\.size: .*multiples of 16, got \(32, 40\)"),
+        ("size: [32, 48]", "size: [32, 40]", r"canvas\.slices\.size: .*multiples of 16, got \(32, 40\)"),
         ("crop_size: [32, 32]", "crop_size: [32, 0]", "crop_size: .*positive multiples of 16"),
-        ("kind: qiu2024", "kind: qiu2025", "cascade: .*'qiu2024', 'single_stage'"),
+        ("kind: qiu2024", "kind: qiu2025", "cascade: .*'lsnet', 'qiu2024', 'single_stage'"),
         ("average_decay: 0.9", "average_decay: 1", "average_decay: .*less than 1"),
         ("epochs: 2", "epochs: 0", r"phases\.2\.epochs: .*greater than 0"),
         ("{lower_hu: 0, upper_hu: 255}}\ndata", "{lower_hu: 9, upper_hu: 9}}\ndata", "lower_hu .* must be < upper_hu"),

@@ -82,7 +82,7 @@ def test_the_rules_are_about_the_labels_that_a_slice_shows(rule, kept):
 
 
 def test_a_rule_that_leaves_no_slice_is_refused(read):
-    with pytest.raises(DataError, match="slices: no slice is left by keep: tumour"):
+    with pytest.raises(DataError, match="slices: nothing is left by keep: tumour"):
         read(source(keep="tumour"))
 
 

@@ -5,7 +5,7 @@ from PIL import Image
 
 from pancascade.labels import Label
 from pancascade.sampling import SliceSet
-from pancascade.training.validation import predict_slices, slice_dice, validate
+from pancascade.training.validation import predict, sample_dice, validate
 
 
 def slices_with(*label_maps):
@@ -41,8 +41,8 @@ class Fixed(torch.nn.Module):
 def test_the_pancreas_is_measured_with_its_tumour_and_only_where_it_is():
     slices = slices_with(map_of(pancreas=6, tumour=4), map_of(), map_of(pancreas=10))
     predicted = torch.tensor(np.stack([map_of(pancreas=10)] * 3))
-    assert slice_dice(predicted, slices, Label.PANCREAS) == {"s0": 1.0, "s2": 1.0}
-    assert slice_dice(predicted, slices, Label.TUMOUR) == {"s0": 0.0}
+    assert sample_dice(predicted, slices, Label.PANCREAS) == {"s0": 1.0, "s2": 1.0}
+    assert sample_dice(predicted, slices, Label.TUMOUR) == {"s0": 0.0}
 
 
 def test_validation_averages_the_slices_of_all_sets_in_evaluation_mode(tmp_path):
@@ -63,5 +63,6 @@ def test_a_label_that_no_slice_shows_has_no_score():
 
 def test_slices_are_predicted_in_batches_and_in_order():
     cascade = Fixed(map_of())
-    assert predict_slices(cascade, slices_with(*[map_of()] * 5), batch_size=2).shape == (5, 16, 16)
+    found = predict(cascade, slices_with(*[map_of()] * 5), batch_size=2)
+    assert [tuple(labels.shape) for labels in found] == [(16, 16)] * 5
     assert [count for count, _ in cascade.asked] == [2, 2, 1]

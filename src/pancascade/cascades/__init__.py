@@ -1,17 +1,32 @@
 """Cascades: locate, hand over, look closely. One file a paper."""
 
 from pancascade.cascades.build import CascadeSettings, build_cascade
-from pancascade.cascades.protocol import Cascade, Located
+from pancascade.cascades.coarse_to_fine import CoarseToFine, CoarseToFineSettings
+from pancascade.cascades.dsms_unet import DsmsUNet, DsmsUNetSettings
+from pancascade.cascades.layout import fast_layout
+from pancascade.cascades.lsnet import LSNet, LSNetSettings
+from pancascade.cascades.protocol import Cascade, Located, is_any
 from pancascade.cascades.qiu2024 import Qiu2024, Qiu2024Settings
 from pancascade.cascades.single_stage import SingleStage, SingleStageSettings
+from pancascade.cascades.zhao2019 import Zhao2019, Zhao2019Settings
 
 __all__ = [
     "Cascade",
     "CascadeSettings",
+    "CoarseToFine",
+    "CoarseToFineSettings",
+    "DsmsUNet",
+    "DsmsUNetSettings",
+    "LSNet",
+    "LSNetSettings",
     "Located",
     "Qiu2024",
     "Qiu2024Settings",
     "SingleStage",
     "SingleStageSettings",
+    "Zhao2019",
+    "Zhao2019Settings",
     "build_cascade",
+    "fast_layout",
+    "is_any",
 ]

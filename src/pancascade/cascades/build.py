@@ -4,13 +4,27 @@ from typing import Annotated
 
 from pydantic import Field
 
+from pancascade.cascades.coarse_to_fine import CoarseToFine, CoarseToFineSettings
+from pancascade.cascades.dsms_unet import DsmsUNet, DsmsUNetSettings
+from pancascade.cascades.lsnet import LSNet, LSNetSettings
 from pancascade.cascades.protocol import Cascade
 from pancascade.cascades.qiu2024 import Qiu2024, Qiu2024Settings
 from pancascade.cascades.single_stage import SingleStage, SingleStageSettings
+from pancascade.cascades.zhao2019 import Zhao2019, Zhao2019Settings
 
-CascadeSettings = Annotated[Qiu2024Settings | SingleStageSettings, Field(discriminator="kind")]
+CascadeSettings = Annotated[
+    CoarseToFineSettings | DsmsUNetSettings | LSNetSettings | Qiu2024Settings | SingleStageSettings | Zhao2019Settings,
+    Field(discriminator="kind"),
+]
 
-CASCADES: dict[type, type[Cascade]] = {Qiu2024Settings: Qiu2024, SingleStageSettings: SingleStage}
+CASCADES: dict[type, type[Cascade]] = {
+    CoarseToFineSettings: CoarseToFine,
+    DsmsUNetSettings: DsmsUNet,
+    LSNetSettings: LSNet,
+    Qiu2024Settings: Qiu2024,
+    SingleStageSettings: SingleStage,
+    Zhao2019Settings: Zhao2019,
+}
 
 
 def build_cascade(settings: CascadeSettings) -> Cascade:

@@ -7,6 +7,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from pancascade.cascades.protocol import Located
 from pancascade.volume import Box
 
 ABSENT_LOGIT = -1e7
@@ -29,6 +30,12 @@ def box_around(mask: Tensor, *, margin: int | Sequence[tuple[int, int]]) -> Box 
     if box is None:
         return None
     return box.expand(margin).clip(tuple(mask.shape))
+
+
+def hand_over(probabilities: Tensor, *, margin: int) -> Located:
+    """The box of Z = P ≥ 0.5 with a margin, for each image's P in (B, 1, H, W); none where Z is empty."""
+    boxes = [box_around(mask, margin=margin) for mask in probabilities[:, 0] >= 0.5]
+    return Located(probabilities, tuple(() if box is None else (box,) for box in boxes))
 
 
 def random_margin(margin: int, generator: Generator) -> int | list[tuple[int, int]]:

@@ -1,8 +1,8 @@
 """What training and inference know of a cascade: locate, hand over, look closely."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -18,7 +18,7 @@ class Located:
     """The hand-over: what stage 1 found in each image.
 
     Attributes:
-        probabilities: Stage 1's belief, (B, 1, *S) in [0, 1].
+        probabilities: Stage 1's belief in [0, 1], (B, 1, *S), or on a coarser grid of its own.
         boxes: Regions of each image that stage 2 shall look at; none where stage 1 found nothing.
     """
 
@@ -41,12 +41,21 @@ class Cascade(nn.Module, ABC):
     labels: tuple[Label, ...]
     locates: ClassVar[bool] = True
 
-    def prepare(self, labels: Tensor, *, seed: int) -> None:
+    def prepare(self, labels: Sequence[Tensor], *, seed: int) -> None:
         """What must be learnt from the label maps alone before the first phase; nothing, for most methods.
 
         Args:
-            labels: (N, *S) uint8, all training label maps, ids of `Label`.
+            labels: All training label maps, (*S) uint8 each, ids of `Label`.
             seed: Of any randomness.
+        """
+
+    def begin_epoch(self, epoch: int, *, epochs: int, phase: str) -> None:
+        """What changes with time alone, before an epoch's first batch; nothing, for most methods.
+
+        Args:
+            epoch: Number of the epoch within its phase, from 0.
+            epochs: How many epochs the phase has.
+            phase: One of `phases`.
         """
 
     @abstractmethod
@@ -86,6 +95,31 @@ class Cascade(nn.Module, ABC):
         Returns:
             The new hand-over; images without any belief left have no box.
         """
+
+    def take_over(self, images: Tensor, belief: Tensor) -> Located:
+        """The hand-over that somebody else's belief about the organ would make: another cascade's, or the truth.
+
+        Args:
+            images: (B, C, *S).
+            belief: (B, 1, *S) in [0, 1], on the images' grid.
+        """
+        return self.narrow(Located(belief, ((),) * len(images)), belief)
+
+    def with_boxes_of(self, located: Located, other: Located) -> Located:
+        """A hand-over with its own belief, and the boxes of another one for the same images."""
+        return replace(located, boxes=other.boxes)
+
+    def focus(self, images: Tensor, located: Located) -> tuple[Box | None, Tensor, Located]:
+        """The part of the images that `segment` needs; outside of it all is background.
+
+        Args:
+            images: (B, C, *S).
+            located: What stage 1 handed over.
+
+        Returns:
+            The part, None where nothing was located; the images and the hand-over cut to it.
+        """
+        return Box.whole(tuple(images.shape[2:])), images, located
 
     @abstractmethod
     def segment(self, images: Tensor, located: Located) -> Tensor:

@@ -1,15 +1,14 @@
 """Qiu et al. 2024: multi-scale U-Net → saliency transformation → focusing network, trained jointly."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, Self
+from typing import Literal
 
 import torch
-from pydantic import model_validator
 from torch import Generator, Tensor
 
-from pancascade.cascades.cropping import box_around, crop_and_resize, random_margin, resize_and_paste
+from pancascade.cascades.cropping import box_around, crop_and_resize, hand_over, random_margin, resize_and_paste
 from pancascade.cascades.protocol import Cascade, Located, is_any, run_scaled
-from pancascade.labels import Label
+from pancascade.cascades.targets import NestedTargets
 from pancascade.losses import (
     SharedBoundaryEncoder,
     bce_iou_loss,
@@ -24,18 +23,16 @@ from pancascade.losses import (
 from pancascade.losses.shared_boundary import BoundaryForm, Neighbourhood
 from pancascade.losses.structure import DeepSupervision, WeightedBce
 from pancascade.networks import NetworkSettings, SaliencyTransformation
-from pancascade.settings import Settings, UNetSize
+from pancascade.settings import UNetSize
 from pancascade.volume import Box
 
 
-class Qiu2024Settings(Settings):
+class Qiu2024Settings(NestedTargets):
     """Every choice of the method; the defaults are those of methods.md §A.
 
     Attributes:
         first: Stage 1's network; its single logit map is P before the sigmoid.
         second: Stage 2's network; several logit maps (the last is the answer) or one.
-        first_labels: What stage 1 finds, and what the true crop encloses.
-        second_labels: What stage 2 finds.
         handover: ``saliency`` joins the stages (ablation switch T), ``crop`` leaves them apart (switch P).
         margin: K, in pixels of the canvas.
         crop_size: Height and width of stage 2's input.
@@ -58,8 +55,6 @@ class Qiu2024Settings(Settings):
     kind: Literal["qiu2024"] = "qiu2024"
     first: NetworkSettings = NetworkSettings(name="multiscale_unet")
     second: NetworkSettings = NetworkSettings(name="focusing_net")
-    first_labels: tuple[Literal["pancreas", "tumour"], ...] = ("pancreas", "tumour")
-    second_labels: tuple[Literal["pancreas", "tumour"], ...] = ("tumour",)
     handover: Literal["saliency", "crop"] = "saliency"
     margin: int = 20
     crop_size: UNetSize = (320, 320)
@@ -77,16 +72,6 @@ class Qiu2024Settings(Settings):
     beta: float = 0.4
     recurrence_rounds: int = 0
 
-    @model_validator(mode="after")
-    def _targets_are_nested(self) -> Self:
-        first, second = set(self.first_labels), set(self.second_labels)
-        if "pancreas" not in first or second not in (first, {"tumour"}):
-            raise ValueError(
-                "first_labels must hold pancreas, and second_labels be [tumour] or the same as first_labels; "
-                f"got {sorted(first)} and {sorted(second)}"
-            )
-        return self
-
 
 class Qiu2024(Cascade):
     """The cascade of Qiu et al. 2024, Fig. 2."""
@@ -100,11 +85,8 @@ class Qiu2024(Cascade):
         self.first = settings.first.build()
         self.saliency = SaliencyTransformation() if settings.handover == "saliency" else None
         self.second = settings.second.build()
-        self.first_labels = tuple(Label[name.upper()] for name in settings.first_labels)
-        self.second_labels = tuple(Label[name.upper()] for name in settings.second_labels)
-        self.one_target = set(self.first_labels) == set(self.second_labels)
-        self.labels = (Label.PANCREAS,) if self.one_target else (Label.PANCREAS, Label.TUMOUR)
-        classes = 2 if self.one_target else 3
+        self.labels = settings.found
+        classes = 1 + len(self.labels)
         self.boundary_encoder = (
             SharedBoundaryEncoder(classes).requires_grad_(False) if settings.boundary_form == "encoder" else None
         )
@@ -125,12 +107,13 @@ class Qiu2024(Cascade):
 
     # ── training ──
 
-    def prepare(self, labels: Tensor, *, seed: int) -> None:
+    def prepare(self, labels: Sequence[Tensor], *, seed: int) -> None:
         """Fit the learned boundary measure, where that form is chosen, to the true label maps (methods.md §A2)."""
         if self.boundary_encoder is None:
             return
-        target = is_any(labels, self.second_labels)[:, 0].long()
-        classes = target if self.one_target else target + (labels > 0).long()
+        maps = torch.stack(list(labels))
+        target = is_any(maps, self.settings.target)[:, 0].long()
+        classes = target if self.settings.one_target else target + (maps > 0).long()
         device = next(self.boundary_encoder.parameters()).device
         self.boundary_encoder.requires_grad_(True)
         pretrain_boundary_encoder(
@@ -152,7 +135,7 @@ class Qiu2024(Cascade):
         The phase ``first``, ours, trains stage 1 alone: it stands for the pretrained networks that the paper's
         ancestors started from. A slice without target, in which stage 1 finds nothing either, teaches stage 1 only.
         """
-        organ, target = is_any(labels, self.first_labels), is_any(labels, self.second_labels)
+        organ, target = is_any(labels, self.settings.organ), is_any(labels, self.settings.target)
         logits = self.first_logits(images)
         first = torch.sigmoid(logits)
         found: dict[str, Tensor] = {"first": self._first_loss(logits, first, organ)}
@@ -181,7 +164,7 @@ class Qiu2024(Cascade):
         predicted = first[:, 0] >= 0.5
         if self.settings.crop_reference == "second_stage":
             with torch.no_grad():
-                predicted = self._second_probability(images, self._hand_over(first))[:, 0] >= 0.5
+                predicted = self._second_probability(images, self._boxes_of(first))[:, 0] >= 0.5
         empty = ~predicted.flatten(1).any(dim=1)
         return torch.where(empty[:, None, None], truth, predicted)
 
@@ -198,7 +181,7 @@ class Qiu2024(Cascade):
         )
 
     def _boundary_loss(self, first: Tensor, second: Tensor, organ: Tensor, target: Tensor) -> Tensor:
-        if self.one_target:
+        if self.settings.one_target:
             classes, truth = compose_two_classes(second), target[:, 0].long()
         else:
             classes, truth = (
@@ -218,15 +201,14 @@ class Qiu2024(Cascade):
 
     def locate(self, images: Tensor) -> Located:
         """P of stage 1 and the box of Z = P ≥ 0.5 with margin K (methods.md §A4)."""
-        return self._hand_over(torch.sigmoid(self.first_logits(images)))
+        return self._boxes_of(torch.sigmoid(self.first_logits(images)))
+
+    def _boxes_of(self, first: Tensor) -> Located:
+        return hand_over(first, margin=self.settings.margin)
 
     def narrow(self, located: Located, probabilities: Tensor) -> Located:
         """The boxes follow the new probabilities; see `Cascade.narrow`."""
-        return self._hand_over(probabilities)
-
-    def _hand_over(self, first: Tensor) -> Located:
-        boxes = [box_around(mask, margin=self.settings.margin) for mask in first[:, 0] >= 0.5]
-        return Located(first, tuple(() if box is None else (box,) for box in boxes))
+        return self._boxes_of(probabilities)
 
     def _second_probability(self, images: Tensor, located: Located) -> Tensor:
         """σ of stage 2's last map on the canvas, (B, 1, H, W); 0 where stage 1 found nothing."""
@@ -241,11 +223,11 @@ class Qiu2024(Cascade):
     def segment(self, images: Tensor, located: Located) -> Tensor:
         """Classes composed of both stages' probabilities; see `Cascade.segment`."""
         second = self._second_probability(images, located)
-        if not self.one_target:
+        if not self.settings.one_target:
             return compose_classes(located.probabilities, second)
         for _ in range(self.settings.recurrence_rounds):
             before = second >= 0.5
-            second = self._second_probability(images, self._hand_over(second))
+            second = self._second_probability(images, self._boxes_of(second))
             if _dice(before, second >= 0.5) >= 0.99:
                 break
         return compose_two_classes(second)

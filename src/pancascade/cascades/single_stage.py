@@ -1,6 +1,6 @@
 """One network on the whole image: the baselines "U" and "M" of the papers' tables."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -31,39 +31,28 @@ class SingleStageSettings(Settings):
     loss: Literal["dice", "dice_bce"] = "dice_bce"
 
 
-class SingleStage(Cascade):
-    """A cascade whose only stage looks at everything."""
+class OneNetwork(Cascade):
+    """A cascade whose only stage looks at everything; a subclass says how it is taught.
+
+    Attributes:
+        targets: Labels with a logit map of their own, in channel order.
+    """
 
     dimensions = 2
     locates = False
     phases = ("train",)
 
-    def __init__(self, settings: SingleStageSettings) -> None:
+    def __init__(self, network: NetworkSettings, labels: Sequence[str], *, scale: float = 1.0) -> None:
         super().__init__()
-        self.settings = settings
-        self.targets = tuple(sorted(Label[name.upper()] for name in settings.labels))
+        self.targets = tuple(sorted(Label[name.upper()] for name in labels))
         self.labels = tuple(Label)[1 : max(self.targets) + 1]
+        self.scale = scale
         more = {"out_channels": len(self.targets)} if len(self.targets) > 1 else {}
-        self.network = settings.network.build(**more)
+        self.network = network.build(**more)
 
     def logits(self, images: Tensor) -> Tensor:
         """Logits (B, len(targets), H, W), float32, of images (B, 1, H, W)."""
-        return run_scaled(self.network, images, self.settings.scale)
-
-    def losses(
-        self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
-    ) -> Iterator[dict[str, Tensor]]:
-        """Dice (and binary cross-entropy) of each target; the organ's target encloses the tumour."""
-        logits = self.logits(images)
-        found: dict[str, Tensor] = {}
-        for channel, label in enumerate(self.targets):
-            target = is_any(labels, self.targets if label == Label.PANCREAS else (label,))
-            one = logits[:, channel : channel + 1]
-            loss = dice_loss(torch.sigmoid(one), target)
-            if self.settings.loss == "dice_bce":
-                loss = loss + bce_loss(one, target)
-            found[label.title] = loss
-        yield found
+        return run_scaled(self.network, images, self.scale)
 
     def locate(self, images: Tensor) -> Located:
         """The whole image, believed everywhere."""
@@ -82,3 +71,26 @@ class SingleStage(Cascade):
         tumour = probabilities[:, -1:]
         organ = probabilities[:, :1] if len(self.targets) > 1 else torch.zeros_like(tumour)
         return compose_classes(organ, tumour)
+
+
+class SingleStage(OneNetwork):
+    """One network, taught by Dice."""
+
+    def __init__(self, settings: SingleStageSettings) -> None:
+        super().__init__(settings.network, settings.labels, scale=settings.scale)
+        self.settings = settings
+
+    def losses(
+        self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
+    ) -> Iterator[dict[str, Tensor]]:
+        """Dice (and binary cross-entropy) of each target; the organ's target encloses the tumour."""
+        logits = self.logits(images)
+        found: dict[str, Tensor] = {}
+        for channel, label in enumerate(self.targets):
+            target = is_any(labels, self.targets if label == Label.PANCREAS else (label,))
+            one = logits[:, channel : channel + 1]
+            loss = dice_loss(torch.sigmoid(one), target)
+            if self.settings.loss == "dice_bce":
+                loss = loss + bce_loss(one, target)
+            found[label.title] = loss
+        yield found

@@ -1,7 +1,7 @@
 """Running a 2-D cascade through a volume, slice by slice in batches."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -9,16 +9,17 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from pancascade.cascades import Cascade, Located
+from pancascade.cascades import Cascade, Located, fast_layout
+from pancascade.inference.finding import FAINT, Finding
 from pancascade.postprocessing import main_bodies
 from pancascade.preprocessing import Canvas, Placement, draw, find_placement, take_off
-from pancascade.volume import Volume
+from pancascade.volume import Box, Volume
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many slices are done, and how many there are."""
 
-HandOver = Callable[[slice, Placement, Located], Located]
-"""Sees, and may change, what stage 1 hands to stage 2: slices of the volume, their place on the canvas, hand-over."""
+HandOver = Callable[[slice, Placement | None, Located], Located]
+"""Sees, and may change, what stage 1 hands to stage 2: slices, their place on the canvas (None in 3-D), hand-over."""
 
 BATCH_SLICES = 8
 
@@ -45,6 +46,15 @@ class CanvasProbabilities:
         )
         return native.permute(1, 3, 2, 0).numpy()
 
+    def finding(self, at: Box) -> Finding:
+        """What the maps show; the slices are those of a box of the scan."""
+        busy = np.flatnonzero((self.maps[:, 1:].amax(dim=(1, 2, 3)) >= FAINT).numpy())
+        if busy.size == 0:
+            return Finding.nothing()
+        first, last = int(busy[0]), int(busy[-1]) + 1
+        part = Box((*at.start[:2], at.start[2] + first), (*at.stop[:2], at.start[2] + last))
+        return Finding.of(self.on_scan(first, last), part)
+
 
 @dataclass(frozen=True)
 class SliceEngine:
@@ -66,6 +76,19 @@ class SliceEngine:
     def grows(self) -> bool:
         """Whether the canvas grows for larger slices."""
         return self.canvas.larger_slices == "grow"
+
+    def find(
+        self, volume: Volume, *, at: Box, progress: Progress | None = None, hand_over: HandOver | None = None
+    ) -> Finding:
+        """What the cascade finds in a part of the scan; arguments as for `run`.
+
+        Args:
+            volume: The part, upright.
+            at: Where in the scan the part lies.
+            progress: See `run`.
+            hand_over: See `run`.
+        """
+        return self.run(volume, progress=progress, hand_over=hand_over).finding(at)
 
     @torch.inference_mode()
     def run(
@@ -127,7 +150,7 @@ class SliceEngine:
             part = slice(start, min(start + BATCH_SLICES, count))
             shown = self.canvas.window.apply(volume.voxels[:, :, part].transpose(2, 1, 0))
             images = draw(torch.from_numpy(np.ascontiguousarray(shown))[:, None], placement)
-            yield part, images.to(self.device, memory_format=torch.channels_last)
+            yield part, fast_layout(images.to(self.device))
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=has_fast_bfloat16(self.device))
@@ -153,7 +176,7 @@ def _smooth_along_the_body(maps: Tensor, slice_mm: float) -> None:
 
 
 def _stored(located: Located) -> Located:
-    return Located(located.probabilities.half().cpu(), located.boxes)
+    return replace(located, probabilities=located.probabilities.half().cpu())
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:

@@ -1,15 +1,14 @@
 """What the steps of a model have found so far, in the upright scan."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pancascade.inference.engine import CanvasProbabilities, HandOver, Progress, SliceEngine
 from pancascade.labels import Label
 from pancascade.postprocessing import main_bodies, touching
-from pancascade.volume import Box, Volume
+from pancascade.volume import Box
 
 FAINT = 0.02
 """Voxels in which nothing reaches this probability need not be kept."""
@@ -31,6 +30,19 @@ class Finding:
     box: Box | None
     organ: NDArray[np.float32]
     tumour: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, maps: NDArray[Any], at: Box) -> Self:
+        """What foreground maps (C, *at.shape), pancreas and perhaps tumour, show in a box of the scan.
+
+        The finding keeps the part that holds any belief.
+        """
+        organ = maps.sum(axis=0, dtype=np.float32)
+        box = Box.around(organ >= FAINT)
+        if box is None:
+            return cls.nothing()
+        tumour = maps[1][box.slices].astype(np.float32) if len(maps) > 1 else np.zeros(box.shape, np.float32)
+        return cls(box.shift(at.start), np.minimum(organ[box.slices], 1), tumour)
 
     @classmethod
     def nothing(cls) -> Self:
@@ -74,37 +86,6 @@ class Finding:
             return None
         tight = Box.around(main_bodies(self.organ))
         return None if tight is None else tight.shift(self.box.start)
-
-
-def find(
-    engine: SliceEngine, volume: Volume, *, at: Box, progress: Progress | None, hand_over: HandOver | None = None
-) -> Finding:
-    """Run a cascade on a part of the scan.
-
-    Args:
-        engine: The cascade.
-        volume: The part, upright.
-        at: Where in the scan the part lies.
-        progress: Called after each batch of slices.
-        hand_over: Called between the stages, for each batch.
-    """
-    found = engine.run(volume, progress=progress, hand_over=hand_over)
-    busy = np.flatnonzero((found.maps[:, 1:].amax(dim=(1, 2, 3)) >= FAINT).numpy())
-    if busy.size == 0:
-        return Finding.nothing()
-    first, last = int(busy[0]), int(busy[-1]) + 1
-    return _tight(found, first, last, at)
-
-
-def _tight(found: CanvasProbabilities, first: int, last: int, at: Box) -> Finding:
-    maps = found.on_scan(first, last)
-    organ = maps.sum(axis=0, dtype=np.float32)
-    box = Box.around(organ >= FAINT)
-    if box is None:
-        return Finding.nothing()
-    tumour = maps[1][box.slices].astype(np.float32) if len(maps) > 1 else np.zeros(box.shape, np.float32)
-    place = box.shift((at.start[0], at.start[1], at.start[2] + first))
-    return Finding(place, np.minimum(organ[box.slices], 1), tumour)
 
 
 def combine(wide: Finding, close: Finding, *, field: Box, weight: float) -> Finding:

@@ -13,12 +13,16 @@ from pancascade.checkpoint import load_checkpoint
 from pancascade.errors import PancascadeError
 from pancascade.inference.doubts import doubts
 from pancascade.inference.engine import HandOver, Progress, SliceEngine
-from pancascade.inference.finding import Finding, combine, find
+from pancascade.inference.finding import Finding, combine
 from pancascade.inference.models import DEFAULT_MODEL, Model, Step, find_model
 from pancascade.inference.segmentation import Segmentation
+from pancascade.inference.volume_engine import VolumeEngine
 from pancascade.io import read_volume, require_ct
-from pancascade.preprocessing import body_box
+from pancascade.preprocessing import VolumeGrid, body_box
 from pancascade.volume import Box, Volume, crop, reorient, restore
+
+Engine = SliceEngine | VolumeEngine
+"""A cascade on a device, for slices or for volumes."""
 
 
 def segment(
@@ -79,7 +83,7 @@ def look(
     upright: Volume,
     finding: Finding,
     step: Step,
-    engine: SliceEngine,
+    engine: Engine,
     *,
     field: Box | None,
     progress: Progress | None = None,
@@ -88,11 +92,11 @@ def look(
     """What is known after one more step that works in a field; unchanged without a field."""
     if field is None:
         return finding
-    found = find(engine, crop(upright, field), at=field, progress=progress, hand_over=hand_over)
+    found = engine.find(crop(upright, field), at=field, progress=progress, hand_over=hand_over)
     return found if step.field == "scan" else combine(finding, found, field=field, weight=step.organ_weight)
 
 
-def load_engines(model: Model, device: str) -> list[SliceEngine]:
+def load_engines(model: Model, device: str) -> list[Engine]:
     """The cascades of a model's steps, on a device.
 
     Raises:
@@ -101,13 +105,16 @@ def load_engines(model: Model, device: str) -> list[SliceEngine]:
     """
     try:
         chosen = torch.device(device)
-        engines = []
-        for step in model.steps:
-            cascade, description = load_checkpoint(model.folder / step.weights)
-            engines.append(SliceEngine(cascade.to(chosen), description.canvas, chosen, step.consistent))
-        return engines
+        return [_load_engine(model.folder / step.weights, chosen, consistent=step.consistent) for step in model.steps]
     except (RuntimeError, AssertionError) as error:
         raise PancascadeError(f"Device {device!r} cannot be used ({str(error).splitlines()[0]}). Try cpu.") from error
+
+
+def _load_engine(weights: Path, device: torch.device, *, consistent: bool) -> Engine:
+    cascade, description = load_checkpoint(weights)
+    if isinstance(description.canvas, VolumeGrid):
+        return VolumeEngine(cascade.to(device), description.canvas, device)
+    return SliceEngine(cascade.to(device), description.canvas, device, consistent)
 
 
 def _on_grid_of(scan: Volume, upright: Volume, finding: Finding) -> tuple[Box | None, NDArray[np.float16]]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pancascade.cascades import Cascade, Located
 from pancascade.errors import DataError, GeometryError
@@ -111,9 +110,9 @@ def _decided(engine: SliceEngine, volume: Volume, hand_over: HandOver) -> NDArra
 class _Record:
     """A hand-over that changes nothing and remembers where stage 2 looks."""
 
-    seen: list[tuple[int, Placement, tuple[Box, ...]]] = field(default_factory=list)
+    seen: list[tuple[int, Placement | None, tuple[Box, ...]]] = field(default_factory=list)
 
-    def __call__(self, part: slice, placement: Placement, located: Located) -> Located:
+    def __call__(self, part: slice, placement: Placement | None, located: Located) -> Located:
         self.seen += [(part.start + n, placement, boxes) for n, boxes in enumerate(located.boxes)]
         return located
 
@@ -121,6 +120,10 @@ class _Record:
         """(I, J, K) of the part of the scan that was run, True inside any box."""
         mask = np.zeros(shape, dtype=bool)
         for k, placement, boxes in self.seen:
+            if placement is None:
+                for box in boxes:
+                    mask[box.clip(shape).slices] = True
+                continue
             sheet = torch.zeros((1, 1, *placement.canvas))
             for box in boxes:
                 sheet[0, 0][box.clip(placement.canvas).slices] = 1
@@ -131,9 +134,13 @@ class _Record:
 def _true_boxes(cascade: Cascade, truth: NDArray[np.uint8]) -> HandOver:
     """A hand-over that puts the true organ's boxes in the place of stage 1's and keeps its probabilities."""
 
-    def hand_over(part: slice, placement: Placement, located: Located) -> Located:
-        organ = torch.from_numpy(np.ascontiguousarray(truth[:, :, part].transpose(2, 1, 0) > 0)).float()
-        sheet: Tensor = (draw(organ[:, None], placement) >= 0.5).float().to(located.probabilities.device)
-        return Located(located.probabilities, cascade.narrow(located, sheet).boxes)
+    def hand_over(part: slice, placement: Placement | None, located: Located) -> Located:
+        organ = torch.from_numpy(np.ascontiguousarray(truth[:, :, part] > 0)).float()
+        if placement is None:
+            sheet = organ[None, None]
+        else:
+            sheet = (draw(organ.permute(2, 1, 0)[:, None], placement) >= 0.5).float()
+        sheet = sheet.to(located.probabilities.device)
+        return cascade.with_boxes_of(located, cascade.take_over(sheet, sheet))
 
     return hand_over

@@ -8,26 +8,47 @@ from pydantic import Field
 from torch import nn
 
 from pancascade.errors import RecipeError
+from pancascade.networks.dsms_unet import DeeplySupervisedUNet
 from pancascade.networks.focusing_net import FocusingNet
+from pancascade.networks.localization_net import LocalizationNet
 from pancascade.networks.multiscale_unet import MultiScaleUNet
+from pancascade.networks.resnet_unet import ResNetUNet
 from pancascade.networks.saliency import SaliencyTransformation
 from pancascade.networks.unet import UNet
+from pancascade.networks.unet3d import UNet3d
 from pancascade.settings import Settings
 
 NETWORKS: dict[str, type[nn.Module]] = {
+    "dsms_unet": DeeplySupervisedUNet,
     "focusing_net": FocusingNet,
+    "localization_net": LocalizationNet,
     "multiscale_unet": MultiScaleUNet,
+    "resnet_unet": ResNetUNet,
     "saliency": SaliencyTransformation,
     "unet": UNet,
+    "unet3d": UNet3d,
 }
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "dsms_unet": {
+        "paper": {},
+        "kcmdrs": {"skips": "kcm"},
+        "drs": {"skips": "plain"},
+        "small": {"widths": (16, 32, 64, 96, 160)},
+        "tiny": {"widths": (4, 4, 8, 8, 8)},
+    },
     "focusing_net": {
         "paper": {},
         "encoder": {"source": "encoder"},
         "authors": {"source": "authors"},
         "small": {"widths": (8, 16, 32, 64), "centre": 64, "reduced": (64, 48, 32, 16, 8)},
         "tiny": {"widths": (4, 4, 8, 8), "centre": 8, "reduced": (8, 8, 8, 4, 4)},
+    },
+    "localization_net": {
+        "paper": {},
+        "fcn": {"basis": "fcn"},
+        "small": {"in_channels": 1, "base_width": 16, "widths": (64, 48, 32)},
+        "tiny": {"in_channels": 1, "base_width": 4, "widths": (8, 8, 8)},
     },
     "multiscale_unet": {
         "paper": {},
@@ -36,11 +57,25 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "small": {"widths": (16, 32, 64, 96), "centre": 96},
         "tiny": {"widths": (8, 16, 32, 64), "centre": 64},
     },
+    "resnet_unet": {
+        "paper": {},
+        "fcn": {"basis": "fcn"},
+        "resnet18": {"depth": 18},
+        "small": {"depth": 18, "in_channels": 1, "base_width": 24, "widths": (96, 48, 24, 16, 8)},
+        "tiny": {"depth": 18, "in_channels": 1, "base_width": 4, "widths": (8, 8, 4, 4, 4)},
+    },
     "saliency": {"paper": {}, "three_classes": {"channels": 3}},
     "unet": {
         "paper": {},
         "small": {"widths": (16, 32, 64, 128, 256)},
         "tiny": {"widths": (4, 4, 8, 8, 8)},
+    },
+    "unet3d": {
+        "paper": {},
+        "large": {"widths": (32, 64, 128, 256, 512)},
+        "cicek": {"widths": (64, 128, 256, 512), "layout": "cicek"},
+        "small": {"widths": (16, 32, 64, 128)},
+        "tiny": {"widths": (4, 8, 16)},
     },
 }
 
@@ -66,9 +101,9 @@ def build(name: str, *, preset: str = "paper", **options: Any) -> nn.Module:
     """Build a network.
 
     Args:
-        name: ``focusing_net``, ``multiscale_unet``, ``saliency`` or ``unet``.
-        preset: ``paper``, ``small`` (shipped weights), ``tiny`` (tests), and the published variants
-            ``stan``, ``authors``, ``encoder``, ``three_classes`` where they exist.
+        name: One of `NETWORKS`.
+        preset: One of the network's `PRESETS`: ``paper``, ``small`` (ordinary computers), ``tiny`` (tests), and
+            published variants.
         options: Constructor arguments that override the preset's.
 
     Raises:

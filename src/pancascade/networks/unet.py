@@ -43,13 +43,20 @@ class UNet(nn.Module):
         )
         self.head = nn.Conv2d(widths[0], out_channels, 1)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, out_channels, H, W) of images (B, in_channels, H, W); H and W divisible by 16."""
-        skips: list[Tensor] = []
-        features = images
-        for depth, block in enumerate(self.encoder):
-            features = block(self.pool(features) if depth else features)
-            skips.append(features)
-        for up, block, skip in zip(self.up, self.decoder, skips[-2::-1], strict=True):
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """Features of each level, shallow to deep, of images (B, in_channels, H, W)."""
+        levels: list[Tensor] = []
+        for block in self.encoder:
+            levels.append(block(self.pool(levels[-1]) if levels else images))
+        return levels
+
+    def decode(self, levels: Sequence[Tensor]) -> Tensor:
+        """Logits (B, out_channels, H, W) of the levels' features."""
+        features = levels[-1]
+        for up, block, skip in zip(self.up, self.decoder, levels[-2::-1], strict=True):
             features = block(concatenate((up(features), skip), dim=1))
         return self.head(features)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, out_channels, H, W) of images (B, in_channels, H, W); H and W divisible by 16."""
+        return self.decode(self.encode(images))

@@ -2,6 +2,18 @@
 
 from pancascade.preprocessing.body import body_box
 from pancascade.preprocessing.canvas import Canvas, Placement, draw, draw_labels, find_placement, take_off
+from pancascade.preprocessing.grid import CanvasOrGrid, VolumeGrid
 from pancascade.preprocessing.window import Window
 
-__all__ = ["Canvas", "Placement", "Window", "body_box", "draw", "draw_labels", "find_placement", "take_off"]
+__all__ = [
+    "Canvas",
+    "CanvasOrGrid",
+    "Placement",
+    "VolumeGrid",
+    "Window",
+    "body_box",
+    "draw",
+    "draw_labels",
+    "find_placement",
+    "take_off",
+]

@@ -1,6 +1,20 @@
 """From cases to batches."""
 
 from pancascade.sampling.augmentation import Augmentation, augment
-from pancascade.sampling.slices import Batch, SliceSet, contains, deal, load_slices
+from pancascade.sampling.batch import Batch
+from pancascade.sampling.dealing import SampleSet, contains, deal
+from pancascade.sampling.slices import SliceSet, load_slices
+from pancascade.sampling.volumes import VolumeSet, load_volumes
 
-__all__ = ["Augmentation", "Batch", "SliceSet", "augment", "contains", "deal", "load_slices"]
+__all__ = [
+    "Augmentation",
+    "Batch",
+    "SampleSet",
+    "SliceSet",
+    "VolumeSet",
+    "augment",
+    "contains",
+    "deal",
+    "load_slices",
+    "load_volumes",
+]

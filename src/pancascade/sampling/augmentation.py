@@ -44,20 +44,26 @@ def augment(images: Tensor, labels: Tensor, *, settings: Augmentation, generator
     """Change each image in its own way, and its labels with it.
 
     Args:
-        images: (B, C, H, W) in [0, 1].
-        labels: (B, H, W) uint8.
+        images: (B, C, H, W) in [0, 1], or volumes (B, 1, I, J, K) whose axial slices all change alike.
+        labels: (B, H, W) or (B, I, J, K) uint8.
         settings: The ranges.
         generator: The only source of randomness.
 
     Returns:
-        Images (B, C, H, W) in [0, 1] and labels (B, H, W) uint8.
+        Images in [0, 1] and labels uint8, of the same shapes.
     """
+    if images.ndim == 5:
+        slices, marked = augment(
+            images[:, 0].permute(0, 3, 2, 1), labels.permute(0, 3, 2, 1), settings=settings, generator=generator
+        )
+        return slices.permute(0, 3, 2, 1)[:, None], marked.permute(0, 3, 2, 1)
+    stacked = labels if labels.ndim == 4 else labels[:, None]
     grid = _sampling_grid(images, settings, generator)
     images = functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    moved = functional.grid_sample(
-        labels[:, None].float(), grid, mode="nearest", padding_mode="zeros", align_corners=False
+    moved = functional.grid_sample(stacked.float(), grid, mode="nearest", padding_mode="zeros", align_corners=False).to(
+        torch.uint8
     )
-    return _change_grey_values(images, settings, generator), moved[:, 0].to(torch.uint8)
+    return _change_grey_values(images, settings, generator), moved if labels.ndim == 4 else moved[:, 0]
 
 
 def _uniform(count: int, limit: float, generator: Generator) -> Tensor:

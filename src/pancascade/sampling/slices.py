@@ -1,30 +1,14 @@
-"""Axial slices of many cases, drawn on one canvas and dealt in batches."""
+"""Axial slices of many cases, in memory, drawn on one canvas."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from pancascade.datasets import Case
-from pancascade.labels import Label
 from pancascade.preprocessing import Canvas, draw, draw_labels, find_placement
-from pancascade.sampling.augmentation import Augmentation, augment
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What a training step works on.
-
-    Attributes:
-        images: (B, 1, H, W) in [0, 1].
-        labels: (B, H, W) uint8, ids of `pancascade.labels.Label`.
-        names: Name of each slice.
-    """
-
-    images: Tensor
-    labels: Tensor
-    names: tuple[str, ...]
+from pancascade.sampling.batch import Batch
 
 
 @dataclass(frozen=True)
@@ -76,58 +60,3 @@ def load_slices(cases: Iterable[Case], canvas: Canvas) -> SliceSet:
             names.append(axial.name)
             patients.append(axial.patient)
     return SliceSet(torch.stack(images), torch.stack(labels), tuple(names), tuple(patients))
-
-
-def contains(*labels: Label) -> Callable[[Tensor], bool]:
-    """Rule for `SliceSet.select`: the slice shows at least one pixel of one of the labels."""
-    return lambda label_map: any(bool((label_map == label).any()) for label in labels)
-
-
-def deal(
-    sets: Sequence[SliceSet],
-    *,
-    counts: Sequence[int],
-    batch_size: int,
-    augmentation: Augmentation,
-    generator: Generator,
-) -> Iterator[Batch]:
-    """The batches of one epoch: ``counts[i]`` slices of ``sets[i]``, mixed and changed at random.
-
-    Each set is gone through in random order before any of its slices comes again. The same generator state
-    gives the same batches.
-
-    Args:
-        sets: Slices of equal canvas.
-        counts: Slices taken from each set.
-        batch_size: Slices of a batch; the last batch may be smaller, but never of one slice unless batch_size
-            is 1 (batch normalisation needs company).
-        augmentation: The random changes.
-        generator: The only source of randomness.
-    """
-    drawn = [
-        (which, index)
-        for which, (slices, count) in enumerate(zip(sets, counts, strict=True))
-        for index in _rounds(len(slices), count, generator)
-    ]
-    order = torch.randperm(len(drawn), generator=generator).tolist()
-    for start in range(0, len(order), batch_size):
-        chosen = [drawn[i] for i in order[start : start + batch_size]]
-        if len(chosen) == 1 < batch_size:
-            return
-        parts = [sets[which].batch([index]) for which, index in chosen]
-        images, labels = augment(
-            torch.cat([part.images for part in parts]),
-            torch.cat([part.labels for part in parts]),
-            settings=augmentation,
-            generator=generator,
-        )
-        yield Batch(images, labels, tuple(name for part in parts for name in part.names))
-
-
-def _rounds(size: int, count: int, generator: Generator) -> list[int]:
-    if size == 0 < count:
-        raise ValueError(f"{count} slices asked of an empty set")
-    indices: list[int] = []
-    while len(indices) < count:
-        indices += torch.randperm(size, generator=generator).tolist()
-    return indices[:count]

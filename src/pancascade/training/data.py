@@ -10,7 +10,8 @@ from torch import Tensor
 from pancascade.datasets import Case, Part, cases_of, draw_split, read_split, region_folder, slice_folder, volume_list
 from pancascade.errors import DataError, RecipeError
 from pancascade.labels import Label
-from pancascade.sampling import SliceSet, contains, load_slices
+from pancascade.preprocessing import Canvas, VolumeGrid
+from pancascade.sampling import SampleSet, contains, load_slices, load_volumes
 from pancascade.training.recipe import DataSource, Recipe, recipes_folder
 
 logger = logging.getLogger(__name__)
@@ -31,17 +32,17 @@ KEEP: dict[str, Callable[[Tensor], bool]] = {
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Slices of a run, in memory.
+    """Slices or volumes of a run, in memory.
 
     Attributes:
         training: One set a source.
-        counts: Slices of each set that make an epoch.
-        validation: Sets of the sources that validate; only slices that the source keeps.
+        counts: Samples of each set that make an epoch.
+        validation: Sets of the sources that validate; only samples that the source keeps.
     """
 
-    training: tuple[SliceSet, ...]
+    training: tuple[SampleSet, ...]
     counts: tuple[int, ...]
-    validation: tuple[SliceSet, ...]
+    validation: tuple[SampleSet, ...]
 
 
 def read_training_data(recipe: Recipe, *, root: Path, beside: Path, out: Path) -> TrainingData:
@@ -68,17 +69,21 @@ def read_training_data(recipe: Recipe, *, root: Path, beside: Path, out: Path) -
             train = cases_of(cases, split["train"])
             if source.validate_on and split["validation"]:
                 held_out = cases_of(cases, split["validation"])
-        slices = load_slices(train, recipe.canvas).select(KEEP[source.keep])
-        if len(slices) == 0:
-            raise DataError(f"{source.folder}: no slice is left by keep: {source.keep}. Choose another rule.")
-        training.append(slices)
-        counts.append(source.per_epoch or len(slices))
+        samples = _load(train, recipe.canvas).select(KEEP[source.keep])
+        if len(samples) == 0:
+            raise DataError(f"{source.folder}: nothing is left by keep: {source.keep}. Choose another rule.")
+        training.append(samples)
+        counts.append(source.per_epoch or len(samples))
         if held_out:
-            kept = load_slices(held_out, recipe.canvas).select(KEEP[source.keep])
+            kept = _load(held_out, recipe.canvas).select(KEEP[source.keep])
             validation += [kept] if len(kept) else []
     if not training:
         raise DataError(f"{root}: none of the recipe's data sets is there. Give the folder that holds them as --data.")
     return TrainingData(tuple(training), tuple(counts), tuple(validation))
+
+
+def _load(cases: Sequence[Case], canvas: Canvas | VolumeGrid) -> SampleSet:
+    return load_slices(cases, canvas) if isinstance(canvas, Canvas) else load_volumes(cases, canvas)
 
 
 def _is_there(source: DataSource, root: Path) -> bool:

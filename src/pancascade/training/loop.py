@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from torch import Generator
 from torch.optim import Optimizer
 
-from pancascade.cascades import Cascade, build_cascade
+from pancascade.cascades import Cascade, build_cascade, fast_layout
 from pancascade.checkpoint import describe, load_weights, save_checkpoint
 from pancascade.errors import DataError, OutputError, PancascadeError
 from pancascade.io import written_whole
@@ -103,12 +103,13 @@ def fit(
     _claim_folder(run, recipe_path, resume=resume)
     sets = read_training_data(recipe, root=data, beside=recipe_path.parent, out=out)
     if run.epoch == 0:
-        run.cascade.prepare(torch.cat([slices.labels for slices in sets.training]), seed=recipe.seed)
+        run.cascade.prepare([labels for samples in sets.training for labels in samples.labels], seed=recipe.seed)
     while run.epoch < recipe.epochs:
         started = time.monotonic()
         losses = _train_epoch(run, sets, progress)
         picture = out / "validation.png"
-        scores = validate(run.kept, sets.validation, picture=picture) if sets.validation else {}
+        true_boxes = recipe.validate_in == "true_boxes"
+        scores = validate(run.kept, sets.validation, picture=picture, true_boxes=true_boxes) if sets.validation else {}
         _record(run, losses, scores, seconds=time.monotonic() - started)
     return run
 
@@ -120,8 +121,7 @@ def _start(recipe: Recipe, out: Path, *, device: str, start_from: Path | None = 
     if start_from is not None:
         load_weights(cascade, start_from)
     cascade = cascade.to(fabric.device)
-    # A quarter faster than the default order, in bfloat16 on a CPU.
-    cascade = cascade.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    cascade = fast_layout(cascade)
     average = None
     if recipe.average_decay is not None:
         average = deepcopy(cascade).eval().requires_grad_(False)
@@ -148,6 +148,8 @@ def _train_epoch(run: Run, sets: TrainingData, progress: Progress | None) -> dic
     batches = -(-sum(sets.counts) // recipe.batch_size)
     totals: dict[str, float] = {}
     run.cascade.train()
+    phase, epoch, epochs = recipe.place_of(run.epoch)
+    run.cascade.begin_epoch(epoch, epochs=epochs, phase=phase)
     dealt = deal(
         sets.training,
         counts=sets.counts,
@@ -158,7 +160,8 @@ def _train_epoch(run: Run, sets: TrainingData, progress: Progress | None) -> dic
     for index, batch in enumerate(dealt):
         step_now = (index + 1) % recipe.accumulate == 0
         steps = batches * recipe.epochs
-        set_learning_rate(run.optimiser, recipe.optimiser, step=run.epoch * batches + index, steps=steps)
+        step = run.epoch * batches + index
+        set_learning_rate(run.optimiser, recipe.optimiser, step=step, steps=steps, epoch=run.epoch)
         for name, value in _train_batch(run, batch, generator, step_now=step_now).items():
             totals[name] = totals.get(name, 0.0) + value
         if progress is not None:
@@ -166,12 +169,12 @@ def _train_epoch(run: Run, sets: TrainingData, progress: Progress | None) -> dic
     if any(parameter.grad is not None for parameter in run.cascade.parameters()):
         _step(run)  # what the last, incomplete round of accumulation left
     if not totals:
-        raise DataError(f"{run.recipe.name}: an epoch holds no batch of {recipe.batch_size} slices. Add slices.")
+        raise DataError(f"{run.recipe.name}: an epoch holds no batch of {recipe.batch_size}. Add data.")
     return {name: value / (index + 1) for name, value in totals.items()}
 
 
 def _train_batch(run: Run, batch: Batch, generator: Generator, *, step_now: bool) -> dict[str, float]:
-    images = batch.images.to(run.fabric.device, memory_format=torch.channels_last)
+    images = fast_layout(batch.images.to(run.fabric.device))
     phase = run.recipe.phase_of(run.epoch)
     objectives = run.cascade.losses(images, batch.labels.to(run.fabric.device), phase=phase, generator=generator)
     seen: dict[str, float] = {}

@@ -31,13 +31,16 @@ def build_optimiser(cascade: nn.Module, settings: OptimiserSettings) -> Optimize
     return algorithm(described, lr=settings.learning_rate)
 
 
-def set_learning_rate(optimiser: Optimizer, settings: OptimiserSettings, *, step: int, steps: int) -> float:
-    """Set every group's rate for a step (counted from 0) of so many; returns the rate before factors."""
+def set_learning_rate(
+    optimiser: Optimizer, settings: OptimiserSettings, *, step: int, steps: int, epoch: int = 0
+) -> float:
+    """Set every group's rate for a step (counted from 0) of so many, in an epoch; returns the rate before factors."""
     progress = step / max(1, steps)
     share = {
         "constant": 1.0,
         "poly": (1 - progress) ** settings.power,
         "cosine": 0.5 * (1 + math.cos(math.pi * progress)),
+        "step": settings.step_factor ** (epoch // settings.step_epochs),
     }[settings.schedule]
     if step < settings.warmup_steps:
         share *= (step + 1) / settings.warmup_steps

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from pancascade.cascades import CascadeSettings, Qiu2024Settings
 from pancascade.cascades.build import CASCADES
 from pancascade.errors import RecipeError
-from pancascade.preprocessing import Canvas, Window
+from pancascade.preprocessing import Canvas, CanvasOrGrid, VolumeGrid, Window
 from pancascade.sampling import Augmentation
 from pancascade.settings import Settings
 
@@ -53,8 +53,10 @@ class OptimiserSettings(Settings):
         learning_rate: At the start.
         momentum: Of SGD.
         weight_decay: L2 (SGD, Adam) or decoupled (AdamW).
-        schedule: ``constant``, ``poly`` (1 − t)^power or ``cosine``, over all phases.
+        schedule: ``constant``, ``poly`` (1 − t)^power or ``cosine`` over all phases, or a ``step`` down now and then.
         power: Of ``poly``.
+        step_epochs: Epochs between two steps of ``step``.
+        step_factor: What a step multiplies the rate by.
         warmup_steps: Steps of linear rise before the schedule.
         bias_factor: Biases learn this much faster.
         decay_biases: Whether biases decay.
@@ -66,8 +68,10 @@ class OptimiserSettings(Settings):
     learning_rate: float = Field(default=1e-5, gt=0)
     momentum: float = 0.9
     weight_decay: float = 1e-7
-    schedule: Literal["constant", "poly", "cosine"] = "constant"
+    schedule: Literal["constant", "poly", "cosine", "step"] = "constant"
     power: float = 0.9
+    step_epochs: int = Field(default=25, gt=0)
+    step_factor: float = Field(default=0.1, gt=0, le=1)
     warmup_steps: int = 0
     bias_factor: float = 1.0
     decay_biases: bool = True
@@ -90,22 +94,24 @@ class Recipe(Settings):
         description: One sentence, with the source.
         seed: Of weights, order and augmentation.
         cascade: The method.
-        canvas: How slices reach it.
+        canvas: How slices reach it, or volumes.
         data: Data sets.
         augmentation: Random changes.
-        batch_size: Slices a step.
+        batch_size: Slices a step; 1 for volumes, whose sizes differ.
         accumulate: Batches a step.
         precision: Arithmetic of the networks.
         optimiser: Optimiser and schedule.
         phases: In order.
         average_decay: Decay of the running average of the weights that is validated and kept; None for none.
+        validate_in: Validate ``end_to_end``, or stage 2 in ``true_boxes`` where the data are cut to the organ and
+            stage 1 has nothing to learn from.
     """
 
     name: str
     description: str = ""
     seed: int = 0
     cascade: CascadeSettings = Qiu2024Settings()
-    canvas: Canvas = Canvas()
+    canvas: CanvasOrGrid = Canvas()
     data: tuple[DataSource, ...] = Field(min_length=1)
     augmentation: Augmentation = Augmentation()
     batch_size: int = Field(default=1, gt=0)
@@ -114,6 +120,7 @@ class Recipe(Settings):
     optimiser: OptimiserSettings = OptimiserSettings()
     phases: tuple[PhaseSettings, ...] = Field(min_length=1)
     average_decay: float | None = Field(default=None, gt=0, lt=1)
+    validate_in: Literal["end_to_end", "true_boxes"] = "end_to_end"
 
     @model_validator(mode="after")
     def _phases_belong_to_the_cascade(self) -> Self:
@@ -123,6 +130,16 @@ class Recipe(Settings):
                 raise ValueError(f"phase {phase.name!r} is unknown to {self.cascade.kind}; known: {', '.join(known)}")
         return self
 
+    @model_validator(mode="after")
+    def _canvas_fits_the_cascade(self) -> Self:
+        volumes = isinstance(self.canvas, VolumeGrid)
+        if volumes != (CASCADES[type(self.cascade)].dimensions == 3):
+            wanted = "kind: volume" if not volumes else "no kind: it works on slices"
+            raise ValueError(f"canvas: {self.cascade.kind} needs {wanted}")
+        if volumes and self.batch_size != 1:
+            raise ValueError(f"batch_size: volumes differ in size and go one by one, got {self.batch_size}")
+        return self
+
     @property
     def epochs(self) -> int:
         """Epochs of all phases."""
@@ -130,9 +147,13 @@ class Recipe(Settings):
 
     def phase_of(self, epoch: int) -> str:
         """Phase of an epoch counted from 0 over all phases."""
+        return self.place_of(epoch)[0]
+
+    def place_of(self, epoch: int) -> tuple[str, int, int]:
+        """Phase of an epoch counted from 0 over all phases, its number within that phase, the phase's epochs."""
         for phase in self.phases:
             if epoch < phase.epochs:
-                return phase.name
+                return phase.name, epoch, phase.epochs
             epoch -= phase.epochs
         raise IndexError(f"the recipe has {self.epochs} epochs")
 

@@ -1,4 +1,4 @@
-"""Validation between epochs: Dice of the slices with target, and a picture of them."""
+"""Validation between epochs: Dice of the slices or volumes with target, and a picture of them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,76 +7,102 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pancascade.cascades import Cascade
+from pancascade.cascades import Cascade, is_any
 from pancascade.io import written_whole
 from pancascade.labels import COLOURS, Label
 from pancascade.metrics import confusion
 from pancascade.postprocessing import decide
-from pancascade.sampling import SliceSet
+from pancascade.sampling import SampleSet, SliceSet
 
 LAST_COLUMN = 8
 
 
 @torch.no_grad()
-def predict_slices(cascade: Cascade, slices: SliceSet, *, batch_size: int = 8) -> Tensor:
-    """Labels (N, H, W) uint8 of all slices."""
+def predict(cascade: Cascade, samples: SampleSet, *, batch_size: int = 8, true_boxes: bool = False) -> list[Tensor]:
+    """Labels (*S) uint8 of all slices or volumes.
+
+    Args:
+        cascade: In evaluation mode.
+        samples: Slices, or volumes, which go one by one.
+        batch_size: Of slices.
+        true_boxes: Let stage 2 work in the true boxes, where stage 1 cannot be trained on these data.
+    """
     device = next(cascade.parameters()).device
-    labels = [
-        decide(cascade(slices.batch(range(start, min(start + batch_size, len(slices)))).images.to(device))).cpu()
-        for start in range(0, len(slices), batch_size)
-    ]
-    return torch.cat(labels)
+    step = batch_size if isinstance(samples, SliceSet) else 1
+    labels: list[Tensor] = []
+    for start in range(0, len(samples), step):
+        batch = samples.batch(range(start, min(start + step, len(samples))))
+        images = batch.images.to(device)
+        if true_boxes:
+            truth = is_any(batch.labels.to(device), (Label.PANCREAS, Label.TUMOUR))
+            maps = cascade.segment(images, cascade.take_over(images, truth))
+        else:
+            maps = cascade(images)
+        labels += list(decide(maps).cpu())
+    return labels
 
 
-def slice_dice(predicted: Tensor, slices: SliceSet, label: Label) -> dict[str, float]:
-    """Dice of each slice that shows the label, by name. The pancreas is taken with its tumour."""
+def sample_dice(predicted: Sequence[Tensor], samples: SampleSet, label: Label) -> dict[str, float]:
+    """Dice of each slice or volume that shows the label, by name. The pancreas is taken with its tumour."""
     wanted = (Label.PANCREAS, Label.TUMOUR) if label == Label.PANCREAS else (label,)
     found = {}
-    for name, one, reference in zip(slices.names, predicted.numpy(), slices.labels.numpy(), strict=True):
-        true = np.isin(reference, wanted)
+    for name, one, reference in zip(samples.names, predicted, samples.labels, strict=True):
+        true = np.isin(reference.numpy(), wanted)
         if true.any():
-            found[name] = confusion(np.isin(one, wanted), true).dice
+            found[name] = confusion(np.isin(one.numpy(), wanted), true).dice
     return found
 
 
-def validate(cascade: Cascade, sets: Sequence[SliceSet], *, picture: Path | None = None) -> dict[str, float]:
-    """Mean Dice over the slices that show each of the cascade's labels, by label title.
+def validate(
+    cascade: Cascade, sets: Sequence[SampleSet], *, picture: Path | None = None, true_boxes: bool = False
+) -> dict[str, float]:
+    """Mean Dice over the slices or volumes that show each of the cascade's labels, by label title.
 
     Args:
         cascade: In any mode; it is validated in evaluation mode and given back as it was.
-        sets: Slices with references.
+        sets: Slices or volumes with references.
         picture: Where a sheet of slices with contours is written (PNG).
+        true_boxes: See `predict`.
     """
     was_training = cascade.training
     cascade.eval()
     scores: dict[Label, list[float]] = {label: [] for label in cascade.labels}
     shown = []
-    for slices in sets:
-        predicted = predict_slices(cascade, slices)
+    for samples in sets:
+        predicted = predict(cascade, samples, true_boxes=true_boxes)
         for label in cascade.labels:
-            scores[label] += slice_dice(predicted, slices, label).values()
-        shown.append((slices, predicted))
+            scores[label] += sample_dice(predicted, samples, label).values()
+        shown.append((samples, predicted))
     cascade.train(was_training)
     if picture is not None and shown:
         _draw_sheet(shown, picture)
     return {label.title: float(np.mean(values)) for label, values in scores.items() if values}
 
 
-def _draw_sheet(shown: Sequence[tuple[SliceSet, Tensor]], picture: Path) -> None:
+def _draw_sheet(shown: Sequence[tuple[SampleSet, Sequence[Tensor]]], picture: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(2 * LAST_COLUMN, 2.2 * len(shown)), facecolor="black", layout="tight")
     FigureCanvasAgg(figure)
-    for row, (slices, predicted) in enumerate(shown):
-        for column, index in enumerate(np.linspace(0, len(slices) - 1, LAST_COLUMN).astype(int)):
+    for row, (samples, predicted) in enumerate(shown):
+        for column, index in enumerate(np.linspace(0, len(samples) - 1, LAST_COLUMN).astype(int)):
             axes = figure.add_subplot(len(shown), LAST_COLUMN, row * LAST_COLUMN + column + 1)
-            axes.imshow(slices.images[index, 0].numpy(), cmap="gray", vmin=0, vmax=255)
+            image, reference, found = _as_slice(samples.images[index][0], samples.labels[index], predicted[index])
+            axes.imshow(image.numpy(), cmap="gray", vmin=0, vmax=255)
             axes.set_axis_off()
             for label, colour in COLOURS.items():
-                for label_map, style in ((slices.labels[index], ":"), (predicted[index], "-")):
+                for label_map, style in ((reference, ":"), (found, "-")):
                     mask = label_map.numpy() == label
                     if mask.any():
                         axes.contour(mask, [0.5], colors=colour, linewidths=0.8, linestyles=style)
     with written_whole(picture) as temporary:
         figure.savefig(temporary, dpi=80)
+
+
+def _as_slice(image: Tensor, reference: Tensor, found: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A slice as it is; of a volume (I, J, K) the axial slice with most of its target, upright."""
+    if image.ndim == 2:
+        return image, reference, found
+    k = int((reference > 0).sum(dim=(0, 1)).argmax())
+    return image[:, :, k].T, reference[:, :, k].T, found[:, :, k].T

@@ -1,0 +1,258 @@
+"""L-SNet: L-Net finds regions, RoI recalibration samples them differentiably, S-Net segments them."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor, nn
+
+from pancascade.cascades.protocol import Cascade, Located, is_any
+from pancascade.labels import Label
+from pancascade.losses import bce_loss, compose_two_classes
+from pancascade.losses.distance_iou import distance_iou_loss
+from pancascade.losses.focal import DiceWeighting, FocalReading, focal_dice_loss
+from pancascade.losses.keypoint_targets import Spread, find_keypoints, keypoint_targets, nearest_cells, region_boxes
+from pancascade.networks import NetworkSettings
+from pancascade.networks.localization_net import Localization
+from pancascade.networks.roi_recalibration import (
+    box_corners,
+    cell_to_image,
+    place_back,
+    recalibrate,
+    recalibration_theta,
+    scale_gradient,
+)
+from pancascade.settings import Settings
+from pancascade.volume import Box
+
+_ROUNDING = 1e-3
+"""Pixels by which float32 may miss a whole edge."""
+
+
+class LSNetSettings(Settings):
+    """Every choice of the method; the defaults are those of methods.md §B.
+
+    Attributes:
+        first: L-Net.
+        second: S-Net; it sees regions at the images' own size.
+        target: What is found: ``pancreas`` with any tumour in it, or the pancreas without (the NIH set has none).
+        margin: m, pixels around a region.
+        gamma: Decay factor γ of S-Net's supervision of L-Net.
+        handover: ``recalibration`` samples between pixels and lets gradients through; ``cropping`` rounds the box to
+            pixels and lets none (the ablation of Table 2).
+        target_gradient: Whether the gradient reaches the box through the sampled reference as well, or through the
+            sampled image alone.
+        loss: ℓ_FD of both networks, or ``bce`` (the ablation of Table 2).
+        dice_weighting: Reading of "the sum of Focal and Dice weighted by 0.2".
+        focal: Reading of the focal loss on a heatmap.
+        sigma: σ of the heatmap in cells.
+        spread: ``fixed`` σ, or by the size of the region as in CornerNet.
+        round_centres: Put the heatmap's centres on whole cells.
+        candidates: Of so many highest cells one is chosen at random in training.
+    """
+
+    kind: Literal["lsnet"] = "lsnet"
+    first: NetworkSettings = NetworkSettings(name="localization_net")
+    second: NetworkSettings = NetworkSettings(name="resnet_unet")
+    target: Literal["pancreas_with_tumour", "pancreas"] = "pancreas_with_tumour"
+    margin: float = Field(default=15.0, ge=0)
+    gamma: float = Field(default=0.1, ge=0, le=1)
+    handover: Literal["recalibration", "cropping"] = "recalibration"
+    target_gradient: Literal["through", "stopped"] = "through"
+    loss: Literal["focal_dice", "bce"] = "focal_dice"
+    dice_weighting: DiceWeighting = "dice"
+    focal: FocalReading = "soft"
+    sigma: float = Field(default=2.0, gt=0)
+    spread: Spread = "fixed"
+    round_centres: bool = False
+    candidates: int = Field(default=3, gt=0)
+
+
+@dataclass(frozen=True)
+class LocatedRegions(Located):
+    """L-Net's hand-over.
+
+    Attributes:
+        probabilities: Heatmap, (B, 1, H/4, W/4).
+        boxes: The regions in whole pixels, inside the image.
+        distances: Of every cell, (B, 4, H/4, W/4) in pixels.
+        regions: θ of each image's regions, (K, 2, 3).
+    """
+
+    distances: Tensor
+    regions: tuple[Tensor, ...]
+
+
+class LSNet(Cascade):
+    """The two networks of L-SNet and the module between them.
+
+    Source: L-SNet, Figs. 2–3; readings in methods.md §B.
+    """
+
+    dimensions = 2
+    phases = ("alternate",)
+    labels = (Label.PANCREAS,)
+
+    def __init__(self, settings: LSNetSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.first = settings.first.build()
+        self.second = settings.second.build()
+        both = (Label.PANCREAS, Label.TUMOUR)
+        self.targets = both if settings.target == "pancreas_with_tumour" else (Label.PANCREAS,)
+
+    # ── stages ──
+
+    def localize(self, images: Tensor) -> Localization:
+        """Heatmap logits and distances of images (B, 1, H, W)."""
+        found: Localization = self.first(_repeated(images, self.first))
+        return found
+
+    def second_logits(self, regions: Tensor) -> Tensor:
+        """S-Net's logits (N, 1, H, W), float32, of recalibrated regions (N, 1, H, W)."""
+        return self.second(_repeated(regions, self.second)).float()
+
+    # ── training ──
+
+    def losses(
+        self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
+    ) -> Iterator[dict[str, Tensor]]:
+        """First L_L, a step of L-Net; then L_S, a step of both (§2.5, methods.md §B3)."""
+        masks = is_any(labels, self.targets)
+        yield self._localization_losses(self.localize(images), masks)
+        theta = self._training_regions(self.localize(images), images, generator)
+        regions = recalibrate(images, theta, _size(images))
+        sampled_by = theta if self.settings.target_gradient == "through" else theta.detach()
+        truth = recalibrate(masks, sampled_by, _size(images))
+        yield {"segmentation": self._loss(self.second_logits(regions), truth)}
+
+    def _localization_losses(self, found: Localization, masks: Tensor) -> dict[str, Tensor]:
+        """L_L = ℓ_FD of the heatmap + DIoU of the boxes at its positive cells (Eq. 5)."""
+        wanted = keypoint_targets(
+            masks,
+            sigma=self.settings.sigma,
+            spread=self.settings.spread,
+            round_centres=self.settings.round_centres,
+        )
+        return {
+            "heatmap": self._loss(found.heatmap, wanted.heatmap),
+            "box": distance_iou_loss(found.distances, wanted.distances, wanted.positive),
+        }
+
+    def _training_regions(self, found: Localization, images: Tensor, generator: Generator) -> Tensor:
+        """θ (B, 2, 3) at one of the highest cells of each image, its gradient scaled by γ."""
+        highest = found.heatmap.detach().flatten(1).topk(self.settings.candidates, dim=1).indices
+        choice = torch.randint(self.settings.candidates, (len(images), 1), generator=generator)
+        flat = highest.gather(1, choice.to(highest.device))[:, 0]
+        width = found.heatmap.shape[-1]
+        cells = torch.stack((flat % width, flat // width), dim=1)
+        theta = self._theta(cells, _at_cells(found.distances, cells), _size(images))
+        return scale_gradient(theta, self.settings.gamma)
+
+    def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        if self.settings.loss == "bce":
+            return bce_loss(logits, target)
+        return focal_dice_loss(logits, target, weighting=self.settings.dice_weighting, reading=self.settings.focal)
+
+    def _theta(self, cells: Tensor, distances: Tensor, size: tuple[int, int]) -> Tensor:
+        """θ (N, 2, 3) of boxes seen from cells (N, 2) with distances (N, 4)."""
+        points = cell_to_image(cells.float())
+        if self.settings.handover == "recalibration":
+            return recalibration_theta(points, distances, size=size, margin=self.settings.margin)
+        corners = box_corners(points, distances.detach() + self.settings.margin)
+        limits = torch.tensor([size[1], size[0]], device=corners.device)
+        low = corners[:, :2].floor().clamp(min=0).minimum(limits - 1)
+        high = corners[:, 2:].ceil().minimum(limits).maximum(low + 1)
+        centre, half = (low + high) / 2, (high - low) / 2
+        return recalibration_theta(centre, torch.cat((half, half), dim=1), size=size, margin=0)
+
+    # ── inference ──
+
+    def locate(self, images: Tensor) -> LocatedRegions:
+        """Regions at the components of the heatmap (§2.4, methods.md §B4)."""
+        found = self.localize(images)
+        return self._regions_at(torch.sigmoid(found.heatmap), found.distances, _size(images))
+
+    def narrow(self, located: Located, probabilities: Tensor) -> LocatedRegions:
+        """Keypoints follow the new heatmap (B, 1, H/4, W/4), boxes the distances at its cells."""
+        found = _regions_of(located)
+        size = (4 * probabilities.shape[2], 4 * probabilities.shape[3])
+        return self._regions_at(probabilities, found.distances, size)
+
+    def take_over(self, images: Tensor, belief: Tensor) -> LocatedRegions:
+        """A region around each component of a belief (B, 1, H, W) at least ½."""
+        masks, size = (belief >= 0.5).float(), _size(images)
+        thetas = []
+        for mask in masks[:, 0]:
+            boxes = region_boxes(mask).to(belief.device)
+            half = (boxes[:, 2:] - boxes[:, :2]) / 2
+            centre = (boxes[:, 2:] + boxes[:, :2]) / 2
+            distances = torch.cat((half, half), dim=1)
+            thetas.append(recalibration_theta(centre, distances, size=size, margin=self.settings.margin))
+        wanted = keypoint_targets(masks, sigma=self.settings.sigma)
+        return LocatedRegions(wanted.heatmap, _boxes(thetas, size), wanted.distances, tuple(thetas))
+
+    def with_boxes_of(self, located: Located, other: Located) -> LocatedRegions:
+        """See `Cascade.with_boxes_of`; the regions between pixels go along."""
+        own, theirs = _regions_of(located), _regions_of(other)
+        return replace(own, boxes=theirs.boxes, regions=theirs.regions)
+
+    def _regions_at(self, heatmaps: Tensor, distances: Tensor, size: tuple[int, int]) -> LocatedRegions:
+        thetas = []
+        for maps, keypoints in zip(distances, find_keypoints(heatmaps), strict=True):
+            cells = nearest_cells(keypoints)
+            seen = _at_cells(maps.expand(len(cells), -1, -1, -1), cells)
+            thetas.append(self._theta(cells, seen, size))
+        return LocatedRegions(heatmaps, _boxes(thetas, size), distances, tuple(thetas))
+
+    def segment(self, images: Tensor, located: Located) -> Tensor:
+        """S-Net's answer in every region, put back; the largest where regions overlap. See `Cascade.segment`."""
+        found = torch.zeros_like(images[:, :1], dtype=torch.float32)
+        for index, theta in enumerate(_regions_of(located).regions):
+            if len(theta):
+                regions = recalibrate(images[index : index + 1].expand(len(theta), -1, -1, -1), theta, _size(images))
+                answers = torch.sigmoid(self.second_logits(regions))
+                found[index] = place_back(answers, theta, _size(images)).amax(dim=0)
+        return compose_two_classes(found)
+
+
+def _repeated(images: Tensor, network: nn.Module) -> Tensor:
+    """A slice for each input channel of the encoder, as ImageNet weights want them."""
+    channels = network.get_submodule("encoder").get_parameter("conv1.weight").shape[1]
+    return images.expand(-1, channels, -1, -1)
+
+
+def _at_cells(maps: Tensor, cells: Tensor) -> Tensor:
+    """Values (N, C) of maps (N, C, h, w) at one cell (x, y) each, (N, 2)."""
+    columns = cells[:, 0].clamp(0, maps.shape[3] - 1)
+    rows = cells[:, 1].clamp(0, maps.shape[2] - 1)
+    return maps[torch.arange(len(maps), device=maps.device), :, rows, columns]
+
+
+def _boxes(thetas: Sequence[Tensor], size: tuple[int, int]) -> tuple[tuple[Box, ...], ...]:
+    """Regions θ (K, 2, 3) of each image as boxes in whole pixels, clipped."""
+    height, width = size
+    found = []
+    for theta in thetas:
+        boxes = []
+        for (sx, _, tx), (_, sy, ty) in theta.detach().tolist():
+            low = (height * (ty + 1 - sy) / 2, width * (tx + 1 - sx) / 2)
+            high = (height * (ty + 1 + sy) / 2, width * (tx + 1 + sx) / 2)
+            start = [math.floor(edge + _ROUNDING) for edge in low]
+            stop = [math.ceil(edge - _ROUNDING) for edge in high]
+            boxes.append(Box(tuple(start), tuple(stop)).clip(size))
+        found.append(tuple(boxes))
+    return tuple(found)
+
+
+def _regions_of(located: Located) -> LocatedRegions:
+    if not isinstance(located, LocatedRegions):
+        raise TypeError(f"expected the hand-over of L-Net, got {type(located).__name__}; see LSNet.locate")
+    return located
+
+
+def _size(images: Tensor) -> tuple[int, int]:
+    return images.shape[-2], images.shape[-1]

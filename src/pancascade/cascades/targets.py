@@ -1,0 +1,50 @@
+"""What two stages find: the organ, and in it the organ again or the tumour."""
+
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from pancascade.labels import Label
+from pancascade.settings import Settings
+
+
+class NestedTargets(Settings):
+    """Settings of a cascade whose second target lies in the first one.
+
+    Attributes:
+        first_labels: What stage 1 finds, and what the true box encloses.
+        second_labels: What stage 2 finds: the same, or the tumour.
+    """
+
+    first_labels: tuple[Literal["pancreas", "tumour"], ...] = ("pancreas", "tumour")
+    second_labels: tuple[Literal["pancreas", "tumour"], ...] = ("tumour",)
+
+    @model_validator(mode="after")
+    def _targets_are_nested(self) -> Self:
+        first, second = set(self.first_labels), set(self.second_labels)
+        if "pancreas" not in first or second not in (first, {"tumour"}):
+            raise ValueError(
+                "first_labels must hold pancreas, and second_labels be [tumour] or the same as first_labels; "
+                f"got {sorted(first)} and {sorted(second)}"
+            )
+        return self
+
+    @property
+    def organ(self) -> tuple[Label, ...]:
+        """Labels of stage 1's target."""
+        return tuple(Label[name.upper()] for name in self.first_labels)
+
+    @property
+    def target(self) -> tuple[Label, ...]:
+        """Labels of stage 2's target."""
+        return tuple(Label[name.upper()] for name in self.second_labels)
+
+    @property
+    def one_target(self) -> bool:
+        """Whether both stages find the same."""
+        return set(self.first_labels) == set(self.second_labels)
+
+    @property
+    def found(self) -> tuple[Label, ...]:
+        """What the cascade segments besides background."""
+        return (Label.PANCREAS,) if self.one_target else (Label.PANCREAS, Label.TUMOUR)

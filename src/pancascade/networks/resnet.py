@@ -1,0 +1,166 @@
+"""ResNet-18 and ResNet-34 encoders in torchvision's parameter layout, so that its published weights load."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pancascade.errors import CheckpointError
+
+Depth = Literal[18, 34]
+
+BLOCKS: dict[Depth, tuple[int, int, int, int]] = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
+
+
+class BasicBlock(nn.Module):
+    """Two 3×3 convolutions beside the identity; a 1×1 convolution where the shape changes (He et al. 2016, Fig. 2)."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.downsample: nn.Sequential | None = None
+        if stride != 1 or in_channels != out_channels:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False), nn.BatchNorm2d(out_channels)
+            )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, in, H, W) to (B, out, H/stride, W/stride)."""
+        identity = features if self.downsample is None else self.downsample(features)
+        inner = functional.relu(self.bn1(self.conv1(features)), inplace=True)
+        return functional.relu(self.bn2(self.conv2(inner)) + identity, inplace=True)
+
+
+class ResNetEncoder(nn.Module):
+    """ResNet without pooling and classifier, whose five resolutions a decoder takes.
+
+    Parameters with the default width: ResNet-18 11,176,512; ResNet-34 21,284,672; each 6,272 less with one input
+    channel. Names and shapes of parameters and buffers are torchvision's (``conv1.weight`` … ``layer4.1.bn2.bias``).
+
+    Args:
+        depth: 18 or 34.
+        in_channels: 3 as published, or another number.
+        base_width: Channels of the stem; 64 as published.
+
+    Attributes:
+        channels: Of the features at strides 2, 4, 8, 16 and 32: w, w, 2w, 4w, 8w.
+
+    Source: He et al. 2016, Table 1; L-SNet's backbones (methods.md §B1).
+    """
+
+    def __init__(self, depth: Depth = 18, *, in_channels: int = 3, base_width: int = 64) -> None:
+        super().__init__()
+        if depth not in BLOCKS:
+            raise ValueError(f"depth must be one of {', '.join(map(str, BLOCKS))}, got {depth}")
+        self.depth = depth
+        self.channels = (base_width, base_width, 2 * base_width, 4 * base_width, 8 * base_width)
+        self.conv1 = nn.Conv2d(in_channels, base_width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(base_width)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        layers = [
+            self._layer(deeper, width, blocks, stride=1 if level == 0 else 2)
+            for level, (deeper, width, blocks) in enumerate(
+                zip(self.channels[:-1], self.channels[1:], BLOCKS[depth], strict=True)
+            )
+        ]
+        self.layer1, self.layer2, self.layer3, self.layer4 = layers
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    @staticmethod
+    def _layer(in_channels: int, out_channels: int, blocks: int, *, stride: int) -> nn.Sequential:
+        first = BasicBlock(in_channels, out_channels, stride=stride)
+        return nn.Sequential(first, *(BasicBlock(out_channels, out_channels) for _ in range(blocks - 1)))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Features of images (B, in_channels, H, W), H and W divisible by 32.
+
+        Returns:
+            Five maps (B, channels[i], H/s, W/s) at strides s = 2 (the stem before its max-pooling), 4, 8, 16, 32.
+        """
+        stem = functional.relu(self.bn1(self.conv1(images)), inplace=True)
+        quarter = self.layer1(self.maxpool(stem))
+        eighth = self.layer2(quarter)
+        sixteenth = self.layer3(eighth)
+        return stem, quarter, eighth, sixteenth, self.layer4(sixteenth)
+
+
+def load_pretrained(encoder: ResNetEncoder, path: Path) -> None:
+    """Load published weights into an encoder; the classifier ``fc.*`` is left out.
+
+    An encoder of one input channel gets the stem's kernels summed over their three channels: its answer to a slice
+    is what the published network answers to the slice repeated three times. The weights torchvision publishes were
+    learnt from images normalised to ImageNet's mean and standard deviation. No code in the file is ever run. The
+    encoder is left as it was if the weights do not fit.
+
+    Args:
+        encoder: ResNet-18 or ResNet-34.
+        path: ``*.safetensors``, or a state_dict that ``torch.save`` wrote.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, no state_dict, or the weights of another network.
+    """
+    weights = {name: tensor for name, tensor in _read_tensors(path).items() if not name.startswith("fc.")}
+    stem = weights.get("conv1.weight")
+    if stem is not None and stem.ndim == 4 and stem.shape[1] == 3 and encoder.conv1.in_channels == 1:
+        weights["conv1.weight"] = stem.sum(dim=1, keepdim=True)
+    misfit = _misfit(weights, encoder.state_dict())
+    if misfit:
+        raise CheckpointError(
+            f"{path}: {misfit}; give the weights that torchvision publishes for resnet{encoder.depth},"
+            f" and an encoder of their width."
+        )
+    encoder.load_state_dict(weights)
+
+
+def _misfit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
+    """What keeps the weights from fitting, in words; empty if nothing does."""
+    # Files older than PyTorch 0.4.1 do not count the batches.
+    missing = [name for name in expected if name not in weights and not name.endswith(".num_batches_tracked")]
+    foreign = [name for name in weights if name not in expected]
+    if missing:
+        return f"{missing[0]} is missing{_and_more(missing)}"
+    if foreign:
+        return f"{foreign[0]} has no place in a ResNet encoder of this depth{_and_more(foreign)}"
+    for name, tensor in expected.items():
+        if name in weights and weights[name].shape != tensor.shape:
+            return f"{name} has shape {tuple(weights[name].shape)}, expected {tuple(tensor.shape)}"
+    return ""
+
+
+def _and_more(names: list[str]) -> str:
+    return f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    """Named tensors of a file, on the CPU.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or holds anything else.
+    """
+    try:
+        found: Any = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: there is no such file of encoder weights.") from error
+    except Exception as error:  # a damaged file can make the readers raise nearly anything
+        raise CheckpointError(
+            f"{path}: not a readable file of weights ({type(error).__name__}); download it again."
+        ) from error
+    named = isinstance(found, Mapping) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in found.items()
+    )
+    if not named:
+        raise CheckpointError(f"{path}: holds a {type(found).__name__} that is no state_dict; save model.state_dict().")
+    return dict(found)

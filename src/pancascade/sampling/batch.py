@@ -1,0 +1,20 @@
+"""What a training step works on."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a training step works on.
+
+    Attributes:
+        images: (B, 1, *S) in [0, 1].
+        labels: (B, *S) uint8, ids of `pancascade.labels.Label`.
+        names: Name of each slice or volume.
+    """
+
+    images: Tensor
+    labels: Tensor
+    names: tuple[str, ...]

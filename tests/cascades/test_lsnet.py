@@ -1,0 +1,207 @@
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+from pancascade.cascades import LSNet, LSNetSettings
+from pancascade.cascades.lsnet import LocatedRegions
+from pancascade.labels import Label
+from pancascade.networks import NetworkSettings
+from pancascade.networks.localization_net import Localization
+
+SIZE = (96, 128)
+
+
+def tiny(**options):
+    torch.manual_seed(0)
+    return LSNet(
+        LSNetSettings(
+            first=NetworkSettings(name="localization_net", preset="tiny"),
+            second=NetworkSettings(name="resnet_unet", preset="tiny"),
+            **options,
+        )
+    )
+
+
+@pytest.fixture
+def batch():
+    labels = torch.zeros(2, *SIZE, dtype=torch.uint8)
+    labels[0, 20:44, 40:72] = Label.PANCREAS
+    labels[1, 50:80, 30:90] = Label.PANCREAS
+    labels[1, 60:70, 60:70] = Label.TUMOUR
+    return torch.rand(2, 1, *SIZE, generator=torch.Generator().manual_seed(1)), labels
+
+
+def steps(cascade, batch, seed=0):
+    return cascade.losses(*batch, phase="alternate", generator=torch.Generator().manual_seed(seed))
+
+
+def gradients(module):
+    return [p.grad for p in module.parameters() if p.grad is not None]
+
+
+def total(losses):
+    return torch.stack(list(losses.values())).sum()
+
+
+def test_the_first_step_teaches_the_localization_network_only(batch):
+    cascade = tiny()
+    losses = next(steps(cascade, batch))
+    assert set(losses) == {"heatmap", "box"}
+    total(losses).backward()
+    assert gradients(cascade.first)
+    assert not gradients(cascade.second)
+
+
+def second_step_gradient(batch, **options):
+    cascade = tiny(**options)
+    both = steps(cascade, batch)
+    next(both)
+    losses = next(both)
+    assert set(losses) == {"segmentation"}
+    total(losses).backward()
+    assert gradients(cascade.second)
+    return cascade
+
+
+def test_the_second_step_reaches_the_box_head_through_the_sampling_grid_but_no_keypoint(batch):
+    cascade = second_step_gradient(batch, gamma=0.1)
+    assert any(bool(grad.any()) for grad in gradients(cascade.first.distance_head))
+    assert not gradients(cascade.first.keypoint_head)
+    assert next(steps(cascade, batch), None) is not None
+
+
+def test_the_gradient_of_the_box_head_is_the_decay_factor_times_the_whole(batch):
+    whole, tenth = (second_step_gradient(batch, gamma=gamma).first.distance_head for gamma in (1.0, 0.1))
+    assert max(float(grad.abs().max()) for grad in gradients(whole)) > 1e-5
+    for one, other in zip(gradients(whole), gradients(tenth), strict=True):
+        # Biases before a normalisation have no gradient but rounding.
+        assert torch.allclose(0.1 * one, other, rtol=1e-3, atol=1e-7)
+
+
+@pytest.mark.parametrize("options", [{"gamma": 0.0}, {"handover": "cropping"}])
+def test_without_decay_factor_or_with_cropping_stage_2_teaches_stage_1_nothing(batch, options):
+    assert all(not bool(grad.any()) for grad in gradients(second_step_gradient(batch, **options).first))
+
+
+def test_each_iteration_yields_two_steps(batch):
+    assert len(list(steps(tiny(), batch))) == 2
+
+
+def answer(cascade, monkeypatch, *, cells, distances):
+    """Let L-Net mark these cells (x, y) of the first image, with one distance (l, t, r, b) for all."""
+    heatmap = torch.full((1, 1, SIZE[0] // 4, SIZE[1] // 4), -9.0)
+    for x, y in cells:
+        heatmap[0, 0, y, x] = 9.0
+    maps = torch.tensor(distances).view(1, 4, 1, 1).expand(1, 4, *heatmap.shape[2:])
+    monkeypatch.setattr(cascade, "localize", lambda images: Localization(heatmap, maps))
+    return cascade.eval()
+
+
+def test_regions_are_the_boxes_seen_from_the_keypoints(monkeypatch):
+    cascade = answer(tiny(margin=5), monkeypatch, cells=[(12, 15)], distances=(10.0, 8.0, 20.0, 12.0))
+    located = cascade.locate(torch.zeros(1, 1, *SIZE))
+    ((box,),) = located.boxes
+    # The cell looks from (50, 62).
+    assert (box.start, box.stop) == ((62 - 8 - 5, 50 - 10 - 5), (62 + 12 + 5, 50 + 20 + 5))
+    (theta,) = located.regions
+    assert theta[0, 0, 0] == pytest.approx((30 + 10) / SIZE[1])
+    assert theta[0, 1, 1] == pytest.approx((20 + 10) / SIZE[0])
+
+
+def test_several_regions_are_merged_by_the_largest_probability(monkeypatch):
+    cascade = answer(tiny(margin=0), monkeypatch, cells=[(8, 12), (22, 12)], distances=(12.0, 12.0, 12.0, 12.0))
+    monkeypatch.setattr(cascade, "second_logits", lambda regions: torch.full_like(regions, 3.0))
+    images = torch.zeros(1, 1, *SIZE)
+    found = cascade(images)[0, 1] >= 0.5
+    expected = torch.zeros(SIZE, dtype=torch.bool)
+    expected[50 - 12 : 50 + 12, 34 - 12 : 34 + 12] = True
+    expected[50 - 12 : 50 + 12, 90 - 12 : 90 + 12] = True
+    assert torch.equal(found, expected)
+
+
+def test_nothing_located_is_all_background(monkeypatch):
+    cascade = answer(tiny(), monkeypatch, cells=[], distances=(9.0, 9.0, 9.0, 9.0))
+    located = cascade.locate(torch.zeros(1, 1, *SIZE))
+    assert located.boxes == ((),)
+    maps = cascade.segment(torch.zeros(1, 1, *SIZE), located)
+    assert torch.equal(maps[:, 0], torch.ones(1, *SIZE))
+    assert not maps[:, 1].any()
+
+
+def test_what_is_segmented_in_a_region_lands_where_it_lies_in_the_image(monkeypatch):
+    cascade = answer(tiny(margin=6), monkeypatch, cells=[(14, 10)], distances=(24.0, 20.0, 30.0, 26.0))
+    images = torch.zeros(1, 1, *SIZE)
+    images[..., 34:50, 44:76] = 1
+    monkeypatch.setattr(cascade, "second_logits", lambda regions: 40 * (regions - 0.5))
+    found = cascade(images)[0, 1] >= 0.5
+    assert float((found == (images[0, 0] > 0)).float().mean()) > 0.995
+    assert bool(found[36:48, 46:74].all())
+
+
+def test_probabilities_sum_to_one(batch):
+    maps = tiny().eval()(batch[0])
+    assert maps.shape == (2, 2, *SIZE)
+    assert torch.allclose(maps.sum(dim=1), torch.ones(2, *SIZE))
+
+
+def test_a_new_heatmap_moves_the_keypoints_and_keeps_the_distances(batch):
+    cascade = tiny().eval()
+    located = cascade.locate(batch[0])
+    heatmap = torch.zeros(2, 1, SIZE[0] // 4, SIZE[1] // 4)
+    heatmap[1, 0, 5, 9] = 0.9
+    narrowed = cascade.narrow(located, heatmap)
+    assert narrowed.boxes[0] == ()
+    assert len(narrowed.boxes[1]) == 1
+    left, top, right, bottom = located.distances[1, :, 5, 9].tolist()
+    (theta,) = narrowed.regions[1]
+    assert theta[0, 0].item() == pytest.approx((left + right + 30) / SIZE[1], rel=1e-5)
+    assert theta[1, 2].item() == pytest.approx((2 * 22 + bottom - top) / SIZE[0] - 1, abs=1e-5)
+
+
+def test_the_true_regions_enclose_each_component_with_its_margin(batch):
+    cascade = tiny(margin=4).eval()
+    belief = (batch[1] > 0)[:, None].float()
+    belief[0, 0, 80:84, 100:108] = 1
+    located = cascade.take_over(batch[0], belief)
+    assert [(box.start, box.stop) for box in located.boxes[0]] == [((16, 36), (48, 76)), ((76, 96), (88, 112))]
+    assert [(box.start, box.stop) for box in located.boxes[1]] == [((46, 26), (84, 94))]
+    own = cascade.with_boxes_of(cascade.locate(batch[0]), located)
+    assert isinstance(own, LocatedRegions)
+    assert own.regions is located.regions
+    assert torch.equal(own.probabilities, cascade.locate(batch[0]).probabilities)
+
+
+def test_the_random_choice_is_one_of_the_three_highest_cells(batch):
+    cascade = tiny().eval()
+    with torch.no_grad():
+        found = cascade.localize(batch[0])
+        seen = {
+            tuple(
+                round(v, 4)
+                for v in cascade._training_regions(found, batch[0], torch.Generator().manual_seed(s))[0]
+                .flatten()
+                .tolist()
+            )
+            for s in range(40)
+        }
+    assert len(seen) == 3
+
+
+def test_the_pancreas_alone_can_be_the_target(batch):
+    masks = []
+    cascade = tiny(target="pancreas")
+    original = cascade._localization_losses
+    cascade._localization_losses = lambda found, mask: masks.append(mask) or original(found, mask)
+    next(steps(cascade, batch))
+    assert torch.equal(masks[0][:, 0] > 0, batch[1] == Label.PANCREAS)
+
+
+def test_cross_entropy_is_the_ablation_s_loss(batch):
+    cascade = tiny(loss="bce")
+    logits = torch.tensor([[[[2.0, -1.0]]]])
+    target = torch.tensor([[[[1.0, 0.0]]]])
+    expected = functional.binary_cross_entropy_with_logits(logits, target)
+    assert cascade._loss(logits, target) == pytest.approx(expected.item())
+    assert math.isfinite(total(next(steps(cascade, batch))).item())
