@@ -19,7 +19,6 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from pancascade.checkpoint import load_checkpoint
 from pancascade.datasets import Case, cases_of, read_split, region_folder, slice_folder
 from pancascade.evaluation import (
     AGGREGATIONS,
@@ -36,6 +35,7 @@ from pancascade.evaluation import (
 from pancascade.evaluation.tables import summary_table
 from pancascade.evaluation.writing import plain
 from pancascade.inference.engine import SliceEngine
+from pancascade.inference.segmenter import load_engine
 from pancascade.inference.tracing import trace_slice
 from pancascade.labels import Label
 from pancascade.metrics import Confusion, confusion
@@ -104,10 +104,12 @@ def main() -> None:
     more: dict[str, dict[str, Any]] = {}
     for entry in arguments.checkpoints:
         name, path = entry.split("=", 1)
-        cascade, description = load_checkpoint(Path(path))
-        engine = SliceEngine(cascade, description.canvas, torch.device("cpu"))
+        engine = load_engine(Path(path), torch.device("cpu"))
+        if not isinstance(engine, SliceEngine):
+            raise SystemExit(f"{path}: works on volumes; this benchmark is for slices.")
+        cascade = engine.cascade
         evaluations.append(Evaluation(name, PROTOCOL, tuple(predict(engine, cases, targets, name)), ()))
-        more[name] = {"parameters": sum(p.numel() for p in cascade.parameters())}
+        more[name] = {"parameters": sum(p.numel() for p in engine.cascade.parameters())}
         if cascade.locates:
             more[name]["by_stage"] = asdict(summarise_attribution(attribute_slices(engine, cases, name)))
     result = summarise_all(evaluations, targets, more)

@@ -4,7 +4,7 @@ from pancascade.datasets.case import AxialSlice, Case
 from pancascade.datasets.region_folder import region_folder
 from pancascade.datasets.slice_folder import slice_folder
 from pancascade.datasets.splits import PARTS, Part, cases_of, draw_split, read_split
-from pancascade.datasets.volume_list import volume_list
+from pancascade.datasets.volume_list import listed_images, volume_list
 
 __all__ = [
     "PARTS",
@@ -13,6 +13,7 @@ __all__ = [
     "Part",
     "cases_of",
     "draw_split",
+    "listed_images",
     "read_split",
     "region_folder",
     "slice_folder",

@@ -105,12 +105,17 @@ def load_engines(model: Model, device: str) -> list[Engine]:
     """
     try:
         chosen = torch.device(device)
-        return [_load_engine(model.folder / step.weights, chosen, consistent=step.consistent) for step in model.steps]
+        return [load_engine(model.folder / step.weights, chosen, consistent=step.consistent) for step in model.steps]
     except (RuntimeError, AssertionError) as error:
         raise PancascadeError(f"Device {device!r} cannot be used ({str(error).splitlines()[0]}). Try cpu.") from error
 
 
-def _load_engine(weights: Path, device: torch.device, *, consistent: bool) -> Engine:
+def load_engine(weights: Path, device: torch.device, *, consistent: bool = True) -> Engine:
+    """A checkpoint's cascade on a device.
+
+    Raises:
+        CheckpointError: Weights are missing or damaged.
+    """
     cascade, description = load_checkpoint(weights)
     if isinstance(description.canvas, VolumeGrid):
         return VolumeEngine(cascade.to(device), description.canvas, device)

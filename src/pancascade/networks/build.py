@@ -61,7 +61,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "paper": {},
         "fcn": {"basis": "fcn"},
         "resnet18": {"depth": 18},
-        "small": {"depth": 18, "in_channels": 1, "base_width": 24, "widths": (96, 48, 24, 16, 8)},
+        "small": {"in_channels": 1, "base_width": 16, "widths": (128, 64, 32, 16, 16)},
         "tiny": {"depth": 18, "in_channels": 1, "base_width": 4, "widths": (8, 8, 4, 4, 4)},
     },
     "saliency": {"paper": {}, "three_classes": {"channels": 3}},

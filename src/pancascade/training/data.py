@@ -7,7 +7,17 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pancascade.datasets import Case, Part, cases_of, draw_split, read_split, region_folder, slice_folder, volume_list
+from pancascade.datasets import (
+    Case,
+    Part,
+    cases_of,
+    draw_split,
+    listed_images,
+    read_split,
+    region_folder,
+    slice_folder,
+    volume_list,
+)
 from pancascade.errors import DataError, RecipeError
 from pancascade.labels import Label
 from pancascade.preprocessing import Canvas, VolumeGrid
@@ -59,7 +69,7 @@ def read_training_data(recipe: Recipe, *, root: Path, beside: Path, out: Path) -
     """
     training, counts, validation = [], [], []
     for source in recipe.data:
-        if source.optional and not _is_there(source, root):
+        if source.optional and not _is_there(source, root=root, beside=beside):
             logger.warning("%s: not found in %s; training goes on without it.", source.folder, root)
             continue
         cases = _cases(source, root=root, beside=beside)
@@ -86,10 +96,11 @@ def _load(cases: Sequence[Case], canvas: Canvas | VolumeGrid) -> SampleSet:
     return load_slices(cases, canvas) if isinstance(canvas, Canvas) else load_volumes(cases, canvas)
 
 
-def _is_there(source: DataSource, root: Path) -> bool:
-    if source.reader == "volume_list":
-        return (root / "scans").is_dir()
-    return _folder(source, root).is_dir()
+def _is_there(source: DataSource, *, root: Path, beside: Path) -> bool:
+    if source.reader != "volume_list":
+        return _folder(source, root).is_dir()
+    table = _find(source.folder, beside, root)
+    return table is not None and all(path.is_file() for path in listed_images(table, root=root))
 
 
 def _folder(source: DataSource, root: Path) -> Path:
@@ -117,11 +128,16 @@ def _cases(source: DataSource, *, root: Path, beside: Path) -> list[Case]:
         )
     if source.reader == "region_folder":
         return region_folder(_folder(source, root))
-    return volume_list(_beside(source.folder, beside), root=root)
+    return volume_list(_beside(source.folder, beside, root), root=root)
 
 
-def _beside(name: str, folder: Path) -> Path:
-    for path in (folder / name, recipes_folder() / name, Path(name)):
-        if path.is_file():
-            return path
-    raise RecipeError(f"{name}: not found beside the recipe ({folder}) nor among the shipped recipes.")
+def _beside(name: str, folder: Path, *more: Path) -> Path:
+    path = _find(name, folder, *more)
+    if path is None:
+        raise RecipeError(f"{name}: not found beside the recipe ({folder}), in --data, or among the shipped recipes.")
+    return path
+
+
+def _find(name: str, *folders: Path) -> Path | None:
+    places = [folder / name for folder in (*folders, recipes_folder())]
+    return next((path for path in (*places, Path(name)) if path.is_file()), None)

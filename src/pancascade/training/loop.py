@@ -16,8 +16,9 @@ from torch.optim import Optimizer
 
 from pancascade.cascades import Cascade, build_cascade, fast_layout
 from pancascade.checkpoint import describe, load_weights, save_checkpoint
-from pancascade.errors import DataError, OutputError, PancascadeError
+from pancascade.errors import DataError, OutputError, PancascadeError, RecipeError
 from pancascade.io import written_whole
+from pancascade.networks.resnet import ResNetEncoder, load_pretrained
 from pancascade.sampling import Batch, deal
 from pancascade.training.data import TrainingData, read_training_data
 from pancascade.training.optimisation import build_optimiser, set_learning_rate, update_average
@@ -99,7 +100,7 @@ def fit(
         PancascadeError: Recipe, data or output folder cannot be used, or a loss is not finite.
     """
     recipe = read_recipe(recipe_path)
-    run = _start(recipe, out, device=device, start_from=start_from)
+    run = _start(recipe, out, device=device, start_from=start_from, beside=recipe_path.parent)
     _claim_folder(run, recipe_path, resume=resume)
     sets = read_training_data(recipe, root=data, beside=recipe_path.parent, out=out)
     if run.epoch == 0:
@@ -114,10 +115,12 @@ def fit(
     return run
 
 
-def _start(recipe: Recipe, out: Path, *, device: str, start_from: Path | None = None) -> Run:
+def _start(recipe: Recipe, out: Path, *, device: str, start_from: Path | None = None, beside: Path = Path()) -> Run:
     torch.manual_seed(recipe.seed)
     fabric = Fabric(accelerator=device, devices=1, precision=recipe.precision)
     cascade = build_cascade(recipe.cascade)
+    for name, path in recipe.pretrained.items():
+        load_pretrained(_encoder(cascade, name), path if path.is_absolute() else beside / path)
     if start_from is not None:
         load_weights(cascade, start_from)
     cascade = cascade.to(fabric.device)
@@ -126,6 +129,14 @@ def _start(recipe: Recipe, out: Path, *, device: str, start_from: Path | None = 
     if recipe.average_decay is not None:
         average = deepcopy(cascade).eval().requires_grad_(False)
     return Run(recipe, out, fabric, cascade, average, build_optimiser(cascade, recipe.optimiser))
+
+
+def _encoder(cascade: Cascade, name: str) -> ResNetEncoder:
+    encoders = {path: part for path, part in cascade.named_modules() if isinstance(part, ResNetEncoder)}
+    if name not in encoders:
+        known = ", ".join(encoders) or "none"
+        raise RecipeError(f"pretrained: {name} is no ResNet encoder of this cascade; it has: {known}.")
+    return encoders[name]
 
 
 def _claim_folder(run: Run, recipe_path: Path, *, resume: bool) -> None:

@@ -103,6 +103,8 @@ class Recipe(Settings):
         optimiser: Optimiser and schedule.
         phases: In order.
         average_decay: Decay of the running average of the weights that is validated and kept; None for none.
+        pretrained: Weight files of ResNet encoders, like ``{first.encoder: resnet18.pth}``, beside the recipe or by
+            path; for the start of a run only.
         validate_in: Validate ``end_to_end``, or stage 2 in ``true_boxes`` where the data are cut to the organ and
             stage 1 has nothing to learn from.
     """
@@ -120,6 +122,7 @@ class Recipe(Settings):
     optimiser: OptimiserSettings = OptimiserSettings()
     phases: tuple[PhaseSettings, ...] = Field(min_length=1)
     average_decay: float | None = Field(default=None, gt=0, lt=1)
+    pretrained: dict[str, Path] = Field(default_factory=dict)
     validate_in: Literal["end_to_end", "true_boxes"] = "end_to_end"
 
     @model_validator(mode="after")
