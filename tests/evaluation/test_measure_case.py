@@ -44,9 +44,23 @@ def stored_otherwise(original: Volume, axes: tuple[int, ...], flips: tuple[bool,
     return Volume(original.voxels.transpose(axes)[steps].copy(), affine, original.source)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_counts_and_distances_are_those_of_the_whole_volumes(seed):
-    reference, prediction = volume(label_map(seed)), volume(label_map(seed + 10))
+def in_the_middle(seed: int) -> np.ndarray:
+    """A small label map with background all around."""
+    return np.pad(label_map(seed, (5, 4, 2)), ((6, 3), (3, 5), (1, 4)))
+
+
+@pytest.mark.parametrize(
+    ("truth", "found"),
+    [
+        (label_map(1), label_map(11)),
+        (label_map(2), label_map(12)),
+        (in_the_middle(3), in_the_middle(13)),
+        (in_the_middle(3), label_map(13)),
+        (in_the_middle(3), np.roll(in_the_middle(13), (4, -3, 3), (0, 1, 2))),
+    ],
+)
+def test_counts_and_distances_are_those_of_the_whole_volumes(truth, found):
+    reference, prediction = volume(truth), volume(found)
     record = measure(reference, prediction)
     true, found = (reorient(each, "RAS").voxels for each in (reference, prediction))
     assert record.shape == SHAPE
@@ -93,12 +107,12 @@ def test_the_order_in_which_a_prediction_is_stored_changes_nothing(degrees):
 
 @pytest.mark.parametrize(("axes", "flips"), [((2, 0, 1), (True, False, True)), ((1, 0, 2), (False, True, False))])
 def test_the_order_in_which_both_are_stored_changes_nothing(axes, flips):
-    reference, prediction = volume(label_map(1)), volume(label_map(2))
-    turned = measure(*(stored_otherwise(each, axes, flips) for each in (reference, prediction)))
-    expected = measure(reference, prediction)
-    assert turned.targets == expected.targets
-    assert turned.detections == expected.detections
-    assert turned.spacing_mm == pytest.approx(expected.spacing_mm)
+    pair = volume(label_map(1)), volume(label_map(2))
+    plain, turned = (
+        measure(*(stored_otherwise(each, *order) for each in pair))
+        for order in (((0, 1, 2), (False,) * 3), (axes, flips))
+    )
+    assert turned == plain
 
 
 def test_slices_are_counted_from_the_feet_up():
@@ -130,7 +144,7 @@ def test_whole_numbers_of_any_type_are_labels(dtype, which):
         (np.inf, "NaN or infinite"),
         (-np.inf, "NaN or infinite"),
         (0.37, r"0\.37.*probabilities"),
-        (1.0001, "no label map"),
+        (1.0001, r"1\.0001.*no label map"),
         (-1, "label -1"),
         (7, "label 7"),
         (1e30, "label 1"),
@@ -145,7 +159,7 @@ def test_what_is_no_label_is_refused_by_the_name_of_its_file(which, value, says)
     with pytest.raises(DataError, match=says) as refused:
         measure(**files)
     assert str(refused.value).startswith(f"{name}: ")
-    if "label " in says:
+    if says.startswith("label"):
         assert ("--labels" if which == "prediction" else "--reference-labels") in str(refused.value)
 
 
@@ -170,10 +184,10 @@ def test_unknown_labels_may_be_background():
 def test_references_may_number_the_targets_in_their_own_way():
     """As PANORAMA does: lesion 1, veins 2, arteries 3, pancreas 4, duct 5, bile duct 6."""
     truth, found = label_map(1), label_map(2)
-    panorama = np.choose(truth, [0, 4, 1]).astype(np.uint8)
-    panorama[0, 0, :3] = (2, 3, 6)
-    panorama[truth == 1] = np.where(np.arange((truth == 1).sum()) % 2, 4, 5)
     truth[0, 0, :3] = 0
+    panorama = np.choose(truth, [0, 4, 1]).astype(np.uint8)
+    panorama[truth == 1] = np.where(np.arange((truth == 1).sum()) % 2, 4, 5)
+    panorama[0, 0, :3] = (2, 3, 6)
     record = measure(volume(panorama), volume(found), PROTOCOLS["panorama"])
     assert record.targets == measure(volume(truth), volume(found)).targets
 
@@ -188,8 +202,8 @@ def test_labels_may_overlap_and_have_any_number():
 
 
 def test_an_empty_mask_has_counts_and_no_distances():
-    empty, full = volume(np.zeros(SHAPE, np.uint8)), volume(label_map(1))
-    size = int((label_map(1) > 0).sum())
+    empty, full = volume(np.zeros(SHAPE, np.uint8)), volume(in_the_middle(1))
+    size = int((in_the_middle(1) > 0).sum())
     for pair, counts, boxes in (
         ((full, empty), (0, 0, size), (0.0, 0.0)),
         ((empty, full), (0, size, 0), (None, 0.0)),
@@ -243,9 +257,9 @@ def test_the_cut_that_is_measured_never_changes_a_number(seed, margin):
         kept = [counts[:3] for counts in padded.targets[target].slices]
         expected = [counts[:3] for counts in one.targets[target].slices]
         assert kept == [(0, 0, 0)] * before + expected + [(0, 0, 0)] * after
-        fields = {"hd95_mm", "hd_mm", "assd_mm", "nsd", "box_recall", "box_iou"}
-        got, wanted = (each.targets[target].model_dump(include=fields) for each in (padded, one))
-        assert got == pytest.approx(wanted)
+        assert padded.targets[target].model_dump(exclude={"slices"}) == one.targets[target].model_dump(
+            exclude={"slices"}
+        )
     assert padded.detections == one.detections
 
 

@@ -226,6 +226,19 @@ def test_nsd_rises_with_the_tolerance_and_hd95_stays_below_hd(definition, one, o
 
 
 @pytest.mark.parametrize("definition", DEFINITIONS)
+@pytest.mark.parametrize("pair", pairs().values(), ids=pairs().keys())
+def test_the_tree_and_the_map_find_the_same(definition, pair, monkeypatch):
+    found = []
+    for pays in (0, 1e9):
+        monkeypatch.setattr("pancascade.metrics.surface._MAP_PAYS", pays)
+        found.append(surface_distances(*pair, SPACING, definition=definition))
+    tree, by_map = found
+    assert tree.prediction_mm == pytest.approx(by_map.prediction_mm, abs=1e-12)
+    assert tree.reference_mm == pytest.approx(by_map.reference_mm, abs=1e-12)
+    assert numbers(tree) == pytest.approx(numbers(by_map), abs=1e-12)
+
+
+@pytest.mark.parametrize("definition", DEFINITIONS)
 def test_equal_masks_have_no_distance(definition):
     mask = smooth(np.random.default_rng(1))
     found = surface_distances(mask, mask, SPACING, definition=definition)

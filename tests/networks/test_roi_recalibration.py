@@ -212,6 +212,7 @@ def test_autocast_does_not_round_the_sampling_grid():
     assert torch.equal(found, expected)
     assert (pasted >= 0.5).sum() == 3000
     assert pasted.dtype == torch.float32
+    assert recalibrate(ramps().bfloat16(), printed_theta().bfloat16(), SIZE).dtype == torch.float32
 
 
 def test_an_empty_box_stays_finite():

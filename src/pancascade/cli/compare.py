@@ -52,8 +52,6 @@ def compare(
     folders = name_methods(methods)
     options.claimed(out)
     pictures = options.find_scans(scans)
-    from rich.console import Console
-
     from pancascade.evaluation import Method, compare, summarise, summarise_detection, targets_with_voxels
 
     entries = [Method(name, folder, records=out / "cases" / name) for name, folder in folders.items()]
@@ -62,7 +60,7 @@ def compare(
     summaries = [summarise(evaluation.cases, chosen, targets=targets) for evaluation in evaluations]
     detections = [summarise_detection(evaluation.cases, chosen) for evaluation in evaluations]
     comparison = compare(evaluations, targets=targets)
-    console = Console(markup=False)
+    console = options.wide_console()
     _print(evaluations, summaries, comparison, console)
     options.write(evaluations, summaries, detections, out, comparison=comparison, scans=pictures)
     console.print(f"Report: {out / 'report.html'}", soft_wrap=True, highlight=False)

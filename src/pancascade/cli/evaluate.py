@@ -54,8 +54,6 @@ def evaluate(
         candidates=candidates,
     )
     pictures = options.find_scans(scans)
-    from rich.console import Console
-
     from pancascade.evaluation import Method, method_name, summarise, summarise_detection
     from pancascade.evaluation.side_tables import read_scores
 
@@ -69,7 +67,7 @@ def evaluate(
     evaluations = options.run([method], reference, protocol=chosen, patients=patients, workers=workers)
     summary = summarise(evaluations[0].cases, chosen)
     detection = summarise_detection(evaluations[0].cases, chosen)
-    console = Console(markup=False)
+    console = options.wide_console()
     _print(evaluations[0], summary, detection, console)
     if out is not None:
         options.write(evaluations, [summary], [detection], out, comparison=None, scans=pictures)

@@ -136,7 +136,7 @@ def run(
             reference,
             protocol=protocol,
             patients={} if patients is None else read_patients(patients),
-            workers=workers or len(os.sched_getaffinity(0)),
+            workers=workers or _cores(),
             progress=lambda done, total: bars.update(task, completed=done, total=total),
         )
     for evaluation in evaluations:
@@ -145,6 +145,19 @@ def run(
                 f"{evaluation.method}: no case could be compared. The first reason: {evaluation.failures[0].message}"
             )
     return evaluations
+
+
+def _cores() -> int:
+    """CPU cores that this process may use; only Linux says which."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def wide_console() -> "Console":
+    """A console that does not fold tables where its output goes to a file."""
+    from rich.console import Console
+
+    console = Console(markup=False)
+    return console if console.is_terminal else Console(width=200, markup=False)
 
 
 def tell_failures(evaluations: "Sequence[Evaluation]", console: "Console") -> None:

@@ -41,7 +41,7 @@ def segment(
     for title, size in measure(found.mask).items():
         console.print(f"{title.replace('_', ' '):22}{size['volume_ml']:9.1f} mL {size['voxels']:10d} voxels")
     for warning in found.warnings:
-        console.print(f"Warning: {warning}", style="yellow", highlight=False)
+        console.print(f"Warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
     console.print(f"Pictures: {out / 'overview.png'}", soft_wrap=True, highlight=False)
     console.print(
         f"Mask: {out / 'segmentation.nii.gz'}   Numbers: {out / 'result.json'}",

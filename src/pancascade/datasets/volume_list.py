@@ -1,7 +1,7 @@
 """Volume lists: a CSV naming whole scans and the slices of each that may be used.
 
-Columns: image, patient, first_slice and last_slice (inclusive, from the feet; empty for the whole scan), and label, the path of a
-label map with pancascade's ids, or ``none`` for slices that hold neither pancreas nor tumour.
+Columns: image, patient, first_slice and last_slice (inclusive, from the feet; empty for the whole scan), and label,
+the path of a label map with pancascade's ids, or ``none`` for slices that hold neither pancreas nor tumour.
 """
 
 import csv

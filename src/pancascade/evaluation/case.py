@@ -154,9 +154,9 @@ def _read_labels(volume: Volume, protocol: Protocol, *, of_reference: bool) -> _
     if not np.isfinite(values).all():
         raise DataError(f"{volume.name}: holds NaN or infinite values. A mask holds whole numbers; write it again.")
     if (values != np.rint(values)).any():
-        odd = next(float(value) for value in values if value != np.rint(value))
+        odd = next(value for value in values if value != np.rint(value))
         raise DataError(
-            f"{volume.name}: holds values such as {odd:.4g}, so it is no label map but probabilities or an "
+            f"{volume.name}: holds values such as {odd!s}, so it is no label map but probabilities or an "
             "interpolated mask. Threshold it first, or resample masks by nearest voxel."
         )
     labels = (protocol.reference_labels or protocol.labels) if of_reference else protocol.labels

@@ -2,9 +2,13 @@
 
 import hashlib
 import json
+import os
+import signal
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from glob import escape
@@ -93,13 +97,47 @@ def run_jobs(jobs: Sequence[Job], *, workers: int) -> Iterator[dict[str, Outcome
 
 def _in_pool(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, dict[str, Outcome]]]:
     # Forked workers could inherit a lock that a progress bar's thread holds; spawned ones start clean.
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_ignore_interrupts)
     try:
-        waiting = {pool.submit(do_job, job): job for job in jobs}
+        with _interrupts_held():
+            waiting = {pool.submit(_do_job_as_worker, job): job for job in jobs}
         for future in as_completed(waiting):
             yield waiting[future], future.result()
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        # Without waiting, a pool that is collected too soon forgets to cancel, and leaves its processes behind.
+        with _interrupts_held():
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Put Ctrl-C off, here and in processes started here."""
+    if sys.platform == "win32":
+        yield
+        return
+    heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, heard)
+
+
+def _ignore_interrupts() -> None:
+    """Between two cases: whoever died while sending a result would leave the parent waiting for the rest of it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _do_job_as_worker(job: Job) -> dict[str, Outcome]:
+    """`do_job`; Ctrl-C clears away a half-written record, then ends the process without a traceback."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return do_job(job)
+    except KeyboardInterrupt:
+        os._exit(1)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def do_job(job: Job) -> dict[str, Outcome]:

@@ -93,6 +93,7 @@ def _case_rows(evaluations: Sequence[Evaluation], targets: Sequence[str]) -> Ite
                     "reference_ml": counts.reference_size * case.voxel_ml,
                     "prediction_ml": counts.prediction_size * case.voxel_ml,
                     **counts._asdict(),
+                    "slices": len(case.targets[target].slices),
                     "spacing_mm": " ".join(f"{mm:.6g}" for mm in case.spacing_mm),
                     "notes": "; ".join(case.notes),
                     "prediction": case.prediction or "",
@@ -107,6 +108,8 @@ def _slice_rows(evaluations: Sequence[Evaluation], targets: Sequence[str]) -> It
                 slices = case.targets[target].slices
                 values = overlap_values(slices, evaluation.protocol.empty)
                 for place, counts in enumerate(slices):
+                    if not counts.reference_size and not counts.prediction_size:
+                        continue
                     yield {
                         "method": evaluation.method,
                         "case": case.case,

@@ -214,9 +214,7 @@ def _by_tree(from_: Surface, to: Surface) -> NDArray[np.float64]:
     return np.sqrt(((steps * spacing_mm) ** 2).sum(axis=1))
 
 
-def _by_map(
-    from_: Surface, to: Surface, lowest: NDArray[np.int64], extent: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _by_map(from_: Surface, to: Surface, lowest: NDArray[np.int64], extent: NDArray[np.int64]) -> NDArray[np.float64]:
     free = np.ones(extent, dtype=bool)
     free[tuple((to.points - lowest).T)] = False
     distances = ndimage.distance_transform_edt(free, sampling=from_.spacing_mm)
