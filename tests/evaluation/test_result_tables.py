@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 from mask_cases import FAST, evaluation, record, simple
 
-from pancascade.evaluation import AGGREGATIONS, EmptyRule, Protocol, summarise
-from pancascade.evaluation.tables import TextTable, paper_tables, summary_table, users_of, write_paper_tables
+from pancascade.evaluation import AGGREGATIONS, EmptyRule, Protocol, case_values, compare, metrics_of, summarise
+from pancascade.evaluation.tables import (
+    TextTable,
+    p_value,
+    paper_tables,
+    significance_table,
+    summary_table,
+    users_of,
+    write_paper_tables,
+)
 
 CASES = {
     "good": [simple("x", 45, hd95_mm=1.5), simple("y", 40, hd95_mm=2.5), simple("z", 48, hd95_mm=0.5)],
@@ -152,6 +160,38 @@ def test_the_files_hold_every_aggregation_and_every_paper_and_the_protocol(tmp_p
         assert words in tex
     assert tex.count(r"\begin{table}") == text.count("| Method |") == 8
     assert not re.search(r"nan|inf\b", text)
+
+
+def test_every_pair_of_methods_stands_in_the_matrix_with_its_difference_and_p():
+    """Eight patients in which every difference has the same sign: p = 2 / 2⁸."""
+    found = [
+        evaluation(name, [simple(f"case {n}", size + n) for n in range(8)], FAST)
+        for name, size in (("poor", 20), ("good", 40))
+    ]
+    comparison = compare(found, targets=["pancreas"])
+    (entry,) = [entry for entry in comparison.metrics if entry.metric == "dice"]
+    table = significance_table(entry, metrics_of(FAST)["dice"])
+    assert table.header == ("Method", "good", "poor")
+    gain = np.mean([case_values(good, "pancreas", FAST)["dice"] for good in found[1].cases]) - np.mean(
+        [case_values(poor, "pancreas", FAST)["dice"] for poor in found[0].cases]
+    )
+    assert table.rows == (("good", "–", f"{gain:+.4f} (p 0.008)"), ("poor", f"{-gain:+.4f} (p 0.008)", "–"))
+    assert table.best == {(0, 2), (1, 1)}
+    require_latex(table.latex(), 3)
+
+
+def test_matrices_are_written_for_several_methods_only(tmp_path):
+    found = evaluations()
+    comparison = compare(found, targets=["pancreas"])
+    write_paper_tables(found, summaries(found), tmp_path, comparison=comparison)
+    assert (tmp_path / "tables.md").read_text("utf-8").count("row − column") == len(comparison.metrics)
+    write_paper_tables(found[:1], summaries(found[:1]), tmp_path)
+    assert "row − column" not in (tmp_path / "tables.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(("p", "text"), [(0.0004, "<0.001"), (0.0316, "0.032"), (1.0, "1.000"), (float("nan"), "–")])
+def test_p_values_as_papers_print_them(p, text):
+    assert p_value(p) == text
 
 
 def test_users_of_an_aggregation():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pancascade.cli.evaluation_options import INCOMPLETE, claimed, spell
+from pancascade.cli.evaluation_options import INCOMPLETE, claimed, spell, wide_console
 from pancascade.cli.segment import DEFAULT_MODEL
 from pancascade.errors import DataError, PancascadeError
 
@@ -40,14 +40,13 @@ def attribute(
     """Segment scans twice, with stage 1's boxes and with the true ones: which stage do the errors come from?"""
     if out is not None:
         claimed(out)
-    from rich.console import Console
     from rich.progress import track
 
     from pancascade.evaluation import Failure
     from pancascade.evaluation.pairing import pair
     from pancascade.inference.models import find_model
 
-    chosen, console = find_model(model), Console()
+    chosen, console = find_model(model), wide_console()
     pairs = pair(scans, reference)
     failures = list(pairs.failures)
     found: dict[str, list[Attribution]] = {}
@@ -114,7 +113,10 @@ def _report(
 
     summaries: dict[str, AttributionSummary] = {name: summarise_attribution(rows) for name, rows in found.items()}
     for target, summary in summaries.items():
-        table = Table(f"{model}: {target}", f"{summary.cases} cases, {summary.missed} missed by stage 1")
+        table = Table(
+            f"{model}: {target}",
+            f"{summary.cases} {'case' if summary.cases == 1 else 'cases'}, {summary.missed} missed by stage 1",
+        )
         for key, title in TITLES.items():
             table.add_row(title, spell(getattr(summary, key)))
         console.print(table)

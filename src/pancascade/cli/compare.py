@@ -97,7 +97,7 @@ def _print(
     from rich.table import Table
 
     from pancascade.evaluation import metrics_of
-    from pancascade.evaluation.tables import summary_table
+    from pancascade.evaluation.tables import SIGNIFICANT, summary_table
 
     protocol = comparison.protocol
     for target in summaries[0]:
@@ -112,7 +112,7 @@ def _print(
             rank = ranks[row[0]]
             table.add_row(*row, f"{rank.rank:g} [{rank.rank_low:g}, {rank.rank_high:g}]")
         console.print(table)
-        significant = [pair for pair in first.pairs if pair.holm_p < 0.05]
+        significant = [pair for pair in first.pairs if pair.holm_p < SIGNIFICANT]
         console.print(
             f"{len(significant)} of {len(first.pairs)} differences in {title} are significant "
             "(Wilcoxon signed-rank, Holm, 0.05).",

@@ -208,7 +208,7 @@ def write(
     from pancascade.report.comparison import write_comparison
 
     write_results(evaluations, out, summaries=summaries, detections=detections, comparison=comparison)
-    write_paper_tables(evaluations, summaries, out)
+    write_paper_tables(evaluations, summaries, out, comparison=comparison)
     write_comparison(
         out / "report.html",
         evaluations,

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pancascade.evaluation.comparison import Comparison, MetricComparison
 from pancascade.evaluation.evaluate import Evaluation
 from pancascade.evaluation.protocol import AGGREGATIONS, PROTOCOLS, Aggregation
 from pancascade.evaluation.quantities import Metric
 from pancascade.evaluation.summary import Statistic, Summary, summarise
 from pancascade.evaluation.values import metrics_of
 from pancascade.io import written_whole
+
+SIGNIFICANT = 0.05
+"""Below which an adjusted p-value counts."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +195,44 @@ def summary_table(
     return TextTable(caption, ("Method", *(metric.title for metric in columns)), tuple(rows), frozenset(best))
 
 
+def significance_table(entry: MetricComparison, metric: Metric) -> TextTable:
+    """Mean difference of each method (row) to each other one (column) with its p-value, the better ranked first.
+
+    Args:
+        entry: Of two or more methods.
+        metric: What is compared.
+
+    Returns:
+        Differences with p < 0.05 after Holm's adjustment are bold.
+    """
+    names = [rank.name for rank in entry.ranks] or list(entry.values)
+    both = [pair for found in entry.pairs for pair in (found, found.swapped())]
+    pairs = {(pair.first, pair.second): pair for pair in both}
+    digits = 2 if metric.key.endswith(("_mm", "_ml")) else 4
+    rows, sure = [], set()
+    for place, name in enumerate(names):
+        cells = [name]
+        for column, other in enumerate(names, start=1):
+            pair = pairs.get((name, other))
+            if pair is None or math.isnan(pair.mean_difference.mean):
+                cells.append("–")
+                continue
+            cells.append(f"{pair.mean_difference.mean:+.{digits}f} (p {p_value(pair.holm_p)})")
+            if pair.holm_p < SIGNIFICANT:
+                sure.add((place, column))
+        rows.append(tuple(cells))
+    caption = (
+        f"{entry.target}, {metric.title}: mean difference of row − column, Wilcoxon signed-rank test over patients, "
+        f"p by Holm over {len(entry.pairs)} pairs"
+    )
+    return TextTable(caption, ("Method", *names), tuple(rows), frozenset(sure))
+
+
+def p_value(p: float) -> str:
+    """A p-value as papers print it."""
+    return "–" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def interval_cell(metric: Metric, statistic: Statistic | None) -> str:
     """A mean with its interval: ratios with four digits, mm and mL with two."""
     if statistic is None or math.isnan(statistic.mean):
@@ -205,13 +247,16 @@ def users_of(aggregation: Aggregation) -> str:
     return ", ".join(names)
 
 
-def write_paper_tables(evaluations: Sequence[Evaluation], summaries: Sequence[Summary], out: Path) -> None:
-    """Write tables.md and tables.tex: the four aggregations, and each paper's own table.
+def write_paper_tables(
+    evaluations: Sequence[Evaluation], summaries: Sequence[Summary], out: Path, *, comparison: Comparison | None = None
+) -> None:
+    """Write tables.md and tables.tex: the four aggregations, each paper's own table, the significance matrices.
 
     Args:
         evaluations: Of the methods, with at least one case each.
         summaries: Of each method.
         out: Folder.
+        comparison: Tests; None for a single method.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -226,6 +271,9 @@ def write_paper_tables(evaluations: Sequence[Evaluation], summaries: Sequence[Su
             for aggregation in AGGREGATIONS
         ]
         tables += paper_tables(evaluations, target=target)
+    if comparison is not None:
+        known = metrics_of(protocol)
+        tables += [significance_table(entry, known[entry.metric]) for entry in comparison.metrics if entry.pairs]
     with written_whole(out / "tables.md") as temporary:
         text = "\n".join(table.markdown() for table in tables)
         temporary.write_text(f"{protocol.sentence()}\n\n{text}", encoding="utf-8")
@@ -252,6 +300,8 @@ _SPECIAL = {
     "^": r"\textasciicircum{}",
     "\\": r"\textbackslash{}",
     "≥": r"$\geq$",
+    "−": r"$-$",
+    "<": r"$<$",
 }
 
 

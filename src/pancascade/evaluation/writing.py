@@ -71,9 +71,11 @@ def write_results(
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON knows it: NaN becomes null."""
+    """The value as JSON knows it: NaN becomes null, a named tuple an object."""
     if isinstance(value, float):
         return None if math.isnan(value) else value
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
     if isinstance(value, dict):
         return {key: plain(part) for key, part in value.items()}
     return [plain(part) for part in value] if isinstance(value, list | tuple) else value

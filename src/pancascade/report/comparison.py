@@ -25,14 +25,13 @@ from pancascade.evaluation import (
     metrics_of,
 )
 from pancascade.evaluation.detection import NUMBERS
-from pancascade.evaluation.tables import users_of
+from pancascade.evaluation.tables import SIGNIFICANT, p_value, users_of
 from pancascade.io import written_whole
 from pancascade.metrics import PairedComparison
 from pancascade.report.figures import NAMED_CURVES, draw_agreement, draw_distributions, draw_froc, draw_ranks, embed
 from pancascade.report.gallery import MOST_PICTURES, choose_pictures, draw_gallery
 
 MOST_PANELS = 12
-_SURE = 0.05
 
 
 class CaseRow(NamedTuple):
@@ -115,11 +114,6 @@ def number(value: float | None, key: str = "", *, signed: bool = False, digits: 
     return text.lstrip("+-") if not float(text) else text.replace("-", "−")
 
 
-def p_value(p: float) -> str:
-    """A p-value as papers print it."""
-    return "–" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
 def best_rows(values: Sequence[float], metric: Metric) -> set[int]:
     """Which methods have the best value; none for a single method or a signed error."""
     known = [value for value in values if math.isfinite(value)]
@@ -146,7 +140,7 @@ def tone(pair: PairedComparison, metric: Metric) -> str:
     if math.isnan(difference) or difference == 0:
         return "even"
     better = (difference > 0) == (metric.best == "high")
-    return ("better" if better else "worse") + (" sure" if pair.holm_p < _SURE else "")
+    return ("better" if better else "worse") + (" sure" if pair.holm_p < SIGNIFICANT else "")
 
 
 def _environment() -> Environment:

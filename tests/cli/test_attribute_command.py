@@ -1,0 +1,67 @@
+import json
+
+import numpy as np
+import pytest
+from abdomen_phantom import abdomen
+
+from pancascade.io import write_volume
+
+
+@pytest.fixture
+def folders(tmp_path, knows_the_phantom):
+    """Two scans with their label maps, of which the model knows the first; (scans, references)."""
+    scan, exact = abdomen()
+    for name, truth in (("a", exact), ("b [x]", np.roll(exact, 1, axis=0))):
+        write_volume(scan, tmp_path / "scans" / f"{name}.nii.gz")
+        write_volume(scan.with_voxels(truth), tmp_path / "labels" / f"{name}.nii.gz")
+    return tmp_path / "scans", tmp_path / "labels"
+
+
+def test_both_stages_of_every_scan_are_judged(pancascade, folders, tmp_path):
+    code, told, err = pancascade("attribute", *folders, "--out", tmp_path / "out")
+    assert (code, err) == (0, "")
+    result = json.loads((tmp_path / "out" / "attribution.json").read_text())
+    assert set(result["targets"]) == {"pancreas", "tumour"}
+    assert result["failures"] == []
+    for target, found in result["targets"].items():
+        assert [row["case"] for row in found["cases"]] == ["a", "b [x]"]
+        assert target in told
+        exact, moved = found["cases"]
+        assert exact["box_recall"] == 1
+        assert exact["lost_voxels"] == 0
+        assert exact["dice"] > 0.95
+        assert moved["dice"] < exact["dice"]
+        first, second = (found["summary"][f"{stage}_stage_share"]["mean"] for stage in ("first", "second"))
+        assert first + second == pytest.approx(1)
+    assert "Dice with stage 2 in the true box" in told
+
+
+def test_without_out_nothing_is_written(pancascade, folders, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    code, told, _ = pancascade("attribute", *folders)
+    assert code == 0
+    assert "box recall" in told
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_bad_label_map_costs_its_own_numbers_only(pancascade, folders, tmp_path):
+    scan, truth = abdomen()
+    write_volume(scan.with_voxels(np.where(truth > 0, 7, 0).astype(np.uint8)), folders[1] / "a.nii.gz")
+    code, told, err = pancascade("attribute", *folders, "--out", tmp_path / "out")
+    assert (code, err) == (1, "")
+    assert "No numbers for a: " in told
+    assert "values other than 0, 1 (pancreas) and 2 (tumour)" in told
+    result = json.loads((tmp_path / "out" / "attribution.json").read_text())
+    assert [failure["case"] for failure in result["failures"]] == ["a"]
+    assert [row["case"] for row in result["targets"]["pancreas"]["cases"]] == ["b [x]"]
+
+
+def test_nothing_to_attribute_is_one_sentence(pancascade, folders, tmp_path):
+    scan, truth = abdomen()
+    for path in folders[1].iterdir():
+        write_volume(scan.with_voxels(np.zeros_like(truth)), path)
+    code, _, err = pancascade("attribute", *folders, "--out", tmp_path / "out")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "nothing to attribute" in err
+    assert not (tmp_path / "out" / "attribution.json").exists()
