@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from pydantic import Field
+from torch import nn
 
 from pancascade.cascades.coarse_to_fine import CoarseToFine, CoarseToFineSettings
 from pancascade.cascades.dsms_unet import DsmsUNet, DsmsUNetSettings
@@ -11,6 +12,7 @@ from pancascade.cascades.protocol import Cascade
 from pancascade.cascades.qiu2024 import Qiu2024, Qiu2024Settings
 from pancascade.cascades.single_stage import SingleStage, SingleStageSettings
 from pancascade.cascades.zhao2019 import Zhao2019, Zhao2019Settings
+from pancascade.errors import RecipeError
 
 CascadeSettings = Annotated[
     CoarseToFineSettings | DsmsUNetSettings | LSNetSettings | Qiu2024Settings | SingleStageSettings | Zhao2019Settings,
@@ -28,5 +30,17 @@ CASCADES: dict[type, type[Cascade]] = {
 
 
 def build_cascade(settings: CascadeSettings) -> Cascade:
-    """The cascade that these settings describe, with fresh weights."""
-    return CASCADES[type(settings)](settings)
+    """The cascade that these settings describe, with fresh weights.
+
+    Raises:
+        RecipeError: A network is unknown, does not take its options, or is for slices where volumes come, or the
+            other way round.
+    """
+    cascade = CASCADES[type(settings)](settings)
+    wanted, given, foreign = (
+        ("volumes", "slices", nn.Conv2d) if cascade.dimensions == 3 else ("slices", "volumes", nn.Conv3d)
+    )
+    for name, network in cascade.named_children():
+        if any(isinstance(part, foreign) for part in network.modules()):
+            raise RecipeError(f"cascade.{name}: {settings.kind} needs a network for {wanted}, this one is for {given}.")
+    return cascade

@@ -78,26 +78,39 @@ class SliceEngine:
         return self.canvas.larger_slices == "grow"
 
     def find(
-        self, volume: Volume, *, at: Box, progress: Progress | None = None, hand_over: HandOver | None = None
+        self,
+        volume: Volume,
+        *,
+        at: Box,
+        belief: NDArray[np.float32] | None = None,
+        progress: Progress | None = None,
+        hand_over: HandOver | None = None,
     ) -> Finding:
         """What the cascade finds in a part of the scan; arguments as for `run`.
 
         Args:
             volume: The part, upright.
             at: Where in the scan the part lies.
+            belief: See `run`.
             progress: See `run`.
             hand_over: See `run`.
         """
-        return self.run(volume, progress=progress, hand_over=hand_over).finding(at)
+        return self.run(volume, belief=belief, progress=progress, hand_over=hand_over).finding(at)
 
     @torch.inference_mode()
     def run(
-        self, volume: Volume, *, progress: Progress | None = None, hand_over: HandOver | None = None
+        self,
+        volume: Volume,
+        *,
+        belief: NDArray[np.float32] | None = None,
+        progress: Progress | None = None,
+        hand_over: HandOver | None = None,
     ) -> CanvasProbabilities:
         """Locate in all slices, make that consistent along the body, then look closely.
 
         Args:
             volume: Hounsfield units, oriented LPS.
+            belief: In place of stage 1's, probability of the organ, of the volume's shape.
             progress: Called after each batch.
             hand_over: Called between the stages, for each batch.
         """
@@ -108,7 +121,7 @@ class SliceEngine:
         located = []
         for part, images in self._batches(volume, placement):
             with self._autocast():
-                located.append(_stored(self.cascade.locate(images)))
+                located.append(_stored(self._locate(images, _on_canvas(belief, part, placement))))
             if progress is not None:
                 progress("locate", part.stop, count)
         consistent = self._make_consistent([found.probabilities for found in located], slice_mm)
@@ -116,8 +129,8 @@ class SliceEngine:
         maps[:, 0] = 1
         for found, (part, images) in zip(located, self._batches(volume, placement), strict=True):
             with self._autocast():
-                belief = consistent[part].to(self.device).float()
-                handed_over = self.cascade.narrow(found, belief)
+                smooth = consistent[part].to(self.device).float()
+                handed_over = self.cascade.narrow(found, smooth)
                 if hand_over is not None:
                     handed_over = hand_over(part, placement, handed_over)
                 if any(handed_over.boxes):
@@ -152,6 +165,11 @@ class SliceEngine:
             images = draw(torch.from_numpy(np.ascontiguousarray(shown))[:, None], placement)
             yield part, fast_layout(images.to(self.device))
 
+    def _locate(self, images: Tensor, belief: Tensor | None) -> Located:
+        if belief is None:
+            return self.cascade.locate(images)
+        return self.cascade.take_over(images, belief.to(self.device))
+
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=has_fast_bfloat16(self.device))
 
@@ -173,6 +191,13 @@ def _smooth_along_the_body(maps: Tensor, slice_mm: float) -> None:
         smooth = ndimage.gaussian_filter1d(volume, SMOOTHING_MM / slice_mm, axis=0, mode="nearest")
         maps[:, channel] = torch.from_numpy(smooth).half()
     maps[:, 0] = (1 - maps[:, 1:].float().sum(dim=1)).clamp(min=0).half()
+
+
+def _on_canvas(belief: NDArray[np.float32] | None, part: slice, placement: Placement) -> Tensor | None:
+    """Somebody else's belief in slices of a volume, (B, 1, H, W)."""
+    if belief is None:
+        return None
+    return draw(torch.from_numpy(np.ascontiguousarray(belief[:, :, part].transpose(2, 1, 0)))[:, None], placement)
 
 
 def _stored(located: Located) -> Located:

@@ -80,6 +80,15 @@ class Finding:
         inside[tumour] = Label.TUMOUR
         return labels
 
+    def organ_in(self, field: Box) -> NDArray[np.float32]:
+        """Probability of the pancreas with its tumour in a box of the scan, (*field.shape)."""
+        organ = np.zeros(field.shape, np.float32)
+        if self.box is not None:
+            shared = self.box.shift([-start for start in field.start]).clip(field.shape)
+            theirs = field.shift([-start for start in self.box.start]).clip(self.box.shape)
+            organ[shared.slices] = self.organ[theirs.slices]
+        return organ
+
     def organ_box(self) -> Box | None:
         """Box of the pancreas with its tumour, where it is likelier than not."""
         if self.box is None:

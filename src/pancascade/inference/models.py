@@ -18,12 +18,15 @@ class Step(Settings):
         weights: Checkpoint, beside the model's own file.
         field: Where it works: the whole ``scan``, or the ``region`` around the pancreas of the step before.
         margin_mm: Width added around that region.
+        locator: Whose belief about the organ is handed to stage 2: that of the cascade's ``own`` stage 1, or of the
+            steps ``before``, which stand in for it.
         consistent: Whether stage 1 is made consistent along the body before stage 2 looks.
         organ_weight: Weight of this step's view of the organ inside the region, against the step before.
     """
 
     weights: str
     field: Literal["scan", "region"] = "scan"
+    locator: Literal["own", "before"] = "own"
     margin_mm: float = 10.0
     organ_weight: float = 0.5
     consistent: bool = True
@@ -57,6 +60,8 @@ class Model(Settings):
     def _starts_on_the_scan(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
         if steps[0].field != "scan":
             raise ValueError("the first step's field must be scan")
+        if steps[0].locator != "own":
+            raise ValueError("the first step's locator must be own")
         return steps
 
     def card_text(self) -> str:

@@ -92,7 +92,8 @@ def look(
     """What is known after one more step that works in a field; unchanged without a field."""
     if field is None:
         return finding
-    found = engine.find(crop(upright, field), at=field, progress=progress, hand_over=hand_over)
+    belief = finding.organ_in(field) if step.locator == "before" else None
+    found = engine.find(crop(upright, field), at=field, belief=belief, progress=progress, hand_over=hand_over)
     return found if step.field == "scan" else combine(finding, found, field=field, weight=step.organ_weight)
 
 

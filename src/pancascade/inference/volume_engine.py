@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pancascade.cascades import Cascade
 from pancascade.inference.engine import HandOver, Progress, has_fast_bfloat16
@@ -28,20 +29,30 @@ class VolumeEngine:
 
     @torch.inference_mode()
     def find(
-        self, volume: Volume, *, at: Box, progress: Progress | None = None, hand_over: HandOver | None = None
+        self,
+        volume: Volume,
+        *,
+        at: Box,
+        belief: NDArray[np.float32] | None = None,
+        progress: Progress | None = None,
+        hand_over: HandOver | None = None,
     ) -> Finding:
         """What the cascade finds in a part of the scan.
 
         Args:
             volume: The part, upright, Hounsfield units.
             at: Where in the scan the part lies.
+            belief: In place of stage 1's, probability of the organ, of the volume's shape.
             progress: Called after each stage.
             hand_over: Called between the stages.
         """
         shown = self.grid.window.apply(volume.voxels)
         images = torch.from_numpy(np.ascontiguousarray(shown))[None, None].to(self.device)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=has_fast_bfloat16(self.device)):
-            located = self.cascade.locate(images)
+            if belief is None:
+                located = self.cascade.locate(images)
+            else:
+                located = self.cascade.take_over(images, torch.from_numpy(belief)[None, None].to(self.device))
             if progress is not None:
                 progress("locate", 1, 1)
             if hand_over is not None:

@@ -180,7 +180,10 @@ def _train_epoch(run: Run, sets: TrainingData, progress: Progress | None) -> dic
     if any(parameter.grad is not None for parameter in run.cascade.parameters()):
         _step(run)  # what the last, incomplete round of accumulation left
     if not totals:
-        raise DataError(f"{run.recipe.name}: an epoch holds no batch of {recipe.batch_size}. Add data.")
+        raise DataError(
+            f"{recipe.name}: an epoch of phase {phase} holds no batch of {recipe.batch_size} that teaches anything."
+            " Add data with target."
+        )
     return {name: value / (index + 1) for name, value in totals.items()}
 
 

@@ -139,6 +139,8 @@ class Recipe(Settings):
         if volumes != (CASCADES[type(self.cascade)].dimensions == 3):
             wanted = "kind: volume" if not volumes else "no kind: it works on slices"
             raise ValueError(f"canvas: {self.cascade.kind} needs {wanted}")
+        if volumes and any(source.reader == "slice_folder" for source in self.data):
+            raise ValueError(f"data: {self.cascade.kind} needs volumes, and reader slice_folder gives single slices")
         if volumes and self.batch_size != 1:
             raise ValueError(f"batch_size: volumes differ in size and go one by one, got {self.batch_size}")
         return self
@@ -202,8 +204,10 @@ def read_recipe(path: Path) -> Recipe:
 def _first_fault(error: ValidationError) -> str:
     fault = error.errors()[0]
     place = ".".join(str(part) for part in fault["loc"])
+    if not place:  # settings that do not fit each other: each is named, the whole recipe would be too much
+        return f"{fault['msg'].removeprefix('Value error, ')}."
     if fault["type"] != "extra_forbidden":
-        return f"{place or 'recipe'}: {fault['msg']} (got {fault['input']!r})."
+        return f"{place}: {fault['msg']} (got {fault['input']!r})."
     wrong = str(fault["loc"][-1])
     near = get_close_matches(wrong, _all_keys(Recipe.model_json_schema()), n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""

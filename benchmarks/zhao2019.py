@@ -1,0 +1,208 @@
+"""The two stages of Zhao et al. 2019, measured as in the paper's Tables 1 and 2.
+
+    python benchmarks/zhao2019.py overfit SCAN LABELS --pancreas 7 --out RUN
+    python benchmarks/zhao2019.py regions --data DATA RUN/best.safetensors --out result.json
+
+`overfit` trains both stages on one whole scan and measures them on the same scan: proof that stage 1, both boxes and
+the vote work and can be learnt, and no measure of accuracy. `regions` measures a trained stage 2 in the true boxes
+with margin of the test patients of `pdac_roi`.
+"""
+
+import argparse
+import csv
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from pancascade.cascades import Cascade, Zhao2019
+from pancascade.cascades.reduction import reduce_labels
+from pancascade.checkpoint import load_checkpoint
+from pancascade.datasets import cases_of, read_split, region_folder
+from pancascade.evaluation import Protocol, slice_record, summarise
+from pancascade.evaluation.writing import plain
+from pancascade.io import read_scan, read_volume, write_volume, written_whole
+from pancascade.labels import Label
+from pancascade.metrics import box_overlap, confusion
+from pancascade.postprocessing import decide
+from pancascade.preprocessing import VolumeGrid, Window
+from pancascade.sampling import load_volumes
+from pancascade.training import fit
+from pancascade.training.recipe import recipes_folder
+from pancascade.volume import Box, reorient
+
+
+def overfit(scan: Path, labels: Path, *, pancreas: int, factor: int, epochs: int, out: Path) -> dict[str, Any]:
+    """Train both stages on one scan, then segment it.
+
+    Args:
+        scan: Whole CT.
+        labels: On the same grid.
+        pancreas: Its value there.
+        factor: R; the paper's 4 for scans of about 1 mm, less for coarser ones.
+        epochs: Of each stage, one volume an epoch.
+        out: Folder for the run.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    truth = read_volume(labels)
+    mask = (truth.voxels == pancreas).astype(np.uint8)
+    write_volume(truth.with_voxels(mask), out / "labels.nii.gz")
+    with (out / "volumes.csv").open("w", newline="") as table:
+        rows = csv.writer(table)
+        rows.writerow(["image", "label", "patient", "first_slice", "last_slice"])
+        rows.writerow([scan.resolve(), (out / "labels.nii.gz").resolve(), "one", "", ""])
+    network = {"name": "unet3d", "preset": "small"}
+    recipe = {
+        "name": "zhao2019_overfit",
+        "cascade": {"kind": "zhao2019", "first": network, "second": network, "factor": factor},
+        "canvas": {"kind": "volume", "window": {"lower_hu": -100, "upper_hu": 240}},
+        "data": [{"reader": "volume_list", "folder": "volumes.csv"}],
+        "optimiser": {"kind": "adam", "learning_rate": 1e-2, "weight_decay": 0},
+        "phases": [{"name": "first", "epochs": epochs}, {"name": "second", "epochs": epochs}],
+    }
+    (out / "overfit.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+    fit(out / "overfit.yaml", out, out=out / "run", resume=True)
+    cascade, description = load_checkpoint(out / "run" / "best.safetensors")
+    if not isinstance(cascade, Zhao2019) or not isinstance(description.canvas, VolumeGrid):
+        raise SystemExit(f"{out}: holds a run of another recipe. Choose another --out.")
+    return measure_stages(cascade, description.canvas.window, read_upright(scan), reorient_labels(out))
+
+
+def read_upright(scan: Path) -> NDArray[Any]:
+    """(I, J, K) Hounsfield units, axes to left, posterior, superior."""
+    return reorient(read_scan(scan), "LPS").voxels
+
+
+def reorient_labels(out: Path) -> NDArray[Any]:
+    """The labels of the run in the same order of axes."""
+    return reorient(read_volume(out / "labels.nii.gz"), "LPS").voxels
+
+
+@torch.inference_mode()
+def measure_stages(cascade: Zhao2019, window: Window, hu: NDArray[Any], truth: NDArray[Any]) -> dict[str, Any]:
+    """Stage 1's Dice at full resolution, recall and IoU of both boxes, Dice of the vote (Eqs. 5-7)."""
+    images = torch.from_numpy(window.apply(np.ascontiguousarray(hu)))[None, None]
+    located = cascade.locate(images)
+    ((b1, b2),) = located.boxes
+    true_box = Box.around(truth > 0)
+    factor, mask = cascade.settings.factor, torch.from_numpy(np.ascontiguousarray(truth > 0))
+    coarse = located.probabilities[0, 0].numpy() >= 0.5
+    true_coarse = reduce_labels(mask[None].to(torch.uint8), factor)[0].numpy() > 0
+    voted = decide(cascade.segment(images, located))[0].numpy() > 0
+    return {
+        "stage 1 Dice on the reduced grid": confusion(coarse, true_coarse).dice,
+        "stage 1 Dice": confusion(enlarged(coarse, factor, truth.shape), truth > 0).dice,
+        "stage 1 Dice, bound of its grid": confusion(enlarged(true_coarse, factor, truth.shape), truth > 0).dice,
+        "stage 2 Dice in the true box": confusion(in_true_box(cascade, images, mask) > 0, truth > 0).dice,
+        "final Dice": confusion(voted, truth > 0).dice,
+        "B1 recall": box_overlap(b1, true_box).recall,
+        "B2 recall": box_overlap(b2, true_box).recall,
+        "B1 IoU": box_overlap(b1, true_box).iou,
+        "B2 IoU": box_overlap(b2, true_box).iou,
+    }
+
+
+def enlarged(coarse: NDArray[np.bool_], factor: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """A mask on the reduced grid, at full resolution."""
+    return np.kron(coarse, np.ones((factor,) * 3, bool))[tuple(slice(0, side) for side in shape)]
+
+
+@torch.inference_mode()
+def regions(checkpoint: Path, data: Path, *, part: str) -> dict[str, Any]:
+    """Dice of stage 2 in the true boxes of each patient, with mean, sd, extremes and interval."""
+    cascade, description = load_checkpoint(checkpoint)
+    if not isinstance(description.canvas, VolumeGrid):
+        raise SystemExit(f"{checkpoint}: works on slices; benchmarks/accuracy.py measures it.")
+    names = read_split(recipes_folder() / "splits" / "pdac_roi.json")[part]
+    volumes = load_volumes(cases_of(region_folder(data / "pdac_roi"), names), description.canvas)
+    protocol = Protocol(name="regions", headline="volumes", metrics=("dice", "iou", "precision", "sensitivity"))
+    label = cascade.labels[-1]
+    records = []
+    for index in range(len(volumes)):
+        batch = volumes.batch([index])
+        truth = batch.labels.numpy()[0]
+        wanted = truth == Label.TUMOUR if label == Label.TUMOUR else truth > 0
+        found = in_true_box(cascade, batch.images, torch.from_numpy(wanted)) == label
+        slices = [confusion(found[..., k], wanted[..., k]) for k in range(wanted.shape[2])]
+        records.append(slice_record(batch.names[0], {"target": slices}, patient=volumes.patients[index]))
+    numbers = summarise(records, protocol)["target"]
+    return {
+        "checkpoint": checkpoint.name,
+        "target": label.title,
+        "part": part,
+        "protocol": protocol.sentence(),
+        "statistics": {name: vars(numbers[name]["dice"]) for name in ("volumes", "pooled", "slices_with_target")},
+        "patients": {record.patient: record.targets["target"].total.dice for record in records},
+    }
+
+
+def in_true_box(cascade: Cascade, images: torch.Tensor, wanted: torch.Tensor) -> NDArray[np.uint8]:
+    """Labels (I, J, K) of stage 2 alone in the true box with margin, as the paper trains it (§2.3)."""
+    if not isinstance(cascade, Zhao2019):
+        raise SystemExit("The checkpoint is no zhao2019 cascade.")
+    true_box = Box.around(wanted.numpy())
+    labels = np.zeros(tuple(wanted.shape), np.uint8)
+    if true_box is not None:
+        box = true_box.expand(cascade.settings.margin).clip(tuple(wanted.shape))
+        labels[box.slices][cascade.second_probabilities(images, box)[0, 0].numpy() >= 0.5] = cascade.labels[-1]
+    return labels
+
+
+def show(result: dict[str, Any]) -> None:
+    """Print the numbers of one result."""
+    table = Table("number", "value")
+    for name, value in (result.get("stages") or result["statistics"]).items():
+        text = f"{value:.4f}" if isinstance(value, float) else ", ".join(f"{k} {v}" for k, v in value.items())
+        table.add_row(name, text)
+    Console(width=200).print(table)
+
+
+def main() -> None:
+    """Do one of the two, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ways = parser.add_subparsers(dest="way", required=True)
+    one = ways.add_parser("overfit")
+    one.add_argument("scan", type=Path)
+    one.add_argument("labels", type=Path)
+    one.add_argument("--pancreas", type=int, default=1)
+    one.add_argument("--factor", type=int, default=4)
+    one.add_argument("--epochs", type=int, default=150)
+    one.add_argument("--out", type=Path, required=True)
+    many = ways.add_parser("regions")
+    many.add_argument("checkpoint", type=Path)
+    many.add_argument("--data", type=Path, required=True)
+    many.add_argument("--part", choices=("validation", "test"), default="test")
+    many.add_argument("--out", type=Path)
+    for way in (one, many):
+        way.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    about = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__, "seed": 0}
+    if arguments.way == "overfit":
+        stages = overfit(
+            arguments.scan,
+            arguments.labels,
+            pancreas=arguments.pancreas,
+            factor=arguments.factor,
+            epochs=arguments.epochs,
+            out=arguments.out,
+        )
+        result, path = {**about, "epochs": arguments.epochs, "stages": stages}, arguments.out / "result.json"
+    else:
+        result = {**about, **regions(arguments.checkpoint, arguments.data, part=arguments.part)}
+        path = arguments.out
+    show(result)
+    if path is not None:
+        with written_whole(path) as temporary:
+            temporary.write_text(json.dumps(plain(result), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
