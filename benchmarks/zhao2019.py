@@ -25,7 +25,7 @@ from rich.table import Table
 from pancascade.cascades import Cascade, Zhao2019
 from pancascade.cascades.reduction import reduce_labels
 from pancascade.checkpoint import load_checkpoint
-from pancascade.datasets import cases_of, read_split, region_folder
+from pancascade.datasets import Part, cases_of, read_split, region_folder
 from pancascade.evaluation import Protocol, slice_record, summarise
 from pancascade.evaluation.writing import plain
 from pancascade.io import read_scan, read_volume, write_volume, written_whole
@@ -115,7 +115,7 @@ def enlarged(coarse: NDArray[np.bool_], factor: int, shape: tuple[int, ...]) -> 
 
 
 @torch.inference_mode()
-def regions(checkpoint: Path, data: Path, *, part: str) -> dict[str, Any]:
+def regions(checkpoint: Path, data: Path, *, part: Part) -> dict[str, Any]:
     """Dice of stage 2 in the true boxes of each patient, with mean, sd, extremes and interval."""
     cascade, description = load_checkpoint(checkpoint)
     if not isinstance(description.canvas, VolumeGrid):

@@ -9,6 +9,7 @@ from pancascade.cascades.lsnet import LocatedRegions
 from pancascade.labels import Label
 from pancascade.networks import NetworkSettings
 from pancascade.networks.localization_net import Localization
+from pancascade.networks.resnet import normalised_for_imagenet
 
 SIZE = (96, 128)
 
@@ -205,3 +206,24 @@ def test_cross_entropy_is_the_ablation_s_loss(batch):
     expected = functional.binary_cross_entropy_with_logits(logits, target)
     assert cascade._loss(logits, target) == pytest.approx(expected.item())
     assert math.isfinite(total(next(steps(cascade, batch))).item())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_encoders_see_images_as_the_weights_of_imagenet_expect_them(channels):
+    """Grey 0.485 is red's mean: 0 in the first of three channels."""
+    grey = torch.full((1, channels, 2, 2), 0.485)
+    red_green_blue = [(0.485 - mean) / sd for mean, sd in ((0.485, 0.229), (0.456, 0.224), (0.406, 0.225))]
+    expected = red_green_blue if channels == 3 else [(0.485 - 1.347 / 3) / (0.678 / 3)]
+    assert normalised_for_imagenet(grey)[0, :, 0, 0].tolist() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(("normalisation", "grey"), [("none", 0.25), ("imagenet", (0.25 - 0.449) / 0.226)])
+def test_both_networks_see_the_normalised_slice(normalisation, grey):
+    cascade = tiny(normalisation=normalisation).eval()
+    seen = []
+    for network in (cascade.first, cascade.second):
+        network.register_forward_pre_hook(lambda module, inputs: seen.append(float(inputs[0].mean())))
+    images = torch.full((1, 1, *SIZE), 0.25)
+    cascade.localize(images)
+    cascade.second_logits(images)
+    assert seen == pytest.approx([grey, grey], abs=1e-4)

@@ -17,6 +17,7 @@ from pancascade.losses.focal import DiceWeighting, FocalReading, focal_dice_loss
 from pancascade.losses.keypoint_targets import Spread, find_keypoints, keypoint_targets, nearest_cells, region_boxes
 from pancascade.networks import NetworkSettings
 from pancascade.networks.localization_net import Localization
+from pancascade.networks.resnet import normalised_for_imagenet
 from pancascade.networks.roi_recalibration import (
     box_corners,
     cell_to_image,
@@ -52,6 +53,8 @@ class LSNetSettings(Settings):
         spread: ``fixed`` σ, or by the size of the region as in CornerNet.
         round_centres: Put the heatmap's centres on whole cells.
         candidates: Of so many highest cells one is chosen at random in training.
+        normalisation: ``imagenet`` shifts and scales images as the published weights of ResNets expect; ``none``
+            leaves them in [0, 1].
     """
 
     kind: Literal["lsnet"] = "lsnet"
@@ -69,6 +72,7 @@ class LSNetSettings(Settings):
     spread: Spread = "fixed"
     round_centres: bool = False
     candidates: int = Field(default=3, gt=0)
+    normalisation: Literal["none", "imagenet"] = "none"
 
 
 @dataclass(frozen=True)
@@ -108,12 +112,18 @@ class LSNet(Cascade):
 
     def localize(self, images: Tensor) -> Localization:
         """Heatmap logits and distances of images (B, 1, H, W)."""
-        found: Localization = self.first(_repeated(images, self.first))
+        found: Localization = self.first(self._as_encoder_input(images, self.first))
         return found
 
     def second_logits(self, regions: Tensor) -> Tensor:
         """S-Net's logits (N, 1, H, W), float32, of recalibrated regions (N, 1, H, W)."""
-        return self.second(_repeated(regions, self.second)).float()
+        return self.second(self._as_encoder_input(regions, self.second)).float()
+
+    def _as_encoder_input(self, images: Tensor, network: nn.Module) -> Tensor:
+        """A slice for each input channel of the encoder, as ImageNet weights want them."""
+        channels = network.get_submodule("encoder").get_parameter("conv1.weight").shape[1]
+        repeated = images.expand(-1, channels, -1, -1)
+        return normalised_for_imagenet(repeated) if self.settings.normalisation == "imagenet" else repeated
 
     # ── training ──
 
@@ -217,12 +227,6 @@ class LSNet(Cascade):
                 answers = torch.sigmoid(self.second_logits(regions))
                 found[index] = place_back(answers, theta, _size(images)).amax(dim=0)
         return compose_two_classes(found)
-
-
-def _repeated(images: Tensor, network: nn.Module) -> Tensor:
-    """A slice for each input channel of the encoder, as ImageNet weights want them."""
-    channels = network.get_submodule("encoder").get_parameter("conv1.weight").shape[1]
-    return images.expand(-1, channels, -1, -1)
 
 
 def _at_cells(maps: Tensor, cells: Tensor) -> Tensor:

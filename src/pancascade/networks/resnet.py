@@ -13,6 +13,9 @@ from pancascade.errors import CheckpointError
 
 Depth = Literal[18, 34]
 
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of red, green and blue in ImageNet; torchvision's published weights were learnt from images normalised by them."""
+
 BLOCKS: dict[Depth, tuple[int, int, int, int]] = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 
 
@@ -93,13 +96,26 @@ class ResNetEncoder(nn.Module):
         return stem, quarter, eighth, sixteenth, self.layer4(sixteenth)
 
 
+def normalised_for_imagenet(images: Tensor) -> Tensor:
+    """(x − mean) / sd of each channel, as the published weights expect.
+
+    Args:
+        images: (B, C, H, W) in [0, 1]; three channels are red, green and blue, any other number takes the channels'
+            mean constants.
+    """
+    mean, deviation = images.new_tensor(IMAGENET_MEAN), images.new_tensor(IMAGENET_DEVIATION)
+    if images.shape[1] != len(mean):
+        mean, deviation = mean.mean(), deviation.mean()
+    return (images - mean.view(-1, 1, 1)) / deviation.view(-1, 1, 1)
+
+
 def load_pretrained(encoder: ResNetEncoder, path: Path) -> None:
     """Load published weights into an encoder; the classifier ``fc.*`` is left out.
 
     An encoder of one input channel gets the stem's kernels summed over their three channels: its answer to a slice
-    is what the published network answers to the slice repeated three times. The weights torchvision publishes were
-    learnt from images normalised to ImageNet's mean and standard deviation. No code in the file is ever run. The
-    encoder is left as it was if the weights do not fit.
+    is what the published network answers to the slice repeated three times. The weights expect images as
+    `normalised_for_imagenet` gives them. No code in the file is ever run. The encoder is left as it was if the
+    weights do not fit.
 
     Args:
         encoder: ResNet-18 or ResNet-34.
