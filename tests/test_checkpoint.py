@@ -54,6 +54,17 @@ def test_half_precision_halves_the_file_and_keeps_three_digits(saved, tmp_path):
         assert torch.allclose(value, found[name], rtol=1e-3, atol=1e-6)
 
 
+def test_statistics_that_exceed_half_precision_are_kept(saved, tmp_path):
+    cascade = saved[0]
+    name = next(key for key in cascade.state_dict() if key.endswith("running_var"))
+    cascade.state_dict()[name].fill_(1e6)
+    save_checkpoint(
+        tmp_path / "half.safetensors", cascade, description=describe(SETTINGS, Canvas()), half_precision=True
+    )
+    loaded, _ = load_checkpoint(tmp_path / "half.safetensors")
+    assert torch.equal(loaded.state_dict()[name], cascade.state_dict()[name])
+
+
 def test_a_checkpoint_is_safetensors_with_json_and_no_pickle(saved):
     content = saved[1].read_bytes()
     length = int.from_bytes(content[:8], "little")

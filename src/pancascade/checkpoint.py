@@ -3,7 +3,7 @@
 import json
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
@@ -30,7 +30,7 @@ class ModelDescription(Settings):
         training: Recipe, epoch and validation numbers.
     """
 
-    format: int = 1
+    format: Literal[1] = 1
     cascade: CascadeSettings
     canvas: CanvasOrGrid
     versions: dict[str, str] = Field(default_factory=dict)
@@ -88,14 +88,14 @@ def save_checkpoint(
         path: Where; by convention ``*.safetensors``.
         cascade: The cascade.
         description: What it is.
-        half_precision: Store floating-point weights as float16, for shipping.
+        half_precision: Store weights as float16, for shipping; statistics of normalisations, which may exceed it, stay.
 
     Raises:
         OutputError: The folder cannot be written.
     """
     weights = cascade.state_dict()
     if half_precision:
-        weights = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
+        weights = {k: v.half() if v.is_floating_point() and "running_" not in k else v for k, v in weights.items()}
     save_tensors(path, weights, header=description.model_dump(mode="json"))
 
 

@@ -6,9 +6,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 class Settings(BaseModel):
-    """Frozen settings that refuse unknown keys."""
+    """Frozen settings that refuse unknown keys and numbers that are none."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def _multiples_of_16(size: tuple[int, int]) -> tuple[int, int]:

@@ -180,6 +180,20 @@ def test_accumulated_batches_make_one_step(project, change_recipe):
     assert run.step == 2
 
 
+def test_the_schedule_counts_steps_not_batches(project, change_recipe):
+    """Eight batches of one, two a step: warm-up 1/2 and 2/2 of the rate in steps 0 and 1, cosine over 4 steps."""
+    recipe = change_recipe(project, ("batch_size: 4", "batch_size: 1\naccumulate: 2"))
+    rates = []
+    fit(
+        recipe,
+        project,
+        out=project / "run",
+        progress=lambda run, done, batches: rates.append(run.optimiser.param_groups[0]["lr"]),
+    )
+    share = [0.5 * (1 + math.cos(math.pi * step / 4)) * warm for step, warm in enumerate((0.5, 1, 1, 1))]
+    assert rates == pytest.approx([0.03 * share[step] for step in (0, 0, 1, 1, 2, 2, 3, 3)])
+
+
 def test_a_run_can_start_from_the_weights_of_another(whole_run):
     project, _ = whole_run
     weights = project / "run" / "best.safetensors"

@@ -28,16 +28,16 @@ class Augmentation(Settings):
     """
 
     mirror_probability: float = Field(default=0.0, ge=0, le=1)
-    rotation_degrees: float = 0.0
-    scaling: float = 0.0
-    stretching: float = 0.0
-    shift_pixels: float = 0.0
-    elastic_pixels: float = 0.0
-    brightness: float = 0.0
-    contrast: float = 0.0
-    gamma: float = 0.0
-    noise: float = 0.0
-    blur_probability: float = 0.0
+    rotation_degrees: float = Field(default=0.0, ge=0)
+    scaling: float = Field(default=0.0, ge=0)
+    stretching: float = Field(default=0.0, ge=0)
+    shift_pixels: float = Field(default=0.0, ge=0)
+    elastic_pixels: float = Field(default=0.0, ge=0)
+    brightness: float = Field(default=0.0, ge=0)
+    contrast: float = Field(default=0.0, ge=0)
+    gamma: float = Field(default=0.0, ge=0)
+    noise: float = Field(default=0.0, ge=0)
+    blur_probability: float = Field(default=0.0, ge=0, le=1)
 
 
 def augment(images: Tensor, labels: Tensor, *, settings: Augmentation, generator: Generator) -> tuple[Tensor, Tensor]:

@@ -170,8 +170,8 @@ def _train_epoch(run: Run, sets: TrainingData, progress: Progress | None) -> dic
     )
     for index, batch in enumerate(dealt):
         step_now = (index + 1) % recipe.accumulate == 0
-        steps = batches * recipe.epochs
-        step = run.epoch * batches + index
+        steps = -(-batches * recipe.epochs // recipe.accumulate)
+        step = (run.epoch * batches + index) // recipe.accumulate
         set_learning_rate(run.optimiser, recipe.optimiser, step=step, steps=steps, epoch=run.epoch)
         for name, value in _train_batch(run, batch, generator, step_now=step_now).items():
             totals[name] = totals.get(name, 0.0) + value

@@ -3,6 +3,7 @@
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Literal, Self
 
 import yaml
@@ -66,17 +67,17 @@ class OptimiserSettings(Settings):
 
     kind: Literal["sgd", "adam", "adamw"] = "sgd"
     learning_rate: float = Field(default=1e-5, gt=0)
-    momentum: float = 0.9
-    weight_decay: float = 1e-7
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=1e-7, ge=0)
     schedule: Literal["constant", "poly", "cosine", "step"] = "constant"
-    power: float = 0.9
+    power: float = Field(default=0.9, gt=0)
     step_epochs: int = Field(default=25, gt=0)
     step_factor: float = Field(default=0.1, gt=0, le=1)
-    warmup_steps: int = 0
-    bias_factor: float = 1.0
+    warmup_steps: int = Field(default=0, ge=0)
+    bias_factor: float = Field(default=1.0, gt=0)
     decay_biases: bool = True
     factors: dict[str, float] = Field(default_factory=dict)
-    gradient_clip: float | None = None
+    gradient_clip: float | None = Field(default=None, gt=0)
 
 
 class PhaseSettings(Settings):
@@ -207,7 +208,7 @@ def _first_fault(error: ValidationError) -> str:
     if not place:  # settings that do not fit each other: each is named, the whole recipe would be too much
         return f"{fault['msg'].removeprefix('Value error, ')}."
     if fault["type"] != "extra_forbidden":
-        return f"{place}: {fault['msg']} (got {fault['input']!r})."
+        return f"{place}: {fault['msg']} (got {shorten(repr(fault['input']), 80)})."
     wrong = str(fault["loc"][-1])
     near = get_close_matches(wrong, _all_keys(Recipe.model_json_schema()), n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
