@@ -7,6 +7,7 @@ from torch.nn import functional
 from pancascade.cascades import LSNet, LSNetSettings
 from pancascade.cascades.lsnet import LocatedRegions
 from pancascade.labels import Label
+from pancascade.losses.keypoint_targets import keypoint_targets
 from pancascade.networks import NetworkSettings
 from pancascade.networks.localization_net import Localization
 from pancascade.networks.resnet import normalised_for_imagenet
@@ -109,6 +110,33 @@ def test_regions_are_the_boxes_seen_from_the_keypoints(monkeypatch):
     (theta,) = located.regions
     assert theta[0, 0, 0] == pytest.approx((30 + 10) / SIZE[1])
     assert theta[0, 1, 1] == pytest.approx((20 + 10) / SIZE[0])
+
+
+def ideal(cascade, monkeypatch):
+    """Let L-Net answer exactly its training targets of a bright object."""
+
+    def localize(images):
+        targets = keypoint_targets((images > 0.5).float())
+        return Localization(torch.logit(targets.heatmap, eps=1e-6), targets.distances)
+
+    monkeypatch.setattr(cascade, "localize", localize)
+    return cascade.eval()
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (1, 0), (0, 1), (2, 3), (3, 1), (-1, -2), (5, -7)])
+def test_a_shift_of_the_image_by_a_pixel_shifts_the_box_and_the_region_by_a_pixel(monkeypatch, shift):
+    cascade = ideal(tiny(margin=6), monkeypatch)
+    down, right = shift
+    images = torch.zeros(1, 1, *SIZE)
+    images[..., 30 + down : 61 + down, 41 + right : 82 + right] = 1
+    located = cascade.locate(images)
+    ((box,),) = located.boxes
+    assert (box.start, box.stop) == ((24 + down, 35 + right), (67 + down, 88 + right))
+    (theta,) = located.regions
+    centre = (35 + 88) / 2 + right, (24 + 67) / 2 + down
+    assert theta[0, :, 2].tolist() == pytest.approx(
+        [2 * centre[0] / SIZE[1] - 1, 2 * centre[1] / SIZE[0] - 1], abs=1e-6
+    )
 
 
 def test_several_regions_are_merged_by_the_largest_probability(monkeypatch):
