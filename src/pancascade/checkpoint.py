@@ -1,6 +1,7 @@
 """Weights with all that is needed to use them: safetensors, and JSON in its header. Never pickle."""
 
 import json
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -110,6 +111,35 @@ def load_weights(cascade: Cascade, path: Path) -> None:
         cascade.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
     except RuntimeError as error:
         raise CheckpointError(f"{path}: its weights do not fit this cascade ({_short(error)}).") from error
+
+
+def join_checkpoints(parts: Mapping[str, Path], out: Path) -> None:
+    """One checkpoint whose stages were trained in runs of their own.
+
+    Args:
+        parts: Checkpoint by name of the stage that is taken from it, such as ``first`` and ``second``. All are of one
+            cascade; what no name covers comes from the first of them.
+        out: Checkpoint to write.
+
+    Raises:
+        CheckpointError: A file is damaged, of another cascade or canvas, or has no stage of that name.
+        OutputError: The folder cannot be written.
+    """
+    base = next(iter(parts.values()))
+    cascade, description = load_checkpoint(base)
+    weights = dict(cascade.state_dict())
+    for name, path in parts.items():
+        part, theirs = load_checkpoint(path)
+        if (theirs.cascade, theirs.canvas) != (description.cascade, description.canvas):
+            raise CheckpointError(f"{path}: of another cascade or canvas than {base}. Train both by one recipe.")
+        stage = {key: value for key, value in part.state_dict().items() if key.startswith(f"{name}.")}
+        if not stage:
+            known = ", ".join(child for child, _ in part.named_children())
+            raise CheckpointError(f"{path}: has no stage {name!r}; it has {known}.")
+        weights |= stage
+    cascade.load_state_dict(weights)
+    training = {"joined": {name: path.name for name, path in parts.items()}}
+    save_checkpoint(out, cascade, description=describe(description.cascade, description.canvas, **training))
 
 
 def _short(error: Exception) -> str:

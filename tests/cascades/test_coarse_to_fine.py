@@ -8,6 +8,7 @@ from pancascade.cascades.coarse_to_fine import CoarseToFine, CoarseToFineSetting
 from pancascade.cascades.cropping import crop_and_resize, resize_and_paste
 from pancascade.labels import Label
 from pancascade.losses import bce_loss, compose_classes, dice_loss
+from pancascade.losses.focal import focal_loss
 from pancascade.networks import NetworkSettings
 from pancascade.volume import Box
 
@@ -76,9 +77,9 @@ def boxes_of(cascade, batch, phase, monkeypatch):
     return seen
 
 
-def test_the_border_is_15_pixels_and_the_loss_is_cross_entropy_unless_said_otherwise():
+def test_the_border_is_15_pixels_and_the_loss_is_that_of_l_snet_unless_said_otherwise():
     settings = CoarseToFineSettings()
-    assert (settings.margin, settings.margins, settings.loss) == (15, "fixed", "bce")
+    assert (settings.margin, settings.margins, settings.loss) == (15, "fixed", "focal_dice")
 
 
 @pytest.mark.parametrize("second_labels", [("pancreas", "tumour"), ("tumour",)])
@@ -123,7 +124,7 @@ def test_the_border_varies_only_where_it_is_asked_to(batch, monkeypatch):
     assert all(widest.contains(box) and box.contains(tight) for box in seen)
 
 
-@pytest.mark.parametrize("loss", ["bce", "dice_bce"])
+@pytest.mark.parametrize("loss", ["dice", "bce", "dice_bce", "focal_dice"])
 def test_the_losses_are_those_named_on_the_canvas_and_on_the_crop(batch, loss):
     images, labels = batch
     cascade = tiny(loss=loss, **TUMOUR_SECOND)
@@ -131,8 +132,13 @@ def test_the_losses_are_those_named_on_the_canvas_and_on_the_crop(batch, loss):
     second = cascade.second(crop_and_resize(images, [BOX, BOX], (32, 32)))
 
     def expected(logits, target):
-        found = bce_loss(logits, target)
-        return found if loss == "bce" else found + dice_loss(torch.sigmoid(logits), target)
+        probabilities, target = torch.sigmoid(logits), target.float()
+        return {
+            "dice": dice_loss(probabilities, target),
+            "bce": bce_loss(logits, target),
+            "dice_bce": bce_loss(logits, target) + dice_loss(probabilities, target),
+            "focal_dice": focal_loss(logits, target) + 0.2 * dice_loss(probabilities, target),
+        }[loss]
 
     losses = losses_of(cascade, batch, "both")
     assert torch.allclose(losses["first"], expected(first, (labels > 0)[:, None]))
@@ -142,7 +148,7 @@ def test_the_losses_are_those_named_on_the_canvas_and_on_the_crop(batch, loss):
 def test_a_slice_without_target_teaches_stage_one_only(batch):
     images, labels = batch
     labels[0] = 0
-    cascade = tiny()
+    cascade = tiny(loss="bce")
     alone = crop_and_resize(images[1:], [BOX], (32, 32))
     losses = losses_of(cascade, batch, "both")
     assert torch.allclose(losses["second"], bce_loss(cascade.second(alone), true_crop(labels[1:] > 0, [BOX])))
@@ -244,7 +250,7 @@ def test_stage_one_may_see_a_smaller_canvas(batch):
 
 
 def test_of_several_maps_of_stage_two_only_the_last_counts(batch):
-    several = tiny(second=NetworkSettings(name="focusing_net", preset="tiny"))
+    several = tiny(second=NetworkSettings(name="focusing_net", preset="tiny"), loss="bce")
     last = several.second(crop_and_resize(batch[0], [BOX, BOX], (32, 32)))[-1]
     assert torch.allclose(
         losses_of(several, batch, "second")["second"], bce_loss(last, true_crop(batch[1] > 0)), atol=1e-6

@@ -10,7 +10,6 @@ from pancascade.labels import Label
 from pancascade.losses.keypoint_targets import keypoint_targets
 from pancascade.networks import NetworkSettings
 from pancascade.networks.localization_net import Localization
-from pancascade.networks.resnet import normalised_for_imagenet
 
 SIZE = (96, 128)
 
@@ -236,22 +235,24 @@ def test_cross_entropy_is_the_ablation_s_loss(batch):
     assert math.isfinite(total(next(steps(cascade, batch))).item())
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_encoders_see_images_as_the_weights_of_imagenet_expect_them(channels):
-    """Grey 0.485 is red's mean: 0 in the first of three channels."""
-    grey = torch.full((1, channels, 2, 2), 0.485)
-    red_green_blue = [(0.485 - mean) / sd for mean, sd in ((0.485, 0.229), (0.456, 0.224), (0.406, 0.225))]
-    expected = red_green_blue if channels == 3 else [(0.485 - 1.347 / 3) / (0.678 / 3)]
-    assert normalised_for_imagenet(grey)[0, :, 0, 0].tolist() == pytest.approx(expected, abs=1e-6)
+def test_a_first_stage_without_keypoints_is_refused():
+    with pytest.raises(ValueError, match=r"localization_net.*coarse_to_fine"):
+        LSNetSettings(first=NetworkSettings(name="resnet_unet"))
 
 
-@pytest.mark.parametrize(("normalisation", "grey"), [("none", 0.25), ("imagenet", (0.25 - 0.449) / 0.226)])
-def test_both_networks_see_the_normalised_slice(normalisation, grey):
-    cascade = tiny(normalisation=normalisation).eval()
-    seen = []
-    for network in (cascade.first, cascade.second):
-        network.register_forward_pre_hook(lambda module, inputs: seen.append(float(inputs[0].mean())))
-    images = torch.full((1, 1, *SIZE), 0.25)
-    cascade.localize(images)
-    cascade.second_logits(images)
-    assert seen == pytest.approx([grey, grey], abs=1e-4)
+@pytest.mark.parametrize("size", [(80, 112), (96, 144), (48, 176)])
+def test_images_of_any_multiple_of_16_are_segmented(size):
+    cascade = tiny().eval()
+    images = torch.rand(1, 1, *size, generator=torch.Generator().manual_seed(3))
+    located = cascade.take_over(images, torch.ones(1, 1, *size))
+    assert cascade.localize(images).heatmap.shape == (1, 1, size[0] // 4, size[1] // 4)
+    assert cascade.segment(images, located).shape == (1, 2, *size)
+
+
+def test_the_weights_of_focal_and_dice_are_settings(batch):
+    plain, weighted = (
+        {k: v.item() for k, v in next(steps(tiny(**o), batch)).items()} for o in ({}, {"dice_weight": 0})
+    )
+    assert weighted["heatmap"] < plain["heatmap"]
+    half = {k: v.item() for k, v in next(steps(tiny(dice_weight=0, focal_alpha=0.5), batch)).items()}
+    assert half["heatmap"] == pytest.approx(weighted["heatmap"] / 2)

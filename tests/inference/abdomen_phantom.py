@@ -9,12 +9,13 @@ from types import SimpleNamespace
 import nibabel as nib
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
-from pancascade.cascades import Cascade, Located
+from pancascade.cascades import Cascade, Located, Zhao2019, Zhao2019Settings
 from pancascade.labels import Label
 from pancascade.losses import compose_classes, compose_two_classes
-from pancascade.preprocessing import Canvas, Window
+from pancascade.networks import NetworkSettings
+from pancascade.preprocessing import Canvas, VolumeGrid, Window
 from pancascade.volume import Box, Volume
 
 AIR_HU, FAT_HU, MUSCLE_HU, PANCREAS_HU, TUMOUR_HU = -1000, -100, 40, 150, 230
@@ -140,6 +141,36 @@ class OneLook(HounsfieldCascade):
 
     def narrow(self, located: Located | None, probabilities: Tensor) -> Located:
         return located
+
+
+class Brightness(nn.Module):
+    """A 3-D network that finds what is bright; it treats every voxel alike."""
+
+    def __init__(self, from_hu: float) -> None:
+        super().__init__()
+        self.from_hu = from_hu
+
+    def forward(self, volumes: Tensor) -> Tensor:
+        return 40 * (volumes - float(WINDOW.apply(np.array([self.from_hu]))[0]))
+
+
+class Blind(nn.Module):
+    """A 3-D network that finds nothing, whatever it sees."""
+
+    def forward(self, volumes: Tensor) -> Tensor:
+        return torch.full_like(volumes, -20)
+
+
+def volume_cascade(*, finds: bool = True, first_hu: float = ORGAN_FROM_HU, **options) -> Zhao2019:
+    """Zhao et al.'s cascade whose stages know the organ by its Hounsfield units; stage 1 may be made blind."""
+    tiny = NetworkSettings(name="unet3d", preset="tiny")
+    cascade = Zhao2019(Zhao2019Settings(first=tiny, second=tiny, **options)).eval()
+    cascade.first = Brightness(first_hu) if finds else Blind()
+    cascade.second = Brightness(ORGAN_FROM_HU)
+    return cascade
+
+
+GRID = VolumeGrid(kind="volume", window=WINDOW)
 
 
 def described(*, size=(64, 64), spacing_mm: float | None = 4.0) -> SimpleNamespace:

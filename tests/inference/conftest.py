@@ -1,8 +1,9 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from abdomen_phantom import HounsfieldCascade, described
+from abdomen_phantom import GRID, HounsfieldCascade, described
 
 WIDE = {"weights": "wide.safetensors", "field": "scan"}
 CLOSE = {"weights": "close.safetensors", "field": "region", "margin_mm": 15, "organ_weight": 0.5}
@@ -12,16 +13,22 @@ CLOSE = {"weights": "close.safetensors", "field": "region", "margin_mm": 15, "or
 def make_model(tmp_path, monkeypatch):
     """A model of our own by path, whose checkpoints are the given cascades."""
 
-    def make(wide=None, close=None, *, wide_canvas=None, close_canvas=None) -> str:
+    def make(wide=None, close=None, *, wide_canvas=None, close_canvas=None, close_step=None) -> str:
         known = {
-            "wide.safetensors": (wide or HounsfieldCascade(), described(**(wide_canvas or {}))),
-            "close.safetensors": (close, described(**(close_canvas or {}))),
+            "wide.safetensors": _with_description(wide or HounsfieldCascade(), wide_canvas),
+            "close.safetensors": _with_description(close, close_canvas),
         }
         monkeypatch.setattr("pancascade.inference.segmenter.load_checkpoint", lambda path: known[Path(path).name])
         path = tmp_path / "models" / "phantom.json"
         path.parent.mkdir(exist_ok=True)
-        steps = [WIDE] if close is None else [WIDE, CLOSE]
+        steps = [WIDE] if close is None else [WIDE, CLOSE | (close_step or {})]
         path.write_text(json.dumps({"name": "phantom", "summary": "knows the phantom", "steps": steps}))
         return str(path)
 
     return make
+
+
+def _with_description(cascade, canvas):
+    if cascade is not None and cascade.dimensions == 3:
+        return cascade, SimpleNamespace(canvas=GRID)
+    return cascade, described(**(canvas or {}))

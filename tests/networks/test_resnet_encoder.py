@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from pancascade.errors import CheckpointError
-from pancascade.networks.resnet import BLOCKS, ResNetEncoder, load_pretrained
+from pancascade.networks.resnet import BLOCKS, ResNetEncoder, load_pretrained, normalised_for_imagenet
 
 
 def published_layout(depth, width=64):
@@ -198,3 +198,40 @@ def test_features_halve_five_times():
 def test_another_depth_is_refused():
     with pytest.raises(ValueError, match="one of 18, 34, got 50"):
         ResNetEncoder(50)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_are_normalised_as_the_weights_of_imagenet_expect_them(channels):
+    """Grey 0.485 is red's mean: 0 in the first of three channels."""
+    grey = torch.full((1, channels, 2, 2), 0.485)
+    red_green_blue = [(0.485 - mean) / sd for mean, sd in ((0.485, 0.229), (0.456, 0.224), (0.406, 0.225))]
+    expected = red_green_blue if channels == 3 else [(0.485 - 1.347 / 3) / (0.678 / 3)]
+    assert normalised_for_imagenet(grey)[0, :, 0, 0].tolist() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("normalisation", ["none", "imagenet"])
+def test_every_input_channel_sees_a_slice(normalisation):
+    torch.manual_seed(0)
+    encoder = ResNetEncoder(18, base_width=4, normalisation=normalisation).eval()
+    image = torch.rand(2, 1, 64, 32)
+    repeated = image.expand(-1, 3, -1, -1)
+    plain = ResNetEncoder(18, base_width=4).eval()
+    plain.load_state_dict(encoder.state_dict())
+    given = normalised_for_imagenet(repeated) if normalisation == "imagenet" else repeated
+    for one, other in zip(encoder(image), plain(given), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_sides_are_filled_with_zeros_to_multiples_of_32_at_their_far_ends():
+    torch.manual_seed(0)
+    encoder = ResNetEncoder(18, base_width=4, in_channels=1).eval()
+    image = torch.rand(1, 1, 48, 80)
+    filled = torch.zeros(1, 1, 64, 96)
+    filled[..., :48, :80] = image
+    for one, other in zip(encoder(image), encoder(filled), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_an_unknown_normalisation_is_refused():
+    with pytest.raises(ValueError, match="'mean'"):
+        ResNetEncoder(18, normalisation="mean")

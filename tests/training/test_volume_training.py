@@ -1,5 +1,6 @@
 """Training on whole volumes, stage after stage, and encoders that start from published weights."""
 
+import itertools
 import json
 
 import numpy as np
@@ -9,9 +10,10 @@ import yaml
 from safetensors.torch import save_file
 
 import pancascade
-from pancascade.cascades import build_cascade
+from pancascade.cascades import Zhao2019, build_cascade
 from pancascade.cascades.reduction import enlarge
-from pancascade.checkpoint import load_checkpoint, load_tensors
+from pancascade.checkpoint import join_checkpoints, load_checkpoint, load_tensors, save_checkpoint
+from pancascade.datasets import volume_list
 from pancascade.errors import CheckpointError, DataError, RecipeError
 from pancascade.io import read_volume, write_volume
 from pancascade.labels import Label
@@ -81,7 +83,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Somebody pulled the plug."""
 
 
@@ -113,7 +115,7 @@ def changed(one, other):
 def test_each_phase_trains_its_own_network_and_leaves_the_other_bit_for_bit(whole_run):
     run, weights = whole_run
     assert len(weights) == 1 + 4
-    assert [changed(before, after) for before, after in zip(weights, weights[1:], strict=False)] == [
+    assert [changed(before, after) for before, after in itertools.pairwise(weights)] == [
         {"first"},
         {"first"},
         {"second"},
@@ -156,10 +158,10 @@ def list_of(folder, **changes):
 def test_a_run_stopped_and_resumed_ends_with_the_same_bits(whole_run, folder, tmp_path, at):
     def stop(run, done, _):
         if (run.epoch, done) == at:
-            raise Stopped
+            raise StoppedError
 
     recipe = folder / "tiny3d.yaml"
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         fit(recipe, folder, out=tmp_path / "run", progress=stop)
     resumed = fit(recipe, folder, out=tmp_path / "run", resume=True)
     assert resumed.epoch == 4
@@ -207,12 +209,67 @@ def test_in_true_boxes_stage_two_sees_the_boxes_of_the_reduced_truth(folder):
     recipe = read_recipe(write_recipe(folder))
     samples = read_training_data(recipe, root=folder, beside=folder, out=folder).validation[0]
     cascade, seen = build_cascade(recipe.cascade).eval(), []
-    cascade.first.register_forward_pre_hook(lambda *_: pytest.fail("stage 1 was asked"))
     cascade.second.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape[2:])))
-    (labels,) = predict(cascade, samples, true_boxes=True)
+    (labels,) = predict(cascade, samples, where="true_boxes")
     assert labels.shape == samples.labels[0].shape
     # The organ of 10 × 10 × 8 voxels lies on the reduced grid's lines: two voxels are added either way.
     assert seen == [(14, 14, 12)] * 2
+
+
+def test_stage_one_can_be_validated_alone(folder, tmp_path, monkeypatch):
+    """Its belief on the reduced grid, enlarged, counts; an untrained stage 2 is never asked."""
+    monkeypatch.setattr(Zhao2019, "segment", lambda *_: pytest.fail("stage 2 was asked"))
+    recipe = write_recipe(
+        tmp_path,
+        data=[list_of(folder, split=str(folder / "split.json"), per_epoch=40)],
+        augmentation={},
+        average_decay=None,
+        phases=[{"name": "first", "epochs": 1}],
+        validate_in="first_stage",
+    )
+    run = fit(recipe, folder, out=tmp_path / "run")
+    assert run.history[-1]["dice"]["pancreas"] > 0.7
+    samples = read_training_data(run.recipe, root=folder, beside=folder, out=folder).validation[0]
+    (found,) = predict(run.cascade.eval(), samples, where="first_stage")
+    located = run.cascade.locate(samples.batch([0]).images)
+    size = tuple(samples.labels[0].shape)
+    enlarged = enlarge(located.probabilities[0, 0], 2, region=Box.whole(size)) >= 0.5
+    assert torch.equal(found > 0, enlarged)
+
+
+def test_a_run_with_a_second_stage_is_not_validated_by_its_first(tmp_path):
+    with pytest.raises(RecipeError, match="first_stage is for runs whose only phase is first"):
+        read_recipe(write_recipe(tmp_path, validate_in="first_stage"))
+
+
+def test_stages_of_two_runs_are_joined(folder, tmp_path):
+    runs = {}
+    for name in ("first", "second"):
+        recipe = write_recipe(folder, phases=[{"name": name, "epochs": 1}])
+        fit(recipe, folder, out=tmp_path / name)
+        runs[name] = tmp_path / name / "best.safetensors"
+    join_checkpoints(runs, tmp_path / "joined.safetensors")
+    joined, description = load_checkpoint(tmp_path / "joined.safetensors")
+    assert description.training == {"joined": {"first": "best.safetensors", "second": "best.safetensors"}}
+    for name, path in runs.items():
+        trained, theirs = load_checkpoint(path)
+        assert (description.cascade, description.canvas) == (theirs.cascade, theirs.canvas)
+        for key, value in trained.get_submodule(name).state_dict().items():
+            assert torch.equal(joined.get_submodule(name).state_dict()[key], value)
+
+
+def test_what_cannot_be_joined_is_refused_and_nothing_written(folder, whole_run, tmp_path):
+    good, out = folder / "run" / "best.safetensors", tmp_path / "joined.safetensors"
+    cascade, description = load_checkpoint(good)
+    other = description.model_copy(update={"cascade": description.cascade.model_copy(update={"margin": 3})})
+    save_checkpoint(tmp_path / "other.safetensors", cascade, description=other)
+    with pytest.raises(CheckpointError, match=r"other\.safetensors: of another cascade or canvas"):
+        join_checkpoints({"first": good, "second": tmp_path / "other.safetensors"}, out)
+    with pytest.raises(CheckpointError, match="has no stage 'third'; it has first, second"):
+        join_checkpoints({"first": good, "third": good}, out)
+    with pytest.raises(CheckpointError, match="gone"):
+        join_checkpoints({"first": good, "second": tmp_path / "gone.safetensors"}, out)
+    assert not out.exists()
 
 
 def test_dice_of_volumes_is_one_number_a_volume(folder):
@@ -256,17 +313,11 @@ def test_both_stages_learn_one_volume_and_the_checkpoint_segments_it(folder, tmp
     assert np.array_equal(found.mask.affine, scan.affine)
     assert found.mask.shape == scan.shape
     assert dice(found.mask.voxels > 0, organ) > 0.9
-    samples = load_volumes(loop_cases(recipe, folder), description.canvas)
+    samples = load_volumes(volume_list(tmp_path / "one.csv", root=folder), description.canvas)
     with torch.no_grad():
         first = cascade.locate(samples.batch([0]).images).probabilities[0, 0]
     coarse = enlarge(first, 2, region=Box.whole(truth.shape)).numpy() >= 0.5
     assert dice(coarse, samples.labels[0].numpy() > 0) > 0.9
-
-
-def loop_cases(recipe, folder):
-    from pancascade.datasets import volume_list
-
-    return volume_list(recipe.parent / "one.csv", root=folder)
 
 
 def test_volumes_without_target_teach_nothing_and_are_refused_in_one_sentence(folder, tmp_path):

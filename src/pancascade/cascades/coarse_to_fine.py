@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from pancascade.cascades.cropping import box_around, crop_and_resize, hand_over, random_margin, resize_and_paste
 from pancascade.cascades.protocol import Cascade, Located, is_any, run_scaled
 from pancascade.cascades.targets import NestedTargets
-from pancascade.losses import bce_loss, compose_classes, compose_two_classes, dice_loss
+from pancascade.losses import SegmentationLoss, compose_classes, compose_two_classes, segmentation_loss
 from pancascade.networks import NetworkSettings
 from pancascade.settings import UNetSize
 from pancascade.volume import Box
@@ -27,7 +27,7 @@ class CoarseToFineSettings(NestedTargets):
         margins: Whether training varies the border, each side up to twice as wide, or keeps it.
         crop_size: Height and width of stage 2's input.
         first_scale: Stage 1 sees the canvas scaled by this factor.
-        loss: Of both stages: binary cross-entropy, or with Dice added.
+        loss: Of both stages. L-SNet's Table 3 exchanges stage 1 alone and repeats its row of Table 1: ℓ_FD.
     """
 
     kind: Literal["coarse_to_fine"] = "coarse_to_fine"
@@ -38,7 +38,7 @@ class CoarseToFineSettings(NestedTargets):
     margins: Literal["fixed", "random"] = "fixed"
     crop_size: UNetSize = (320, 320)
     first_scale: float = Field(default=1.0, gt=0)
-    loss: Literal["bce", "dice_bce"] = "bce"
+    loss: SegmentationLoss = "focal_dice"
 
 
 class CoarseToFine(Cascade):
@@ -56,6 +56,7 @@ class CoarseToFine(Cascade):
         self.first = settings.first.build()
         self.second = settings.second.build()
         self.labels = settings.found
+        self.first_target = settings.organ
 
     # ── stages ──
 
@@ -99,8 +100,7 @@ class CoarseToFine(Cascade):
         return random_margin(margin, generator) if self.settings.margins == "random" else margin
 
     def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        loss = bce_loss(logits, target)
-        return loss if self.settings.loss == "bce" else loss + dice_loss(torch.sigmoid(logits), target)
+        return segmentation_loss(logits, target, kind=self.settings.loss)
 
     # ── inference ──
 

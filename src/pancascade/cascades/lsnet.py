@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from pydantic import Field
-from torch import Generator, Tensor, nn
+from pydantic import Field, field_validator
+from torch import Generator, Tensor
 
 from pancascade.cascades.protocol import Cascade, Located, is_any
 from pancascade.labels import Label
@@ -17,7 +17,6 @@ from pancascade.losses.focal import DiceWeighting, FocalReading, focal_dice_loss
 from pancascade.losses.keypoint_targets import Spread, find_keypoints, keypoint_targets, nearest_cells, region_boxes
 from pancascade.networks import NetworkSettings
 from pancascade.networks.localization_net import Localization
-from pancascade.networks.resnet import normalised_for_imagenet
 from pancascade.networks.roi_recalibration import (
     box_corners,
     cell_to_image,
@@ -48,13 +47,13 @@ class LSNetSettings(Settings):
             sampled image alone.
         loss: ℓ_FD of both networks, or ``bce`` (the ablation of Table 2).
         dice_weighting: Reading of "the sum of Focal and Dice weighted by 0.2".
+        dice_weight: Weight of Dice (or of both) in ℓ_FD.
         focal: Reading of the focal loss on a heatmap.
+        focal_alpha: α of the focal loss, off by default.
         sigma: σ of the heatmap in cells.
         spread: ``fixed`` σ, or by the size of the region as in CornerNet.
         round_centres: Put the heatmap's centres on whole cells.
         candidates: Of so many highest cells one is chosen at random in training.
-        normalisation: ``imagenet`` shifts and scales images as the published weights of ResNets expect; ``none``
-            leaves them in [0, 1].
     """
 
     kind: Literal["lsnet"] = "lsnet"
@@ -67,12 +66,20 @@ class LSNetSettings(Settings):
     target_gradient: Literal["through", "stopped"] = "through"
     loss: Literal["focal_dice", "bce"] = "focal_dice"
     dice_weighting: DiceWeighting = "dice"
+    dice_weight: float = Field(default=0.2, ge=0)
     focal: FocalReading = "soft"
+    focal_alpha: float | None = Field(default=None, ge=0, le=1)
     sigma: float = Field(default=2.0, gt=0)
     spread: Spread = "fixed"
     round_centres: bool = False
     candidates: int = Field(default=3, gt=0)
-    normalisation: Literal["none", "imagenet"] = "none"
+
+    @field_validator("first")
+    @classmethod
+    def _first_is_a_localization_net(cls, network: NetworkSettings) -> NetworkSettings:
+        if network.name != "localization_net":
+            raise ValueError(f"must be a localization_net; for a {network.name} as first stage take coarse_to_fine")
+        return network
 
 
 @dataclass(frozen=True)
@@ -106,24 +113,18 @@ class LSNet(Cascade):
         self.first = settings.first.build()
         self.second = settings.second.build()
         both = (Label.PANCREAS, Label.TUMOUR)
-        self.targets = both if settings.target == "pancreas_with_tumour" else (Label.PANCREAS,)
+        self.first_target = both if settings.target == "pancreas_with_tumour" else (Label.PANCREAS,)
 
     # ── stages ──
 
     def localize(self, images: Tensor) -> Localization:
         """Heatmap logits and distances of images (B, 1, H, W)."""
-        found: Localization = self.first(self._as_encoder_input(images, self.first))
+        found: Localization = self.first(images)
         return found
 
     def second_logits(self, regions: Tensor) -> Tensor:
         """S-Net's logits (N, 1, H, W), float32, of recalibrated regions (N, 1, H, W)."""
-        return self.second(self._as_encoder_input(regions, self.second)).float()
-
-    def _as_encoder_input(self, images: Tensor, network: nn.Module) -> Tensor:
-        """A slice for each input channel of the encoder, as ImageNet weights want them."""
-        channels = network.get_submodule("encoder").get_parameter("conv1.weight").shape[1]
-        repeated = images.expand(-1, channels, -1, -1)
-        return normalised_for_imagenet(repeated) if self.settings.normalisation == "imagenet" else repeated
+        return self.second(regions).float()
 
     # ── training ──
 
@@ -131,7 +132,7 @@ class LSNet(Cascade):
         self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
     ) -> Iterator[dict[str, Tensor]]:
         """First L_L, a step of L-Net; then L_S, a step of both (§2.5, methods.md §B3)."""
-        masks = is_any(labels, self.targets)
+        masks = is_any(labels, self.first_target)
         yield self._localization_losses(self.localize(images), masks)
         theta = self._training_regions(self.localize(images), images, generator)
         regions = recalibrate(images, theta, _size(images))
@@ -165,7 +166,14 @@ class LSNet(Cascade):
     def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
         if self.settings.loss == "bce":
             return bce_loss(logits, target)
-        return focal_dice_loss(logits, target, weighting=self.settings.dice_weighting, reading=self.settings.focal)
+        return focal_dice_loss(
+            logits,
+            target,
+            dice_weight=self.settings.dice_weight,
+            weighting=self.settings.dice_weighting,
+            reading=self.settings.focal,
+            alpha=self.settings.focal_alpha,
+        )
 
     def _theta(self, cells: Tensor, distances: Tensor, size: tuple[int, int]) -> Tensor:
         """θ (N, 2, 3) of boxes seen from cells (N, 2) with distances (N, 4)."""

@@ -33,12 +33,14 @@ class Cascade(nn.Module, ABC):
         dimensions: Spatial dimensions *S of its images: 2 (axial slices) or 3 (volumes).
         phases: Names of its training phases, in the paper's order.
         labels: What is segmented besides background, in the channel order of `segment`.
+        first_target: Labels that together are what stage 1 looks for.
         locates: Whether there is a stage 1 that can be asked (a single network has none).
     """
 
     dimensions: ClassVar[int]
     phases: ClassVar[tuple[str, ...]]
     labels: tuple[Label, ...]
+    first_target: tuple[Label, ...] = (Label.PANCREAS, Label.TUMOUR)
     locates: ClassVar[bool] = True
 
     def prepare(self, labels: Sequence[Tensor], *, seed: int) -> None:

@@ -86,6 +86,7 @@ class Qiu2024(Cascade):
         self.saliency = SaliencyTransformation() if settings.handover == "saliency" else None
         self.second = settings.second.build()
         self.labels = settings.found
+        self.first_target = settings.organ
         classes = 1 + len(self.labels)
         self.boundary_encoder = (
             SharedBoundaryEncoder(classes).requires_grad_(False) if settings.boundary_form == "encoder" else None

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 from pancascade.cascades.protocol import Cascade, Located, is_any, run_scaled
 from pancascade.labels import Label
-from pancascade.losses import bce_loss, compose_classes, compose_two_classes, dice_loss
+from pancascade.losses import SegmentationLoss, compose_classes, compose_two_classes, segmentation_loss
 from pancascade.networks import NetworkSettings
 from pancascade.settings import Settings
 from pancascade.volume import Box
@@ -21,14 +21,14 @@ class SingleStageSettings(Settings):
         network: The network; as many logit maps as there are labels.
         labels: ``pancreas`` alone, ``tumour`` alone, or both as nested targets (organ with tumour, tumour).
         scale: The network sees the canvas scaled by this factor.
-        loss: Dice, or Dice and binary cross-entropy.
+        loss: Dice, binary cross-entropy, both added, or ℓ_FD of L-SNet.
     """
 
     kind: Literal["single_stage"] = "single_stage"
     network: NetworkSettings = NetworkSettings(name="unet")
     labels: tuple[Literal["pancreas", "tumour"], ...] = ("pancreas",)
     scale: float = 1.0
-    loss: Literal["dice", "dice_bce"] = "dice_bce"
+    loss: SegmentationLoss = "dice_bce"
 
 
 class OneNetwork(Cascade):
@@ -74,7 +74,7 @@ class OneNetwork(Cascade):
 
 
 class SingleStage(OneNetwork):
-    """One network, taught by Dice."""
+    """One network, taught by a plain loss."""
 
     def __init__(self, settings: SingleStageSettings) -> None:
         super().__init__(settings.network, settings.labels, scale=settings.scale)
@@ -83,14 +83,10 @@ class SingleStage(OneNetwork):
     def losses(
         self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
     ) -> Iterator[dict[str, Tensor]]:
-        """Dice (and binary cross-entropy) of each target; the organ's target encloses the tumour."""
+        """The loss of each target; the organ's target encloses the tumour."""
         logits = self.logits(images)
         found: dict[str, Tensor] = {}
         for channel, label in enumerate(self.targets):
             target = is_any(labels, self.targets if label == Label.PANCREAS else (label,))
-            one = logits[:, channel : channel + 1]
-            loss = dice_loss(torch.sigmoid(one), target)
-            if self.settings.loss == "dice_bce":
-                loss = loss + bce_loss(one, target)
-            found[label.title] = loss
+            found[label.title] = segmentation_loss(logits[:, channel : channel + 1], target, kind=self.settings.loss)
         yield found

@@ -57,6 +57,8 @@ class Zhao2019(Cascade):
     """The two-stage cascade of Zhao et al. 2019, Fig. 2.
 
     Volumes are (B, 1, I, J, K) with axial slices along K, of any size.
+
+    Source: Zhao et al. 2019, §2; readings in methods.md §D.
     """
 
     dimensions = 3
@@ -68,7 +70,7 @@ class Zhao2019(Cascade):
         self.first = settings.first.build()
         self.second = settings.second.build()
         both = (Label.PANCREAS, Label.TUMOUR)
-        self.targets = both if settings.target == "pancreas" else (Label.TUMOUR,)
+        self.first_target = both if settings.target == "pancreas" else (Label.TUMOUR,)
         self.labels = (Label.PANCREAS,) if settings.target == "pancreas" else both
         self.centre_weight = settings.centre_weight
 
@@ -114,7 +116,7 @@ class Zhao2019(Cascade):
 
     def _first_pairs(self, images: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Belief and truth on the reduced grid, of the volumes with any target left there."""
-        truth = is_any(reduce_labels(labels, self.settings.factor), self.targets)
+        truth = is_any(reduce_labels(labels, self.settings.factor), self.first_target)
         kept = [index for index, mask in enumerate(truth) if bool(mask.any())]
         return [(self.first_probabilities(images[kept]), truth[kept])] if kept else []
 
@@ -122,7 +124,7 @@ class Zhao2019(Cascade):
         """Belief and truth in the true box with margin, of each volume with target."""
         pairs = []
         for index in range(len(images)):
-            truth = is_any(labels[index : index + 1], self.targets)
+            truth = is_any(labels[index : index + 1], self.first_target)
             box = box_around(truth[0, 0] > 0, margin=self.settings.margin)
             if box is not None:
                 pairs.append((self.second_probabilities(images[index : index + 1], box), cut(truth, box)))

@@ -9,6 +9,7 @@ import typer
 from pancascade.cli.attribute import attribute
 from pancascade.cli.compare import compare
 from pancascade.cli.evaluate import evaluate
+from pancascade.cli.join import join
 from pancascade.cli.models import models
 from pancascade.cli.segment import segment
 from pancascade.cli.train import train
@@ -27,6 +28,7 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(attribute)
+app.command()(join)
 app.command()(models)
 
 USER_ERROR, INTERRUPTED, BUG = 2, 130, 70

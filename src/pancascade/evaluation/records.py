@@ -35,8 +35,8 @@ class TargetRecord(Settings):
         return Confusion.total(self.slices)
 
 
-class CaseRecord(Settings):
-    """One prediction against its reference.
+class CaseRecord(Settings, allow_inf_nan=True):
+    """One prediction against its reference; what a data set of single slices cannot have is NaN.
 
     Attributes:
         case: Name, that of the files.

@@ -82,12 +82,19 @@ class Finding:
 
     def organ_in(self, field: Box) -> NDArray[np.float32]:
         """Probability of the pancreas with its tumour in a box of the scan, (*field.shape)."""
-        organ = np.zeros(field.shape, np.float32)
+        return self._in(field, self.organ)
+
+    def tumour_in(self, field: Box) -> NDArray[np.float32]:
+        """Probability of tumour in a box of the scan, (*field.shape)."""
+        return self._in(field, self.tumour)
+
+    def _in(self, field: Box, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        found = np.zeros(field.shape, np.float32)
         if self.box is not None:
             shared = self.box.shift([-start for start in field.start]).clip(field.shape)
             theirs = field.shift([-start for start in self.box.start]).clip(self.box.shape)
-            organ[shared.slices] = self.organ[theirs.slices]
-        return organ
+            found[shared.slices] = values[theirs.slices]
+        return found
 
     def organ_box(self) -> Box | None:
         """Box of the pancreas with its tumour, where it is likelier than not."""

@@ -18,6 +18,7 @@ from pancascade.inference.models import DEFAULT_MODEL, Model, Step, find_model
 from pancascade.inference.segmentation import Segmentation
 from pancascade.inference.volume_engine import VolumeEngine
 from pancascade.io import read_volume, require_ct
+from pancascade.labels import Label
 from pancascade.preprocessing import VolumeGrid, body_box
 from pancascade.volume import Box, Volume, crop, reorient, restore
 
@@ -92,7 +93,10 @@ def look(
     """What is known after one more step that works in a field; unchanged without a field."""
     if field is None:
         return finding
-    belief = finding.organ_in(field) if step.locator == "before" else None
+    belief = None
+    if step.locator == "before":
+        tumour_only = engine.cascade.first_target == (Label.TUMOUR,)
+        belief = finding.tumour_in(field) if tumour_only else finding.organ_in(field)
     found = engine.find(crop(upright, field), at=field, belief=belief, progress=progress, hand_over=hand_over)
     return found if step.field == "scan" else combine(finding, found, field=field, weight=step.organ_weight)
 

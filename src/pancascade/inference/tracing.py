@@ -135,7 +135,7 @@ def _true_boxes(cascade: Cascade, truth: NDArray[np.uint8]) -> HandOver:
     """A hand-over that puts the true organ's boxes in the place of stage 1's and keeps its probabilities."""
 
     def hand_over(part: slice, placement: Placement | None, located: Located) -> Located:
-        organ = torch.from_numpy(np.ascontiguousarray(truth[:, :, part] > 0)).float()
+        organ = torch.from_numpy(np.isin(truth[:, :, part], cascade.first_target)).float()
         if placement is None:
             sheet = organ[None, None]
         else:

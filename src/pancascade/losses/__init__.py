@@ -1,5 +1,6 @@
 from pancascade.losses.boundary_encoder import SharedBoundaryEncoder, pretrain_boundary_encoder
 from pancascade.losses.overlap import bce_iou_loss, bce_loss, dice_loss, iou_loss
+from pancascade.losses.segmentation import SegmentationLoss, segmentation_loss
 from pancascade.losses.shared_boundary import (
     compose_classes,
     compose_two_classes,
@@ -18,6 +19,7 @@ from pancascade.losses.structure import (
 from pancascade.losses.total import total_loss
 
 __all__ = [
+    "SegmentationLoss",
     "SharedBoundaryEncoder",
     "bce_iou_loss",
     "bce_loss",
@@ -30,6 +32,7 @@ __all__ = [
     "iou_loss",
     "pretrain_boundary_encoder",
     "second_stage_loss",
+    "segmentation_loss",
     "shared_boundary_loss",
     "shared_boundary_matrix",
     "structure_loss",

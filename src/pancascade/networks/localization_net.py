@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pancascade.networks.resnet import Depth, ResNetEncoder
+from pancascade.networks.resnet import Depth, Normalisation, ResNetEncoder
 from pancascade.networks.resnet_unet import Basis, FcnDecoder, UNetDecoder
 from pancascade.networks.unet import conv_bn_relu
 
@@ -65,6 +65,7 @@ class LocalizationNet(nn.Module):
         keypoint_blocks: 3×3 convolutions of the keypoint head.
         distance: How raw outputs become distances: softplus(raw) · 4 pixels, or exp(raw) · 4 pixels (both ours; the
             paper's link is lost).
+        normalisation: Of the images, see `ResNetEncoder`.
 
     Source: L-SNet, §2.1, Fig. 3; readings in methods.md §B1.
     """
@@ -79,6 +80,7 @@ class LocalizationNet(nn.Module):
         basis: Basis = "unet",
         keypoint_blocks: int = 3,
         distance: DistanceLink = "softplus",
+        normalisation: Normalisation = "none",
     ) -> None:
         super().__init__()
         if basis not in ("unet", "fcn"):
@@ -88,7 +90,7 @@ class LocalizationNet(nn.Module):
         if len(widths) != 3:
             raise ValueError(f"widths must hold one width for each of the 3 decoder steps, got {tuple(widths)}")
         self.distance = distance
-        self.encoder = ResNetEncoder(depth, in_channels=in_channels, base_width=base_width)
+        self.encoder = ResNetEncoder(depth, in_channels=in_channels, base_width=base_width, normalisation=normalisation)
         self.decoder: nn.Module
         if basis == "unet":
             self.decoder = UNetDecoder(self.encoder.channels, widths)
@@ -98,8 +100,12 @@ class LocalizationNet(nn.Module):
         self.distance_head = DistanceHead(widths[-1])
 
     def forward(self, images: Tensor) -> Localization:
-        """Heatmap logits and distances, float32, of images (B, in_channels, H, W); H and W divisible by 32."""
-        features = self.decoder(self.encoder(images))
+        """Heatmap logits and distances, float32, of images (B, in_channels, H, W) or slices (B, 1, H, W).
+
+        H and W are divisible by 4.
+        """
+        height, width = (side // STRIDE for side in images.shape[-2:])
+        features = self.decoder(self.encoder(images))[..., :height, :width]
         raw = self.distance_head(features).float()
         positive = functional.softplus(raw) if self.distance == "softplus" else raw.exp()
         return Localization(self.keypoint_head(features).float(), STRIDE * positive)

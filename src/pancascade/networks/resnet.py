@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from safetensors.torch import load_file
@@ -12,6 +12,11 @@ from torch.nn import functional
 from pancascade.errors import CheckpointError
 
 Depth = Literal[18, 34]
+
+Normalisation = Literal["none", "imagenet"]
+
+STRIDE = 32
+"""Pixels to a position of the deepest features, along each axis."""
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of red, green and blue in ImageNet; torchvision's published weights were learnt from images normalised by them."""
@@ -51,6 +56,8 @@ class ResNetEncoder(nn.Module):
         depth: 18 or 34.
         in_channels: 3 as published, or another number.
         base_width: Channels of the stem; 64 as published.
+        normalisation: ``imagenet`` shifts and scales images as the published weights expect; ``none`` takes them as
+            they are.
 
     Attributes:
         channels: Of the features at strides 2, 4, 8, 16 and 32: w, w, 2w, 4w, 8w.
@@ -58,11 +65,21 @@ class ResNetEncoder(nn.Module):
     Source: He et al. 2016, Table 1; L-SNet's backbones (methods.md §B1).
     """
 
-    def __init__(self, depth: Depth = 18, *, in_channels: int = 3, base_width: int = 64) -> None:
+    def __init__(
+        self,
+        depth: Depth = 18,
+        *,
+        in_channels: int = 3,
+        base_width: int = 64,
+        normalisation: Normalisation = "none",
+    ) -> None:
         super().__init__()
         if depth not in BLOCKS:
             raise ValueError(f"depth must be one of {', '.join(map(str, BLOCKS))}, got {depth}")
+        if normalisation not in get_args(Normalisation):
+            raise ValueError(f"normalisation must be 'none' or 'imagenet', got {normalisation!r}")
         self.depth = depth
+        self.normalisation = normalisation
         self.channels = (base_width, base_width, 2 * base_width, 4 * base_width, 8 * base_width)
         self.conv1 = nn.Conv2d(in_channels, base_width, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(base_width)
@@ -84,16 +101,27 @@ class ResNetEncoder(nn.Module):
         return nn.Sequential(first, *(BasicBlock(out_channels, out_channels) for _ in range(blocks - 1)))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Features of images (B, in_channels, H, W), H and W divisible by 32.
+        """Features of images (B, in_channels, H, W), or of slices (B, 1, H, W), which every input channel sees.
+
+        Zeros at the far ends make H and W divisible by 32.
 
         Returns:
-            Five maps (B, channels[i], H/s, W/s) at strides s = 2 (the stem before its max-pooling), 4, 8, 16, 32.
+            Five maps (B, channels[i], ⌈H⌉/s, ⌈W⌉/s) at strides s = 2 (the stem before its max-pooling), 4, 8, 16, 32,
+            where ⌈ ⌉ is the next multiple of 32.
         """
-        stem = functional.relu(self.bn1(self.conv1(images)), inplace=True)
+        stem = functional.relu(self.bn1(self.conv1(self._prepared(images))), inplace=True)
         quarter = self.layer1(self.maxpool(stem))
         eighth = self.layer2(quarter)
         sixteenth = self.layer3(eighth)
         return stem, quarter, eighth, sixteenth, self.layer4(sixteenth)
+
+    def _prepared(self, images: Tensor) -> Tensor:
+        if images.shape[1] == 1:
+            images = images.expand(-1, self.conv1.in_channels, -1, -1)
+        if self.normalisation == "imagenet":
+            images = normalised_for_imagenet(images)
+        height, width = images.shape[-2:]
+        return functional.pad(images, (0, -width % STRIDE, 0, -height % STRIDE))
 
 
 def normalised_for_imagenet(images: Tensor) -> Tensor:

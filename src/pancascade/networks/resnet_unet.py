@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pancascade.networks.resnet import Depth, ResNetEncoder
+from pancascade.networks.resnet import Depth, Normalisation, ResNetEncoder
 
 Basis = Literal["unet", "fcn"]
 
@@ -98,6 +98,7 @@ class ResNetUNet(nn.Module):
         base_width: Channels of the encoder's stem.
         widths: Of the five decoder steps, deep to shallow; unused on the FCN basis.
         basis: ``unet``, or ``fcn``: class scores at strides 32, 16, 8 and 4 summed, then bilinear ×4.
+        normalisation: Of the images, see `ResNetEncoder`.
 
     Source: L-SNet, §2.3 and §3.1; layers from the 14.33 M of its Table 3 (methods.md §0.5, §B1).
     """
@@ -111,13 +112,14 @@ class ResNetUNet(nn.Module):
         base_width: int = 64,
         widths: Sequence[int] = (256, 128, 64, 32, 16),
         basis: Basis = "unet",
+        normalisation: Normalisation = "none",
     ) -> None:
         super().__init__()
         if basis not in ("unet", "fcn"):
             raise ValueError(f"basis must be 'unet' or 'fcn', got {basis!r}")
         if len(widths) != 5:
             raise ValueError(f"widths must hold one width for each of the 5 decoder steps, got {tuple(widths)}")
-        self.encoder = ResNetEncoder(depth, in_channels=in_channels, base_width=base_width)
+        self.encoder = ResNetEncoder(depth, in_channels=in_channels, base_width=base_width, normalisation=normalisation)
         self.decoder: nn.Module
         self.head: nn.Module
         if basis == "unet":
@@ -128,5 +130,6 @@ class ResNetUNet(nn.Module):
             self.head = nn.Upsample(scale_factor=4.0, mode="bilinear")
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, out_channels, H, W) of images (B, in_channels, H, W); H and W divisible by 32."""
-        return self.head(self.decoder(self.encoder(images)))
+        """Logits (B, out_channels, H, W) of images (B, in_channels, H, W) or slices (B, 1, H, W) of any size."""
+        height, width = images.shape[-2:]
+        return self.head(self.decoder(self.encoder(images)))[..., :height, :width]

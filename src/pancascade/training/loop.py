@@ -28,6 +28,9 @@ from pancascade.training.validation import validate
 
 logger = logging.getLogger(__name__)
 
+LAST = "last.safetensors"
+"""The state that a run resumes from."""
+
 
 class DivergedError(PancascadeError):
     """A loss is no longer a number."""
@@ -109,8 +112,8 @@ def fit(
         started = time.monotonic()
         losses = _train_epoch(run, sets, progress)
         picture = out / "validation.png"
-        true_boxes = recipe.validate_in == "true_boxes"
-        scores = validate(run.kept, sets.validation, picture=picture, true_boxes=true_boxes) if sets.validation else {}
+        validation = sets.validation
+        scores = validate(run.kept, validation, picture=picture, where=recipe.validate_in) if validation else {}
         _record(run, losses, scores, seconds=time.monotonic() - started)
     return run
 
@@ -119,10 +122,11 @@ def _start(recipe: Recipe, out: Path, *, device: str, start_from: Path | None = 
     torch.manual_seed(recipe.seed)
     fabric = Fabric(accelerator=device, devices=1, precision=recipe.precision)
     cascade = build_cascade(recipe.cascade)
-    for name, path in recipe.pretrained.items():
-        load_pretrained(_encoder(cascade, name), path if path.is_absolute() else beside / path)
-    if start_from is not None:
-        load_weights(cascade, start_from)
+    if not (out / LAST).exists():  # a resumed run has weights of its own
+        for name, path in recipe.pretrained.items():
+            load_pretrained(_encoder(cascade, name), path if path.is_absolute() else beside / path)
+        if start_from is not None:
+            load_weights(cascade, start_from)
     cascade = cascade.to(fabric.device)
     cascade = fast_layout(cascade)
     average = None
@@ -140,7 +144,7 @@ def _encoder(cascade: Cascade, name: str) -> ResNetEncoder:
 
 
 def _claim_folder(run: Run, recipe_path: Path, *, resume: bool) -> None:
-    last = run.folder / "last.safetensors"
+    last = run.folder / LAST
     if last.exists():
         if not resume:
             raise OutputError(f"{run.folder}: holds a run already. Add --resume or choose another --out folder.")
@@ -240,7 +244,7 @@ def _record(run: Run, losses: dict[str, float], scores: dict[str, float], *, sec
         _save_best(run, scores)
     progress = {"epoch": run.epoch, "step": run.step, "best": run.best, "history": run.history}
     save_state(
-        run.folder / "last.safetensors",
+        run.folder / LAST,
         cascade=run.cascade,
         average=run.average,
         optimiser=run.optimiser,

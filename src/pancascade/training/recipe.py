@@ -16,6 +16,8 @@ from pancascade.preprocessing import Canvas, CanvasOrGrid, VolumeGrid, Window
 from pancascade.sampling import Augmentation
 from pancascade.settings import Settings
 
+ValidateIn = Literal["end_to_end", "true_boxes", "first_stage"]
+
 
 class DataSource(Settings):
     """One data set of a run.
@@ -106,8 +108,8 @@ class Recipe(Settings):
         average_decay: Decay of the running average of the weights that is validated and kept; None for none.
         pretrained: Weight files of ResNet encoders, like ``{first.encoder: resnet18.pth}``, beside the recipe or by
             path; for the start of a run only.
-        validate_in: Validate ``end_to_end``, or stage 2 in ``true_boxes`` where the data are cut to the organ and
-            stage 1 has nothing to learn from.
+        validate_in: Validate ``end_to_end``; stage 2 in ``true_boxes``, where the data are cut to the organ and
+            stage 1 has nothing to learn from; or the ``first_stage`` alone, in a run that trains nothing else.
     """
 
     name: str
@@ -124,7 +126,7 @@ class Recipe(Settings):
     phases: tuple[PhaseSettings, ...] = Field(min_length=1)
     average_decay: float | None = Field(default=None, gt=0, lt=1)
     pretrained: dict[str, Path] = Field(default_factory=dict)
-    validate_in: Literal["end_to_end", "true_boxes"] = "end_to_end"
+    validate_in: ValidateIn = "end_to_end"
 
     @model_validator(mode="after")
     def _phases_belong_to_the_cascade(self) -> Self:
@@ -132,6 +134,12 @@ class Recipe(Settings):
         for phase in self.phases:
             if phase.name not in known:
                 raise ValueError(f"phase {phase.name!r} is unknown to {self.cascade.kind}; known: {', '.join(known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _the_first_stage_is_validated_where_it_alone_learns(self) -> Self:
+        if self.validate_in == "first_stage" and {phase.name for phase in self.phases} != {"first"}:
+            raise ValueError("validate_in: first_stage is for runs whose only phase is first")
         return self
 
     @model_validator(mode="after")
@@ -211,7 +219,7 @@ def _first_fault(error: ValidationError) -> str:
         return f"{place}: {fault['msg']} (got {shorten(repr(fault['input']), 80)})."
     wrong = str(fault["loc"][-1])
     near = get_close_matches(wrong, _all_keys(Recipe.model_json_schema()), n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = f" Did you mean {near[0]!r}?" if near and near[0] != wrong else ""  # it may be a key elsewhere
     return f"unknown key {place!r}.{hint}"
 
 

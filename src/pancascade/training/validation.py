@@ -7,25 +7,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pancascade.cascades import Cascade, is_any
+from pancascade.cascades import Cascade, Located, is_any
 from pancascade.io import written_whole
 from pancascade.labels import COLOURS, Label
 from pancascade.metrics import confusion
 from pancascade.postprocessing import decide
 from pancascade.sampling import SampleSet, SliceSet
+from pancascade.training.recipe import ValidateIn
 
 LAST_COLUMN = 8
 
 
 @torch.no_grad()
-def predict(cascade: Cascade, samples: SampleSet, *, batch_size: int = 8, true_boxes: bool = False) -> list[Tensor]:
+def predict(
+    cascade: Cascade, samples: SampleSet, *, batch_size: int = 8, where: ValidateIn = "end_to_end"
+) -> list[Tensor]:
     """Labels (*S) uint8 of all slices or volumes.
 
     Args:
         cascade: In evaluation mode.
         samples: Slices, or volumes, which go one by one.
         batch_size: Of slices.
-        true_boxes: Let stage 2 work in the true boxes, where stage 1 cannot be trained on these data.
+        where: ``true_boxes`` lets stage 2 work in the true boxes, whatever stage 1's are; what else it hands over
+            stays its own. ``first_stage`` asks stage 1 alone.
     """
     device = next(cascade.parameters()).device
     step = batch_size if isinstance(samples, SliceSet) else 1
@@ -33,13 +37,24 @@ def predict(cascade: Cascade, samples: SampleSet, *, batch_size: int = 8, true_b
     for start in range(0, len(samples), step):
         batch = samples.batch(range(start, min(start + step, len(samples))))
         images = batch.images.to(device)
-        if true_boxes:
-            truth = is_any(batch.labels.to(device), (Label.PANCREAS, Label.TUMOUR))
-            maps = cascade.segment(images, cascade.take_over(images, truth))
-        else:
-            maps = cascade(images)
-        labels += list(decide(maps).cpu())
+        located = cascade.locate(images)
+        if where == "first_stage":
+            labels += list(_first_stage_labels(cascade, located, images).cpu())
+            continue
+        if where == "true_boxes":
+            truth = is_any(batch.labels.to(device), cascade.first_target)
+            located = cascade.with_boxes_of(located, cascade.take_over(images, truth))
+        labels += list(decide(cascade.segment(images, located)).cpu())
     return labels
+
+
+def _first_stage_labels(cascade: Cascade, located: Located, images: Tensor) -> Tensor:
+    """(B, *S) uint8 where stage 1 believes at least ½; a belief on a coarser grid is enlarged by nearest voxel."""
+    found = located.probabilities[:, 0] >= 0.5
+    for axis, size in enumerate(images.shape[2:], start=1):
+        factor = -(-size // found.shape[axis])
+        found = found.repeat_interleave(factor, dim=axis).narrow(axis, 0, size)
+    return found.to(torch.uint8) * min(cascade.first_target)
 
 
 def sample_dice(predicted: Sequence[Tensor], samples: SampleSet, label: Label) -> dict[str, float]:
@@ -54,7 +69,7 @@ def sample_dice(predicted: Sequence[Tensor], samples: SampleSet, label: Label) -
 
 
 def validate(
-    cascade: Cascade, sets: Sequence[SampleSet], *, picture: Path | None = None, true_boxes: bool = False
+    cascade: Cascade, sets: Sequence[SampleSet], *, picture: Path | None = None, where: ValidateIn = "end_to_end"
 ) -> dict[str, float]:
     """Mean Dice over the slices or volumes that show each of the cascade's labels, by label title.
 
@@ -62,14 +77,14 @@ def validate(
         cascade: In any mode; it is validated in evaluation mode and given back as it was.
         sets: Slices or volumes with references.
         picture: Where a sheet of slices with contours is written (PNG).
-        true_boxes: See `predict`.
+        where: See `predict`.
     """
     was_training = cascade.training
     cascade.eval()
     scores: dict[Label, list[float]] = {label: [] for label in cascade.labels}
     shown = []
     for samples in sets:
-        predicted = predict(cascade, samples, true_boxes=true_boxes)
+        predicted = predict(cascade, samples, where=where)
         for label in cascade.labels:
             scores[label] += sample_dice(predicted, samples, label).values()
         shown.append((samples, predicted))
