@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from pancascade.datasets import region_folder, slice_folder, volume_list
+from pancascade.datasets.structure import Structure
 from pancascade.errors import DataError
 from pancascade.labels import Label
 from pancascade.preprocessing import Window
@@ -143,7 +144,8 @@ def test_the_meaning_of_a_region_s_ids_can_be_given(tmp_path):
     for name, image in zip(("ct", "label"), volume_with_a_mark("RAS"), strict=True):
         nib.save(image, tmp_path / f"x_{name}.nii.gz")
     (tmp_path / "index.csv").write_text("case,hu_at_0,hu_at_255\nx,0,255\n")
-    slices = region_folder(tmp_path, meaning={2: Label.TUMOUR, 5: Label.PANCREAS})[0].read_slices()
+    meaning = {1: Structure.OTHER, 2: Structure.TUMOUR, 4: Structure.BILE_DUCT, 5: Structure.PANCREAS}
+    slices = region_folder(tmp_path, meaning=meaning)[0].read_slices()
     assert slices[3].labels[5, 5:8].tolist() == [Label.BACKGROUND, Label.PANCREAS, Label.TUMOUR]
     assert not slices[0].labels.any()
 
@@ -156,7 +158,7 @@ def test_a_region_folder_without_its_index_or_columns_is_refused(tmp_path, text)
         region_folder(tmp_path)
 
 
-@pytest.mark.parametrize("text", [None, "image,label,patient,first_slice\na,none,p,0\n", ""])
+@pytest.mark.parametrize("text", [None, "image,label,first_slice\na,none,0\n", ""])
 def test_a_volume_list_without_its_file_or_columns_is_refused(tmp_path, text):
     table = tmp_path / "list.csv"
     if text is not None:
@@ -167,11 +169,15 @@ def test_a_volume_list_without_its_file_or_columns_is_refused(tmp_path, text):
 
 def test_labels_of_a_volume_list_may_be_oriented_otherwise_but_lie_on_the_scan_s_grid(tmp_path):
     scan, _ = volume_with_a_mark("LPS")
-    _, labels = volume_with_a_mark("PIR")
+    _, foreign = volume_with_a_mark("PIR")
     nib.save(scan, tmp_path / "scan.nii.gz")
-    nib.save(labels, tmp_path / "label.nii.gz")
+    nib.save(foreign, tmp_path / "label.nii.gz")
+    labels = nib.Nifti1Image(np.minimum(np.asarray(foreign.dataobj), 2), foreign.affine)
     table = tmp_path / "list.csv"
     table.write_text("image,label,patient,first_slice,last_slice\nscan.nii.gz,label.nii.gz,p,0,0\n")
+    with pytest.raises(DataError, match=r"label\.nii\.gz: holds 4, 5, which has no meaning"):
+        volume_list(table, root=tmp_path)[0].read_slices()
+    nib.save(labels, tmp_path / "label.nii.gz")
     (axial,) = volume_list(table, root=tmp_path)[0].read_slices()
     assert np.argwhere(axial.hu == 255).tolist() == np.argwhere(axial.labels).tolist() == [[2, 1]]
     nib.save(nib.Nifti1Image(np.asarray(labels.dataobj), np.diag((1.0, 1.0, 1.0, 1.0))), tmp_path / "label.nii.gz")
@@ -193,3 +199,17 @@ def test_a_volume_list_gives_the_slices_that_it_names(tmp_path):
         table.write_text(f"image,label,patient,first_slice,last_slice\nscan.nii.gz,none,p,{wrong}\n")
         with pytest.raises(DataError, match="the scan has 0–7"):
             volume_list(table, root=tmp_path)[0].read_slices()
+
+
+def test_a_volume_list_needs_no_slices_and_gives_whole_scans(tmp_path):
+    scan, _ = volume_with_a_mark("RAS")
+    nib.save(scan, tmp_path / "one.nii.gz")
+    nib.save(scan, tmp_path / "two.nii.gz")
+    table = tmp_path / "list.csv"
+    table.write_text("image,label,patient\none.nii.gz,none,p\ntwo.nii.gz,none,p\n")
+    cases = volume_list(table, root=tmp_path)
+    assert [(case.name, case.patient) for case in cases] == [("one", "p"), ("two", "p")]
+    assert [len(case.read_slices()) for case in cases] == [6, 6]
+    image, labels = cases[0].scan.read()
+    assert np.array_equal(image.voxels, np.asarray(scan.dataobj))
+    assert not labels.voxels.any()

@@ -7,8 +7,10 @@ import torch
 from PIL import Image
 
 from pancascade.errors import DataError, RecipeError
+from pancascade.io import write_volume
 from pancascade.training import read_recipe
 from pancascade.training.data import KEEP, read_training_data
+from pancascade.volume import Volume
 
 SOURCE = "{reader: slice_folder, folder: slices, split: split.json, window: {lower_hu: 0, upper_hu: 255}}"
 
@@ -138,3 +140,20 @@ def test_a_split_that_is_nowhere_is_refused(read):
 def test_shipped_splits_are_found_from_any_recipe(read):
     with pytest.raises(DataError, match="another data set"):
         read(source(split="splits/nih_slices.json"))
+
+
+def test_a_data_set_as_nnunet_has_it_is_a_source(read, project):
+    folder = project / "Dataset007"
+    affine = np.diag((-2.0, -2.0, 3.0, 1.0))
+    for patient in range(3):
+        labels = np.zeros((48, 32, 4), np.uint8)
+        labels[10:20, 8:16, 1:3], labels[12:15, 9:12, 2] = 1, 2
+        write_volume(
+            Volume((labels * 60 + 20).astype(np.int16), affine), folder / "imagesTr" / f"c{patient}_0000.nii.gz"
+        )
+        write_volume(Volume(labels, affine), folder / "labelsTr" / f"c{patient}.nii.gz")
+    names = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "pancreas": 1, "tumour": 2}}
+    (folder / "dataset.json").write_text(json.dumps(names))
+    data = read(source(reader="nnunet_raw", folder="Dataset007", split="seeded", keep="tumour"))
+    assert len(data.training[0]) == len(data.validation[0]) == 1
+    assert set(data.training[0].labels.unique().tolist()) == {0, 1, 2}

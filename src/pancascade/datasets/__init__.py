@@ -1,6 +1,9 @@
 """Data sets as distributed, read into cases."""
 
-from pancascade.datasets.case import AxialSlice, Case
+from pancascade.datasets.case import AxialSlice, Case, LabelledScan
+from pancascade.datasets.msd import msd
+from pancascade.datasets.nnunet_raw import nnunet_raw
+from pancascade.datasets.panorama import panorama
 from pancascade.datasets.region_folder import region_folder
 from pancascade.datasets.slice_folder import slice_folder
 from pancascade.datasets.splits import PARTS, Part, cases_of, draw_split, read_split
@@ -10,10 +13,14 @@ __all__ = [
     "PARTS",
     "AxialSlice",
     "Case",
+    "LabelledScan",
     "Part",
     "cases_of",
     "draw_split",
     "listed_images",
+    "msd",
+    "nnunet_raw",
+    "panorama",
     "read_split",
     "region_folder",
     "slice_folder",

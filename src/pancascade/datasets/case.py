@@ -2,9 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pancascade.datasets.structure import Meaning
+from pancascade.errors import DataError
+from pancascade.volume import Volume, reorient
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,36 @@ class AxialSlice:
 
 
 @dataclass(frozen=True)
+class LabelledScan:
+    """A whole scan and its label map, where they are and how they are read.
+
+    Attributes:
+        image: File, or folder of a DICOM series.
+        label: File; None where nothing is outlined.
+        meaning: What the label map's values stand for.
+        read_image: Reads the scan, Hounsfield units.
+        read_values: Reads the label map with its own values, on the grid of the scan it is given.
+    """
+
+    image: Path
+    label: Path | None
+    meaning: Meaning
+    read_image: Callable[[], Volume]
+    read_values: Callable[[Volume], Volume]
+
+    def read(self) -> tuple[Volume, Volume]:
+        """The scan in Hounsfield units, and its labels: uint8, ids of `pancascade.labels.Label`, on its grid.
+
+        Raises:
+            ScanError: A file cannot be read.
+            DataError: The label map lies on another grid, or holds a value without a meaning.
+        """
+        image = self.read_image()
+        values = self.read_values(image)
+        return image, values.with_voxels(as_labels(values, self.meaning))
+
+
+@dataclass(frozen=True)
 class Case:
     """One image with its reference.
 
@@ -35,9 +72,58 @@ class Case:
         patient: Whose it is.
         source: Name of the data set.
         read_slices: Reads the axial slices; nothing is read before it is called.
+        scan: The whole scan; None where a data set has single slices only.
     """
 
     name: str
     patient: str
     source: str
     read_slices: Callable[[], Sequence[AxialSlice]]
+    scan: LabelledScan | None = None
+
+    @classmethod
+    def of_scan(cls, name: str, *, patient: str, source: str, scan: LabelledScan) -> Self:
+        """A case of a whole scan, whose slices are all its axial slices, feet first."""
+        return cls(name, patient, source, partial(_slices_of, scan, name=name, patient=patient), scan)
+
+
+def _slices_of(scan: LabelledScan, *, name: str, patient: str) -> list[AxialSlice]:
+    return axial_slices(*scan.read(), name=name, patient=patient)
+
+
+def as_labels(values: Volume, meaning: Meaning) -> NDArray[np.uint8]:
+    """Ids of `pancascade.labels.Label` in place of a label map's own values.
+
+    Args:
+        values: Whole numbers, whatever their type.
+        meaning: What each value above 0 stands for.
+
+    Raises:
+        DataError: A value is no whole number, or has no meaning.
+    """
+    found = np.unique(values.voxels)
+    strange = [value for value in found if value != 0 and value not in meaning]
+    if strange:
+        listed = ", ".join(f"{value:g}" for value in strange[:5])
+        known = ", ".join(f"{value} {structure}" for value, structure in meaning.items())
+        raise DataError(f"{values.name}: holds {listed}, which has no meaning here (known: {known}).")
+    labels = np.zeros(values.shape, np.uint8)
+    for value, structure in meaning.items():
+        labels[values.voxels == value] = structure.label
+    return labels
+
+
+def axial_slices(hu: Volume, labels: Volume, *, name: str, patient: str) -> list[AxialSlice]:
+    """The axial slices of a volume and its label map, feet first, as a radiologist sees them."""
+    shown, marked = reorient(hu, "LPS"), reorient(labels, "LPS")
+    column_mm, row_mm, _ = shown.spacing_mm
+    return [
+        AxialSlice(
+            f"{name}_z{k:03d}",
+            patient,
+            shown.voxels[:, :, k].T.astype(np.int16),
+            marked.voxels[:, :, k].T.astype(np.uint8),
+            (row_mm, column_mm),
+        )
+        for k in range(shown.shape[2])
+    ]

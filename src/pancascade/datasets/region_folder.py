@@ -4,29 +4,24 @@
 """
 
 import csv
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from pancascade.datasets.case import AxialSlice, Case
+from pancascade.datasets.case import Case, LabelledScan
+from pancascade.datasets.scan_files import read_values
+from pancascade.datasets.structure import PANORAMA, Meaning
 from pancascade.errors import DataError
 from pancascade.io import read_volume
-from pancascade.labels import Label
 from pancascade.preprocessing import Window
-from pancascade.volume import Volume, reorient
-
-PANORAMA_MEANING: dict[int, Label] = {1: Label.TUMOUR, 4: Label.PANCREAS, 5: Label.PANCREAS}
-"""PANORAMA's ids: 1 lesion, 4 parenchyma, 5 pancreatic duct; vessels and bile duct are background here."""
+from pancascade.volume import Volume
 
 
-def region_folder(folder: Path, *, meaning: Mapping[int, Label] = PANORAMA_MEANING) -> list[Case]:
+def region_folder(folder: Path, *, meaning: Meaning = PANORAMA) -> list[Case]:
     """Cases of a folder of regions, one a patient.
 
     Args:
         folder: Holds ``index.csv`` and the NIfTI pairs.
-        meaning: What each id of the label maps stands for; ids that are not named are background.
+        meaning: What each value of the label maps stands for.
 
     Raises:
         DataError: The index is missing or lacks a column.
@@ -41,35 +36,13 @@ def region_folder(folder: Path, *, meaning: Mapping[int, Label] = PANORAMA_MEANI
     cases = []
     for row in rows:
         window = Window(lower_hu=float(row["hu_at_0"]), upper_hu=float(row["hu_at_255"]))
-        read = partial(_read_case, folder, row["case"], window=window, meaning=meaning)
-        cases.append(Case(row["case"], row["case"].split("_")[0], folder.name, read))
+        image, label = (folder / f"{row['case']}_{what}.nii.gz" for what in ("ct", "label"))
+        scan = LabelledScan(image, label, meaning, partial(_read_grey, image, window), partial(read_values, label))
+        patient = row["case"].split("_")[0]
+        cases.append(Case.of_scan(row["case"], patient=patient, source=folder.name, scan=scan))
     return cases
 
 
-def _read_case(folder: Path, name: str, *, window: Window, meaning: Mapping[int, Label]) -> list[AxialSlice]:
-    grey = read_volume(folder / f"{name}_ct.nii.gz")
-    reference = read_volume(folder / f"{name}_label.nii.gz")
-    if not reference.on_same_grid_as(grey):
-        raise DataError(f"{folder / name}_label.nii.gz: not on the grid of its CT. Export the pair again.")
-    ids = np.zeros(max(256, int(reference.voxels.max()) + 1), np.uint8)
-    for value, label in meaning.items():
-        ids[value] = label
-    hu = grey.with_voxels(window.to_hu(grey.voxels))
-    labels = reference.with_voxels(ids[reference.voxels.astype(np.intp)])
-    return axial_slices(hu, labels, name=name, patient=name.split("_", maxsplit=1)[0])
-
-
-def axial_slices(hu: Volume, labels: Volume, *, name: str, patient: str) -> list[AxialSlice]:
-    """The axial slices of a volume and its label map, feet first, as a radiologist sees them."""
-    shown, marked = reorient(hu, "LPS"), reorient(labels, "LPS")
-    column_mm, row_mm, _ = shown.spacing_mm
-    return [
-        AxialSlice(
-            f"{name}_z{k:03d}",
-            patient,
-            shown.voxels[:, :, k].T.astype(np.int16),
-            marked.voxels[:, :, k].T.astype(np.uint8),
-            (row_mm, column_mm),
-        )
-        for k in range(shown.shape[2])
-    ]
+def _read_grey(image: Path, window: Window) -> Volume:
+    grey = read_volume(image)
+    return grey.with_voxels(window.to_hu(grey.voxels))

@@ -1,22 +1,20 @@
 """Volume lists: a CSV naming whole scans and the slices of each that may be used.
 
-Columns: image, patient, first_slice and last_slice (inclusive, from the feet; empty for the whole scan), and label,
-the path of a label map with pancascade's ids, or ``none`` for slices that hold neither pancreas nor tumour.
+Columns: image, patient, and label, the path of a label map with pancascade's ids, or ``none`` for scans that show
+neither pancreas nor tumour. If wanted first_slice and last_slice (inclusive, from the feet; empty for the whole scan).
 """
 
 import csv
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from pancascade.datasets.case import AxialSlice, Case
-from pancascade.datasets.region_folder import axial_slices
+from pancascade.datasets.case import AxialSlice, Case, LabelledScan, axial_slices
+from pancascade.datasets.scan_files import scan_files
+from pancascade.datasets.structure import OURS
 from pancascade.errors import DataError
-from pancascade.io import read_volume
-from pancascade.volume import reorient
+from pancascade.io import stem
 
-COLUMNS = {"image", "label", "patient", "first_slice", "last_slice"}
+COLUMNS = {"image", "label", "patient"}
 
 
 def volume_list(table: Path, *, root: Path) -> list[Case]:
@@ -29,15 +27,18 @@ def volume_list(table: Path, *, root: Path) -> list[Case]:
     Raises:
         DataError: The table is missing or lacks a column.
     """
-    return [
-        Case(
-            f"{row['patient']}_{row['first_slice']}_{row['last_slice']}",
-            row["patient"],
-            table.stem,
-            partial(_read_rows, root, row),
-        )
-        for row in _read_table(table)
-    ]
+    return [_case(row, table, root) for row in _read_table(table)]
+
+
+def _case(row: dict[str, str], table: Path, root: Path) -> Case:
+    first, last = row.get("first_slice") or "", row.get("last_slice") or ""
+    name = stem(Path(row["image"]))
+    scan = scan_files(root / row["image"], None if row["label"] == "none" else root / row["label"], meaning=OURS)
+    if not (first or last):
+        return Case.of_scan(name, patient=row["patient"], source=table.stem, scan=scan)
+    name = f"{name}_{first}_{last}"
+    read = partial(_read_part, scan, name=name, patient=row["patient"], first=first, last=last)
+    return Case(name, row["patient"], table.stem, read)
 
 
 def listed_images(table: Path, *, root: Path) -> list[Path]:
@@ -54,21 +55,15 @@ def _read_table(table: Path) -> list[dict[str, str]]:
         raise DataError(f"{table}: needs the columns {', '.join(sorted(COLUMNS))} and at least one row.")
     for row in rows:
         for column in ("first_slice", "last_slice"):
-            if row[column] and not row[column].lstrip("-").isdigit():
-                raise DataError(f"{table}: {column} of {row['image']} is {row[column]!r}, not a whole number.")
+            number = row.get(column)
+            if number and not number.lstrip("-").isdigit():
+                raise DataError(f"{table}: {column} of {row['image']} is {number!r}, not a whole number.")
     return rows
 
 
-def _read_rows(root: Path, row: dict[str, str]) -> list[AxialSlice]:
-    image = reorient(read_volume(root / row["image"]), "RAS")
-    if row["label"] == "none":
-        labels = image.with_voxels(np.zeros(image.shape, np.uint8))
-    else:
-        labels = reorient(read_volume(root / row["label"]), "RAS")
-        if not labels.on_same_grid_as(image):
-            raise DataError(f"{root / row['label']}: not on the grid of {row['image']}. Resample it first.")
-    slices = axial_slices(image, labels, name=row["patient"], patient=row["patient"])
-    first, last = int(row["first_slice"] or 0), int(row["last_slice"] or len(slices) - 1)
-    if not 0 <= first <= last < len(slices):
-        raise DataError(f"{row['image']}: slices {first}–{last} asked, the scan has 0–{len(slices) - 1}.")
-    return slices[first : last + 1]
+def _read_part(scan: LabelledScan, *, name: str, patient: str, first: str, last: str) -> list[AxialSlice]:
+    slices = axial_slices(*scan.read(), name=name, patient=patient)
+    low, high = int(first or 0), int(last or len(slices) - 1)
+    if not 0 <= low <= high < len(slices):
+        raise DataError(f"{scan.image}: slices {low}–{high} asked, the scan has 0–{len(slices) - 1}.")
+    return slices[low : high + 1]

@@ -13,6 +13,9 @@ from pancascade.datasets import (
     cases_of,
     draw_split,
     listed_images,
+    msd,
+    nnunet_raw,
+    panorama,
     read_split,
     region_folder,
     slice_folder,
@@ -25,6 +28,15 @@ from pancascade.sampling import SampleSet, contains, load_slices, load_volumes
 from pancascade.training.recipe import DataSource, Recipe, recipes_folder
 
 logger = logging.getLogger(__name__)
+
+
+FOLDERS: dict[str, Callable[[Path], list[Case]]] = {
+    "region_folder": region_folder,
+    "msd": msd,
+    "nnunet_raw": nnunet_raw,
+    "panorama": panorama,
+}
+"""Readers that need nothing but the folder."""
 
 
 def _keeps_all(_: Tensor) -> bool:
@@ -126,8 +138,8 @@ def _cases(source: DataSource, *, root: Path, beside: Path) -> list[Case]:
             flip_rows=source.flip_rows,
             region_margin=source.region_margin,
         )
-    if source.reader == "region_folder":
-        return region_folder(_folder(source, root))
+    if source.reader in FOLDERS:
+        return FOLDERS[source.reader](_folder(source, root))
     return volume_list(_beside(source.folder, beside, root), root=root)
 
 

@@ -1,0 +1,65 @@
+"""What the values of a label map stand for."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+from pancascade.labels import Label
+
+
+class Structure(StrEnum):
+    """What a data set outlines."""
+
+    PANCREAS = "pancreas"
+    TUMOUR = "tumour"
+    VEIN = "vein"
+    ARTERY = "artery"
+    PANCREATIC_DUCT = "pancreatic duct"
+    BILE_DUCT = "bile duct"
+    OTHER = "other"
+
+    @property
+    def label(self) -> Label:
+        """Its label in training: the duct inside the pancreas is pancreas, vessels and the bile duct are not."""
+        if self in (Structure.PANCREAS, Structure.PANCREATIC_DUCT):
+            return Label.PANCREAS
+        return Label.TUMOUR if self is Structure.TUMOUR else Label.BACKGROUND
+
+
+Meaning = Mapping[int, Structure]
+"""What each value above 0 of a label map stands for."""
+
+OURS: Meaning = MappingProxyType({1: Structure.PANCREAS, 2: Structure.TUMOUR})
+"""Values of pancascade's own masks, and of MSD Task07."""
+
+PANORAMA: Meaning = MappingProxyType(
+    {
+        1: Structure.TUMOUR,
+        2: Structure.VEIN,
+        3: Structure.ARTERY,
+        4: Structure.PANCREAS,
+        5: Structure.PANCREATIC_DUCT,
+        6: Structure.BILE_DUCT,
+    }
+)
+"""PANORAMA: lesion, veins, arteries, parenchyma, pancreatic duct, common bile duct."""
+
+_WORDS = (
+    ("duct", {"bile": Structure.BILE_DUCT, "": Structure.PANCREATIC_DUCT}),
+    ("pancreas", {"": Structure.PANCREAS}),
+    ("parenchyma", {"": Structure.PANCREAS}),
+    ("vein", {"": Structure.VEIN}),
+    ("arter", {"": Structure.ARTERY}),
+)
+_TUMOUR_WORDS = ("tumour", "tumor", "cancer", "lesion", "pdac", "carcinoma", "mass", "cyst")
+
+
+def structure_named(name: str) -> Structure:
+    """The structure that a label's name in a ``dataset.json`` tells of; `Structure.OTHER` if none."""
+    text = name.lower()
+    if any(word in text for word in _TUMOUR_WORDS):
+        return Structure.TUMOUR
+    for word, found in _WORDS:
+        if word in text:
+            return next(structure for also, structure in found.items() if also in text)
+    return Structure.OTHER

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from pancascade.datasets.case import as_labels
+from pancascade.datasets.structure import OURS, PANORAMA, Structure, structure_named
+from pancascade.errors import DataError
+from pancascade.labels import Label
+from pancascade.volume import Volume
+
+
+def volume(values) -> Volume:
+    return Volume(np.asarray(values).reshape(1, 1, -1), np.eye(4))
+
+
+def test_panorama_s_six_classes_are_background_pancreas_and_tumour():
+    """1 lesion, 2 veins, 3 arteries, 4 parenchyma, 5 pancreatic duct, 6 common bile duct."""
+    found = as_labels(volume([0, 1, 2, 3, 4, 5, 6]), PANORAMA).ravel()
+    assert found.tolist() == [0, Label.TUMOUR, 0, 0, Label.PANCREAS, Label.PANCREAS, 0]
+    assert found.dtype == np.uint8
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64])
+def test_whole_numbers_of_any_type_are_values(dtype):
+    assert as_labels(volume(np.array([0, 1, 2], dtype)), OURS).ravel().tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("value", [3, -1, 0.5, np.nan, 300])
+def test_a_value_without_meaning_is_named(value):
+    with pytest.raises(DataError, match=r"volume: holds .*no meaning here \(known: 1 pancreas, 2 tumour\)"):
+        as_labels(volume(np.array([0, 1, value], np.float64)), OURS)
+
+
+@pytest.mark.parametrize(
+    ("name", "structure"),
+    [
+        ("pancreas", Structure.PANCREAS),
+        ("Pancreas parenchyma", Structure.PANCREAS),
+        ("cancer", Structure.TUMOUR),
+        ("pancreatic tumor", Structure.TUMOUR),
+        ("PDAC lesion", Structure.TUMOUR),
+        ("veins", Structure.VEIN),
+        ("arteries", Structure.ARTERY),
+        ("pancreatic duct", Structure.PANCREATIC_DUCT),
+        ("common bile duct", Structure.BILE_DUCT),
+        ("spleen", Structure.OTHER),
+    ],
+)
+def test_names_tell_structures(name, structure):
+    assert structure_named(name) is structure
