@@ -25,10 +25,19 @@ from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
 from pancascade.datasets import Case, cases_of, read_split, slice_folder
-from pancascade.evaluation import Evaluation, Protocol, compare, slice_record, summarise
+from pancascade.evaluation import (
+    Evaluation,
+    Protocol,
+    attribute,
+    compare,
+    slice_record,
+    summarise,
+    summarise_attribution,
+)
 from pancascade.evaluation.writing import plain
 from pancascade.inference.engine import SliceEngine
 from pancascade.inference.segmenter import load_engine
+from pancascade.inference.tracing import trace_slice
 from pancascade.io import written_whole
 from pancascade.metrics import Confusion, confusion
 from pancascade.postprocessing import decide
@@ -186,8 +195,8 @@ def run(row: str, *, seed: int, epochs: int, data: Path, out: Path) -> None:
         "gmacs": gmacs(engine, test_cases(data)[0]),
         "ms_per_slice": milliseconds,
         "training_minutes": sum(epoch["seconds"] for epoch in trained.history) / 60,
-        "undisturbed_minutes": undisturbed_minutes(trained.history),
         "validation_dice": max(epoch["dice"].get("pancreas", 0.0) for epoch in trained.history),
+        "by_stage": by_stage(engine, test_cases(data)),
         "counts": counts,
         "machine": platform.processor() or platform.machine(),
         "torch": torch.__version__,
@@ -204,8 +213,8 @@ def undisturbed_minutes(history: list[dict[str, Any]]) -> float:
     return sum(fastest[epoch["phase"]] for epoch in history) / 60
 
 
-def measure_time(row: str, *, seed: int, epochs: int, data: Path, out: Path) -> None:
-    """Measure milliseconds a slice of a finished row again, for a machine that was busy the first time."""
+def measure_again(row: str, *, seed: int, epochs: int, data: Path, out: Path) -> None:
+    """Measure milliseconds a slice of a finished row again, for a machine that was busy the first time; and stages."""
     folder = folder_of(row, seed=seed, epochs=epochs, out=out)
     if not (folder / "result.json").is_file():
         return
@@ -213,7 +222,7 @@ def measure_time(row: str, *, seed: int, epochs: int, data: Path, out: Path) -> 
     engine = load_engine(folder / "best.safetensors", torch.device("cpu"))
     if isinstance(engine, SliceEngine):
         result["ms_per_slice"] = test(engine, test_cases(data))[2]
-    result["undisturbed_minutes"] = undisturbed_minutes(json.loads((folder / "history.json").read_text()))
+        result["by_stage"] = by_stage(engine, test_cases(data))
     with written_whole(folder / "result.json") as temporary:
         temporary.write_text(json.dumps(result))
 
@@ -246,6 +255,20 @@ def test(
     return counts, masks, 1000 * seconds / len(masks)
 
 
+def by_stage(engine: SliceEngine, cases: list[Case]) -> dict[str, float] | None:
+    """Box recall of stage 1 and Dice if stage 2 had the true boxes; None for a single network."""
+    if not engine.cascade.locates:
+        return None
+    rows = []
+    for axial in (axial for case in cases for axial in case.read_slices()):
+        traced = trace_slice(engine, axial.hu, axial.labels, spacing_mm=axial.spacing_mm)
+        covered = next(iter(traced.covered.values()))
+        masks = (traced.labels > 0, traced.true_box_labels > 0, traced.reference > 0)
+        rows.append(attribute(*masks, covered, case=axial.name, patient=axial.patient))
+    summary = summarise_attribution(rows)
+    return {"box_recall": summary.box_recall.mean, "true_box_dice": summary.true_box_dice.mean}
+
+
 def gmacs(engine: SliceEngine, case: Case) -> float:
     """Billions of multiplications of one slice, both stages included."""
     axial = case.read_slices()[0]
@@ -257,7 +280,10 @@ def gmacs(engine: SliceEngine, case: Case) -> float:
 
 def read_results(out: Path, epochs: int) -> dict[str, list[dict[str, Any]]]:
     """Finished runs of each row, by seed."""
-    found = [json.loads(path.read_text()) for path in sorted(out.glob(f"*_{epochs}_*/result.json"))]
+    found = []
+    for path in sorted(out.glob(f"*_{epochs}_*/result.json")):
+        history = json.loads((path.parent / "history.json").read_text())
+        found.append(json.loads(path.read_text()) | {"undisturbed_minutes": undisturbed_minutes(history)})
     return {row: [result for result in found if result["row"] == row] for row in ROWS}
 
 
@@ -275,14 +301,16 @@ def show(out: Path, epochs: int) -> None:
     pairs = compare(evaluations, targets=["pancreas"]).metrics[0].pairs if len(evaluations) > 1 else ()
     against = {pair.second: pair.swapped() for pair in pairs if pair.first == "U-Net"}
     table = Table(
-        "row", "seeds", "parameters", "GMACs", "ms/slice", "minutes", "Dice", "IoU", "precision", "recall",
-        "Dice − U-Net, patients", "in the papers", title=f"{epochs} epochs, mean over test slices with target",
-    )  # fmt: skip
+        *("row", "seeds", "parameters", "GMACs", "ms/slice", "minutes", "Dice", "IoU", "precision", "recall"),
+        *("Dice − U-Net, patients", "box recall", "Dice, true box", "in the papers"),
+        title=f"{epochs} epochs, mean over test slices with target",
+    )
     rows = []
     for evaluation in evaluations:
         runs = results[evaluation.method]
         statistics = summarise(evaluation.cases, PROTOCOL)["pancreas"]["slices_with_target"]
         cells = [statistics[metric] for metric in PROTOCOL.metrics]
+        stages = runs[0].get("by_stage")
         pair = against.get(evaluation.method)
         gain = (
             ""
@@ -299,6 +327,7 @@ def show(out: Path, epochs: int) -> None:
             f"{minutes:.1f}",
             *(f"{cell.mean:.3f} [{cell.low:.3f}, {cell.high:.3f}]" for cell in cells),
             gain,
+            *(f"{stages[key]:.3f}" if stages else "" for key in ("box_recall", "true_box_dice")),
             REPORTED[evaluation.method],
         )
         rows.append(
@@ -312,6 +341,9 @@ def show(out: Path, epochs: int) -> None:
                 "wall_minutes": float(np.mean([run["training_minutes"] for run in runs])),
                 "statistics": {metric: vars(cell) for metric, cell in zip(PROTOCOL.metrics, cells, strict=True)},
                 "validation_dice": [run["validation_dice"] for run in runs],
+                "by_stage": stages,
+                "gain_over_unet": None if pair is None else list(pair.mean_difference),
+                "gain_p_holm": None if pair is None else pair.holm_p,
                 "in_the_papers": REPORTED[evaluation.method],
             }
         )
@@ -328,15 +360,15 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--only", nargs="*", choices=list(ROWS), help="rows to run; all by default, none to show only")
-    parser.add_argument("--time-again", action="store_true", help="measure the speed of finished rows again")
+    parser.add_argument("--measure-again", action="store_true", help="measure speed and stages of finished rows again")
     parser.add_argument("--threads", type=int, default=1, help="of each process; run one process a core")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     for seed in arguments.seeds:
         for row in ROWS if arguments.only is None else arguments.only:
             run(row, seed=seed, epochs=arguments.epochs, data=arguments.data, out=arguments.out)
-            if arguments.time_again:
-                measure_time(row, seed=seed, epochs=arguments.epochs, data=arguments.data, out=arguments.out)
+            if arguments.measure_again:
+                measure_again(row, seed=seed, epochs=arguments.epochs, data=arguments.data, out=arguments.out)
     show(arguments.out, arguments.epochs)
 
 
