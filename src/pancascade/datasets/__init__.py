@@ -2,6 +2,7 @@
 
 from pancascade.datasets.case import AxialSlice, Case, LabelledScan
 from pancascade.datasets.msd import msd
+from pancascade.datasets.nih_pancreas_ct import nih_pancreas_ct
 from pancascade.datasets.nnunet_raw import nnunet_raw
 from pancascade.datasets.panorama import panorama
 from pancascade.datasets.region_folder import region_folder
@@ -19,6 +20,7 @@ __all__ = [
     "draw_split",
     "listed_images",
     "msd",
+    "nih_pancreas_ct",
     "nnunet_raw",
     "panorama",
     "read_split",

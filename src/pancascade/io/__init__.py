@@ -1,4 +1,5 @@
 from pancascade.io.atomic import written_together, written_whole
+from pancascade.io.dicom_series import Series, choose_series, find_series, read_dicom_folder, read_series
 from pancascade.io.itk import read_itk, write_itk
 from pancascade.io.nifti import read_nifti, write_nifti
 from pancascade.io.plausibility import require_ct
@@ -6,9 +7,14 @@ from pancascade.io.scan import READABLE_SUFFIXES, read_scan, read_volume, stem, 
 
 __all__ = [
     "READABLE_SUFFIXES",
+    "Series",
+    "choose_series",
+    "find_series",
+    "read_dicom_folder",
     "read_itk",
     "read_nifti",
     "read_scan",
+    "read_series",
     "read_volume",
     "require_ct",
     "stem",

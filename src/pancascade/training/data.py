@@ -14,6 +14,7 @@ from pancascade.datasets import (
     draw_split,
     listed_images,
     msd,
+    nih_pancreas_ct,
     nnunet_raw,
     panorama,
     read_split,
@@ -33,6 +34,7 @@ logger = logging.getLogger(__name__)
 FOLDERS: dict[str, Callable[[Path], list[Case]]] = {
     "region_folder": region_folder,
     "msd": msd,
+    "nih_pancreas_ct": nih_pancreas_ct,
     "nnunet_raw": nnunet_raw,
     "panorama": panorama,
 }

@@ -36,7 +36,7 @@ class DataSource(Settings):
         validate_on: Whether the validation part is used.
     """
 
-    reader: Literal["slice_folder", "region_folder", "volume_list", "msd", "nnunet_raw", "panorama"]
+    reader: Literal["slice_folder", "region_folder", "volume_list", "msd", "nih_pancreas_ct", "nnunet_raw", "panorama"]
     folder: str
     split: str | None = None
     keep: Literal["all", "pancreas", "tumour", "no_pancreas", "no_tumour"] = "all"

@@ -1,0 +1,43 @@
+"""Every shipped recipe takes a step: its networks fit its cascade, its cascade fits its phases."""
+
+import pytest
+import torch
+
+from pancascade.cascades import build_cascade
+from pancascade.labels import Label
+from pancascade.training.recipe import read_recipe, recipes_folder
+
+RECIPES = sorted(path.stem for path in recipes_folder().glob("*.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_phase_of_a_shipped_recipe_teaches_its_cascade(name):
+    recipe = read_recipe(recipes_folder() / f"{name}.yaml")
+    torch.manual_seed(0)
+    small = {"crop_size": (32, 32)} if hasattr(recipe.cascade, "crop_size") else {}
+    cascade = build_cascade(recipe.cascade.model_copy(update=small)).train()
+    size = (96, 80, 64) if cascade.dimensions == 3 else (64, 64)
+    images = torch.rand(1 if cascade.dimensions == 3 else 2, 1, *size)
+    labels = torch.zeros(len(images), *size, dtype=torch.uint8)
+    inside = tuple(slice(side // 4, 3 * side // 4) for side in size)
+    labels[(slice(None), *inside)] = Label.PANCREAS
+    labels[(slice(None), *(slice(side // 3, side // 2) for side in size))] = Label.TUMOUR
+    for phase in dict.fromkeys(phase.name for phase in recipe.phases):
+        cascade.begin_epoch(0, epochs=1, phase=phase)
+        steps = 0
+        for losses in cascade.losses(images, labels, phase=phase, generator=torch.Generator().manual_seed(0)):
+            total = torch.stack(list(losses.values())).sum()
+            assert torch.isfinite(total)
+            total.backward()
+            steps += 1
+        assert steps
+        assert any(p.grad is not None and bool(p.grad.any()) for p in cascade.parameters())
+        cascade.zero_grad()
