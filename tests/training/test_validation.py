@@ -33,9 +33,12 @@ class Fixed(torch.nn.Module):
         self.probabilities = torch.nn.functional.one_hot(torch.tensor(label_map).long(), 3).movedim(-1, 0).float()
         self.asked = []
 
-    def forward(self, images):
+    def locate(self, images):
         self.asked.append((len(images), self.training))
-        return self.probabilities.expand(len(images), -1, -1, -1)
+        return len(images)
+
+    def segment(self, images, located):
+        return self.probabilities.expand(located, -1, -1, -1)
 
 
 def test_the_pancreas_is_measured_with_its_tumour_and_only_where_it_is():
