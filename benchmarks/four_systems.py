@@ -59,6 +59,14 @@ QIU = {
     "first_loss": "dice_bce",
     "crop_size": CROP,
 }
+COARSE_TO_FINE = {
+    "kind": "coarse_to_fine",
+    "first": UNET,
+    "second": UNET,
+    "first_labels": ["pancreas"],
+    "second_labels": ["pancreas"],
+    "crop_size": CROP,
+}
 LSNET = {
     "kind": "lsnet",
     "first": {"name": "localization_net", "preset": "small"},
@@ -73,15 +81,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "M-P-T": {**QIU, "second": MULTISCALE},
     "M-P-T-L": {**QIU, "second": {**FOCUSING, "options": {"localization": True, "focusing": False}}},
     "M-P-T-L-F": {**QIU, "second": FOCUSING},
-    "coarse-to-fine": {
-        "kind": "coarse_to_fine",
-        "first": UNET,
-        "second": UNET,
-        "first_labels": ["pancreas"],
-        "second_labels": ["pancreas"],
-        "loss": "bce",
-        "crop_size": CROP,
-    },
+    "coarse-to-fine": COARSE_TO_FINE,
+    "coarse-to-fine BCE": {**COARSE_TO_FINE, "loss": "bce"},
     "L-SNet 0": {**LSNET, "gamma": 0.0},
     "L-SNet 0.1": {**LSNET, "gamma": 0.1},
     "DRS": {"kind": "dsms_unet", "network": {"name": "dsms_unet", "preset": "small", "options": {"skips": "plain"}}},
@@ -98,6 +99,7 @@ REPORTED = {
     "M-P-T-L": "Qiu MSD tumour .5651",
     "M-P-T-L-F": "Qiu MSD tumour .5924; NIH .8763",
     "coarse-to-fine": "L-SNet .8741",
+    "coarse-to-fine BCE": "",
     "L-SNet 0": "L-SNet .8786",
     "L-SNet 0.1": "L-SNet .8820",
     "DRS": "DSMS .8183",

@@ -8,6 +8,7 @@ import typer
 
 from pancascade.cli.attribute import attribute
 from pancascade.cli.compare import compare
+from pancascade.cli.data import data
 from pancascade.cli.evaluate import evaluate
 from pancascade.cli.join import join
 from pancascade.cli.models import models
@@ -30,6 +31,7 @@ app.command()(compare)
 app.command()(attribute)
 app.command()(join)
 app.command()(models)
+app.add_typer(data)
 
 USER_ERROR, INTERRUPTED, BUG = 2, 130, 70
 

@@ -1,7 +1,6 @@
 """What ``evaluate`` and ``compare`` share: options of the protocol, the run with its progress bar, what is printed."""
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pancascade.errors import DataError
+from pancascade.parallel import available_cores
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -136,7 +136,7 @@ def run(
             reference,
             protocol=protocol,
             patients={} if patients is None else read_patients(patients),
-            workers=workers or _cores(),
+            workers=workers or available_cores(),
             progress=lambda done, total: bars.update(task, completed=done, total=total),
         )
     for evaluation in evaluations:
@@ -145,11 +145,6 @@ def run(
                 f"{evaluation.method}: no case could be compared. The first reason: {evaluation.failures[0].message}"
             )
     return evaluations
-
-
-def _cores() -> int:
-    """CPU cores that this process may use; only Linux says which."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def wide_console() -> "Console":

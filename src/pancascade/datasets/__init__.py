@@ -1,6 +1,7 @@
 """Data sets as distributed, read into cases."""
 
-from pancascade.datasets.case import AxialSlice, Case, LabelledScan
+from pancascade.datasets.case import AxialSlice, Case, LabelledScan, require_files
+from pancascade.datasets.layout import READERS, Layout, PictureReading, read_data_set, recognise
 from pancascade.datasets.msd import msd
 from pancascade.datasets.nih_pancreas_ct import nih_pancreas_ct
 from pancascade.datasets.nnunet_raw import nnunet_raw
@@ -12,10 +13,13 @@ from pancascade.datasets.volume_list import listed_images, volume_list
 
 __all__ = [
     "PARTS",
+    "READERS",
     "AxialSlice",
     "Case",
     "LabelledScan",
+    "Layout",
     "Part",
+    "PictureReading",
     "cases_of",
     "draw_split",
     "listed_images",
@@ -23,8 +27,11 @@ __all__ = [
     "nih_pancreas_ct",
     "nnunet_raw",
     "panorama",
+    "read_data_set",
     "read_split",
+    "recognise",
     "region_folder",
+    "require_files",
     "slice_folder",
     "volume_list",
 ]

@@ -1,6 +1,6 @@
 """A case: one patient's image and reference labels, read only when asked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -73,6 +73,7 @@ class Case:
         source: Name of the data set.
         read_slices: Reads the axial slices; nothing is read before it is called.
         scan: The whole scan; None where a data set has single slices only.
+        files: The image, and the label where there is one; whether they are there is found out by reading.
     """
 
     name: str
@@ -80,11 +81,28 @@ class Case:
     source: str
     read_slices: Callable[[], Sequence[AxialSlice]]
     scan: LabelledScan | None = None
+    files: tuple[Path, ...] = ()
 
     @classmethod
     def of_scan(cls, name: str, *, patient: str, source: str, scan: LabelledScan) -> Self:
         """A case of a whole scan, whose slices are all its axial slices, feet first."""
-        return cls(name, patient, source, partial(_slices_of, scan, name=name, patient=patient), scan)
+        files = (scan.image,) if scan.label is None else (scan.image, scan.label)
+        return cls(name, patient, source, partial(_slices_of, scan, name=name, patient=patient), scan, files)
+
+
+def require_files(cases: Iterable[Case]) -> None:
+    """Pass only if every file of the cases is there.
+
+    Raises:
+        DataError: Files are missing; the first three are named.
+    """
+    missing = [path for case in cases for path in case.files if not path.exists()]
+    if missing:
+        listed = ", ".join(map(str, missing[:3])) + (", ..." if len(missing) > 3 else "")
+        number = "a file is" if len(missing) == 1 else f"{len(missing)} files are"
+        raise DataError(
+            f"{listed}: {number} missing. Copy or unpack again; `pancascade data check` looks at all of a data set."
+        )
 
 
 def _slices_of(scan: LabelledScan, *, name: str, patient: str) -> list[AxialSlice]:

@@ -14,13 +14,14 @@ from pancascade.io import stem
 def msd(folder: Path) -> list[Case]:
     """Cases of a task of the decathlon, one a patient; labels 1 pancreas, 2 tumour in Task07.
 
-    Images without a label (``imagesTs``) are left out. Nothing but ``dataset.json`` is opened.
+    Images without a label (``imagesTs``) are left out. Nothing but ``dataset.json`` is opened; whether the files it
+    lists are there is found out by reading them.
 
     Args:
         folder: Such as ``Task07_Pancreas``.
 
     Raises:
-        DataError: ``dataset.json`` is missing, damaged, or lists a file that is not there.
+        DataError: ``dataset.json`` is missing or damaged.
 
     Source: Antonelli et al. 2022; 281 labelled and 139 unlabelled scans of Task07.
     """
@@ -54,7 +55,4 @@ def _file(folder: Path, entry: Any, key: str) -> Path:
         raise DataError(f"{folder / 'dataset.json'}: a training case has no {key}: {entry!r}.") from error
     # The archive lists .nii.gz; some unpack the files themselves.
     plain = path.with_suffix("") if path.name.endswith(".nii.gz") else path
-    found = next((candidate for candidate in (path, plain) if candidate.is_file()), None)
-    if found is None:
-        raise DataError(f"{path}: listed in dataset.json but missing. Unpack the archive again.")
-    return found
+    return plain if plain.is_file() and not path.is_file() else path

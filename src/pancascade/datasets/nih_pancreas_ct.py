@@ -33,14 +33,15 @@ def nih_pancreas_ct(folder: Path, *, withdrawn: Literal["drop", "group"] = "drop
     """Cases of NIH Pancreas-CT, one a patient.
 
     Found at any depth: folders ``PANCREAS_0001`` with the DICOM series below them, and ``label0001.nii.gz`` of
-    ``TCIA_pancreas_labels-02-05-2017``. No picture is opened.
+    ``TCIA_pancreas_labels-02-05-2017``. No picture is opened; that a patient has no label map is found
+    out by reading it.
 
     Args:
         folder: Holds the download and the unpacked label maps.
         withdrawn: Of the scans 25 and 70: ``drop`` them, or ``group`` them with patient 2, whose scan they repeat.
 
     Raises:
-        DataError: There are no such folders, or a patient has no label map.
+        DataError: There are no such folders.
 
     Source: Roth et al. 2015; TCIA, doi 10.7937/K9/TCIA.2016.tNB1kqBU, version of 2020-09-10: 80 patients.
     """
@@ -53,12 +54,8 @@ def nih_pancreas_ct(folder: Path, *, withdrawn: Literal["drop", "group"] = "drop
         if withdrawn == "drop" and name in WITHDRAWN:
             logger.warning("%s: left out; it repeats the scan of %s.", path, WITHDRAWN[name])
             continue
-        label = labels.get(name.removeprefix("PANCREAS_"))
-        if label is None:
-            raise DataError(
-                f"{path}: has no label{name.removeprefix('PANCREAS_')}.nii.gz in {folder}. Unpack "
-                "TCIA_pancreas_labels-02-05-2017.zip there."
-            )
+        number = name.removeprefix("PANCREAS_")
+        label = labels.get(number, folder / "TCIA_pancreas_labels-02-05-2017" / f"label{number}.nii.gz")
         scan = LabelledScan(path, label, MEANING, partial(read_dicom_folder, path), partial(read_label, label))
         cases.append(Case.of_scan(name, patient=WITHDRAWN.get(name, name), source="Pancreas-CT", scan=scan))
     return cases

@@ -13,14 +13,15 @@ from pancascade.errors import DataError
 def nnunet_raw(folder: Path) -> list[Case]:
     """Cases of a data set in nnU-Net's raw layout, one a case; the first channel must be the CT.
 
-    Cases are taken from ``labelsTr``. Each case counts as a patient of its own: nnU-Net has no patients.
+    Cases are taken from ``labelsTr``; whether their images are there is found out by reading them. Each case counts as
+    a patient of its own: nnU-Net has no patients.
 
     Args:
         folder: Such as ``nnUNet_raw/Dataset007_Pancreas``.
 
     Raises:
-        DataError: ``dataset.json`` or a case's image is missing or damaged, the first channel is no CT, or labels
-            are regions of several values.
+        DataError: ``dataset.json`` is missing or damaged, the first channel is no CT, or labels are regions of several
+            values.
 
     Source: nnU-Net v2, ``documentation/dataset_format.md``.
     """
@@ -38,8 +39,6 @@ def nnunet_raw(folder: Path) -> list[Case]:
     for label in labels:
         name = label.name.removesuffix(ending)
         image = folder / "imagesTr" / f"{name}_0000{ending}"
-        if not image.is_file():
-            raise DataError(f"{image}: missing, but labelsTr has {label.name}. Copy it or remove the label.")
         scan = scan_files(image, label, meaning=meaning)
         cases.append(Case.of_scan(name, patient=name, source=folder.name, scan=scan))
     return cases

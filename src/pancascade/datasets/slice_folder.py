@@ -42,7 +42,21 @@ def slice_folder(
     if not rows or not {"name", "patient"} <= rows[0].keys():
         raise DataError(f"{index}: needs the columns name and patient and at least one row.")
     read = partial(_read_slice, folder, window=window, flip_rows=flip_rows, label=label, margin=region_margin)
-    return [Case(row["name"], row["patient"], folder.name, partial(read, row["name"], row["patient"])) for row in rows]
+    return [
+        Case(
+            row["name"],
+            row["patient"],
+            folder.name,
+            partial(read, row["name"], row["patient"]),
+            files=(_image_of(folder, row["name"]), folder / "masks" / f"{row['name']}.png"),
+        )
+        for row in rows
+    ]
+
+
+def _image_of(folder: Path, name: str) -> Path:
+    candidates = [folder / "images" / f"{name}{suffix}" for suffix in (".png", ".jpg", ".jpeg")]
+    return next((path for path in candidates if path.is_file()), candidates[0])
 
 
 def _read_slice(
@@ -55,9 +69,7 @@ def _read_slice(
     label: Label,
     margin: int | None,
 ) -> list[AxialSlice]:
-    candidates = [folder / "images" / f"{name}{suffix}" for suffix in (".png", ".jpg", ".jpeg")]
-    image = next((path for path in candidates if path.is_file()), candidates[0])
-    grey = _picture(image)
+    grey = _picture(_image_of(folder, name))
     mask = _picture(folder / "masks" / f"{name}.png") > 0
     if mask.shape != grey.shape:
         raise DataError(f"{folder / 'masks' / name}.png: {mask.shape} pixels, but its image has {grey.shape}.")

@@ -38,7 +38,8 @@ def _case(row: dict[str, str], table: Path, root: Path) -> Case:
         return Case.of_scan(name, patient=row["patient"], source=table.stem, scan=scan)
     name = f"{name}_{first}_{last}"
     read = partial(_read_part, scan, name=name, patient=row["patient"], first=first, last=last)
-    return Case(name, row["patient"], table.stem, read)
+    files = (scan.image,) if scan.label is None else (scan.image, scan.label)
+    return Case(name, row["patient"], table.stem, read, files=files)
 
 
 def listed_images(table: Path, *, root: Path) -> list[Path]:

@@ -1,18 +1,9 @@
 """The work on one case, done in other processes, kept in a file when it is finished."""
 
-import hashlib
 import json
-import os
-import signal
-import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from glob import escape
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +14,8 @@ from pancascade.evaluation.case import measure_case
 from pancascade.evaluation.pairing import Failure
 from pancascade.evaluation.protocol import Protocol
 from pancascade.evaluation.records import CaseRecord, Outcome
-from pancascade.io import read_volume, written_whole
+from pancascade.io import content_digest, read_volume, written_whole
+from pancascade.parallel import each_in_processes
 from pancascade.volume import Volume
 
 RECORD_FORMAT = 1
@@ -77,67 +69,13 @@ def run_jobs(jobs: Sequence[Job], *, workers: int) -> Iterator[dict[str, Outcome
         jobs: One a case.
         workers: Processes; 1 works in this one.
     """
-    if workers <= 1 or len(jobs) <= 1:
-        yield from map(do_job, jobs)
-        return
-    left = {job.case: job for job in jobs}
-    try:
-        for job, found in _in_pool(list(left.values()), workers):
-            del left[job.case]
-            yield found
-    except BrokenProcessPool:
-        # Nobody knows which case killed its worker: do the rest one by one, each in a process of its own.
-        for job in left.values():
-            try:
-                yield from (found for _, found in _in_pool([job], 1))
-            except BrokenProcessPool:
-                message = f"{job.reference}: the process that worked on this case died, probably out of memory."
-                yield {entry.method: Failure(job.case, message) for entry in job.entries}
+    for job, found in each_in_processes(do_job, jobs, workers=workers):
+        yield _died(job) if found is None else found
 
 
-def _in_pool(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, dict[str, Outcome]]]:
-    # Forked workers could inherit a lock that a progress bar's thread holds; spawned ones start clean.
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_ignore_interrupts)
-    try:
-        with _interrupts_held():
-            waiting = {pool.submit(_do_job_as_worker, job): job for job in jobs}
-        for future in as_completed(waiting):
-            yield waiting[future], future.result()
-    finally:
-        # Without waiting, a pool that is collected too soon forgets to cancel, and leaves its processes behind.
-        with _interrupts_held():
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Put Ctrl-C off, here and in processes started here."""
-    if sys.platform == "win32":
-        yield
-        return
-    heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, heard)
-
-
-def _ignore_interrupts() -> None:
-    """Between two cases: whoever died while sending a result would leave the parent waiting for the rest of it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform != "win32":
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
-def _do_job_as_worker(job: Job) -> dict[str, Outcome]:
-    """`do_job`; Ctrl-C clears away a half-written record, then ends the process without a traceback."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        return do_job(job)
-    except KeyboardInterrupt:
-        os._exit(1)
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _died(job: Job) -> dict[str, Outcome]:
+    message = f"{job.reference}: the process that worked on this case died, probably out of memory."
+    return {entry.method: Failure(job.case, message) for entry in job.entries}
 
 
 def do_job(job: Job) -> dict[str, Outcome]:
@@ -184,23 +122,8 @@ def _key(job: Job, entry: Entry) -> dict[str, Any]:
         "protocol": job.protocol.measurement(),
         "patient": job.patient,
         "score": entry.score,
-        "files": [path and _digest(path) for path in (job.reference, entry.prediction, entry.confidence)],
+        "files": [path and content_digest(path) for path in (job.reference, entry.prediction, entry.confidence)],
     }
-
-
-def _digest(path: Path) -> str:
-    # .mhd and .nhdr files keep their voxels in a second file of the same name.
-    parts = [path]
-    if path.suffix.lower() in (".mhd", ".nhdr"):
-        parts = sorted(part for part in path.parent.glob(f"{escape(path.stem)}.*") if part.is_file())
-    digest = hashlib.blake2b(digest_size=16)
-    try:
-        for part in parts:
-            with part.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "blake2b").digest())
-    except OSError:
-        return "unreadable"  # read_volume says why
-    return digest.hexdigest()
 
 
 def _kept(path: Path | None, key: dict[str, Any]) -> CaseRecord | None:

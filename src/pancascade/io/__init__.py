@@ -1,5 +1,6 @@
 from pancascade.io.atomic import written_together, written_whole
 from pancascade.io.dicom_series import Series, choose_series, find_series, read_dicom_folder, read_series
+from pancascade.io.digests import content_digest
 from pancascade.io.itk import read_itk, write_itk
 from pancascade.io.nifti import read_nifti, write_nifti
 from pancascade.io.plausibility import require_ct
@@ -9,6 +10,7 @@ __all__ = [
     "READABLE_SUFFIXES",
     "Series",
     "choose_series",
+    "content_digest",
     "find_series",
     "read_dicom_folder",
     "read_itk",

@@ -8,17 +8,15 @@ from pathlib import Path
 from torch import Tensor
 
 from pancascade.datasets import (
+    READERS,
     Case,
+    Layout,
     Part,
     cases_of,
     draw_split,
     listed_images,
-    msd,
-    nih_pancreas_ct,
-    nnunet_raw,
-    panorama,
     read_split,
-    region_folder,
+    require_files,
     slice_folder,
     volume_list,
 )
@@ -29,16 +27,6 @@ from pancascade.sampling import SampleSet, contains, load_slices, load_volumes
 from pancascade.training.recipe import DataSource, Recipe, recipes_folder
 
 logger = logging.getLogger(__name__)
-
-
-FOLDERS: dict[str, Callable[[Path], list[Case]]] = {
-    "region_folder": region_folder,
-    "msd": msd,
-    "nih_pancreas_ct": nih_pancreas_ct,
-    "nnunet_raw": nnunet_raw,
-    "panorama": panorama,
-}
-"""Readers that need nothing but the folder."""
 
 
 def _keeps_all(_: Tensor) -> bool:
@@ -87,6 +75,7 @@ def read_training_data(recipe: Recipe, *, root: Path, beside: Path, out: Path) -
             logger.warning("%s: not found in %s; training goes on without it.", source.folder, root)
             continue
         cases = _cases(source, root=root, beside=beside)
+        require_files(cases)
         train, held_out = cases, []
         if source.split is not None:
             split = _split(source, cases, seed=recipe.seed, beside=beside, out=out)
@@ -140,9 +129,9 @@ def _cases(source: DataSource, *, root: Path, beside: Path) -> list[Case]:
             flip_rows=source.flip_rows,
             region_margin=source.region_margin,
         )
-    if source.reader in FOLDERS:
-        return FOLDERS[source.reader](_folder(source, root))
-    return volume_list(_beside(source.folder, beside, root), root=root)
+    if source.reader == "volume_list":
+        return volume_list(_beside(source.folder, beside, root), root=root)
+    return READERS[Layout(source.reader)](_folder(source, root))
 
 
 def _beside(name: str, folder: Path, *more: Path) -> Path:

@@ -1,0 +1,3 @@
+from pancascade.curation.findings import Finding, Severity
+
+__all__ = ["Finding", "Severity"]
