@@ -1,0 +1,51 @@
+"""Options that the verbs of ``pancascade data`` share."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pancascade.errors import DataError
+
+if TYPE_CHECKING:
+    from pancascade.datasets import Case
+
+LayoutName = Annotated[
+    str | None,
+    typer.Option(
+        "--layout",
+        help="msd, nih_pancreas_ct, panorama, nnunet_raw, slice_folder, region_folder, volume_list or store.",
+        show_default="recognised",
+    ),
+]
+PictureWindow = Annotated[
+    tuple[float, float] | None,
+    typer.Option("--picture-window", help="HU of grey 0 and grey 255 in a slice folder's pictures."),
+]
+FlipRows = Annotated[bool, typer.Option("--flip-rows", help="A slice folder's pictures show the back at the top.")]
+Workers = Annotated[int, typer.Option(help="Processes; 0 takes one for every processor core.", min=0)]
+
+
+def read_cases(
+    folder: Path, *, layout: str | None, picture_window: tuple[float, float] | None, flip_rows: bool
+) -> "list[Case]":
+    """The cases of a data set as the options describe it.
+
+    Raises:
+        DataError: An option does not fit, or the data set cannot be read.
+    """
+    from pydantic import ValidationError
+
+    from pancascade.datasets import Layout, PictureReading, read_data_set
+    from pancascade.preprocessing import Window
+
+    if layout is not None and layout not in list(Layout):
+        raise DataError(f"--layout {layout}: known are {', '.join(Layout)}.")
+    pictures = PictureReading(flip_rows=flip_rows)
+    if picture_window is not None:
+        try:
+            window = Window(lower_hu=picture_window[0], upper_hu=picture_window[1])
+        except ValidationError as error:
+            raise DataError(f"--picture-window: {error.errors()[0]['msg']}.") from error
+        pictures = PictureReading(window, flip_rows)
+    return read_data_set(folder, layout=None if layout is None else Layout(layout), pictures=pictures)
