@@ -1,5 +1,6 @@
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from pancascade.cascades import Qiu2024Settings, build_cascade
@@ -338,6 +339,31 @@ def test_j_can_crop_by_the_second_stage(batch, monkeypatch):
     # Stage 2 predicts nothing, so the truth is cropped, whatever stage 1 says.
     truth = (batch[1] == Label.PANCREAS)[0]
     assert seen[-2:] == [box_around(truth, margin=4)] * 2
+
+
+def test_a_look_for_the_crop_teaches_stage_two_no_statistics(batch, monkeypatch):
+    fixed_margin(monkeypatch)
+    steps = []
+    for reference in ("first_stage", "second_stage"):
+        cascade = tiny(first_labels=("pancreas",), second_labels=("pancreas",), crop_reference=reference)
+        losses_of(cascade, batch, "J")
+        steps.append({int(n) for name, n in cascade.second.named_buffers() if name.endswith("num_batches_tracked")})
+        assert cascade.second.training
+    assert steps == [{1}, {1}]
+
+
+@pytest.mark.parametrize(
+    ("choice", "sentence"),
+    [
+        ({"first": NetworkSettings(name="focusing_net")}, "first.*focusing_net does not give one map of logits"),
+        ({"first": NetworkSettings(name="localization_net")}, "first.*localization_net does not give one map"),
+        ({"second": NetworkSettings(name="localization_net")}, "second.*localization_net gives no map of logits"),
+    ],
+    ids=["several maps", "no map", "no map in stage 2"],
+)
+def test_a_network_that_gives_no_such_map_is_refused_at_once(choice, sentence):
+    with pytest.raises(ValidationError, match=f"(?s){sentence}"):
+        Qiu2024Settings(**choice)
 
 
 def recurrent(rounds):

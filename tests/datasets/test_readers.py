@@ -213,3 +213,13 @@ def test_a_volume_list_needs_no_slices_and_gives_whole_scans(tmp_path):
     image, labels = cases[0].scan.read()
     assert np.array_equal(image.voxels, np.asarray(scan.dataobj))
     assert not labels.voxels.any()
+
+
+def test_pictures_of_sixteen_bits_are_refused_instead_of_cut_off(tmp_path):
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.full((8, 8), 1200, np.uint16)).save(tmp_path / name / "a.png")
+    (tmp_path / "index.csv").write_text("name,patient\na,p\n")
+    (case,) = slice_folder(tmp_path, window=Window(lower_hu=0, upper_hu=255))
+    with pytest.raises(DataError, match=r"a\.png: has more than 8 bits a pixel"):
+        case.read_slices()

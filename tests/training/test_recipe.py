@@ -113,3 +113,10 @@ def test_the_phase_of_an_epoch_follows_the_phases(project):
     assert [recipe.phase_of(epoch) for epoch in range(recipe.epochs)] == ["S", "I", "J", "J"]
     with pytest.raises(IndexError):
         recipe.phase_of(4)
+
+
+def test_a_key_that_is_written_twice_is_refused(project):
+    recipe = project / "tiny.yaml"
+    recipe.write_text(recipe.read_text() + "\nbatch_size: 2\nbatch_size: 3\n")
+    with pytest.raises(RecipeError, match=r"tiny\.yaml: not a readable YAML file \('batch_size' is written twice"):
+        read_recipe(recipe)

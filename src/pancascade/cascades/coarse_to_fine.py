@@ -11,7 +11,7 @@ from pancascade.cascades.cropping import box_around, crop_and_resize, hand_over,
 from pancascade.cascades.protocol import Cascade, Located, is_any, run_scaled
 from pancascade.cascades.targets import NestedTargets
 from pancascade.losses import SegmentationLoss, compose_classes, compose_two_classes, segmentation_loss
-from pancascade.networks import NetworkSettings
+from pancascade.networks import MapNetwork, NetworkSettings, OneMapNetwork
 from pancascade.settings import UNetSize
 from pancascade.volume import Box
 
@@ -31,8 +31,8 @@ class CoarseToFineSettings(NestedTargets):
     """
 
     kind: Literal["coarse_to_fine"] = "coarse_to_fine"
-    first: NetworkSettings = NetworkSettings(name="unet")
-    second: NetworkSettings = NetworkSettings(name="unet")
+    first: OneMapNetwork = NetworkSettings(name="unet")
+    second: MapNetwork = NetworkSettings(name="unet")
     second_labels: tuple[Literal["pancreas", "tumour"], ...] = ("pancreas", "tumour")
     margin: int = Field(default=15, ge=0)
     margins: Literal["fixed", "random"] = "fixed"

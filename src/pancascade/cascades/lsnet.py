@@ -15,7 +15,7 @@ from pancascade.losses import bce_loss, compose_two_classes
 from pancascade.losses.distance_iou import distance_iou_loss
 from pancascade.losses.focal import DiceWeighting, FocalReading, focal_dice_loss
 from pancascade.losses.keypoint_targets import Spread, find_keypoints, keypoint_targets, nearest_cells, region_boxes
-from pancascade.networks import NetworkSettings
+from pancascade.networks import NetworkSettings, OneMapNetwork
 from pancascade.networks.localization_net import Localization
 from pancascade.networks.roi_recalibration import (
     box_corners,
@@ -58,7 +58,7 @@ class LSNetSettings(Settings):
 
     kind: Literal["lsnet"] = "lsnet"
     first: NetworkSettings = NetworkSettings(name="localization_net")
-    second: NetworkSettings = NetworkSettings(name="resnet_unet")
+    second: OneMapNetwork = NetworkSettings(name="resnet_unet")
     target: Literal["pancreas_with_tumour", "pancreas"] = "pancreas_with_tumour"
     margin: float = Field(default=15.0, ge=0)
     gamma: float = Field(default=0.1, ge=0, le=1)

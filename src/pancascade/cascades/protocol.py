@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -146,6 +147,17 @@ def is_any(labels: Tensor, wanted: tuple[Label, ...]) -> Tensor:
     for label in wanted:
         mask |= labels == label
     return mask[:, None].float()
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """In evaluation mode for a while: a look at what a network would find teaches its normalisations nothing."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)
 
 
 def run_scaled(network: nn.Module, images: Tensor, scale: float) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from pancascade.cascades.cropping import box_around, crop_and_resize, hand_over, random_margin, resize_and_paste
-from pancascade.cascades.protocol import Cascade, Located, is_any, run_scaled
+from pancascade.cascades.protocol import Cascade, Located, evaluating, is_any, run_scaled
 from pancascade.cascades.targets import NestedTargets
 from pancascade.losses import (
     SharedBoundaryEncoder,
@@ -22,7 +22,7 @@ from pancascade.losses import (
 )
 from pancascade.losses.shared_boundary import BoundaryForm, Neighbourhood
 from pancascade.losses.structure import DeepSupervision, WeightedBce
-from pancascade.networks import NetworkSettings, SaliencyTransformation
+from pancascade.networks import MapNetwork, NetworkSettings, OneMapNetwork, SaliencyTransformation
 from pancascade.settings import UNetSize
 from pancascade.volume import Box
 
@@ -53,8 +53,8 @@ class Qiu2024Settings(NestedTargets):
     """
 
     kind: Literal["qiu2024"] = "qiu2024"
-    first: NetworkSettings = NetworkSettings(name="multiscale_unet")
-    second: NetworkSettings = NetworkSettings(name="focusing_net")
+    first: OneMapNetwork = NetworkSettings(name="multiscale_unet")
+    second: MapNetwork = NetworkSettings(name="focusing_net")
     handover: Literal["saliency", "crop"] = "saliency"
     margin: int = 20
     crop_size: UNetSize = (320, 320)
@@ -164,7 +164,7 @@ class Qiu2024(Cascade):
             return truth
         predicted = first[:, 0] >= 0.5
         if self.settings.crop_reference == "second_stage":
-            with torch.no_grad():
+            with torch.no_grad(), evaluating(self.second):
                 predicted = self._second_probability(images, self._boxes_of(first))[:, 0] >= 0.5
         empty = ~predicted.flatten(1).any(dim=1)
         return torch.where(empty[:, None, None], truth, predicted)

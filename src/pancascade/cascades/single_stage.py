@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from pancascade.cascades.protocol import Cascade, Located, is_any, run_scaled
 from pancascade.labels import Label
 from pancascade.losses import SegmentationLoss, compose_classes, compose_two_classes, segmentation_loss
-from pancascade.networks import NetworkSettings
+from pancascade.networks import NetworkSettings, OneMapNetwork
 from pancascade.settings import Settings
 from pancascade.volume import Box
 
@@ -25,7 +25,7 @@ class SingleStageSettings(Settings):
     """
 
     kind: Literal["single_stage"] = "single_stage"
-    network: NetworkSettings = NetworkSettings(name="unet")
+    network: OneMapNetwork = NetworkSettings(name="unet")
     labels: tuple[Literal["pancreas", "tumour"], ...] = ("pancreas",)
     scale: float = 1.0
     loss: SegmentationLoss = "dice_bce"

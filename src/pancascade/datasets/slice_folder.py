@@ -86,6 +86,8 @@ def _read_slice(
 def _picture(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as picture:
+            if picture.mode.startswith(("I", "F")):
+                raise DataError(f"{path}: has more than 8 bits a pixel. Save it as 8-bit grey over a window you name.")
             return np.asarray(picture.convert("L"))
     except FileNotFoundError as error:
         raise DataError(f"{path}: listed in index.csv but missing. Copy it or remove its row.") from error

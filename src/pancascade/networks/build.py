@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch import nn
 
 from pancascade.errors import RecipeError
@@ -141,3 +141,25 @@ class NetworkSettings(Settings):
             RecipeError: The name, the preset or an option is unknown.
         """
         return build(self.name, preset=self.preset, **{**self.options, **more})
+
+
+def _gives_one_map(network: NetworkSettings) -> NetworkSettings:
+    if network.name in (*_SEVERAL_MAPS, *_NO_MAP):
+        known = ", ".join(sorted(NETWORKS.keys() - {*_SEVERAL_MAPS, *_NO_MAP, "saliency"}))
+        raise ValueError(f"{network.name} does not give one map of logits here; networks that do: {known}")
+    return network
+
+
+def _gives_maps(network: NetworkSettings) -> NetworkSettings:
+    if network.name in _NO_MAP:
+        raise ValueError(f"{network.name} gives no map of logits; it is stage 1 of kind lsnet only")
+    return network
+
+
+_SEVERAL_MAPS, _NO_MAP = ("focusing_net",), ("localization_net",)
+
+OneMapNetwork = Annotated[NetworkSettings, AfterValidator(_gives_one_map)]
+"""A network that gives one map of logits, as most stages need."""
+
+MapNetwork = Annotated[NetworkSettings, AfterValidator(_gives_maps)]
+"""A network that gives one map of logits, or several of which the last is the answer."""

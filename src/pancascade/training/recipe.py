@@ -199,7 +199,7 @@ def read_recipe(path: Path) -> Recipe:
         RecipeError: The file is not YAML, has an unknown key (the nearest valid one is named) or a bad value.
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.load(path.read_text(), Loader=_OnceOnly)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"{path}: not a readable YAML file ({error}).") from error
     if not isinstance(content, dict):
@@ -208,6 +208,17 @@ def read_recipe(path: Path) -> Recipe:
         return Recipe.model_validate(content)
     except ValidationError as error:
         raise RecipeError(f"{path}: {_first_fault(error)}") from error
+
+
+class _OnceOnly(yaml.SafeLoader):
+    """A key that is written twice would silently lose its first value."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise yaml.YAMLError(f"{twice!r} is written twice in one mapping, line {node.start_mark.line + 1} on")
+        return super().construct_mapping(node, deep)
 
 
 def _first_fault(error: ValidationError) -> str:
