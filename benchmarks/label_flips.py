@@ -1,4 +1,4 @@
-"""How surely the contrast of a pancreas tells the right way round of its label map from the seven wrong ones.
+"""How surely a pancreas tells the right way round of its label map from the seven wrong ones.
 
     python benchmarks/label_flips.py --data DATA --out docs/results/label_flips.json
 
@@ -15,8 +15,9 @@ from rich.progress import track
 from rich.table import Table
 
 from pancascade.datasets import region_folder
-from pancascade.datasets.label_flips import AS_IT_IS, best_flips, contrast_of_flips
+from pancascade.datasets.label_flips import ALL_FLIPS, right_way_round, show_turned, turned
 from pancascade.io import written_whole
+from pancascade.volume import Box
 
 
 def main() -> None:
@@ -25,25 +26,37 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    right, wrong, found = [], [], 0
+    right, wrong, found, left = [], [], 0, 0
     for case in track(region_folder(arguments.data / "pdac_roi"), description="regions"):
         if case.scan is None:
             continue
         image, labels = case.scan.read()
-        contrasts = contrast_of_flips(image.voxels, labels.voxels > 0)
-        right.append(contrasts.pop(AS_IT_IS))
-        wrong.append(max(contrasts.values()))
-        found += best_flips(image.voxels, labels.voxels > 0) == AS_IT_IS
+        mask = labels.voxels > 0
+        box = Box.around(mask)
+        if box is None:
+            continue
+        ways = show_turned(image.voxels, mask[box.slices], box, orientation=image.orientation)
+        right += [way.clarity for way in ways if not way.directions]
+        wrong.append(max(way.clarity for way in ways if way.directions))
+        answers = {
+            flips: right_way_round(image.voxels, turned(mask, flips), orientation=image.orientation)
+            for flips in ALL_FLIPS
+        }
+        found += sum(answer == flips for flips, answer in answers.items())
+        left += sum(answer == (False, False, False) != flips for flips, answer in answers.items())
     result = {
         "regions": len(right),
-        "right way round found": found,
-        "contrast as it is [HU]": [float(q) for q in np.quantile(right, [0, 0.5, 1])],
-        "best contrast of a wrong way [HU]": [float(q) for q in np.quantile(wrong, [0, 0.5, 1])],
+        "masks, each of 8 ways round": 8 * len(right),
+        "turned to the right way": found,
+        "left as they were, wrongly": left,
+        "turned to a wrong way": 8 * len(right) - found - left,
+        "clarity as it is": [float(q) for q in np.quantile(right, [0, 0.5, 1])],
+        "best clarity of a wrong way": [float(q) for q in np.quantile(wrong, [0, 0.5, 1])],
         "largest share of the right one's": float(np.max(np.array(wrong) / np.array(right))),
     }
     table = Table("number", "minimum, median, maximum")
     for name, value in result.items():
-        table.add_row(name, ", ".join(f"{v:.1f}" for v in value) if isinstance(value, list) else f"{value:.4g}")
+        table.add_row(name, ", ".join(f"{v:.2f}" for v in value) if isinstance(value, list) else f"{value:.4g}")
     Console().print(table)
     if arguments.out is not None:
         with written_whole(arguments.out) as temporary:

@@ -20,6 +20,9 @@ from pancascade.settings import Settings
 
 HEADER = "pancascade"
 
+TRAINED_ON = "trained_on"
+"""Key of a description's training: patients' marks by data set. Older checkpoints do not have it."""
+
 
 class ModelDescription(Settings):
     """What a checkpoint's weights are for.
@@ -28,7 +31,7 @@ class ModelDescription(Settings):
         cascade: The cascade that they fit.
         canvas: How slices reach it, or volumes.
         versions: Of pancascade and torch when they were written.
-        training: Recipe, epoch and validation numbers.
+        training: Recipe, epoch, validation numbers, and whom the weights were trained on.
     """
 
     format: Literal[1] = 1
@@ -76,6 +79,19 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})[HEADER])
             return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{path}: not a readable pancascade checkpoint ({error}). Copy it again.") from error
+
+
+def read_training(path: Path) -> dict[str, Any]:
+    """What a checkpoint tells of its training; its weights are not read.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or not ours.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(json.loads((file.metadata() or {})[HEADER]).get("training", {}))
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise CheckpointError(f"{path}: not a readable pancascade checkpoint ({error}). Copy it again.") from error
 
@@ -128,6 +144,7 @@ def join_checkpoints(parts: Mapping[str, Path], out: Path) -> None:
     base = next(iter(parts.values()))
     cascade, description = load_checkpoint(base)
     weights = dict(cascade.state_dict())
+    trained_on = list(description.training.get(TRAINED_ON, []))
     for name, path in parts.items():
         part, theirs = load_checkpoint(path)
         if (theirs.cascade, theirs.canvas) != (description.cascade, description.canvas):
@@ -137,8 +154,11 @@ def join_checkpoints(parts: Mapping[str, Path], out: Path) -> None:
             known = ", ".join(child for child, _ in part.named_children())
             raise CheckpointError(f"{path}: has no stage {name!r}; it has {known}.")
         weights |= stage
+        trained_on += [record for record in theirs.training.get(TRAINED_ON, []) if record not in trained_on]
     cascade.load_state_dict(weights)
-    training = {"joined": {name: path.name for name, path in parts.items()}}
+    training: dict[str, Any] = {"joined": {name: path.name for name, path in parts.items()}}
+    if trained_on:
+        training[TRAINED_ON] = trained_on
     save_checkpoint(out, cascade, description=describe(description.cascade, description.canvas, **training))
 
 

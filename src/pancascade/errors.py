@@ -6,6 +6,7 @@ PancascadeError
 │   ├── GeometryError       wrong dimensions, spacing, or grid
 │   └── NotCTError          voxels that cannot be Hounsfield units
 ├── DataError           a data set or split is inconsistent
+├── FetchError          a data set cannot be downloaded
 ├── RecipeError         a recipe has an unknown key or a value out of range
 ├── CheckpointError     weights are missing, damaged, or for another network
 ├── UnknownModelError   no shipped model or checkpoint of that name
@@ -38,6 +39,10 @@ class NotCTError(ScanError):
 
 class DataError(PancascadeError):
     """A data set or its split is inconsistent."""
+
+
+class FetchError(PancascadeError):
+    """A data set cannot be downloaded."""
 
 
 class RecipeError(PancascadeError):

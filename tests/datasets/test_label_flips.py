@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from pancascade.datasets.label_flips import ALL_FLIPS, AS_IT_IS, best_flips, contrast, contrast_of_flips, turned
+from pancascade.datasets.label_flips import (
+    ALL_FLIPS,
+    AS_IT_IS,
+    clearly_better,
+    directions,
+    right_way_round,
+    show_turned,
+    turned,
+)
+from pancascade.volume import Box
 
 
 @pytest.fixture
@@ -16,35 +25,55 @@ def abdomen():
     return (hu + random.normal(0, 15, hu.shape)).astype(np.int16), organ
 
 
+def ways_of(hu, mask):
+    box = Box.around(mask)
+    return {way.directions: way for way in show_turned(hu, mask[box.slices], box, orientation="LPS")}
+
+
 def test_contrast_is_inside_less_the_two_voxels_around():
     hu = np.zeros((12, 12, 12), np.int16)
     mask = np.zeros(hu.shape, bool)
     mask[5:8, 5:8, 5:8] = True
     hu[mask] = 80
-    assert contrast(hu, mask) == 80
+    assert ways_of(hu, mask)[()].contrast_hu == 80
+    assert ways_of(hu, mask)[()].spread_hu == 0
     hu[4:9, 4:9, 4:9] += 40
     hu[mask] -= 40
-    assert 40 < contrast(hu, mask) < 80
-    assert contrast(hu + 900, mask) == 0  # both beyond the window
+    assert 40 < ways_of(hu, mask)[()].contrast_hu < 80
+    assert ways_of(hu + 900, mask)[()].contrast_hu == 0  # both beyond the window
 
 
-def test_an_empty_mask_or_one_without_surround_has_none():
+def test_an_empty_mask_or_one_without_surround_stays_as_it_is():
     hu = np.zeros((4, 4, 4), np.int16)
-    assert np.isnan(contrast(hu, np.zeros(hu.shape, bool)))
-    assert np.isnan(contrast(hu, np.ones(hu.shape, bool)))
-    assert best_flips(hu, np.zeros(hu.shape, bool)) == AS_IT_IS
+    for mask in (np.zeros(hu.shape, bool), np.ones(hu.shape, bool)):
+        assert right_way_round(hu, mask, orientation="LPS") == AS_IT_IS
 
 
 @pytest.mark.parametrize("flips", ALL_FLIPS)
 def test_a_mask_turned_round_is_turned_back(abdomen, flips):
     hu, organ = abdomen
     given = turned(organ, flips)
-    assert best_flips(hu, given) == flips
-    assert np.array_equal(turned(given, best_flips(hu, given)), organ)
+    assert right_way_round(hu, given, orientation="LPS") == flips
+    assert np.array_equal(turned(given, right_way_round(hu, given, orientation="LPS")), organ)
 
 
 def test_the_right_way_round_stands_out(abdomen):
-    found = contrast_of_flips(*abdomen)
-    right = found.pop(AS_IT_IS)
-    assert right > 150
-    assert max(found.values()) < 0.72 * right
+    found = ways_of(*abdomen)
+    right = found.pop(())
+    assert right.contrast_hu > 150
+    assert max(way.clarity for way in found.values()) < 0.5 * right.clarity
+
+
+def test_without_an_organ_that_stands_out_nothing_is_turned(abdomen):
+    hu, organ = abdomen
+    noise = np.random.default_rng(1).normal(30, 60, hu.shape).astype(np.int16)
+    assert clearly_better(tuple(ways_of(noise, organ).values())) is None
+    assert right_way_round(noise, turned(organ, (True, False, True)), orientation="LPS") == AS_IT_IS
+
+
+def test_directions_are_the_patients_whatever_the_axes():
+    assert (
+        directions((True, False, True), "LPS")
+        == directions((True, True, False), "RSA")
+        == ("head and feet", "left and right")
+    )

@@ -175,4 +175,4 @@ GRID = VolumeGrid(kind="volume", window=WINDOW)
 
 def described(*, size=(64, 64), spacing_mm: float | None = 4.0) -> SimpleNamespace:
     """What the engine needs of a checkpoint's description."""
-    return SimpleNamespace(canvas=Canvas(size=size, spacing_mm=spacing_mm, window=WINDOW))
+    return SimpleNamespace(canvas=Canvas(size=size, spacing_mm=spacing_mm, window=WINDOW), training={})

@@ -30,5 +30,5 @@ def make_model(tmp_path, monkeypatch):
 
 def _with_description(cascade, canvas):
     if cascade is not None and cascade.dimensions == 3:
-        return cascade, SimpleNamespace(canvas=GRID)
+        return cascade, SimpleNamespace(canvas=GRID, training={})
     return cascade, described(**(canvas or {}))

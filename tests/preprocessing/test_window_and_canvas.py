@@ -3,7 +3,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from pancascade.preprocessing import Canvas, Window, draw, draw_labels, find_placement, take_off
+from pancascade.preprocessing import Canvas, Window, find_placement
+from pancascade.preprocessing.drawing import draw, draw_labels, take_off
 
 
 def test_a_window_maps_its_ends_to_black_and_white_and_clips_the_rest():

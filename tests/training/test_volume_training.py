@@ -250,7 +250,10 @@ def test_stages_of_two_runs_are_joined(folder, tmp_path):
         runs[name] = tmp_path / name / "best.safetensors"
     join_checkpoints(runs, tmp_path / "joined.safetensors")
     joined, description = load_checkpoint(tmp_path / "joined.safetensors")
-    assert description.training == {"joined": {"first": "best.safetensors", "second": "best.safetensors"}}
+    assert description.training["joined"] == {"first": "best.safetensors", "second": "best.safetensors"}
+    seen = [record for path in runs.values() for record in load_checkpoint(path)[1].training["trained_on"]]
+    assert description.training["trained_on"] == [record for n, record in enumerate(seen) if record not in seen[:n]]
+    assert seen
     for name, path in runs.items():
         trained, theirs = load_checkpoint(path)
         assert (description.cascade, description.canvas) == (theirs.cascade, theirs.canvas)

@@ -45,7 +45,7 @@ def main() -> None:
         if ended.code == INTERRUPTED:  # typer turns Ctrl-C into this
             _say(
                 "Interrupted. Nothing half-written was left; a training run goes on with --resume, "
-                "an evaluation when it is run again."
+                "an evaluation and the verbs of data when they are run again."
             )
         raise
     except PancascadeError as error:

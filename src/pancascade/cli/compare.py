@@ -33,6 +33,10 @@ def compare(
     hit: options.Hit = None,
     least_iou: options.LeastIou = None,
     patients: options.Patients = None,
+    split: options.SplitFile = None,
+    fold: options.Fold = None,
+    part: options.PartName = "test",
+    allow_training_cases: options.AllowTrainingCases = False,
     scans: Annotated[Path | None, typer.Option(help="Folder of the CT scans, for the report's pictures.")] = None,
     workers: options.Workers = 0,
 ) -> None:
@@ -52,10 +56,19 @@ def compare(
     folders = name_methods(methods)
     options.claimed(out)
     pictures = options.find_scans(scans)
+    held_out = options.choose_part(split, fold=fold, part=part)
     from pancascade.evaluation import Method, compare, summarise, summarise_detection, targets_with_voxels
 
     entries = [Method(name, folder, records=out / "cases" / name) for name, folder in folders.items()]
-    evaluations = options.run(entries, reference, protocol=chosen, patients=patients, workers=workers)
+    evaluations = options.run(
+        entries,
+        reference,
+        protocol=chosen,
+        patients=patients,
+        workers=workers,
+        part=held_out,
+        allow_training_cases=allow_training_cases,
+    )
     targets = targets_with_voxels([case for evaluation in evaluations for case in evaluation.cases])
     summaries = [summarise(evaluation.cases, chosen, targets=targets) for evaluation in evaluations]
     detections = [summarise_detection(evaluation.cases, chosen) for evaluation in evaluations]

@@ -8,7 +8,7 @@ import typer
 from pancascade.errors import DataError
 
 if TYPE_CHECKING:
-    from pancascade.datasets import Case
+    from pancascade.datasets import Case, Layout, PictureReading
 
 LayoutName = Annotated[
     str | None,
@@ -34,9 +34,23 @@ def read_cases(
     Raises:
         DataError: An option does not fit, or the data set cannot be read.
     """
+    from pancascade.datasets import read_data_set
+
+    chosen, pictures = choose_reading(layout, picture_window=picture_window, flip_rows=flip_rows)
+    return read_data_set(folder, layout=chosen, pictures=pictures)
+
+
+def choose_reading(
+    layout: str | None, *, picture_window: tuple[float, float] | None, flip_rows: bool
+) -> "tuple[Layout | None, PictureReading]":
+    """How data sets are read, as the options describe it.
+
+    Raises:
+        DataError: An option does not fit.
+    """
     from pydantic import ValidationError
 
-    from pancascade.datasets import Layout, PictureReading, read_data_set
+    from pancascade.datasets import Layout, PictureReading
     from pancascade.preprocessing import Window
 
     if layout is not None and layout not in list(Layout):
@@ -48,4 +62,4 @@ def read_cases(
         except ValidationError as error:
             raise DataError(f"--picture-window: {error.errors()[0]['msg']}.") from error
         pictures = PictureReading(window, flip_rows)
-    return read_data_set(folder, layout=None if layout is None else Layout(layout), pictures=pictures)
+    return None if layout is None else Layout(layout), pictures

@@ -36,6 +36,10 @@ def evaluate(
     ] = None,
     scores: Annotated[Path | None, typer.Option(help="CSV with the columns case and score (of the patient).")] = None,
     patients: options.Patients = None,
+    split: options.SplitFile = None,
+    fold: options.Fold = None,
+    part: options.PartName = "test",
+    allow_training_cases: options.AllowTrainingCases = False,
     scans: Annotated[Path | None, typer.Option(help="Folder of the CT scans, for the report's pictures.")] = None,
     workers: options.Workers = 0,
 ) -> None:
@@ -54,6 +58,7 @@ def evaluate(
         candidates=candidates,
     )
     pictures = options.find_scans(scans)
+    held_out = options.choose_part(split, fold=fold, part=part)
     from pancascade.evaluation import Method, method_name, summarise, summarise_detection
     from pancascade.evaluation.side_tables import read_scores
 
@@ -64,7 +69,15 @@ def evaluate(
         scores={} if scores is None else read_scores(scores),
         records=None if out is None else options.claimed(out) / "cases",
     )
-    evaluations = options.run([method], reference, protocol=chosen, patients=patients, workers=workers)
+    evaluations = options.run(
+        [method],
+        reference,
+        protocol=chosen,
+        patients=patients,
+        workers=workers,
+        part=held_out,
+        allow_training_cases=allow_training_cases,
+    )
     summary = summarise(evaluations[0].cases, chosen)
     detection = summarise_detection(evaluations[0].cases, chosen)
     console = options.wide_console()

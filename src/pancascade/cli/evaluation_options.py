@@ -13,7 +13,7 @@ from pancascade.parallel import available_cores
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pancascade.evaluation import Comparison, DetectionSummary, Evaluation, Method, Protocol, Summary
+    from pancascade.evaluation import Comparison, DetectionSummary, Evaluation, Method, Protocol, SplitPart, Summary
     from pancascade.metrics import Interval
 
 INCOMPLETE = 1
@@ -60,6 +60,20 @@ Hit = Annotated[
 LeastIou = Annotated[float | None, typer.Option(help="Least IoU of a found lesion.", show_default="0.15")]
 Patients = Annotated[
     Path | None, typer.Option(help="CSV with the columns case and patient; else each case is its own patient.")
+]
+SplitFile = Annotated[
+    Path | None,
+    typer.Option("--split", help="Split file: only cases of one part are measured, the others are left out."),
+]
+Fold = Annotated[int | None, typer.Option(min=0, help="Of a split of folds, the one that is the test part.")]
+PartName = Annotated[str, typer.Option("--part", help="Part of the split: test, validation or train.")]
+AllowTrainingCases = Annotated[
+    bool,
+    typer.Option(
+        "--allow-training-cases",
+        help="Also measure cases that the model was trained on. They are known only for masks that `pancascade segment`"
+        " wrote with weights that tell; of other masks nobody can tell: give --split.",
+    ),
 ]
 Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 takes one for each CPU core.")]
 
@@ -116,8 +130,33 @@ def find_scans(folder: Path | None) -> dict[str, Path]:
     return {} if folder is None else find_masks(folder)[0]
 
 
+def choose_part(split: Path | None, *, fold: int | None, part: str) -> "SplitPart | None":
+    """The part of a split whose cases are measured; None without a split.
+
+    Raises:
+        DataError: The split cannot be used, or has no such part.
+    """
+    if split is None:
+        if fold is not None or part != "test":
+            raise DataError("--fold and --part choose from a split. Give --split, too.")
+        return None
+    from pancascade.datasets import PARTS, read_split
+    from pancascade.evaluation import SplitPart
+
+    if part not in PARTS:
+        raise DataError(f"--part {part}: known are {', '.join(PARTS)}.")
+    return SplitPart(split, part, {str(name): members for name, members in read_split(split, fold=fold).items()})
+
+
 def run(
-    methods: "Sequence[Method]", reference: Path, *, protocol: "Protocol", patients: Path | None, workers: int
+    methods: "Sequence[Method]",
+    reference: Path,
+    *,
+    protocol: "Protocol",
+    patients: Path | None,
+    workers: int,
+    part: "SplitPart | None" = None,
+    allow_training_cases: bool = False,
 ) -> "list[Evaluation]":
     """Evaluate with a progress bar.
 
@@ -136,6 +175,8 @@ def run(
             reference,
             protocol=protocol,
             patients={} if patients is None else read_patients(patients),
+            part=part,
+            allow_training_cases=allow_training_cases,
             workers=workers or available_cores(),
             progress=lambda done, total: bars.update(task, completed=done, total=total),
         )
@@ -156,7 +197,12 @@ def wide_console() -> "Console":
 
 
 def tell_failures(evaluations: "Sequence[Evaluation]", console: "Console") -> None:
-    """Print each case without numbers and why; end with INCOMPLETE if there is one."""
+    """Print who was left out, and each case without numbers and why; end with INCOMPLETE if there is one."""
+    parts = evaluations[0].left_out
+    for part in sorted(set(parts.values())):
+        cases = [case for case, found in parts.items() if found == part]
+        message = f"Left out by the split, {len(cases)} of {part}: {', '.join(cases)}"
+        console.print(message, soft_wrap=True, highlight=False)
     failures = [(evaluation.method, failure) for evaluation in evaluations for failure in evaluation.failures]
     for method, failure in failures:
         message = f"No numbers for {failure.case} of {method}: {failure.message}"

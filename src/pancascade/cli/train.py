@@ -5,23 +5,53 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pancascade.errors import RecipeError
+
 if TYPE_CHECKING:
     from pancascade.training import Run
 
 
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one, e.g. qiu2024_demo.")],
-    data: Annotated[Path, typer.Option(help="Folder that holds the recipe's data sets.")],
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, log, pictures.")],
+    data: Annotated[Path | None, typer.Option(help="Folder that holds the recipe's data sets.")] = None,
+    source: Annotated[
+        Path | None, typer.Option(help="One data set to train on instead of the recipe's: folder, store or CSV.")
+    ] = None,
+    split: Annotated[Path | None, typer.Option(help="Split file of --source; drawn if not given.")] = None,
+    fold: Annotated[int | None, typer.Option(help="Of a --split of folds, the one to test on.", min=0)] = None,
+    keep: Annotated[
+        str | None, typer.Option(help="Slices of --source: all, pancreas, tumour, no_pancreas or no_tumour.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     start_from: Annotated[Path | None, typer.Option(help="Checkpoint whose weights are trained further.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Train a cascade by a recipe; stop and --resume at will."""
+    from tempfile import TemporaryDirectory
+
+    from pancascade.training import find_recipe, recipe_on
+
+    path = find_recipe(recipe)
+    if source is None:
+        if data is None:
+            raise RecipeError("Give --data, the folder that holds the recipe's data sets, or --source, another one.")
+        if split is not None or fold is not None or keep is not None:
+            raise RecipeError("--split, --fold and --keep are of --source; a recipe names its own. Give --source too.")
+        _fit(path, data, out, resume=resume, start_from=start_from, device=device)
+        return
+    text = recipe_on(path, source, split=split, fold=fold, keep=keep)
+    with TemporaryDirectory() as folder:
+        changed = Path(folder) / path.name
+        changed.write_text(text, encoding="utf-8")
+        _fit(changed, data or source.parent, out, resume=resume, start_from=start_from, device=device)
+
+
+def _fit(recipe: Path, data: Path, out: Path, *, resume: bool, start_from: Path | None, device: str) -> None:
     import rich.console
     import rich.progress
 
-    from pancascade.training import find_recipe, fit
+    from pancascade.training import fit
 
     console = rich.console.Console()
     columns = (*rich.progress.Progress.get_default_columns(), rich.progress.TextColumn("{task.fields[note]}"))
@@ -38,9 +68,7 @@ def train(
             title = f"epoch {run.epoch + 1}/{run.recipe.epochs} ({phase})"
             bars.update(task, completed=done, total=batches, description=title)
 
-        run = fit(
-            find_recipe(recipe), data, out=out, resume=resume, start_from=start_from, device=device, progress=show
-        )
+        run = fit(recipe, data, out=out, resume=resume, start_from=start_from, device=device, progress=show)
         for epoch in run.history[told:]:
             console.print(describe(epoch), highlight=False)
     console.print(f"Best weights: {out / 'best.safetensors'}", soft_wrap=True, highlight=False)

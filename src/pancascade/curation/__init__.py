@@ -1,3 +1,1 @@
-from pancascade.curation.findings import Finding, Severity
-
-__all__ = ["Finding", "Severity"]
+"""Data sets from download to training: fetch, check, describe, prepare."""

@@ -6,6 +6,7 @@ from pancascade.datasets.msd import msd
 from pancascade.datasets.nih_pancreas_ct import nih_pancreas_ct
 from pancascade.datasets.nnunet_raw import nnunet_raw
 from pancascade.datasets.panorama import panorama
+from pancascade.datasets.prepared_store import prepared_store
 from pancascade.datasets.region_folder import region_folder
 from pancascade.datasets.slice_folder import slice_folder
 from pancascade.datasets.splits import PARTS, Part, cases_of, draw_split, read_split
@@ -27,6 +28,7 @@ __all__ = [
     "nih_pancreas_ct",
     "nnunet_raw",
     "panorama",
+    "prepared_store",
     "read_data_set",
     "read_split",
     "recognise",

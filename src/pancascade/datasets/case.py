@@ -1,6 +1,6 @@
 """A case: one patient's image and reference labels, read only when asked."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -43,6 +43,7 @@ class LabelledScan:
         meaning: What the label map's values stand for.
         read_image: Reads the scan, Hounsfield units.
         read_values: Reads the label map with its own values, on the grid of the scan it is given.
+        read_filed: Reads it the way round that its header says, where `read_values` knows better.
     """
 
     image: Path
@@ -50,6 +51,7 @@ class LabelledScan:
     meaning: Meaning
     read_image: Callable[[], Volume]
     read_values: Callable[[Volume], Volume]
+    read_filed: Callable[[Volume], Volume] | None = None
 
     def read(self) -> tuple[Volume, Volume]:
         """The scan in Hounsfield units, and its labels: uint8, ids of `pancascade.labels.Label`, on its grid.
@@ -119,7 +121,7 @@ def as_labels(values: Volume, meaning: Meaning) -> NDArray[np.uint8]:
     Raises:
         DataError: A value is no whole number, or has no meaning.
     """
-    found = np.unique(values.voxels)
+    found = np.unique(values.voxels.ravel(order="K"))
     strange = [value for value in found if value != 0 and value not in meaning]
     if strange:
         listed = ", ".join(f"{value:g}" for value in strange[:5])
@@ -133,15 +135,18 @@ def as_labels(values: Volume, meaning: Meaning) -> NDArray[np.uint8]:
 
 def axial_slices(hu: Volume, labels: Volume, *, name: str, patient: str) -> list[AxialSlice]:
     """The axial slices of a volume and its label map, feet first, as a radiologist sees them."""
+    return list(each_axial_slice(hu, labels, name=name, patient=patient))
+
+
+def each_axial_slice(hu: Volume, labels: Volume, *, name: str, patient: str) -> Iterator[AxialSlice]:
+    """The same one by one, so that no more than one is copied at a time."""
     shown, marked = reorient(hu, "LPS"), reorient(labels, "LPS")
     column_mm, row_mm, _ = shown.spacing_mm
-    return [
-        AxialSlice(
+    for k in range(shown.shape[2]):
+        yield AxialSlice(
             f"{name}_z{k:03d}",
             patient,
             shown.voxels[:, :, k].T.astype(np.int16),
             marked.voxels[:, :, k].T.astype(np.uint8),
             (row_mm, column_mm),
         )
-        for k in range(shown.shape[2])
-    ]

@@ -11,11 +11,13 @@ from pancascade.datasets.msd import msd
 from pancascade.datasets.nih_pancreas_ct import nih_pancreas_ct
 from pancascade.datasets.nnunet_raw import nnunet_raw
 from pancascade.datasets.panorama import panorama
+from pancascade.datasets.prepared_store import prepared_store
 from pancascade.datasets.region_folder import region_folder
 from pancascade.datasets.slice_folder import slice_folder
 from pancascade.datasets.volume_list import COLUMNS, volume_list
 from pancascade.errors import DataError
 from pancascade.preprocessing import Window
+from pancascade.store.manifest import is_store
 
 
 class Layout(StrEnum):
@@ -28,6 +30,7 @@ class Layout(StrEnum):
     SLICE_FOLDER = "slice_folder"
     REGION_FOLDER = "region_folder"
     VOLUME_LIST = "volume_list"
+    STORE = "store"
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ READERS: dict[Layout, Callable[[Path], list[Case]]] = {
     Layout.PANORAMA: panorama,
     Layout.NNUNET_RAW: nnunet_raw,
     Layout.REGION_FOLDER: region_folder,
+    Layout.STORE: prepared_store,
 }
 """Readers that need nothing but the folder."""
 
@@ -66,6 +70,8 @@ def recognise(path: Path) -> Layout:
         return Layout.VOLUME_LIST
     if not path.is_dir():
         raise DataError(f"{path}: no such folder. Give the folder of a data set, or the CSV of a volume list.")
+    if is_store(path):
+        return Layout.STORE
     if (path / "dataset.json").is_file():
         return Layout.MSD if isinstance(read_dataset_json(path).get("training"), list) else Layout.NNUNET_RAW
     if (path / "index.csv").is_file():
@@ -109,5 +115,5 @@ def _expected() -> str:
     return (
         "Known are: dataset.json with imagesTr and labelsTr (MSD, nnU-Net), folders PANCREAS_0001 with DICOM and "
         "label0001.nii.gz (NIH Pancreas-CT), CASE_0000.nii.gz with CASE.nii.gz (PANORAMA), index.csv with images and "
-        f"masks (slices), or a CSV with the columns {', '.join(sorted(COLUMNS))} (your own)."
+        f"masks (slices), manifest.json (a store), or a CSV with the columns {', '.join(sorted(COLUMNS))} (your own)."
     )

@@ -6,10 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from pancascade.datasets.case import Case, LabelledScan
-from pancascade.datasets.label_flips import AS_IT_IS, best_flips, turned
+from pancascade.datasets.label_flips import AS_IT_IS, directions, right_way_round, turned
 from pancascade.datasets.structure import Meaning, Structure
 from pancascade.errors import DataError
 from pancascade.io import read_dicom_folder, read_volume
@@ -21,11 +19,6 @@ MEANING: Meaning = {1: Structure.PANCREAS}
 WITHDRAWN: dict[str, str] = {"PANCREAS_0025": "PANCREAS_0002", "PANCREAS_0070": "PANCREAS_0002"}
 """Scans that were found to be another patient's, cropped again; TCIA withdrew them in September 2020."""
 
-_DIRECTIONS = {
-    **dict.fromkeys("RL", "left and right"),
-    **dict.fromkeys("AP", "front and back"),
-    **dict.fromkeys("SI", "head and feet"),
-}
 _PATIENT, _LABEL = re.compile(r"PANCREAS_(\d{4})"), re.compile(r"label(\d{4})\.nii(\.gz)?")
 
 
@@ -56,7 +49,8 @@ def nih_pancreas_ct(folder: Path, *, withdrawn: Literal["drop", "group"] = "drop
             continue
         number = name.removeprefix("PANCREAS_")
         label = labels.get(number, folder / "TCIA_pancreas_labels-02-05-2017" / f"label{number}.nii.gz")
-        scan = LabelledScan(path, label, MEANING, partial(read_dicom_folder, path), partial(read_label, label))
+        readers = (partial(read, label) for read in (read_label, read_filed_label))
+        scan = LabelledScan(path, label, MEANING, partial(read_dicom_folder, path), *readers)
         cases.append(Case.of_scan(name, patient=WITHDRAWN.get(name, name), source="Pancreas-CT", scan=scan))
     return cases
 
@@ -69,8 +63,27 @@ def read_label(label: Path, image: Volume) -> Volume:
     """A label map on the grid of its scan.
 
     Its header knows the order of the axes (left, anterior, inferior) but neither origin nor, always, spacing: the
-    array is turned to the scan's axes and laid on its grid. If the pancreas then is not where it shows best, the axes
-    are turned round until it is, and the log says so.
+    array is turned to the scan's axes and laid on its grid. If the label then clearly shows no organ, but does when
+    axes are turned round, they are turned, and the log says so.
+
+    Args:
+        label: NIfTI file.
+        image: The scan, Hounsfield units.
+
+    Raises:
+        ScanError: The file cannot be read.
+        DataError: It has another number of voxels than the scan.
+    """
+    found = read_filed_label(label, image)
+    flips = right_way_round(image.voxels, found.voxels > 0, orientation=image.orientation)
+    if flips != AS_IT_IS:
+        axes = ", ".join(directions(flips, image.orientation))
+        logger.warning("%s: its header is wrong; turned round: %s.", label, axes)
+    return Volume(turned(found.voxels, flips), image.affine, label)
+
+
+def read_filed_label(label: Path, image: Volume) -> Volume:
+    """A label map on the grid of its scan, the way round that its header says.
 
     Args:
         label: NIfTI file.
@@ -86,8 +99,4 @@ def read_label(label: Path, image: Volume) -> Volume:
             f"{label}: has {' × '.join(map(str, found.shape))} voxels, its scan {image.name} "
             f"{' × '.join(map(str, image.shape))}. Is it another patient's, or are slices of the series missing?"
         )
-    flips = best_flips(image.voxels, found.voxels > 0)
-    if flips != AS_IT_IS:
-        axes = ", ".join(_DIRECTIONS[image.orientation[n]] for n in np.flatnonzero(flips))
-        logger.warning("%s: its header is wrong; turned round: %s.", label, axes)
-    return Volume(turned(found.voxels, flips), image.affine, label)
+    return Volume(found.voxels, image.affine, label)

@@ -1,10 +1,16 @@
-"""Splits by patient: fixed lists in files, so that training and testing never share a patient."""
+"""Splits by patient: fixed lists in files, so that training and testing never share a patient.
+
+A file holds three parts, ``{"train": [...], "validation": [...], "test": [...]}``, or the folds of a cross-validation,
+``{"folds": [[...], [...], ...]}``: of those one is the test part, and the others train. All other keys tell how it was
+made (``note``, ``design``, ``seed`` and so on) and are not needed to use it.
+"""
 
 import json
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pancascade.datasets.case import Case
 from pancascade.errors import DataError
@@ -14,26 +20,75 @@ Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 
-def read_split(path: Path) -> dict[Part, frozenset[str]]:
-    """Patients of each part, from a JSON file {"train": [...], "validation": [...], "test": [...]}.
+def read_split(path: Path, *, fold: int | None = None) -> dict[Part, frozenset[str]]:
+    """Patients of each part.
+
+    Args:
+        path: JSON file of parts or folds.
+        fold: Of a file of folds, which one is the test part, counted from 0; the others are the train part, and
+            validation is empty, for the fold that is reported must not choose the weights.
 
     Raises:
-        DataError: The file is missing or damaged, or a patient stands in two parts.
+        DataError: The file is missing or damaged, a patient stands in two parts or folds, or the fold is none of its.
     """
     try:
-        listed = json.loads(path.read_text())
-        if any(not isinstance(listed[part], list) for part in PARTS):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        folded = "folds" in content
+        lists = content["folds"] if folded else [content[part] for part in PARTS]
+        if not isinstance(lists, list) or any(not isinstance(one, list) for one in lists):
             raise TypeError("a part is no list")
-        split = {part: frozenset(map(str, listed[part])) for part in PARTS}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{path}: not a split file ({error!r}). It needs lists of patients: train, validation, test."
+            f"{path}: not a split file ({error!r}). It needs lists of patients: train, validation, test; or folds."
         ) from error
-    for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
-        shared = split[one] & split[other]  # type: ignore[index]
-        if shared:
-            raise DataError(f"{path}: {', '.join(sorted(shared))} in both {one} and {other}. Keep one.")
-    return split
+    parts = [frozenset(map(str, one)) for one in lists]
+    names = [f"fold {number}" for number in range(len(parts))] if folded else list(PARTS)
+    for (one, first), (other, second) in combinations(zip(names, parts, strict=True), 2):
+        if first & second:
+            raise DataError(f"{path}: {', '.join(sorted(first & second))} in both {one} and {other}. Keep one.")
+    if not folded and fold is not None:
+        raise DataError(f"{path}: holds train, validation and test, no folds. Leave fold {fold} out.")
+    if folded:
+        parts = _parts_of_fold(parts, fold, path)
+    return dict(zip(PARTS, parts, strict=True))
+
+
+def _parts_of_fold(folds: Sequence[frozenset[str]], fold: int | None, path: Path) -> list[frozenset[str]]:
+    if len(folds) < 2 or not all(folds):
+        raise DataError(
+            f"{path}: holds {len(folds)} folds, or an empty one. Draw it again with `pancascade data split`."
+        )
+    if fold is None or not 0 <= fold < len(folds):
+        asked = "none was named" if fold is None else f"there is no fold {fold}"
+        raise DataError(f"{path}: holds {len(folds)} folds, and {asked}. Name one, 0 to {len(folds) - 1}, as fold.")
+    others = frozenset().union(*(one for number, one in enumerate(folds) if number != fold))
+    return [others, frozenset(), folds[fold]]
+
+
+def write_split(
+    path: Path,
+    patients: Mapping[Part, Iterable[str]] | Sequence[Iterable[str]],
+    *,
+    about: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a file that `read_split` reads.
+
+    Args:
+        path: Where.
+        patients: Of each part, or of each fold.
+        about: How it was made; written first.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    lists: dict[str, Any]
+    if isinstance(patients, Mapping):
+        lists = {part: sorted(patients[part]) for part in PARTS}
+    else:
+        lists = {"folds": [sorted(fold) for fold in patients]}
+    with written_whole(path) as temporary:
+        text = json.dumps({**(about or {}), **lists}, indent=1, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def draw_split(patients: Iterable[str], *, seed: int, path: Path) -> dict[Part, frozenset[str]]:
@@ -54,8 +109,7 @@ def draw_split(patients: Iterable[str], *, seed: int, path: Path) -> dict[Part, 
     random.Random(seed).shuffle(names)
     validation, test = max(1, round(0.1 * len(names))), max(1, round(0.2 * len(names)))
     parts = (names[validation + test :], names[:validation], names[validation : validation + test])
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(dict(zip(PARTS, map(sorted, parts), strict=True)), indent=1))
+    write_split(path, dict(zip(PARTS, parts, strict=True)))
     return read_split(path)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from types import MappingProxyType
 
 from pancascade.labels import Label
 
@@ -29,19 +28,17 @@ class Structure(StrEnum):
 Meaning = Mapping[int, Structure]
 """What each value above 0 of a label map stands for."""
 
-OURS: Meaning = MappingProxyType({1: Structure.PANCREAS, 2: Structure.TUMOUR})
+OURS: Meaning = {1: Structure.PANCREAS, 2: Structure.TUMOUR}
 """Values of pancascade's own masks, and of MSD Task07."""
 
-PANORAMA: Meaning = MappingProxyType(
-    {
-        1: Structure.TUMOUR,
-        2: Structure.VEIN,
-        3: Structure.ARTERY,
-        4: Structure.PANCREAS,
-        5: Structure.PANCREATIC_DUCT,
-        6: Structure.BILE_DUCT,
-    }
-)
+PANORAMA: Meaning = {
+    1: Structure.TUMOUR,
+    2: Structure.VEIN,
+    3: Structure.ARTERY,
+    4: Structure.PANCREAS,
+    5: Structure.PANCREATIC_DUCT,
+    6: Structure.BILE_DUCT,
+}
 """PANORAMA: lesion, veins, arteries, parenchyma, pancreatic duct, common bile duct."""
 
 _WORDS = (

@@ -5,6 +5,7 @@ from pancascade.evaluation.case import measure_case
 from pancascade.evaluation.comparison import Comparison, MetricComparison, compare, worst_cases
 from pancascade.evaluation.detection import DetectionSummary, summarise_detection
 from pancascade.evaluation.evaluate import Evaluation, Method, evaluate, method_name
+from pancascade.evaluation.held_out import SplitPart
 from pancascade.evaluation.pairing import Failure
 from pancascade.evaluation.protocol import AGGREGATIONS, PROTOCOLS, EmptyRule, LesionRule, Protocol, find_protocol
 from pancascade.evaluation.quantities import Metric
@@ -29,6 +30,7 @@ __all__ = [
     "Metric",
     "MetricComparison",
     "Protocol",
+    "SplitPart",
     "Statistic",
     "Summary",
     "TargetRecord",

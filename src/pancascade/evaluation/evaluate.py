@@ -1,10 +1,12 @@
 """From folders of masks to records: in parallel, resumable, one bad case never costs the others."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pancascade.evaluation.pairing import Failure, find_masks, pair
+from pancascade.errors import DataError
+from pancascade.evaluation.held_out import SplitPart, require_held_out
+from pancascade.evaluation.pairing import Failure, Pairs, find_masks, pair
 from pancascade.evaluation.protocol import Protocol
 from pancascade.evaluation.records import CaseRecord, Outcome
 from pancascade.evaluation.work import Entry, Job, run_jobs
@@ -41,12 +43,14 @@ class Evaluation:
         protocol: How they were measured.
         cases: Sorted by name.
         failures: Cases without numbers, sorted by name.
+        left_out: Cases of other parts of the split, and which part each belongs to.
     """
 
     method: str
     protocol: Protocol
     cases: tuple[CaseRecord, ...]
     failures: tuple[Failure, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def evaluate(
@@ -55,6 +59,8 @@ def evaluate(
     *,
     protocol: Protocol | None = None,
     patients: Mapping[str, str] | None = None,
+    part: SplitPart | None = None,
+    allow_training_cases: bool = False,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> list[Evaluation]:
@@ -65,6 +71,8 @@ def evaluate(
         reference: Folder of label maps with the same names, or one file.
         protocol: What is compared and how; None takes the default one.
         patients: Patient of each case; a case that is not named is its own patient.
+        part: Measure only the cases of this part of a split; None measures all.
+        allow_training_cases: Also measure cases that a method is known to have been trained on.
         workers: Processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
         progress: Called after each case.
 
@@ -72,11 +80,18 @@ def evaluate(
         In the order of the methods.
 
     Raises:
-        DataError: A folder is missing, empty, or has no name in common with the references.
+        DataError: A folder is missing, empty, or has no name in common with the references; a case is in no part of
+            the split, or none in the one asked for; or a method is known to have been trained on a case.
     """
     protocol = protocol or Protocol()
     outcomes: dict[str, list[Outcome]] = {method.name: [] for method in methods}
-    jobs = _jobs(methods, reference, protocol=protocol, patients=patients or {}, outcomes=outcomes)
+    matched = {method.name: pair(method.predictions, reference) for method in methods}
+    left_out = _left_out(list(matched.values()), patients or {}, part)
+    matched = {name: pairs.without(left_out) for name, pairs in matched.items()}
+    if not allow_training_cases:
+        for name, pairs in matched.items():
+            require_held_out(name, pairs.predictions, patients or {})
+    jobs = _jobs(methods, matched, protocol=protocol, patients=patients or {}, outcomes=outcomes)
     if progress is not None:
         progress(0, len(jobs))
     for done, found in enumerate(run_jobs(jobs, workers=workers), start=1):
@@ -90,6 +105,7 @@ def evaluate(
             protocol,
             tuple(sorted((o for o in found if isinstance(o, CaseRecord)), key=lambda record: record.case)),
             tuple(sorted(o for o in found if isinstance(o, Failure))),
+            left_out,
         )
         for name, found in outcomes.items()
     ]
@@ -109,9 +125,21 @@ def _confidence_maps(method: Method, cases: Sequence[str]) -> dict[str, Path]:
     return find_masks(method.confidence)[0]
 
 
+def _left_out(matched: Collection[Pairs], patients: Mapping[str, str], part: SplitPart | None) -> dict[str, str]:
+    """Cases of other parts of the split, by name."""
+    if part is None:
+        return {}
+    cases = sorted({case for pairs in matched for case in pairs.masks})
+    unmatched = sorted({failure.case for pairs in matched for failure in pairs.failures} - set(cases))
+    left_out = part.left_out(cases, patients, unmatched=unmatched)
+    if left_out.keys() >= set(cases):
+        raise DataError(f"{part.split}: none of the {len(cases)} references belongs to its {part.part} part.")
+    return left_out
+
+
 def _jobs(
     methods: Sequence[Method],
-    reference: Path,
+    matched: Mapping[str, Pairs],
     *,
     protocol: Protocol,
     patients: Mapping[str, str],
@@ -121,7 +149,7 @@ def _jobs(
     entries: dict[str, list[Entry]] = {}
     references: dict[str, Path] = {}
     for method in methods:
-        pairs = pair(method.predictions, reference)
+        pairs = matched[method.name]
         outcomes[method.name] += pairs.failures
         confidence = _confidence_maps(method, list(pairs.masks))
         for case, (true, found) in pairs.masks.items():

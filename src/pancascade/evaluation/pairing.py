@@ -1,5 +1,6 @@
 """Which prediction belongs to which reference: by file name, nothing guessed."""
 
+from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
@@ -66,6 +67,16 @@ class Pairs(NamedTuple):
 
     masks: dict[str, tuple[Path, Path | None]]
     failures: tuple[Failure, ...]
+
+    @property
+    def predictions(self) -> dict[str, Path]:
+        """The predictions that were matched, by case."""
+        return {case: prediction for case, (_, prediction) in self.masks.items() if prediction is not None}
+
+    def without(self, cases: Collection[str]) -> "Pairs":
+        """The same without these cases, whether they were matched or not."""
+        masks = {case: masks for case, masks in self.masks.items() if case not in cases}
+        return Pairs(masks, tuple(failure for failure in self.failures if failure.case not in cases))
 
 
 def pair(predictions: Path, reference: Path) -> Pairs:

@@ -211,6 +211,7 @@ def _results(
                 for case in evaluation.cases
             ],
             "failures": [failure._asdict() for failure in evaluation.failures],
+            "left_out": dict(evaluation.left_out),
         }
     head = {"protocol": protocol.model_dump(mode="json"), "protocol_in_words": protocol.sentence()}
     return plain({**head, "aggregations": AGGREGATIONS, "methods": methods})

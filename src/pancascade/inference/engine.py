@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor
 from pancascade.cascades import Cascade, Located, fast_layout
 from pancascade.inference.finding import FAINT, Finding
 from pancascade.postprocessing import main_bodies
-from pancascade.preprocessing import Canvas, Placement, draw, find_placement, take_off
+from pancascade.preprocessing import Canvas, Placement, find_placement
+from pancascade.preprocessing.drawing import draw, take_off
 from pancascade.volume import Box, Volume
 
 Progress = Callable[[str, int, int], None]
@@ -65,12 +67,14 @@ class SliceEngine:
         canvas: How slices reach it.
         device: Where it runs.
         consistent: Whether stage 1 is made consistent along the body before stage 2.
+        trained_on: Whom its weights have learned from, as their checkpoint tells.
     """
 
     cascade: Cascade
     canvas: Canvas
     device: torch.device
     consistent: bool = True
+    trained_on: tuple[dict[str, Any], ...] = ()
 
     @property
     def grows(self) -> bool:

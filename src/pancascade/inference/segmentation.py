@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ class Segmentation:
         model: Name of the model.
         warnings: Plain sentences.
         times_s: Seconds spent, by what was done.
+        trained_on: Whom the model's weights have learned from, as far as their checkpoints tell.
     """
 
     scan: Volume
@@ -41,6 +43,7 @@ class Segmentation:
     model: str
     warnings: tuple[str, ...] = ()
     times_s: dict[str, float] = field(default_factory=dict)
+    trained_on: tuple[dict[str, Any], ...] = ()
 
     @property
     def probabilities(self) -> NDArray[np.float16]:
@@ -83,5 +86,6 @@ class Segmentation:
                 scan=self.scan.name,
                 warnings=self.warnings,
                 times_s=self.times_s,
+                trained_on=self.trained_on,
             )
         return folder

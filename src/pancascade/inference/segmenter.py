@@ -1,15 +1,16 @@
 """From a scan to its segmentation: one scan's way, one line an arrow."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pancascade.checkpoint import load_checkpoint
+from pancascade.checkpoint import TRAINED_ON, load_checkpoint
 from pancascade.errors import PancascadeError
 from pancascade.inference.doubts import doubts
 from pancascade.inference.engine import HandOver, Progress, SliceEngine
@@ -70,7 +71,8 @@ def segment(
         )
         mask = restore(upright.with_voxels(labels), volume)
         region, probabilities = _on_grid_of(volume, upright, finding)
-    return Segmentation(volume, mask, region, probabilities, chosen.name, (*warnings, *doubts(mask)), seconds)
+    said = (*warnings, *doubts(mask))
+    return Segmentation(volume, mask, region, probabilities, chosen.name, said, seconds, _trained_on(engines))
 
 
 def field_of(step: Step, upright: Volume, *, organ: Box | None) -> Box | None:
@@ -122,9 +124,16 @@ def load_engine(weights: Path, device: torch.device, *, consistent: bool = True)
         CheckpointError: Weights are missing or damaged.
     """
     cascade, description = load_checkpoint(weights)
+    trained_on = tuple(description.training.get(TRAINED_ON, ()))
     if isinstance(description.canvas, VolumeGrid):
-        return VolumeEngine(cascade.to(device), description.canvas, device)
-    return SliceEngine(cascade.to(device), description.canvas, device, consistent)
+        return VolumeEngine(cascade.to(device), description.canvas, device, trained_on)
+    return SliceEngine(cascade.to(device), description.canvas, device, consistent, trained_on)
+
+
+def _trained_on(engines: Sequence[Engine]) -> tuple[dict[str, Any], ...]:
+    """Whom any of the cascades has learned from; those of one model often share a record."""
+    records = [record for engine in engines for record in engine.trained_on]
+    return tuple(record for place, record in enumerate(records) if record not in records[:place])
 
 
 def _on_grid_of(scan: Volume, upright: Volume, finding: Finding) -> tuple[Box | None, NDArray[np.float16]]:

@@ -14,7 +14,8 @@ from pancascade.inference.models import Model
 from pancascade.inference.segmenter import field_of, load_engines, look
 from pancascade.labels import Label
 from pancascade.postprocessing import decide
-from pancascade.preprocessing import Placement, draw, take_off
+from pancascade.preprocessing import Placement
+from pancascade.preprocessing.drawing import draw, take_off
 from pancascade.volume import Box, Volume, reorient
 
 

@@ -1,6 +1,7 @@
 """Running a 3-D cascade on a volume."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,11 +22,13 @@ class VolumeEngine:
         cascade: In evaluation mode.
         grid: How volumes reach it.
         device: Where it runs.
+        trained_on: Whom its weights have learned from, as their checkpoint tells.
     """
 
     cascade: Cascade
     grid: VolumeGrid
     device: torch.device
+    trained_on: tuple[dict[str, Any], ...] = ()
 
     @torch.inference_mode()
     def find(

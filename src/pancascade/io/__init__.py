@@ -1,6 +1,6 @@
 from pancascade.io.atomic import written_together, written_whole
 from pancascade.io.dicom_series import Series, choose_series, find_series, read_dicom_folder, read_series
-from pancascade.io.digests import content_digest
+from pancascade.io.digests import content_digest, patient_mark, text_digest
 from pancascade.io.itk import read_itk, write_itk
 from pancascade.io.nifti import read_nifti, write_nifti
 from pancascade.io.plausibility import require_ct
@@ -12,6 +12,7 @@ __all__ = [
     "choose_series",
     "content_digest",
     "find_series",
+    "patient_mark",
     "read_dicom_folder",
     "read_itk",
     "read_nifti",
@@ -20,6 +21,7 @@ __all__ = [
     "read_volume",
     "require_ct",
     "stem",
+    "text_digest",
     "write_itk",
     "write_nifti",
     "write_volume",

@@ -1,7 +1,7 @@
 """From Hounsfield units to what a network sees, and back to the scan's pixels."""
 
 from pancascade.preprocessing.body import body_box
-from pancascade.preprocessing.canvas import Canvas, Placement, draw, draw_labels, find_placement, take_off
+from pancascade.preprocessing.canvas import Canvas, Placement, find_placement
 from pancascade.preprocessing.grid import CanvasOrGrid, VolumeGrid
 from pancascade.preprocessing.window import Window
 
@@ -12,8 +12,5 @@ __all__ = [
     "VolumeGrid",
     "Window",
     "body_box",
-    "draw",
-    "draw_labels",
     "find_placement",
-    "take_off",
 ]

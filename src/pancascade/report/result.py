@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from pancascade.io import written_whole
 from pancascade.report.measurements import measure
@@ -19,6 +20,7 @@ def write_result(
     scan: str,
     warnings: Sequence[str],
     times_s: Mapping[str, float],
+    trained_on: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write measurements, model, versions, times and warnings as JSON.
 
@@ -29,6 +31,7 @@ def write_result(
         scan: Path of the scan, as given.
         warnings: Plain sentences.
         times_s: Seconds, by what was done.
+        trained_on: Marks of the patients whom the model has learned from, by data set, so that an evaluation can tell.
 
     Raises:
         OutputError: The path cannot be written.
@@ -43,6 +46,7 @@ def write_result(
         "grid": {"shape": list(mask.shape), "affine": mask.affine.tolist()},
         "warnings": list(warnings),
         "times_s": dict(times_s),
+        "trained_on": [dict(record) for record in trained_on],
         "versions": {name: version(name) for name in ("pancascade", "torch", "numpy", "nibabel")},
     }
     with written_whole(path) as temporary:

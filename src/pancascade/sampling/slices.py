@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from pancascade.datasets import Case
-from pancascade.preprocessing import Canvas, draw, draw_labels, find_placement
+from pancascade.preprocessing import Canvas, find_placement
+from pancascade.preprocessing.drawing import draw, draw_labels
 from pancascade.sampling.batch import Batch
 
 
@@ -59,4 +60,7 @@ def load_slices(cases: Iterable[Case], canvas: Canvas) -> SliceSet:
             labels.append(draw_labels(torch.from_numpy(axial.labels.copy())[None], placement)[0])
             names.append(axial.name)
             patients.append(axial.patient)
+    if not names:
+        nothing = torch.zeros((0, *canvas.size), dtype=torch.uint8)
+        return SliceSet(nothing[:, None], nothing, (), ())
     return SliceSet(torch.stack(images), torch.stack(labels), tuple(names), tuple(patients))

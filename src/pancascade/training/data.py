@@ -11,19 +11,21 @@ from pancascade.datasets import (
     READERS,
     Case,
     Layout,
-    Part,
     cases_of,
     draw_split,
     listed_images,
+    prepared_store,
     read_split,
     require_files,
     slice_folder,
     volume_list,
 )
 from pancascade.errors import DataError, RecipeError
+from pancascade.io import content_digest
 from pancascade.labels import Label
 from pancascade.preprocessing import Canvas, VolumeGrid
 from pancascade.sampling import SampleSet, contains, load_slices, load_volumes
+from pancascade.training.provenance import SourcePatients, require_apart
 from pancascade.training.recipe import DataSource, Recipe, recipes_folder
 
 logger = logging.getLogger(__name__)
@@ -50,11 +52,21 @@ class TrainingData:
         training: One set a source.
         counts: Samples of each set that make an epoch.
         validation: Sets of the sources that validate; only samples that the source keeps.
+        patients: Whom each source trains on, and whom it holds out.
     """
 
     training: tuple[SampleSet, ...]
     counts: tuple[int, ...]
     validation: tuple[SampleSet, ...]
+    patients: tuple[SourcePatients, ...] = ()
+
+
+@dataclass(frozen=True)
+class _SplitSource:
+    source: DataSource
+    training: list[Case]
+    validation: list[Case]
+    patients: SourcePatients
 
 
 def read_training_data(recipe: Recipe, *, root: Path, beside: Path, out: Path) -> TrainingData:
@@ -67,32 +79,49 @@ def read_training_data(recipe: Recipe, *, root: Path, beside: Path, out: Path) -
         out: The run's folder, where drawn splits are written.
 
     Raises:
-        DataError: A folder, index, picture or split is missing or damaged, or nothing is left to train on.
+        DataError: A folder, index, picture or split is missing or damaged, nothing is left to train on, or one source
+            trains on a patient whom another holds out.
     """
-    training, counts, validation = [], [], []
+    found = []
     for source in recipe.data:
         if source.optional and not _is_there(source, root=root, beside=beside):
             logger.warning("%s: not found in %s; training goes on without it.", source.folder, root)
             continue
-        cases = _cases(source, root=root, beside=beside)
-        require_files(cases)
-        train, held_out = cases, []
-        if source.split is not None:
-            split = _split(source, cases, seed=recipe.seed, beside=beside, out=out)
-            train = cases_of(cases, split["train"])
-            if source.validate_on and split["validation"]:
-                held_out = cases_of(cases, split["validation"])
-        samples = _load(train, recipe.canvas).select(KEEP[source.keep])
+        found.append(_split_source(source, recipe.canvas, seed=recipe.seed, root=root, beside=beside, out=out))
+    if not found:
+        raise DataError(f"{root}: none of the recipe's data sets is there. Give the folder that holds them as --data.")
+    patients = tuple(part.patients for part in found)
+    require_apart(patients)
+    training, counts, validation = [], [], []
+    for part in found:
+        source = part.source
+        samples = _load(part.training, recipe.canvas).select(KEEP[source.keep])
         if len(samples) == 0:
             raise DataError(f"{source.folder}: nothing is left by keep: {source.keep}. Choose another rule.")
         training.append(samples)
         counts.append(source.per_epoch or len(samples))
-        if held_out:
-            kept = _load(held_out, recipe.canvas).select(KEEP[source.keep])
+        if part.validation:
+            kept = _load(part.validation, recipe.canvas).select(KEEP[source.keep])
             validation += [kept] if len(kept) else []
-    if not training:
-        raise DataError(f"{root}: none of the recipe's data sets is there. Give the folder that holds them as --data.")
-    return TrainingData(tuple(training), tuple(counts), tuple(validation))
+    return TrainingData(tuple(training), tuple(counts), tuple(validation), patients)
+
+
+def _split_source(
+    source: DataSource, canvas: Canvas | VolumeGrid, *, seed: int, root: Path, beside: Path, out: Path
+) -> _SplitSource:
+    cases = _cases(source, canvas, root=root, beside=beside)
+    require_files(cases)
+    everybody = frozenset(case.patient for case in cases)
+    name = cases[0].source if cases else source.folder
+    if source.split is None:
+        return _SplitSource(source, cases, [], SourcePatients(name, everybody, frozenset(), None))
+    path = _split_file(source, cases, seed=seed, beside=beside, out=out)
+    split = read_split(path, fold=source.fold)
+    train = cases_of(cases, split["train"])
+    validation = cases_of(cases, split["validation"]) if source.validate_on and split["validation"] else []
+    held_out = (split["validation"] | split["test"]) & everybody
+    patients = SourcePatients(name, split["train"] & everybody, held_out, content_digest(path))
+    return _SplitSource(source, train, validation, patients)
 
 
 def _load(cases: Sequence[Case], canvas: Canvas | VolumeGrid) -> SampleSet:
@@ -100,7 +129,7 @@ def _load(cases: Sequence[Case], canvas: Canvas | VolumeGrid) -> SampleSet:
 
 
 def _is_there(source: DataSource, *, root: Path, beside: Path) -> bool:
-    if source.reader != "volume_list":
+    if source.reader is not Layout.VOLUME_LIST:
         return _folder(source, root).is_dir()
     table = _find(source.folder, beside, root)
     return table is not None and all(path.is_file() for path in listed_images(table, root=root))
@@ -112,26 +141,38 @@ def _folder(source: DataSource, root: Path) -> Path:
     return root if root.name == source.folder and not below.exists() else below
 
 
-def _split(
-    source: DataSource, cases: Sequence[Case], *, seed: int, beside: Path, out: Path
-) -> dict[Part, frozenset[str]]:
+def _split_file(source: DataSource, cases: Sequence[Case], *, seed: int, beside: Path, out: Path) -> Path:
     if source.split != "seeded":
-        return read_split(_beside(str(source.split), beside))
+        return _beside(str(source.split), beside)
     path = out / f"split_{Path(source.folder).name}.json"
-    return read_split(path) if path.is_file() else draw_split([c.patient for c in cases], seed=seed, path=path)
+    if not path.is_file():
+        draw_split([case.patient for case in cases], seed=seed, path=path)
+    return path
 
 
-def _cases(source: DataSource, *, root: Path, beside: Path) -> list[Case]:
-    if source.reader == "slice_folder":
+def _cases(source: DataSource, canvas: Canvas | VolumeGrid, *, root: Path, beside: Path) -> list[Case]:
+    if source.reader is Layout.SLICE_FOLDER:
         return slice_folder(
             _folder(source, root),
             window=source.window,
             flip_rows=source.flip_rows,
             region_margin=source.region_margin,
         )
-    if source.reader == "volume_list":
+    if source.reader is Layout.VOLUME_LIST:
         return volume_list(_beside(source.folder, beside, root), root=root)
-    return READERS[Layout(source.reader)](_folder(source, root))
+    if source.reader is Layout.STORE:
+        return _of_store(source, _folder(source, root), canvas)
+    return READERS[source.reader](_folder(source, root))
+
+
+def _of_store(source: DataSource, folder: Path, canvas: Canvas | VolumeGrid) -> list[Case]:
+    if isinstance(canvas, Canvas):
+        # What a slice shows may vanish on a coarse canvas: rules that ask for nothing are left to the canvas.
+        return prepared_store(folder, keep=source.keep if source.keep in ("pancreas", "tumour") else "all")
+    cases = prepared_store(folder)
+    if any(case.scan is None for case in cases):
+        raise DataError(f"{folder}: a store of single slices, and the recipe needs volumes. Prepare --kind volumes.")
+    return cases
 
 
 def _beside(name: str, folder: Path, *more: Path) -> Path:

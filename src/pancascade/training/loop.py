@@ -15,13 +15,14 @@ from torch import Generator
 from torch.optim import Optimizer
 
 from pancascade.cascades import Cascade, build_cascade, fast_layout
-from pancascade.checkpoint import describe, load_weights, save_checkpoint
+from pancascade.checkpoint import TRAINED_ON, describe, load_weights, read_training, save_checkpoint
 from pancascade.errors import DataError, OutputError, PancascadeError, RecipeError
 from pancascade.io import written_whole
 from pancascade.networks.resnet import ResNetEncoder, load_pretrained
 from pancascade.sampling import Batch, deal
 from pancascade.training.data import TrainingData, read_training_data
 from pancascade.training.optimisation import build_optimiser, set_learning_rate, update_average
+from pancascade.training.provenance import require_unseen, training_record
 from pancascade.training.recipe import Recipe, read_recipe
 from pancascade.training.state import restore_state, save_state
 from pancascade.training.validation import validate
@@ -51,6 +52,7 @@ class Run:
         step: Optimiser steps done.
         best: Best validation score so far.
         history: One dictionary an epoch.
+        trained_on: Whom the weights have learned from, as their checkpoint tells.
     """
 
     recipe: Recipe
@@ -63,6 +65,7 @@ class Run:
     step: int = 0
     best: float = -1.0
     history: list[dict[str, Any]] = field(default_factory=list)
+    trained_on: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def kept(self) -> Cascade:
@@ -100,12 +103,15 @@ def fit(
         progress: Called after every batch.
 
     Raises:
-        PancascadeError: Recipe, data or output folder cannot be used, or a loss is not finite.
+        PancascadeError: Recipe, data or output folder cannot be used, a patient is trained on and held out, or a loss
+            is not finite.
     """
     recipe = read_recipe(recipe_path)
     run = _start(recipe, out, device=device, start_from=start_from, beside=recipe_path.parent)
     _claim_folder(run, recipe_path, resume=resume)
     sets = read_training_data(recipe, root=data, beside=recipe_path.parent, out=out)
+    require_unseen(run.trained_on, sets.patients)
+    run.trained_on = training_record(sets.patients, run.trained_on)
     if run.epoch == 0:
         run.cascade.prepare([labels for samples in sets.training for labels in samples.labels], seed=recipe.seed)
     while run.epoch < recipe.epochs:
@@ -122,17 +128,20 @@ def _start(recipe: Recipe, out: Path, *, device: str, start_from: Path | None = 
     torch.manual_seed(recipe.seed)
     fabric = Fabric(accelerator=device, devices=1, precision=recipe.precision)
     cascade = build_cascade(recipe.cascade)
+    trained_on: list[dict[str, Any]] = []
     if not (out / LAST).exists():  # a resumed run has weights of its own
         for name, path in recipe.pretrained.items():
             load_pretrained(_encoder(cascade, name), path if path.is_absolute() else beside / path)
         if start_from is not None:
             load_weights(cascade, start_from)
+            trained_on = read_training(start_from).get(TRAINED_ON, [])
     cascade = cascade.to(fabric.device)
     cascade = fast_layout(cascade)
     average = None
     if recipe.average_decay is not None:
         average = deepcopy(cascade).eval().requires_grad_(False)
-    return Run(recipe, out, fabric, cascade, average, build_optimiser(cascade, recipe.optimiser))
+    optimiser = build_optimiser(cascade, recipe.optimiser)
+    return Run(recipe, out, fabric, cascade, average, optimiser, trained_on=trained_on)
 
 
 def _encoder(cascade: Cascade, name: str) -> ResNetEncoder:
@@ -150,7 +159,7 @@ def _claim_folder(run: Run, recipe_path: Path, *, resume: bool) -> None:
             raise OutputError(f"{run.folder}: holds a run already. Add --resume or choose another --out folder.")
         progress = restore_state(last, cascade=run.cascade, average=run.average, optimiser=run.optimiser)
         run.epoch, run.step, run.best = progress["epoch"], progress["step"], progress["best"]
-        run.history = progress["history"]
+        run.history, run.trained_on = progress["history"], progress.get(TRAINED_ON, [])
         return
     with written_whole(run.folder / "recipe.yaml") as temporary:
         temporary.write_text(recipe_path.read_text())
@@ -243,6 +252,7 @@ def _record(run: Run, losses: dict[str, float], scores: dict[str, float], *, sec
         run.best = score
         _save_best(run, scores)
     progress = {"epoch": run.epoch, "step": run.step, "best": run.best, "history": run.history}
+    progress[TRAINED_ON] = run.trained_on
     save_state(
         run.folder / LAST,
         cascade=run.cascade,
@@ -262,5 +272,6 @@ def _save_best(run: Run, scores: dict[str, float]) -> None:
         recipe=run.recipe.model_dump(mode="json"),
         epoch=run.epoch,
         validation_dice=scores,
+        **{TRAINED_ON: run.trained_on},
     )
     save_checkpoint(run.folder / "best.safetensors", run.kept, description=description)

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from pancascade.cascades import CascadeSettings, Qiu2024Settings
 from pancascade.cascades.build import CASCADES
+from pancascade.datasets import Layout
 from pancascade.errors import RecipeError
 from pancascade.preprocessing import Canvas, CanvasOrGrid, VolumeGrid, Window
 from pancascade.sampling import Augmentation
@@ -27,6 +28,7 @@ class DataSource(Settings):
         folder: Below the ``--data`` folder (for ``volume_list``: the CSV, beside the recipe or below it).
         split: JSON file with the patients of each part, beside the recipe; ``seeded`` draws 70 / 10 / 20 % of the
             patients and writes them to the run's folder; None uses all patients for training.
+        fold: Of a split of folds, the one that is tested on; the others train.
         keep: Which slices are used.
         per_epoch: Slices an epoch; None takes each once.
         window: Hounsfield units of grey 0 and 255 in pictures.
@@ -36,9 +38,10 @@ class DataSource(Settings):
         validate_on: Whether the validation part is used.
     """
 
-    reader: Literal["slice_folder", "region_folder", "volume_list", "msd", "nih_pancreas_ct", "nnunet_raw", "panorama"]
+    reader: Layout
     folder: str
     split: str | None = None
+    fold: int | None = Field(default=None, ge=0)
     keep: Literal["all", "pancreas", "tumour", "no_pancreas", "no_tumour"] = "all"
     per_epoch: int | None = Field(default=None, gt=0)
     window: Window = Window()
@@ -148,7 +151,7 @@ class Recipe(Settings):
         if volumes != (CASCADES[type(self.cascade)].dimensions == 3):
             wanted = "kind: volume" if not volumes else "no kind: it works on slices"
             raise ValueError(f"canvas: {self.cascade.kind} needs {wanted}")
-        if volumes and any(source.reader == "slice_folder" for source in self.data):
+        if volumes and any(source.reader is Layout.SLICE_FOLDER for source in self.data):
             raise ValueError(f"data: {self.cascade.kind} needs volumes, and reader slice_folder gives single slices")
         if volumes and self.batch_size != 1:
             raise ValueError(f"batch_size: volumes differ in size and go one by one, got {self.batch_size}")

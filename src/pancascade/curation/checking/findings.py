@@ -25,6 +25,7 @@ class Finding(Settings):
         message: One sentence that names the file, what was found, and what to do.
         case: Name of the case; None where it is about the whole data set.
         patient: Whose case it is.
+        source: Name of the case's data set.
         others: Names of further cases that it is about, such as the other one of a pair of duplicates.
     """
 
@@ -33,4 +34,5 @@ class Finding(Settings):
     message: str
     case: str | None = None
     patient: str | None = None
+    source: str | None = None
     others: tuple[str, ...] = ()

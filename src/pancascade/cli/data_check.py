@@ -1,0 +1,124 @@
+"""``pancascade data check``: is a data set sound? A table, findings worst first, a page with thumbnails."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pancascade.cli import data_options as options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pancascade.curation.checking.check import DataCheck
+    from pancascade.curation.checking.findings import Severity
+
+NOT_SOUND = 1
+"""Exit code when something is wrong with a data set."""
+
+MOST_ROWS = 60
+STYLES = {"error": "red", "warning": "yellow", "note": "dim"}
+
+
+def check(
+    folders: Annotated[
+        list[Path], typer.Argument(help="Folders of data sets, or CSV lists of image,label,patient.", metavar="DIR...")
+    ],
+    layout: options.LayoutName = None,
+    picture_window: options.PictureWindow = None,
+    flip_rows: options.FlipRows = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for check.html, check.json, cases.csv, findings.csv; a second run resumes from it."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings too.")] = False,
+    workers: options.Workers = 0,
+) -> None:
+    """Check data sets: files, grids, labels, flips, lesions, duplicate patients.
+
+    Exit code 0: no errors (with --strict: no warnings either); 1: something is wrong; 2: nothing could be checked.
+    """
+    from pancascade.cli.evaluation_options import claimed, wide_console
+    from pancascade.curation.checking.findings import Severity
+
+    chosen, pictures = options.choose_reading(layout, picture_window=picture_window, flip_rows=flip_rows)
+    records = None if out is None else claimed(out) / "records"
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from pancascade.curation.checking.check import check as check_data
+    from pancascade.parallel import available_cores
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, transient=True) as bars:
+        task = bars.add_task("check", total=None)
+        found = check_data(
+            folders,
+            layout=chosen,
+            pictures=pictures,
+            records=records,
+            workers=workers or available_cores(),
+            progress=lambda done, total: bars.update(task, completed=done, total=total),
+        )
+    console = wide_console()
+    _print_cases(found, console)
+    _print_findings(found, console)
+    if out is not None:
+        _write(found, out, console)
+    if found.worst is Severity.ERROR or (strict and found.worst is Severity.WARNING):
+        raise typer.Exit(NOT_SOUND)
+
+
+def _print_cases(found: "DataCheck", console: "Console") -> None:
+    """All cases of a small set; of a large one those with findings."""
+    from rich.table import Table
+
+    from pancascade.curation.checking.check_tables import size_text, spacing_text
+
+    rows = [(facts, found.of_case(facts)) for facts in found.facts]
+    shown = [row for row in rows if row[1]] if len(rows) > MOST_ROWS else rows
+    patients = len({(facts.source, facts.patient) for facts in found.facts})
+    title = f"{len(rows)} cases of {patients} patients" + ("" if len(shown) == len(rows) else "; those with findings")
+    table = Table(title=title, title_justify="left")
+    for name in ("case", "patient", "size", "spacing [mm]"):
+        table.add_column(name)
+    for name in ("pancreas [mL]", "tumour [mL]"):
+        table.add_column(name, justify="right")
+    table.add_column("findings")
+    for facts, findings in shown[:MOST_ROWS]:
+        volumes = [None, None] if facts.label is None else [facts.label.pancreas_ml, facts.label.tumour_ml]
+        spelled = ["–" if value is None else f"{value:.1f}" for value in volumes]
+        kinds = ", ".join(dict.fromkeys(finding.kind for finding in findings))
+        style = STYLES[findings[0].severity] if findings else None
+        table.add_row(facts.name, facts.patient, size_text(facts), spacing_text(facts), *spelled, kinds, style=style)
+    if shown:
+        console.print(table)
+    if len(shown) > MOST_ROWS:
+        console.print(f"... and {len(shown) - MOST_ROWS} more; --out writes all of them.", style="dim")
+
+
+def _print_findings(found: "DataCheck", console: "Console") -> None:
+    from pancascade.curation.checking.findings import Severity
+
+    for severity in Severity:
+        lines = [finding for finding in found.findings if finding.severity is severity]
+        if lines:
+            console.print(_counted(severity, len(lines)), style=f"bold {STYLES[severity]}")
+        for finding in lines:
+            place = "" if finding.case is None else f" {finding.case}:"
+            line = f"  {finding.kind}:{place} {finding.message}"
+            console.print(line, style=STYLES[severity], soft_wrap=True, highlight=False)
+    if not any(finding.severity is not Severity.NOTE for finding in found.findings):
+        console.print("Nothing is wrong.", style="green")
+
+
+def _counted(severity: "Severity", number: int) -> str:
+    return f"{number} {severity}" + ("" if number == 1 else "s")
+
+
+def _write(found: "DataCheck", out: Path, console: "Console") -> None:
+    from pancascade.curation.checking.check_tables import write_check
+    from pancascade.report.data_check import write_data_check
+
+    write_check(found, out)
+    write_data_check(out / "check.html", found)
+    console.print(f"check.html, check.json, cases.csv, findings.csv: {out}", soft_wrap=True, highlight=False)

@@ -1,0 +1,141 @@
+"""``pancascade data describe``: the fingerprint of a data set, and what it suggests for a recipe."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pancascade.cli import data_options as options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pancascade.curation.describing.case_groups import Spread
+    from pancascade.curation.describing.fingerprint import Fingerprint
+
+INCOMPLETE = 1
+"""Exit code when all was written, but some cases have no numbers."""
+
+_SHOWN = (
+    "column_spacing_mm",
+    "slice_distance_mm",
+    "slices",
+    "pancreas_ml",
+    "slices_with_pancreas",
+    "box_width_mm",
+    "box_depth_mm",
+    "box_length_mm",
+    "slice_box_columns",
+    "slice_box_rows",
+    "tumour_ml",
+    "largest_diameter_mm",
+    "slices_with_tumour",
+    "pancreas_mean_hu",
+    "tumour_mean_hu",
+    "contrast_hu",
+)
+"""Quantities on the screen; the files have all of them."""
+
+
+def describe(
+    folder: Annotated[Path, typer.Argument(help="Folder of a data set or a prepared store, or a CSV of scans.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for fingerprint.json, cases.csv and fingerprint.html.")
+    ] = None,
+    split: Annotated[Path | None, typer.Option(help="Split file whose parts are described side by side.")] = None,
+    fold: Annotated[
+        int | None, typer.Option(min=0, help="Of a split file with folds, the one that tests, counted from 0.")
+    ] = None,
+    layout: options.LayoutName = None,
+    picture_window: options.PictureWindow = None,
+    flip_rows: options.FlipRows = False,
+    workers: options.Workers = 0,
+) -> None:
+    """Describe a data set: spacing, sizes, Hounsfield units, volumes, lesions, and what they suggest for a recipe."""
+    cases = options.read_cases(folder, layout=layout, picture_window=picture_window, flip_rows=flip_rows)
+    if out is not None:
+        from pancascade.cli.segment import claim_folder
+
+        claim_folder(out)
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from pancascade.curation.describing.fingerprint import fingerprint
+    from pancascade.datasets import read_split
+    from pancascade.parallel import available_cores
+
+    parts = None
+    if split is not None:
+        parts = {str(part): patients for part, patients in read_split(split, fold=fold).items()}
+    with Progress(transient=True) as bars:
+        task = bars.add_task("describe", total=None)
+        found = fingerprint(
+            cases,
+            parts=parts,
+            records=None if out is None else out / "cases",
+            workers=workers or available_cores(),
+            progress=lambda done, total: bars.update(task, completed=done, total=total),
+        )
+    console = Console(markup=False)
+    console = console if console.is_terminal else Console(width=200, markup=False)
+    _print(found, folder, console)
+    if out is not None:
+        from pancascade.report.fingerprint import FILES, write_fingerprint
+
+        write_fingerprint(found, out, name=folder.resolve().stem)
+        console.print(f"{', '.join(FILES)}: {out}", soft_wrap=True, highlight=False)
+    for failure in found.failures:
+        message = f"No numbers for {failure.case}: {failure.message}"
+        console.print(message, style="yellow", soft_wrap=True, highlight=False)
+    if found.failures:
+        raise typer.Exit(INCOMPLETE)
+
+
+def _print(found: "Fingerprint", folder: Path, console: "Console") -> None:
+    from rich.table import Table
+
+    from pancascade.curation.describing.case_quantities import BY_KEY
+
+    whole = found.groups[0]
+    title = (
+        f"{folder}: {_count(whole.cases, 'case')} of {_count(whole.patients, 'patient')}, "
+        f"{whole.with_pancreas} with pancreas, "
+        f"{whole.with_tumour} with tumour; {whole.slices} axial slices, {whole.slices_with_pancreas} with pancreas, "
+        f"{whole.slices_with_tumour} with tumour"
+    )
+    console.print(title, soft_wrap=True, highlight=False)
+    several = len(found.groups) > 1
+    spelled = "median (smallest to largest)"
+    table = Table(spelled if several else "quantity")
+    for group in found.groups:
+        table.add_column(f"{group.name}, {_count(group.cases, 'case')}" if several else spelled)
+    for key in _SHOWN:
+        if key in whole.spreads:
+            spreads = [group.spreads.get(key) for group in found.groups]
+            cells = ["–" if s is None else _spell(s) for s in spreads]
+            table.add_row(BY_KEY[key].heading, *cells)
+    for size in whole.lesions if whole.with_tumour else ():
+        table.add_row(f"lesions {size}", *(str(group.lesions.get(size, "–")) for group in found.groups))
+    console.print(table)
+    suggestions = Table("suggestion", "of this data set", "why", "of others")
+    for suggestion in whole.suggestions:
+        suggestions.add_row(
+            suggestion.recipe_key or suggestion.what,
+            suggestion.text,
+            " ".join(filter(None, (suggestion.why, suggestion.caution))),
+            suggestion.published,
+        )
+    if whole.suggestions:
+        console.print(suggestions)
+
+
+def _spell(spread: "Spread") -> str:
+    from pancascade.report.fingerprint import number
+
+    if spread.minimum == spread.maximum:
+        return number(spread.median)
+    return f"{number(spread.median)} ({number(spread.minimum)} to {number(spread.maximum)})"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("s" if number != 1 else "")

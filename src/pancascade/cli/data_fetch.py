@@ -1,0 +1,136 @@
+"""``pancascade data fetch``: where public data sets are, on which terms, and how they come here."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pancascade.errors import DataError, FetchError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pancascade.curation.fetching.sources import Source
+
+DIFFERS = 1
+"""Exit code when all was downloaded, but the counts are not those that are known."""
+
+
+def fetch(
+    name: Annotated[str | None, typer.Argument(help="A data set; without it, all that are known are listed.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Download below this folder; without it, where and how is told.")
+    ] = None,
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="Accept the data set's licence without being asked.")
+    ] = False,
+    table: Annotated[
+        Path | None, typer.Option(help="YAML table of data sets, such as one with the addresses of a mirror.")
+    ] = None,
+) -> None:
+    """Tell where and how to get public data sets and their licences; download where the source allows it.
+
+    A download that was interrupted goes on when the same command is run again. Where a checksum is published it is
+    checked; where none is, the number of files is, and `pancascade data check` looks at every scan.
+    """
+    from rich.console import Console
+
+    from pancascade.curation.fetching.sources import find_source, known_sources
+
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    if name is None:
+        if out is not None:
+            raise DataError("--out needs the name of a data set; without arguments all are listed.")
+        _list(known_sources(table), console)
+        return
+    source = find_source(name, table)
+    _describe(source, console)
+    if out is not None:
+        _accept(source, asked=not accept_licence)
+        _download(source, out, console)
+
+
+def _list(sources: "list[Source]", console: "Console") -> None:
+    from rich.table import Column, Table
+
+    table = Table(Column("name", no_wrap=True), "what", "patients", "licence", "download")
+    for source in sources:
+        how = "unattended" if source.unattended else "by hand"
+        table.add_row(source.name, source.title, source.patients, source.licence, how)
+    console.print(table, soft_wrap=False)
+    console.print("`pancascade data fetch NAME` tells more; with --out DIR it downloads.")
+
+
+def _describe(source: "Source", console: "Console") -> None:
+    lines = {
+        source.title: source.what,
+        "Patients": source.patients,
+        "Size": source.size,
+        "Licence": f"{source.licence} ({source.licence_url})",
+        "Cite": source.attribution,
+        "Page": source.page,
+    }
+    for title, text in lines.items():
+        console.print(f"{title}: {text}")
+    if source.collection is not None:
+        kinds = " and ".join(source.collection.modalities)
+        console.print(
+            f"Unattended: {kinds} series of the collection {source.collection.name} by {source.collection.api}; the "
+            "archive tells each file's MD5."
+        )
+    for file in source.files:
+        known = f"{file.checksum}, as {file.checksum_of} has it" if file.checksum else "no checksum is published"
+        console.print(f"Unattended: {file.url} ({known})")
+    console.print(f"By hand: {source.by_hand}")
+
+
+def _accept(source: "Source", *, asked: bool) -> None:
+    if not asked:
+        return
+    if not sys.stdin.isatty():
+        raise FetchError(
+            f"{source.name}: its licence, {source.licence} ({source.licence_url}), must be accepted. Read it, and pass "
+            "--accept-licence."
+        )
+    if not typer.confirm(f"Do you accept {source.licence}?"):
+        raise FetchError(f"{source.name}: nothing was downloaded, for its licence was not accepted.")
+
+
+def _download(source: "Source", out: Path, console: "Console") -> None:
+    from rich import progress
+
+    from pancascade.curation.fetching.fetch import fetch, missing_of
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, transient=True) as bars:
+        task = bars.add_task(source.name, total=None)
+
+        def show(what: str, done: int, total: int | None) -> None:
+            if what == "series":
+                bars.update(task, description=f"{source.name}, series {done + 1} of {total}")
+            else:
+                bars.update(task, completed=done, total=total)
+
+        folder = fetch(source, out, progress=show)
+    console.print(f"Downloaded: {folder} (licence and citation: {folder / 'fetched.json'})")
+    differences = missing_of(source, folder)
+    for difference in differences:
+        console.print(f"Differs: {difference}", style="yellow")
+    if source.data_set is not None:
+        _recognise(folder / source.data_set, console)
+    if differences:
+        raise typer.Exit(DIFFERS)
+
+
+def _recognise(data_set: Path, console: "Console") -> None:
+    from pancascade.datasets import recognise
+
+    layout = recognise(data_set)
+    console.print(f"Read as {layout}. Next: pancascade data check {data_set}")

@@ -1,0 +1,140 @@
+"""One case of a store: written, and a record of it when all is there."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pancascade.curation.preparing.case_reading import read_case
+from pancascade.curation.preparing.case_writing import write_arrays, write_pictures
+from pancascade.datasets import Case
+from pancascade.errors import OutputError, PancascadeError
+from pancascade.io import content_digest, written_whole
+from pancascade.store.manifest import FORMAT, CaseFailure, FileDigest, PreparedCase
+from pancascade.store.names import record_of
+from pancascade.store.options import PrepareOptions
+
+
+@dataclass(frozen=True)
+class PrepareJob:
+    """One case to prepare.
+
+    Attributes:
+        case: What is read.
+        store: Folder that is written to.
+        options: How.
+        root: Folder that the source's files are named from.
+    """
+
+    case: Case
+    store: Path
+    options: PrepareOptions
+    root: Path
+
+
+@dataclass(frozen=True)
+class CaseOutcome:
+    """What became of a case.
+
+    Attributes:
+        found: The case in the store, or why it is not there.
+        anew: Whether it was worked on now, rather than in an earlier run.
+    """
+
+    found: PreparedCase | CaseFailure
+    anew: bool
+
+
+def prepare_case(job: PrepareJob) -> CaseOutcome:
+    """Write a case into the store, unless it is there from the same files in the same way.
+
+    Raises:
+        OutputError: The store cannot be written, so that no other case could be either.
+    """
+    try:
+        key = _key(job)
+        kept = _kept(job, key)
+        return CaseOutcome(_prepare(job, key), anew=True) if kept is None else CaseOutcome(kept, anew=False)
+    except OutputError:
+        raise
+    except PancascadeError as error:
+        return CaseOutcome(CaseFailure(case=job.case.name, message=str(error)), anew=True)
+    except (MemoryError, OSError, ValueError, ArithmeticError) as error:
+        place = job.case.files[0] if job.case.files else job.case.name
+        message = f"{place}: could not be prepared ({type(error).__name__}: {error})."
+        return CaseOutcome(CaseFailure(case=job.case.name, message=message), anew=True)
+
+
+def read_record(path: Path) -> tuple[dict[str, Any], PreparedCase] | None:
+    """What a record's case was made from, and the case; None for a record that is missing or damaged."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return kept["key"], PreparedCase.model_validate(kept["case"])
+    except (OSError, ValueError, KeyError, TypeError, ValidationError):
+        return None
+
+
+def _kept(job: PrepareJob, key: dict[str, Any]) -> PreparedCase | None:
+    record = read_record(record_of(job.store, job.case.name))
+    if record is None or record[0] != key or not _is_whole(job.store, record[1].files):
+        return None
+    return record[1]
+
+
+def _is_whole(store: Path, files: Sequence[FileDigest]) -> bool:
+    try:
+        return all((store / file.path).stat().st_size == file.size for file in files)
+    except OSError:
+        return False
+
+
+def _key(job: PrepareJob) -> dict[str, Any]:
+    """All that a prepared case depends on: files by their content, for copies have new dates and the same voxels."""
+    case, meaning = job.case, {} if job.case.scan is None else job.case.scan.meaning
+    return {
+        "format": FORMAT,
+        "options": job.options.model_dump(mode="json"),
+        "case": case.name,
+        "patient": case.patient,
+        "source": case.source,
+        "meaning": {str(value): str(structure) for value, structure in meaning.items()},
+        "files": [
+            FileDigest(path=_named(path, job.root), digest=content_digest(path)).model_dump() for path in case.files
+        ],
+    }
+
+
+def _named(path: Path, root: Path) -> str:
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+
+
+def _prepare(job: PrepareJob, key: dict[str, Any]) -> PreparedCase:
+    case, options = job.case, job.options
+    reading = read_case(case, options)
+    record = record_of(job.store, case.name)
+    # From here on the case is absent, until all of it is written.
+    record.unlink(missing_ok=True)
+    if options.kind == "pictures":
+        slices, files = write_pictures(reading, store=job.store, window=options.picture_window)
+    else:
+        slices, files = write_arrays(reading, store=job.store, name=case.name)
+    prepared = PreparedCase(
+        name=case.name,
+        patient=case.patient,
+        source=case.source,
+        slices=tuple(slices),
+        grid=reading.grid,
+        scan_grid=reading.scan_grid,
+        pancreas_ml=reading.pancreas_ml,
+        tumour_ml=reading.tumour_ml,
+        found=reading.found,
+        source_files=tuple(FileDigest.model_validate(file) for file in key["files"]),
+        files=tuple(files),
+    )
+    with written_whole(record) as temporary:
+        text = json.dumps({"key": key, "case": prepared.model_dump(mode="json")}, ensure_ascii=False)
+        temporary.write_text(text, encoding="utf-8")
+    return prepared

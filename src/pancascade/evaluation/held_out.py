@@ -1,0 +1,94 @@
+"""Only patients who were held out are measured: the cases of one part of a split, and none a model has learned from."""
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pancascade.errors import DataError
+from pancascade.evaluation.pairing import OWN_MASK
+from pancascade.io import patient_mark
+
+NAMED = 3
+"""How many cases a message names."""
+
+
+@dataclass(frozen=True)
+class SplitPart:
+    """The part of a split whose cases are measured.
+
+    Attributes:
+        split: Where it was read.
+        part: Name of the part.
+        patients: Patients of every part, by its name.
+    """
+
+    split: Path
+    part: str
+    patients: Mapping[str, Collection[str]]
+
+    def left_out(
+        self, cases: Iterable[str], patients: Mapping[str, str], *, unmatched: Iterable[str] = ()
+    ) -> dict[str, str]:
+        """The cases of other parts, and which part each belongs to.
+
+        Args:
+            cases: Names of cases with a reference.
+            patients: Patient of each case; a case that is not named is its own patient.
+            unmatched: Names of cases that could not be matched; these may be in no part.
+
+        Raises:
+            DataError: A case's patient is in no part.
+        """
+        part_of = {patient: part for part, members in self.patients.items() for patient in members}
+        cases = list(cases)
+        found = {case: part_of.get(patients.get(case, case)) for case in [*cases, *unmatched]}
+        unknown = [case for case in cases if found[case] is None]
+        if unknown:
+            raise DataError(
+                f"{self.split}: {listed(unknown)} in none of its parts. Is it another data set's split, or do the "
+                "masks carry other names than the patients? Then give --patients."
+            )
+        return {case: part for case, part in found.items() if part is not None and part != self.part}
+
+
+def require_held_out(method: str, predictions: Mapping[str, Path], patients: Mapping[str, str]) -> None:
+    """Pass only if no prediction is known to come from a model that was trained on its patient.
+
+    It is known where `pancascade segment` wrote the prediction, by a model whose checkpoint tells whom it was trained
+    on: the ``result.json`` beside the mask then holds the patients' marks. Of other masks, and of older checkpoints,
+    nothing is known, and they pass.
+
+    Args:
+        method: Whose predictions they are, for the message.
+        predictions: Mask of each case.
+        patients: Patient of each case; a case that is not named is its own patient.
+
+    Raises:
+        DataError: A prediction is of a patient whom its model has learned from.
+    """
+    seen = []
+    for case, mask in predictions.items():
+        names = {case, patients.get(case, case)}
+        if not _marks_beside(mask).isdisjoint(map(patient_mark, names)):
+            seen.append(case)
+    if seen:
+        raise DataError(
+            f"{method}: the model that made these masks was trained on {listed(seen)}; numbers on its training cases "
+            "tell nothing of new patients. Leave them out with --split, or ask for them with --allow-training-cases."
+        )
+
+
+def listed(cases: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    return ", ".join(cases[:NAMED]) + (f" and {len(cases) - NAMED} more" if len(cases) > NAMED else "")
+
+
+def _marks_beside(mask: Path) -> frozenset[str]:
+    if mask.name != OWN_MASK:
+        return frozenset()
+    try:
+        records = json.loads((mask.parent / "result.json").read_text(encoding="utf-8"))["trained_on"]
+        return frozenset(str(mark) for record in records for mark in record["patients"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return frozenset()  # of an older version, or not ours

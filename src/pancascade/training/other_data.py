@@ -1,0 +1,53 @@
+"""A recipe on another data set than its own: the method stays, the sources are exchanged."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from pancascade.datasets import Layout, recognise
+from pancascade.errors import RecipeError
+from pancascade.training.recipe import DataSource, read_recipe
+
+
+def recipe_on(
+    recipe: Path, data_set: Path, *, split: Path | None = None, fold: int | None = None, keep: str | None = None
+) -> str:
+    """The text of a recipe whose only source is this data set; all else is as it was written.
+
+    Args:
+        recipe: YAML file.
+        data_set: Folder of any known layout, a prepared store, or the CSV of a volume list.
+        split: Split file; None draws 70 / 10 / 20 % of the patients by the recipe's seed.
+        fold: Of a split of folds, the one that is tested on.
+        keep: Which slices are used; None keeps the rule of the recipe's first source.
+
+    Raises:
+        DataError: The data set is missing or of no known layout.
+        RecipeError: The recipe is damaged, ``keep`` is unknown, or pictures are given to a recipe that does not say how
+            they are read.
+    """
+    own = read_recipe(recipe).data[0]
+    layout = recognise(data_set)
+    if layout is Layout.SLICE_FOLDER and own.reader is not layout:
+        raise RecipeError(
+            f"{data_set}: pictures, and {recipe.name} does not say how they are read. Make a store of them with "
+            "`pancascade data prepare`, whose --picture-window and --flip-rows tell."
+        )
+    source: dict[str, Any] = {"reader": layout.value, "folder": str(data_set.resolve()), "keep": keep or own.keep}
+    source["split"] = "seeded" if split is None else str(split.resolve())
+    if fold is not None:
+        source["fold"] = fold
+    if layout is Layout.SLICE_FOLDER:
+        source |= own.model_dump(mode="json", include={"window", "flip_rows", "region_margin"})
+    try:
+        DataSource.model_validate(source)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise RecipeError(f"--{fault['loc'][0]}: {fault['msg']}, got {fault['input']!r}.") from error
+    content: dict[str, Any] = yaml.safe_load(recipe.read_text())
+    content["data"] = [source]
+    if "pretrained" in content:  # paths beside the recipe
+        content["pretrained"] = {name: str(recipe.parent / path) for name, path in content["pretrained"].items()}
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)

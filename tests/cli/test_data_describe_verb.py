@@ -1,0 +1,136 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+# The cases are drawn once, beside the tests of curation.
+sys.path.insert(0, str(Path(__file__).parents[1] / "curation"))
+
+import numpy as np
+import pytest
+from fingerprint_cases import data_set, phantom, write_case
+
+from pancascade.curation.describing.fingerprint import Fingerprint
+from pancascade.report.fingerprint import FILES
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+
+
+@pytest.fixture
+def listed(tmp_path) -> Path:
+    for seed, name in enumerate("abc"):
+        write_case(tmp_path, name, *phantom(seed, tumour=name != "c"))
+    data_set(tmp_path, "abc")
+    return tmp_path / "list.csv"
+
+
+def describe(pancascade, *arguments: object) -> tuple[int, str, str]:
+    return pancascade("data", "describe", *arguments, "--workers", 1)
+
+
+def test_a_data_set_is_described_on_the_screen(pancascade, listed):
+    code, told, err = describe(pancascade, listed)
+    assert (code, err) == (0, "")
+    assert "3 cases of 3 patients, 3 with pancreas, 2 with tumour; 36 axial slices" in told
+    for words in ("pixel spacing, right to left [mm]", "volume of the pancreas [mL]", "1.58", "lower_hu", "nnU-Net"):
+        assert words in told
+    assert not list(listed.parent.glob("*.json"))
+
+
+def test_with_out_all_files_and_the_records_are_written(pancascade, listed, tmp_path):
+    code, told, _ = describe(pancascade, listed, "--out", tmp_path / "out")
+    assert code == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*FILES, "cases"}
+    assert {path.name for path in (tmp_path / "out" / "cases").iterdir()} == {f"{name}_ct.json" for name in "abc"}
+    assert str(tmp_path / "out") in told
+
+
+def test_parts_of_a_split_become_columns(pancascade, listed, tmp_path):
+    (tmp_path / "split.json").write_text(json.dumps({"train": ["a", "b"], "validation": [], "test": ["c"]}))
+    code, told, _ = describe(pancascade, listed, "--split", tmp_path / "split.json", "--out", tmp_path / "out")
+    assert code == 0
+    assert "all, 3 cases" in told
+    assert "train, 2 cases" in told
+    assert "test, 1 case " in told
+    found = Fingerprint.model_validate_json((tmp_path / "out" / "fingerprint.json").read_text())
+    assert [group.name for group in found.groups] == ["all", "train", "test"]
+
+
+def test_a_bad_case_is_told_after_the_others_and_ends_with_exit_code_1(pancascade, listed, tmp_path):
+    (tmp_path / "b_ct.nii.gz").write_text("no scan")
+    code, told, err = describe(pancascade, listed, "--out", tmp_path / "out")
+    assert (code, err) == (1, "")
+    assert "2 cases of 2 patients" in told
+    assert "No numbers for b_ct: " in told
+    assert (tmp_path / "out" / "fingerprint.html").is_file()
+
+
+@pytest.mark.parametrize("fault", ["no folder", "no layout", "split", "all bad", "not writable"])
+def test_bad_input_is_one_sentence(pancascade, listed, tmp_path, fault):
+    arguments: list[object] = [listed]
+    if fault == "no folder":
+        arguments = [tmp_path / "nowhere"]
+    if fault == "no layout":
+        (tmp_path / "empty").mkdir()
+        arguments = [tmp_path / "empty"]
+    if fault == "split":
+        (tmp_path / "split.json").write_text('{"train": ["x"], "validation": [], "test": []}')
+        arguments += ["--split", tmp_path / "split.json"]
+    if fault == "all bad":
+        for name in "abc":
+            (tmp_path / f"{name}_label.nii.gz").unlink()
+    if fault == "not writable":
+        arguments += ["--out", listed]
+    code, told, err = describe(pancascade, *arguments)
+    assert (code, told) == (2, "\n" if told == "\n" else "")
+    assert err.startswith("Error: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
+    names = [f"case{n}" for n in range(12)]
+    hu, labels = phantom()
+    for name in names:
+        write_case(tmp_path, name, np.tile(hu, (4, 4, 4)), np.tile(labels, (4, 4, 4)))
+    data_set(tmp_path, names)
+    command = [sys.executable, "-c", "from pancascade.cli.app import main; main()", "data", "describe", "list.csv"]
+    command += ["--out", "out", "--workers", "2"]
+    records = tmp_path / "out" / "cases"
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as run:
+        while run.poll() is None and len(list(records.glob("*.json"))) < 2:
+            time.sleep(0.05)
+        os.killpg(run.pid, signal.SIGINT)
+        _, err = run.communicate(timeout=120)
+    assert run.returncode == 130
+    assert "Traceback" not in err
+    done = {path: path.stat().st_mtime_ns for path in records.glob("*.json")}
+    assert 2 <= len(done) < len(names)
+    assert not list(records.glob(".*"))
+    assert not (tmp_path / "out" / "fingerprint.json").exists()
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert again.returncode == 0, again.stderr
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+    assert len(list(records.glob("*.json"))) == len(names)
+
+
+@pytest.mark.shared
+def test_the_whole_scan_of_nih_is_described_as_its_documentation_does(pancascade, tmp_path):
+    folder = SHARED / "nih_volumes"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared/data")
+    paths = ",".join(str(folder / f"PANCREAS_0001_{kind}.nii.gz") for kind in ("ct", "label"))
+    (tmp_path / "list.csv").write_text(f"image,label,patient\n{paths},1\n")
+    code, _, _ = describe(pancascade, tmp_path / "list.csv", "--out", tmp_path / "out")
+    assert code == 0
+    (case,) = Fingerprint.model_validate_json((tmp_path / "out" / "fingerprint.json").read_text()).cases
+    assert case.size_vox == (512, 512, 240)
+    assert case.hu["pancreas with tumour"].voxels == 78329
+    assert case.pancreas_ml == pytest.approx(57.8, abs=0.05)
+    assert case.hu["scan"].maximum_hu == 2421
