@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +196,7 @@ def _shipped_crops() -> list[dict[str, Any]]:
     """Canvas, margin and crop of the shipped recipes that name a crop."""
     import yaml
 
-    folder = Path(__file__).parents[1] / "recipes"
+    folder = Path(str(files("pancascade"))) / "recipes"
     recipes = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.yaml"))}
     return [
         {
