@@ -206,3 +206,13 @@ def test_a_file_without_its_partner_is_a_warning_and_any_other_a_note():
     assert kinds(found) == [("loose-file", "warning"), ("loose-file", "note")]
     assert "labelsTr/x.nii.gz" in found[0].message
     assert "2 image files" in found[1].message
+
+
+@pytest.mark.parametrize(("contrast_hu", "spread_hu"), [(4, 30), (60, 90)], ids=["no contrast", "not one tissue"])
+def test_a_label_that_follows_no_organ_is_a_warning_but_a_tumour_alone_is_not(contrast_hu, spread_hu):
+    turned = (Turned(directions=(), contrast_hu=contrast_hu, spread_hu=spread_hu),)
+    (finding,) = judge(case_facts(label=label_facts(turned=turned)))
+    assert (finding.kind, finding.severity) == ("misplaced-label", Severity.WARNING)
+    alone = label_facts(turned=turned, structures={Structure.TUMOUR: 5000}, pieces=())
+    assert "misplaced-label" not in [one.kind for one in judge(case_facts(label=alone))]
+    assert judge(case_facts(field="slice", label=label_facts(turned=turned))) == []

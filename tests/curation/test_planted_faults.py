@@ -117,6 +117,12 @@ def test_an_nih_label_whose_header_lies_is_read_right_and_noted(tmp_path, patien
     assert direction in note.message
 
 
+@pytest.mark.parametrize("move", [(14, 0, 0), (0, -10, 0), (-12, 8, 2)])
+def test_a_label_that_was_moved_to_another_place_of_the_body_is_named(replica, move):
+    replica.relabel(np.roll(header_of(replica.label)[0], move, axis=(0, 1, 2)))
+    assert ("misplaced-label", FAULTY) in named(replica.accusations())
+
+
 @pytest.mark.parametrize("how", ["origin", "spacing", "shape"])
 def test_a_label_on_another_grid_is_named(replica, how):
     voxels, affine = header_of(replica.label)

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
 
 from dicom_writing import ct_slices, save_all
 
-from pancascade.datasets import nih_pancreas_ct
+from pancascade.datasets import nih_pancreas_ct, read_data_set
 from pancascade.datasets.label_flips import ALL_FLIPS, turned
 from pancascade.errors import DataError, UnreadableError
 from pancascade.labels import Label
@@ -111,3 +111,12 @@ def test_faults_are_one_sentence(tmp_path):
     (case,) = nih_pancreas_ct(tmp_path)
     with pytest.raises(UnreadableError, match=r"label0001\.nii\.gz: there is no such file"):
         case.scan.read()
+
+
+def test_one_patient_s_folder_with_the_label_in_it_is_a_data_set(tmp_path):
+    write_patient(tmp_path, 5)
+    (patient,) = tmp_path.rglob("PANCREAS_0005")
+    next(tmp_path.rglob("label0005.nii.gz")).rename(patient / "label0005.nii.gz")
+    (case,) = read_data_set(patient)
+    assert (case.patient, case.source) == ("PANCREAS_0005", "Pancreas-CT")
+    assert case.scan.read()[1].voxels.any()

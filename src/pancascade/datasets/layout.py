@@ -76,7 +76,7 @@ def recognise(path: Path) -> Layout:
         return Layout.MSD if isinstance(read_dataset_json(path).get("training"), list) else Layout.NNUNET_RAW
     if (path / "index.csv").is_file():
         return Layout.SLICE_FOLDER if (path / "images").is_dir() else Layout.REGION_FOLDER
-    if any(found.is_dir() for found in path.rglob("PANCREAS_[0-9][0-9][0-9][0-9]")):
+    if any(found.is_dir() for found in (*_itself(path), *path.rglob("PANCREAS_[0-9][0-9][0-9][0-9]"))):
         return Layout.NIH_PANCREAS_CT
     if next(path.rglob("*_0000.nii.gz"), None) is not None:
         return Layout.PANORAMA
@@ -105,6 +105,11 @@ def read_data_set(path: Path, *, layout: Layout | None = None, pictures: Picture
         reading = pictures or PictureReading()
         return slice_folder(path, window=reading.window, flip_rows=reading.flip_rows)
     return READERS[layout](path)
+
+
+def _itself(path: Path) -> list[Path]:
+    """The folder, if it is one patient's."""
+    return [path] if path.resolve().match("PANCREAS_[0-9][0-9][0-9][0-9]") else []
 
 
 def _is_data_set(folder: Path) -> bool:

@@ -38,7 +38,8 @@ def nih_pancreas_ct(folder: Path, *, withdrawn: Literal["drop", "group"] = "drop
 
     Source: Roth et al. 2015; TCIA, doi 10.7937/K9/TCIA.2016.tNB1kqBU, version of 2020-09-10: 80 patients.
     """
-    patients = {path.name: path for path in sorted(folder.rglob("PANCREAS_*")) if _is_patient(path)}
+    folder = folder.resolve()  # a single patient's folder may be given as "."
+    patients = {path.name: path for path in (folder, *sorted(folder.rglob("PANCREAS_*"))) if _is_patient(path)}
     labels = {match[1]: path for path in sorted(folder.rglob("label*")) if (match := _LABEL.fullmatch(path.name))}
     if not patients:
         raise DataError(f"{folder}: holds no folders PANCREAS_0001 and so on. Give the folder of the download.")
