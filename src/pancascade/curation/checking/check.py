@@ -7,9 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -19,8 +17,9 @@ from pancascade.curation.checking.findings import Finding, Severity
 from pancascade.curation.checking.loose_files import find_loose
 from pancascade.curation.checking.set_judgement import judge_all
 from pancascade.datasets import Case, Layout, PictureReading, read_data_set, recognise
+from pancascade.datasets.reading_key import reading_key
 from pancascade.errors import DataError
-from pancascade.io import content_digest, written_whole
+from pancascade.io import written_whole
 from pancascade.parallel import each_in_processes
 
 RECORD_FORMAT = 1
@@ -165,32 +164,10 @@ def _readers_quiet() -> Iterator[None]:
 
 
 def _record_name(job: _Job) -> str:
-    """Depends on all that the facts depend on: files by their content, and how they are read."""
-    scan = job.case.scan
-    readers = (job.case.read_slices,) if scan is None else (scan.read_image, scan.read_values)
-    key: dict[str, Any] = {
-        "format": RECORD_FORMAT,
-        "region": job.region,
-        "readers": [_spelled(reader) for reader in readers],
-        "meaning": None if scan is None else {str(value): name for value, name in scan.meaning.items()},
-        "files": [content_digest(path) if path.exists() else "missing" for path in job.case.files],
-    }
+    """Depends on all that the facts depend on."""
+    key = {"format": RECORD_FORMAT, "region": job.region, **reading_key(job.case)}
     digest = hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=10).hexdigest()
     return f"{re.sub(r'[^A-Za-z0-9._-]+', '_', job.case.name)[:80]}-{digest}.json"
-
-
-def _spelled(reader: Callable[..., Any]) -> str:
-    """A reader with its options, without the paths, which may change."""
-    if not isinstance(reader, partial):
-        return getattr(reader, "__qualname__", type(reader).__name__)
-    options = [value for value in (*reader.args, *reader.keywords.values()) if not isinstance(value, Path)]
-    spelled = [_spelled(value) if callable(value) else repr(value) for value in options if not _is_scan(value)]
-    return f"{_spelled(reader.func)}({', '.join(spelled)})"
-
-
-def _is_scan(value: object) -> bool:
-    """Its representation holds addresses; its files are in the key."""
-    return hasattr(value, "read_values")
 
 
 def _kept(path: Path) -> CaseFacts | None:

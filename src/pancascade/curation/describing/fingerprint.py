@@ -2,18 +2,18 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from pancascade.curation.describing.case_fingerprint import CaseFingerprint, MeasuredCase, measure_case
 from pancascade.curation.describing.case_groups import Gathered, Group
 from pancascade.datasets import Case
+from pancascade.datasets.reading_key import MISSING, reading_key
 from pancascade.errors import DataError, PancascadeError
-from pancascade.io import content_digest, written_whole
+from pancascade.io import written_whole
 from pancascade.io.digests import UNREADABLE
 from pancascade.parallel import each_in_processes
 from pancascade.settings import Settings
@@ -138,36 +138,11 @@ def _do(job: _Job) -> MeasuredCase | CaseFailure:
 
 
 def _key(case: Case) -> dict[str, Any] | None:
-    """All that a case's numbers depend on: its files by their content, and how they are read."""
-    digests = [content_digest(path) for path in case.files]
-    if not digests or UNREADABLE in digests:
+    """All that a case's numbers depend on."""
+    key = reading_key(case)
+    if not key["files"] or {UNREADABLE, MISSING} & set(key["files"]):
         return None
-    reading = [case.read_slices] if case.scan is None else [case.scan.read_image, case.scan.read_values]
-    meaning = {} if case.scan is None else {str(value): str(what) for value, what in case.scan.meaning.items()}
-    return {
-        "format": RECORD_FORMAT,
-        "case": [case.name, case.patient, case.source],
-        "files": digests,
-        "reading": [_described(part) for part in reading],
-        "meaning": meaning,
-    }
-
-
-def _described(part: Any) -> Any:
-    """A function with its arguments as JSON, that is the same in another run and another folder."""
-    if isinstance(part, partial):
-        return [_described(part.func), [_described(value) for value in part.args], _described(part.keywords)]
-    if is_dataclass(part) and not isinstance(part, type):
-        part = {field.name: getattr(part, field.name) for field in fields(part)}
-    elif isinstance(part, BaseModel):
-        part = part.model_dump(mode="json")
-    if isinstance(part, Mapping):
-        return {str(name): _described(value) for name, value in sorted(part.items())}
-    if isinstance(part, Path):  # what lies there is in the digests
-        return part.name
-    if callable(part):
-        return getattr(part, "__qualname__", type(part).__name__)
-    return str(part)
+    return {"format": RECORD_FORMAT, "case": [case.name, case.patient, case.source], **key}
 
 
 def _kept(path: Path | None, key: dict[str, Any] | None) -> MeasuredCase | None:

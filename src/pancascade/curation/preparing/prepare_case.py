@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from pancascade.curation.preparing.case_reading import read_case
 from pancascade.curation.preparing.case_writing import write_arrays, write_pictures
 from pancascade.datasets import Case
+from pancascade.datasets.reading_key import reading_key
 from pancascade.errors import OutputError, PancascadeError
-from pancascade.io import content_digest, written_whole
+from pancascade.io import written_whole
 from pancascade.store.manifest import FORMAT, CaseFailure, FileDigest, PreparedCase
 from pancascade.store.names import record_of
 from pancascade.store.options import PrepareOptions
@@ -92,19 +93,15 @@ def _is_whole(store: Path, files: Sequence[FileDigest]) -> bool:
 
 
 def _key(job: PrepareJob) -> dict[str, Any]:
-    """All that a prepared case depends on: files by their content, for copies have new dates and the same voxels."""
-    case, meaning = job.case, {} if job.case.scan is None else job.case.scan.meaning
-    return {
-        "format": FORMAT,
-        "options": job.options.model_dump(mode="json"),
-        "case": case.name,
-        "patient": case.patient,
-        "source": case.source,
-        "meaning": {str(value): str(structure) for value, structure in meaning.items()},
-        "files": [
-            FileDigest(path=_named(path, job.root), digest=content_digest(path)).model_dump() for path in case.files
-        ],
-    }
+    """All that a prepared case depends on."""
+    case, key = job.case, reading_key(job.case)
+    files = [
+        FileDigest(path=_named(path, job.root), digest=digest).model_dump()
+        for path, digest in zip(case.files, key["files"], strict=True)
+    ]
+    options = job.options.model_dump(mode="json")
+    names = {"case": case.name, "patient": case.patient, "source": case.source}
+    return {"format": FORMAT, "options": options, **names, **key, "files": files}
 
 
 def _named(path: Path, root: Path) -> str:
