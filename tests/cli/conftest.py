@@ -1,8 +1,9 @@
 import sys
 from pathlib import Path
 
-# The phantom is drawn once, beside the tests of inference.
+# The phantom is drawn once, beside the tests of inference; DICOM files are written beside those of reading.
 sys.path.insert(0, str(Path(__file__).parents[1] / "inference"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
 
 import pytest
 from abdomen_phantom import HounsfieldCascade, abdomen, described

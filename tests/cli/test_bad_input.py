@@ -92,7 +92,7 @@ def tiny(folder: Path) -> Path:
 
 BAD = {
     "no such file": (lambda folder: folder / "missing.nii.gz", "there is no such file"),
-    "a folder": (folder_of_files, "this is a folder"),
+    "a folder": (folder_of_files, "There is no DICOM series here"),
     "an empty file": (text("bad.nii.gz", ""), "empty"),
     "no image": (text("bad.nii.gz"), "damaged|not a NIfTI"),
     "no image, unzipped": (text("bad.nii"), "not a NIfTI"),
@@ -135,7 +135,7 @@ def test_a_bad_scan_is_one_sentence_and_leaves_nothing(pancascade, knows_the_pha
     err = require_one_sentence(*pancascade("segment", path, "--out", out))
     assert str(path) in err
     assert re.search(says, err), err
-    assert not out.exists() or list(out.iterdir()) == []
+    assert not out.exists()
 
 
 def test_a_bad_scan_leaves_former_results_as_they_were(pancascade, knows_the_phantom, tmp_path):
@@ -201,4 +201,4 @@ def test_a_disk_that_fills_up_leaves_nothing(pancascade, knows_the_phantom, scan
     monkeypatch.setattr(Figure, "savefig", half)
     err = require_one_sentence(*pancascade("segment", scan, "--out", tmp_path / "out"))
     assert "the disk is full" in err
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()

@@ -6,9 +6,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 from abdomen_phantom import abdomen, dice
+from dicom_writing import ct_slices, other_series, save_all
 from PIL import Image
+from pydicom.uid import EnhancedSRStorage
 
-from pancascade.io import write_volume
+from pancascade.io import read_volume, write_volume
+from pancascade.volume import reorient
 
 
 def result_of(folder) -> dict:
@@ -43,6 +46,49 @@ def test_a_scan_gives_mask_picture_and_numbers(pancascade, knows_the_phantom, sc
     for name in ("overview.png", "segmentation.nii.gz", "result.json"):
         assert str(out / name) in told
     assert "Research use only" in told
+
+
+@pytest.fixture
+def series(scan, tmp_path):
+    """The phantom as a scanner files it, with a dose report beside it, and on the same grid as NIfTI."""
+    volume = reorient(read_volume(scan), "LPS")
+    orders = ct_slices(
+        volume.voxels.transpose(2, 1, 0).astype(np.int16),
+        spacing_mm=(volume.spacing_mm[1], volume.spacing_mm[0]),
+        origin_mm=volume.affine[:3, 3] * (-1, -1, 1),
+        step_mm=(0, 0, volume.spacing_mm[2]),
+    )
+    save_all(orders, tmp_path / "study" / "ct")
+    report = other_series(EnhancedSRStorage, "1.2.3", Modality="SR", SeriesNumber=9, SeriesDescription="Dose report")
+    save_all([report], tmp_path / "study" / "report")
+    return tmp_path / "study", volume
+
+
+def test_a_folder_of_dicom_gives_the_mask_where_the_same_scan_in_a_file_does(
+    pancascade, knows_the_phantom, scan, series, tmp_path
+):
+    folder, volume = series
+    assert pancascade("segment", folder, "--out", tmp_path / "dicom")[0] == 0
+    assert pancascade("segment", scan, "--out", tmp_path / "file")[0] == 0
+    one, other = (read_volume(tmp_path / out / "segmentation.nii.gz") for out in ("dicom", "file"))
+    assert one.on_same_grid_as(volume, tolerance_mm=1e-3)
+    assert np.array_equal(reorient(one, "LPS").voxels, reorient(other, "LPS").voxels)
+    assert one.voxels.any()
+
+
+def test_series_are_listed_and_chosen(pancascade, knows_the_phantom, series, tmp_path):
+    folder, _ = series
+    code, told, _ = pancascade("segment", folder, "--list-series")
+    assert code == 0
+    assert '"Dose report" (structured report)' in told
+    assert "(ct, " in told
+    code, _, err = pancascade("segment", folder, "--series", "Dose", "--out", tmp_path / "out")
+    assert (code, (tmp_path / "out").exists()) == (2, False)
+    assert "is an axial CT" in err
+    code, _, err = pancascade("segment", folder)
+    assert (code, err) == (2, "Error: Give --out, a folder for the results.\n")
+    code, _, err = pancascade("segment", tmp_path / "study" / "nothing", "--list-series")
+    assert code == 2
 
 
 def test_probabilities_are_saved_when_asked(pancascade, knows_the_phantom, scan, tmp_path):
@@ -109,7 +155,7 @@ def test_an_interrupted_run_leaves_nothing_and_ends_with_130(pancascade, scan, t
     code, _, err = pancascade("segment", scan, "--out", tmp_path / "out")
     assert code == 130
     assert "Traceback" not in err
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_interrupted_run_says_so(pancascade, scan, tmp_path, monkeypatch):
@@ -131,7 +177,7 @@ def test_a_fault_of_ours_is_one_sentence_that_asks_for_a_report(pancascade, scan
     assert code == 70
     assert "unexpected ZeroDivisionError: boom" in err
     assert "Traceback" not in err
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

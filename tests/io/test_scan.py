@@ -1,10 +1,12 @@
 import gzip
 import logging
+import shutil
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from dicom_writing import ct_slices, save_all
 
 from pancascade.errors import NotCTError, OutputError, ScanError, UnreadableError
 from pancascade.io import READABLE_SUFFIXES, read_scan, read_volume, write_volume
@@ -41,9 +43,38 @@ def test_a_path_that_does_not_exist(tmp_path):
             read_volume(path)
 
 
-def test_a_folder_of_dicom_is_told_about_dcm2niix(tmp_path):
-    with pytest.raises(UnreadableError, match=r"this is a folder.*dcm2niix"):
+def test_a_folder_without_dicom_is_refused(tmp_path):
+    with pytest.raises(ScanError, match=f"{tmp_path.name}: There is no DICOM series here"):
         read_volume(tmp_path)
+
+
+def test_dicom_is_read_from_a_folder_a_zip_archive_and_a_file(tmp_path):
+    hu = np.arange(5 * 20 * 24, dtype=np.int16).reshape(5, 20, 24) - 1000
+    save_all(ct_slices(hu), tmp_path / "series")
+    archive = shutil.make_archive(str(tmp_path / "scan"), "zip", tmp_path / "series")
+    expected = hu.transpose(2, 1, 0)
+    for path in (tmp_path / "series", Path(archive)):
+        found = read_volume(path)
+        assert np.array_equal(found.voxels, expected)
+        assert found.source == path
+    one = min((tmp_path / "series").rglob("*.dcm"))
+    assert read_volume(one).shape == (24, 20, 1)
+
+
+def test_a_series_is_chosen_by_name_and_of_dicom_only(tmp_path):
+    hu = np.zeros((4, 20, 24), np.int16)
+    for number, description in ((1, "portal"), (2, "native")):
+        slices = ct_slices(hu + 10 * number)
+        for each in slices:
+            each.SeriesInstanceUID, each.SeriesNumber, each.SeriesDescription = f"1.2.{number}", number, description
+        save_all(slices, tmp_path / description)
+    assert read_volume(tmp_path, series="native").voxels.max() == 20
+    with pytest.raises(ScanError, match='No series is "late"'):
+        read_volume(tmp_path, series="late")
+    path = tmp_path / "scan.nii.gz"
+    nib.save(nib.Nifti1Image(hu, np.eye(4)), path)
+    with pytest.raises(UnreadableError, match="not DICOM, so there is no series 'native'"):
+        read_volume(path, series="native")
 
 
 @pytest.mark.parametrize("name", ["scan.dcm", "scan.jpg", "IM0001", "scan.gz", "nii"])

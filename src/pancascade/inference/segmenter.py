@@ -32,14 +32,16 @@ def segment(
     *,
     model: str = DEFAULT_MODEL,
     device: str = "cpu",
+    series: str | None = None,
     progress: Progress | None = None,
 ) -> Segmentation:
     """Find the pancreas and its tumour in a CT scan.
 
     Args:
-        scan: A file, or a volume of Hounsfield units.
+        scan: A file, a folder or zip archive with a CT series as DICOM, or a volume of Hounsfield units.
         model: A shipped model's name, or the path of a checkpoint.
         device: ``cpu`` or ``cuda``.
+        series: Of DICOM, the series: its UID, its number, or a part of its description. None lets a rule choose.
         progress: Called after each batch of slices with what is being done, slices done, and slices in all.
 
     Returns:
@@ -54,7 +56,7 @@ def segment(
     chosen = find_model(model)
     engines = load_engines(chosen, device)
     with _timed(seconds, "read"):
-        volume = scan if isinstance(scan, Volume) else read_volume(scan)
+        volume = scan if isinstance(scan, Volume) else read_volume(scan, series=series)
         warnings = require_ct(volume)
     upright = reorient(volume, "LPS")
     finding = Finding.nothing()

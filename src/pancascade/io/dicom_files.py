@@ -56,6 +56,18 @@ def opened(path: Path) -> Iterator[Path]:
             raise type(error)(str(error).replace(folder, str(path))) from error
 
 
+def looks_like_dicom(path: Path) -> bool:
+    """Whether a path is a folder, a zip archive or a DICOM file, in which a series is to be looked for.
+
+    Args:
+        path: Anything; what does not exist or may not be read is no DICOM.
+    """
+    try:
+        return path.is_dir() or zipfile.is_zipfile(path) or (path.is_file() and _holds_dicom(path))
+    except (OSError, ScanError):
+        return False
+
+
 def dicom_files(path: Path) -> list[Path]:
     """All files at or below a path that hold DICOM, by their first bytes; suffixes do not count.
 

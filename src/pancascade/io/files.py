@@ -30,10 +30,7 @@ def require_file(path: Path) -> None:
     """
     try:
         if path.is_dir():
-            raise UnreadableError(
-                f"{path}: this is a folder, and folders of DICOM files are not read yet. "
-                "Convert the series with `dcm2niix` and give the .nii.gz."
-            )
+            raise UnreadableError(f"{path}: this is a folder. Give an image file.")
         if path.exists() and not path.is_file():
             raise UnreadableError(f"{path}: this is not a regular file. Give an image file.")
         with path.open("rb") as file:

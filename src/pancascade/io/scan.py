@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy.typing as npt
 
 from pancascade.errors import OutputError, UnreadableError
+from pancascade.io.dicom_files import looks_like_dicom
+from pancascade.io.dicom_series import read_dicom_folder
 from pancascade.io.files import require_file
 from pancascade.io.itk import read_itk, write_itk
 from pancascade.io.nifti import read_nifti, write_nifti
@@ -26,26 +28,33 @@ _READERS: dict[str, Callable[[Path], Volume]] = {
 READABLE_SUFFIXES = tuple(_READERS)
 
 
-def read_volume(path: str | Path) -> Volume:
+def read_volume(path: str | Path, *, series: str | None = None) -> Volume:
     """Read a scan, mask or label map; its values are not judged.
 
     Args:
-        path: File with one of READABLE_SUFFIXES, in any case.
+        path: File with one of READABLE_SUFFIXES, in any case; or a CT series as DICOM: a folder, a zip archive of one,
+            or a single file.
+        series: Of DICOM, the series to read: its UID, number, or a part of its description. None lets a rule choose.
 
     Returns:
         (I, J, K) in the file's order, affine to RAS+ mm.
 
     Raises:
-        UnreadableError: no such file, a folder, an unknown suffix, empty, truncated, or not an image.
-        GeometryError: not one 3-D scan, or an impossible spacing.
+        ScanError: in a folder or archive there is no CT series, or several that the rule cannot tell apart.
+        UnreadableError: no such file, an unknown suffix, empty, truncated, not an image, or a series of what is none.
+        GeometryError: not one 3-D scan, slices missing or doubled, or an impossible spacing.
     """
     path = Path(path)
-    require_file(path)
     suffix = _known_suffix(path)
+    if suffix is None and looks_like_dicom(path):
+        return read_dicom_folder(path, wanted=series)
+    require_file(path)
+    if series is not None:
+        raise UnreadableError(f"{path}: not DICOM, so there is no series {series!r} to choose. Leave --series out.")
     if suffix is None:
         raise UnreadableError(
-            f"{path}: unknown kind of file; known are {', '.join(READABLE_SUFFIXES)}. "
-            "Convert it, DICOM with `dcm2niix`."
+            f"{path}: unknown kind of file; known are {', '.join(READABLE_SUFFIXES)}, and DICOM in folders, zip "
+            "archives or single files."
         )
     return _READERS[suffix](path)
 
