@@ -126,7 +126,7 @@ def test_without_out_nothing_is_written(evaluate, predictions, reference, tmp_pa
 def test_two_single_files_are_compared_whatever_their_names(evaluate, predictions, reference):
     code, out, _ = evaluate(predictions / "a.nii.gz", reference / "b.nii.gz")
     assert code == 0
-    assert "1 scans of 1 patients" in flat(out)
+    assert "1 scan of 1 patient" in flat(out)
 
 
 def test_a_second_run_measures_nothing_and_says_the_same(
@@ -152,7 +152,7 @@ def test_some_bad_cases_are_told_and_the_rest_has_numbers(evaluate, without_repo
     save(label_map(9), predictions / "d.nii.gz")
     code, out, err = evaluate(predictions, reference, "--out", tmp_path / "out")
     assert (code, err) == (1, "")
-    assert "1 scans of 1 patients" in flat(out)
+    assert "1 scan of 1 patient" in flat(out)
     for case, path in (("b", predictions / "b.nii.gz"), ("c", reference / "c.nii.gz"), ("d", predictions / "d.nii.gz")):
         assert f"No numbers for {case} of predictions: {path}: " in out
     with (tmp_path / "out" / "failures.csv").open() as lines:

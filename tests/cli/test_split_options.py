@@ -45,7 +45,7 @@ def test_evaluate_measures_one_part_and_lists_the_others(evaluate, folders, monk
     )
     code, out, err = evaluate("--split", folders / "split.json", "--out", folders / "out")
     assert (code, err) == (0, "")
-    assert "1 scans of 1 patients" in out
+    assert "1 scan of 1 patient" in out
     assert "Left out by the split, 1 of train: a" in out
     assert "Left out by the split, 1 of validation: b" in out
     results = json.loads((folders / "out" / "results.json").read_text())["methods"]["one"]

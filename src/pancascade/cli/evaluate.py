@@ -100,7 +100,7 @@ def _print(
     for target, aggregations in summary.items():
         counts = count_cases(evaluation.cases, target)
         title = (
-            f"{evaluation.method}: {target}, {counts.cases} scans of {counts.patients} patients "
+            f"{evaluation.method}: {target}, {_count(counts.cases, 'scan')} of {_count(counts.patients, 'patient')} "
             f"({counts.without_reference} without {target}, {counts.missed} missed, {counts.false_alarms} false alarms)"
         )
         table = Table("mean [95 % interval]", title=title, title_justify="left")
@@ -121,3 +121,7 @@ def _print(
             )
         console.print(table)
     console.print(evaluation.protocol.sentence(), style="dim", highlight=False)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
