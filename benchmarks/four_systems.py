@@ -109,7 +109,7 @@ REPORTED = {
 """Dice in the papers, on their own data and sizes."""
 
 
-BASELINE = {row: "U-Net BCE" for row in ("coarse-to-fine BCE", "DRS", "KCMDRS", "DSMSC")}
+BASELINE = dict.fromkeys(("coarse-to-fine BCE", "DRS", "KCMDRS", "DSMSC"), "U-Net BCE")
 """What a row is compared with; U-Net, if it is not named: the same network with the same kind of loss."""
 
 
