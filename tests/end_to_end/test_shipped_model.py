@@ -7,6 +7,7 @@ import pytest
 from scipy import ndimage
 
 import pancascade
+from pancascade.io import patient_mark
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "pancreatic_ct.nii.gz"
 TO_MM = (3.0, 3.0, 6.0)
@@ -40,6 +41,9 @@ def test_the_shipped_model_goes_through_a_real_scan(small_scan, tmp_path):
     folder = found.save(tmp_path / "out")
     result = json.loads((folder / "result.json").read_text())
     assert result["measurements"]["pancreas_with_tumour"]["volume_ml"] == pytest.approx(organ_ml, abs=0.01)
+    learned = {mark for record in result["trained_on"] for mark in record["patients"]}
+    assert patient_mark("PANCREAS_0003") in learned
+    assert patient_mark("PANCREAS_0001") not in learned
     saved = nib.load(folder / "segmentation.nii.gz")
     assert np.array_equal(np.asarray(saved.dataobj), found.mask.voxels)
     np.testing.assert_allclose(saved.affine, small_scan.affine, atol=1e-4)

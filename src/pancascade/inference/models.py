@@ -32,6 +32,20 @@ class Step(Settings):
     consistent: bool = True
 
 
+class TrainedOn(Settings):
+    """Patients of a data set whom weights learned from.
+
+    Attributes:
+        data_set: Its name.
+        split: Digest of the split file; None without one.
+        patients: Marks, as `pancascade.io.patient_mark` gives them.
+    """
+
+    data_set: str
+    split: str | None = None
+    patients: tuple[str, ...]
+
+
 class Model(Settings):
     """Cascades that follow one another, and what they are worth.
 
@@ -42,6 +56,7 @@ class Model(Settings):
         organ_threshold: Least probability of the organ, tumour included, chosen on validation patients.
         tumour_threshold: Least probability of tumour, chosen on validation patients.
         licence: Of the weights.
+        trained_on: Marks of the patients whom the weights learned from, by data set, where checkpoints do not tell.
         card: Markdown file with data, split, numbers and limits, beside the model's file.
         folder: Where the files are.
     """
@@ -52,6 +67,7 @@ class Model(Settings):
     organ_threshold: float = Field(default=0.5, gt=0, lt=1)
     tumour_threshold: float = Field(default=0.5, gt=0, lt=1)
     licence: str = "unstated"
+    trained_on: tuple[TrainedOn, ...] = ()
     card: str | None = None
     folder: Path = Path()
 

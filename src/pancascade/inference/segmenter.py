@@ -74,7 +74,7 @@ def segment(
         mask = restore(upright.with_voxels(labels), volume)
         region, probabilities = _on_grid_of(volume, upright, finding)
     said = (*warnings, *doubts(mask))
-    return Segmentation(volume, mask, region, probabilities, chosen.name, said, seconds, _trained_on(engines))
+    return Segmentation(volume, mask, region, probabilities, chosen.name, said, seconds, _trained_on(chosen, engines))
 
 
 def field_of(step: Step, upright: Volume, *, organ: Box | None) -> Box | None:
@@ -132,9 +132,10 @@ def load_engine(weights: Path, device: torch.device, *, consistent: bool = True)
     return SliceEngine(cascade.to(device), description.canvas, device, consistent, trained_on)
 
 
-def _trained_on(engines: Sequence[Engine]) -> tuple[dict[str, Any], ...]:
+def _trained_on(model: Model, engines: Sequence[Engine]) -> tuple[dict[str, Any], ...]:
     """Whom any of the cascades has learned from; those of one model often share a record."""
-    records = [record for engine in engines for record in engine.trained_on]
+    records = [record.model_dump(mode="json") for record in model.trained_on]
+    records += [record for engine in engines for record in engine.trained_on]
     return tuple(record for place, record in enumerate(records) if record not in records[:place])
 
 
