@@ -16,6 +16,11 @@ A message says what is wrong, where, what was found, and what to do. The command
 sentence and ends with exit code 2.
 """
 
+from collections.abc import Sequence
+
+NAMED = 3
+"""How many things a message names."""
+
 
 class PancascadeError(Exception):
     """Root of all errors that a user can cause and mend."""
@@ -59,3 +64,8 @@ class UnknownModelError(PancascadeError):
 
 class OutputError(PancascadeError):
     """A result cannot be written where it was asked for."""
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are, for a message."""
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")

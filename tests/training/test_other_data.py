@@ -64,6 +64,8 @@ def test_what_does_not_fit_is_one_sentence(project, decathlon):
         recipe_on(project / "tiny.yaml", decathlon, keep="everything")
     with pytest.raises(DataError, match="no such folder"):
         recipe_on(project / "tiny.yaml", project / "nothing")
+    with pytest.raises(DataError, match=r"nope\.json: no such split file"):
+        recipe_on(project / "tiny.yaml", decathlon, split=project / "nope.json")
 
 
 def run(*arguments):

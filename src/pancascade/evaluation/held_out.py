@@ -1,16 +1,13 @@
 """Only patients who were held out are measured: the cases of one part of a split, and none a model has learned from."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pancascade.errors import DataError
+from pancascade.errors import DataError, listed
 from pancascade.evaluation.pairing import OWN_MASK
 from pancascade.io import patient_mark
-
-NAMED = 3
-"""How many cases a message names."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +74,6 @@ def require_held_out(method: str, predictions: Mapping[str, Path], patients: Map
             f"{method}: the model that made these masks was trained on {listed(seen)}; numbers on its training cases "
             "tell nothing of new patients. Leave them out with --split, or ask for them with --allow-training-cases."
         )
-
-
-def listed(cases: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
-    return ", ".join(cases[:NAMED]) + (f" and {len(cases) - NAMED} more" if len(cases) > NAMED else "")
 
 
 def _marks_beside(mask: Path) -> frozenset[str]:

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from pancascade.evaluation import (
     AGGREGATIONS,
@@ -30,6 +30,7 @@ from pancascade.io import written_whole
 from pancascade.metrics import PairedComparison
 from pancascade.report.figures import NAMED_CURVES, draw_agreement, draw_distributions, draw_froc, draw_ranks, embed
 from pancascade.report.gallery import MOST_PICTURES, choose_pictures, draw_gallery
+from pancascade.report.page import page_environment
 
 MOST_PANELS = 12
 
@@ -144,13 +145,7 @@ def tone(pair: PairedComparison, metric: Metric) -> str:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("pancascade.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     environment.filters |= {"number": number, "p": p_value}
     environment.globals |= {
         "AGGREGATIONS": AGGREGATIONS,

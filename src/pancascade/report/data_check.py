@@ -7,13 +7,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from pancascade.curation.checking.check import DataCheck
 from pancascade.curation.checking.check_tables import size_text, spacing_text
 from pancascade.curation.checking.facts import CaseFacts
 from pancascade.curation.checking.findings import Finding, Severity
 from pancascade.io import written_whole
+from pancascade.report.page import page_environment
 
 STRIP_WIDTH, STRIP_HEIGHT = 640, 34
 MOST_THUMBNAILS = 1500
@@ -85,7 +84,7 @@ def write_data_check(path: Path, check: DataCheck) -> None:
         "now": datetime.now().astimezone(),
         "version": version("pancascade"),
     }
-    page = _environment().get_template("data_check.html")
+    page = page_environment().get_template("data_check.html")
     with written_whole(path) as temporary:
         temporary.write_text(page.render(context), encoding="utf-8")
 
@@ -148,13 +147,3 @@ def _strip(title: str, number: Number, rows: Sequence[CaseRow]) -> Strip | None:
         x = 6 + (STRIP_WIDTH - 12) * (value - low) / reach
         dots.append(Dot(round(x, 1), round(y, 1), f"{row.facts.name}: {value:.3g}", row.anchor, row.worst))
     return Strip(title, f"{low:.3g}", f"{high:.3g}", f"{values[len(values) // 2]:.3g}", dots)
-
-
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("pancascade.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

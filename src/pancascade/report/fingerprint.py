@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from pancascade.curation.describing.case_fingerprint import CaseFingerprint, Tissue
 from pancascade.curation.describing.case_groups import Group
@@ -25,6 +25,7 @@ from pancascade.report.fingerprint_figures import (
     draw_places,
     draw_spreads,
 )
+from pancascade.report.page import page_environment
 
 FILES = ("fingerprint.json", "cases.csv", "fingerprint.html")
 """All that a description writes."""
@@ -84,13 +85,7 @@ def _row(case: CaseFingerprint) -> list[Any]:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("pancascade.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     environment.filters |= {"number": number}
     environment.globals |= {"QUANTITIES": QUANTITIES, "BY_KEY": BY_KEY}
     return environment

@@ -7,7 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 from pancascade.datasets import Layout, recognise
-from pancascade.errors import RecipeError
+from pancascade.errors import DataError, RecipeError
 from pancascade.training.recipe import DataSource, read_recipe
 
 
@@ -24,11 +24,13 @@ def recipe_on(
         keep: Which slices are used; None keeps the rule of the recipe's first source.
 
     Raises:
-        DataError: The data set is missing or of no known layout.
+        DataError: The data set or the split file is missing, or the data set is of no known layout.
         RecipeError: The recipe is damaged, ``keep`` is unknown, or pictures are given to a recipe that does not say how
             they are read.
     """
     own = read_recipe(recipe).data[0]
+    if split is not None and not split.is_file():
+        raise DataError(f"{split}: no such split file. Check the path, or leave --split out to draw one.")
     layout = recognise(data_set)
     if layout is Layout.SLICE_FOLDER and own.reader is not layout:
         raise RecipeError(

@@ -11,13 +11,10 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
 
-from pancascade.errors import DataError
+from pancascade.errors import DataError, listed
 from pancascade.io import patient_mark
 
 logger = logging.getLogger(__name__)
-
-NAMED = 3
-"""How many patients a message names."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +48,12 @@ def require_apart(sources: Sequence[SourcePatients]) -> None:
             continue
         if one.data_set == other.data_set:
             raise DataError(
-                f"{one.data_set}: {_listed(both)} would be trained on by one source of the recipe, and held out by "
+                f"{one.data_set}: {listed(both)} would be trained on by one source of the recipe, and held out by "
                 "another's split. Give both sources one split."
             )
         logger.warning(
             "%s is trained on in %s, and held out in %s. If that is one patient, keep him in one part.",
-            _listed(both),
+            listed(both),
             one.data_set,
             other.data_set,
         )
@@ -77,7 +74,7 @@ def require_unseen(earlier: Iterable[dict[str, Any]], sources: Iterable[SourcePa
         seen = [name for name in sorted(source.held_out) if (source.data_set, patient_mark(name)) in learned]
         if seen:
             raise DataError(
-                f"{source.data_set}: the weights that this run starts from were trained on {_listed(seen)}, held out "
+                f"{source.data_set}: the weights that this run starts from were trained on {listed(seen)}, held out "
                 "by its split. Use the split that they were trained with, or start from others."
             )
 
@@ -97,7 +94,3 @@ def training_record(sources: Iterable[SourcePatients], earlier: Iterable[dict[st
     for source in sources:
         marks.setdefault((source.data_set, source.split), set()).update(map(patient_mark, source.train))
     return [{"data_set": name, "split": split, "patients": sorted(found)} for (name, split), found in marks.items()]
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
