@@ -6,7 +6,6 @@ from mask_cases import FAST, evaluation, record, simple
 
 from pancascade.evaluation import AGGREGATIONS, EmptyRule, Protocol, case_values, compare, metrics_of, summarise
 from pancascade.evaluation.tables import (
-    TextTable,
     p_value,
     paper_tables,
     significance_table,
@@ -14,6 +13,7 @@ from pancascade.evaluation.tables import (
     users_of,
     write_paper_tables,
 )
+from pancascade.evaluation.text_table import TextTable
 
 CASES = {
     "good": [simple("x", 45, hd95_mm=1.5), simple("y", 40, hd95_mm=2.5), simple("z", 48, hd95_mm=0.5)],

@@ -1,7 +1,7 @@
 """Tables in the layout of the papers, as Markdown and LaTeX."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,59 +11,12 @@ from pancascade.evaluation.evaluate import Evaluation
 from pancascade.evaluation.protocol import AGGREGATIONS, PROTOCOLS, Aggregation
 from pancascade.evaluation.quantities import Metric
 from pancascade.evaluation.summary import Statistic, Summary, summarise
+from pancascade.evaluation.text_table import TextTable
 from pancascade.evaluation.values import metrics_of
 from pancascade.io import written_whole
 
 SIGNIFICANT = 0.05
 """Below which an adjusted p-value counts."""
-
-
-@dataclass(frozen=True)
-class TextTable:
-    """A table of finished cells.
-
-    Attributes:
-        caption: What it shows, under which protocol.
-        header: Of the columns.
-        rows: One a method.
-        best: (row, column) of the best value of each column that has one.
-    """
-
-    caption: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    best: frozenset[tuple[int, int]] = frozenset()
-
-    def markdown(self) -> str:
-        """As GitHub renders it; the best values bold."""
-        lines = [f"**{self.caption}**", "", _line(self.header), _line(["---", *["---:"] * (len(self.header) - 1)])]
-        for place, row in enumerate(self.rows):
-            lines.append(_line(f"**{c}**" if (place, n) in self.best else c for n, c in enumerate(row)))
-        return "\n".join(lines) + "\n"
-
-    def latex(self) -> str:
-        """A booktabs table; the best values bold."""
-        columns = "l" + "r" * (len(self.header) - 1)
-        body = [
-            " & ".join(
-                rf"\textbf{{{_escape(cell)}}}" if (place, n) in self.best else _escape(cell)
-                for n, cell in enumerate(row)
-            )
-            for place, row in enumerate(self.rows)
-        ]
-        lines = [
-            r"\begin{table}",
-            rf"\caption{{{_escape(self.caption)}}}",
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            " & ".join(map(_escape, self.header)) + r" \\",
-            r"\midrule",
-            *(row + r" \\" for row in body),
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-        ]
-        return "\n".join(lines) + "\n"
 
 
 @dataclass(frozen=True)
@@ -280,30 +233,3 @@ def write_paper_tables(
     with written_whole(out / "tables.tex") as temporary:
         text = "\n".join(table.latex() for table in tables)
         temporary.write_text(f"% {protocol.sentence()}\n% needs the package booktabs\n\n{text}", encoding="utf-8")
-
-
-def _line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
-
-
-_SPECIAL = {
-    "&": r"\&",
-    "%": r"\%",
-    "_": r"\_",
-    "#": r"\#",
-    "$": r"\$",
-    "{": r"\{",
-    "}": r"\}",
-    "±": r"$\pm$",
-    "–": "--",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "\\": r"\textbackslash{}",
-    "≥": r"$\geq$",
-    "−": r"$-$",
-    "<": r"$<$",
-}
-
-
-def _escape(text: str) -> str:
-    return "".join(_SPECIAL.get(letter, letter) for letter in text)
