@@ -36,7 +36,7 @@ from pancascade.evaluation import (
 )
 from pancascade.evaluation.writing import plain
 from pancascade.inference.engine import SliceEngine
-from pancascade.inference.segmenter import load_engine
+from pancascade.inference.loading import load_engine
 from pancascade.inference.tracing import trace_slice
 from pancascade.io import written_whole
 from pancascade.metrics import Confusion, confusion

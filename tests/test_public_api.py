@@ -23,9 +23,9 @@ def test_segment_takes_scan_model_and_device():
 
 
 def test_a_segmentation_has_mask_probabilities_and_save():
-    for name in ("probabilities", "save"):
+    for name in ("probabilities", "save", "warnings"):
         assert hasattr(pancascade.Segmentation, name)
-    assert {"mask", "warnings", "model"} <= set(pancascade.Segmentation.__dataclass_fields__)
+    assert {"mask", "notices", "model"} <= set(pancascade.Segmentation.__dataclass_fields__)
     assert next(iter(list(inspect.signature(pancascade.Segmentation.save).parameters)[1:])) == "folder"
 
 

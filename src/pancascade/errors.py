@@ -10,10 +10,11 @@ PancascadeError
 ├── RecipeError         a recipe has an unknown key or a value out of range
 ├── CheckpointError     weights are missing, damaged, or for another network
 ├── UnknownModelError   no shipped model or checkpoint of that name
+├── ExportError         a model cannot be exported
 └── OutputError         a result cannot be written
 
 A message says what is wrong, where, what was found, and what to do. The command line prints it as one
-sentence and ends with exit code 2.
+sentence and ends with exit code 2. A ScanError has a code besides, for machines; docs/notices.md lists them all.
 """
 
 from collections.abc import Sequence
@@ -27,19 +28,36 @@ class PancascadeError(Exception):
 
 
 class ScanError(PancascadeError):
-    """A scan, mask or picture cannot be used."""
+    """A scan, mask or picture cannot be used.
+
+    Attributes:
+        code: Why, for machines: small letters and underscores.
+    """
+
+    code: str = "scan_unusable"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
 
 
 class UnreadableError(ScanError):
     """The path is not a file, not an image, or a damaged one."""
 
+    code = "unreadable"
+
 
 class GeometryError(ScanError):
     """Dimensions, spacing or grid do not fit."""
 
+    code = "geometry"
+
 
 class NotCTError(ScanError):
     """The voxels cannot be Hounsfield units of a CT."""
+
+    code = "not_ct"
 
 
 class DataError(PancascadeError):
@@ -60,6 +78,10 @@ class CheckpointError(PancascadeError):
 
 class UnknownModelError(PancascadeError):
     """There is no shipped model and no checkpoint of that name."""
+
+
+class ExportError(PancascadeError):
+    """A model cannot be exported, or what was exported does not answer as it should."""
 
 
 class OutputError(PancascadeError):

@@ -18,7 +18,7 @@ def knows_the_phantom(monkeypatch):
 
     def use(organ_hu: float = 95) -> None:
         monkeypatch.setattr(
-            "pancascade.inference.segmenter.load_checkpoint",
+            "pancascade.inference.loading.load_checkpoint",
             lambda path: (HounsfieldCascade(organ_hu=organ_hu), described()),
         )
 

@@ -26,7 +26,7 @@ def test_a_scan_gives_mask_picture_and_numbers(pancascade, knows_the_phantom, sc
     out = tmp_path / "new" / "out"
     code, told, err = pancascade("segment", scan, "--out", out)
     assert (code, err) == (0, "")
-    assert names(out) == {"segmentation.nii.gz", "overview.png", "result.json"}
+    assert names(out) == {"segmentation.nii.gz", "overview.png", "report.html", "result.json"}
     _, truth = abdomen()
     mask = np.asarray(nib.load(out / "segmentation.nii.gz").dataobj)
     assert dice(mask > 0, truth > 0) > 0.9
@@ -83,8 +83,11 @@ def test_series_are_listed_and_chosen(pancascade, knows_the_phantom, series, tmp
     assert '"Dose report" (structured report)' in told
     assert "(ct, " in told
     code, _, err = pancascade("segment", folder, "--series", "Dose", "--out", tmp_path / "out")
-    assert (code, (tmp_path / "out").exists()) == (2, False)
+    assert (code, names(tmp_path / "out")) == (2, {"refusal.json"})
     assert "is an axial CT" in err
+    refusal = json.loads((tmp_path / "out" / "refusal.json").read_text())
+    assert refusal["code"] == "no_ct_series"
+    assert refusal["sentence"] in err
     code, _, err = pancascade("segment", folder)
     assert (code, err) == (2, "Error: Give --out, a folder for the results.\n")
     code, _, err = pancascade("segment", tmp_path / "study" / "nothing", "--list-series")
@@ -94,7 +97,7 @@ def test_series_are_listed_and_chosen(pancascade, knows_the_phantom, series, tmp
 def test_probabilities_are_saved_when_asked(pancascade, knows_the_phantom, scan, tmp_path):
     code, _, _ = pancascade("segment", scan, "--out", tmp_path / "out", "--save-probabilities", "--device", "cpu")
     assert code == 0
-    added = names(tmp_path / "out") - {"segmentation.nii.gz", "overview.png", "result.json"}
+    added = names(tmp_path / "out") - {"segmentation.nii.gz", "overview.png", "report.html", "result.json"}
     assert added == {"probability_pancreas.nii.gz", "probability_tumour.nii.gz"}
 
 
@@ -151,7 +154,7 @@ def test_an_interrupted_run_leaves_nothing_and_ends_with_130(pancascade, scan, t
     def interrupt(path):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pancascade.inference.segmenter.load_checkpoint", interrupt)
+    monkeypatch.setattr("pancascade.inference.loading.load_checkpoint", interrupt)
     code, _, err = pancascade("segment", scan, "--out", tmp_path / "out")
     assert code == 130
     assert "Traceback" not in err
@@ -162,7 +165,7 @@ def test_an_interrupted_run_says_so(pancascade, scan, tmp_path, monkeypatch):
     def interrupt(path):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pancascade.inference.segmenter.load_checkpoint", interrupt)
+    monkeypatch.setattr("pancascade.inference.loading.load_checkpoint", interrupt)
     _, _, err = pancascade("segment", scan, "--out", tmp_path / "out")
     assert err.startswith("Interrupted.")
 
@@ -172,7 +175,7 @@ def test_a_fault_of_ours_is_one_sentence_that_asks_for_a_report(pancascade, scan
         raise ZeroDivisionError("boom")
 
     monkeypatch.delenv("PANCASCADE_DEBUG", raising=False)
-    monkeypatch.setattr("pancascade.inference.segmenter.load_checkpoint", break_down)
+    monkeypatch.setattr("pancascade.inference.loading.load_checkpoint", break_down)
     code, _, err = pancascade("segment", scan, "--out", tmp_path / "out")
     assert code == 70
     assert "unexpected ZeroDivisionError: boom" in err

@@ -121,7 +121,7 @@ def test_segment_writes_down_whom_its_model_was_trained_on(pancascade, scan, mon
     description = described()
     description.training["trained_on"] = records
     monkeypatch.setattr(
-        "pancascade.inference.segmenter.load_checkpoint", lambda _: (HounsfieldCascade(organ_hu=95), description)
+        "pancascade.inference.loading.load_checkpoint", lambda _: (HounsfieldCascade(organ_hu=95), description)
     )
     code, _, _ = pancascade("segment", scan, "--out", tmp_path / "out")
     assert code == 0

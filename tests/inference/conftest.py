@@ -13,15 +13,16 @@ CLOSE = {"weights": "close.safetensors", "field": "region", "margin_mm": 15, "or
 def make_model(tmp_path, monkeypatch):
     """A model of our own by path, whose checkpoints are the given cascades."""
 
-    def make(wide=None, close=None, *, wide_canvas=None, close_canvas=None, close_step=None) -> str:
+    def make(wide=None, close=None, *, wide_canvas=None, close_canvas=None, close_step=None, rescue=True) -> str:
         known = {
             "wide.safetensors": _with_description(wide or HounsfieldCascade(), wide_canvas),
             "close.safetensors": _with_description(close, close_canvas),
         }
-        monkeypatch.setattr("pancascade.inference.segmenter.load_checkpoint", lambda path: known[Path(path).name])
+        monkeypatch.setattr("pancascade.inference.loading.load_checkpoint", lambda path: known[Path(path).name])
         path = tmp_path / "models" / "phantom.json"
         path.parent.mkdir(exist_ok=True)
-        steps = [WIDE] if close is None else [WIDE, CLOSE | (close_step or {})]
+        first = WIDE | {"rescue": rescue}
+        steps = [first] if close is None else [first, CLOSE | (close_step or {})]
         path.write_text(json.dumps({"name": "phantom", "summary": "knows the phantom", "steps": steps}))
         return str(path)
 

@@ -24,18 +24,21 @@ def test_a_plausible_organ_raises_no_doubt():
 
 
 def test_no_organ_is_the_only_thing_to_say():
-    (sentence,) = doubts(mask_of())
-    assert sentence.startswith("No pancreas was found")
+    (notice,) = doubts(mask_of())
+    assert notice.code == "pancreas_not_found"
+    assert str(notice).startswith("No pancreas was found")
 
 
 def test_a_small_organ_is_told_with_its_size():
-    (sentence,) = doubts(mask_of((1, np.s_[4:8, 6:8, 3:6])))
-    assert "small (3.0 mL < 15 mL)" in sentence
+    (notice,) = doubts(mask_of((1, np.s_[4:8, 6:8, 3:6])))
+    assert notice.code == "pancreas_small"
+    assert "small (3.0 mL < 15 mL)" in notice.sentence
 
 
 def test_a_large_organ_is_told_with_its_size_tumour_included():
-    (sentence,) = doubts(mask_of((1, np.s_[2:18, 2:18, 2:6]), (2, np.s_[2:18, 2:18, 6:10])))
-    assert "large (256 mL > 250 mL)" in sentence
+    (notice,) = doubts(mask_of((1, np.s_[2:18, 2:18, 2:6]), (2, np.s_[2:18, 2:18, 6:10])))
+    assert notice.code == "pancreas_large"
+    assert "large (256 mL > 250 mL)" in notice.sentence
 
 
 @pytest.mark.parametrize("ml", PLAUSIBLE_PANCREAS_ML)
@@ -50,8 +53,9 @@ def test_the_limits_themselves_are_plausible(ml):
 @pytest.mark.parametrize("codes", ["LPS", "RAI", "SAL", "PIR", "ISR"[1:] + "A"])
 @pytest.mark.parametrize("where", [np.s_[4:14, 6:12, :6], np.s_[4:14, 6:12, 6:]])
 def test_an_organ_at_the_first_or_last_axial_slice_may_be_cut_off(codes, where):
-    (sentence,) = doubts(turned(mask_of((1, where)), codes))
-    assert "first or last slice" in sentence
+    (notice,) = doubts(turned(mask_of((1, where)), codes))
+    assert notice.code == "pancreas_cut_off"
+    assert "first or last slice" in notice.sentence
 
 
 def test_an_organ_at_the_side_of_the_picture_is_not_cut_off_along_the_body():

@@ -1,5 +1,7 @@
 """What `Segmentation.save` leaves behind, above all when it fails."""
 
+from pathlib import Path
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from matplotlib.figure import Figure
 
 from pancascade.errors import OutputError
 from pancascade.inference import Segmentation
+from pancascade.notices import Notice
 from pancascade.volume import Box
 
 FULL = OSError(28, "No space left on device")
@@ -18,8 +21,9 @@ def found() -> Segmentation:
     scan, truth = abdomen()
     region = Box.around(truth)
     labels = truth[region.slices]
-    probabilities = np.stack([labels == 1, labels == 2]).astype(np.float16)
-    return Segmentation(scan, scan.with_voxels(truth), region, probabilities, "m", ("careful",), {"read": 0.1})
+    probabilities = np.stack([labels == 1, labels == 2]).astype(np.float32)
+    careful = Notice(code="careful", about="input", sentence="Be careful.")
+    return Segmentation(scan, scan.with_voxels(truth), region, probabilities, "m", (careful,), {"read": 0.1})
 
 
 def fail_in(monkeypatch, what: str) -> None:
@@ -33,7 +37,9 @@ def fail_in(monkeypatch, what: str) -> None:
     if what == "overview":
         monkeypatch.setattr(Figure, "savefig", half)
     elif what == "result":
-        monkeypatch.setattr("pathlib.Path.write_text", half)
+        write = Path.write_text
+        fail = lambda path, text, **how: half(path) if what in path.name else write(path, text, **how)  # noqa: E731
+        monkeypatch.setattr(Path, "write_text", fail)
     else:
         save = nib.save
         monkeypatch.setattr("nibabel.save", lambda image, path: half(path) if what in str(path) else save(image, path))
@@ -78,7 +84,12 @@ def test_saving_twice_is_saving_once(found, tmp_path):
     found.save(str(tmp_path))
     assert np.array_equal(np.asarray(nib.load(tmp_path / "segmentation.nii.gz").dataobj), found.mask.voxels)
     assert len(before) == (tmp_path / "segmentation.nii.gz").stat().st_size
-    assert {path.name for path in tmp_path.iterdir()} == {"segmentation.nii.gz", "overview.png", "result.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "segmentation.nii.gz",
+        "overview.png",
+        "report.html",
+        "result.json",
+    }
 
 
 def test_probabilities_fill_the_whole_grid(found):

@@ -156,7 +156,8 @@ def test_a_closer_look_in_the_region_lands_in_its_place(make_model):
     require_same_grid(found, scan)
     require_probabilities_agree(found)
     require_true(found, truth)
-    assert list(found.times_s) == ["read", "wide", "close", "put back"]
+    steps = [f"{step}: {what}" for step in ("wide", "close") for what in ("stage 1", "stage 2", "paste")]
+    assert {"load", "read", "check", *steps, "decide"} <= found.times_s.keys()
 
 
 def test_a_closer_look_that_finds_nothing_leaves_the_organ_without_a_tumour(make_model):
@@ -234,6 +235,7 @@ def test_saved_files_lie_on_the_grid_of_the_scan_s_file(make_model, tmp_path):
     assert {path.name for path in folder.iterdir()} == {
         "segmentation.nii.gz",
         "overview.png",
+        "report.html",
         "result.json",
         "probability_pancreas.nii.gz",
         "probability_tumour.nii.gz",
@@ -248,8 +250,8 @@ def test_saved_files_lie_on_the_grid_of_the_scan_s_file(make_model, tmp_path):
         assert np.array_equal(image.affine, given.affine)
     for channel, title in ((1, "pancreas"), (2, "tumour")):
         saved = nib.load(folder / f"probability_{title}.nii.gz")
-        assert saved.get_data_dtype() == np.float32
-        assert np.array_equal(np.asarray(saved.dataobj), found.probabilities[channel].astype(np.float32))
+        assert saved.get_data_dtype() == np.uint16
+        np.testing.assert_allclose(np.asarray(saved.dataobj), found.probabilities[channel], atol=1e-6)
 
 
 def test_progress_tells_each_batch_of_both_steps(make_model):

@@ -25,49 +25,52 @@ def test_the_verdict_does_not_depend_on_the_order_of_axes(ct, codes):
 
 
 @pytest.mark.parametrize(
-    ("change", "reason"),
+    ("change", "reason", "code"),
     [
-        (lambda hu: np.full_like(hu, 40), "all voxels are 40"),
-        (lambda hu: hu > 0, "type bool"),
-        (lambda hu: (hu > 0).astype(np.uint8), "grey values or labels"),
-        (lambda hu: np.clip((hu + 1000) / 8, 0, 255).astype(np.uint8), "grey values or labels"),
-        (lambda hu: (np.clip(hu, -160, 240) + 160) / 400, "grey values or labels"),
-        (lambda hu: (hu - hu.mean()) / hu.std(), "looks normalised"),
-        (lambda hu: np.clip(hu, -200, 200) / 200, "looks normalised"),
-        (lambda hu: np.maximum(hu + 1024, 0), "subtract 1024"),
-        (lambda hu: np.where(hu < -990, -2000, hu + 1024), "subtract 1024"),
-        (lambda hu: np.where(hu < -500, 0, hu + 300), "MR or PET"),
-        (lambda hu: np.where(hu < -500, -2, hu + 300), "looks like MR"),
-        (lambda hu: hu - 2000, "none above 0"),
-        (lambda hu: np.where(hu > 200, 100, hu - 1024), "no soft tissue"),
-        (lambda hu: hu.astype(np.int32) * 100, "far outside"),
+        (lambda hu: np.full_like(hu, 40), "all voxels are 40", "no_picture"),
+        (lambda hu: hu > 0, "type bool", "labels_not_hu"),
+        (lambda hu: (hu > 0).astype(np.uint8), "grey values or labels", "labels_not_hu"),
+        (lambda hu: np.clip((hu + 1000) / 8, 0, 255).astype(np.uint8), "grey values or labels", "labels_not_hu"),
+        (lambda hu: (np.clip(hu, -160, 240) + 160) / 400, "grey values or labels", "labels_not_hu"),
+        (lambda hu: (hu - hu.mean()) / hu.std(), "looks normalised", "normalised"),
+        (lambda hu: np.clip(hu, -200, 200) / 200, "looks normalised", "normalised"),
+        (lambda hu: np.maximum(hu + 1024, 0), "subtract 1024", "rescale_missing"),
+        (lambda hu: np.where(hu < -990, -2000, hu + 1024), "subtract 1024", "rescale_missing"),
+        (lambda hu: np.where(hu < -500, 0, hu + 300), "MR or PET", "looks_like_mr"),
+        (lambda hu: np.where(hu < -500, -2, hu + 300), "looks like MR", "looks_like_mr"),
+        (lambda hu: hu - 2000, "none above 0", "rescale_missing"),
+        (lambda hu: np.where(hu > 200, 100, hu - 1024), "no soft tissue", "rescale_missing"),
+        (lambda hu: hu.astype(np.int32) * 100, "far outside", "values_impossible"),
     ],
 )
-def test_what_cannot_be_hounsfield_units_is_refused_with_the_likely_cause(ct, change, reason):
-    with pytest.raises(NotCTError, match=rf"scan\.nii\.gz: .*{reason}"):
+def test_what_cannot_be_hounsfield_units_is_refused_with_the_likely_cause(ct, change, reason, code):
+    with pytest.raises(NotCTError, match=rf"scan\.nii\.gz: .*{reason}") as refused:
         require_ct(ct.with_voxels(change(ct.voxels)))
+    assert refused.value.code == code
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_single_voxel_that_is_no_number_is_found_and_counted(ct, bad):
     voxels = ct.voxels.astype(np.float32)
     voxels[31, 17, 5] = bad
-    with pytest.raises(NotCTError, match="1 of 49152 voxels are NaN or infinite"):
+    with pytest.raises(NotCTError, match="1 of 49152 voxels are NaN or infinite") as refused:
         require_ct(ct.with_voxels(voxels))
+    assert refused.value.code == "not_finite"
 
 
 @pytest.mark.parametrize(
-    ("spacing_mm", "reason"),
+    ("spacing_mm", "reason", "code"),
     [
-        ((0.05, 5, 5), "spacing is 0.05 mm along axis 0"),
-        ((5, 5, 25), "spacing is 25 mm along axis 2"),
-        ((5000, 5000, 5000), "Check the header's units"),
-        ((0.5, 5, 5), "only 32 mm along in-plane axis 0"),
+        ((0.05, 5, 5), "spacing is 0.05 mm along axis 0", "spacing_impossible"),
+        ((5, 5, 25), "spacing is 25 mm along axis 2", "spacing_impossible"),
+        ((5000, 5000, 5000), "Check the header's units", "spacing_impossible"),
+        ((0.5, 5, 5), "only 32 mm along in-plane axis 0", "too_small"),
     ],
 )
-def test_a_spacing_or_extent_no_ct_has_is_refused(ct, spacing_mm, reason):
-    with pytest.raises(GeometryError, match=rf"scan\.nii\.gz: .*{reason}"):
+def test_a_spacing_or_extent_no_ct_has_is_refused(ct, spacing_mm, reason, code):
+    with pytest.raises(GeometryError, match=rf"scan\.nii\.gz: .*{reason}") as refused:
         require_ct(spaced(ct, *spacing_mm))
+    assert refused.value.code == code
 
 
 def test_too_few_and_too_many_voxels_are_refused(ct):
@@ -80,21 +83,35 @@ def test_too_few_and_too_many_voxels_are_refused(ct):
 
 
 @pytest.mark.parametrize(
-    ("spacing_mm", "warning"),
+    ("spacing_mm", "code", "warning", "values"),
     [
-        ((5.5, 5.5, 8), "slices are 8.0 mm apart"),
-        ((5.5, 4, 5), "pixels are not square"),
-        ((3, 3, 5), "only 192 mm from left to right"),
-        ((2, 2, 5), "only 128 mm from front to back"),
+        ((5.5, 5.5, 8), "thick_slices", "slices are 8.0 mm apart", {"apart_mm": 8}),
+        ((5.5, 4, 5), "pixels_not_square", "pixels are not square", {"first_mm": 5.5, "second_mm": 4}),
+        (
+            (3, 3, 5),
+            "narrow_field",
+            "only 192 mm from left to right",
+            {"extent_mm": 192, "direction": "from left to right"},
+        ),
+        (
+            (2, 2, 5),
+            "narrow_field",
+            "only 128 mm from front to back",
+            {"extent_mm": 128, "direction": "from front to back"},
+        ),
     ],
 )
-def test_an_unusual_grid_is_a_warning(ct, spacing_mm, warning):
-    assert any(f"scan.nii.gz: {warning}" in each for each in require_ct(spaced(ct, *spacing_mm)))
+def test_an_unusual_grid_is_a_warning_with_its_numbers(ct, spacing_mm, code, warning, values):
+    notice = next(each for each in require_ct(spaced(ct, *spacing_mm)) if warning in str(each))
+    assert str(notice).startswith("scan.nii.gz: ")
+    assert (notice.code, notice.severity, notice.about) == (code, "warning", "input")
+    assert notice.values == values
 
 
 def test_few_slices_are_a_warning_even_a_single_one(ct):
     (warning,) = require_ct(crop(ct, Box((0, 0, 5), (64, 64, 6))))
-    assert "only 1 slices" in warning
+    assert "only 1 slices" in str(warning)
+    assert (warning.code, warning.values) == ("few_slices", {"slices": 1})
 
 
 def test_a_turned_grid_is_a_warning(ct):
@@ -102,20 +119,22 @@ def test_a_turned_grid_is_a_warning(ct):
     turned = ct.affine.copy()
     turned[:3, :3] = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]]) @ ct.affine[:3, :3]
     (warning,) = require_ct(Volume(ct.voxels, turned))
-    assert "turned by 29 degrees" in warning
+    assert "turned by 29 degrees" in str(warning)
+    assert warning.code == "grid_turned"
 
 
 @pytest.mark.parametrize(
-    ("change", "warning"),
+    ("change", "code", "warning"),
     [
-        (lambda hu: np.clip(hu, -160, 240), "nothing below -160 HU"),
-        (lambda hu: np.minimum(hu, 150), "nothing above 150 HU"),
-        (lambda hu: np.where(hu > 420, 30000, hu), "check for metal or padding"),
+        (lambda hu: np.clip(hu, -160, 240), "no_air", "nothing below -160 HU"),
+        (lambda hu: np.minimum(hu, 150), "no_bone", "nothing above 150 HU"),
+        (lambda hu: np.where(hu > 420, 30000, hu), "extreme_values", "check for metal or padding"),
     ],
 )
-def test_unusual_values_are_a_warning(ct, change, warning):
+def test_unusual_values_are_a_warning(ct, change, code, warning):
     (found,) = require_ct(ct.with_voxels(change(ct.voxels)))
-    assert warning in found
+    assert warning in str(found)
+    assert found.code == code
 
 
 def test_padding_outside_the_field_of_view_is_ordinary(ct):

@@ -4,8 +4,11 @@ import re
 import numpy as np
 import pytest
 
-from pancascade.errors import OutputError
-from pancascade.report import measure, write_result
+from pancascade.errors import OutputError, UnreadableError
+from pancascade.measurements import label_sizes
+from pancascade.notices import Notice
+from pancascade.report import Result, read_result, write_result
+from pancascade.report.result import Grid
 from pancascade.volume import Volume
 
 AFFINE = np.array([[4.0, -6, 0, 100], [3, 8, 0, -50], [0, 0, 2, 10], [0, 0, 0, 1]])
@@ -25,34 +28,61 @@ def strictly(text: str) -> dict:
     return json.loads(text, parse_constant=refuse)
 
 
+def result_of(mask: Volume, scan: str = "s") -> Result:
+    return Result(
+        scan=scan,
+        model="m",
+        measurements=label_sizes(mask),
+        grid=Grid(shape=mask.shape, affine=mask.affine.tolist()),
+        notices=(Notice(code="careful", about="input", sentence="Be careful.", values={"share": 0.5}),),
+        warnings=("Be careful.",),
+        times_s={"read": 0.5},
+    )
+
+
 def test_the_result_holds_everything_a_machine_needs(mask, tmp_path):
     path = tmp_path / "result.json"
-    write_result(mask, path, model="m", scan="ä scan.nii.gz", warnings=["a", "b"], times_s={"read": 0.5})
+    write_result(result_of(mask, "ä scan.nii.gz"), path)
     result = strictly(path.read_text())
     assert result["scan"] == "ä scan.nii.gz"
     assert result["model"] == "m"
     assert result["labels"] == {"0": "background", "1": "pancreas", "2": "tumour"}
-    assert result["measurements"] == measure(mask)
+    assert result["measurements"] == label_sizes(mask)
     assert result["grid"] == {"shape": [5, 4, 6], "affine": AFFINE.tolist()}
-    assert result["warnings"] == ["a", "b"]
+    assert result["warnings"] == ["Be careful."]
+    (notice,) = result["notices"]
+    assert (notice["code"], notice["severity"], notice["values"]) == ("careful", "warning", {"share": 0.5})
     assert result["times_s"] == {"read": 0.5}
+    assert result["identifiers"] is None
     assert {"pancascade", "torch", "numpy", "nibabel"} <= result["versions"].keys()
     assert all(re.match(r"\d+\.\d+", version) for version in result["versions"].values())
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", result["created"])
     assert "Not for clinical use" in result["use"]
 
 
+def test_what_was_written_is_read_back(mask, tmp_path):
+    result = result_of(mask)
+    write_result(result, tmp_path / "result.json")
+    assert read_result(tmp_path) == read_result(tmp_path / "result.json") == result
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1}', '{"scan": 3}'])
+def test_what_is_no_result_is_one_sentence(tmp_path, text):
+    (tmp_path / "result.json").write_text(text)
+    with pytest.raises(UnreadableError, match=r"result\.json: not"):
+        read_result(tmp_path)
+
+
 def test_an_empty_mask_writes_nulls_and_no_nan(mask, tmp_path):
     path = tmp_path / "result.json"
-    empty = mask.with_voxels(np.zeros_like(mask.voxels))
-    write_result(empty, path, model="m", scan="s", warnings=(), times_s={})
+    write_result(result_of(mask.with_voxels(np.zeros_like(mask.voxels))), path)
     result = strictly(path.read_text())
     assert result["measurements"]["tumour"] == {"voxels": 0, "volume_ml": 0.0, "box_mm": None}
 
 
 def test_a_name_that_is_no_utf_8_is_written_all_the_same(mask, tmp_path):
     path = tmp_path / "result.json"
-    write_result(mask, path, model="m", scan="caf\udce9.nii.gz", warnings=(), times_s={})
+    write_result(result_of(mask, "caf\udce9.nii.gz"), path)
     assert strictly(path.read_text())["scan"].startswith("caf")
 
 
@@ -67,6 +97,6 @@ def test_a_failed_write_leaves_the_former_result_and_nothing_else(mask, tmp_path
 
     monkeypatch.setattr(type(path), "write_text", half)
     with pytest.raises(OutputError, match=r"result\.json: cannot be written, the disk is full"):
-        write_result(mask, path, model="m", scan="s", warnings=(), times_s={})
+        write_result(result_of(mask), path)
     assert [found.name for found in tmp_path.iterdir()] == ["result.json"]
     assert path.read_text() == "former"

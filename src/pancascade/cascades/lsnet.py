@@ -104,6 +104,7 @@ class LSNet(Cascade):
     """
 
     dimensions = 2
+    believes_in_masks = False
     phases = ("alternate",)
     labels = (Label.PANCREAS,)
 

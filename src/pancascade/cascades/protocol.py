@@ -36,6 +36,7 @@ class Cascade(nn.Module, ABC):
         labels: What is segmented besides background, in the channel order of `segment`.
         first_target: Labels that together are what stage 1 looks for.
         locates: Whether there is a stage 1 that can be asked (a single network has none).
+        believes_in_masks: Whether stage 1's belief covers the organ; keypoints do not.
     """
 
     dimensions: ClassVar[int]
@@ -43,6 +44,7 @@ class Cascade(nn.Module, ABC):
     labels: tuple[Label, ...]
     first_target: tuple[Label, ...] = (Label.PANCREAS, Label.TUMOUR)
     locates: ClassVar[bool] = True
+    believes_in_masks: ClassVar[bool] = True
 
     def prepare(self, labels: Sequence[Tensor], *, seed: int) -> None:
         """What must be learnt from the label maps alone before the first phase; nothing, for most methods.

@@ -7,12 +7,17 @@ import sys
 import typer
 
 from pancascade.cli.attribute import attribute
+from pancascade.cli.calibrate import calibrate
+from pancascade.cli.cohort import cohort
 from pancascade.cli.compare import compare
+from pancascade.cli.compare_dates import compare_dates
 from pancascade.cli.data import data
 from pancascade.cli.evaluate import evaluate
+from pancascade.cli.export import export
 from pancascade.cli.join import join
 from pancascade.cli.models import models
 from pancascade.cli.segment import segment
+from pancascade.cli.threshold import threshold
 from pancascade.cli.train import train
 from pancascade.errors import PancascadeError
 
@@ -25,12 +30,17 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(segment)
+app.command()(threshold)
 app.command()(train)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(attribute)
+app.command()(calibrate)
 app.command()(join)
 app.command()(models)
+app.command()(export)
+app.command()(cohort)
+app.command()(compare_dates)
 app.add_typer(data)
 
 USER_ERROR, INTERRUPTED, BUG = 2, 130, 70

@@ -1,15 +1,35 @@
-"""``pancascade segment``: a scan in, mask, pictures and numbers out."""
+"""``pancascade segment``: a scan in; mask, pictures, report and numbers out."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pancascade.errors import OutputError
+from pancascade.errors import OutputError, ScanError
+
+if TYPE_CHECKING:
+    from pancascade.inference import Segmentation
 
 DEFAULT_MODEL = "qiu2024-small"
+
+
+class MaskFormat(StrEnum):
+    """Of the mask."""
+
+    NIFTI = "nifti"
+    DICOM_SEG = "dicom-seg"
+    RTSTRUCT = "rtstruct"
+
+
+class Backend(StrEnum):
+    """What runs the networks."""
+
+    AUTO = "auto"
+    TORCH = "torch"
+    OPENVINO = "openvino"
 
 
 def segment(
@@ -20,35 +40,93 @@ def segment(
         ),
     ],
     out: Annotated[Path | None, typer.Option(help="Folder for the results; made if it is missing.")] = None,
-    model: Annotated[str, typer.Option(help="A name that `pancascade models` lists, or a checkpoint.")] = DEFAULT_MODEL,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"A name that `pancascade models` lists, or a checkpoint; several are averaged. [{DEFAULT_MODEL}]"
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    format_: Annotated[
+        list[MaskFormat] | None,
+        typer.Option(
+            "--format", help="Of the mask; may be given several times. The last two need a scan as DICOM. [nifti]"
+        ),
+    ] = None,
     save_probabilities: Annotated[
-        bool, typer.Option("--save-probabilities", help="Also write a probability map of each label.")
+        bool,
+        typer.Option("--save-probabilities", help="Also write a probability map of each label, for `threshold`."),
     ] = False,
+    vessels: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Mask of a vessel on the scan's grid, to which lesions are measured: NAME=FILE, or NAME=FILE:VALUE "
+            "for one value of a label map. May be given several times."
+        ),
+    ] = None,
     series: Annotated[
         str | None, typer.Option(help="Of DICOM, the series to take: its UID, number, or a part of its description.")
     ] = None,
     list_series: Annotated[bool, typer.Option("--list-series", help="Only list the DICOM series in SCAN.")] = False,
+    tta: Annotated[bool, typer.Option("--tta", help="Average three pixel sizes; takes three times as long.")] = False,
+    engine: Annotated[Backend, typer.Option(help="What runs the networks.")] = Backend.AUTO,
+    max_memory: Annotated[
+        float | None, typer.Option(help="Most memory to use, in GB; a scan that needs more is kept on disk.")
+    ] = None,
+    keep_identifiers: Annotated[
+        bool, typer.Option("--keep-identifiers", help="Name patient and study in report and result.json.")
+    ] = False,
 ) -> None:
-    """Find pancreas and tumour in a CT scan; write segmentation.nii.gz, overview.png and result.json."""
+    """Find pancreas and tumour in a CT scan; write mask, overview.png, report.html and result.json."""
     if list_series:
         _list_series(scan)
         return
     if out is None:
         raise OutputError("Give --out, a folder for the results.")
-    with _claimed(out):
-        _segment(scan, out, model=model, device=device, save_probabilities=save_probabilities, series=series)
+    formats = [one.value for one in format_ or [MaskFormat.NIFTI]]
+    with _claimed(out, scan):
+        _require_source(scan, formats)
+        found = _find(
+            scan,
+            model=model or [DEFAULT_MODEL],
+            device=device,
+            series=series,
+            tta=tta,
+            backend=engine.value,
+            max_memory_gb=max_memory,
+        )
+        masks = _vessels(vessels or [])
+        found.save(
+            out,
+            formats=formats,
+            save_probabilities=save_probabilities,
+            vessels=masks,
+            keep_identifiers=keep_identifiers,
+        )
+    tell(found, out)
 
 
-def _segment(scan: Path, out: Path, *, model: str, device: str, save_probabilities: bool, series: str | None) -> None:
+def _require_source(scan: Path, formats: list[str]) -> None:
+    if set(formats) == {"nifti"}:
+        return
+    from pancascade.io.dicom_source import require_source
+
+    require_source(scan, kind="dicom-seg" if "dicom-seg" in formats else "rtstruct")
+
+
+def _vessels(given: list[str]) -> dict[str, Any]:
+    from pancascade.io.vessel_masks import read_vessel
+
+    return dict(read_vessel(one) for one in given)
+
+
+def _find(scan: Path, **choices: Any) -> "Segmentation":
     import rich.console
     import rich.progress
 
     from pancascade.inference import segment as run
-    from pancascade.report import measure
 
-    console = rich.console.Console(markup=False)
-    with rich.progress.Progress(console=console, transient=True) as bars:
+    with rich.progress.Progress(console=rich.console.Console(markup=False), transient=True) as bars:
         tasks: dict[str, rich.progress.TaskID] = {}
 
         def show(what: str, done: int, total: int) -> None:
@@ -56,18 +134,28 @@ def _segment(scan: Path, out: Path, *, model: str, device: str, save_probabiliti
                 tasks[what] = bars.add_task(what, total=total)
             bars.update(tasks[what], completed=done)
 
-        found = run(scan, model=model, device=device, series=series, progress=show)
-    found.save(out, save_probabilities=save_probabilities)
-    for title, size in measure(found.mask).items():
+        return run(scan, progress=show, **choices)
+
+
+def tell(found: "Segmentation", out: Path) -> None:
+    """Say what was found, and where the results are."""
+    import rich.console
+
+    from pancascade.measurements import label_sizes
+
+    console = rich.console.Console(markup=False)
+    for title, size in label_sizes(found.mask).items():
         console.print(f"{title.replace('_', ' '):22}{size['volume_ml']:9.1f} mL {size['voxels']:10d} voxels")
     for warning in found.warnings:
         console.print(f"Warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
-    console.print(f"Pictures: {out / 'overview.png'}", soft_wrap=True, highlight=False)
-    console.print(
-        f"Mask: {out / 'segmentation.nii.gz'}   Numbers: {out / 'result.json'}",
-        soft_wrap=True,
-        highlight=False,
-    )
+    masks = [path for path in sorted(out.iterdir()) if path.stem.split(".")[0] in ("segmentation", "rtstruct")]
+    for what, path in (
+        *(("Mask", mask) for mask in masks),
+        ("Pictures", out / "overview.png"),
+        ("Report", out / "report.html"),
+        ("Numbers", out / "result.json"),
+    ):
+        console.print(f"{what}: {path}", soft_wrap=True, highlight=False)
     console.print("Research use only. Not for clinical use.", style="dim")
 
 
@@ -83,12 +171,20 @@ def _list_series(scan: Path) -> None:
 
 
 @contextmanager
-def _claimed(out: Path) -> Iterator[None]:
-    """The folder, made and tried before any long work; gone again if it was made for nothing."""
+def _claimed(out: Path, scan: Path) -> Iterator[None]:
+    """The folder, made and tried before any long work; gone again if it was made for nothing.
+
+    Why a scan was refused stands in ``refusal.json``, for machines.
+    """
     made = not out.exists()
     claim_folder(out)
     try:
         yield
+    except ScanError as error:
+        from pancascade.report.refusal import write_refusal
+
+        write_refusal(error, scan, out)
+        raise
     except BaseException:
         if made and not any(out.iterdir()):
             out.rmdir()

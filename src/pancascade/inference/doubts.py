@@ -1,35 +1,105 @@
-"""Reasons to doubt a result, in plain sentences."""
+"""Reasons to doubt a result, as codes and plain sentences."""
+
+from collections.abc import Iterator
 
 import numpy as np
 
+from pancascade.inference.locating import PLAUSIBLE_PANCREAS_ML, SURE
 from pancascade.labels import Label
-from pancascade.volume import Volume
+from pancascade.location import Location
+from pancascade.notices import Notice
+from pancascade.volume import Box, Volume
 
-PLAUSIBLE_PANCREAS_ML = (15.0, 250.0)
+AGAINST = {
+    "nothing_located": "nowhere in the scan was the pancreas likelier than not",
+    "belief_weak": "its probability stays low",
+    "organ_scattered": "it lies in separate pieces",
+    "organ_small": "it is smaller than a pancreas",
+    "organ_large": "it is larger than a pancreas",
+    "position_unusual": "it lies where a pancreas rarely is",
+}
+"""What speaks against a location, by code."""
 
 
-def doubts(mask: Volume) -> list[str]:
+def doubts(mask: Volume) -> list[Notice]:
     """What a reader should know before trusting a mask.
 
     Args:
         mask: Labels on the scan's grid.
     """
-    counts = np.bincount(mask.voxels.ravel(), minlength=len(Label))
+    inside = Box.around(mask.voxels)
+    if inside is None:
+        sentence = "No pancreas was found: the scan may not show it, or the model missed it. Look at the scan."
+        return [Notice(code="pancreas_not_found", about="result", sentence=sentence)]
+    counts = np.bincount(mask.voxels[inside.slices].ravel(), minlength=len(Label))
     organ_ml = float(counts[Label.PANCREAS] + counts[Label.TUMOUR]) * mask.voxel_volume_ml
-    if organ_ml == 0:
-        return ["No pancreas was found: the scan may not show it, or the model missed it. Look at the scan."]
-    found = []
+    return [*_implausible(organ_ml), *_cut_off(mask, inside)]
+
+
+def location_notices(location: Location | None) -> list[Notice]:
+    """How the pancreas was located, what speaks against the place, and what was done about it.
+
+    Args:
+        location: None where the model has no stage 1.
+    """
+    return [] if location is None else [*_located(location), *_searched(location)]
+
+
+def _located(location: Location) -> Iterator[Notice]:
+    values = {"confidence": location.confidence, "organ_ml": location.organ_ml, "components": location.components}
+    if location.confidence >= SURE:
+        yield Notice(
+            code="located",
+            severity="information",
+            about="location",
+            sentence=f"The pancreas was located with confidence {location.confidence:.2f}.",
+            values=values,
+        )
+        return
+    against = [AGAINST[code] for code in location.reasons] or ["several things speak a little against it"]
+    yield Notice(
+        code="location_doubtful",
+        about="location",
+        sentence=f"It is doubtful where the pancreas lies (confidence {location.confidence:.2f}): "
+        f"{', and '.join(against)}. Look at the scan.",
+        values={**values, **dict.fromkeys(location.reasons, 1)},
+    )
+
+
+def _searched(location: Location) -> Iterator[Notice]:
+    values = {"candidates": location.candidates, "margin_mm": location.margin_mm}
+    if location.level == "wider":
+        regions = "one region" if location.candidates == 1 else f"{location.candidates} regions"
+        yield Notice(
+            code="searched_wider",
+            severity="information",
+            about="location",
+            sentence=f"Stage 2 therefore looked at {regions}, {location.margin_mm:g} mm wider on every side.",
+            values=values,
+        )
+    if location.level == "whole_scan":
+        yield Notice(
+            code="searched_whole_scan",
+            about="location",
+            sentence="The usual search gave no plausible pancreas, so the whole scan was searched at low resolution; "
+            "what was found there was looked at closely.",
+            values=values,
+        )
+
+
+def _implausible(organ_ml: float) -> Iterator[Notice]:
     smallest, largest = PLAUSIBLE_PANCREAS_ML
+    values = {"volume_ml": round(organ_ml, 2)}
     if organ_ml < smallest:
-        found.append(f"The pancreas found is small ({organ_ml:.1f} mL < {smallest:g} mL): part may be missing.")
+        sentence = f"The pancreas found is small ({organ_ml:.1f} mL < {smallest:g} mL): part may be missing."
+        yield Notice(code="pancreas_small", about="result", sentence=sentence, values=values)
     if organ_ml > largest:
-        found.append(f"The pancreas found is large ({organ_ml:.0f} mL > {largest:g} mL): other tissue may be in it.")
-    return found + _cut_off(mask)
+        sentence = f"The pancreas found is large ({organ_ml:.0f} mL > {largest:g} mL): other tissue may be in it."
+        yield Notice(code="pancreas_large", about="result", sentence=sentence, values=values)
 
 
-def _cut_off(mask: Volume) -> list[str]:
+def _cut_off(mask: Volume, inside: Box) -> Iterator[Notice]:
     vertical = next(axis for axis in range(3) if mask.orientation[axis] in "SI")
-    ends = [np.take(mask.voxels, index, axis=vertical).any() for index in (0, -1)]
-    if any(ends):
-        return ["The pancreas reaches the first or last slice: the scan may not show all of it."]
-    return []
+    if inside.start[vertical] == 0 or inside.stop[vertical] == mask.shape[vertical]:
+        sentence = "The pancreas reaches the first or last slice: the scan may not show all of it."
+        yield Notice(code="pancreas_cut_off", about="result", sentence=sentence)

@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
 from pancascade.cascades import Cascade, Located, fast_layout
-from pancascade.inference.finding import FAINT, Finding
-from pancascade.postprocessing import main_bodies
+from pancascade.inference.canvas_probabilities import CanvasProbabilities, smooth_along_the_body
+from pancascade.inference.finding import Finding
+from pancascade.inference.locating import Aim, Sight, aim_at
+from pancascade.inference.stopwatch import Stopwatch
 from pancascade.preprocessing import Canvas, Placement, find_placement
 from pancascade.preprocessing.drawing import draw, take_off
-from pancascade.volume import Box, Volume
+from pancascade.volume import Box, Volume, release
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many slices are done, and how many there are."""
@@ -28,34 +29,11 @@ BATCH_SLICES = 8
 SMOOTHING_MM = 2.0
 """Standard deviation of the averaging along the body of both stages' probabilities, chosen on validation patients."""
 
+COARSER = 1.5
+"""How many times larger the pixels of the coarse look at the whole scan are."""
 
-@dataclass(frozen=True)
-class CanvasProbabilities:
-    """Probabilities of a volume's slices, still on their canvas: a tenth of the memory of the scan's own grid.
-
-    Attributes:
-        maps: (K, C, H, W) float16, background first.
-        placement: Where the scan's slices lie on the canvas.
-    """
-
-    maps: Tensor
-    placement: Placement
-
-    def on_scan(self, first: int, last: int) -> NDArray[np.float16]:
-        """Foreground probabilities of slices first…last−1 on the scan's pixels, (C − 1, I, J, last − first)."""
-        native = torch.cat(
-            [take_off(self.maps[k : k + 1, 1:].float(), self.placement).half() for k in range(first, last)]
-        )
-        return native.permute(1, 3, 2, 0).numpy()
-
-    def finding(self, at: Box) -> Finding:
-        """What the maps show; the slices are those of a box of the scan."""
-        busy = np.flatnonzero((self.maps[:, 1:].amax(dim=(1, 2, 3)) >= FAINT).numpy())
-        if busy.size == 0:
-            return Finding.nothing()
-        first, last = int(busy[0]), int(busy[-1]) + 1
-        part = Box((*at.start[:2], at.start[2] + first), (*at.stop[:2], at.start[2] + last))
-        return Finding.of(self.on_scan(first, last), part)
+VIEW_SCALES = (1.0, 0.92, 1.08)
+"""Pixel sizes of the views that ``--tta`` averages, of the canvas's own."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +46,7 @@ class SliceEngine:
         device: Where it runs.
         consistent: Whether stage 1 is made consistent along the body before stage 2.
         trained_on: Whom its weights have learned from, as their checkpoint tells.
+        rescue: Whether a doubtful location is widened before stage 2.
     """
 
     cascade: Cascade
@@ -75,11 +54,32 @@ class SliceEngine:
     device: torch.device
     consistent: bool = True
     trained_on: tuple[dict[str, Any], ...] = ()
+    rescue: bool = False
 
     @property
     def grows(self) -> bool:
         """Whether the canvas grows for larger slices."""
         return self.canvas.larger_slices == "grow"
+
+    def coarser(self, pixel_mm: float) -> "SliceEngine":
+        """The same cascade on pixels `COARSER` times larger, on a sheet that holds every slice whole.
+
+        Args:
+            pixel_mm: Of the scan, for a canvas that keeps the scan's own pixels.
+        """
+        spacing_mm = COARSER * (self.canvas.spacing_mm or pixel_mm)
+        whole = {"spacing_mm": spacing_mm, "larger_slices": "grow", "centre": "image"}
+        return replace(self, canvas=self.canvas.model_copy(update=whole))
+
+    def views(self, pixel_mm: float) -> "list[SliceEngine]":
+        """The engines whose findings test-time augmentation averages: the usual pixel size, and two others.
+
+        Args:
+            pixel_mm: Of the scan, for a canvas that keeps the scan's own pixels.
+        """
+        own = self.canvas.spacing_mm or pixel_mm
+        spacings_mm = [self.canvas.spacing_mm, *(scale * own for scale in VIEW_SCALES[1:])]
+        return [replace(self, canvas=self.canvas.model_copy(update={"spacing_mm": mm})) for mm in spacings_mm]
 
     def find(
         self,
@@ -87,8 +87,10 @@ class SliceEngine:
         *,
         at: Box,
         belief: NDArray[np.float32] | None = None,
+        whole_body: bool = False,
         progress: Progress | None = None,
         hand_over: HandOver | None = None,
+        clock: Stopwatch | None = None,
     ) -> Finding:
         """What the cascade finds in a part of the scan; arguments as for `run`.
 
@@ -96,10 +98,17 @@ class SliceEngine:
             volume: The part, upright.
             at: Where in the scan the part lies.
             belief: See `run`.
+            whole_body: See `run`.
             progress: See `run`.
             hand_over: See `run`.
+            clock: See `run`.
         """
-        return self.run(volume, belief=belief, progress=progress, hand_over=hand_over).finding(at)
+        clock = clock or Stopwatch()
+        maps = self.run(
+            volume, belief=belief, whole_body=whole_body, progress=progress, hand_over=hand_over, clock=clock
+        )
+        with clock.measure("paste"):
+            return maps.finding(at, spacing_mm=volume.spacing_mm)
 
     @torch.inference_mode()
     def run(
@@ -107,43 +116,51 @@ class SliceEngine:
         volume: Volume,
         *,
         belief: NDArray[np.float32] | None = None,
+        whole_body: bool = False,
         progress: Progress | None = None,
         hand_over: HandOver | None = None,
+        clock: Stopwatch | None = None,
     ) -> CanvasProbabilities:
-        """Locate in all slices, make that consistent along the body, then look closely.
+        """Locate in all slices, make that consistent along the body, judge it, then look closely.
 
         Args:
             volume: Hounsfield units, oriented LPS.
             belief: In place of stage 1's, probability of the organ, of the volume's shape.
+            whole_body: Whether the volume spans the body, so that the place of the organ in it can be judged.
             progress: Called after each batch.
             hand_over: Called between the stages, for each batch.
+            clock: Where the time goes.
         """
+        clock = clock or Stopwatch()
         column_mm, row_mm, slice_mm = volume.spacing_mm
-        count = volume.shape[2]
-        slices = volume.voxels.transpose(2, 1, 0)
-        placement = find_placement(slices, spacing_mm=(row_mm, column_mm), canvas=self.canvas, grow=self.grows)
+        placement = find_placement(
+            volume.voxels.transpose(2, 1, 0), spacing_mm=(row_mm, column_mm), canvas=self.canvas, grow=self.grows
+        )
         located = []
-        for part, images in self._batches(volume, placement):
-            with self._autocast():
+        for part in _parts(volume.shape[2]):
+            with clock.measure("draw"):
+                images = self._images(volume, placement, part)
+            with clock.measure("stage 1"), self._autocast():
                 located.append(_stored(self._locate(images, _on_canvas(belief, part, placement))))
             if progress is not None:
-                progress("locate", part.stop, count)
-        consistent = self._make_consistent([found.probabilities for found in located], slice_mm)
-        maps = torch.zeros((count, 1 + len(self.cascade.labels), *placement.canvas), dtype=torch.float16)
-        maps[:, 0] = 1
-        for found, (part, images) in zip(located, self._batches(volume, placement), strict=True):
-            with self._autocast():
-                smooth = consistent[part].to(self.device).float()
-                handed_over = self.cascade.narrow(found, smooth)
+                progress("locate", part.stop, volume.shape[2])
+        with clock.measure("aim"):
+            aim = self._aim(located, placement, volume.spacing_mm, whole_body=whole_body)
+        maps = CanvasProbabilities(placement, volume.shape[2], len(self.cascade.labels), aim.location)
+        for found, part in zip(located, _parts(volume.shape[2]), strict=True):
+            with clock.measure("hand over"):
+                handed_over = self._hand_over(found, aim, part)
                 if hand_over is not None:
                     handed_over = hand_over(part, placement, handed_over)
-                if any(handed_over.boxes):
-                    maps[part] = self.cascade.segment(images, handed_over).half().cpu()
+            if any(handed_over.boxes):
+                with clock.measure("draw"):
+                    images = self._images(volume, placement, part)
+                with clock.measure("stage 2"), self._autocast():
+                    maps.put(part.start, self.cascade.segment(images, handed_over)[:, 1:].half().cpu())
             if progress is not None:
-                progress("segment", part.stop, count)
-        if self.consistent:
-            _smooth_along_the_body(maps, slice_mm)
-        return CanvasProbabilities(maps, placement)
+                progress("segment", part.stop, volume.shape[2])
+        with clock.measure("smooth"):
+            return maps.smoothed(SMOOTHING_MM / slice_mm) if self.consistent else maps
 
     @torch.inference_mode()
     def run_slice(self, hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None) -> Tensor:
@@ -161,13 +178,11 @@ class SliceEngine:
         # What was cut from the canvas is background.
         return torch.cat(((1 - foreground.sum(dim=0, keepdim=True)).clamp(min=0), foreground))
 
-    def _batches(self, volume: Volume, placement: Placement) -> Iterator[tuple[slice, Tensor]]:
-        count = volume.shape[2]
-        for start in range(0, count, BATCH_SLICES):
-            part = slice(start, min(start + BATCH_SLICES, count))
-            shown = self.canvas.window.apply(volume.voxels[:, :, part].transpose(2, 1, 0))
-            images = draw(torch.from_numpy(np.ascontiguousarray(shown))[:, None], placement)
-            yield part, fast_layout(images.to(self.device))
+    def _images(self, volume: Volume, placement: Placement, part: slice) -> Tensor:
+        shown = self.canvas.window.apply(volume.voxels[:, :, part].transpose(2, 1, 0))
+        release(volume.voxels)
+        images = draw(torch.from_numpy(np.ascontiguousarray(shown))[:, None], placement)
+        return fast_layout(images.to(self.device))
 
     def _locate(self, images: Tensor, belief: Tensor | None) -> Located:
         if belief is None:
@@ -177,24 +192,37 @@ class SliceEngine:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=has_fast_bfloat16(self.device))
 
-    def _make_consistent(self, beliefs: list[Tensor], slice_mm: float) -> Tensor:
-        """Smooth along the body and keep the main bodies: (K, 1, H, W) float16."""
-        belief = torch.cat(beliefs)
+    def _aim(
+        self, located: list[Located], placement: Placement, spacing_mm: tuple[float, float, float], *, whole_body: bool
+    ) -> Aim:
+        """Where stage 2 shall look, from stage 1's belief in all slices."""
+        belief = torch.cat([found.probabilities for found in located])[:, 0].numpy()
         if not (self.consistent and self.cascade.locates):
-            return belief
-        volume = belief[:, 0].numpy().astype(np.float32)
-        smooth = ndimage.gaussian_filter1d(volume, SMOOTHING_MM / slice_mm, axis=0, mode="nearest")
-        smooth[~main_bodies(smooth)] = 0
-        return torch.from_numpy(smooth[:, None].astype(np.float16))
+            return Aim(belief)
+        smooth_along_the_body(belief, SMOOTHING_MM / spacing_mm[2])
+        shrunk = placement.canvas[0] / belief.shape[1]
+        body = None
+        if whole_body:
+            rows, columns = (
+                (offset, offset + size) for offset, size in zip(placement.offset, placement.resized, strict=True)
+            )
+            body = (tuple(edge / shrunk for edge in rows), tuple(edge / shrunk for edge in columns))
+        pixel_mm = [spacing_mm[1 - axis] * placement.native[axis] / placement.resized[axis] * shrunk for axis in (0, 1)]
+        sight = Sight(belief, (spacing_mm[2], pixel_mm[0], pixel_mm[1]), body, self.cascade.believes_in_masks)
+        return aim_at(sight, rescue=self.rescue)
+
+    def _hand_over(self, found: Located, aim: Aim, part: slice) -> Located:
+        belief = torch.from_numpy(aim.belief[part, None]).to(self.device).float()
+        handed_over = self.cascade.narrow(found, belief)
+        if aim.mask is None:
+            return handed_over
+        mask = torch.from_numpy(aim.mask[part, None]).to(self.device).float()
+        return self.cascade.with_boxes_of(handed_over, self.cascade.narrow(found, mask))
 
 
-def _smooth_along_the_body(maps: Tensor, slice_mm: float) -> None:
-    """Average foreground probabilities (K, C, H, W) over neighbouring slices, in place."""
-    for channel in range(1, maps.shape[1]):
-        volume = maps[:, channel].float().numpy()
-        smooth = ndimage.gaussian_filter1d(volume, SMOOTHING_MM / slice_mm, axis=0, mode="nearest")
-        maps[:, channel] = torch.from_numpy(smooth).half()
-    maps[:, 0] = (1 - maps[:, 1:].float().sum(dim=1)).clamp(min=0).half()
+def _parts(count: int) -> Iterator[slice]:
+    for start in range(0, count, BATCH_SLICES):
+        yield slice(start, min(start + BATCH_SLICES, count))
 
 
 def _on_canvas(belief: NDArray[np.float32] | None, part: slice, placement: Placement) -> Tensor | None:

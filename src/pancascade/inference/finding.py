@@ -1,17 +1,23 @@
 """What the steps of a model have found so far, in the upright scan."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pancascade.labels import Label
-from pancascade.postprocessing import main_bodies, touching
+from pancascade.location import Location
+from pancascade.postprocessing import body_boxes, main_bodies, touching
 from pancascade.volume import Box
 
 FAINT = 0.02
 """Voxels in which nothing reaches this probability need not be kept."""
+
+STEP = 0.001
+"""Probabilities are stored in steps of this."""
 
 LEAST_TUMOUR_ML = 0.05
 """Smaller spots are noise: a sphere of this volume is 4.6 mm wide."""
@@ -25,14 +31,16 @@ class Finding:
         box: Where; None if nothing was found.
         organ: Probability of the pancreas with its tumour, (*box.shape) float32.
         tumour: Probability of tumour, (*box.shape) float32, nowhere above ``organ``.
+        location: What stage 1's location was worth; None where nothing was located.
     """
 
     box: Box | None
     organ: NDArray[np.float32]
     tumour: NDArray[np.float32]
+    location: Location | None = None
 
     @classmethod
-    def of(cls, maps: NDArray[Any], at: Box) -> Self:
+    def of(cls, maps: NDArray[Any], at: Box, location: Location | None = None) -> Self:
         """What foreground maps (C, *at.shape), pancreas and perhaps tumour, show in a box of the scan.
 
         The finding keeps the part that holds any belief.
@@ -40,15 +48,35 @@ class Finding:
         organ = maps.sum(axis=0, dtype=np.float32)
         box = Box.around(organ >= FAINT)
         if box is None:
-            return cls.nothing()
+            return cls.nothing(location)
         tumour = maps[1][box.slices].astype(np.float32) if len(maps) > 1 else np.zeros(box.shape, np.float32)
-        return cls(box.shift(at.start), np.minimum(organ[box.slices], 1), tumour)
+        return cls(box.shift(at.start), np.minimum(organ[box.slices], 1), tumour, location)
 
     @classmethod
-    def nothing(cls) -> Self:
+    def nothing(cls, location: Location | None = None) -> Self:
         """An empty finding."""
         empty = np.zeros((0, 0, 0), np.float32)
-        return cls(None, empty, empty)
+        return cls(None, empty, empty, location)
+
+    @classmethod
+    def mean(cls, findings: Sequence[Self]) -> Self:
+        """What several looks at the same scan find on average; a look that finds nothing counts as 0.
+
+        The location is that of the first look.
+        """
+        boxes = [found.box for found in findings if found.box is not None]
+        location = findings[0].location
+        if not boxes:
+            return cls.nothing(location)
+        box = reduce(Box.union, boxes)
+        organ = np.stack([found.organ_in(box) for found in findings]).mean(axis=0)
+        tumour = np.stack([found.tumour_in(box) for found in findings]).mean(axis=0)
+        return cls(box, organ, tumour, location)
+
+    def rounded(self) -> Self:
+        """Probabilities rounded to `STEP`, as they are stored, so that stored ones decide the same mask."""
+        organ, tumour = (np.rint(values / STEP) * np.float32(STEP) for values in (self.organ, self.tumour))
+        return replace(self, organ=organ, tumour=tumour)
 
     def labels(
         self,
@@ -98,10 +126,18 @@ class Finding:
 
     def organ_box(self) -> Box | None:
         """Box of the pancreas with its tumour, where it is likelier than not."""
+        boxes = self.organ_boxes()
+        return reduce(Box.union, boxes) if boxes else None
+
+    def organ_boxes(self, *, threshold: float = 0.5) -> list[Box]:
+        """A box for each main body of the pancreas with its tumour, the heaviest first.
+
+        Args:
+            threshold: Least probability.
+        """
         if self.box is None:
-            return None
-        tight = Box.around(main_bodies(self.organ))
-        return None if tight is None else tight.shift(self.box.start)
+            return []
+        return [box.shift(self.box.start) for box in body_boxes(self.organ, threshold=threshold)]
 
 
 def combine(wide: Finding, close: Finding, *, field: Box, weight: float) -> Finding:
@@ -132,4 +168,4 @@ def combine(wide: Finding, close: Finding, *, field: Box, weight: float) -> Find
     tumour[overlap.slices] = 0
     organ[close.box.shift(back).slices] += weight * close.organ
     tumour[close.box.shift(back).slices] = close.tumour
-    return Finding(box, np.maximum(organ, tumour), tumour)
+    return Finding(box, np.maximum(organ, tumour), tumour, wide.location)

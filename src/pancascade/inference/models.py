@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, ValidationError, field_validator
 
 from pancascade.errors import UnknownModelError
+from pancascade.inference.calibration import Calibration
 from pancascade.settings import Settings
 
 
@@ -21,6 +22,7 @@ class Step(Settings):
         locator: Whose belief about the organ is handed to stage 2: that of the cascade's ``own`` stage 1, or of the
             steps ``before``, which stand in for it.
         consistent: Whether stage 1 is made consistent along the body before stage 2 looks.
+        rescue: Whether a doubtful location of the pancreas in the scan is looked for further.
         organ_weight: Weight of this step's view of the organ inside the region, against the step before.
     """
 
@@ -30,6 +32,7 @@ class Step(Settings):
     margin_mm: float = 10.0
     organ_weight: float = 0.5
     consistent: bool = True
+    rescue: bool = True
 
 
 class TrainedOn(Settings):
@@ -55,6 +58,7 @@ class Model(Settings):
         steps: In order.
         organ_threshold: Least probability of the organ, tumour included, chosen on validation patients.
         tumour_threshold: Least probability of tumour, chosen on validation patients.
+        calibration: Temperatures of the probabilities, fitted on validation patients.
         licence: Of the weights.
         trained_on: Marks of the patients whom the weights learned from, by data set, where checkpoints do not tell.
         card: Markdown file with data, split, numbers and limits, beside the model's file.
@@ -66,6 +70,7 @@ class Model(Settings):
     steps: tuple[Step, ...] = Field(min_length=1)
     organ_threshold: float = Field(default=0.5, gt=0, lt=1)
     tumour_threshold: float = Field(default=0.5, gt=0, lt=1)
+    calibration: Calibration = Calibration()
     licence: str = "unstated"
     trained_on: tuple[TrainedOn, ...] = ()
     card: str | None = None

@@ -1,21 +1,36 @@
 """What a scan was found to hold."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pancascade.inference.finding import STEP
 from pancascade.io import write_volume, written_together
+from pancascade.io.nifti import write_nifti
 from pancascade.labels import Label
+from pancascade.location import Location, Thresholds
+from pancascade.measurements import Measurements, label_sizes, measure_scan
+from pancascade.notices import Notice
+from pancascade.report.result import Grid, Result, current_versions, peak_memory_gb
 from pancascade.volume import Box, Volume
 
+if TYPE_CHECKING:
+    from pancascade.io.dicom_source import DicomSource
+
+MASKS: dict[str, str] = {"nifti": "segmentation.nii.gz", "dicom-seg": "segmentation.dcm", "rtstruct": "rtstruct.dcm"}
+"""Name of the mask in each format."""
+
 FILES = (
-    "segmentation.nii.gz",
+    *MASKS.values(),
     "overview.png",
     "probability_pancreas.nii.gz",
     "probability_tumour.nii.gz",
+    "refusal.json",
+    "report.html",
     "result.json",
 )
 """All that `Segmentation.save` may write; what a run does not write, it removes."""
@@ -29,63 +44,170 @@ class Segmentation:
         scan: The scan as it came.
         mask: Labels (I, J, K) uint8, ids of `Label`, on the scan's grid.
         region: Box of the scan that holds every voxel with a foreground probability; None if there is none.
-        region_probabilities: (2, *region.shape) float16: pancreas, tumour.
+        region_probabilities: (2, *region.shape) float32 in steps of 0.001: pancreas, tumour.
         model: Name of the model.
-        warnings: Plain sentences.
+        notices: All that was noticed and decided.
         times_s: Seconds spent, by what was done.
         trained_on: Whom the model's weights have learned from, as far as their checkpoints tell.
+        thresholds: By which the mask was decided.
+        location: How surely the pancreas was located; None for a model without a stage 1.
+        tumour_suspicion: See `pancascade.inference.suspicion.tumour_suspicion`.
+        runs_on: What ran the networks.
+        card: Of the model, Markdown.
+        series: Of DICOM, what was asked for.
     """
 
     scan: Volume
     mask: Volume
     region: Box | None
-    region_probabilities: NDArray[np.float16]
+    region_probabilities: NDArray[np.float32]
     model: str
-    warnings: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
     times_s: dict[str, float] = field(default_factory=dict)
     trained_on: tuple[dict[str, Any], ...] = ()
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    location: Location | None = None
+    tumour_suspicion: float | None = None
+    runs_on: str = "torch"
+    card: str = ""
+    series: str | None = None
 
     @property
-    def probabilities(self) -> NDArray[np.float16]:
+    def warnings(self) -> tuple[str, ...]:
+        """The sentences of those notices that are warnings."""
+        return tuple(notice.sentence for notice in self.notices if notice.severity == "warning")
+
+    @property
+    def probabilities(self) -> NDArray[np.float32]:
         """Probabilities of background, pancreas and tumour, (3, I, J, K), summing to 1."""
-        dense = np.zeros((3, *self.scan.shape), np.float16)
+        dense = np.zeros((3, *self.scan.shape), np.float32)
         if self.region is not None:
             dense[(slice(1, None), *self.region.slices)] = self.region_probabilities
-        dense[0] = np.clip(1 - dense[1].astype(np.float32) - dense[2], 0, 1)
+        np.clip(1 - dense[1] - dense[2], 0, 1, out=dense[0])
         return dense
 
-    def save(self, folder: str | Path, *, save_probabilities: bool = False) -> Path:
-        """Write ``segmentation.nii.gz``, ``overview.png``, ``result.json`` and, if asked, probabilities.
+    def measure(self, vessels: Mapping[str, Volume] | None = None) -> Measurements:
+        """Sizes, places and densities of pancreas and lesions.
+
+        Args:
+            vessels: Masks by name, on the scan's grid.
+
+        Raises:
+            GeometryError: A vessel's mask is on another grid.
+        """
+        return measure_scan(
+            self.mask, scan=self.scan, tumour_probability=self._dense(Label.TUMOUR), vessels=vessels or {}
+        )
+
+    def result(
+        self, *, vessels: Mapping[str, Volume] | None = None, identifiers: Mapping[str, str] | None = None
+    ) -> Result:
+        """All that ``result.json`` tells.
+
+        Args:
+            vessels: Masks by name, on the scan's grid.
+            identifiers: Of patient and study, to be written as they are.
+
+        Raises:
+            GeometryError: A vessel's mask is on another grid.
+        """
+        return Result(
+            scan=self.scan.name,
+            series=self.series,
+            model=self.model,
+            engine=self.runs_on,
+            thresholds=self.thresholds,
+            measurements=label_sizes(self.mask),
+            pancreas_and_lesions=self.measure(vessels),
+            tumour_suspicion=self.tumour_suspicion,
+            location=self.location,
+            grid=Grid(shape=self.mask.shape, affine=self.mask.affine.tolist()),
+            notices=self.notices,
+            warnings=self.warnings,
+            times_s=self.times_s,
+            peak_memory_gb=peak_memory_gb(),
+            identifiers=None if identifiers is None else dict(identifiers),
+            trained_on=self.trained_on,
+        )
+
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        formats: Collection[str] = ("nifti",),
+        save_probabilities: bool = False,
+        vessels: Mapping[str, Volume] | None = None,
+        keep_identifiers: bool = False,
+    ) -> Path:
+        """Write the mask, ``overview.png``, ``report.html``, ``result.json`` and, if asked, probabilities.
 
         Args:
             folder: Made if it is missing.
-            save_probabilities: Also write ``probability_pancreas.nii.gz`` and ``probability_tumour.nii.gz``.
+            formats: Of the mask: ``segmentation.nii.gz``, and for a scan that came as DICOM ``segmentation.dcm``
+                (DICOM-SEG) and ``rtstruct.dcm``.
+            save_probabilities: Also write ``probability_pancreas.nii.gz`` and ``probability_tumour.nii.gz``, on the
+                scan's grid in steps of 0.001, from which `pancascade threshold` decides anew.
+            vessels: Masks by name, on the scan's grid, to which lesions are measured.
+            keep_identifiers: Name patient and study in ``result.json`` and the report.
 
         Returns:
             The folder.
 
         Raises:
-            OutputError: The folder cannot be written.
+            OutputError: The folder cannot be written, or the scan did not come as DICOM.
+            GeometryError: A vessel's mask is on another grid.
         """
-        from pancascade.report import write_overview, write_result
+        from pancascade.report import write_overview, write_result, write_scan_report
 
         folder = Path(folder)
+        identifiers = self._identifiers() if keep_identifiers else None
+        result = self.result(vessels=vessels, identifiers=identifiers)
         with written_together(folder, names=FILES) as draft:
-            write_volume(self.mask, draft / "segmentation.nii.gz")
-            write_overview(self.scan, self.mask, draft / "overview.png")
+            self._write_masks(draft, formats)
             if save_probabilities:
                 for label in (Label.PANCREAS, Label.TUMOUR):
-                    dense = np.zeros(self.scan.shape, np.float32)
-                    if self.region is not None:
-                        dense[self.region.slices] = self.region_probabilities[label - 1]
-                    write_volume(self.scan.with_voxels(dense), draft / f"probability_{label.title}.nii.gz")
-            write_result(
-                self.mask,
-                draft / "result.json",
-                model=self.model,
-                scan=self.scan.name,
-                warnings=self.warnings,
-                times_s=self.times_s,
-                trained_on=self.trained_on,
+                    self._write_probability(label, draft / f"probability_{label.title}.nii.gz")
+            write_overview(self.scan, self.mask, draft / "overview.png")
+            write_scan_report(
+                draft / "report.html", scan=self.scan, mask=self.mask, result=result, model_card=self.card
             )
+            write_result(result, draft / "result.json")
         return folder
+
+    def _dense(self, label: Label) -> NDArray[np.float32]:
+        """A label's probability on the scan's grid; pages that hold nothing are never touched."""
+        dense = np.zeros(self.scan.shape, np.float32)
+        if self.region is not None:
+            dense[self.region.slices] = self.region_probabilities[label - 1]
+        return dense
+
+    def _write_probability(self, label: Label, path: Path) -> None:
+        """On the scan's grid, in steps: whole numbers with a slope, of which the many zeros take no room."""
+        steps = np.zeros(self.scan.shape, np.uint16)
+        if self.region is not None:
+            steps[self.region.slices] = np.rint(self.region_probabilities[label - 1] / STEP)
+        write_nifti(self.scan.with_voxels(steps), path, slope=STEP)
+
+    def _source(self) -> "DicomSource":
+        from pancascade.io.dicom_source import find_source
+
+        return find_source(Path(self.scan.name), series=self.series)
+
+    def _identifiers(self) -> dict[str, str]:
+        from pancascade.io.dicom_files import looks_like_dicom
+        from pancascade.io.dicom_identity import identity_of
+
+        return identity_of(self._source()) if looks_like_dicom(Path(self.scan.name)) else {}
+
+    def _write_masks(self, draft: Path, formats: Collection[str]) -> None:
+        if "nifti" in formats:
+            write_volume(self.mask, draft / MASKS["nifti"])
+        if {"dicom-seg", "rtstruct"} & set(formats):
+            from pancascade.io.dicom_seg import write_dicom_seg
+            from pancascade.io.rtstruct import write_rtstruct
+
+            source, version = self._source(), current_versions()["pancascade"]
+            if "dicom-seg" in formats:
+                write_dicom_seg(self.mask, draft / MASKS["dicom-seg"], source=source, model=self.model, version=version)
+            if "rtstruct" in formats:
+                write_rtstruct(self.mask, draft / MASKS["rtstruct"], source=source, model=self.model, version=version)

@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 
 from pancascade.cascades import Cascade, Located
 from pancascade.errors import DataError, GeometryError
+from pancascade.inference.chain import look, regions
 from pancascade.inference.engine import HandOver, SliceEngine
 from pancascade.inference.finding import Finding
+from pancascade.inference.loading import load_engines
 from pancascade.inference.models import Model
-from pancascade.inference.segmenter import field_of, load_engines, look
 from pancascade.labels import Label
 from pancascade.postprocessing import decide
-from pancascade.preprocessing import Placement
+from pancascade.preprocessing import Placement, body_box
 from pancascade.preprocessing.drawing import draw, take_off
 from pancascade.volume import Box, Volume, reorient
 
@@ -39,6 +40,8 @@ class Trace:
 def trace(scan: Volume, reference: Volume, *, model: Model, device: str = "cpu") -> Trace:
     """Segment a scan twice: as it is, and with stage 2 in the true boxes.
 
+    The search of the whole scan, on which `segment` goes where it finds no plausible pancreas, is not followed.
+
     Args:
         scan: Hounsfield units.
         reference: Labels on the same grid, ids of `Label`.
@@ -58,16 +61,18 @@ def trace(scan: Volume, reference: Volume, *, model: Model, device: str = "cpu")
         raise DataError(f"{model.name}: has no stage 1 that could lose anything. Give a cascade.")
     own, bound = Finding.nothing(), Finding.nothing()
     covered = {label: np.zeros(upright.shape, dtype=bool) for engine in engines for label in engine.cascade.labels}
-    true_organ = Box.around(truth.voxels)
+    organ = Box.around(truth.voxels)
+    true_organ = [] if organ is None else [organ]
+    body = body_box(upright)
     for step, engine in zip(model.steps, engines, strict=True):
-        place, record = field_of(step, upright, organ=own.organ_box()), _Record()
-        own = look(upright, own, step, engine, field=place, hand_over=record)
-        if place is not None:
+        for place in [body] if step.field == "scan" else regions(step, upright, own):
+            record = _Record()
+            own = look(upright, own, step, engine, field=place, hand_over=record)
             for label in engine.cascade.labels:
                 covered[label][place.slices] |= record.covered(place.shape)
-        true_place = field_of(step, upright, organ=true_organ)
-        boxes = None if true_place is None else _true_boxes(engine.cascade, truth.voxels[true_place.slices])
-        bound = look(upright, bound, step, engine, field=true_place, hand_over=boxes)
+        for place in [body] if step.field == "scan" else regions(step, upright, bound, organ=true_organ):
+            boxes = _true_boxes(engine.cascade, truth.voxels[place.slices])
+            bound = look(upright, bound, step, engine, field=place, hand_over=boxes)
     labels, true_box_labels = (
         finding.labels(
             upright.shape,

@@ -7,9 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pancascade.cascades import Cascade
+from pancascade.cascades import Cascade, Located
 from pancascade.inference.engine import HandOver, Progress, has_fast_bfloat16
 from pancascade.inference.finding import Finding
+from pancascade.inference.locating import Sight, aim_at
+from pancascade.inference.stopwatch import Stopwatch
+from pancascade.location import Location
 from pancascade.preprocessing import VolumeGrid
 from pancascade.volume import Box, Volume
 
@@ -23,12 +26,18 @@ class VolumeEngine:
         grid: How volumes reach it.
         device: Where it runs.
         trained_on: Whom its weights have learned from, as their checkpoint tells.
+        rescue: Whether a doubtful location is widened before stage 2.
     """
 
     cascade: Cascade
     grid: VolumeGrid
     device: torch.device
     trained_on: tuple[dict[str, Any], ...] = ()
+    rescue: bool = False
+
+    def coarser(self, pixel_mm: float) -> "VolumeEngine":
+        """Itself: a 3-D cascade locates at low resolution anyway, and only a wider view can help it."""
+        return self
 
     @torch.inference_mode()
     def find(
@@ -37,8 +46,10 @@ class VolumeEngine:
         *,
         at: Box,
         belief: NDArray[np.float32] | None = None,
+        whole_body: bool = False,
         progress: Progress | None = None,
         hand_over: HandOver | None = None,
+        clock: Stopwatch | None = None,
     ) -> Finding:
         """What the cascade finds in a part of the scan.
 
@@ -46,24 +57,49 @@ class VolumeEngine:
             volume: The part, upright, Hounsfield units.
             at: Where in the scan the part lies.
             belief: In place of stage 1's, probability of the organ, of the volume's shape.
+            whole_body: Whether the volume spans the body, so that the place of the organ in it can be judged.
             progress: Called after each stage.
             hand_over: Called between the stages.
+            clock: Where the time goes.
         """
-        shown = self.grid.window.apply(volume.voxels)
-        images = torch.from_numpy(np.ascontiguousarray(shown))[None, None].to(self.device)
+        clock = clock or Stopwatch()
+        with clock.measure("draw"):
+            shown = self.grid.window.apply(volume.voxels)
+            images = torch.from_numpy(np.ascontiguousarray(shown))[None, None].to(self.device)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=has_fast_bfloat16(self.device)):
-            if belief is None:
-                located = self.cascade.locate(images)
-            else:
-                located = self.cascade.take_over(images, torch.from_numpy(belief)[None, None].to(self.device))
+            with clock.measure("stage 1"):
+                if belief is None:
+                    located = self.cascade.locate(images)
+                else:
+                    located = self.cascade.take_over(images, torch.from_numpy(belief)[None, None].to(self.device))
             if progress is not None:
                 progress("locate", 1, 1)
+            with clock.measure("aim"):
+                located, location = self._aimed(located, volume, whole_body=whole_body)
             if hand_over is not None:
                 located = hand_over(slice(0, volume.shape[2]), None, located)
             region, part, inside = self.cascade.focus(images, located)
             if region is None:
-                return Finding.nothing()
-            maps = self.cascade.segment(part, inside)[0, 1:]
+                return Finding.nothing(location)
+            with clock.measure("stage 2"):
+                maps = self.cascade.segment(part, inside)[0, 1:]
         if progress is not None:
             progress("segment", 1, 1)
-        return Finding.of(maps.float().cpu().numpy(), region.shift(at.start))
+        with clock.measure("paste"):
+            return Finding.of(maps.float().cpu().numpy(), region.shift(at.start), location)
+
+    def _aimed(self, located: Located, volume: Volume, *, whole_body: bool) -> tuple[Located, Location | None]:
+        """The hand-over as it is, or wider where the location is doubtful, and what the location is worth."""
+        if not self.cascade.locates:
+            return located, None
+        belief = located.probabilities[0, 0].float().cpu().numpy().transpose(2, 1, 0)
+        shrunk = [whole / seen for whole, seen in zip(volume.shape[::-1], belief.shape, strict=True)]
+        spacing_mm = [step * times for step, times in zip(volume.spacing_mm[::-1], shrunk, strict=True)]
+        body = ((0.0, float(belief.shape[1])), (0.0, float(belief.shape[2]))) if whole_body else None
+        sight = Sight(belief, (spacing_mm[0], spacing_mm[1], spacing_mm[2]), body, self.cascade.believes_in_masks)
+        aim = aim_at(sight, rescue=self.rescue)
+        if aim.mask is None:
+            return located, aim.location
+        mask = torch.from_numpy(np.ascontiguousarray(aim.mask.transpose(2, 1, 0))).float()[None, None]
+        wider = self.cascade.narrow(located, mask.to(located.probabilities.device))
+        return self.cascade.with_boxes_of(located, wider), aim.location

@@ -44,7 +44,7 @@ def opened(path: Path) -> Iterator[Path]:
         UnreadableError: no such path, no permission, or an archive that is damaged, locked, or too large.
     """
     if not path.exists():
-        raise UnreadableError(f"{path}: there is no such file or folder. Check the path.")
+        raise UnreadableError(f"{path}: there is no such file or folder. Check the path.", code="no_such_file")
     if path.is_dir() or not zipfile.is_zipfile(path):
         yield path
         return
@@ -53,7 +53,7 @@ def opened(path: Path) -> Iterator[Path]:
         try:
             yield Path(folder)
         except ScanError as error:
-            raise type(error)(str(error).replace(folder, str(path))) from error
+            raise type(error)(str(error).replace(folder, str(path)), code=error.code) from error
 
 
 def looks_like_dicom(path: Path) -> bool:
@@ -132,7 +132,9 @@ def _drop(_: logging.LogRecord) -> bool:
 
 def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
     def refuse(error: OSError) -> None:
-        raise UnreadableError(f"{error.filename}: the folder cannot be read. Check its permissions.") from error
+        raise UnreadableError(
+            f"{error.filename}: the folder cannot be read. Check its permissions.", code="no_permission"
+        ) from error
 
     return os.walk(folder, onerror=refuse)
 
@@ -144,7 +146,9 @@ def _holds_dicom(file: Path) -> bool:
         with file.open("rb") as content:
             beginning = content.read(132)
     except OSError as error:
-        raise UnreadableError(f"{file}: the file cannot be read. Check its permissions.") from error
+        raise UnreadableError(
+            f"{file}: the file cannot be read. Check its permissions.", code="no_permission"
+        ) from error
     if beginning[128:] == b"DICM" or beginning[:2] in _BARE_BEGINNINGS:
         return True
     if file.suffix.lower() in _DICOM_SUFFIXES:
@@ -159,11 +163,13 @@ def _unpack(archive: Path, folder: Path) -> None:
             if sum(entry.file_size for entry in content.infolist()) > shutil.disk_usage(folder).free:
                 raise UnreadableError(
                     f"{archive}: the archive does not fit onto the disk of temporary files ({folder.parent}). "
-                    "Unpack it elsewhere and give the folder."
+                    "Unpack it elsewhere and give the folder.",
+                    code="archive_too_large",
                 )
             content.extractall(folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
         raise UnreadableError(
             f"{archive}: the archive cannot be unpacked, it is damaged or locked with a password. "
-            "Unpack it yourself and give the folder."
+            "Unpack it yourself and give the folder.",
+            code="archive_damaged",
         ) from error

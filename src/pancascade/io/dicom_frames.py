@@ -57,20 +57,25 @@ def frames_of(file: Path) -> list[Frame]:
         GeometryError: PixelSpacing, ImagePositionPatient or ImageOrientationPatient is missing or no number.
     """
     if not file.is_file():
-        raise UnreadableError(f"{file}: there is no such file any more. Look for the series again.")
+        raise UnreadableError(
+            f"{file}: there is no such file any more. Look for the series again.", code="no_such_file"
+        )
     header = read_header(file)
     if header is None:
-        raise UnreadableError(f"{file}: the DICOM header is damaged. Copy or export the file again.")
+        raise UnreadableError(
+            f"{file}: the DICOM header is damaged. Copy or export the file again.", code="header_damaged"
+        )
     with quiet():
         size = (_integer(header, "Rows"), _integer(header, "Columns"))
         if min(size) < 1:
-            raise UnreadableError(f"{file}: this DICOM file holds no picture. Give the CT series.")
+            raise UnreadableError(f"{file}: this DICOM file holds no picture. Give the CT series.", code="not_an_image")
         groups = header.get("PerFrameFunctionalGroupsSequence") or []
         count = max(1, _integer(header, "NumberOfFrames"))
         if count != max(1, len(groups)):
             raise GeometryError(
                 f"{file}: {count} frames, but positions for {len(groups)} of them. Export the series again, "
-                "one file a slice if the scanner allows it."
+                "one file a slice if the scanner allows it.",
+                code="place_missing",
             )
         shared = [*(header.get("SharedFunctionalGroupsSequence") or []), header]
         return [_frame(file, index, size, [*groups[index : index + 1], *shared]) for index in range(count)]
@@ -95,9 +100,14 @@ def _frame(file: Path, index: int, size: tuple[int, int], groups: "list[Dataset]
         intercept=_optional(values, "RescaleIntercept"),
     )
     if min(frame.spacing_mm) <= 0:
-        raise GeometryError(f"{file}: PixelSpacing is {frame.spacing_mm}, it must be above 0. Re-export the scan.")
+        raise GeometryError(
+            f"{file}: PixelSpacing is {frame.spacing_mm}, it must be above 0. Re-export the scan.",
+            code="spacing_impossible",
+        )
     if frame.slope == 0:
-        raise UnreadableError(f"{file}: RescaleSlope is 0, all HU would be the same. Re-export the scan.")
+        raise UnreadableError(
+            f"{file}: RescaleSlope is 0, all HU would be the same. Re-export the scan.", code="rescale_impossible"
+        )
     return frame
 
 
@@ -115,7 +125,8 @@ def _required(group: "Dataset", keyword: str, count: int, *, file: Path) -> Numb
     if numbers is None or len(numbers) != count:
         raise GeometryError(
             f"{file}: {keyword} is missing or damaged, so nobody knows where its pixels lie. "
-            "Export the original CT series, with all headers."
+            "Export the original CT series, with all headers.",
+            code="place_missing",
         )
     return numbers
 

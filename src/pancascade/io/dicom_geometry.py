@@ -40,9 +40,30 @@ def arrange(frames: Sequence[Frame], *, source: Path) -> tuple[list[Frame], Arra
         GeometryError: sizes, orientations or spacings differ, several images at one place, missing or
             unevenly spaced slices, a gantry tilt, or a single slice without thickness.
     """
-    _require_same(frames, lambda frame: frame.size, what="number of rows and columns", tolerance=0, source=source)
-    _require_same(frames, lambda frame: frame.orientation, what="orientation", tolerance=1e-3, source=source)
-    _require_same(frames, lambda frame: frame.spacing_mm, what="PixelSpacing", tolerance=1e-4, source=source)
+    _require_same(
+        frames,
+        lambda frame: frame.size,
+        what="number of rows and columns",
+        tolerance=0,
+        code="mixed_sizes",
+        source=source,
+    )
+    _require_same(
+        frames,
+        lambda frame: frame.orientation,
+        what="orientation",
+        tolerance=1e-3,
+        code="mixed_orientations",
+        source=source,
+    )
+    _require_same(
+        frames,
+        lambda frame: frame.spacing_mm,
+        what="PixelSpacing",
+        tolerance=1e-4,
+        code="mixed_spacings",
+        source=source,
+    )
     row, column, normal = _axes(frames[0])
     ordered = sorted(frames, key=lambda frame: (normal @ frame.position_mm, str(frame.file), frame.index))
     ordered = _without_copies(ordered, normal, source=source)
@@ -55,7 +76,7 @@ def arrange(frames: Sequence[Frame], *, source: Path) -> tuple[list[Frame], Arra
 
 
 def _require_same(
-    frames: Sequence[Frame], value: Callable[[Frame], Numbers], *, what: str, tolerance: float, source: Path
+    frames: Sequence[Frame], value: Callable[[Frame], Numbers], *, what: str, tolerance: float, code: str, source: Path
 ) -> None:
     values = np.array([value(frame) for frame in frames], dtype=np.float64)
     # Rounding groups what is nearly equal; the largest group says what is usual.
@@ -67,7 +88,8 @@ def _require_same(
         raise GeometryError(
             f"{source}: the {what} differs between the slices: {odd.size} of {len(frames)} are unlike the others, "
             f"the first is {frames[first].file.name} with {_listed(values[first])} against {_listed(usual)}. "
-            "Move what does not belong to the scan out of the folder."
+            "Move what does not belong to the scan out of the folder.",
+            code=code,
         )
 
 
@@ -78,7 +100,8 @@ def _axes(frame: Frame) -> tuple[Array, Array, Array]:
     if np.abs(lengths - 1).max() > 1e-2 or abs(row @ column) > 1e-3:
         raise GeometryError(
             f"{frame.file}: ImageOrientationPatient is {_listed(frame.orientation)}, which is not two directions at "
-            "right angles. Re-export the scan."
+            "right angles. Re-export the scan.",
+            code="directions_impossible",
         )
     normal = np.cross(row, column)
     return row / lengths[0], column / lengths[1], normal / np.linalg.norm(normal)
@@ -101,7 +124,8 @@ def _without_copies(ordered: list[Frame], normal: Array, *, source: Path) -> lis
         raise GeometryError(
             f"{source}: different images lie at the same place ({_counted(len(rivals))}), the first are "
             f"{_named(first)} and {_named(second)}. These may be several phases or reconstructions "
-            "in one series; export one of them alone."
+            "in one series; export one of them alone.",
+            code="duplicate_slices",
         )
     if copies:
         _logger.warning(
@@ -123,7 +147,10 @@ def _slice_step_mm(ordered: Sequence[Frame], normal: Array, *, source: Path) -> 
     if len(ordered) == 1:
         thickness_mm = ordered[0].thickness_mm or 0.0
         if thickness_mm <= 0:
-            raise GeometryError(f"{source}: a single slice without SliceThickness is no scan. Give the whole series.")
+            raise GeometryError(
+                f"{source}: a single slice without SliceThickness is no scan. Give the whole series.",
+                code="single_slice",
+            )
         return normal * thickness_mm
     positions = np.array([frame.position_mm for frame in ordered])
     along_mm = (positions - positions[0]) @ normal
@@ -151,12 +178,14 @@ def _require_even(ordered: Sequence[Frame], along_mm: Array, *, source: Path) ->
         where = "; ".join(gaps[:3]) + ("; ..." if len(gaps) > 3 else "")
         raise GeometryError(
             f"{source}: {_counted(missing)} missing from a series of one every {usual_mm:.2f} mm: "
-            f"{where}. Copy or download the series again."
+            f"{where}. Copy or download the series again.",
+            code="missing_slices",
         )
     worst = int(np.abs(steps_mm - usual_mm).argmax())
     raise GeometryError(
         f"{source}: the slices are unevenly spaced, {steps_mm.min():.2f} to {steps_mm.max():.2f} mm apart; the worst "
-        f"are {_named(ordered[worst])} and {_named(ordered[worst + 1])}. Give the series whole, or resample it first."
+        f"are {_named(ordered[worst])} and {_named(ordered[worst + 1])}. Give the series whole, or resample it first.",
+        code="uneven_slices",
     )
 
 
@@ -165,14 +194,16 @@ def _require_upright(positions: Array, step: Array, normal: Array, *, pixel_mm: 
     if tilt_degrees > _TILT_DEGREES:
         raise GeometryError(
             f"{source}: the stack of slices leans by {tilt_degrees:.1f} degrees (gantry tilt), so its voxels are not "
-            "boxes. Straighten it with `dcm2niix`, which writes a file named *_Tilt*, or resample it first."
+            "boxes. Straighten it with `dcm2niix`, which writes a file named *_Tilt*, or resample it first.",
+            code="gantry_tilt",
         )
     beside = positions - positions[0] - np.arange(len(positions))[:, None] * step
     sideways_mm = np.linalg.norm(beside - (beside @ normal)[:, None] * normal, axis=1)
     if sideways_mm.max() > max(0.25 * pixel_mm, 2 * _ROUNDING_MM):
         raise GeometryError(
             f"{source}: the slices do not lie on one line, up to {sideways_mm.max():.1f} mm beside it. "
-            "Resample the series first, or give another reconstruction."
+            "Resample the series first, or give another reconstruction.",
+            code="crooked_stack",
         )
 
 

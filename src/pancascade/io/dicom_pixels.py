@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pancascade.errors import UnreadableError
 from pancascade.io.dicom_files import quiet
 from pancascade.io.dicom_frames import Frame
+from pancascade.volume import on_disk
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -27,12 +28,13 @@ _SELF_DESCRIBING = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81", "1.2.840
 Pixels = npt.NDArray[Any]
 
 
-def hounsfield(frames: Sequence[Frame], *, source: Path) -> Pixels:
+def hounsfield(frames: Sequence[Frame], *, source: Path, keep_on_disk: bool = False) -> Pixels:
     """Decode slices, rescale each by its own slope and intercept, and turn padding into air.
 
     Args:
         frames: In the order wanted, all of one size.
         source: Names the series in messages.
+        keep_on_disk: Put the voxels into a temporary file rather than into memory.
 
     Returns:
         (I, J, K) = (columns, rows, slices). int16; int32 where int16 does not hold the values; float32
@@ -46,7 +48,8 @@ def hounsfield(frames: Sequence[Frame], *, source: Path) -> Pixels:
         _logger.info("%s: a rescale slope or intercept is a fraction; the voxels are float32.", source)
     if any(frame.slope is None or frame.intercept is None for frame in frames):
         _logger.warning("%s: RescaleSlope or RescaleIntercept is missing; taken as 1 and 0.", source)
-    slices: Pixels = np.empty((len(frames), *frames[0].size), dtype=np.int16 if whole else np.float32)
+    room = on_disk if keep_on_disk else np.empty
+    slices: Pixels = room((len(frames), *frames[0].size), dtype=np.int16 if whole else np.float32)
     places: defaultdict[Path, dict[int, int]] = defaultdict(dict)
     for place, frame in enumerate(frames):
         places[frame.file][frame.index] = place
@@ -79,12 +82,15 @@ def _image(file: Path) -> "Dataset":
     if "PixelData" not in image:
         raise _truncated(file)
     if int(image.get("SamplesPerPixel", 1)) != 1 or image.get("PhotometricInterpretation") == "PALETTE COLOR":
-        raise UnreadableError(f"{file}: a picture in colours, not Hounsfield units. Give the original CT series.")
+        raise UnreadableError(
+            f"{file}: a picture in colours, not Hounsfield units. Give the original CT series.", code="colours"
+        )
     bits, high_bit = image.get("BitsStored"), image.get("HighBit")
     if None not in (bits, high_bit) and high_bit != bits - 1:
         raise UnreadableError(
             f"{file}: HighBit is {high_bit} where BitsStored is {bits}, an arrangement of bits that is not read. "
-            "Convert the series with `dcm2niix`."
+            "Convert the series with `dcm2niix`.",
+            code="transfer_syntax",
         )
     return image
 
@@ -112,7 +118,8 @@ def _stored(file: Path, *, count: int) -> "list[tuple[Pixels, Dataset]]":
             raise _truncated(file) from error
         raise UnreadableError(
             f"{file}: pixels stored as {syntax.name} cannot be decoded. Decompress the series (`gdcmconv --raw`), "
-            "or convert it with `dcm2niix`."
+            "or convert it with `dcm2niix`.",
+            code="transfer_syntax",
         ) from error
     if len(frames) != count or any(frame.shape != size for frame in frames):
         raise _truncated(file)
@@ -188,5 +195,6 @@ def _wide_enough(slices: Pixels, hu: Pixels) -> Pixels:
 
 def _truncated(file: Path) -> UnreadableError:
     return UnreadableError(
-        f"{file}: the pixel data is missing, ends too early, or is damaged. Copy or download the file again."
+        f"{file}: the pixel data is missing, ends too early, or is damaged. Copy or download the file again.",
+        code="truncated",
     )

@@ -3,7 +3,8 @@
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,8 @@ import numpy as np
 
 from pancascade.errors import GeometryError, NotCTError, ScanError
 from pancascade.io.dicom_files import dicom_files, opened, quiet, read_header
-from pancascade.io.dicom_frames import frames_of
-from pancascade.io.dicom_geometry import arrange
+from pancascade.io.dicom_frames import Frame, frames_of
+from pancascade.io.dicom_geometry import Array, arrange
 from pancascade.io.dicom_kinds import CT, HEADER_TAGS, NOT_AXIAL, is_axial, kind_of
 from pancascade.io.dicom_pixels import hounsfield
 from pancascade.io.files import MAX_VOXELS
@@ -97,18 +98,26 @@ def choose_series(series: Sequence[Series], *, wanted: str | None = None) -> Ser
     named = list(series) if wanted is None else _named(series, wanted)
     if not named:
         found = "There is no DICOM series here." if wanted is None else f'No series is "{wanted}".'
-        raise ScanError(f"{found}{_listed(series)}")
+        raise ScanError(f"{found}{_listed(series)}", code="no_series" if wanted is None else "no_such_series")
     fit = [each for each in named if each.kind == CT]
     if not fit and wanted is not None:
         fit = [each for each in named if each.kind == NOT_AXIAL]
     if not fit:
         which = "" if wanted is None else f' called "{wanted}"'
-        raise ScanError(f"No series{which} is an axial CT.{_listed(named)} Give the folder of a CT series.")
+        raise ScanError(
+            f"No series{which} is an axial CT.{_listed(named)} Give the folder of a CT series.", code="no_ct_series"
+        )
     if len({each.study_uid for each in fit}) > 1:
-        raise ScanError(f"CT series of several studies.{_listed(fit, uids=True)} Name one by its series UID.")
+        raise ScanError(
+            f"CT series of several studies.{_listed(fit, uids=True)} Name one by its series UID.",
+            code="several_studies",
+        )
     best, *others = sorted(fit, key=_rank)
     if others and _rank(others[0]) == _rank(best):
-        raise ScanError(f"Several CT series fit equally.{_listed(fit, uids=True)} Name one by its series UID.")
+        raise ScanError(
+            f"Several CT series fit equally.{_listed(fit, uids=True)} Name one by its series UID.",
+            code="several_series",
+        )
     if others:
         _logger.warning("Of %d CT series this one is read: %s.%s", len(fit), best, _listed(others))
     return best
@@ -132,7 +141,7 @@ def read_series(series: Series) -> Volume:
             orientations, or tilted; headers without positions.
     """
     if series.modality != "CT" or not series.files:
-        raise NotCTError(f"{series} is not a CT. Give the CT series.")
+        raise NotCTError(f"{series} is not a CT. Give the CT series.", code="no_ct_series")
     archive = next((parent for parent in series.files[0].parents if parent.is_file()), None)
     if archive is None:
         return _read(series, source=Path(os.path.commonpath(series.files)))
@@ -140,12 +149,13 @@ def read_series(series: Series) -> Volume:
         return _read(_moved(series, archive, place), source=archive)
 
 
-def read_dicom_folder(path: Path, *, wanted: str | None = None) -> Volume:
+def read_dicom_folder(path: Path, *, wanted: str | None = None, keep_on_disk: bool = False) -> Volume:
     """Find, choose and read the CT series in a folder.
 
     Args:
         path: A folder, a zip archive of one, or a single DICOM file.
         wanted: As for `choose_series`.
+        keep_on_disk: Put the voxels into a temporary file rather than into memory.
 
     Returns:
         As `read_series`, with `path` as source.
@@ -154,21 +164,45 @@ def read_dicom_folder(path: Path, *, wanted: str | None = None) -> Volume:
         ScanError: as the three functions.
     """
     path = Path(path)
+    with placed_slices(path, wanted=wanted) as (frames, affine):
+        return Volume(hounsfield(frames, source=path, keep_on_disk=keep_on_disk), affine, path)
+
+
+@contextmanager
+def placed_slices(path: Path, *, wanted: str | None = None) -> Iterator[tuple[list[Frame], Array]]:
+    """The slices of the CT series in a folder, without their pixels, for as long as an archive is unpacked.
+
+    Args:
+        path: A folder, a zip archive of one, or a single DICOM file.
+        wanted: As for `choose_series`.
+
+    Yields:
+        The slices in the order of the volume's third axis, copies left out, and the (4, 4) affine to RAS+ mm.
+
+    Raises:
+        ScanError: as `find_series`, `choose_series` and `read_series`.
+    """
     with opened(path) as place:
         try:
             chosen = choose_series(_find(place), wanted=wanted)
         except ScanError as error:
-            raise ScanError(f"{path}: {error}") from error
+            raise type(error)(f"{path}: {error}", code=error.code) from error
         _logger.info("%s: reading %s.", path, chosen)
-        return replace(_read(chosen, source=place), source=path)
+        yield _placed(chosen, source=place)
 
 
 def _read(series: Series, *, source: Path) -> Volume:
+    frames, affine = _placed(series, source=source)
+    return Volume(hounsfield(frames, source=source), affine, source)
+
+
+def _placed(series: Series, *, source: Path) -> tuple[list[Frame], Array]:
     frames = [frame for file in series.files for frame in frames_of(file)]
     if len(frames) * int(np.prod(frames[0].size)) > MAX_VOXELS:
-        raise GeometryError(f"{source}: {len(frames)} slices have more than {MAX_VOXELS} voxels. Give one scan.")
-    ordered, affine = arrange(frames, source=source)
-    return Volume(hounsfield(ordered, source=source), affine, source)
+        raise GeometryError(
+            f"{source}: {len(frames)} slices have more than {MAX_VOXELS} voxels. Give one scan.", code="too_many_voxels"
+        )
+    return arrange(frames, source=source)
 
 
 def _find(place: Path) -> list[Series]:

@@ -30,18 +30,24 @@ def require_file(path: Path) -> None:
     """
     try:
         if path.is_dir():
-            raise UnreadableError(f"{path}: this is a folder. Give an image file.")
+            raise UnreadableError(f"{path}: this is a folder. Give an image file.", code="not_a_file")
         if path.exists() and not path.is_file():
-            raise UnreadableError(f"{path}: this is not a regular file. Give an image file.")
+            raise UnreadableError(f"{path}: this is not a regular file. Give an image file.", code="not_a_file")
         with path.open("rb") as file:
             if not file.read(1):
-                raise UnreadableError(f"{path}: the file is empty (0 bytes). Copy or export it again.")
+                raise UnreadableError(
+                    f"{path}: the file is empty (0 bytes). Copy or export it again.", code="empty_file"
+                )
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise UnreadableError(f"{path}: there is no such file. Check the path.") from error
+        raise UnreadableError(f"{path}: there is no such file. Check the path.", code="no_such_file") from error
     except PermissionError as error:
-        raise UnreadableError(f"{path}: no permission to read this file. Change its permissions.") from error
+        raise UnreadableError(
+            f"{path}: no permission to read this file. Change its permissions.", code="no_permission"
+        ) from error
     except (OSError, ValueError) as error:
-        raise UnreadableError(f"{path}: the file cannot be opened ({error}). Check the path.") from error
+        raise UnreadableError(
+            f"{path}: the file cannot be opened ({error}). Check the path.", code="unreadable"
+        ) from error
 
 
 def require_one_scan(shape: Sequence[int], *, path: Path) -> tuple[int, int, int]:
@@ -56,19 +62,25 @@ def require_one_scan(shape: Sequence[int], *, path: Path) -> tuple[int, int, int
     """
     sizes = tuple(int(size) for size in shape)
     if len(sizes) < 3:
-        raise GeometryError(f"{path}: the image has shape {sizes}, but a scan has three axes. Give a 3-D scan.")
+        raise GeometryError(
+            f"{path}: the image has shape {sizes}, but a scan has three axes. Give a 3-D scan.", code="not_3d"
+        )
     if any(size != 1 for size in sizes[3:]):
         raise GeometryError(
             f"{path}: the image has shape {sizes}, which is several scans or channels in one file. "
-            "Split it (`fslsplit`, or nibabel.four_to_three) and give one of them."
+            "Split it (`fslsplit`, or nibabel.four_to_three) and give one of them.",
+            code="several_scans",
         )
     rows, columns, slices = sizes[:3]
     if min(rows, columns, slices) < 1:
-        raise GeometryError(f"{path}: the image has shape {sizes}, no voxels at all. Export it again.")
+        raise GeometryError(
+            f"{path}: the image has shape {sizes}, no voxels at all. Export it again.", code="no_voxels"
+        )
     if rows * columns * slices > MAX_VOXELS:
         raise GeometryError(
             f"{path}: the image has shape {sizes}, more than {MAX_VOXELS} voxels. "
-            "Crop or resample it first; if that is not its size, the header is damaged."
+            "Crop or resample it first; if that is not its size, the header is damaged.",
+            code="too_many_voxels",
         )
     return rows, columns, slices
 

@@ -90,7 +90,8 @@ def _simple_itk(path: Path) -> ModuleType:
     except ImportError as error:
         raise UnreadableError(
             f"{path}: NRRD and MetaImage files need SimpleITK, which is not installed. "
-            "Run: pip install 'pancascade[itk]'"
+            "Run: pip install 'pancascade[itk]'",
+            code="extra_missing",
         ) from error
     return SimpleITK
 
@@ -110,12 +111,17 @@ def _one_sentence(path: Path, error: RuntimeError) -> ScanError:
     """The error to raise for what ITK says over several lines of C++."""
     reason = str(error).lower()
     if "spacing is not supported" in reason:
-        return GeometryError(f"{path}: voxel spacing is 0 or not a number, the header is damaged. Re-export the scan.")
+        return GeometryError(
+            f"{path}: voxel spacing is 0 or not a number, the header is damaged. Re-export the scan.",
+            code="spacing_impossible",
+        )
     if "bad direction" in reason:
         return GeometryError(
-            f"{path}: the three voxel axes lie in one plane, the header is damaged. Re-export the scan."
+            f"{path}: the three voxel axes lie in one plane, the header is damaged. Re-export the scan.",
+            code="directions_impossible",
         )
     return UnreadableError(
         f"{path}: this is not an NRRD or MetaImage file, or it ends too early or its data file is missing. "
-        "Copy or export it again."
+        "Copy or export it again.",
+        code="not_an_image",
     )

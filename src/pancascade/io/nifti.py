@@ -18,19 +18,22 @@ from nibabel.spatialimages import HeaderDataError, HeaderTypeError
 from pancascade.errors import GeometryError, OutputError, UnreadableError
 from pancascade.io.atomic import written_whole
 from pancascade.io.files import as_stored, require_file, require_one_scan
-from pancascade.volume import Volume
+from pancascade.volume import Volume, on_disk, release
 
 _logger = logging.getLogger(__name__)
 
 # NIfTI keeps float32, so axes at right angles come back with cosines around 1e-7.
 _RIGHT_ANGLE_COSINE = 1e-5
 
+_PIECE_VOXELS = 2**22
 
-def read_nifti(path: Path) -> Volume:
+
+def read_nifti(path: Path, *, keep_on_disk: bool = False) -> Volume:
     """Read one 3-D scan or mask.
 
     Args:
         path: .nii or .nii.gz. A fourth axis of length 1 is dropped.
+        keep_on_disk: Unpack the voxels into a temporary file, a few at a time, rather than into memory.
 
     Returns:
         (I, J, K) in the file's order. The file's integer dtype where it has no slope and intercept, so a
@@ -49,14 +52,17 @@ def read_nifti(path: Path) -> Volume:
             image = image_class.from_file_map(parts, mmap=False)
             shape = require_one_scan(image.shape, path=path)
             _require_spacing(path, image.header)
-            voxels = _scaled(image.dataobj, path=path).reshape(shape, order="F")
+            if keep_on_disk:
+                voxels = _unpacked(image.dataobj, file, shape=shape, path=path)
+            else:
+                voxels = _scaled(image.dataobj, path=path).reshape(shape, order="F")
             # gzip compares its checksum only at the end of the file, where nibabel does not go.
             while file.read(1 << 20):
                 pass
     return Volume(voxels, image.affine, path)
 
 
-def write_nifti(volume: Volume, path: Path, *, dtype: npt.DTypeLike | None = None) -> None:
+def write_nifti(volume: Volume, path: Path, *, dtype: npt.DTypeLike | None = None, slope: float | None = None) -> None:
     """Write a volume, whole or not at all.
 
     sform holds the affine exactly (float32). qform is set too where it can say the same, which a
@@ -66,6 +72,7 @@ def write_nifti(volume: Volume, path: Path, *, dtype: npt.DTypeLike | None = Non
         volume: (I, J, K) with its affine.
         path: .nii or .nii.gz.
         dtype: Stored dtype; None keeps the volume's own (booleans become uint8, int64 int32).
+        slope: What readers multiply the stored whole numbers by; None for 1.
 
     Raises:
         OutputError: the path cannot be written, or a value does not fit into the dtype.
@@ -75,6 +82,8 @@ def write_nifti(volume: Volume, path: Path, *, dtype: npt.DTypeLike | None = Non
         image: Any = nib.Nifti1Image(voxels, volume.affine)
         image.header.set_xyzt_units("mm")
         image.header["descrip"] = b"pancascade"
+        if slope is not None:
+            image.header.set_slope_inter(slope, 0)
         image.set_sform(volume.affine, code=1)
         image.set_qform(volume.affine if _has_right_angles(volume.affine) else None, code=None)
         image.header["qform_code"] = int(_has_right_angles(volume.affine))
@@ -85,16 +94,42 @@ def write_nifti(volume: Volume, path: Path, *, dtype: npt.DTypeLike | None = Non
 
 
 def _scaled(dataobj: ArrayProxy, *, path: Path) -> npt.NDArray[Any]:
+    _require_numbers(dataobj, path=path)
+    return _with_slope(np.asanyarray(dataobj.get_unscaled()), dataobj)
+
+
+def _unpacked(
+    dataobj: ArrayProxy, file: nib.openers.Opener, *, shape: tuple[int, int, int], path: Path
+) -> npt.NDArray[Any]:
+    """As `_scaled`, piece by piece into a file."""
+    _require_numbers(dataobj, path=path)
+    voxels = on_disk(shape, _with_slope(np.zeros(1, dataobj.dtype), dataobj).dtype, order="F")
+    flat = voxels.reshape(-1, order="F")
+    file.seek(dataobj.offset)
+    for start in range(0, flat.size, _PIECE_VOXELS):
+        piece = flat[start : start + _PIECE_VOXELS]
+        packed = file.read(piece.size * dataobj.dtype.itemsize)
+        if len(packed) < piece.size * dataobj.dtype.itemsize:
+            raise EOFError
+        piece[:] = _with_slope(np.frombuffer(packed, dataobj.dtype), dataobj)
+        release(voxels)
+    return voxels
+
+
+def _require_numbers(dataobj: ArrayProxy, *, path: Path) -> None:
     if dataobj.dtype.kind not in "iuf":
         raise UnreadableError(
             f"{path}: the voxels are colours or complex numbers ({dataobj.dtype}), not Hounsfield units. "
-            "Export the original CT."
+            "Export the original CT.",
+            code="colours",
         )
-    stored: npt.NDArray[Any] = np.asanyarray(dataobj.get_unscaled())
+
+
+def _with_slope(stored: npt.NDArray[Any], dataobj: ArrayProxy) -> npt.NDArray[Any]:
     if dataobj.slope == 1 and dataobj.inter == 0 and stored.dtype.kind in "iu":
         return stored.astype(stored.dtype.newbyteorder("="), copy=False)
     # nibabel would scale in float64, twice the memory.
-    voxels: npt.NDArray[Any] = stored.astype(np.float32, copy=False)
+    voxels: npt.NDArray[Any] = stored.astype(np.float32)
     if dataobj.slope != 1:
         voxels *= np.float32(dataobj.slope)
     if dataobj.inter != 0:
@@ -111,7 +146,9 @@ def _require_spacing(path: Path, header: nib.Nifti1Header) -> None:
     for axis, spacing_mm in enumerate(raw["pixdim"][1:4]):
         if not spacing_mm > 0:
             raise GeometryError(
-                f"{path}: voxel spacing is {spacing_mm:g} along axis {axis}, the header is damaged. Re-export the scan."
+                f"{path}: voxel spacing is {spacing_mm:g} along axis {axis}, the header is damaged. "
+                "Re-export the scan.",
+                code="spacing_impossible",
             )
     if int(header["qform_code"]) == 0:
         _logger.warning("%s: the header has no orientation; left and right are a guess.", path)
@@ -145,9 +182,14 @@ def _one_sentence(path: Path) -> Iterator[None]:
     except (ImageFileError, HeaderDataError, HeaderTypeError) as error:
         raise UnreadableError(
             f"{path}: this is not a NIfTI image, or its header is damaged. Check that it was not renamed, "
-            "and copy or export it again."
+            "and copy or export it again.",
+            code="not_an_image",
         ) from error
     except (EOFError, OSError, zlib.error, ValueError, OverflowError) as error:
-        raise UnreadableError(f"{path}: the image ends too early or is damaged. Copy or download it again.") from error
+        raise UnreadableError(
+            f"{path}: the image ends too early or is damaged. Copy or download it again.", code="truncated"
+        ) from error
     except MemoryError as error:
-        raise UnreadableError(f"{path}: the image does not fit into memory. Crop or resample it first.") from error
+        raise UnreadableError(
+            f"{path}: the image does not fit into memory. Crop or resample it first.", code="out_of_memory"
+        ) from error

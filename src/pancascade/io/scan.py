@@ -28,13 +28,15 @@ _READERS: dict[str, Callable[[Path], Volume]] = {
 READABLE_SUFFIXES = tuple(_READERS)
 
 
-def read_volume(path: str | Path, *, series: str | None = None) -> Volume:
+def read_volume(path: str | Path, *, series: str | None = None, keep_on_disk: bool = False) -> Volume:
     """Read a scan, mask or label map; its values are not judged.
 
     Args:
         path: File with one of READABLE_SUFFIXES, in any case; or a CT series as DICOM: a folder, a zip archive of one,
             or a single file.
         series: Of DICOM, the series to read: its UID, number, or a part of its description. None lets a rule choose.
+        keep_on_disk: Keep the voxels in a temporary file, for a scan that is too large for the memory; ITK's formats
+            cannot.
 
     Returns:
         (I, J, K) in the file's order, affine to RAS+ mm.
@@ -47,15 +49,20 @@ def read_volume(path: str | Path, *, series: str | None = None) -> Volume:
     path = Path(path)
     suffix = _known_suffix(path)
     if suffix is None and looks_like_dicom(path):
-        return read_dicom_folder(path, wanted=series)
+        return read_dicom_folder(path, wanted=series, keep_on_disk=keep_on_disk)
     require_file(path)
     if series is not None:
-        raise UnreadableError(f"{path}: not DICOM, so there is no series {series!r} to choose. Leave --series out.")
+        raise UnreadableError(
+            f"{path}: not DICOM, so there is no series {series!r} to choose. Leave --series out.", code="not_dicom"
+        )
     if suffix is None:
         raise UnreadableError(
             f"{path}: unknown kind of file; known are {', '.join(READABLE_SUFFIXES)}, and DICOM in folders, zip "
-            "archives or single files."
+            "archives or single files.",
+            code="unknown_format",
         )
+    if keep_on_disk and _READERS[suffix] is read_nifti:
+        return read_nifti(path, keep_on_disk=True)
     return _READERS[suffix](path)
 
 
@@ -74,8 +81,8 @@ def read_scan(path: str | Path) -> Volume:
         NotCTError: the values cannot be Hounsfield units.
     """
     volume = read_volume(path)
-    for warning in require_ct(volume):
-        _logger.warning(warning)
+    for notice in require_ct(volume):
+        _logger.warning(str(notice))
     return volume
 
 

@@ -12,7 +12,11 @@ ALL_26 = np.ones((3, 3, 3), dtype=bool)
 
 
 def main_bodies(
-    probabilities: NDArray[np.floating[Any]], *, threshold: float = 0.5, share: float = 0.25
+    probabilities: NDArray[np.floating[Any]],
+    *,
+    threshold: float = 0.5,
+    share: float = 0.25,
+    most: int | None = None,
 ) -> NDArray[np.bool_]:
     """The heaviest 3-D component of what is likely, and others almost as heavy.
 
@@ -23,6 +27,7 @@ def main_bodies(
         probabilities: (I, J, K) in [0, 1].
         threshold: Least probability of a voxel.
         share: Least weight of a kept component, of the heaviest one's.
+        most: How many components are kept; None for all that are heavy enough.
 
     Returns:
         (I, J, K), all False if nothing reaches the threshold.
@@ -36,9 +41,22 @@ def main_bodies(
     weights = ndimage.sum_labels(
         probabilities[box.slices].astype(np.float32), components, index=np.arange(1, count + 1)
     )
-    chosen = np.flatnonzero(weights >= share * weights.max()) + 1
+    heavy = np.argsort(-weights, kind="stable")[:most]
+    chosen = heavy[weights[heavy] >= share * weights.max()] + 1
     kept[box.slices] = np.isin(components, chosen)
     return kept
+
+
+def body_boxes(probabilities: NDArray[np.floating[Any]], *, threshold: float = 0.5) -> list[Box]:
+    """A box around each of the `main_bodies`, the heaviest first; arguments as there."""
+    bodies = main_bodies(probabilities, threshold=threshold)
+    pieces, count = ndimage.label(bodies, structure=ALL_26)
+    weights = ndimage.sum_labels(probabilities.astype(np.float32), pieces, index=np.arange(1, count + 1))
+    places = ndimage.find_objects(pieces)
+    return [
+        Box(tuple(axis.start for axis in places[n]), tuple(axis.stop for axis in places[n]))
+        for n in np.argsort(-weights, kind="stable")
+    ]
 
 
 def touching(mask: NDArray[np.bool_], other: NDArray[np.bool_], *, least_voxels: int = 1) -> NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 from pancascade.preprocessing.body import body_box
 from pancascade.preprocessing.canvas import Canvas, Placement, find_placement
 from pancascade.preprocessing.grid import CanvasOrGrid, VolumeGrid
+from pancascade.preprocessing.input_checks import check_input
 from pancascade.preprocessing.window import Window
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     "VolumeGrid",
     "Window",
     "body_box",
+    "check_input",
     "find_placement",
 ]

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from pancascade.volume import Box, Volume
+from pancascade.volume import Box, Volume, sampled
 
 AIR_HU = -300
 STRIDE_MM = 4.0
@@ -22,8 +22,8 @@ def body_box(volume: Volume, *, margin_mm: float = 8.0) -> Box:
     Returns:
         The box; the whole volume if nothing is dense.
     """
-    steps = [max(1, round(STRIDE_MM / spacing)) for spacing in volume.spacing_mm]
-    coarse = volume.voxels[:: steps[0], :: steps[1], :: steps[2]] > AIR_HU
+    steps = tuple(max(1, round(STRIDE_MM / spacing)) for spacing in volume.spacing_mm)
+    coarse = sampled(volume.voxels, steps) > AIR_HU
     # A thin table touches the patient in few voxels: opening parts them.
     pieces, count = ndimage.label(ndimage.binary_opening(coarse, iterations=2))
     if count == 0:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from pancascade.preprocessing.window import Window
 from pancascade.settings import Settings, UNetSize
+from pancascade.volume import sampled
 
 SOFT_TISSUE_HU = 20
 """Above this: organs, muscle and bone, in 8-bit pictures that begin at 0 HU as well."""
@@ -88,7 +89,7 @@ def find_placement(
 def _tissue_centre(hu: NDArray[Any]) -> tuple[float, float]:
     """Row and column of the centre of mass of soft tissue; the middle where there is none."""
     step = max(1, hu.shape[-1] // 128)
-    tissue = hu[..., ::step, ::step] > SOFT_TISSUE_HU
+    tissue = sampled(hu, (*(1,) * (hu.ndim - 2), step, step)) > SOFT_TISSUE_HU
     rows, columns = np.nonzero(tissue.any(axis=0) if tissue.ndim > 2 else tissue)
     if rows.size == 0:
         return hu.shape[-2] / 2, hu.shape[-1] / 2

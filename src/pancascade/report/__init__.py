@@ -1,7 +1,7 @@
 """Results for people and machines."""
 
-from pancascade.report.measurements import measure
 from pancascade.report.overview import write_overview
-from pancascade.report.result import write_result
+from pancascade.report.result import Result, read_result, write_result
+from pancascade.report.scan_report import write_scan_report
 
-__all__ = ["measure", "write_overview", "write_result"]
+__all__ = ["Result", "read_result", "write_overview", "write_result", "write_scan_report"]

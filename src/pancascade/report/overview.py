@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from pancascade.io import written_whole
 from pancascade.labels import COLOURS, Label
+from pancascade.measurements import label_sizes
 from pancascade.preprocessing import Window
-from pancascade.report.measurements import measure
 from pancascade.volume import Volume, reorient
 
 COLUMNS, ROWS = 4, 2
@@ -85,7 +85,7 @@ def _zoom(axes: Any, mask: NDArray[np.uint8], *, spacing_mm: tuple[float, float]
 
 
 def _write_heading(figure: Figure, mask: Volume) -> None:
-    sizes = measure(mask)
+    sizes = label_sizes(mask)
     handles = [Line2D([], [], color=colour, linewidth=3) for colour in COLOURS.values()]
     names = [f"{label.title} {sizes[label.title]['volume_ml']:.1f} mL" for label in COLOURS]
     figure.legend(handles, names, loc="upper left", ncols=2, frameon=False, labelcolor="white", fontsize=11)

@@ -1,53 +1,130 @@
-"""``result.json``: the result for machines."""
+"""``result.json``: the result for machines, and for reports that are written later."""
 
 import json
-from collections.abc import Mapping, Sequence
+import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import ConfigDict, Field, ValidationError
+
+from pancascade.errors import UnreadableError
 from pancascade.io import written_whole
-from pancascade.report.measurements import measure
-from pancascade.volume import Volume
+from pancascade.labels import Label
+from pancascade.location import Location, Thresholds
+from pancascade.measurements import Measurements
+from pancascade.notices import Notice
+from pancascade.settings import Settings
+
+NAME = "result.json"
+RESEARCH_ONLY = "Research only. Not for clinical use."
 
 
-def write_result(
-    mask: Volume,
-    path: Path,
-    *,
-    model: str,
-    scan: str,
-    warnings: Sequence[str],
-    times_s: Mapping[str, float],
-    trained_on: Sequence[Mapping[str, Any]] = (),
-) -> None:
-    """Write measurements, model, versions, times and warnings as JSON.
+def current_versions() -> dict[str, str]:
+    """Versions that a result depends on."""
+    return {name: version(name) for name in ("pancascade", "torch", "numpy", "nibabel")}
 
-    Args:
-        mask: Labels on the scan's grid.
-        path: Where.
-        model: Name of the model.
+
+class Grid(Settings):
+    """The scan's grid.
+
+    Attributes:
+        shape: (I, J, K).
+        affine: (4, 4), voxel index to RAS+ mm.
+    """
+
+    shape: tuple[int, int, int]
+    affine: tuple[tuple[float, float, float, float], ...]
+
+
+class Result(Settings):
+    """All that is known about one segmented scan but the voxels.
+
+    Attributes:
         scan: Path of the scan, as given.
-        warnings: Plain sentences.
+        series: Of DICOM, what was asked for.
+        model: Name of the model.
+        engine: What ran the networks, such as ``torch bfloat16``.
+        created: UTC, ISO 8601.
+        thresholds: By which the mask was decided.
+        measurements: Voxels, mL and box of each label.
+        pancreas_and_lesions: Diameters, densities, places, vessels.
+        tumour_suspicion: Highest calibrated confidence of any tumour in the scan, found or below the threshold.
+        location: How surely the pancreas was located.
+        grid: The scan's grid.
+        notices: All that was noticed and decided, with code and sentence.
+        warnings: The sentences of those that are warnings.
         times_s: Seconds, by what was done.
-        trained_on: Marks of the patients whom the model has learned from, by data set, so that an evaluation can tell.
+        peak_memory_gb: Most memory that the process held.
+        identifiers: Of patient and study, only where asked for.
+        trained_on: Marks of the patients whom the model has learned from, by data set.
+        versions: Of what the result depends on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    format: Literal[2] = 2
+    use: str = RESEARCH_ONLY
+    scan: str
+    series: str | None = None
+    model: str
+    engine: str = "torch"
+    created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    labels: dict[str, str] = Field(default_factory=lambda: {str(int(label)): label.title for label in Label})
+    thresholds: Thresholds = Thresholds()
+    measurements: dict[str, dict[str, Any]]
+    pancreas_and_lesions: Measurements = Measurements()
+    tumour_suspicion: float | None = None
+    location: Location | None = None
+    grid: Grid
+    notices: tuple[Notice, ...] = ()
+    warnings: tuple[str, ...] = ()
+    times_s: dict[str, float] = Field(default_factory=dict)
+    peak_memory_gb: float | None = None
+    identifiers: dict[str, str] | None = None
+    trained_on: tuple[dict[str, Any], ...] = ()
+    versions: dict[str, str] = Field(default_factory=current_versions)
+
+
+def peak_memory_gb() -> float | None:
+    """Most memory that this process has held so far, in 10⁹ bytes; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, 3)
+
+
+def write_result(result: Result, path: Path) -> None:
+    """Write a result as JSON.
 
     Raises:
         OutputError: The path cannot be written.
     """
-    result = {
-        "scan": scan,
-        "model": model,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "use": "Research only. Not for clinical use.",
-        "labels": {"0": "background", "1": "pancreas", "2": "tumour"},
-        "measurements": measure(mask),
-        "grid": {"shape": list(mask.shape), "affine": mask.affine.tolist()},
-        "warnings": list(warnings),
-        "times_s": dict(times_s),
-        "trained_on": [dict(record) for record in trained_on],
-        "versions": {name: version(name) for name in ("pancascade", "torch", "numpy", "nibabel")},
-    }
     with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(result, indent=2) + "\n")
+        temporary.write_text(json.dumps(result.model_dump(mode="json"), indent=2) + "\n")
+
+
+def read_result(path: Path) -> Result:
+    """Read a result.
+
+    Args:
+        path: ``result.json``, or the folder that holds it.
+
+    Raises:
+        UnreadableError: There is none, or it is damaged, or of another kind.
+    """
+    path = Path(path)
+    path = path / NAME if path.is_dir() else path
+    try:
+        return Result.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "file"
+        raise UnreadableError(
+            f"{path}: not a result of pancascade segment ({where}: {first['msg']}). Segment the scan again."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UnreadableError(f"{path}: not readable as a result ({error}). Give a folder with result.json.") from error

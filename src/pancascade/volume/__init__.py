@@ -1,6 +1,7 @@
 from pancascade.volume.box import Box
 from pancascade.volume.cropping import crop, paste
 from pancascade.volume.orientation import reorient, restore
+from pancascade.volume.paging import on_disk, release, sampled, slabs
 from pancascade.volume.resampling import resample_onto, resample_to_spacing
 from pancascade.volume.volume import Volume
 
@@ -8,9 +9,13 @@ __all__ = [
     "Box",
     "Volume",
     "crop",
+    "on_disk",
     "paste",
+    "release",
     "reorient",
     "resample_onto",
     "resample_to_spacing",
     "restore",
+    "sampled",
+    "slabs",
 ]

@@ -129,6 +129,14 @@ class Box:
         starts_inside = all(mine <= theirs for mine, theirs in zip(self.start, other.start, strict=True))
         return starts_inside and all(mine >= theirs for mine, theirs in zip(self.stop, other.stop, strict=True))
 
+    def overlaps(self, other: "Box") -> bool:
+        """Whether any index lies in both."""
+        self._check_length(other.start)
+        return all(
+            max(mine, theirs) < min(my_stop, their_stop)
+            for mine, theirs, my_stop, their_stop in zip(self.start, other.start, self.stop, other.stop, strict=True)
+        )
+
     def shift(self, offset: Sequence[int]) -> "Box":
         """The same box elsewhere: from a crop's indices to its scan's, add the crop's start."""
         self._check_length(offset)

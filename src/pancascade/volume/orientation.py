@@ -63,7 +63,8 @@ def restore(volume: Volume, like: Volume) -> Volume:
     raise GeometryError(
         f"{like.name}: a volume of shape {volume.shape} and orientation {volume.orientation} is no flipped "
         f"or permuted copy of the grid of shape {like.shape} and orientation {like.orientation}. "
-        "Resample it onto the grid instead."
+        "Resample it onto the grid instead.",
+        code="other_grid",
     )
 
 

@@ -42,7 +42,8 @@ class Volume:
         if self.voxels.ndim != 3 or self.voxels.size == 0:
             raise GeometryError(
                 f"{self.name}: the array has shape {self.voxels.shape}, but a scan needs three axes "
-                "with at least one voxel each. Give one 3-D scan."
+                "with at least one voxel each. Give one 3-D scan.",
+                code="not_3d",
             )
         self._check_affine()
 
@@ -86,7 +87,8 @@ class Volume:
         if voxels.shape != self.shape:
             raise GeometryError(
                 f"{self.name}: new voxels have shape {voxels.shape}, the grid has {self.shape}. "
-                "Resample them onto this grid first."
+                "Resample them onto this grid first.",
+                code="other_grid",
             )
         return Volume(voxels, self.affine, self.source)
 
@@ -108,21 +110,25 @@ class Volume:
         if affine.shape != (4, 4) or not np.isfinite(affine).all():
             raise GeometryError(
                 f"{self.name}: the affine (voxel index to mm) must be a finite 4 x 4 matrix, "
-                f"got {affine.tolist()}; the header is damaged. Re-export the scan."
+                f"got {affine.tolist()}; the header is damaged. Re-export the scan.",
+                code="directions_impossible",
             )
         if not np.array_equal(affine[3], (0, 0, 0, 1)):
             raise GeometryError(
-                f"{self.name}: the affine's last row must be 0 0 0 1, got {affine[3].tolist()}. Re-export the scan."
+                f"{self.name}: the affine's last row must be 0 0 0 1, got {affine[3].tolist()}. Re-export the scan.",
+                code="directions_impossible",
             )
         spacing_mm = np.linalg.norm(affine[:3, :3], axis=0)
         if (spacing_mm == 0).any():
             raise GeometryError(
                 f"{self.name}: voxel spacing is 0 along axis {int(np.argmin(spacing_mm))}, "
-                "the header is damaged. Re-export the scan."
+                "the header is damaged. Re-export the scan.",
+                code="spacing_impossible",
             )
         # Written so that an overflow to NaN fails too.
         if not abs(np.linalg.det(affine[:3, :3] / spacing_mm)) >= _FLAT:
             raise GeometryError(
                 f"{self.name}: the three voxel axes lie in one plane (singular affine), "
-                "the header is damaged. Re-export the scan."
+                "the header is damaged. Re-export the scan.",
+                code="directions_impossible",
             )

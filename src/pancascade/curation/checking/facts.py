@@ -171,8 +171,8 @@ def _measure_scan(scan: LabelledScan, known: dict[str, Any]) -> None:
     known["obliquity_degrees"] = round(float(np.degrees(nib.affines.obliquity(image.affine).max())), 2)
     if known["field"] == "scan":
         prefix = f"{image.name}: "
-        warnings = _step(lambda: require_ct(image), inconsistent=FaultKind.GEOMETRY)
-        known["warnings"] = tuple(warning.removeprefix(prefix) for warning in warnings)
+        notices = _step(lambda: require_ct(image), inconsistent=FaultKind.GEOMETRY)
+        known["warnings"] = tuple(str(notice).removeprefix(prefix) for notice in notices)
     known["image_hash"] = _image_hash(image)
     labels = None
     if scan.label is not None:

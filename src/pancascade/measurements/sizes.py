@@ -1,4 +1,4 @@
-"""What a mask measures: volumes, counts, boxes."""
+"""Size and place of each label of a mask: volumes, counts, boxes."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from pancascade.labels import Label
 from pancascade.volume import Box, Volume
 
 
-def measure(mask: Volume) -> dict[str, dict[str, Any]]:
+def label_sizes(mask: Volume) -> dict[str, dict[str, Any]]:
     """Size and place of each label.
 
     Args:
@@ -27,11 +27,13 @@ def measure(mask: Volume) -> dict[str, dict[str, Any]]:
 
 
 def _measure_one(mask: Volume, labels: tuple[Label, ...]) -> dict[str, Any]:
-    inside = np.isin(mask.voxels, labels)
+    around = Box.around(mask.voxels)
+    inside = np.zeros((1, 1, 1), bool) if around is None else np.isin(mask.voxels[around.slices], labels)
     voxels = int(np.count_nonzero(inside))
     box = Box.around(inside)
     corners = None
-    if box is not None:
+    if box is not None and around is not None:
+        box = box.shift(around.start)
         low, high = box.corners_mm(mask.affine)
         corners = {"min": [round(v, 2) for v in low], "max": [round(v, 2) for v in high]}
     return {"voxels": voxels, "volume_ml": round(voxels * mask.voxel_volume_ml, 3), "box_mm": corners}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pancascade.report import measure
+from pancascade.measurements import label_sizes
 from pancascade.volume import Volume, reorient
 
 # Axes of 5, 10 and 2 mm, turned by the 3-4-5 triangle about the body: all by hand.
@@ -17,7 +17,7 @@ def mask_of(labels: dict[int, tuple[slice, ...]], affine=OBLIQUE, shape=(5, 4, 6
 
 def test_numbers_of_an_oblique_box_by_hand():
     """x = 100 + 4i − 6j, y = −50 + 3i + 8j, z = 10 + 2k, edges i 0.5…2.5, j 1.5…2.5, k −0.5…3.5."""
-    found = measure(mask_of({1: np.s_[1:3, 2:3, 0:4]}))
+    found = label_sizes(mask_of({1: np.s_[1:3, 2:3, 0:4]}))
     assert found["pancreas"] == {
         "voxels": 8,
         "volume_ml": 0.8,
@@ -28,7 +28,7 @@ def test_numbers_of_an_oblique_box_by_hand():
 
 
 def test_the_organ_with_its_tumour_is_the_sum():
-    found = measure(mask_of({1: np.s_[1:3, 2:3, 0:4], 2: np.s_[2:4, 2:3, 3:5]}))
+    found = label_sizes(mask_of({1: np.s_[1:3, 2:3, 0:4], 2: np.s_[2:4, 2:3, 3:5]}))
     assert [found[title]["voxels"] for title in ("pancreas", "tumour", "pancreas_with_tumour")] == [7, 4, 11]
     assert found["pancreas_with_tumour"]["volume_ml"] == pytest.approx(1.1)
     # i 0.5…3.5, k −0.5…4.5
@@ -37,7 +37,7 @@ def test_the_organ_with_its_tumour_is_the_sum():
 
 def test_an_axis_aligned_box_runs_from_edge_to_edge():
     affine = np.diag([-2.0, -3.0, 4.0, 1.0])
-    found = measure(mask_of({2: np.s_[0:2, 1:2, 5:6]}, affine))
+    found = label_sizes(mask_of({2: np.s_[0:2, 1:2, 5:6]}, affine))
     assert found["tumour"]["box_mm"] == {"min": [-3.0, -4.5, 18.0], "max": [1.0, -1.5, 22.0]}
     assert found["tumour"]["volume_ml"] == pytest.approx(0.048)
 
@@ -45,9 +45,9 @@ def test_an_axis_aligned_box_runs_from_edge_to_edge():
 @pytest.mark.parametrize("codes", ["RAS", "LPS", "SAL", "PIR"])
 def test_turning_the_grid_changes_no_number(codes):
     mask = mask_of({1: np.s_[1:3, 0:3, 0:4], 2: np.s_[2:4, 2:3, 3:5]})
-    assert measure(reorient(mask, codes)) == measure(mask)
+    assert label_sizes(reorient(mask, codes)) == label_sizes(mask)
 
 
 def test_an_empty_mask_has_zeros_and_no_box():
-    for size in measure(mask_of({})).values():
+    for size in label_sizes(mask_of({})).values():
         assert size == {"voxels": 0, "volume_ml": 0.0, "box_mm": None}

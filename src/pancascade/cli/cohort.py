@@ -1,0 +1,44 @@
+"""``pancascade cohort``: many results in; one page to sort and filter, and a table, out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pancascade.errors import DataError
+
+INCOMPLETE = 1
+"""Exit code when a scan was refused or its result could not be read."""
+
+
+def cohort(
+    results: Annotated[
+        list[Path],
+        typer.Argument(help="Folders of results, or folders that hold many.", metavar="RESULTS...", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("cohort.html"),
+    table: Annotated[Path | None, typer.Option("--csv", help="Also write the numbers as CSV.")] = None,
+) -> None:
+    """Put many results on one page: counts, histograms, a table to sort and filter, warnings.
+
+    Exit code 0: all was read; 1: a scan was refused or unreadable and is listed; 2: there is none to show.
+    """
+    from rich.progress import Progress
+
+    from pancascade.report.cohort import read_cohort, write_cohort, write_cohort_csv
+
+    with Progress(transient=True) as bars:
+        task = bars.add_task("read", total=None)
+        found = read_cohort(results, progress=lambda done, total: bars.update(task, completed=done, total=total))
+    if not found.rows:
+        raise DataError(f"No result could be read. The first reason: {found.unreadable[0].reason}")
+    write_cohort(out, found)
+    if table is not None:
+        write_cohort_csv(table, found)
+    lesions = sum(row.lesions > 0 for row in found.rows)
+    warned = sum(bool(row.warnings) for row in found.rows)
+    typer.echo(f"{len(found.rows)} scans, {lesions} with lesions, {warned} with warnings: {out}")
+    for entry in found.unreadable:
+        typer.echo(f"Left out: {entry.reason}", err=True)
+    if found.unreadable:
+        raise typer.Exit(INCOMPLETE)

@@ -1,0 +1,97 @@
+"""``pancascade compare-dates``: two results of one patient in; what changed out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from pancascade.report.follow_up import FollowUp
+
+
+def compare_dates(
+    earlier: Annotated[Path, typer.Argument(help="Folder of the earlier scan's result.", metavar="A")],
+    later: Annotated[Path, typer.Argument(help="Folder of the later scan's result.", metavar="B")],
+    out: Annotated[Path | None, typer.Option(help="HTML page to write, such as follow_up.html.")] = None,
+    table: Annotated[Path | None, typer.Option("--json", help="JSON to write.")] = None,
+) -> None:
+    """Compare two dates of one patient: change in volumes and diameters, lesions that are new or gone.
+
+    Research use only: the category by RECIST's thresholds is arithmetic on masks, not a response assessment.
+    """
+    from pancascade.cli.evaluation_options import wide_console
+    from pancascade.report.follow_up import compare_dates as compare
+    from pancascade.report.follow_up_page import write_follow_up, write_follow_up_json
+    from pancascade.report.result import read_result
+
+    found = compare(read_result(earlier), read_result(later))
+    if out is not None:
+        write_follow_up(out, found)
+    if table is not None:
+        write_follow_up_json(table, found)
+    console = wide_console()
+    _print(found, console)
+    for path in (out, table):
+        if path is not None:
+            console.print(f"Written: {path}", soft_wrap=True, highlight=False)
+
+
+def _print(found: "FollowUp", console: "Console") -> None:
+    from pancascade.report.follow_up_page import CATEGORIES, WAYS
+
+    for notice in found.notices:
+        style = "yellow" if notice.severity == "warning" else "dim"
+        console.print(f"{notice.code}: {notice.sentence}", style=style, soft_wrap=True, highlight=False)
+    for which, sentences in zip(("Earlier", "Later"), found.warnings, strict=True):
+        for sentence in sentences:
+            console.print(f"{which} scan: {sentence}", style="yellow", soft_wrap=True, highlight=False)
+    console.print(_table_of_scans(found))
+    if found.lesions:
+        console.print(_table_of_lesions(found))
+        console.print(f"Lesions were paired {WAYS[found.matched_by]}.", style="dim", soft_wrap=True, highlight=False)
+    words = f"By RECIST 1.1's thresholds, the sum of target lesions shows: {CATEGORIES[found.category]}."
+    console.print(words, soft_wrap=True, highlight=False)
+    if any(lesion.fate == "new" for lesion in found.lesions):
+        console.print(
+            "A lesion is new; by RECIST 1.1 that is progression whatever the sum, if it is real.", soft_wrap=True
+        )
+    console.print(found.use, style="bold", highlight=False)
+
+
+def _table_of_scans(found: "FollowUp") -> "Table":
+    from rich.table import Table
+
+    from pancascade.report.follow_up_page import quantities, spell_change, spell_percent
+    from pancascade.report.scan_report import spell_number
+
+    table = Table(title=f"{found.scans[0]} → {found.scans[1]}", title_justify="left")
+    table.add_column("what")
+    for name in ("earlier", "later", "change", "change [%]"):
+        table.add_column(name, justify="right")
+    for name, unit, change in quantities(found):
+        numbers = (spell_number(change.earlier), spell_number(change.later), spell_change(change))
+        table.add_row(f"{name} ({unit})", *numbers, spell_percent(change))
+    return table
+
+
+def _table_of_lesions(found: "FollowUp") -> "Table":
+    from rich.table import Table
+
+    from pancascade.report.follow_up_page import spell_part, spell_percent, spell_sizes
+
+    table = Table(title="Lesions", title_justify="left")
+    for name in ("lesion", "fate", "part"):
+        table.add_column(name)
+    for name in ("earlier (mm)", "later (mm)", "long, change", "volume, change"):
+        table.add_column(name, justify="right")
+    for lesion in found.lesions:
+        numbers = [str(number) for number in (lesion.earlier_number, lesion.later_number) if number is not None]
+        before = spell_sizes(lesion.long_mm.earlier, lesion.short_mm.earlier, marked=lesion.fate != "new")
+        after = spell_sizes(lesion.long_mm.later, lesion.short_mm.later, marked=lesion.fate != "gone")
+        fate = lesion.fate + (", target" if lesion.target else "")
+        changes = (spell_percent(lesion.long_mm), spell_percent(lesion.volume_ml))
+        table.add_row(" → ".join(numbers), fate, spell_part(lesion), before, after, *changes)
+    return table

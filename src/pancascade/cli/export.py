@@ -1,0 +1,40 @@
+"""``pancascade export``: a model as ONNX or OpenVINO files, for other software."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from pancascade.errors import ExportError
+
+if TYPE_CHECKING:
+    from pancascade.inference.export_description import ExportedNetwork, ExportFormat
+
+
+def export(
+    model: Annotated[str, typer.Argument(help="A name that `pancascade models` lists, or a checkpoint.")],
+    out: Annotated[Path, typer.Option(help="Folder for the files; made if it is missing.")],
+    file_format: Annotated[str, typer.Option("--format", help="onnx or openvino.")] = "onnx",
+) -> None:
+    """Write every network of a model as ONNX or OpenVINO, with a description of how they are chained.
+
+    Each file is run and compared with torch; nothing is written where one answers differently.
+    """
+    import rich.console
+
+    from pancascade.inference.export import DESCRIPTION, export_model
+    from pancascade.inference.models import find_model
+
+    console = rich.console.Console(markup=False, highlight=False, soft_wrap=True)
+
+    def tell(network: "ExportedNetwork") -> None:
+        size = " × ".join(map(str, network.input_shape[1:]))
+        console.print(f"{network.file:32} {size:14} largest difference from torch {network.largest_difference:.1e}")
+
+    if file_format not in ("onnx", "openvino"):
+        raise ExportError(f"--format {file_format}: known are onnx, openvino.")
+    chosen = find_model(model)
+    with console.status("Writing and comparing with torch; ONNX takes about a minute."):
+        export_model(chosen, out, file_format=cast("ExportFormat", file_format), told=tell)
+    console.print(f"How they are chained: {out / DESCRIPTION}")
+    console.print(f"Licence of the weights: {chosen.licence}. Research use only. Not for clinical use.", style="dim")

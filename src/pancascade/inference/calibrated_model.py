@@ -1,0 +1,46 @@
+"""A model's description with another calibration, as a file of its own."""
+
+import json
+from pathlib import Path
+
+from pancascade.inference.calibration import Calibration
+from pancascade.inference.models import Model
+from pancascade.io import written_whole
+from pancascade.metrics.calibration import Scaling, apply_scaling
+
+
+def with_calibration(model: Model, calibration: Calibration) -> Model:
+    """The model with this calibration in place of its own, and with thresholds that leave its masks as they are.
+
+    A scaling keeps the order of probabilities, so that a threshold scaled along marks the same voxels. Only where an
+    organ must be raised to its tumour can single voxels differ.
+    """
+    own = model.calibration
+    thresholds = {
+        "organ_threshold": _moved(model.organ_threshold, own.organ_scaling, calibration.organ_scaling),
+        "tumour_threshold": _moved(model.tumour_threshold, own.tumour_scaling, calibration.tumour_scaling),
+    }
+    return model.model_copy(update={"calibration": calibration} | thresholds)
+
+
+def _moved(threshold: float, old: Scaling, new: Scaling) -> float:
+    return float(apply_scaling(apply_scaling(threshold, old.inverse), new))
+
+
+def write_model(model: Model, path: Path) -> None:
+    """Write a model's description, named like its file.
+
+    Weights and card stay where they are. Beside them their names are enough; elsewhere the file holds whole paths.
+
+    Raises:
+        OutputError: The path cannot be written.
+    """
+    description = model.model_dump(mode="json", exclude={"folder"}) | {"name": path.stem}
+    if model.folder.resolve() != path.parent.resolve():
+        folder = model.folder.resolve()
+        for step in description["steps"]:
+            step["weights"] = str(folder / step["weights"])
+        if model.card is not None:
+            description["card"] = str(folder / model.card)
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(description, indent=1) + "\n")

@@ -1,0 +1,154 @@
+"""A model's steps one after another on an upright scan, and the search that goes on where the pancreas is in doubt."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from pancascade.inference.calibration import calibrated
+from pancascade.inference.engine import HandOver, Progress
+from pancascade.inference.finding import Finding, combine
+from pancascade.inference.loading import Engine, Member
+from pancascade.inference.locating import SURE, Sight, judge
+from pancascade.inference.models import Step
+from pancascade.inference.stopwatch import Stopwatch
+from pancascade.labels import Label
+from pancascade.location import Location
+from pancascade.preprocessing import body_box
+from pancascade.volume import Box, Volume, crop
+
+DOUBTFUL_MARGIN = 2.0
+"""How many times wider the margin around a doubtful region is."""
+
+
+def follow(
+    upright: Volume, member: Member, *, progress: Progress | None = None, clock: Stopwatch | None = None
+) -> Finding:
+    """What all steps of a model find together, as its calibration corrects it.
+
+    Args:
+        upright: The scan, LPS.
+        member: The model with its cascades.
+        progress: Called after each batch.
+        clock: Where the time goes.
+    """
+    clock = clock or Stopwatch()
+    body = body_box(upright)
+    finding = Finding.nothing()
+    for step, engine in zip(member.model.steps, member.engines, strict=True):
+        watch = clock.within(Path(step.weights).stem)
+        if step.field == "scan" and step.locator == "own":
+            finding = search(upright, engine, body, progress=progress, clock=watch)
+            continue
+        for field in [body] if step.field == "scan" else regions(step, upright, finding):
+            finding = look(upright, finding, step, engine, field=field, progress=progress, clock=watch)
+    return calibrated(finding, member.model.calibration)
+
+
+def search(
+    upright: Volume, engine: Engine, body: Box, *, progress: Progress | None = None, clock: Stopwatch | None = None
+) -> Finding:
+    """What a cascade finds in the body; where that is no plausible pancreas, what it finds on a second way.
+
+    The second way is the whole scan at low resolution: what is found there takes stage 1's place in another look at
+    full resolution. The better of both findings is taken.
+
+    Args:
+        upright: The scan, LPS.
+        engine: A step's cascade.
+        body: Where the patient is.
+        progress: Called after each batch.
+        clock: Where the time goes.
+    """
+    found = engine.find(crop(upright, body), at=body, whole_body=True, progress=progress, clock=clock)
+    if not (engine.rescue and engine.cascade.locates) or outcome(found, upright, body).confidence >= SURE:
+        return found
+    pixel_mm = float(np.mean(upright.spacing_mm[:2]))
+    whole = Box.whole(upright.shape)
+    coarse = engine.coarser(pixel_mm).find(upright, at=whole, progress=progress, clock=clock)
+    if coarse.box is None:
+        return found
+    field = body.union(coarse.box)
+    again = engine.find(
+        crop(upright, field), at=field, belief=coarse.organ_in(field), whole_body=True, progress=progress, clock=clock
+    )
+    location = (again.location or Location(confidence=0)).model_copy(update={"level": "whole_scan"})
+    better = outcome(again, upright, body).confidence > outcome(found, upright, body).confidence
+    return replace(again, location=location) if better else found
+
+
+def outcome(found: Finding, upright: Volume, body: Box) -> Location:
+    """How plausible the organ is that a step has found in the end, judged as stage 1's location is."""
+    if found.box is None:
+        return Location(confidence=0.0, reasons=("nothing_located",))
+    sides = [
+        (float(body.start[axis] - found.box.start[axis]), float(body.stop[axis] - found.box.start[axis]))
+        for axis in (1, 0)
+    ]
+    column_mm, row_mm, slice_mm = upright.spacing_mm
+    extent = upright.shape[2] * slice_mm
+    sight = Sight(found.organ.transpose(2, 1, 0), (slice_mm, row_mm, column_mm), (sides[0], sides[1]), extent_mm=extent)
+    return judge(sight)
+
+
+def regions(step: Step, upright: Volume, finding: Finding, *, organ: list[Box] | None = None) -> list[Box]:
+    """Where a step looks that works around the pancreas: one region a body of the organ, joined where they overlap.
+
+    Args:
+        step: With a margin.
+        upright: The scan.
+        finding: What is known so far. A doubtful location widens the margin; of an organ that is nowhere likelier
+            than not, the likeliest place is taken.
+        organ: Boxes to take in place of the finding's.
+    """
+    boxes = organ if organ is not None else _organ_boxes(finding)
+    doubtful = organ is None and finding.location is not None and finding.location.confidence < SURE
+    margin_mm = step.margin_mm * (DOUBTFUL_MARGIN if doubtful else 1.0)
+    joined: list[Box] = []
+    for box in boxes:
+        field = box.expand_mm(margin_mm, spacing_mm=upright.spacing_mm).clip(upright.shape)
+        while (other := next((one for one in joined if one.overlaps(field)), None)) is not None:
+            joined.remove(other)
+            field = field.union(other)
+        joined.append(field)
+    return joined
+
+
+def _organ_boxes(finding: Finding) -> list[Box]:
+    boxes = finding.organ_boxes()
+    if boxes or finding.box is None:
+        return boxes
+    return finding.organ_boxes(threshold=0.5 * float(finding.organ.max()))
+
+
+def look(
+    upright: Volume,
+    finding: Finding,
+    step: Step,
+    engine: Engine,
+    *,
+    field: Box,
+    progress: Progress | None = None,
+    hand_over: HandOver | None = None,
+    clock: Stopwatch | None = None,
+) -> Finding:
+    """What is known after a closer look at a field.
+
+    Args:
+        upright: The scan.
+        finding: What is known so far.
+        step: Whose belief is handed over, and how much its view of the organ weighs.
+        engine: The step's cascade.
+        field: Where it looks.
+        progress: Called after each batch.
+        hand_over: Called between its stages.
+        clock: Where the time goes.
+    """
+    belief = None
+    if step.locator == "before":
+        tumour_only = engine.cascade.first_target == (Label.TUMOUR,)
+        belief = finding.tumour_in(field) if tumour_only else finding.organ_in(field)
+    found = engine.find(
+        crop(upright, field), at=field, belief=belief, progress=progress, hand_over=hand_over, clock=clock
+    )
+    return found if step.field == "scan" else combine(finding, found, field=field, weight=step.organ_weight)

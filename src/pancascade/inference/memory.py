@@ -1,0 +1,40 @@
+"""A bound on the memory: what a scan needs at least, and whether it was kept."""
+
+from pancascade.errors import PancascadeError
+from pancascade.notices import Notice
+from pancascade.report.result import peak_memory_gb
+
+PROGRAM_GB = 0.75
+"""Interpreter, torch, OpenVINO, networks and batches of the shipped model, as measured."""
+
+SLICE_GB = 0.0004
+"""Of each slice, while the voxels stay on disk: belief on the canvas and its copies."""
+
+
+def require_memory(shape: tuple[int, int, int], max_memory_gb: float | None, *, name: str) -> None:
+    """Refuse a bound that no scan of that size can keep.
+
+    Args:
+        shape: Of the scan.
+        max_memory_gb: The bound; None for none.
+        name: Of the scan.
+
+    Raises:
+        PancascadeError: The bound is too low.
+    """
+    least = PROGRAM_GB + SLICE_GB * max(shape)
+    if max_memory_gb is not None and max_memory_gb < least:
+        size = " x ".join(map(str, shape))
+        raise PancascadeError(
+            f"{name}: a scan of {size} voxels needs about {least:.1f} GB, and --max-memory allows {max_memory_gb:g}. "
+            "Allow more, or crop the scan."
+        )
+
+
+def memory_notices(max_memory_gb: float | None) -> list[Notice]:
+    """That the bound was not kept, if so."""
+    peak = peak_memory_gb()
+    if max_memory_gb is None or peak is None or peak <= max_memory_gb:
+        return []
+    sentence = f"The process held up to {peak:.1f} GB, more than the {max_memory_gb:g} GB that --max-memory allows."
+    return [Notice(code="memory_exceeded", about="result", sentence=sentence, values={"peak_gb": peak})]

@@ -1,0 +1,114 @@
+"""A torch network as OpenVINO's graph, written down while the network looks at one image.
+
+OpenVINO's own converter traces the network with TorchScript first: 1 to 4 s and 100 MB for a network of this package,
+more than its speed gains on one scan. Writing down what torch computes takes as long as computing it once.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import openvino
+import torch
+from openvino import opset13 as ops
+from torch import Tensor, nn
+from torch._ops import OpOverload
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_map_only, tree_unflatten
+
+from pancascade.inference.openvino_operators import OPERATORS, UnknownOperatorError, Value
+
+
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Does what torch does, and writes down the operators that an image runs through."""
+
+    def __init__(self, images: Tensor, node: Value) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.known: dict[int, Value] = {id(images): node}
+        # An identity is a tensor's own only as long as the tensor lives.
+        self.alive: list[Tensor] = [images]
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Skipping torch's compiler would first import it: 1.5 s, for nothing is compiled here.
+        return False
+
+    def __torch_dispatch__(
+        self,
+        operator: OpOverload[..., Any],
+        types: Sequence[type],
+        arguments: tuple[Any, ...] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Compute; write down, if the image is among the arguments."""
+        options = options or {}
+        made = operator(*arguments, **options)
+        tensors = [value for value in tree_flatten((arguments, options))[0] if isinstance(value, Tensor)]
+        if any(id(tensor) in self.known for tensor in tensors):
+            name = f"{operator.namespace}.{operator._opname}"
+            if name not in OPERATORS:
+                raise UnknownOperatorError(name)
+            given = tree_map_only(Tensor, self.node, (list(arguments), dict(options)))
+            node = OPERATORS[name](*given[0], **given[1])
+            self._remember(made[0] if isinstance(made, tuple) else made, node)
+        return made
+
+    def node(self, tensor: Tensor) -> Value:
+        """The node of a tensor; a constant, if it does not come from the image."""
+        if id(tensor) not in self.known:
+            self._remember(tensor, ops.constant(np.ascontiguousarray(tensor.detach().float().numpy())))
+        return self.known[id(tensor)]
+
+    def _remember(self, tensor: Tensor, node: Value) -> None:
+        self.known[id(tensor)] = node
+        self.alive.append(tensor)
+
+
+def record(network: nn.Module, images: Tensor) -> tuple[openvino.Model, list[Tensor], TreeSpec]:
+    """A network as OpenVINO's graph for images of one size, batches of any size.
+
+    Args:
+        network: In evaluation mode, on the CPU; float32.
+        images: (1, C, *S) float32, one image of that size.
+
+    Returns:
+        The graph; what torch answers to the image, one tensor a map; how these maps are arranged in what the network
+        returns.
+
+    Raises:
+        UnknownOperatorError: The network does something that `OPERATORS` has no counterpart for.
+    """
+    shape = openvino.PartialShape([-1, *images.shape[1:]])
+    parameter = ops.parameter(shape, openvino.Type.f32, name="images")
+    # In inference mode torch does not take composite operators apart.
+    with torch.inference_mode(False), torch.no_grad(), torch.autocast("cpu", enabled=False):
+        seen = images.detach().clone(memory_format=torch.contiguous_format)
+        with _Recorder(seen, parameter) as recorder:
+            answer = network(seen)
+    maps, arrangement = tree_flatten(answer)
+    results = [ops.result(recorder.node(values)) for values in maps]
+    return openvino.Model(results, [parameter], type(network).__name__), maps, arrangement
+
+
+def compiled(graph: openvino.Model, options: Mapping[str, Any]) -> openvino.CompiledModel:
+    """A graph made ready for the CPU.
+
+    Args:
+        graph: As `record` gives it.
+        options: OpenVINO's properties by name.
+
+    Raises:
+        RuntimeError: OpenVINO has no way to run it.
+    """
+    return _core().compile_model(graph, "CPU", dict(options))
+
+
+@cache
+def _core() -> openvino.Core:
+    return openvino.Core()
+
+
+def arrange(maps: Sequence[Tensor], arrangement: TreeSpec) -> Any:
+    """Maps as the network returns them."""
+    return tree_unflatten(list(maps), arrangement)

@@ -1,0 +1,184 @@
+"""Networks of a cascade run by OpenVINO instead of torch, on a CPU."""
+
+import copy
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from pancascade.cascades import Cascade
+from pancascade.errors import PancascadeError
+from pancascade.inference.engine import has_fast_bfloat16
+from pancascade.networks.build import NETWORKS
+from pancascade.networks.saliency import SaliencyTransformation
+
+Backend = Literal["auto", "torch", "openvino"]
+"""What runs the networks; ``auto`` takes OpenVINO on a CPU where it is installed."""
+
+Precision = Literal["bf16", "f32"]
+"""What OpenVINO computes in; results are float32 either way."""
+
+TOLERANCE: dict[Precision, float] = {"bf16": 0.05, "f32": 1e-3}
+"""How far OpenVINO's maps may be from torch's on the first image: norm of the difference, relative to torch's."""
+
+SIZES_KEPT = 4
+"""Sizes of images for which a network's compiled form is kept."""
+
+_log = logging.getLogger(__name__)
+
+_Compiled = Callable[[Tensor], Any]
+
+
+def available() -> bool:
+    """Whether OpenVINO is installed; it is not imported."""
+    return find_spec("openvino") is not None
+
+
+def accelerated(cascade: Cascade, device: torch.device, *, backend: Backend = "auto") -> tuple[Cascade, str]:
+    """A cascade as fast as the machine can run it, and what runs it.
+
+    Args:
+        cascade: On the device, in evaluation mode.
+        device: Where it runs.
+        backend: What shall run it. ``auto`` takes OpenVINO on a CPU where it is installed, else torch.
+
+    Returns:
+        The same cascade, or one that shares its weights and has OpenVINO in its networks' place; and what
+        `engine_name` says of it.
+
+    Raises:
+        PancascadeError: ``openvino`` is asked for where it is not installed, or on another device than a CPU.
+    """
+    if backend == "openvino" and not available():
+        raise PancascadeError(
+            'OpenVINO is not installed. Run pip install "pancascade[fast]", or take the engine torch.'
+        )
+    if backend == "openvino" and device.type != "cpu":
+        raise PancascadeError(f"OpenVINO runs on the CPU, not on {device}. Take --device cpu, or the engine torch.")
+    if backend != "torch" and device.type == "cpu" and available():
+        cascade = accelerate(cascade, precision="bf16" if has_fast_bfloat16(device) else "f32")
+    return cascade, engine_name(cascade, device)
+
+
+def accelerate(cascade: Cascade, *, precision: Precision) -> Cascade:
+    """A cascade with OpenVINO in the place of its networks.
+
+    Networks on volumes stay with torch: each volume has a size of its own, and would be compiled for one use. So does
+    the saliency transformation, which is too small to matter.
+
+    Args:
+        cascade: In evaluation mode, on the CPU; it stays as it is, and shares its weights.
+        precision: What OpenVINO computes in.
+    """
+    faster = copy.copy(cascade)
+    faster._modules = dict(cascade._modules)
+    if cascade.dimensions == 2:
+        for name, network in cascade.named_children():
+            if isinstance(network, tuple(NETWORKS.values())) and not isinstance(network, SaliencyTransformation):
+                faster._modules[name] = OpenVinoNetwork(network, precision=precision, name=name)
+    return faster
+
+
+def engine_name(cascade: Cascade, device: torch.device) -> str:
+    """What runs a cascade, in words: ``OpenVINO bf16``, ``torch bf16``, ``torch f32``, or parts of both.
+
+    Ask after the run to learn where OpenVINO was given up.
+    """
+    by_torch = f"torch {'bf16' if has_fast_bfloat16(device) else 'f32'}"
+    networks = [child for child in cascade.children() if isinstance(child, OpenVinoNetwork)]
+    given_up = [network.name for network in networks if network.given_up is not None]
+    if len(given_up) == len(networks):
+        return by_torch
+    by_openvino = f"OpenVINO {networks[0].precision}"
+    return f"{by_openvino}, {by_torch} for {' and '.join(given_up)}" if given_up else by_openvino
+
+
+class OpenVinoNetwork(nn.Module):
+    """Stands in for a network: the same images in, the same maps out, float32, without gradient.
+
+    It is compiled for each size of images when that comes first, for batches of any size, and compared with torch on
+    the first image. Where that fails, or the two disagree, torch runs from then on, and the reason is logged.
+
+    Attributes:
+        network: The network that it stands in for.
+        precision: What OpenVINO computes in.
+        name: What the cascade calls the network.
+        given_up: Why torch runs instead; None while OpenVINO does.
+    """
+
+    def __init__(self, network: nn.Module, *, precision: Precision, name: str = "network") -> None:
+        super().__init__()
+        self.network = network
+        self.precision: Precision = precision
+        self.name = name
+        self.given_up: str | None = None
+        self._compiled: OrderedDict[tuple[int, ...], _Compiled] = OrderedDict()
+        self.train(network.training)
+
+    @property
+    def sizes(self) -> list[tuple[int, ...]]:
+        """Sizes (C, *S) of images that OpenVINO is ready for."""
+        return list(self._compiled)
+
+    def forward(self, images: Tensor) -> Any:
+        """What the network returns for images (B, C, *S)."""
+        if self.given_up is None and len(images) and not self.training:
+            try:
+                return self._for(images)(images)
+            except (ArithmeticError, ImportError, LookupError, RuntimeError, TypeError, ValueError) as error:
+                self.given_up = " ".join(str(error).split())[:200] or type(error).__name__
+                self._compiled.clear()
+                _log.warning("OpenVINO cannot run the network %s (%s); torch does.", self.name, self.given_up)
+        return self.network(images)
+
+    def _for(self, images: Tensor) -> _Compiled:
+        size = tuple(images.shape[1:])
+        if size not in self._compiled:
+            self._compiled[size] = _compile(self.network, images[:1].float(), precision=self.precision)
+        self._compiled.move_to_end(size)
+        while len(self._compiled) > SIZES_KEPT:
+            self._compiled.popitem(last=False)
+        return self._compiled[size]
+
+
+def _compile(network: nn.Module, image: Tensor, *, precision: Precision) -> _Compiled:
+    """The network as a function of batches (B, C, *S) of images of that size, proven on one image (1, C, *S).
+
+    Raises:
+        ArithmeticError: OpenVINO's answer to the image is not torch's.
+        LookupError: The network does something that has no counterpart in OpenVINO.
+        RuntimeError: OpenVINO cannot compile it.
+    """
+    from pancascade.inference.openvino_graph import arrange, compiled, record
+
+    graph, reference, arrangement = record(network, image)
+    options = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "NUM_STREAMS": 1,
+        # Several processes on one machine would all be pinned to its first cores.
+        "ENABLE_CPU_PINNING": False,
+    }
+    request = compiled(graph, options).create_infer_request()
+
+    def maps(images: Tensor) -> list[Tensor]:
+        batch = images.detach().float().contiguous().numpy()
+        found = request.infer([batch], share_inputs=True)
+        return [torch.from_numpy(found[index]) for index in range(len(reference))]
+
+    # Two images, so that the batch's size is tried as well.
+    for answer, wanted in zip(maps(image.expand(2, *image.shape[1:])), reference, strict=True):
+        _require_close(answer, wanted, precision)
+    return lambda images: arrange(maps(images), arrangement)
+
+
+def _require_close(answer: Tensor, wanted: Tensor, precision: Precision) -> None:
+    if answer.shape[1:] != wanted.shape[1:] or len(answer) != 2:
+        raise ArithmeticError(f"it answers {tuple(answer.shape)} where torch answers {tuple(wanted.shape)}")
+    off = float((answer - wanted).norm() / wanted.expand_as(answer).norm().clamp(min=1e-6))
+    if not off <= TOLERANCE[precision]:
+        raise ArithmeticError(f"it answers {off:.2g} off torch's answer, more than {TOLERANCE[precision]:g}")

@@ -1,0 +1,103 @@
+"""Another threshold for a scan that was segmented before: no network runs again."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from pancascade.errors import GeometryError, UnknownModelError, UnreadableError
+from pancascade.inference.doubts import doubts
+from pancascade.inference.finding import Finding
+from pancascade.inference.models import find_model
+from pancascade.inference.segmentation import MASKS, Segmentation
+from pancascade.io import read_volume
+from pancascade.labels import Label
+from pancascade.location import Thresholds
+from pancascade.report.result import read_result
+from pancascade.volume import Box
+
+
+def load_segmentation(folder: str | Path, *, scan: str | Path | None = None) -> Segmentation:
+    """A result of ``pancascade segment --save-probabilities``, as it was before it was saved.
+
+    Args:
+        folder: That holds it.
+        scan: Where the scan is now; None for where it was.
+
+    Raises:
+        UnreadableError: A file of the result, or the scan, is missing or damaged.
+        GeometryError: The scan is not the one that was segmented.
+    """
+    folder = Path(folder)
+    result = read_result(folder)
+    paths = [folder / f"probability_{label.title}.nii.gz" for label in (Label.PANCREAS, Label.TUMOUR)]
+    missing = [path.name for path in paths if not path.is_file()]
+    if missing:
+        raise UnreadableError(
+            f"{folder}: holds no {' and '.join(missing)}. Segment the scan again with --save-probabilities.",
+            code="no_probabilities",
+        )
+    volume = read_volume(scan or result.scan, series=result.series)
+    maps = [read_volume(path) for path in paths]
+    if not all(one.on_same_grid_as(volume, tolerance_mm=1e-2) for one in maps):
+        raise GeometryError(f"{volume.name}: is not on the grid of the probabilities in {folder}. Give the same scan.")
+    region = Box.around(np.maximum(maps[0].voxels, maps[1].voxels))
+    empty = np.zeros((2, 0, 0, 0), np.float32)
+    probabilities = empty if region is None else np.stack([one.voxels[region.slices] for one in maps])
+    return Segmentation(
+        scan=volume,
+        mask=volume.with_voxels(np.zeros(volume.shape, np.uint8)),
+        region=region,
+        region_probabilities=probabilities,
+        model=result.model,
+        notices=result.notices,
+        times_s=result.times_s,
+        trained_on=result.trained_on,
+        thresholds=result.thresholds,
+        location=result.location,
+        tumour_suspicion=result.tumour_suspicion,
+        runs_on=result.engine,
+        card=_card(result.model),
+        series=result.series,
+    )
+
+
+def with_thresholds(found: Segmentation, thresholds: Thresholds) -> Segmentation:
+    """The same segmentation with its mask decided by other thresholds.
+
+    Args:
+        found: With the probabilities of the region.
+        thresholds: The new ones.
+    """
+    labels = np.zeros(found.scan.shape, np.uint8)
+    if found.region is not None:
+        organ = found.region_probabilities.sum(axis=0, dtype=np.float32)
+        tumour = found.region_probabilities[1]
+        finding = Finding(Box.whole(found.region.shape), organ, tumour).rounded()
+        labels[found.region.slices] = finding.labels(
+            organ.shape,
+            voxel_ml=found.scan.voxel_volume_ml,
+            organ_threshold=thresholds.organ,
+            tumour_threshold=thresholds.tumour,
+        )
+    mask = found.scan.with_voxels(labels)
+    kept = [notice for notice in found.notices if notice.about != "result"]
+    return replace(found, mask=mask, thresholds=thresholds, notices=(*kept, *doubts(mask)))
+
+
+def formats_in(folder: Path) -> list[str]:
+    """The formats of the masks that a folder holds."""
+    return [name for name, file in MASKS.items() if (folder / file).is_file()]
+
+
+def identified(folder: Path) -> bool:
+    """Whether the result in a folder names patient and study."""
+    return read_result(folder).identifiers is not None
+
+
+def _card(model: str) -> str:
+    """The card of a shipped model; nothing of a model that is not there any more."""
+    try:
+        return "\n\n".join(find_model(name).card_text() for name in model.split(" + "))
+    except UnknownModelError:
+        return ""

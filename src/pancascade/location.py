@@ -1,0 +1,52 @@
+"""How surely the pancreas was located, and from which probability on anything is marked."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from pancascade.settings import Settings
+
+Level = Literal["usual", "wider", "whole_scan"]
+
+
+class Location(Settings):
+    """How surely the pancreas was located before the close look.
+
+    Attributes:
+        confidence: In [0, 1]: the product of all that speaks for the place.
+        reasons: Codes of what speaks against it.
+        level: How far the search went: the ``usual`` region, a ``wider`` one, or the ``whole_scan`` at low resolution.
+        organ_ml: Volume where the organ is likelier than not.
+        mass_ml: Sum of all probabilities of the organ, times the volume of a voxel.
+        peak: Highest probability.
+        components: Number of separate pieces likelier than not.
+        main_share: Share of the heaviest piece in the weight of all.
+        position: Where its centre lies in the body: from the patient's right to left, from front to back, and from
+            the scan's lowest to its highest slice, each 0…1; None where nothing was found.
+        candidates: How many regions were looked at closely.
+        margin_mm: Width added around each region.
+    """
+
+    confidence: float
+    reasons: tuple[str, ...] = ()
+    level: Level = "usual"
+    organ_ml: float = 0.0
+    mass_ml: float = 0.0
+    peak: float = 0.0
+    components: int = 0
+    main_share: float = 0.0
+    position: tuple[float, float, float] | None = None
+    candidates: int = 0
+    margin_mm: float = 0.0
+
+
+class Thresholds(Settings):
+    """Least probabilities of what is marked.
+
+    Attributes:
+        organ: Of pancreas and tumour together.
+        tumour: Of tumour.
+    """
+
+    organ: float = Field(default=0.5, gt=0, lt=1)
+    tumour: float = Field(default=0.5, gt=0, lt=1)

@@ -1,0 +1,48 @@
+"""Mean over a neighbourhood of a given volume: what a small spot says once its surround is asked too."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+CUT_OFF = 3.0
+"""Standard deviations after which the neighbourhood's weights end."""
+
+
+def neighbourhood_mean(
+    probability: NDArray[np.floating], spacing_mm: tuple[float, float, float], volume_ml: float = 1.0
+) -> NDArray[np.float32]:
+    """Weighted mean of a map over a ball-like neighbourhood of each voxel.
+
+    The weights are a Gaussian's, with the variance of a uniform ball of that volume along each axis, σ = r / √5:
+    1 mL is a ball of r = 6.2 mm, so σ = 2.8 mm. A Gaussian is separable, round, and fits any voxel size; a ball cut
+    out of slices 5 mm apart would be neither. Where voxels are far wider than σ the mean is the voxel's own value.
+
+    Args:
+        probability: (I, J, K); what lies outside counts as 0.
+        spacing_mm: Voxel size along I, J, K.
+        volume_ml: Of the neighbourhood.
+
+    Returns:
+        (I, J, K) float32, within the range of the map and 0.
+
+    Raises:
+        ValueError: The map is not 3-D, or a size is not positive.
+    """
+    if probability.ndim != 3:
+        raise ValueError(f"a neighbourhood needs a map (I, J, K), got shape {probability.shape}")
+    if min(*spacing_mm, volume_ml) <= 0:
+        raise ValueError(f"spacing and volume must be positive, got {spacing_mm} mm and {volume_ml} mL")
+    from scipy import ndimage
+
+    mean = np.asarray(probability, np.float32)
+    if mean.size == 0:
+        return mean.copy()
+    sigmas = [neighbourhood_sigma_mm(volume_ml) / step for step in spacing_mm]
+    return ndimage.gaussian_filter(mean, sigmas, mode="constant", cval=0.0, truncate=CUT_OFF)
+
+
+def neighbourhood_sigma_mm(volume_ml: float) -> float:
+    """Standard deviation along each axis of a uniform ball of a volume: its radius / √5."""
+    radius_mm = (3 * volume_ml * 1000 / (4 * math.pi)) ** (1 / 3)
+    return radius_mm / math.sqrt(5)

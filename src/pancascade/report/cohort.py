@@ -1,0 +1,232 @@
+"""Many results on one page and in one table."""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from pydantic import Field
+
+from pancascade.errors import PancascadeError
+from pancascade.io import written_whole
+from pancascade.report.histogram import HEIGHT, WIDTH, make_histogram
+from pancascade.report.refusal import NAME as REFUSAL
+from pancascade.report.result import NAME, Result, read_result
+from pancascade.report.scan_report import file_name, organ_ml, tumour_ml, warnings_of, write_page
+from pancascade.settings import Settings
+
+REPORT = "report.html"
+
+
+class Row(Settings):
+    """One scan's line.
+
+    Attributes:
+        scan: Its file's name.
+        folder: Of its result.
+        model: Name of the model.
+        created: UTC, ISO 8601.
+        pancreas_ml: With tumours.
+        tumour_ml: Of all that is marked as tumour.
+        lesions: How many.
+        largest_mm: Longest diameter of any lesion in an axial slice; None without lesions.
+        suspicion: Of tumour; None where it was not computed.
+        location_confidence: None where it is not known.
+        warnings: Code and sentence of each; a sentence without a notice has the code ``other``.
+    """
+
+    scan: str
+    folder: Path
+    model: str
+    created: str
+    pancreas_ml: float
+    tumour_ml: float
+    lesions: int
+    largest_mm: float | None
+    suspicion: float | None
+    location_confidence: float | None
+    warnings: tuple[tuple[str, str], ...] = ()
+
+
+class Unreadable(NamedTuple):
+    """A path without a usable result, or of a refused scan, and why."""
+
+    path: Path
+    reason: str
+
+
+class Cohort(Settings):
+    """What was read.
+
+    Attributes:
+        rows: In the order found.
+        unreadable: Paths that hold no usable result.
+    """
+
+    rows: tuple[Row, ...]
+    unreadable: tuple[Unreadable, ...] = Field(default=())
+
+
+class WarningKind(NamedTuple):
+    """A kind of warning: its code, and sentence by scan."""
+
+    code: str
+    scans: list[tuple[str, str]]
+
+
+def find_results(paths: Sequence[Path]) -> tuple[list[Path], list[Unreadable]]:
+    """Files named ``result.json`` in folders and the folders below them, each once; hidden folders are left out.
+
+    Args:
+        paths: Folders, or files of results.
+
+    Returns:
+        The files, sorted within each path; and the paths that hold none, refused scans among them.
+    """
+    found: dict[Path, Path] = {}
+    without = []
+    for path in map(Path, paths):
+        files = [path] if path.is_file() else sorted(_walk(path))
+        results = [file for file in files if file.name != REFUSAL]
+        found.update({file.resolve(): file for file in results if file.resolve() not in found})
+        without += [Unreadable(file, _refused(file)) for file in files if file.name == REFUSAL]
+        if not path.exists():
+            without.append(Unreadable(path, f"{path}: no such folder or file. Check the path."))
+        elif not files:
+            without.append(Unreadable(path, f"{path}: no {NAME} in it or below. Give folders of segmented scans."))
+    return list(found.values()), without
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for root, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(root) / name for name in (NAME, REFUSAL) if name in files)
+
+
+def _refused(file: Path) -> str:
+    """Why a scan was refused, as `pancascade segment` wrote it down."""
+    try:
+        sentence = json.loads(file.read_text(encoding="utf-8"))["sentence"]
+    except (OSError, ValueError, KeyError, TypeError):
+        sentence = "the reason cannot be read. Segment the scan again."
+    return f"{file}: the scan was refused. {sentence}"
+
+
+def read_cohort(paths: Sequence[Path], *, progress: Callable[[int, int], None] | None = None) -> Cohort:
+    """Read all results; one that cannot be used is listed and costs no other.
+
+    Args:
+        paths: Folders, searched with those below them, or files of results.
+        progress: Called with how many are done, of how many.
+    """
+    files, unreadable = find_results(paths)
+    rows = []
+    for done, file in enumerate(files, start=1):
+        try:
+            rows.append(_row(file, read_result(file)))
+        except PancascadeError as error:
+            unreadable.append(Unreadable(file, str(error)))
+        if progress is not None:
+            progress(done, len(files))
+    return Cohort(rows=tuple(rows), unreadable=tuple(unreadable))
+
+
+def _row(file: Path, result: Result) -> Row:
+    lesions = result.pancreas_and_lesions.lesions
+    told = [
+        ("other", entry) if isinstance(entry, str) else (entry.code, entry.sentence) for entry in warnings_of(result)
+    ]
+    return Row(
+        scan=file_name(result.scan),
+        folder=file.parent,
+        model=result.model,
+        created=result.created,
+        pancreas_ml=organ_ml(result),
+        tumour_ml=tumour_ml(result),
+        lesions=len(lesions),
+        largest_mm=max((lesion.diameters.long_mm for lesion in lesions), default=None),
+        suspicion=result.tumour_suspicion,
+        location_confidence=None if result.location is None else result.location.confidence,
+        warnings=tuple(told),
+    )
+
+
+def write_cohort(path: Path, cohort: Cohort) -> None:
+    """Write the page: counts, histograms, a table to sort and filter, warnings by kind, what could not be read.
+
+    Args:
+        path: HTML to write; links to reports are relative to its folder.
+        cohort: At least one row.
+
+    Raises:
+        OutputError: The path cannot be written.
+    """
+    rows = cohort.rows
+    histograms = (
+        make_histogram("pancreas with tumours [mL]", [row.pancreas_ml for row in rows if row.pancreas_ml > 0]),
+        make_histogram("tumour [mL], where marked", [row.tumour_ml for row in rows if row.tumour_ml > 0]),
+        make_histogram("largest diameter [mm]", [row.largest_mm for row in rows if row.largest_mm is not None]),
+        make_histogram(
+            "tumour suspicion", [row.suspicion for row in rows if row.suspicion is not None], limits=(0.0, 1.0)
+        ),
+    )
+    context = {
+        "rows": [(row, _link(row, path), _shown_folder(row, path)) for row in rows],
+        "with_lesions": sum(row.lesions > 0 for row in rows),
+        "with_nothing": sum(row.pancreas_ml == 0 for row in rows),
+        "with_warnings": sum(bool(row.warnings) for row in rows),
+        "models": sorted({row.model for row in rows}),
+        "kinds": _kinds(rows),
+        "unreadable": cohort.unreadable,
+        "histograms": [histogram for histogram in histograms if histogram is not None],
+        "size": (WIDTH, HEIGHT),
+    }
+    write_page(path, "cohort.html", context)
+
+
+def _link(row: Row, page: Path) -> str | None:
+    """Address of a scan's report from the page's folder; None where there is no report."""
+    report = row.folder / REPORT
+    return quote(_relative(report, page), errors="surrogateescape") if report.is_file() else None
+
+
+def _shown_folder(row: Row, page: Path) -> str:
+    return _relative(row.folder, page)
+
+
+def _relative(path: Path, page: Path) -> str:
+    return Path(os.path.relpath(path.resolve(), page.parent.resolve())).as_posix()
+
+
+def _kinds(rows: Sequence[Row]) -> list[WarningKind]:
+    """The most frequent kind first."""
+    by_code: dict[str, list[tuple[str, str]]] = {}
+    for row in rows:
+        for code, sentence in row.warnings:
+            by_code.setdefault(code, []).append((row.scan, sentence))
+    return sorted((WarningKind(code, scans) for code, scans in by_code.items()), key=lambda kind: -len(kind.scans))
+
+
+def write_cohort_csv(path: Path, cohort: Cohort) -> None:
+    """Write the same numbers for spreadsheets, one line a scan; empty where a number is not known.
+
+    Args:
+        path: CSV to write.
+        cohort: Its unreadable results are left out.
+
+    Raises:
+        OutputError: The path cannot be written.
+    """
+    names = [name for name in Row.model_fields if name != "warnings"]
+    with (
+        written_whole(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow([*names, "warnings", "warning_codes"])
+        for row in cohort.rows:
+            codes = " ".join(code for code, _ in row.warnings)
+            writer.writerow([*(getattr(row, name) for name in names), len(row.warnings), codes])

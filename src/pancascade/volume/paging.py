@@ -1,0 +1,67 @@
+"""Voxels that live on disk, so that a scan larger than the memory can be walked through slab by slab."""
+
+import mmap
+from collections.abc import Iterator
+from tempfile import TemporaryFile
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+SLAB_VOXELS = 2**24
+
+
+def on_disk(shape: tuple[int, ...], dtype: npt.DTypeLike, *, order: str = "C") -> npt.NDArray[Any]:
+    """An array of zeros in a temporary file that vanishes with it.
+
+    The file lies in the system's folder for such files (``TMPDIR``).
+
+    Args:
+        shape: Of the array.
+        dtype: Of the array.
+        order: ``C`` or ``F``.
+
+    Raises:
+        OSError: There is no room for it.
+    """
+    with TemporaryFile(prefix="pancascade-") as file:
+        file.truncate(int(np.prod(shape)) * np.dtype(dtype).itemsize)
+        return np.memmap(file, dtype=dtype, mode="r+", shape=shape, order="F" if order == "F" else "C")
+
+
+def release(voxels: npt.NDArray[Any]) -> None:
+    """Give back the memory of voxels that can be read again from disk; nothing for voxels in memory."""
+    base: Any = voxels
+    while base is not None:
+        mapped = getattr(base, "_mmap", None)
+        if isinstance(mapped, mmap.mmap):
+            mapped.madvise(mmap.MADV_DONTNEED)
+            return
+        base = getattr(base, "base", None)
+
+
+def slabs(voxels: npt.NDArray[Any], *, axis: int | None = None) -> Iterator[npt.NDArray[Any]]:
+    """Views of an array piece by piece, each given back before the next.
+
+    Args:
+        voxels: (I, J, K).
+        axis: Along which it is cut; None takes the one along which memory jumps farthest.
+    """
+    along = int(np.argmax(np.abs(voxels.strides))) if axis is None else axis
+    thickness = max(1, SLAB_VOXELS * voxels.shape[along] // max(1, voxels.size))
+    for start in range(0, voxels.shape[along], thickness):
+        yield voxels[(slice(None),) * along + (slice(start, start + thickness),)]
+        release(voxels)
+
+
+def sampled(voxels: npt.NDArray[Any], steps: tuple[int, ...]) -> npt.NDArray[Any]:
+    """A copy of every so many voxels along each axis, ``voxels[::i, ::j, ::k]``, read slab by slab."""
+    view = voxels[tuple(slice(None, None, step) for step in steps)]
+    copy = np.empty(view.shape, view.dtype)
+    along = int(np.argmax(np.abs(view.strides)))
+    thickness = max(1, SLAB_VOXELS * view.shape[along] // max(1, voxels.size))
+    for start in range(0, view.shape[along], thickness):
+        place = (slice(None),) * along + (slice(start, start + thickness),)
+        copy[place] = view[place]
+        release(voxels)
+    return copy

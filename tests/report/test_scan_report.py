@@ -1,0 +1,176 @@
+"""The report of one scan: all numbers and codes, sound HTML, nothing loaded, nothing of the patient."""
+
+import re
+
+import numpy as np
+import pytest
+from result_examples import EXPLANATION, WARNING, Page, lesion, patient, result
+
+from pancascade.errors import OutputError
+from pancascade.measurements import Measurements
+from pancascade.report.model_card import render_card
+from pancascade.report.result import Location
+from pancascade.report.scan_report import file_name, spell_number, spell_time, write_scan_report
+
+CARD = (
+    "# a-model\n\nFinds things. See <https://example.org/paper>.\n\n| what | Dice |\n|---|---|\n| pancreas | 0.763 |\n"
+)
+
+
+def report_of(tmp_path, *, masked=True, card=CARD, **changes) -> str:
+    scan, mask = patient()
+    if not masked:
+        mask = mask.with_voxels(np.zeros_like(mask.voxels))
+    found = result(mask, lesions=None if masked else (), **changes)
+    write_scan_report(tmp_path / "report.html", scan=scan, mask=mask, result=found, model_card=card)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    return (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_page_is_sound_and_loads_nothing(tmp_path):
+    text = report_of(tmp_path)
+    page = Page(text)
+    page.assert_sound(text)
+    assert page.links == ["https://example.org/paper"]
+    assert "script" not in page.tags
+    assert len(page.loaded) == 4
+    assert len(text) < 1_500_000
+
+
+def test_every_number_of_the_result_is_on_the_page(tmp_path):
+    shown = " ".join(Page(report_of(tmp_path)).shown.split())
+    for words in (
+        "Research use only. Not for clinical use.",
+        "2026-03-01 10:20 UTC",
+        "a-model",
+        "12.0 × 10.0",
+        "4.80",
+        "24.0",
+        "tail",
+        "61 / 99",
+        "0.87",
+        "splenic vein: contact 95° over 12 mm",
+        "aorta: 7.2 mm away",
+        "72 mm",
+        "0.93 of 1",
+        "pancreas with tumour 0.60, tumour 0.70",
+        "torch float32",
+        "read 0.25 s, pancreas 1.50 s; together 1.8 s",
+        "60 × 50 × 20 voxels of 2.00 × 2.00 × 5.00 mm",
+        "The three planes cross in the largest lesion.",
+        "0.763",
+    ):
+        assert words in shown, words
+
+
+def test_warnings_come_first_and_every_notice_has_its_code(tmp_path):
+    text = report_of(tmp_path, warnings=(WARNING.sentence, "A sentence without a notice."))
+    box = text[text.index('id="warnings"') : text.index('id="summary"')]
+    assert f"{WARNING.sentence} <code>organ_at_edge</code>" in box
+    assert "A sentence without a notice." in box
+    assert EXPLANATION.sentence not in box
+    assert box.count("<li>") == 2
+    decisions = text[text.index('id="decisions"') : text.index('id="how"')]
+    for words in ("organ_at_edge", "thick_slices", WARNING.sentence, EXPLANATION.sentence, "slices 2"):
+        assert words in decisions
+    assert text.index('id="warnings"') < text.index('id="images"') < text.index('id="lesions"')
+
+
+def test_without_warnings_the_page_says_so_and_promises_nothing(tmp_path):
+    assert "No warnings." in report_of(tmp_path, notices=(), warnings=())
+
+
+def test_without_any_finding_the_page_says_so_in_words(tmp_path):
+    text = report_of(tmp_path, masked=False, tumour_suspicion=None, location=None)
+    Page(text).assert_sound(text)
+    for words in (
+        "Nothing was found",
+        "No lesion was marked, and no pancreas",
+        "No pancreas was marked",
+        "was not computed",
+    ):
+        assert words in text
+    assert len(Page(text).loaded) == 3
+
+
+def test_unknown_numbers_are_dashes(tmp_path):
+    bare = lesion(part=None, mean_hu=None, parenchyma_hu=None, confidence=None, vessels=())
+    text = report_of(tmp_path, pancreas_and_lesions=Measurements(lesions=(bare,)))
+    assert "– / –" in text
+    assert "None" not in Page(text).shown
+    assert "vessels" not in Page(text).shown
+
+
+@pytest.mark.parametrize("level, words", [("wider", "made wider"), ("whole_scan", "low resolution")])
+def test_how_far_the_search_went_is_told(tmp_path, level, words):
+    assert words in report_of(tmp_path, location=Location(confidence=0.2, level=level))
+
+
+def test_names_cannot_become_markup(tmp_path):
+    evil = "<script>alert(1)</script>"
+    notice = WARNING.model_copy(update={"sentence": evil, "values": {evil: evil}})
+    text = report_of(
+        tmp_path,
+        scan=f"{evil}.nii.gz",
+        model=evil,
+        engine=evil,
+        notices=(notice,),
+        warnings=(evil,),
+        identifiers={evil: evil},
+        times_s={evil: 1.0},
+        versions={evil: evil},
+        created=evil,
+        card=f"# {evil}\n\n{evil} [x](javascript:alert(1)) ![y](https://example.org/y.png) <b onclick=alert(1)>z</b>",
+    )
+    page = Page(text)
+    page.assert_sound(text)
+    assert "script" not in page.tags
+    assert not re.search(r"<b onclick|<img[^>]+https", text)
+    assert page.links == ["https://example.org/y.png"], "a picture of the card is a link, a script is none"
+    assert page.shown.count(evil) >= 8
+
+
+def test_the_patient_is_named_only_where_the_result_names_one(tmp_path):
+    text = report_of(tmp_path, scan="/clinic/Doe^Jane/scan.nii.gz")
+    assert "Doe" not in text
+    assert "names a patient" not in text
+    kept = report_of(tmp_path, identifiers={"patient_name": "Doe^Jane"})
+    assert "Doe^Jane" in kept
+    assert "names a patient" in kept
+
+
+def test_a_name_that_is_no_utf_8_does_not_cost_the_report(tmp_path):
+    assert "caf?.nii.gz" in report_of(tmp_path, scan="caf\udce9.nii.gz")
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    scan, mask = patient()
+    with pytest.raises(OutputError, match="is a file, not a folder"):
+        write_scan_report(tmp_path / "file" / "report.html", scan=scan, mask=mask, result=result(), model_card="")
+
+
+def test_a_card_keeps_tables_and_web_links_and_its_headings_are_lowered():
+    card = render_card("# A\n\n### B\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n[w](https://example.org) [l](docs/x.md)")
+    assert "<h3>A</h3>" in card
+    assert "<h5>B</h5>" in card
+    assert "<td>1</td>" in card
+    assert re.findall('href="(.*?)"', card) == ["https://example.org"]
+
+
+@pytest.mark.parametrize(
+    "value, digits, text", [(None, 1, "–"), (-3.25, 1, "−3.2"), (-0.01, 1, "0.0"), (0, 0, "0"), (12, 2, "12.00")]
+)
+def test_numbers_are_spelt(value, digits, text):
+    assert spell_number(value, digits) == text
+
+
+def test_times_are_in_utc_and_nonsense_stays():
+    assert spell_time("2026-03-01T10:20:30+02:00") == "2026-03-01 08:20 UTC"
+    assert spell_time("2026-03-01T10:20:30") == "2026-03-01 10:20 UTC"
+    assert spell_time("yesterday") == "yesterday"
+
+
+@pytest.mark.parametrize("path", ["a/b/c.nii.gz", "/a/b/c.nii.gz", r"C:\a\b\c.nii.gz", "c.nii.gz", "a/c.nii.gz/"])
+def test_only_the_last_part_of_a_path_is_named(path):
+    assert file_name(path) == "c.nii.gz"
