@@ -8,7 +8,6 @@ The peak is what a large 3×3 convolution in bfloat16 reaches in the same run, b
 """
 
 import argparse
-import copy
 import json
 import os
 import platform
@@ -25,7 +24,6 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -33,6 +31,7 @@ from pancascade.cascades import Cascade, fast_layout
 from pancascade.checkpoint import load_checkpoint
 from pancascade.inference import find_model
 from pancascade.inference.export import drawn_image
+from pancascade.inference.fused_networks import folded
 from pancascade.inference.openvino_networks import OpenVinoNetwork, Precision, accelerate
 from pancascade.preprocessing import Canvas
 
@@ -66,16 +65,6 @@ def flops(network: nn.Module, images: Tensor) -> float:
     with FlopCounterMode(display=False) as counter:
         network(images)
     return float(counter.get_total_flops())
-
-
-def folded(network: nn.Module) -> nn.Module:
-    """A copy with each normalisation folded into the convolution before it."""
-    network = copy.deepcopy(network)
-    for block in network.modules():
-        pair = list(block)[:2] if isinstance(block, nn.Sequential) else []
-        if [type(layer) for layer in pair] == [nn.Conv2d, nn.BatchNorm2d]:
-            block[0], block[1] = fuse_conv_bn_eval(pair[0], pair[1]), nn.Identity()
-    return fast_layout(network)
 
 
 def engine(name: str, network: nn.Module) -> tuple[nn.Module, Any]:

@@ -24,7 +24,7 @@ class Location(Settings):
         position: Where its centre lies in the body: from the patient's right to left, from front to back, and from
             the scan's lowest to its highest slice, each 0…1; None where nothing was found.
         candidates: How many regions were looked at closely.
-        margin_mm: Width added around each region.
+        margin_mm: Width added around each region, beyond what the cascade itself adds.
     """
 
     confidence: float

@@ -1,6 +1,7 @@
 """Bad input: one clear sentence, exit code 2, nothing half-written."""
 
 import gzip
+import json
 import os
 import re
 import struct
@@ -130,12 +131,16 @@ def require_one_sentence(code: int, out: str, err: str) -> str:
 
 
 @pytest.mark.parametrize(("make", "says"), BAD.values(), ids=BAD.keys())
-def test_a_bad_scan_is_one_sentence_and_leaves_nothing(pancascade, knows_the_phantom, tmp_path, make, says):
+def test_a_bad_scan_is_one_sentence_and_leaves_that_with_a_code(pancascade, knows_the_phantom, tmp_path, make, says):
     path, out = make(tmp_path), tmp_path / "out"
     err = require_one_sentence(*pancascade("segment", path, "--out", out))
     assert str(path) in err
     assert re.search(says, err), err
-    assert not out.exists()
+    assert [left.name for left in out.iterdir()] == ["refusal.json"]
+    refusal = json.loads((out / "refusal.json").read_text())
+    assert err == f"Error: {refusal['sentence']}\n"
+    assert re.fullmatch("[a-z0-9_]+", refusal["code"])
+    assert refusal["scan"] == str(path)
 
 
 def test_a_bad_scan_leaves_former_results_as_they_were(pancascade, knows_the_phantom, tmp_path):
@@ -143,7 +148,8 @@ def test_a_bad_scan_leaves_former_results_as_they_were(pancascade, knows_the_pha
     out.mkdir()
     (out / "result.json").write_text("former")
     require_one_sentence(*pancascade("segment", truncated(tmp_path), "--out", out))
-    assert [(path.name, path.read_text()) for path in out.iterdir()] == [("result.json", "former")]
+    assert {path.name for path in out.iterdir()} == {"refusal.json", "result.json"}
+    assert (out / "result.json").read_text() == "former"
 
 
 @pytest.mark.parametrize("model", ["qiu2042", "no/such.safetensors"])

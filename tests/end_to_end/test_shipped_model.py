@@ -47,7 +47,8 @@ def test_the_shipped_model_goes_through_a_real_scan(small_scan, tmp_path):
     saved = nib.load(folder / "segmentation.nii.gz")
     assert np.array_equal(np.asarray(saved.dataobj), found.mask.voxels)
     np.testing.assert_allclose(saved.affine, small_scan.affine, atol=1e-4)
-    assert sorted(path.name for path in folder.iterdir()) == ["overview.png", "result.json", "segmentation.nii.gz"]
+    files = ["overview.png", "report.html", "result.json", "segmentation.nii.gz"]
+    assert sorted(path.name for path in folder.iterdir()) == files
 
 
 @pytest.mark.slow

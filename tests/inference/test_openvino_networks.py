@@ -224,6 +224,26 @@ def test_an_answer_that_is_not_torch_s_is_not_used(monkeypatch, caplog):
     assert len(caplog.records) == 1
 
 
+def test_a_graph_that_loses_the_batch_is_not_run(monkeypatch):
+    """OpenVINO would not refuse it, but crash."""
+    from openvino import opset13 as ops
+
+    from pancascade.inference import openvino_operators
+
+    def fixed(values, *_):
+        return ops.reshape(values, ops.constant(np.array([1, 1, 32, 32])), False)
+
+    class Reshaping(nn.Module):
+        def forward(self, images):
+            return images.view(len(images), 1, 32, 32).sigmoid()
+
+    monkeypatch.setitem(openvino_operators.OPERATORS, "aten.view", fixed)
+    fast = OpenVinoNetwork(Reshaping().eval(), precision="f32")
+    with torch.inference_mode():
+        assert fast(torch.rand(3, 1, 32, 32)).shape == (3, 1, 32, 32)
+    assert "aten.view gives [1,1,32,32]" in fast.given_up
+
+
 def test_images_that_the_network_cannot_take_fail_as_with_torch():
     network = build("unet", preset="tiny").eval()
     images = torch.rand(1, 1, 33, 32)
@@ -256,9 +276,11 @@ def test_the_engine_is_chosen_and_named(monkeypatch):
     fast, name = accelerated(plain, CPU)
     assert isinstance(fast.network, OpenVinoNetwork)
     assert name == f"OpenVINO {fast.network.precision}"
-    assert accelerated(plain, CPU, backend="torch")[0] is plain
+    by_torch, name = accelerated(plain, CPU, backend="torch")
+    assert name.startswith("torch ")
+    assert type(by_torch.network) is type(plain.network)
     monkeypatch.setattr(openvino_networks, "available", lambda: False)
-    assert accelerated(plain, CPU)[0] is plain
+    assert accelerated(plain, CPU)[1] == name
     with pytest.raises(PancascadeError, match=r'pip install "pancascade\[fast\]"'):
         accelerated(plain, CPU, backend="openvino")
 

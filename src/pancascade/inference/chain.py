@@ -40,7 +40,10 @@ def follow(
         if step.field == "scan" and step.locator == "own":
             finding = search(upright, engine, body, progress=progress, clock=watch)
             continue
-        for field in [body] if step.field == "scan" else regions(step, upright, finding):
+        fields = [body]
+        if step.field == "region":
+            fields, finding = regions(step, upright, finding), with_margin(finding, step)
+        for field in fields:
             finding = look(upright, finding, step, engine, field=field, progress=progress, clock=watch)
     return calibrated(finding, member.model.calibration)
 
@@ -102,8 +105,7 @@ def regions(step: Step, upright: Volume, finding: Finding, *, organ: list[Box] |
         organ: Boxes to take in place of the finding's.
     """
     boxes = organ if organ is not None else _organ_boxes(finding)
-    doubtful = organ is None and finding.location is not None and finding.location.confidence < SURE
-    margin_mm = step.margin_mm * (DOUBTFUL_MARGIN if doubtful else 1.0)
+    margin_mm = step.margin_mm if organ is not None else _margin_mm(finding, step)
     joined: list[Box] = []
     for box in boxes:
         field = box.expand_mm(margin_mm, spacing_mm=upright.spacing_mm).clip(upright.shape)
@@ -112,6 +114,19 @@ def regions(step: Step, upright: Volume, finding: Finding, *, organ: list[Box] |
             field = field.union(other)
         joined.append(field)
     return joined
+
+
+def with_margin(finding: Finding, step: Step) -> Finding:
+    """The finding, whose location tells the margin with which a step looks around it."""
+    if finding.location is None:
+        return finding
+    told = finding.location.model_copy(update={"margin_mm": _margin_mm(finding, step)})
+    return replace(finding, location=told)
+
+
+def _margin_mm(finding: Finding, step: Step) -> float:
+    doubtful = finding.location is not None and finding.location.confidence < SURE
+    return step.margin_mm * (DOUBTFUL_MARGIN if doubtful else 1.0)
 
 
 def _organ_boxes(finding: Finding) -> list[Box]:

@@ -29,6 +29,9 @@ BATCH_SLICES = 8
 SMOOTHING_MM = 2.0
 """Standard deviation of the averaging along the body of both stages' probabilities, chosen on validation patients."""
 
+LOCATE_EVERY_MM = 2.0
+"""Stage 1 looks at slices at most so far apart, and at every slice of thicker ones; its belief is averaged anyway."""
+
 COARSER = 1.5
 """How many times larger the pixels of the coarse look at the whole scan are."""
 
@@ -136,14 +139,7 @@ class SliceEngine:
         placement = find_placement(
             volume.voxels.transpose(2, 1, 0), spacing_mm=(row_mm, column_mm), canvas=self.canvas, grow=self.grows
         )
-        located = []
-        for part in _parts(volume.shape[2]):
-            with clock.measure("draw"):
-                images = self._images(volume, placement, part)
-            with clock.measure("stage 1"), self._autocast():
-                located.append(_stored(self._locate(images, _on_canvas(belief, part, placement))))
-            if progress is not None:
-                progress("locate", part.stop, volume.shape[2])
+        located = self._locate_all(volume, placement, belief, progress=progress, clock=clock)
         with clock.measure("aim"):
             aim = self._aim(located, placement, volume.spacing_mm, whole_body=whole_body)
         maps = CanvasProbabilities(placement, volume.shape[2], len(self.cascade.labels), aim.location)
@@ -162,6 +158,36 @@ class SliceEngine:
         with clock.measure("smooth"):
             return maps.smoothed(SMOOTHING_MM / slice_mm) if self.consistent else maps
 
+    def _locate_all(
+        self,
+        volume: Volume,
+        placement: Placement,
+        belief: NDArray[np.float32] | None,
+        *,
+        progress: Progress | None,
+        clock: Stopwatch,
+    ) -> list[Located]:
+        """What stage 1 finds in each batch of slices; in thin slices it looks at every so many."""
+        count = volume.shape[2]
+        every = max(1, int(LOCATE_EVERY_MM / volume.spacing_mm[2])) if self._may_skip and belief is None else 1
+        looked_at = sorted({*range(0, count, every), count - 1})
+        located = []
+        for part in _parts(len(looked_at)):
+            chosen = looked_at[part]
+            where = slice(chosen[0], chosen[-1] + 1) if every == 1 else chosen
+            with clock.measure("draw"):
+                images = self._images(volume, placement, where)
+            with clock.measure("stage 1"), self._autocast():
+                located.append(_stored(self._locate(images, _on_canvas(belief, part, placement))))
+            if progress is not None:
+                progress("locate", chosen[-1] + 1, count)
+        return located if every == 1 else _between(located, looked_at, count)
+
+    @property
+    def _may_skip(self) -> bool:
+        """Whether slices between two that stage 1 has seen can take the mean of both beliefs."""
+        return self.consistent and self.cascade.locates and self.cascade.believes_in_masks
+
     @torch.inference_mode()
     def run_slice(self, hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None) -> Tensor:
         """Probabilities (C, H, W) float32 of a single axial slice on its own pixels.
@@ -178,7 +204,7 @@ class SliceEngine:
         # What was cut from the canvas is background.
         return torch.cat(((1 - foreground.sum(dim=0, keepdim=True)).clamp(min=0), foreground))
 
-    def _images(self, volume: Volume, placement: Placement, part: slice) -> Tensor:
+    def _images(self, volume: Volume, placement: Placement, part: slice | list[int]) -> Tensor:
         shown = self.canvas.window.apply(volume.voxels[:, :, part].transpose(2, 1, 0))
         release(volume.voxels)
         images = draw(torch.from_numpy(np.ascontiguousarray(shown))[:, None], placement)
@@ -196,7 +222,10 @@ class SliceEngine:
         self, located: list[Located], placement: Placement, spacing_mm: tuple[float, float, float], *, whole_body: bool
     ) -> Aim:
         """Where stage 2 shall look, from stage 1's belief in all slices."""
-        belief = torch.cat([found.probabilities for found in located])[:, 0].numpy()
+        together = torch.cat([found.probabilities for found in located])
+        for place, part in enumerate(_parts(len(together))):  # one copy in memory, not two
+            located[place] = replace(located[place], probabilities=together[part])
+        belief = together[:, 0].numpy()
         if not (self.consistent and self.cascade.locates):
             return Aim(belief)
         smooth_along_the_body(belief, SMOOTHING_MM / spacing_mm[2])
@@ -223,6 +252,20 @@ class SliceEngine:
 def _parts(count: int) -> Iterator[slice]:
     for start in range(0, count, BATCH_SLICES):
         yield slice(start, min(start + BATCH_SLICES, count))
+
+
+def _between(located: list[Located], looked_at: list[int], count: int) -> list[Located]:
+    """The hand-over of every slice in its batches, where only some were looked at: beliefs linear between them."""
+    seen = torch.cat([found.probabilities for found in located])
+    position = np.interp(np.arange(count), looked_at, np.arange(len(looked_at)))
+    below = np.floor(position).astype(int)
+    above = np.minimum(below + 1, len(looked_at) - 1)
+    share = torch.from_numpy((position - below).astype(np.float32))[:, None, None, None]
+    found = []
+    for part in _parts(count):
+        belief = seen[below[part]].float() * (1 - share[part]) + seen[above[part]].float() * share[part]
+        found.append(Located(belief.half(), ((),) * len(belief)))
+    return found
 
 
 def _on_canvas(belief: NDArray[np.float32] | None, part: slice, placement: Placement) -> Tensor | None:

@@ -19,8 +19,8 @@ AXES = (
 
 CANVAS = (
     "Clip Hounsfield units to canvas.window and map them to [0, 1]; resample slices bilinearly to canvas.spacing_mm "
-    "(None: as they are); place them on a sheet of canvas.size filled with 0, the canvas.centre in its middle. The step's "
-    "field says what is shown: the body in the whole scan, or the box of the pancreas found by the step before, "
+    "(None: as they are); place them on a sheet of canvas.size filled with 0, the canvas.centre in its middle. The "
+    "step's field says what is shown: the body in the whole scan, or the box of the pancreas found by the step before, "
     "widened by margin_mm on each side."
 )
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import openvino
 import torch
+from openvino import Node
 from openvino import opset13 as ops
 from torch import Tensor, nn
 from torch._ops import OpOverload
@@ -51,7 +52,9 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 raise UnknownOperatorError(name)
             given = tree_map_only(Tensor, self.node, (list(arguments), dict(options)))
             node = OPERATORS[name](*given[0], **given[1])
-            self._remember(made[0] if isinstance(made, tuple) else made, node)
+            answer = made[0] if isinstance(made, tuple) else made
+            _require_shape(node, answer, name)
+            self._remember(answer, node)
         return made
 
     def node(self, tensor: Tensor) -> Value:
@@ -63,6 +66,14 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _remember(self, tensor: Tensor, node: Value) -> None:
         self.known[id(tensor)] = node
         self.alive.append(tensor)
+
+
+def _require_shape(node: Value, tensor: Tensor, name: str) -> None:
+    """Refuse a node of another shape than torch's, or of a fixed batch: OpenVINO would crash when it runs."""
+    result = node.output(0) if isinstance(node, Node) else node
+    batch, *sides = result.get_partial_shape()
+    if batch.is_static or sides != list(tensor.shape[1:]):
+        raise UnknownOperatorError(f"{name} gives {result.get_partial_shape()}, torch {tuple(tensor.shape)}")
 
 
 def record(network: nn.Module, images: Tensor) -> tuple[openvino.Model, list[Tensor], TreeSpec]:
@@ -77,7 +88,7 @@ def record(network: nn.Module, images: Tensor) -> tuple[openvino.Model, list[Ten
         returns.
 
     Raises:
-        UnknownOperatorError: The network does something that `OPERATORS` has no counterpart for.
+        UnknownOperatorError: The network does something that `OPERATORS` has no counterpart for, or another one.
     """
     shape = openvino.PartialShape([-1, *images.shape[1:]])
     parameter = ops.parameter(shape, openvino.Type.f32, name="images")

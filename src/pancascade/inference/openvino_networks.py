@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from pancascade.cascades import Cascade
 from pancascade.errors import PancascadeError
 from pancascade.inference.engine import has_fast_bfloat16
+from pancascade.inference.fused_networks import fused_for_inference
 from pancascade.networks.build import NETWORKS
 from pancascade.networks.saliency import SaliencyTransformation
 
@@ -47,7 +48,7 @@ def accelerated(cascade: Cascade, device: torch.device, *, backend: Backend = "a
         backend: What shall run it. ``auto`` takes OpenVINO on a CPU where it is installed, else torch.
 
     Returns:
-        The same cascade, or one that shares its weights and has OpenVINO in its networks' place; and what
+        A cascade with OpenVINO in its networks' place, or, for torch on a CPU, with fused networks; and what
         `engine_name` says of it.
 
     Raises:
@@ -61,6 +62,8 @@ def accelerated(cascade: Cascade, device: torch.device, *, backend: Backend = "a
         raise PancascadeError(f"OpenVINO runs on the CPU, not on {device}. Take --device cpu, or the engine torch.")
     if backend != "torch" and device.type == "cpu" and available():
         cascade = accelerate(cascade, precision="bf16" if has_fast_bfloat16(device) else "f32")
+    elif device.type == "cpu":
+        cascade = fused_for_inference(cascade)
     return cascade, engine_name(cascade, device)
 
 
@@ -73,13 +76,19 @@ def accelerate(cascade: Cascade, *, precision: Precision) -> Cascade:
     Args:
         cascade: In evaluation mode, on the CPU; it stays as it is, and shares its weights.
         precision: What OpenVINO computes in.
+
+    Returns:
+        The new cascade, or the same one where nothing can be replaced.
     """
+    replaced = {
+        name: OpenVinoNetwork(network, precision=precision, name=name)
+        for name, network in cascade.named_children()
+        if isinstance(network, tuple(NETWORKS.values())) and not isinstance(network, SaliencyTransformation)
+    }
+    if cascade.dimensions == 3 or not replaced:
+        return cascade
     faster = copy.copy(cascade)
-    faster._modules = dict(cascade._modules)
-    if cascade.dimensions == 2:
-        for name, network in cascade.named_children():
-            if isinstance(network, tuple(NETWORKS.values())) and not isinstance(network, SaliencyTransformation):
-                faster._modules[name] = OpenVinoNetwork(network, precision=precision, name=name)
+    faster._modules = {**cascade._modules, **replaced}
     return faster
 
 

@@ -12,9 +12,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.optimize import linear_sum_assignment
-from scipy.spatial import ConvexHull
-from scipy.spatial.distance import pdist
 
 from pancascade.volume import Box
 
@@ -162,6 +159,8 @@ def match_by_iou(lesions: Components, candidates: Components, *, least_iou: floa
     iou = both / unions
     enough = iou >= least_iou
     worth = np.where(enough, (both + _PICAI_EPSILON) / (unions + _PICAI_EPSILON) + 1, 0)
+    from scipy.optimize import linear_sum_assignment  # takes as long to import as all else together
+
     pairs = zip(*(indices.tolist() for indices in linear_sum_assignment(worth, maximize=True)), strict=True)
     taken = {lesion: candidate for lesion, candidate in pairs if enough[lesion, candidate]}
     return _matching(taken, iou, hits=enough)
@@ -210,6 +209,9 @@ def longest_axial_diameter_mm(mask: NDArray[Any], spacing_mm: Sequence[float]) -
             f"an axial diameter needs a mask with three axes and their spacings above 0, "
             f"got shape {mask.shape} and {tuple(spacing_mm)} mm"
         )
+    from scipy.spatial import ConvexHull
+    from scipy.spatial.distance import pdist
+
     inside = mask.astype(bool, copy=False)
     occupied: NDArray[np.bool_] = np.logical_or.reduce(inside, axis=1)
     # The corners farthest apart are at the first or last voxel of a row.

@@ -1,0 +1,439 @@
+"""Does the search that goes on where the pancreas is in doubt help? Slices and whole scans, damaged on purpose.
+
+    python benchmarks/safety_net.py --data DATA --parts validation test --scans --out docs/results/safety_net.json
+
+The model's first step finds the pancreas, once with the search (``rescue``) and once without. A slice of `nih_slices`
+has no neighbours: twelve equal ones of 2.5 mm make a little volume, so that it goes the way of a scan; its middle
+slice counts.
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from scipy import ndimage
+from skimage.morphology import convex_hull_image
+
+from pancascade.cascades import Located
+from pancascade.datasets import AxialSlice, Case, cases_of, read_split, slice_folder
+from pancascade.errors import PancascadeError
+from pancascade.inference import find_model, locating
+from pancascade.inference.calibration import calibrated
+from pancascade.inference.chain import outcome, search
+from pancascade.inference.doubts import doubts, location_notices
+from pancascade.inference.engine import SliceEngine
+from pancascade.inference.finding import Finding
+from pancascade.inference.loading import load_engine
+from pancascade.inference.locating import SURE
+from pancascade.inference.models import Model
+from pancascade.inference.openvino_networks import engine_name
+from pancascade.io import read_volume, require_ct, written_whole
+from pancascade.location import Location
+from pancascade.metrics import Resamples, confusion
+from pancascade.preprocessing import Placement, Window, body_box
+from pancascade.preprocessing.drawing import take_off
+from pancascade.preprocessing.input_checks import check_input
+from pancascade.training.recipe import recipes_folder
+from pancascade.volume import Box, Volume, reorient
+from scan_damage import OF_SCANS, SAME_FOR_SLICES, Damage, as_it_is, slices_kept
+
+EQUAL_SLICES = 12
+SLICE_MM = 2.5
+PIXEL_MM = 0.8
+SCAN_SLICE_MM = 3.0
+"""Thinner scans are measured on every n-th of their slices, which take an n-th of the time."""
+
+HELD = 0.5
+"""Stage 1 has missed the organ where its boxes hold less of it."""
+
+
+@dataclass
+class Boxes:
+    """A hand-over that changes nothing and remembers where stage 2 looks."""
+
+    at: Box
+    seen: list[tuple[int, Placement | None, tuple[Box, ...]]] = field(default_factory=list)
+
+    def __call__(self, part: slice, placement: Placement | None, located: Located) -> Located:
+        """Remember the boxes of a batch of slices."""
+        self.seen += [(part.start + n, placement, boxes) for n, boxes in enumerate(located.boxes)]
+        return located
+
+    def share_of(self, organ: NDArray[np.bool_], counted: slice) -> float:
+        """How much of the organ (I, J, K) of the scan lies within them, in some slices; NaN where there is none."""
+        inside, held = organ[self.at.slices], 0
+        wanted = range(organ.shape[2])[counted]
+        for k, placement, boxes in self.seen:
+            if placement is None or not boxes or k not in wanted:
+                continue
+            sheet = torch.zeros((1, 1, *placement.canvas))
+            for box in boxes:
+                sheet[0, 0][box.clip(placement.canvas).slices] = 1
+            held += int(np.count_nonzero(inside[:, :, k].T & (take_off(sheet, placement)[0, 0].numpy() >= 0.5)))
+        total = int(np.count_nonzero(organ[:, :, counted]))
+        return held / total if total else float("nan")
+
+
+@dataclass(frozen=True)
+class WatchedEngine(SliceEngine):
+    """An engine that remembers the boxes of every look.
+
+    Attributes:
+        looks: One record a look, in order; the coarser engine writes into the same list.
+    """
+
+    looks: list[Boxes] = field(default_factory=list)
+
+    def find(self, volume: Volume, *, at: Box, **how: Any) -> Finding:
+        """As `SliceEngine.find`, and remembered."""
+        self.looks.append(Boxes(at))
+        return super().find(volume, at=at, **how, hand_over=self.looks[-1])
+
+
+def read_cases(data: Path, part: str) -> list[Case]:
+    """Patients of a part of the fixed split of `nih_slices`."""
+    split = read_split(recipes_folder() / "splits" / "nih_slices.json")
+    cases = slice_folder(data / "nih_slices", window=Window(lower_hu=0, upper_hu=255), flip_rows=True)
+    return cases_of(cases, split[part])  # type: ignore[index]
+
+
+def as_volume(axial: AxialSlice) -> tuple[Volume, NDArray[np.uint8]]:
+    """Equal slices with air around the patient: the picture does not tell air (−1000 HU) from fat (0 and below)."""
+    outline = patient_outline(axial.hu)
+    hu = np.where(outline, axial.hu, -1000).astype(np.int16)
+    affine = np.diag([-PIXEL_MM, -PIXEL_MM, SLICE_MM, 1.0])
+    voxels, labels = (np.repeat(picture.T[:, :, None], EQUAL_SLICES, axis=2) for picture in (hu, axial.labels))
+    return Volume(voxels, affine), labels
+
+
+def patient_outline(hu: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """Hull of the lean tissue (H, W) and 8 mm of skin and fat around it; thin tables are left out."""
+    lean = ndimage.binary_closing(np.pad(hu > 25, 20), iterations=12)[20:-20, 20:-20]
+    pieces, _ = ndimage.label(ndimage.binary_opening(ndimage.binary_fill_holes(lean), iterations=4))
+    hull = convex_hull_image(pieces == int(np.argmax(np.bincount(pieces.ravel())[1:])) + 1)
+    return ndimage.binary_dilation(hull, iterations=round(8 / PIXEL_MM))
+
+
+class Found(NamedTuple):
+    """What the first step finds in a scan.
+
+    Attributes:
+        finding: Calibrated.
+        outcome: How plausible that organ is, as the search judges it, before it is calibrated.
+        boxes: Where stage 2 looked for it.
+        looks: How often the scan was looked at.
+        mask: (I, J, K).
+    """
+
+    finding: Finding
+    outcome: Location
+    boxes: Boxes
+    looks: int
+    mask: NDArray[np.bool_]
+
+
+def find(scan: Volume, model: Model, engine: SliceEngine, *, rescue: bool) -> Found:
+    """What the first step finds with or without the search, as the user gets it."""
+    watched = WatchedEngine(engine.cascade, engine.canvas, engine.device, rescue=rescue)
+    body = body_box(scan)
+    raw = search(scan, watched, body)
+    finding = calibrated(raw, model.calibration)
+    mask = finding.labels(scan.shape, voxel_ml=scan.voxel_volume_ml, organ_threshold=model.organ_threshold) > 0
+    whole = raw.location is not None and raw.location.level == "whole_scan"
+    boxes = watched.looks[-1 if whole else 0]
+    return Found(finding, outcome(raw, scan, body), boxes, len(watched.looks), mask)
+
+
+def measure(
+    scan: Volume, organ: NDArray[np.bool_], model: Model, engine: SliceEngine, *, counted: slice = slice(None)
+) -> dict[str, Any]:
+    """Stage 1, location and Dice of a scan without and with the search.
+
+    Args:
+        scan: Upright.
+        organ: The true one, (I, J, K).
+        model: Its thresholds and calibration.
+        engine: Of its first step.
+        counted: Slices in which Dice and what stage 1 holds are counted.
+    """
+    row = _measured(scan, organ, model, engine, rescue=False, counted=counted)
+    searched = row
+    if min(row["location"]["confidence"], row["outcome"]["confidence"]) < SURE:
+        searched = _measured(scan, organ, model, engine, rescue=True, counted=counted)
+    # A sure location is not searched further, so that nothing differs.
+    return {f"{k}_without": v for k, v in row.items()} | {f"{k}_with": v for k, v in searched.items()}
+
+
+def _measured(
+    scan: Volume, organ: NDArray[np.bool_], model: Model, engine: SliceEngine, *, rescue: bool, counted: slice
+) -> dict[str, Any]:
+    started = time.perf_counter()
+    found = find(scan, model, engine, rescue=rescue)
+    seconds = time.perf_counter() - started
+    return {
+        "held": found.boxes.share_of(organ, counted),
+        "dice": confusion(found.mask[:, :, counted], organ[:, :, counted]).dice,
+        "location": (found.finding.location or Location(confidence=0)).model_dump(),
+        "outcome": found.outcome.model_dump(),
+        "looks": found.looks,
+        "seconds": seconds,
+        "mask": found.mask,
+    }
+
+
+def measure_slices(
+    cases: Iterable[Case], damages: dict[str, Damage], model: Model, engine: SliceEngine, *, most: int
+) -> list[dict[str, Any]]:
+    """A row a slice and damage."""
+    rows = []
+    for case in track(list(cases), description="slices"):
+        axials = list(case.read_slices())
+        chosen = np.unique(np.linspace(0, len(axials) - 1, most).round().astype(int)) if most else range(len(axials))
+        for axial in (axials[n] for n in chosen):
+            for name, damage in damages.items():
+                scan, labels = damage(*as_volume(axial))
+                middle = slice(EQUAL_SLICES // 2, EQUAL_SLICES // 2 + 1)
+                row = measure(scan, labels > 0, model, engine, counted=middle)
+                kept = {key: value for key, value in row.items() if not key.startswith("mask")}
+                rows.append({"slice": axial.name, "patient": axial.patient, "damage": name, **kept})
+    return rows
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A whole scan and what is done to it.
+
+    Attributes:
+        name: In the tables.
+        scan: Upright.
+        labels: The organ; None where nobody has outlined it: the mask of the undamaged scan stands in.
+        damages: By name, the undamaged scan first.
+    """
+
+    name: str
+    scan: Volume
+    labels: NDArray[np.uint8] | None
+    damages: dict[str, Damage]
+
+
+def scenes(data: Path) -> list[Scene]:
+    """All whole scans: a healthy one with its reference, parts of it and of another without pancreas, the demo scan."""
+    healthy = read_volume(data / "nih_volumes" / "PANCREAS_0001_ct.nii.gz")
+    outlined = read_volume(data / "nih_volumes" / "PANCREAS_0001_label.nii.gz")
+    scan, labels = thinned(reorient(healthy, "LPS"), (reorient(outlined, "LPS").voxels > 0).astype(np.uint8))
+    slices = np.flatnonzero(labels.any(axis=(0, 1)))
+    middle = round(float(ndimage.center_of_mass(labels)[2]))
+    halves: dict[str, Damage] = {
+        "upper half of the organ": partial(slices_kept, first=middle, last=scan.shape[2]),
+        "lower half of the organ": partial(slices_kept, first=0, last=middle),
+    }
+    without: dict[str, Damage] = {
+        "below the pancreas": partial(slices_kept, first=0, last=int(slices[0]) - 3),
+        "above the pancreas": partial(slices_kept, first=int(slices[-1]) + 4, last=scan.shape[2]),
+    }
+    thighs = reorient(read_volume(data / "scans" / "msd_liver_0_upper_abdomen.nii.gz"), "LPS")
+    demo = reorient(read_volume(data / "scans" / "pancreatic_ct_cb_001_upper_abdomen.nii.gz"), "LPS")
+    damages = {**SAME_FOR_SLICES, **OF_SCANS}
+    return [
+        Scene("PANCREAS_0001", scan, labels, {**damages, **halves}),
+        Scene("PANCREAS_0001, no pancreas", scan, labels, without),
+        Scene("msd_liver_0, no pancreas", thighs, np.zeros(thighs.shape, np.uint8), {"as it is": as_it_is}),
+        Scene("demo scan", demo, None, damages),
+    ]
+
+
+def thinned(scan: Volume, labels: NDArray[np.uint8]) -> tuple[Volume, NDArray[np.uint8]]:
+    """Every n-th slice, so that they are about `SCAN_SLICE_MM` apart."""
+    step = max(1, round(SCAN_SLICE_MM / scan.spacing_mm[2]))
+    affine = np.array(scan.affine)
+    affine[:3, 2] *= step
+    return Volume(scan.voxels[:, :, ::step], affine), labels[:, :, ::step]
+
+
+def measure_scans(data: Path, model: Model, engine: SliceEngine) -> list[dict[str, Any]]:
+    """A row a scan and damage, with the codes that a user would see."""
+    rows = []
+    for scene in scenes(data):
+        labels = scene.labels
+        if labels is None:
+            labels = find(scene.scan, model, engine, rescue=True).mask.astype(np.uint8)
+        for name, damage in track(scene.damages.items(), description=scene.name):
+            row = {"scan": scene.name, "damage": name}
+            rows.append(row | examined(*damage(scene.scan, labels), model, engine))
+    return rows
+
+
+def examined(scan: Volume, labels: NDArray[np.uint8], model: Model, engine: SliceEngine) -> dict[str, Any]:
+    """`measure` of a whole scan, and the codes of all notices; the refusal alone where the checks refuse it."""
+    try:
+        notices = [*require_ct(scan), *check_input(scan, scan_name="scan")]
+    except PancascadeError as error:
+        return {"refused": type(error).__name__, "sentence": str(error)}
+    row = measure(scan, labels > 0, model, engine)
+    mask = scan.with_voxels(row.pop("mask_with").astype(np.uint8))
+    del row["mask_without"]
+    notices += [*location_notices(Location.model_validate(row["location_with"])), *doubts(mask)]
+    codes = [notice.code for notice in notices]
+    organ_ml = float(np.count_nonzero(mask.voxels) * scan.voxel_volume_ml)
+    return {"slices": scan.shape[2], "codes": codes, "organ_ml": organ_ml, **row}
+
+
+def doubted(row: dict[str, Any]) -> bool:
+    """Whether a user is told so, with the search on."""
+    return bool(row["location_with"]["confidence"] < SURE)
+
+
+def by_damage(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Slices together, by damage and in all."""
+    names = list(dict.fromkeys(row["damage"] for row in rows))
+    groups = {name: [row for row in rows if row["damage"] == name] for name in names}
+    return {name: summary(group) for name, group in {**groups, "all": list(rows)}.items()}
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Counts and means of slices, and what the search gains in Dice with its interval over patients."""
+    missed = [row["held_without"] < HELD for row in rows]
+    doubtful = [doubted(row) for row in rows]
+    gains: dict[str, list[float]] = {}
+    for row in rows:
+        gains.setdefault(row["patient"], []).append(row["dice_with"] - row["dice_without"])
+    own = np.array([np.mean(gain) for gain in gains.values()])
+    resamples = Resamples.draw(list(gains), resamples=2000)
+    gain = resamples.interval(float(own.mean()), [float(own[drawn].mean()) for drawn in resamples.drawn])
+    return {
+        "slices": len(rows),
+        "missed without": sum(missed),
+        "missed with": sum(row["held_with"] < HELD for row in rows),
+        "dice without": float(np.mean([row["dice_without"] for row in rows])),
+        "dice with": float(np.mean([row["dice_with"] for row in rows])),
+        "gain over patients": gain,
+        "doubtful": sum(doubtful),
+        "missed and doubtful": sum(miss and doubt for miss, doubt in zip(missed, doubtful, strict=True)),
+        "held and not doubtful": sum(not miss and not doubt for miss, doubt in zip(missed, doubtful, strict=True)),
+        "levels": {
+            level: sum(row["location_with"]["level"] == level for row in rows)
+            for level in ("usual", "wider", "whole_scan")
+        },
+        "seconds without": float(np.mean([row["seconds_without"] for row in rows])),
+        "seconds with": float(np.mean([row["seconds_with"] for row in rows])),
+    }
+
+
+def slice_table(summaries: dict[str, dict[str, Any]], *, title: str) -> Table:
+    """A row a damage."""
+    table = Table("damage", "slices", "missed", "Dice", "gain", "doubtful", "sensitivity", "specificity", title=title)
+    for name, found in summaries.items():
+        held = found["slices"] - found["missed without"]
+        table.add_row(
+            name,
+            str(found["slices"]),
+            f"{found['missed without']} → {found['missed with']}",
+            f"{found['dice without']:.3f} → {found['dice with']:.3f}",
+            str(found["gain over patients"]),
+            str(found["doubtful"]),
+            f"{found['missed and doubtful']}/{found['missed without']}",
+            f"{found['held and not doubtful']}/{held}",
+        )
+    return table
+
+
+def scan_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """A row a scan and damage."""
+    table = Table("scan", "damage", "held", "Dice", "confidence", "level", "s", "mL", "codes")
+    for row in rows:
+        if "refused" in row:
+            table.add_row(row["scan"], row["damage"], "", "", "", "refused", "", "", row["sentence"])
+            continue
+        table.add_row(
+            row["scan"],
+            row["damage"],
+            f"{row['held_without']:.2f} → {row['held_with']:.2f}",
+            f"{row['dice_without']:.3f} → {row['dice_with']:.3f}",
+            f"{row['location_with']['confidence']:.2f}",
+            row["location_with"]["level"],
+            f"{row['seconds_without']:.1f} → {row['seconds_with']:.1f}",
+            f"{row['organ_ml']:.0f}",
+            " ".join(row["codes"]),
+        )
+    return table
+
+
+def plot(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Confidence against how much of the organ stage 1 holds, a point a slice."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 5))
+    axes = figure.subplots()
+    confidence, held = ([row["location_without"]["confidence"] for row in rows], [row["held_without"] for row in rows])
+    axes.scatter(confidence, held, s=10, alpha=0.4)
+    axes.axvline(SURE, linestyle="--", color="black", linewidth=1)
+    axes.axhline(HELD, linestyle=":", color="black", linewidth=1)
+    axes.set(xlabel="confidence of the location", ylabel="share of the organ in stage 1's boxes")
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--parts", choices=["train", "validation", "test"], nargs="*", default=["validation"])
+    parser.add_argument("--slices", type=int, default=3, help="of each patient, evenly spaced; 0 takes all")
+    parser.add_argument("--scans", action="store_true", help="whole scans as well")
+    parser.add_argument("--model", default="qiu2024-small")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--plot", type=Path)
+    arguments = parser.parse_args()
+    started, console, model = time.perf_counter(), Console(width=200), find_model(arguments.model)
+    engine = load_engine(model.folder / model.steps[0].weights, torch.device("cpu"), backend="auto")
+    if not isinstance(engine, SliceEngine):
+        raise SystemExit(f"{arguments.model}: works on volumes; this benchmark is for slices.")
+    result: dict[str, Any] = {"model": model.name, "seed of the noise": 0, "limits": limits()}
+    for part in arguments.parts:
+        rows = measure_slices(read_cases(arguments.data, part), SAME_FOR_SLICES, model, engine, most=arguments.slices)
+        result[f"slices, {part}"] = {"by damage": by_damage(rows), "rows": rows}
+        console.print(slice_table(by_damage(rows), title=f"{part}: without the search → with it"))
+        if arguments.plot is not None:
+            plot(arguments.plot.with_stem(f"{arguments.plot.stem}_{part}"), rows)
+    if arguments.scans:
+        result["scans"] = measure_scans(arguments.data, model, engine)
+        console.print(scan_table(result["scans"]))
+    result |= {
+        "runs on": engine_name(engine.cascade, engine.device),
+        "machine": {"machine": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
+        "torch": torch.__version__,
+        "minutes": (time.perf_counter() - started) / 60,
+    }
+    if arguments.out is not None:
+        with written_whole(arguments.out) as temporary:
+            temporary.write_text(json.dumps(rounded(result), indent=1) + "\n")
+
+
+def limits() -> dict[str, Any]:
+    """The constants of the search that were in force."""
+    return {name: value for name, value in vars(locating).items() if name.isupper() and name != "ALL_26"}
+
+
+def rounded(value: Any) -> Any:
+    """Plain values for JSON, floats to four digits; NaN, which JSON lacks, is null."""
+    if isinstance(value, float):
+        return None if np.isnan(value) else round(value, 4)
+    if isinstance(value, dict):
+        return {key: rounded(one) for key, one in value.items()}
+    return [rounded(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+
+if __name__ == "__main__":
+    main()
