@@ -5,11 +5,21 @@ import pytest
 import torch
 from abdomen_phantom import HounsfieldCascade, abdomen, dice
 
+from pancascade.cascades import (
+    CoarseToFineSettings,
+    DsmsUNetSettings,
+    LSNetSettings,
+    Qiu2024Settings,
+    SingleStageSettings,
+    Zhao2019Settings,
+    build_cascade,
+)
 from pancascade.inference import find_model, segment
 from pancascade.inference.chain import regions
 from pancascade.inference.finding import Finding
 from pancascade.inference.models import Step
 from pancascade.location import Location
+from pancascade.networks import NetworkSettings
 from pancascade.volume import Box, reorient
 
 
@@ -144,3 +154,34 @@ def test_findings_in_different_boxes_are_averaged_in_their_union():
     assert both.box == one.box.union(other.box)
     assert both.organ_in(one.box)[2:8, 2:8, 2:8].max() == pytest.approx(0.9)
     assert both.organ.sum() == pytest.approx(one.organ.sum(), rel=1e-5)
+
+
+def tiny(name: str) -> NetworkSettings:
+    return NetworkSettings(name=name, preset="tiny")
+
+
+KINDS = {
+    "qiu2024": Qiu2024Settings(first=tiny("multiscale_unet"), second=tiny("focusing_net"), crop_size=(32, 48)),
+    "lsnet": LSNetSettings(first=tiny("localization_net"), second=tiny("resnet_unet")),
+    "dsms_unet": DsmsUNetSettings(network=tiny("dsms_unet")),
+    "coarse_to_fine": CoarseToFineSettings(first=tiny("unet"), second=tiny("unet"), crop_size=(32, 32)),
+    "single_stage": SingleStageSettings(network=tiny("unet")),
+    "zhao2019": Zhao2019Settings(first=tiny("unet3d"), second=tiny("unet3d")),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_kind_of_cascade_goes_through_the_search_with_whatever_it_believes(make_model, kind, seed):
+    torch.manual_seed(seed)
+    scan, _ = abdomen()
+    cascade = build_cascade(KINDS[kind]).eval()
+    found = segment(scan, model=make_model(cascade), backend="torch")
+    assert found.mask.on_same_grid_as(scan)
+    assert np.isfinite(found.region_probabilities).all()
+    organ = found.region_probabilities.sum(axis=0)
+    assert organ.min(initial=0) >= 0
+    assert organ.max(initial=0) <= 1.0011
+    assert found.notices
+    if cascade.locates:
+        assert found.location is not None

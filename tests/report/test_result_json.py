@@ -73,6 +73,16 @@ def test_what_is_no_result_is_one_sentence(tmp_path, text):
         read_result(tmp_path)
 
 
+def test_a_result_of_an_older_version_is_told_apart(mask, tmp_path):
+    write_result(result_of(mask), tmp_path / "result.json")
+    older = strictly((tmp_path / "result.json").read_text())
+    del older["format"]
+    (tmp_path / "result.json").write_text(json.dumps(older))
+    with pytest.raises(UnreadableError, match="older version") as caught:
+        read_result(tmp_path)
+    assert caught.value.code == "result_too_old"
+
+
 def test_an_empty_mask_writes_nulls_and_no_nan(mask, tmp_path):
     path = tmp_path / "result.json"
     write_result(result_of(mask.with_voxels(np.zeros_like(mask.voxels))), path)

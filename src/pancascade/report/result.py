@@ -119,7 +119,13 @@ def read_result(path: Path) -> Result:
     path = Path(path)
     path = path / NAME if path.is_dir() else path
     try:
-        return Result.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        written = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(written, dict) and "measurements" in written and "format" not in written:
+            raise UnreadableError(
+                f"{path}: written by an older version, which did not measure lesions. Segment the scan again.",
+                code="result_too_old",
+            )
+        return Result.model_validate(written)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "file"
