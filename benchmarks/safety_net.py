@@ -13,10 +13,10 @@ import os
 import platform
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,34 +25,27 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from scipy import ndimage
-from skimage.morphology import convex_hull_image
 
-from pancascade.cascades import Located
-from pancascade.datasets import AxialSlice, Case, cases_of, read_split, slice_folder
+from lone_slice import EQUAL_SLICES, as_volume
+from pancascade.datasets import Case, cases_of, read_split, slice_folder
 from pancascade.errors import PancascadeError
 from pancascade.inference import find_model, locating
-from pancascade.inference.calibration import calibrated
-from pancascade.inference.chain import outcome, search
 from pancascade.inference.doubts import doubts, location_notices
 from pancascade.inference.engine import SliceEngine
-from pancascade.inference.finding import Finding
 from pancascade.inference.loading import load_engine
 from pancascade.inference.locating import SURE
 from pancascade.inference.models import Model
 from pancascade.inference.openvino_networks import engine_name
 from pancascade.io import read_volume, require_ct, written_whole
 from pancascade.location import Location
-from pancascade.metrics import Resamples, confusion
-from pancascade.preprocessing import Placement, Window, body_box
-from pancascade.preprocessing.drawing import take_off
+from pancascade.metrics import Resamples
+from pancascade.preprocessing import Window
 from pancascade.preprocessing.input_checks import check_input
 from pancascade.training.recipe import recipes_folder
-from pancascade.volume import Box, Volume, reorient
+from pancascade.volume import Volume, reorient
 from scan_damage import OF_SCANS, SAME_FOR_SLICES, Damage, as_it_is, slices_kept
+from watched_search import find, measure
 
-EQUAL_SLICES = 12
-SLICE_MM = 2.5
-PIXEL_MM = 0.8
 SCAN_SLICE_MM = 3.0
 """Thinner scans are measured on every n-th of their slices, which take an n-th of the time."""
 
@@ -60,139 +53,11 @@ HELD = 0.5
 """Stage 1 has missed the organ where its boxes hold less of it."""
 
 
-@dataclass
-class Boxes:
-    """A hand-over that changes nothing and remembers where stage 2 looks."""
-
-    at: Box
-    seen: list[tuple[int, Placement | None, tuple[Box, ...]]] = field(default_factory=list)
-
-    def __call__(self, part: slice, placement: Placement | None, located: Located) -> Located:
-        """Remember the boxes of a batch of slices."""
-        self.seen += [(part.start + n, placement, boxes) for n, boxes in enumerate(located.boxes)]
-        return located
-
-    def share_of(self, organ: NDArray[np.bool_], counted: slice) -> float:
-        """How much of the organ (I, J, K) of the scan lies within them, in some slices; NaN where there is none."""
-        inside, held = organ[self.at.slices], 0
-        wanted = range(organ.shape[2])[counted]
-        for k, placement, boxes in self.seen:
-            if placement is None or not boxes or k not in wanted:
-                continue
-            sheet = torch.zeros((1, 1, *placement.canvas))
-            for box in boxes:
-                sheet[0, 0][box.clip(placement.canvas).slices] = 1
-            held += int(np.count_nonzero(inside[:, :, k].T & (take_off(sheet, placement)[0, 0].numpy() >= 0.5)))
-        total = int(np.count_nonzero(organ[:, :, counted]))
-        return held / total if total else float("nan")
-
-
-@dataclass(frozen=True)
-class WatchedEngine(SliceEngine):
-    """An engine that remembers the boxes of every look.
-
-    Attributes:
-        looks: One record a look, in order; the coarser engine writes into the same list.
-    """
-
-    looks: list[Boxes] = field(default_factory=list)
-
-    def find(self, volume: Volume, *, at: Box, **how: Any) -> Finding:
-        """As `SliceEngine.find`, and remembered."""
-        self.looks.append(Boxes(at))
-        return super().find(volume, at=at, **how, hand_over=self.looks[-1])
-
-
 def read_cases(data: Path, part: str) -> list[Case]:
     """Patients of a part of the fixed split of `nih_slices`."""
     split = read_split(recipes_folder() / "splits" / "nih_slices.json")
     cases = slice_folder(data / "nih_slices", window=Window(lower_hu=0, upper_hu=255), flip_rows=True)
     return cases_of(cases, split[part])  # type: ignore[index]
-
-
-def as_volume(axial: AxialSlice) -> tuple[Volume, NDArray[np.uint8]]:
-    """Equal slices with air around the patient: the picture does not tell air (−1000 HU) from fat (0 and below)."""
-    outline = patient_outline(axial.hu)
-    hu = np.where(outline, axial.hu, -1000).astype(np.int16)
-    affine = np.diag([-PIXEL_MM, -PIXEL_MM, SLICE_MM, 1.0])
-    labels = np.repeat(axial.labels.T[:, :, None], EQUAL_SLICES, axis=2)
-    return Volume(np.repeat(hu.T[:, :, None], EQUAL_SLICES, axis=2), affine), labels
-
-
-def patient_outline(hu: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """Hull of the lean tissue (H, W) and 8 mm of skin and fat around it; thin tables are left out."""
-    lean = ndimage.binary_closing(np.pad(hu > 25, 20), iterations=12)[20:-20, 20:-20]
-    pieces, _ = ndimage.label(ndimage.binary_opening(ndimage.binary_fill_holes(lean), iterations=4))
-    largest = int(np.argmax(np.bincount(pieces.ravel())[1:])) + 1
-    hull = convex_hull_image(pieces == largest)  # type: ignore[no-untyped-call]
-    return ndimage.binary_dilation(hull, iterations=round(8 / PIXEL_MM))
-
-
-class Found(NamedTuple):
-    """What the first step finds in a scan.
-
-    Attributes:
-        finding: Calibrated.
-        outcome: How plausible that organ is, as the search judges it, before it is calibrated.
-        boxes: Where stage 2 looked for it.
-        looks: How often the scan was looked at.
-        mask: (I, J, K).
-    """
-
-    finding: Finding
-    outcome: Location
-    boxes: Boxes
-    looks: int
-    mask: NDArray[np.bool_]
-
-
-def find(scan: Volume, model: Model, engine: SliceEngine, *, rescue: bool) -> Found:
-    """What the first step finds with or without the search, as the user gets it."""
-    watched = WatchedEngine(engine.cascade, engine.canvas, engine.device, rescue=rescue)
-    body = body_box(scan)
-    raw = search(scan, watched, body)
-    finding = calibrated(raw, model.calibration)
-    mask = finding.labels(scan.shape, voxel_ml=scan.voxel_volume_ml, organ_threshold=model.organ_threshold) > 0
-    whole = raw.location is not None and raw.location.level == "whole_scan"
-    boxes = watched.looks[-1 if whole else 0]
-    return Found(finding, outcome(raw, scan, body), boxes, len(watched.looks), mask)
-
-
-def measure(
-    scan: Volume, organ: NDArray[np.bool_], model: Model, engine: SliceEngine, *, counted: slice = slice(None)
-) -> dict[str, Any]:
-    """Stage 1, location and Dice of a scan without and with the search.
-
-    Args:
-        scan: Upright.
-        organ: The true one, (I, J, K).
-        model: Its thresholds and calibration.
-        engine: Of its first step.
-        counted: Slices in which Dice and what stage 1 holds are counted.
-    """
-    row = _measured(scan, organ, model, engine, rescue=False, counted=counted)
-    searched = row
-    if min(row["location"]["confidence"], row["outcome"]["confidence"]) < SURE:
-        searched = _measured(scan, organ, model, engine, rescue=True, counted=counted)
-    # A sure location is not searched further, so that nothing differs.
-    return {f"{k}_without": v for k, v in row.items()} | {f"{k}_with": v for k, v in searched.items()}
-
-
-def _measured(
-    scan: Volume, organ: NDArray[np.bool_], model: Model, engine: SliceEngine, *, rescue: bool, counted: slice
-) -> dict[str, Any]:
-    started = time.perf_counter()
-    found = find(scan, model, engine, rescue=rescue)
-    seconds = time.perf_counter() - started
-    return {
-        "held": found.boxes.share_of(organ, counted),
-        "dice": confusion(found.mask[:, :, counted], organ[:, :, counted]).dice,
-        "location": (found.finding.location or Location(confidence=0)).model_dump(),
-        "outcome": found.outcome.model_dump(),
-        "looks": found.looks,
-        "seconds": seconds,
-        "mask": found.mask,
-    }
 
 
 def measure_slices(

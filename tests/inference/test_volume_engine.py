@@ -48,6 +48,10 @@ def engine(cascade=None) -> VolumeEngine:
     return VolumeEngine(cascade or volume_cascade(), GRID, CPU)
 
 
+def slices_of(belief: np.ndarray):
+    return lambda first, last: belief[:, :, first:last]
+
+
 def on_scan(found: Finding, shape, what="organ") -> np.ndarray:
     dense = np.zeros(shape, np.float32)
     if found.box is not None:
@@ -221,10 +225,10 @@ def test_a_belief_stands_in_for_stage_one_of_a_volume():
         raise AssertionError("stage 1 was asked")
 
     cascade.first.register_forward_pre_hook(asked)
-    found = engine(cascade).find(scan, at=Box.whole(SHAPE), belief=(truth > 0).astype(np.float32))
+    found = engine(cascade).find(scan, at=Box.whole(SHAPE), belief=slices_of((truth > 0).astype(np.float32)))
     organ = on_scan(found, SHAPE) >= 0.5
     assert np.array_equal(organ[truth > 0], np.ones(np.count_nonzero(truth), bool))
-    nothing = engine(cascade).find(scan, at=Box.whole(SHAPE), belief=np.zeros(SHAPE, np.float32))
+    nothing = engine(cascade).find(scan, at=Box.whole(SHAPE), belief=slices_of(np.zeros(SHAPE, np.float32)))
     assert nothing.box is None
 
 
@@ -361,7 +365,7 @@ class Unasked(HounsfieldCascade):
 def test_a_belief_stands_in_for_stage_one_of_slices(canvas):
     scan, truth = abdomen()
     runner = SliceEngine(Unasked(), Canvas(window=WINDOW, **canvas), CPU)
-    found = runner.find(scan, at=Box.whole(SHAPE), belief=(truth > 0).astype(np.float32))
+    found = runner.find(scan, at=Box.whole(SHAPE), belief=slices_of((truth > 0).astype(np.float32)))
     assert dice(on_scan(found, SHAPE) >= 0.5, truth > 0) > 0.9
     assert dice(on_scan(found, SHAPE, "tumour") >= 0.5, truth == Label.TUMOUR) > 0.8
 
@@ -372,7 +376,7 @@ def test_stage_two_of_slices_looks_where_the_belief_is():
     belief[:, :, 10:] = 0
     belief[30:] = 0
     runner = SliceEngine(Unasked(margin=0), Canvas(size=(64, 64), spacing_mm=None, window=WINDOW), CPU, False)
-    organ = on_scan(runner.find(scan, at=Box.whole(SHAPE), belief=belief), SHAPE) >= 0.5
+    organ = on_scan(runner.find(scan, at=Box.whole(SHAPE), belief=slices_of(belief)), SHAPE) >= 0.5
     assert not organ[30:].any()
     assert not organ[:, :, 10:].any()
     assert np.array_equal(organ[:30, :, :10], truth[:30, :, :10] > 0)
@@ -381,7 +385,7 @@ def test_stage_two_of_slices_looks_where_the_belief_is():
 def test_slices_without_belief_have_no_organ():
     runner = SliceEngine(Unasked(), Canvas(size=(64, 64), spacing_mm=None, window=WINDOW), CPU)
     scan, _ = abdomen()
-    assert runner.find(scan, at=Box.whole(SHAPE), belief=np.zeros(SHAPE, np.float32)).box is None
+    assert runner.find(scan, at=Box.whole(SHAPE), belief=slices_of(np.zeros(SHAPE, np.float32))).box is None
 
 
 def test_a_2d_step_can_take_the_belief_of_the_steps_before(make_model):

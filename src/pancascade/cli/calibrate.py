@@ -49,7 +49,7 @@ def calibrate(
 
     from rich.progress import track
 
-    from pancascade.cli.segment import claim_folder
+    from pancascade.cli.out_folder import claim_folder
     from pancascade.evaluation.pairing import Failure, pair
     from pancascade.evaluation.side_tables import read_patients
     from pancascade.inference.calibrated_model import with_calibration, write_model

@@ -25,13 +25,16 @@ def cohort(
     """
     from rich.progress import Progress
 
-    from pancascade.report.cohort import read_cohort, write_cohort, write_cohort_csv
+    from pancascade.cli.out_folder import require_other_files
+    from pancascade.report.cohort import FILES_OF_RESULTS, read_cohort, write_cohort, write_cohort_csv
 
     with Progress(transient=True) as bars:
         task = bars.add_task("read", total=None)
         found = read_cohort(results, progress=lambda done, total: bars.update(task, completed=done, total=total))
     if not found.rows:
         raise DataError(f"No result could be read. The first reason: {found.unreadable[0].reason}")
+    results_files = [row.folder / name for row in found.rows for name in FILES_OF_RESULTS]
+    require_other_files({"--out": out, "--csv": table}, read=results_files)
     write_cohort(out, found)
     if table is not None:
         write_cohort_csv(table, found)

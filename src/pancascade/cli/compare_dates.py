@@ -23,10 +23,13 @@ def compare_dates(
     Research use only: the category by RECIST's thresholds is arithmetic on masks, not a response assessment.
     """
     from pancascade.cli.evaluation_options import wide_console
+    from pancascade.cli.out_folder import require_other_files
     from pancascade.report.follow_up import compare_dates as compare
     from pancascade.report.follow_up_page import write_follow_up, write_follow_up_json
-    from pancascade.report.result import read_result
+    from pancascade.report.result import NAME, read_result
 
+    read = [folder / name for folder in (earlier, later) for name in (NAME, "report.html")]
+    require_other_files({"--out": out, "--json": table}, read=[earlier, later, *read])
     found = compare(read_result(earlier), read_result(later))
     if out is not None:
         write_follow_up(out, found)

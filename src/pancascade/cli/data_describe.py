@@ -54,7 +54,7 @@ def describe(
     """Describe a data set: spacing, sizes, Hounsfield units, volumes, lesions, and what they suggest for a recipe."""
     cases = options.read_cases(folder, layout=layout, picture_window=picture_window, flip_rows=flip_rows)
     if out is not None:
-        from pancascade.cli.segment import claim_folder
+        from pancascade.cli.out_folder import claim_folder
 
         claim_folder(out)
     from rich.console import Console

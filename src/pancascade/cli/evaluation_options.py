@@ -217,7 +217,7 @@ def claimed(out: Path) -> Path:
     Raises:
         OutputError: It cannot be made or written.
     """
-    from pancascade.cli.segment import claim_folder
+    from pancascade.cli.out_folder import claim_folder
 
     claim_folder(out)
     return out

@@ -1,17 +1,17 @@
 """``pancascade segment``: a scan in; mask, pictures, report and numbers out."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pancascade.errors import OutputError, ScanError
+from pancascade.cli.out_folder import claimed, require_free
+from pancascade.errors import OutputError
 
 if TYPE_CHECKING:
     from pancascade.inference import Segmentation
+    from pancascade.volume import Volume
 
 DEFAULT_MODEL = "qiu2024-small"
 
@@ -83,11 +83,13 @@ def segment(
         return
     if out is None:
         raise OutputError("Give --out, a folder for the results.")
-    formats = [one.value for one in format_ or [MaskFormat.NIFTI]]
-    with _claimed(out, scan):
-        _require_source(scan, formats)
+    formats = list(dict.fromkeys(one.value for one in format_ or [MaskFormat.NIFTI]))
+    with claimed(out, scan=scan):
+        require_place(out, scan)
+        require_source(scan, formats, series=series)
+        masks = read_masks(vessels or [])
         found = _find(
-            scan,
+            _checked(scan, masks, series=series, keep_on_disk=max_memory is not None),
             model=model or [DEFAULT_MODEL],
             device=device,
             series=series,
@@ -95,7 +97,6 @@ def segment(
             backend=engine.value,
             max_memory_gb=max_memory,
         )
-        masks = _vessels(vessels or [])
         found.save(
             out,
             formats=formats,
@@ -106,21 +107,56 @@ def segment(
     tell(found, out)
 
 
-def _require_source(scan: Path, formats: list[str]) -> None:
+def require_place(out: Path, scan: Path) -> None:
+    """Refuse a folder where results would replace the scan or somebody else's files.
+
+    Raises:
+        OutputError: It is one.
+    """
+    from pancascade.inference.segmentation import FILES
+
+    require_free(out, FILES, scan=scan)
+
+
+def require_source(scan: Path, formats: list[str], *, series: str | None) -> None:
+    """Refuse, before any long work, a scan that masks in DICOM cannot refer to.
+
+    Raises:
+        OutputError: It is one, or what writes DICOM-SEG is not installed.
+        ScanError: There is no series to refer to.
+    """
     if set(formats) == {"nifti"}:
         return
-    from pancascade.io.dicom_source import require_source
+    from pancascade.io import dicom_source
 
-    require_source(scan, kind="dicom-seg" if "dicom-seg" in formats else "rtstruct")
-
-
-def _vessels(given: list[str]) -> dict[str, Any]:
-    from pancascade.io.vessel_masks import read_vessel
-
-    return dict(read_vessel(one) for one in given)
+    dicom_source.require_source(scan, kind="dicom-seg" if "dicom-seg" in formats else "rtstruct")
+    dicom_source.require_references(dicom_source.find_source(scan, series=series))
 
 
-def _find(scan: Path, **choices: Any) -> "Segmentation":
+def read_masks(vessels: list[str]) -> "dict[str, Volume]":
+    """The masks of `--vessels`.
+
+    Raises:
+        ScanError: One cannot be used.
+    """
+    from pancascade.io.vessel_masks import read_vessels
+
+    return read_vessels(vessels)
+
+
+def _checked(scan: Path, masks: "dict[str, Volume]", *, series: str | None, keep_on_disk: bool) -> "Path | Volume":
+    """The scan, already read where its grid must be looked at first."""
+    if not masks:
+        return scan
+    from pancascade.io import read_volume
+    from pancascade.io.vessel_masks import require_grid
+
+    volume = read_volume(scan, series=series, keep_on_disk=keep_on_disk)
+    require_grid(masks, scan=volume)
+    return volume
+
+
+def _find(scan: "Path | Volume", **choices: Any) -> "Segmentation":
     import rich.console
     import rich.progress
 
@@ -141,6 +177,7 @@ def tell(found: "Segmentation", out: Path) -> None:
     """Say what was found, and where the results are."""
     import rich.console
 
+    from pancascade.inference.segmentation import MASKS
     from pancascade.measurements import label_sizes
 
     console = rich.console.Console(markup=False)
@@ -148,7 +185,7 @@ def tell(found: "Segmentation", out: Path) -> None:
         console.print(f"{title.replace('_', ' '):22}{size['volume_ml']:9.1f} mL {size['voxels']:10d} voxels")
     for warning in found.warnings:
         console.print(f"Warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
-    masks = [path for path in sorted(out.iterdir()) if path.stem.split(".")[0] in ("segmentation", "rtstruct")]
+    masks = [out / name for name in MASKS.values() if (out / name).exists()]
     for what, path in (
         *(("Mask", mask) for mask in masks),
         ("Pictures", out / "overview.png"),
@@ -168,40 +205,3 @@ def _list_series(scan: Path) -> None:
         raise UnreadableError(f"{scan}: there is no DICOM series here.")
     for each in found:
         typer.echo(f"{each}  {each.uid}")
-
-
-@contextmanager
-def _claimed(out: Path, scan: Path) -> Iterator[None]:
-    """The folder, made and tried before any long work; gone again if it was made for nothing.
-
-    Why a scan was refused stands in ``refusal.json``, for machines.
-    """
-    made = not out.exists()
-    claim_folder(out)
-    try:
-        yield
-    except ScanError as error:
-        from pancascade.report.refusal import write_refusal
-
-        write_refusal(error, scan, out)
-        raise
-    except BaseException:
-        if made and not any(out.iterdir()):
-            out.rmdir()
-        raise
-
-
-def claim_folder(out: Path) -> None:
-    """Make the folder and try to write into it, before any long work.
-
-    Raises:
-        OutputError: It cannot be made or written.
-    """
-    from tempfile import TemporaryFile
-
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror}). Choose another --out folder.") from error

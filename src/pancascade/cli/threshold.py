@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pancascade.cli.out_folder import claimed
 from pancascade.errors import OutputError
 
 
@@ -16,6 +17,9 @@ def threshold(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Another folder for the new result. [RESULT itself]")] = None,
     scan: Annotated[Path | None, typer.Option(help="Where the scan is now, if it was moved.")] = None,
+    vessels: Annotated[
+        list[str] | None, typer.Option(help="As for `pancascade segment`; vessels are not remembered.")
+    ] = None,
 ) -> None:
     """Decide the mask of a result anew by other thresholds; write mask, pictures, report and numbers again."""
     for name, value in (("--tumour", tumour), ("--organ", organ)):
@@ -23,14 +27,24 @@ def threshold(
             raise OutputError(f"{name} {value:g}: a probability lies between 0 and 1, such as 0.3.")
     if tumour is None and organ is None:
         raise OutputError("Give --tumour or --organ, or both: the new least probability, such as 0.3.")
-    from pancascade.cli.segment import tell
-    from pancascade.inference.thresholding import formats_in, identified, load_segmentation, with_thresholds
+    from pancascade.cli.segment import read_masks, require_place, require_source, tell
+    from pancascade.inference.thresholding import formats_in, identified, load_segmentation, vessels_in, with_thresholds
+    from pancascade.io.vessel_masks import require_grid
     from pancascade.location import Thresholds
 
-    found = load_segmentation(result, scan=scan)
-    old = found.thresholds
-    new = Thresholds(organ=organ or old.organ, tumour=tumour or old.tumour)
     folder = out or result
-    again = with_thresholds(found, new)
-    again.save(folder, formats=formats_in(result), save_probabilities=True, keep_identifiers=identified(result))
+    with claimed(folder):
+        found = load_segmentation(result, scan=scan)
+        place, formats = Path(found.scan.name), formats_in(result)
+        require_place(folder, place)
+        require_source(place, formats, series=found.series)
+        masks = read_masks(vessels or [])
+        require_grid(masks, scan=found.scan)
+        again = with_thresholds(
+            found, Thresholds(organ=organ or found.thresholds.organ, tumour=tumour or found.thresholds.tumour)
+        )
+        forgotten = sorted(vessels_in(result) - masks.keys())
+        again.save(folder, formats=formats, save_probabilities=True, vessels=masks, keep_identifiers=identified(result))
+    if forgotten:
+        typer.echo(f"Not measured again: {', '.join(forgotten)}. Give the masks with --vessels.", err=True)
     tell(again, folder)

@@ -17,6 +17,9 @@ from pancascade.location import Location
 from pancascade.preprocessing import body_box
 from pancascade.volume import Box, Volume, crop
 
+SECOND_WAY_MM = 20.0
+"""Along the body, how far around what was found at low resolution the second close look goes."""
+
 DOUBTFUL_MARGIN = 2.0
 """How many times wider the margin around a doubtful region is."""
 
@@ -71,10 +74,10 @@ def search(
     coarse = engine.coarser(pixel_mm).find(upright, at=whole, progress=progress, clock=clock)
     if coarse.box is None:
         return found
-    field = body.union(coarse.box)
-    again = engine.find(
-        crop(upright, field), at=field, belief=coarse.organ_in(field), whole_body=True, progress=progress, clock=clock
-    )
+    wide, near = body.union(coarse.box), coarse.box.expand_mm((0, 0, SECOND_WAY_MM), spacing_mm=upright.spacing_mm)
+    field = Box((*wide.start[:2], near.start[2]), (*wide.stop[:2], near.stop[2])).clip(upright.shape)
+    belief = coarse.believed(field)
+    again = engine.find(crop(upright, field), at=field, belief=belief, whole_body=True, progress=progress, clock=clock)
     location = (again.location or Location(confidence=0)).model_copy(update={"level": "whole_scan"})
     better = outcome(again, upright, body).confidence > outcome(found, upright, body).confidence
     return replace(again, location=location) if better else found
@@ -161,8 +164,7 @@ def look(
     """
     belief = None
     if step.locator == "before":
-        tumour_only = engine.cascade.first_target == (Label.TUMOUR,)
-        belief = finding.tumour_in(field) if tumour_only else finding.organ_in(field)
+        belief = finding.believed(field, tumour=engine.cascade.first_target == (Label.TUMOUR,))
     found = engine.find(
         crop(upright, field), at=field, belief=belief, progress=progress, hand_over=hand_over, clock=clock
     )

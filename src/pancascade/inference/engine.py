@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pancascade.cascades import Cascade, Located, fast_layout
 from pancascade.inference.canvas_probabilities import CanvasProbabilities, smooth_along_the_body
-from pancascade.inference.finding import Finding
+from pancascade.inference.finding import Believed, Finding
 from pancascade.inference.locating import Aim, Sight, aim_at
 from pancascade.inference.stopwatch import Stopwatch
 from pancascade.preprocessing import Canvas, Placement, find_placement
@@ -89,7 +89,7 @@ class SliceEngine:
         volume: Volume,
         *,
         at: Box,
-        belief: NDArray[np.float32] | None = None,
+        belief: Believed | None = None,
         whole_body: bool = False,
         progress: Progress | None = None,
         hand_over: HandOver | None = None,
@@ -118,7 +118,7 @@ class SliceEngine:
         self,
         volume: Volume,
         *,
-        belief: NDArray[np.float32] | None = None,
+        belief: Believed | None = None,
         whole_body: bool = False,
         progress: Progress | None = None,
         hand_over: HandOver | None = None,
@@ -128,7 +128,7 @@ class SliceEngine:
 
         Args:
             volume: Hounsfield units, oriented LPS.
-            belief: In place of stage 1's, probability of the organ, of the volume's shape.
+            belief: In place of stage 1's, probability of the organ in slices of the volume.
             whole_body: Whether the volume spans the body, so that the place of the organ in it can be judged.
             progress: Called after each batch.
             hand_over: Called between the stages, for each batch.
@@ -162,7 +162,7 @@ class SliceEngine:
         self,
         volume: Volume,
         placement: Placement,
-        belief: NDArray[np.float32] | None,
+        belief: Believed | None,
         *,
         progress: Progress | None,
         clock: Stopwatch,
@@ -268,11 +268,12 @@ def _between(located: list[Located], looked_at: list[int], count: int) -> list[L
     return found
 
 
-def _on_canvas(belief: NDArray[np.float32] | None, part: slice, placement: Placement) -> Tensor | None:
+def _on_canvas(belief: Believed | None, part: slice, placement: Placement) -> Tensor | None:
     """Somebody else's belief in slices of a volume, (B, 1, H, W)."""
     if belief is None:
         return None
-    return draw(torch.from_numpy(np.ascontiguousarray(belief[:, :, part].transpose(2, 1, 0)))[:, None], placement)
+    seen = belief(part.start, part.stop).transpose(2, 1, 0)
+    return draw(torch.from_numpy(np.ascontiguousarray(seen))[:, None], placement)
 
 
 def _stored(located: Located) -> Located:

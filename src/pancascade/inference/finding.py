@@ -1,6 +1,6 @@
 """What the steps of a model have found so far, in the upright scan."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, Self
@@ -15,6 +15,9 @@ from pancascade.volume import Box
 
 FAINT = 0.02
 """Voxels in which nothing reaches this probability need not be kept."""
+
+Believed = Callable[[int, int], NDArray[np.float32]]
+"""Probabilities (I, J, last − first) of slices first…last−1 of a part of the scan."""
 
 STEP = 0.001
 """Probabilities are stored in steps of this."""
@@ -115,6 +118,15 @@ class Finding:
     def tumour_in(self, field: Box) -> NDArray[np.float32]:
         """Probability of tumour in a box of the scan, (*field.shape)."""
         return self._in(field, self.tumour)
+
+    def believed(self, field: Box, *, tumour: bool = False) -> Believed:
+        """The probability of the organ, or of tumour, in any slices of a box of the scan; never of all at once."""
+
+        def slices(first: int, last: int) -> NDArray[np.float32]:
+            part = Box((*field.start[:2], field.start[2] + first), (*field.stop[:2], field.start[2] + last))
+            return self.tumour_in(part) if tumour else self.organ_in(part)
+
+        return slices
 
     def _in(self, field: Box, values: NDArray[np.float32]) -> NDArray[np.float32]:
         found = np.zeros(field.shape, np.float32)

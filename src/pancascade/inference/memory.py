@@ -23,7 +23,8 @@ def require_memory(shape: tuple[int, int, int], max_memory_gb: float | None, *, 
         PancascadeError: The bound is too low.
     """
     least = PROGRAM_GB + SLICE_GB * max(shape)
-    if max_memory_gb is not None and max_memory_gb < least:
+    # Written so that NaN fails too.
+    if max_memory_gb is not None and not max_memory_gb >= least:
         size = " x ".join(map(str, shape))
         raise PancascadeError(
             f"{name}: a scan of {size} voxels needs about {least:.1f} GB, and --max-memory allows {max_memory_gb:g}. "

@@ -7,14 +7,15 @@ import numpy as np
 
 from pancascade.errors import GeometryError, UnknownModelError, UnreadableError
 from pancascade.inference.doubts import doubts
-from pancascade.inference.finding import Finding
+from pancascade.inference.finding import STEP, Finding
 from pancascade.inference.models import find_model
 from pancascade.inference.segmentation import MASKS, Segmentation
-from pancascade.io import read_volume
+from pancascade.io import read_volume, require_ct
+from pancascade.io.dicom_files import looks_like_dicom
 from pancascade.labels import Label
 from pancascade.location import Thresholds
 from pancascade.report.result import read_result
-from pancascade.volume import Box
+from pancascade.volume import Box, Volume
 
 
 def load_segmentation(folder: str | Path, *, scan: str | Path | None = None) -> Segmentation:
@@ -37,8 +38,8 @@ def load_segmentation(folder: str | Path, *, scan: str | Path | None = None) -> 
             f"{folder}: holds no {' and '.join(missing)}. Segment the scan again with --save-probabilities.",
             code="no_probabilities",
         )
-    volume = read_volume(scan or result.scan, series=result.series)
-    maps = [read_volume(path) for path in paths]
+    volume = _scan(Path(scan or result.scan), series=result.series, folder=folder)
+    maps = [_probabilities(path) for path in paths]
     if not all(one.on_same_grid_as(volume, tolerance_mm=1e-2) for one in maps):
         raise GeometryError(f"{volume.name}: is not on the grid of the probabilities in {folder}. Give the same scan.")
     region = Box.around(np.maximum(maps[0].voxels, maps[1].voxels))
@@ -93,6 +94,36 @@ def formats_in(folder: Path) -> list[str]:
 def identified(folder: Path) -> bool:
     """Whether the result in a folder names patient and study."""
     return read_result(folder).identifiers is not None
+
+
+def vessels_in(folder: Path) -> set[str]:
+    """Names of the vessels to which the lesions of a result were measured."""
+    lesions = read_result(folder).pancreas_and_lesions.lesions
+    return {contact.vessel for lesion in lesions for contact in lesion.vessels}
+
+
+def _scan(path: Path, *, series: str | None, folder: Path) -> Volume:
+    if not path.exists():
+        raise UnreadableError(
+            f"{path}: there is no such file or folder, but {folder} is a result of it. Say where the scan is now "
+            "with --scan.",
+            code="no_such_file",
+        )
+    volume = read_volume(path, series=series if looks_like_dicom(path) else None)
+    require_ct(volume)
+    return volume
+
+
+def _probabilities(path: Path) -> Volume:
+    volume = read_volume(path)
+    # Written so that NaN fails too.
+    if not (volume.voxels.min() >= 0 and volume.voxels.max() <= 1 + STEP):
+        raise UnreadableError(
+            f"{path}: holds values outside 0 to 1, so these are no probabilities. "
+            "Segment the scan again with --save-probabilities.",
+            code="no_probabilities",
+        )
+    return volume
 
 
 def _card(model: str) -> str:

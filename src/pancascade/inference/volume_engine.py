@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from pancascade.cascades import Cascade, Located
 from pancascade.inference.engine import HandOver, Progress, has_fast_bfloat16
-from pancascade.inference.finding import Finding
+from pancascade.inference.finding import Believed, Finding
 from pancascade.inference.locating import Sight, aim_at
 from pancascade.inference.stopwatch import Stopwatch
 from pancascade.location import Location
@@ -45,7 +44,7 @@ class VolumeEngine:
         volume: Volume,
         *,
         at: Box,
-        belief: NDArray[np.float32] | None = None,
+        belief: Believed | None = None,
         whole_body: bool = False,
         progress: Progress | None = None,
         hand_over: HandOver | None = None,
@@ -56,7 +55,7 @@ class VolumeEngine:
         Args:
             volume: The part, upright, Hounsfield units.
             at: Where in the scan the part lies.
-            belief: In place of stage 1's, probability of the organ, of the volume's shape.
+            belief: In place of stage 1's, probability of the organ in slices of the volume.
             whole_body: Whether the volume spans the body, so that the place of the organ in it can be judged.
             progress: Called after each stage.
             hand_over: Called between the stages.
@@ -71,7 +70,8 @@ class VolumeEngine:
                 if belief is None:
                     located = self.cascade.locate(images)
                 else:
-                    located = self.cascade.take_over(images, torch.from_numpy(belief)[None, None].to(self.device))
+                    seen = torch.from_numpy(belief(0, volume.shape[2]))[None, None]
+                    located = self.cascade.take_over(images, seen.to(self.device))
             if progress is not None:
                 progress("locate", 1, 1)
             with clock.measure("aim"):

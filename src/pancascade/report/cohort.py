@@ -19,6 +19,11 @@ from pancascade.report.scan_report import file_name, organ_ml, tumour_ml, warnin
 from pancascade.settings import Settings
 
 REPORT = "report.html"
+FILES_OF_RESULTS = (NAME, REFUSAL, REPORT)
+"""What a page or table may not replace."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How text begins that spreadsheets compute instead of showing."""
 
 
 class Row(Settings):
@@ -229,4 +234,10 @@ def write_cohort_csv(path: Path, cohort: Cohort) -> None:
         writer.writerow([*names, "warnings", "warning_codes"])
         for row in cohort.rows:
             codes = " ".join(code for code, _ in row.warnings)
-            writer.writerow([*(getattr(row, name) for name in names), len(row.warnings), codes])
+            writer.writerow([*(_shown(getattr(row, name)) for name in names), len(row.warnings), codes])
+
+
+def _shown(value: object) -> object:
+    """Text that spreadsheets show as it is."""
+    text = str(value) if isinstance(value, str | Path) else ""
+    return f"'{text}" if text.startswith(_FORMULA) else value
