@@ -27,7 +27,7 @@ from rich.table import Table
 from scipy import ndimage
 
 from lone_slice import EQUAL_SLICES, as_volume
-from pancascade.datasets import Case, cases_of, read_split, slice_folder
+from pancascade.datasets import AxialSlice, Case, cases_of, read_split, slice_folder
 from pancascade.errors import PancascadeError
 from pancascade.inference import find_model, locating
 from pancascade.inference.doubts import doubts, location_notices
@@ -52,6 +52,8 @@ SCAN_SLICE_MM = 3.0
 HELD = 0.5
 """Stage 1 has missed the organ where its boxes hold less of it."""
 
+USELESS_DICE = 0.1
+
 
 def read_cases(data: Path, part: str) -> list[Case]:
     """Patients of a part of the fixed split of `nih_slices`."""
@@ -65,17 +67,26 @@ def measure_slices(
 ) -> list[dict[str, Any]]:
     """A row a slice and damage."""
     rows = []
-    for case in track(list(cases), description="slices"):
-        axials = list(case.read_slices())
-        chosen = np.unique(np.linspace(0, len(axials) - 1, most).round().astype(int)) if most else range(len(axials))
-        for axial in (axials[n] for n in chosen):
-            for name, damage in damages.items():
-                scan, labels = damage(*as_volume(axial))
-                middle = slice(EQUAL_SLICES // 2, EQUAL_SLICES // 2 + 1)
-                row = measure(scan, labels > 0, model, engine, counted=middle)
-                kept = {key: value for key, value in row.items() if not key.startswith("mask")}
-                rows.append({"slice": axial.name, "patient": axial.patient, "damage": name, **kept})
+    for axial in track(evenly(cases, most=most), description="slices"):
+        for name, damage in damages.items():
+            scan, labels = damage(*as_volume(axial))
+            middle = slice(EQUAL_SLICES // 2, EQUAL_SLICES // 2 + 1)
+            row = measure(scan, labels > 0, model, engine, counted=middle)
+            kept = {key: value for key, value in row.items() if not key.startswith("mask")}
+            rows.append({"slice": axial.name, "patient": axial.patient, "damage": name, **kept})
     return rows
+
+
+def evenly(cases: Iterable[Case], *, most: int) -> list[AxialSlice]:
+    """All slices, or at most so many of each patient, evenly spaced."""
+    slices: dict[str, list[AxialSlice]] = {}
+    for axial in (axial for case in cases for axial in case.read_slices()):
+        slices.setdefault(axial.patient, []).append(axial)
+    if not most:
+        return [axial for own in slices.values() for axial in own]
+    return [
+        own[n] for own in slices.values() for n in np.unique(np.linspace(0, len(own) - 1, most).round().astype(int))
+    ]
 
 
 @dataclass(frozen=True)
@@ -173,6 +184,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Counts and means of slices, and what the search gains in Dice with its interval over patients."""
     missed = [row["held_without"] < HELD for row in rows]
     doubtful = [doubted(row) for row in rows]
+    useless = [row["dice_with"] < USELESS_DICE for row in rows]
     gains: dict[str, list[float]] = {}
     for row in rows:
         gains.setdefault(row["patient"], []).append(row["dice_with"] - row["dice_without"])
@@ -185,9 +197,11 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "missed with": sum(row["held_with"] < HELD for row in rows),
         "dice without": float(np.mean([row["dice_without"] for row in rows])),
         "dice with": float(np.mean([row["dice_with"] for row in rows])),
-        "gain over patients": gain,
+        "gain over patients": tuple(gain),
         "doubtful": sum(doubtful),
         "missed and doubtful": sum(miss and doubt for miss, doubt in zip(missed, doubtful, strict=True)),
+        "useless": sum(useless),
+        "useless and doubtful": sum(bad and doubt for bad, doubt in zip(useless, doubtful, strict=True)),
         "held and not doubtful": sum(not miss and not doubt for miss, doubt in zip(missed, doubtful, strict=True)),
         "levels": {
             level: sum(row["location_with"]["level"] == level for row in rows)
@@ -200,7 +214,18 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def slice_table(summaries: dict[str, dict[str, Any]], *, title: str) -> Table:
     """A row a damage."""
-    table = Table("damage", "slices", "missed", "Dice", "gain", "doubtful", "sensitivity", "specificity", title=title)
+    table = Table(
+        "damage",
+        "slices",
+        "missed",
+        "Dice",
+        "gain",
+        "doubtful",
+        "doubted of missed",
+        "sure of held",
+        "doubted of useless",
+        title=title,
+    )
     for name, found in summaries.items():
         held = found["slices"] - found["missed without"]
         table.add_row(
@@ -208,10 +233,11 @@ def slice_table(summaries: dict[str, dict[str, Any]], *, title: str) -> Table:
             str(found["slices"]),
             f"{found['missed without']} → {found['missed with']}",
             f"{found['dice without']:.3f} → {found['dice with']:.3f}",
-            str(found["gain over patients"]),
+            "{:+.3f} [{:+.3f}, {:+.3f}]".format(*found["gain over patients"]),
             str(found["doubtful"]),
             f"{found['missed and doubtful']}/{found['missed without']}",
             f"{found['held and not doubtful']}/{held}",
+            f"{found['useless and doubtful']}/{found['useless']}",
         )
     return table
 
@@ -256,7 +282,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--parts", choices=["train", "validation", "test"], nargs="*", default=["validation"])
-    parser.add_argument("--slices", type=int, default=3, help="of each patient, evenly spaced; 0 takes all")
+    parser.add_argument(
+        "--slices", type=int, default=0, help="at most so many of each patient, evenly spaced; 0 takes all"
+    )
     parser.add_argument("--scans", action="store_true", help="whole scans as well")
     parser.add_argument("--model", default="qiu2024-small")
     parser.add_argument("--out", type=Path)
@@ -269,13 +297,14 @@ def main() -> None:
     result: dict[str, Any] = {"model": model.name, "seed of the noise": 0, "limits": limits()}
     for part in arguments.parts:
         rows = measure_slices(read_cases(arguments.data, part), SAME_FOR_SLICES, model, engine, most=arguments.slices)
-        result[f"slices, {part}"] = {"by damage": by_damage(rows), "rows": rows}
+        result[f"slices, {part}"] = {"by damage": by_damage(rows), "rows": [short(row) for row in rows]}
         console.print(slice_table(by_damage(rows), title=f"{part}: without the search → with it"))
         if arguments.plot is not None:
             plot(arguments.plot.with_stem(f"{arguments.plot.stem}_{part}"), rows)
     if arguments.scans:
-        result["scans"] = measure_scans(arguments.data, model, engine)
-        console.print(scan_table(result["scans"]))
+        rows = measure_scans(arguments.data, model, engine)
+        result["scans"] = [short(row) for row in rows]
+        console.print(scan_table(rows))
     result |= {
         "runs on": engine_name(engine.cascade, engine.device),
         "machine": {"machine": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
@@ -285,6 +314,16 @@ def main() -> None:
     if arguments.out is not None:
         with written_whole(arguments.out) as temporary:
             temporary.write_text(json.dumps(rounded(result), indent=1) + "\n")
+
+
+def short(row: dict[str, Any]) -> dict[str, Any]:
+    """A row for the file: of locations, what decides."""
+    told = {"confidence", "reasons", "level", "candidates", "organ_ml", "main_share", "peak", "position"}
+    return {
+        key: {name: one for name, one in value.items() if name in told} if isinstance(value, dict) else value
+        for key, value in row.items()
+        if not key.startswith("outcome") or key == "outcome_without"
+    }
 
 
 def limits() -> dict[str, Any]:

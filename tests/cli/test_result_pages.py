@@ -81,3 +81,23 @@ def test_a_page_that_cannot_be_written_is_one_sentence(pancascade, results, tmp_
     code, _, err = pancascade(verb, *paths, "--out", tmp_path / "file" / "p.html")
     assert code == 2
     assert "cannot be written" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("cohort", "{all}", "--out", "{tmp}/x", "--csv", "{tmp}/x"), "also the file of --out"),
+        (("cohort", "{all}", "--out", "{all}/a/result.json"), "also a result that is read"),
+        (("cohort", "{all}", "--out", "{tmp}/x", "--csv", "{all}/b/report.html"), "also a result that is read"),
+        (("compare-dates", "{all}/a", "{all}/b", "--out", "{tmp}/x", "--json", "{tmp}/x"), "also the file of --out"),
+        (("compare-dates", "{all}/a", "{all}/b", "--json", "{all}/b/result.json"), "also a result that is read"),
+        (("compare-dates", "{all}/a/result.json", "{all}/b", "--json", "{all}/a/result.json"), "also a result"),
+    ],
+)
+def test_nothing_is_written_over_a_result_or_twice(pancascade, results, tmp_path, arguments, says):
+    before = {path: path.read_bytes() for path in results.rglob("*.json")}
+    code, _, err = pancascade(*(word.format(all=results, tmp=tmp_path) for word in arguments))
+    assert (code, err.count("\n")) == (2, 1)
+    assert says in err
+    assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == before
+    assert not (tmp_path / "x").exists()

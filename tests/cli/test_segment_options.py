@@ -1,7 +1,6 @@
 """Options of ``pancascade segment``: formats, vessels, identifiers, memory; and folders that are not to be touched."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from dicom_writing import IDENTIFIERS, ct_slices, save_all
 from pancascade.errors import OutputError
 from pancascade.io import read_volume, write_volume
 from pancascade.volume import reorient
-
-SECRETS = tuple(value for keyword, value in IDENTIFIERS.items() if keyword != "InstitutionName")
 
 
 @pytest.fixture
@@ -129,7 +126,7 @@ def test_a_vessel_that_cannot_be_used_is_refused_at_once(pancascade, never_runs,
 
 
 def test_a_vessel_on_another_grid_is_refused_at_once(pancascade, never_runs, scan, tmp_path):
-    volume, _ = abdomen(shape=(58, 46, 20))
+    volume, _ = abdomen(shape=(58, 46, 18))
     write_volume(volume.with_voxels((volume.voxels > 0).astype(np.uint8)), tmp_path / "v.nii.gz")
     err = refused(pancascade("segment", scan, "--out", tmp_path / "out", "--vessels", f"a={tmp_path / 'v.nii.gz'}"))
     assert "not on the grid" in err
@@ -202,7 +199,7 @@ def test_a_scan_is_never_replaced_by_its_result(pancascade, never_runs, scan, tm
     out.mkdir()
     given = shutil.copy(scan, out / name)
     if how == "link":
-        os.symlink(out, tmp_path / "link")
+        (tmp_path / "link").symlink_to(out)
         given = tmp_path / "link" / name
     elif how == "beside a result":
         (out / "result.json").write_text("{}")

@@ -53,22 +53,22 @@ def refused(answer: tuple[int, str, str]) -> str:
 
 
 def test_a_higher_threshold_marks_less_in_every_file(pancascade, result):
-    before = tumour_voxels(result)
+    before, organ = tumour_voxels(result), told(result)["thresholds"]["organ"]
     code, out, err = pancascade("threshold", result, "--tumour", "0.97")
     assert (code, err) == (0, "")
     assert 0 < tumour_voxels(result) < before
     now = told(result)
-    assert now["thresholds"] == {"organ": 0.5, "tumour": 0.97}
+    assert now["thresholds"] == {"organ": organ, "tumour": 0.97}
     assert now["measurements"]["tumour"]["voxels"] == tumour_voxels(result)
     assert f"{now['measurements']['tumour']['volume_ml']:.1f} mL" in out
     assert (result / "probability_tumour.nii.gz").exists()
 
 
 def test_there_and_back_again_gives_the_same_mask(pancascade, result):
-    before = read_volume(result / "segmentation.nii.gz").voxels
+    before, old = read_volume(result / "segmentation.nii.gz").voxels, told(result)["thresholds"]
     assert pancascade("threshold", result, "--tumour", "0.97", "--organ", "0.2")[0] == 0
     assert not np.array_equal(read_volume(result / "segmentation.nii.gz").voxels, before)
-    assert pancascade("threshold", result, "--tumour", "0.5", "--organ", "0.5")[0] == 0
+    assert pancascade("threshold", result, "--tumour", old["tumour"], "--organ", old["organ"])[0] == 0
     assert np.array_equal(read_volume(result / "segmentation.nii.gz").voxels, before)
 
 
@@ -109,7 +109,7 @@ def test_a_result_that_was_moved_still_works(pancascade, result, tmp_path):
 
 
 def test_another_scan_is_refused(pancascade, result, tmp_path):
-    volume, _ = abdomen(shape=(58, 46, 20))
+    volume, _ = abdomen(shape=(58, 46, 18))
     write_volume(volume, tmp_path / "other.nii.gz")
     err = refused(pancascade("threshold", result, "--tumour", "0.9", "--scan", tmp_path / "other.nii.gz"))
     assert "not on the grid" in err
@@ -121,7 +121,7 @@ def lose_probabilities(folder: Path) -> None:
 
 def cut_probabilities(folder: Path) -> None:
     path = folder / "probability_tumour.nii.gz"
-    path.write_bytes(path.read_bytes()[:200])
+    path.write_bytes(path.read_bytes()[:-20])
 
 
 def replace_probabilities(folder: Path) -> None:

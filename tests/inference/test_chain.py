@@ -1,5 +1,7 @@
 """The search that goes on where the pancreas is in doubt, and looks that are averaged."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ from pancascade.cascades import (
 from pancascade.inference import find_model, segment
 from pancascade.inference.chain import regions
 from pancascade.inference.finding import Finding
+from pancascade.inference.locating import SURE
 from pancascade.inference.models import Step
 from pancascade.location import Location
 from pancascade.networks import NetworkSettings
@@ -38,6 +41,19 @@ class FarSighted(HounsfieldCascade):
         found = super().locate(images)
         usual = (images > 0).float().mean() > 0.25
         return self.narrow(None, torch.zeros_like(found.probabilities)) if usual else found
+
+
+class Disproved(HounsfieldCascade):
+    """Stage 1 is sure, and stage 2 sees next to nothing of what it has located."""
+
+    def segment(self, images, located):
+        few = replace(located, boxes=tuple(tuple(corner(box) for box in boxes) for boxes in located.boxes))
+        return super().segment(images, few)
+
+
+def corner(box: Box) -> Box:
+    middle = [(start + stop) // 2 for start, stop in zip(box.start, box.stop, strict=True)]
+    return Box(tuple(middle), tuple(one + 2 for one in middle))
 
 
 class Nowhere(HounsfieldCascade):
@@ -67,6 +83,18 @@ def test_what_is_seen_only_at_low_resolution_is_looked_at_closely(make_model):
     assert found.location.level == "whole_scan"
     assert "searched_whole_scan" in codes(found)
     assert dice(found.mask.voxels > 0, truth > 0) > 0.9
+
+
+def test_a_sure_location_is_doubted_where_stage_2_finds_no_plausible_pancreas_in_it(make_model):
+    scan, _ = abdomen()
+    sure = segment(scan, model=make_model(Disproved(), rescue=False))
+    found = segment(scan, model=make_model(Disproved()))
+    assert sure.location.confidence >= SURE
+    assert sure.mask.voxels.any()
+    assert found.location.confidence < SURE
+    assert "organ_small" in found.location.reasons
+    assert "location_doubtful" in codes(found)
+    assert "located" not in codes(found)
 
 
 def test_a_scan_in_which_nothing_is_found_says_so_and_has_been_searched_to_the_end(make_model):

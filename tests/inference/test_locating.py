@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from pancascade.inference.doubts import AGAINST, location_notices
 from pancascade.inference.locating import (
+    ORDINARY_PANCREAS_ML,
     POSITION,
     SURE,
     WIDER_CANDIDATES,
@@ -66,6 +67,13 @@ def test_what_speaks_against_a_place_is_named(values, reason):
     assert found.reasons == (reason,)
     assert found.confidence < 0.8
     assert reason in AGAINST
+
+
+def test_an_organ_of_less_than_half_the_ordinary_volume_is_doubtful():
+    assert 10 < 6**3 * 0.064 < ORDINARY_PANCREAS_ML / 2 < 7**3 * 0.064 < ORDINARY_PANCREAS_ML
+    less, more = (judge(seen(organ)) for organ in (blob(USUAL, edge=6), blob(USUAL, edge=8)))
+    assert less.confidence == pytest.approx(6**3 * 0.064 / ORDINARY_PANCREAS_ML, abs=1e-3)
+    assert less.confidence < SURE < more.confidence
 
 
 def test_a_short_scan_need_not_hold_a_whole_organ():

@@ -80,3 +80,10 @@ def test_each_fault_of_a_file_has_its_code(tmp_path):
     ):
         (tmp_path / name).write_bytes(content)
         assert code_of(tmp_path / name) == code
+
+
+def test_a_slice_of_another_patient_is_none_of_the_series_whatever_its_uid_says(tmp_path):
+    slices = ct_slices(picture(slices=5))
+    slices[2].PatientID = "another"
+    save_all(slices, tmp_path / "series")
+    assert code_of(tmp_path / "series") == "missing_slices"

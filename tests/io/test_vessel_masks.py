@@ -51,7 +51,7 @@ def test_a_path_of_windows_is_not_taken_for_a_value():
 
 @pytest.mark.parametrize("given", ["", "aorta", "aorta=", "={file}", "  ={file}", "a={file}:0", "a={file}:-1"])
 def test_another_form_is_refused_with_the_form(file, given):
-    with pytest.raises(UnreadableError, match="^--vessels ") as refused:
+    with pytest.raises(UnreadableError, match=r"^--vessels ") as refused:
         read_vessel(given.format(file=file))
     assert refused.value.code == "vessel_option"
 
@@ -77,7 +77,7 @@ def test_an_empty_mask_is_refused(file):
 
 def test_a_scan_is_no_mask(file):
     write_volume(Volume(LABELS.astype(np.int16) - 1000, AFFINE), file)
-    with pytest.raises(UnreadableError, match="values below 0.*not a mask of aorta"):
+    with pytest.raises(UnreadableError, match=r"values below 0.*not a mask of aorta"):
         read_vessel(f"aorta={file}")
 
 

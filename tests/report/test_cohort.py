@@ -147,6 +147,32 @@ def test_names_that_are_no_utf_8_are_written(tmp_path):
     assert b"caf\xe9.nii.gz" in (tmp_path / "c.csv").read_bytes()
 
 
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r"])
+def test_a_name_cannot_become_a_formula_of_a_spreadsheet(tmp_path, sign):
+    write_result(result(scan=f"{sign}1+1", model=f"{sign}2"), tmp_path / "a" / "result.json")
+    write_cohort_csv(tmp_path / "c.csv", read_cohort([tmp_path / "a"]))
+    with (tmp_path / "c.csv").open(newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["scan"], row["model"]) == (f"'{sign}1+1", f"'{sign}2")
+    assert row["lesions"] == "1"
+
+
+def test_text_that_no_file_can_hold_costs_no_table(tmp_path):
+    write_result(result(model="a"), tmp_path / "a" / "result.json")
+    text = (tmp_path / "a" / "result.json").read_text().replace('"model": "a"', '"model": "\\ud800"')
+    (tmp_path / "a" / "result.json").write_text(text)
+    write_cohort_csv(tmp_path / "c.csv", read_cohort([tmp_path / "a"]))
+    write_cohort(tmp_path / "c.html", read_cohort([tmp_path / "a"]))
+    assert ",?," in (tmp_path / "c.csv").read_text(encoding="utf-8")
+
+
+def test_an_absurd_volume_costs_no_page(tmp_path):
+    sizes = {"tumour": {"volume_ml": 10**400}}
+    write_result(result(measurements=sizes), tmp_path / "a" / "result.json")
+    (row,) = read_cohort([tmp_path / "a"]).rows
+    assert row.tumour_ml == 0
+
+
 def test_two_thousand_scans_are_a_page_that_a_browser_opens(folder, tmp_path):
     cohort = read_cohort([folder])
     many = cohort.model_copy(update={"rows": cohort.rows[:1] * 2000})

@@ -73,6 +73,29 @@ def test_what_is_no_result_is_one_sentence(tmp_path, text):
         read_result(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "grid",
+    [
+        {"shape": [0, 4, 4], "affine": np.eye(4).tolist()},
+        {"shape": [4, 4, 4], "affine": []},
+        {"shape": [4, 4, 4], "affine": np.eye(4)[:3].tolist()},
+        {"shape": [4, 4, 4], "affine": (np.eye(4) * 1e308).tolist()},
+    ],
+)
+def test_a_grid_that_is_none_is_one_sentence(mask, tmp_path, grid):
+    write_result(result_of(mask), tmp_path / "result.json")
+    changed = json.loads((tmp_path / "result.json").read_text()) | {"grid": grid}
+    (tmp_path / "result.json").write_text(json.dumps(changed))
+    with pytest.raises(UnreadableError, match=r"result\.json: not a result .*\(grid\."):
+        read_result(tmp_path)
+
+
+def test_json_nested_without_end_is_one_sentence(tmp_path):
+    (tmp_path / "result.json").write_text("[" * 200_000)
+    with pytest.raises(UnreadableError, match="not readable as a result"):
+        read_result(tmp_path)
+
+
 def test_a_result_of_an_older_version_is_told_apart(mask, tmp_path):
     write_result(result_of(mask), tmp_path / "result.json")
     older = strictly((tmp_path / "result.json").read_text())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pancascade.cli.interrupts import interrupt_held_back
 from pancascade.cli.out_folder import claimed, require_free
 from pancascade.errors import OutputError
 
@@ -113,7 +114,8 @@ def require_place(out: Path, scan: Path) -> None:
     Raises:
         OutputError: It is one.
     """
-    from pancascade.inference.segmentation import FILES
+    with interrupt_held_back():
+        from pancascade.inference.segmentation import FILES
 
     require_free(out, FILES, scan=scan)
 

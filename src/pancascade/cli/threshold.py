@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pancascade.cli.interrupts import interrupt_held_back
 from pancascade.cli.out_folder import claimed
 from pancascade.errors import OutputError
 
@@ -28,7 +29,15 @@ def threshold(
     if tumour is None and organ is None:
         raise OutputError("Give --tumour or --organ, or both: the new least probability, such as 0.3.")
     from pancascade.cli.segment import read_masks, require_place, require_source, tell
-    from pancascade.inference.thresholding import formats_in, identified, load_segmentation, vessels_in, with_thresholds
+
+    with interrupt_held_back():
+        from pancascade.inference.thresholding import (
+            formats_in,
+            identified,
+            load_segmentation,
+            vessels_in,
+            with_thresholds,
+        )
     from pancascade.io.vessel_masks import require_grid
     from pancascade.location import Thresholds
 

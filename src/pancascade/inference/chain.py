@@ -20,6 +20,8 @@ from pancascade.volume import Box, Volume, crop
 SECOND_WAY_MM = 20.0
 """Along the body, how far around what was found at low resolution the second close look goes."""
 
+JUDGED_AT_MM = 2.0
+
 DOUBTFUL_MARGIN = 2.0
 """How many times wider the margin around a doubtful region is."""
 
@@ -57,7 +59,8 @@ def search(
     """What a cascade finds in the body; where that is no plausible pancreas, what it finds on a second way.
 
     The second way is the whole scan at low resolution: what is found there takes stage 1's place in another look at
-    full resolution. The better of both findings is taken.
+    full resolution. The better of both findings is taken; if that is no plausible pancreas either, its location is
+    doubtful, however sure stage 1 was.
 
     Args:
         upright: The scan, LPS.
@@ -67,7 +70,10 @@ def search(
         clock: Where the time goes.
     """
     found = engine.find(crop(upright, body), at=body, whole_body=True, progress=progress, clock=clock)
-    if not (engine.rescue and engine.cascade.locates) or outcome(found, upright, body).confidence >= SURE:
+    if not (engine.rescue and engine.cascade.locates):
+        return found
+    first = outcome(found, upright, body)
+    if first.confidence >= SURE:
         return found
     pixel_mm = float(np.mean(upright.spacing_mm[:2]))
     whole = Box.whole(upright.shape)
@@ -78,23 +84,35 @@ def search(
     field = Box((*wide.start[:2], near.start[2]), (*wide.stop[:2], near.stop[2])).clip(upright.shape)
     belief = coarse.believed(field)
     again = engine.find(crop(upright, field), at=field, belief=belief, whole_body=True, progress=progress, clock=clock)
+    second = outcome(again, upright, body)
+    if second.confidence <= first.confidence:
+        return _doubted(found, first)
     location = (again.location or Location(confidence=0)).model_copy(update={"level": "whole_scan"})
-    better = outcome(again, upright, body).confidence > outcome(found, upright, body).confidence
-    return replace(again, location=location) if better else found
+    return _doubted(replace(again, location=location), second)
+
+
+def _doubted(found: Finding, outcome: Location) -> Finding:
+    """A finding whose location is no surer than what was found there, where that is no plausible pancreas."""
+    location = found.location
+    if location is None or outcome.confidence >= min(SURE, location.confidence):
+        return found
+    reasons = tuple(dict.fromkeys((*outcome.reasons, *location.reasons)))
+    return replace(found, location=location.model_copy(update={"confidence": outcome.confidence, "reasons": reasons}))
 
 
 def outcome(found: Finding, upright: Volume, body: Box) -> Location:
-    """How plausible the organ is that a step has found in the end, judged as stage 1's location is."""
+    """How plausible the organ is that a step has found in the end, judged as stage 1's location is, at about 2 mm."""
     if found.box is None:
         return Location(confidence=0.0, reasons=("nothing_located",))
-    sides = [
-        (float(body.start[axis] - found.box.start[axis]), float(body.stop[axis] - found.box.start[axis]))
-        for axis in (1, 0)
-    ]
-    column_mm, row_mm, slice_mm = upright.spacing_mm
-    extent = upright.shape[2] * slice_mm
-    sight = Sight(found.organ.transpose(2, 1, 0), (slice_mm, row_mm, column_mm), (sides[0], sides[1]), extent_mm=extent)
-    return judge(sight)
+    steps = [max(1, int(JUDGED_AT_MM / spacing)) for spacing in upright.spacing_mm]
+    seen = found.organ[:: steps[0], :: steps[1], :: steps[2]].transpose(2, 1, 0)
+    column_mm, row_mm, slice_mm = (step * spacing for step, spacing in zip(steps, upright.spacing_mm, strict=True))
+    rows, columns = (
+        tuple((edge[axis] - found.box.start[axis]) / steps[axis] for edge in (body.start, body.stop)) for axis in (1, 0)
+    )
+    extent = upright.shape[2] * upright.spacing_mm[2]
+    sides = ((rows[0], rows[1]), (columns[0], columns[1]))
+    return judge(Sight(seen, (slice_mm, row_mm, column_mm), sides, extent_mm=extent))
 
 
 def regions(step: Step, upright: Volume, finding: Finding, *, organ: list[Box] | None = None) -> list[Box]:

@@ -16,6 +16,7 @@ HEADER_TAGS = (
     "Modality",
     "SeriesInstanceUID",
     "StudyInstanceUID",
+    "PatientID",
     "SeriesNumber",
     "SeriesDescription",
     "SliceThickness",

@@ -206,16 +206,18 @@ def _placed(series: Series, *, source: Path) -> tuple[list[Frame], Array]:
 
 
 def _find(place: Path) -> list[Series]:
-    groups: defaultdict[tuple[str, str], list[tuple[Path, Dataset]]] = defaultdict(list)
+    groups: defaultdict[tuple[str, ...], list[tuple[Path, Dataset]]] = defaultdict(list)
     for file in dicom_files(place):
         header = read_header(file, tags=HEADER_TAGS)
         if header is None:
             _logger.warning("%s: the DICOM header is damaged; left out.", file)
             continue
         with quiet():
-            groups[(str(header.get("SeriesInstanceUID", "")), kind_of(header))].append((file, header))
+            # A slice of another patient is none of the series, whatever its series UID says.
+            owner = str(header.get("PatientID", ""))
+            groups[(str(header.get("SeriesInstanceUID", "")), kind_of(header), owner)].append((file, header))
     with quiet():
-        found = [_series(uid, kind, members) for (uid, kind), members in groups.items()]
+        found = [_series(uid, kind, members) for (uid, kind, _), members in groups.items()]
     return sorted(found, key=lambda each: (_number(each), each.uid, each.kind))
 
 

@@ -70,7 +70,8 @@ def require_grid(vessels: dict[str, Volume], *, scan: Volume) -> None:
             raise GeometryError(
                 f"{mask.name}: the mask of {name} is not on the grid of {scan.name}: shape {mask.shape}, orientation "
                 f"{mask.orientation} against {scan.shape}, {scan.orientation}, or another place. "
-                "Resample it onto the scan's grid."
+                "Resample it onto the scan's grid.",
+                code="other_grid",
             )
 
 

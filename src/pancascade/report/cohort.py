@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,9 @@ FILES_OF_RESULTS = (NAME, REFUSAL, REPORT)
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How text begins that spreadsheets compute instead of showing."""
+
+_UNWRITABLE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Halves of characters that do not stand for a byte of a file's name."""
 
 
 class Row(Settings):
@@ -115,7 +119,7 @@ def _refused(file: Path) -> str:
     """Why a scan was refused, as `pancascade segment` wrote it down."""
     try:
         sentence = json.loads(file.read_text(encoding="utf-8"))["sentence"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         sentence = "the reason cannot be read. Segment the scan again."
     return f"{file}: the scan was refused. {sentence}"
 
@@ -238,6 +242,8 @@ def write_cohort_csv(path: Path, cohort: Cohort) -> None:
 
 
 def _shown(value: object) -> object:
-    """Text that spreadsheets show as it is."""
-    text = str(value) if isinstance(value, str | Path) else ""
-    return f"'{text}" if text.startswith(_FORMULA) else value
+    """Text that spreadsheets show as it is, without what no file can hold."""
+    if not isinstance(value, str | Path):
+        return value
+    text = _UNWRITABLE.sub("?", str(value))
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -5,9 +5,9 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, PositiveInt, ValidationError
 
 from pancascade.errors import UnreadableError
 from pancascade.io import written_whole
@@ -26,6 +26,10 @@ def current_versions() -> dict[str, str]:
     return {name: version(name) for name in ("pancascade", "torch", "numpy", "nibabel")}
 
 
+Step = Annotated[float, Field(ge=-1e6, le=1e6)]
+"""Of an affine, in mm; no scanner goes further."""
+
+
 class Grid(Settings):
     """The scan's grid.
 
@@ -34,8 +38,8 @@ class Grid(Settings):
         affine: (4, 4), voxel index to RAS+ mm.
     """
 
-    shape: tuple[int, int, int]
-    affine: tuple[tuple[float, float, float, float], ...]
+    shape: tuple[PositiveInt, PositiveInt, PositiveInt]
+    affine: Annotated[tuple[tuple[Step, Step, Step, Step], ...], Field(min_length=4, max_length=4)]
 
 
 class Result(Settings):
@@ -132,5 +136,5 @@ def read_result(path: Path) -> Result:
         raise UnreadableError(
             f"{path}: not a result of pancascade segment ({where}: {first['msg']}). Segment the scan again."
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UnreadableError(f"{path}: not readable as a result ({error}). Give a folder with result.json.") from error

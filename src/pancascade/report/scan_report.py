@@ -132,4 +132,4 @@ def tumour_ml(result: Result) -> float:
 
 def _volume(result: Result, name: str) -> float:
     volume = result.measurements.get(name, {}).get("volume_ml", 0.0)
-    return float(volume) if isinstance(volume, int | float) else 0.0
+    return float(volume) if isinstance(volume, int | float) and abs(volume) < 1e9 else 0.0
