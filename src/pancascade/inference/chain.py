@@ -59,8 +59,8 @@ def search(
     """What a cascade finds in the body; where that is no plausible pancreas, what it finds on a second way.
 
     The second way is the whole scan at low resolution: what is found there takes stage 1's place in another look at
-    full resolution. The better of both findings is taken; if that is no plausible pancreas either, its location is
-    doubtful, however sure stage 1 was.
+    full resolution. The better of both findings is taken. Its location is doubtful either way, however sure stage 1
+    was: the second way makes a plausible pancreas of a scan without any, too.
 
     Args:
         upright: The scan, LPS.
@@ -79,22 +79,21 @@ def search(
     whole = Box.whole(upright.shape)
     coarse = engine.coarser(pixel_mm).find(upright, at=whole, progress=progress, clock=clock)
     if coarse.box is None:
-        return found
+        return _doubted(found, first)
     wide, near = body.union(coarse.box), coarse.box.expand_mm((0, 0, SECOND_WAY_MM), spacing_mm=upright.spacing_mm)
     field = Box((*wide.start[:2], near.start[2]), (*wide.stop[:2], near.stop[2])).clip(upright.shape)
     belief = coarse.believed(field)
     again = engine.find(crop(upright, field), at=field, belief=belief, whole_body=True, progress=progress, clock=clock)
-    second = outcome(again, upright, body)
-    if second.confidence <= first.confidence:
-        return _doubted(found, first)
-    location = (again.location or Location(confidence=0)).model_copy(update={"level": "whole_scan"})
-    return _doubted(replace(again, location=location), second)
+    if outcome(again, upright, body).confidence > first.confidence:
+        location = (again.location or Location(confidence=0)).model_copy(update={"level": "whole_scan"})
+        found = replace(again, location=location)
+    return _doubted(found, first)
 
 
 def _doubted(found: Finding, outcome: Location) -> Finding:
-    """A finding whose location is no surer than what was found there, where that is no plausible pancreas."""
+    """A finding whose location is no surer than what the usual way has found is plausible."""
     location = found.location
-    if location is None or outcome.confidence >= min(SURE, location.confidence):
+    if location is None or outcome.confidence >= location.confidence:
         return found
     reasons = tuple(dict.fromkeys((*outcome.reasons, *location.reasons)))
     return replace(found, location=location.model_copy(update={"confidence": outcome.confidence, "reasons": reasons}))
