@@ -29,10 +29,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pancascade.cascades import Cascade, fast_layout
 from pancascade.checkpoint import load_checkpoint
+from pancascade.engines.fused_networks import folded
+from pancascade.engines.openvino_networks import OpenVinoNetwork, Precision, accelerate
+from pancascade.export.model import drawn_image
 from pancascade.inference import find_model
-from pancascade.inference.export import drawn_image
-from pancascade.inference.fused_networks import folded
-from pancascade.inference.openvino_networks import OpenVinoNetwork, Precision, accelerate
 from pancascade.preprocessing import Canvas
 
 ENGINES = ("torch f32", "torch bf16", "torch bf16, folded", "OpenVINO f32", "OpenVINO bf16")

@@ -28,6 +28,7 @@ from scipy import ndimage
 
 from lone_slice import EQUAL_SLICES, as_volume
 from pancascade.datasets import AxialSlice, Case, cases_of, read_split, slice_folder
+from pancascade.engines.openvino_networks import engine_name
 from pancascade.errors import PancascadeError
 from pancascade.inference import find_model, locating
 from pancascade.inference.doubts import doubts, location_notices
@@ -35,7 +36,6 @@ from pancascade.inference.engine import SliceEngine
 from pancascade.inference.loading import load_engine
 from pancascade.inference.locating import SURE
 from pancascade.inference.models import Model
-from pancascade.inference.openvino_networks import engine_name
 from pancascade.io import read_volume, require_ct, written_whole
 from pancascade.location import Location
 from pancascade.metrics import Resamples

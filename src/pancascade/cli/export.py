@@ -8,7 +8,7 @@ import typer
 from pancascade.errors import ExportError
 
 if TYPE_CHECKING:
-    from pancascade.inference.export_description import ExportedNetwork, ExportFormat
+    from pancascade.export.description import ExportedNetwork, ExportFormat
 
 
 def export(
@@ -22,7 +22,7 @@ def export(
     """
     import rich.console
 
-    from pancascade.inference.export import DESCRIPTION, export_model
+    from pancascade.export.model import DESCRIPTION, export_model
     from pancascade.inference.models import find_model
 
     console = rich.console.Console(markup=False, highlight=False, soft_wrap=True)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pancascade.cascades import Cascade, Located, fast_layout
+from pancascade.engines.precision import has_fast_bfloat16
 from pancascade.inference.canvas_probabilities import CanvasProbabilities, smooth_along_the_body
 from pancascade.inference.finding import Believed, Finding
 from pancascade.inference.locating import Aim, Sight, aim_at
@@ -278,11 +279,3 @@ def _on_canvas(belief: Believed | None, part: slice, placement: Placement) -> Te
 
 def _stored(located: Located) -> Located:
     return replace(located, probabilities=located.probabilities.half().cpu())
-
-
-def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether the device computes bfloat16 natively (AVX-512 BF16 on a CPU)."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # absent from some builds
-    return bool(supported is not None and supported())

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from pancascade.checkpoint import TRAINED_ON, load_checkpoint
+from pancascade.engines.openvino_networks import Backend, accelerated
 from pancascade.errors import PancascadeError
 from pancascade.inference.engine import VIEW_SCALES, SliceEngine
 from pancascade.inference.models import Model, find_model
-from pancascade.inference.openvino_networks import Backend, accelerated
 from pancascade.inference.volume_engine import VolumeEngine
 from pancascade.preprocessing import VolumeGrid
 

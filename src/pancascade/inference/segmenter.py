@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pancascade.engines.openvino_networks import Backend, engine_name
 from pancascade.inference.chain import follow
 from pancascade.inference.doubts import doubts, location_notices
 from pancascade.inference.engine import Progress
@@ -13,7 +14,6 @@ from pancascade.inference.finding import Finding
 from pancascade.inference.loading import Member, load_members, trained_on
 from pancascade.inference.memory import memory_notices, require_memory
 from pancascade.inference.models import DEFAULT_MODEL
-from pancascade.inference.openvino_networks import Backend, engine_name
 from pancascade.inference.segmentation import Segmentation
 from pancascade.inference.stopwatch import Stopwatch
 from pancascade.inference.suspicion import tumour_suspicion

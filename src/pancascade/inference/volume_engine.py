@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from pancascade.cascades import Cascade, Located
-from pancascade.inference.engine import HandOver, Progress, has_fast_bfloat16
+from pancascade.engines.precision import has_fast_bfloat16
+from pancascade.inference.engine import HandOver, Progress
 from pancascade.inference.finding import Believed, Finding
 from pancascade.inference.locating import Sight, aim_at
 from pancascade.inference.stopwatch import Stopwatch

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from pancascade.cascades import Cascade
+from pancascade.engines.fused_networks import fused_for_inference
+from pancascade.engines.precision import has_fast_bfloat16
 from pancascade.errors import PancascadeError
-from pancascade.inference.engine import has_fast_bfloat16
-from pancascade.inference.fused_networks import fused_for_inference
 from pancascade.networks.build import NETWORKS
 from pancascade.networks.saliency import SaliencyTransformation
 
@@ -162,7 +162,7 @@ def _compile(network: nn.Module, image: Tensor, *, precision: Precision) -> _Com
         LookupError: The network does something that has no counterpart in OpenVINO.
         RuntimeError: OpenVINO cannot compile it.
     """
-    from pancascade.inference.openvino_graph import arrange, compiled, record
+    from pancascade.engines.openvino_graph import arrange, compiled, record
 
     graph, reference, arrangement = record(network, image)
     options = {

@@ -12,9 +12,9 @@ from pancascade.cascades.single_stage import SingleStageSettings
 from pancascade.cascades.zhao2019 import Zhao2019Settings
 from pancascade.checkpoint import describe, save_checkpoint
 from pancascade.errors import ExportError
-from pancascade.inference import export as exporting
-from pancascade.inference import export_formats
-from pancascade.inference.export import drawn_image, export_model, require_same
+from pancascade.export import formats as export_formats
+from pancascade.export import model as exporting
+from pancascade.export.model import drawn_image, export_model, require_same
 from pancascade.inference.models import Model, Step
 from pancascade.networks import NetworkSettings
 from pancascade.preprocessing import Canvas, VolumeGrid, Window

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from pancascade.checkpoint import load_checkpoint
-from pancascade.inference.export import drawn_image
-from pancascade.inference.fused_networks import folded, fused_for_inference
+from pancascade.engines.fused_networks import folded, fused_for_inference
+from pancascade.export.model import drawn_image
 from pancascade.networks.build import build
 
 WEIGHTS = Path(__file__).parents[2] / "src" / "pancascade" / "weights"

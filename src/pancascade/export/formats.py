@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pancascade.errors import ExportError
-from pancascade.inference.export_description import ExportFormat
+from pancascade.export.description import ExportFormat
 
 INPUT = "images"
 
@@ -83,7 +83,7 @@ def _write_onnx(network: nn.Module, path: Path, image: Tensor, outputs: Sequence
 def _write_openvino(network: nn.Module, path: Path, image: Tensor, outputs: Sequence[str]) -> None:
     import openvino
 
-    from pancascade.inference.openvino_graph import record
+    from pancascade.engines.openvino_graph import record
 
     graph, _, _ = record(network, image)
     for output, name in zip(graph.outputs, outputs, strict=True):

@@ -19,9 +19,9 @@ from pancascade.cascades.qiu2024 import Qiu2024Settings
 from pancascade.cascades.single_stage import SingleStageSettings
 from pancascade.cascades.zhao2019 import Zhao2019Settings
 from pancascade.checkpoint import load_checkpoint
+from pancascade.engines import openvino_networks
+from pancascade.engines.openvino_networks import OpenVinoNetwork, accelerate, accelerated, engine_name
 from pancascade.errors import PancascadeError
-from pancascade.inference import openvino_networks
-from pancascade.inference.openvino_networks import OpenVinoNetwork, accelerate, accelerated, engine_name
 from pancascade.io import read_volume
 from pancascade.networks import NetworkSettings
 from pancascade.networks.build import PRESETS, build
@@ -212,7 +212,7 @@ def test_what_has_no_counterpart_is_run_by_torch_and_the_reason_is_logged(caplog
 
 
 def test_an_answer_that_is_not_torch_s_is_not_used(monkeypatch, caplog):
-    from pancascade.inference import openvino_operators
+    from pancascade.engines import openvino_operators
 
     monkeypatch.setitem(openvino_operators.OPERATORS, "aten.relu_", openvino_operators.same)
     network = build("unet", preset="tiny").eval()
@@ -228,7 +228,7 @@ def test_a_graph_that_loses_the_batch_is_not_run(monkeypatch):
     """OpenVINO would not refuse it, but crash."""
     from openvino import opset13 as ops
 
-    from pancascade.inference import openvino_operators
+    from pancascade.engines import openvino_operators
 
     def fixed(values, *_):
         return ops.reshape(values, ops.constant(np.array([1, 1, 32, 32])), False)

@@ -18,7 +18,7 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_map_only, tree_unflatten
 
-from pancascade.inference.openvino_operators import OPERATORS, UnknownOperatorError, Value
+from pancascade.engines.openvino_operators import OPERATORS, UnknownOperatorError, Value
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]

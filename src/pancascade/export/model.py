@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 from pancascade.cascades import Cascade
 from pancascade.checkpoint import ModelDescription, current_versions, load_checkpoint
 from pancascade.errors import ExportError
-from pancascade.inference.export_description import (
+from pancascade.export.description import (
     CHAINS,
     Export,
     ExportedNetwork,
@@ -22,7 +22,7 @@ from pancascade.inference.export_description import (
     NetworkOutput,
     output_names,
 )
-from pancascade.inference.export_formats import INPUT, SUFFIX, require_installed, run_file, write_network
+from pancascade.export.formats import INPUT, SUFFIX, require_installed, run_file, write_network
 from pancascade.inference.models import Model, Step
 from pancascade.io import written_together
 from pancascade.networks.build import NETWORKS

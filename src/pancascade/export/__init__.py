@@ -1,0 +1,1 @@
+"""Networks of a model as files for other software."""
