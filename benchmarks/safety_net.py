@@ -313,12 +313,12 @@ def main() -> None:
     }
     if arguments.out is not None:
         with written_whole(arguments.out) as temporary:
-            temporary.write_text(json.dumps(rounded(result), indent=1) + "\n")
+            temporary.write_text(json.dumps(rounded(result)) + "\n")
 
 
 def short(row: dict[str, Any]) -> dict[str, Any]:
     """A row for the file: of locations, what decides."""
-    told = {"confidence", "reasons", "level", "candidates", "organ_ml", "main_share", "peak", "position"}
+    told = {"confidence", "reasons", "level"}
     return {
         key: {name: one for name, one in value.items() if name in told} if isinstance(value, dict) else value
         for key, value in row.items()
