@@ -112,11 +112,12 @@ def compiled(graph: openvino.Model, options: Mapping[str, Any]) -> openvino.Comp
     Raises:
         RuntimeError: OpenVINO has no way to run it.
     """
-    return _core().compile_model(graph, "CPU", dict(options))
+    return core().compile_model(graph, "CPU", dict(options))
 
 
 @cache
-def _core() -> openvino.Core:
+def core() -> openvino.Core:
+    """OpenVINO itself, started once."""
     return openvino.Core()
 
 

@@ -5,10 +5,11 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from pancascade.cascades import Cascade
 from pancascade.engines.fused_networks import fused_for_inference
@@ -16,6 +17,10 @@ from pancascade.engines.precision import has_fast_bfloat16
 from pancascade.errors import PancascadeError
 from pancascade.networks.build import NETWORKS
 from pancascade.networks.saliency import SaliencyTransformation
+
+if TYPE_CHECKING:
+    from openvino import CompiledModel
+    from torch.utils._pytree import TreeSpec
 
 Backend = Literal["auto", "torch", "openvino"]
 """What runs the networks; ``auto`` takes OpenVINO on a CPU where it is installed."""
@@ -109,8 +114,9 @@ def engine_name(cascade: Cascade, device: torch.device) -> str:
 class OpenVinoNetwork(nn.Module):
     """Stands in for a network: the same images in, the same maps out, float32, without gradient.
 
-    It is compiled for each size of images when that comes first, for batches of any size, and compared with torch on
-    the first image. Where that fails, or the two disagree, torch runs from then on, and the reason is logged.
+    It is compiled for each size of images when that comes first, for batches of any size, compared with torch on the
+    first image, and kept on disk (`compiled_cache`). Where that fails, or the two disagree, torch runs from then on,
+    and the reason is logged.
 
     Attributes:
         network: The network that it stands in for.
@@ -155,16 +161,17 @@ class OpenVinoNetwork(nn.Module):
 
 
 def _compile(network: nn.Module, image: Tensor, *, precision: Precision) -> _Compiled:
-    """The network as a function of batches (B, C, *S) of images of that size, proven on one image (1, C, *S).
+    """The network as a function of batches (B, C, *S) of images of that size.
+
+    A network that was compiled before on this machine comes from the cache; another one is proven on one image.
 
     Raises:
         ArithmeticError: OpenVINO's answer to the image is not torch's.
         LookupError: The network does something that has no counterpart in OpenVINO.
         RuntimeError: OpenVINO cannot compile it.
     """
-    from pancascade.engines.openvino_graph import arrange, compiled, record
+    from pancascade.engines import compiled_cache, openvino_graph
 
-    graph, reference, arrangement = record(network, image)
     options = {
         "INFERENCE_PRECISION_HINT": precision,
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
@@ -172,17 +179,34 @@ def _compile(network: nn.Module, image: Tensor, *, precision: Precision) -> _Com
         # Several processes on one machine would all be pinned to its first cores.
         "ENABLE_CPU_PINNING": False,
     }
-    request = compiled(graph, options).create_infer_request()
+    core = openvino_graph.core()
+    device = str(core.get_property("CPU", "FULL_DEVICE_NAME"))
+    key = compiled_cache.key_of(network, tuple(image.shape[1:]), options, device=device)
+    found = compiled_cache.kept(key, core, options)
+    if found is not None:
+        return _answering(found[0], found[1])
+    graph, reference, arrangement = openvino_graph.record(network, image)
+    compiled = openvino_graph.compiled(graph, options)
+    answer = _answering(compiled, arrangement)
+    # Two images, so that the batch's size is tried as well.
+    for maps, wanted in zip(tree_leaves(answer(image.expand(2, *image.shape[1:]))), reference, strict=True):
+        _require_close(maps, wanted, precision)
+    compiled_cache.keep(key, compiled, arrangement=arrangement)
+    return answer
 
-    def maps(images: Tensor) -> list[Tensor]:
+
+def _answering(compiled: "CompiledModel", arrangement: "TreeSpec") -> _Compiled:
+    """A compiled network as a function of batches that returns its maps as torch's network does."""
+    from pancascade.engines.openvino_graph import arrange
+
+    request, count = compiled.create_infer_request(), len(compiled.outputs)
+
+    def answer(images: Tensor) -> Any:
         batch = images.detach().float().contiguous().numpy()
         found = request.infer([batch], share_inputs=True)
-        return [torch.from_numpy(found[index]) for index in range(len(reference))]
+        return arrange([torch.from_numpy(found[index]) for index in range(count)], arrangement)
 
-    # Two images, so that the batch's size is tried as well.
-    for answer, wanted in zip(maps(image.expand(2, *image.shape[1:])), reference, strict=True):
-        _require_close(answer, wanted, precision)
-    return lambda images: arrange(maps(images), arrangement)
+    return answer
 
 
 def _require_close(answer: Tensor, wanted: Tensor, precision: Precision) -> None:

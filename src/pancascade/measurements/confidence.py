@@ -27,8 +27,6 @@ def lesion_confidence(lesion: Volume, probability: NDArray[np.floating]) -> floa
         GeometryError: The probabilities have another shape.
         ScanError: The mask is empty.
     """
-    from scipy.signal import fftconvolve
-
     if probability.shape != lesion.shape:
         raise GeometryError(
             f"{lesion.name}: the probabilities have shape {probability.shape}, the mask {lesion.shape}. "
@@ -41,8 +39,19 @@ def lesion_confidence(lesion: Volume, probability: NDArray[np.floating]) -> floa
     values = np.where(inside, np.nan_to_num(probability[box.slices].astype(np.float32)), np.float32(0))
     ball = _ball(lesion.affine)
     least = min(int(ball.sum()), int(np.count_nonzero(inside)))
-    sums = fftconvolve(values, ball.astype(np.float32), mode="same")
+    sums = _sums(values, ball)
     return float(np.clip(sums[inside].max() / least, 0, 1))
+
+
+def _sums(values: NDArray[np.float32], ball: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Sum over a ball around each voxel, by Fourier transforms: scipy.signal's takes half a second to import."""
+    from scipy import fft
+
+    shape = [fft.next_fast_len(one + other - 1, real=True) for one, other in zip(values.shape, ball.shape, strict=True)]
+    product = fft.rfftn(values, shape) * fft.rfftn(ball.astype(np.float32), shape)
+    starts = [(size - 1) // 2 for size in ball.shape]
+    inside = tuple(slice(start, start + size) for start, size in zip(starts, values.shape, strict=True))
+    return np.asarray(fft.irfftn(product, shape)[inside], np.float32)
 
 
 def _ball(affine: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -1,0 +1,92 @@
+"""Compiled networks kept on disk, so that a program that runs for one scan need not compile them again."""
+
+import hashlib
+import io
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import openvino
+import torch
+from torch import nn
+from torch.utils._pytree import TreeSpec, treespec_dumps, treespec_loads
+
+from pancascade.errors import PancascadeError
+from pancascade.io import written_whole
+
+KEPT = 24
+"""Networks that are kept; of more, those that were used longest ago are deleted."""
+
+_log = logging.getLogger(__name__)
+
+
+def cache_folder() -> Path:
+    """``pancascade/openvino`` in the user's folder for such files (``XDG_CACHE_HOME``, or ``~/.cache``)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pancascade" / "openvino"
+
+
+def key_of(network: nn.Module, shape: tuple[int, ...], options: Mapping[str, Any], *, device: str) -> str:
+    """Digest of all that a compiled network depends on: layers, weights, size of images, options, versions, machine.
+
+    Args:
+        network: Before it is compiled.
+        shape: Of one image, (C, *S).
+        options: OpenVINO's.
+        device: What OpenVINO calls the processor.
+    """
+    about = [repr(network), shape, sorted(options.items()), device, openvino.__version__, torch.__version__]
+    digest = hashlib.blake2b(repr(about).encode(), digest_size=16)
+    for name, values in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(values.detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def keep(key: str, compiled: openvino.CompiledModel, *, arrangement: TreeSpec) -> None:
+    """Keep a compiled network; nothing where the folder cannot be written, or the maps are arranged in an unusual way.
+
+    Args:
+        key: Of `key_of`.
+        compiled: The network, proven.
+        arrangement: How its maps are arranged in what the network returns.
+    """
+    folder = cache_folder()
+    try:
+        stream = io.BytesIO()
+        compiled.export_model(stream)
+        blob = stream.getvalue()
+        header = {"arrangement": treespec_dumps(arrangement), "digest": _digest(blob)}
+        with written_whole(folder / f"{key}.blob") as temporary:
+            temporary.write_bytes(json.dumps(header).encode() + b"\n" + blob)
+        for old in sorted(folder.glob("*.blob"), key=lambda path: path.stat().st_mtime, reverse=True)[KEPT:]:
+            old.unlink(missing_ok=True)
+    except (PancascadeError, OSError, RuntimeError) as error:
+        _log.info("Compiled networks are not kept in %s (%s).", folder, error)
+
+
+def kept(key: str, core: openvino.Core, options: Mapping[str, Any]) -> tuple[openvino.CompiledModel, TreeSpec] | None:
+    """A compiled network and its arrangement, if it was kept and can be used.
+
+    Args:
+        key: Of `key_of`.
+        core: Of OpenVINO.
+        options: OpenVINO's.
+    """
+    path = cache_folder() / f"{key}.blob"
+    try:
+        written, _, blob = path.read_bytes().partition(b"\n")
+        header = json.loads(written)
+        if header["digest"] != _digest(blob):  # OpenVINO may crash on a damaged one
+            return None
+        compiled = core.import_model(blob, "CPU", dict(options))
+        path.touch()
+        return compiled, treespec_loads(header["arrangement"])
+    except (OSError, RuntimeError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _digest(blob: bytes) -> str:
+    return hashlib.blake2b(blob, digest_size=16).hexdigest()
