@@ -11,7 +11,7 @@ demo: $(VENV)/.installed
 	$(BIN)/pancascade segment examples/pancreatic_ct.nii.gz --out demo
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check src tests benchmarks
