@@ -72,7 +72,7 @@ def segment(
     tta: Annotated[bool, typer.Option("--tta", help="Average three pixel sizes; takes three times as long.")] = False,
     engine: Annotated[Backend, typer.Option(help="What runs the networks.")] = Backend.AUTO,
     max_memory: Annotated[
-        float | None, typer.Option(help="Most memory to use, in GB; a scan that needs more is kept on disk.")
+        float | None, typer.Option(help="Most memory to use, in GB; the voxels of the scan then stay on disk.")
     ] = None,
     keep_identifiers: Annotated[
         bool, typer.Option("--keep-identifiers", help="Name patient and study in report and result.json.")

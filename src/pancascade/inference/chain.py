@@ -21,6 +21,7 @@ SECOND_WAY_MM = 20.0
 """Along the body, how far around what was found at low resolution the second close look goes."""
 
 JUDGED_AT_MM = 2.0
+"""Voxel size at which an outcome is judged: finer says no more, and takes memory."""
 
 DOUBTFUL_MARGIN = 2.0
 """How many times wider the margin around a doubtful region is."""

@@ -3,6 +3,7 @@
 from pancascade.errors import PancascadeError
 from pancascade.notices import Notice
 from pancascade.report.result import peak_memory_gb
+from pancascade.volume import Volume
 
 PROGRAM_GB = 0.75
 """Interpreter, torch, OpenVINO, networks and batches of the shipped model, as measured."""
@@ -11,24 +12,23 @@ SLICE_GB = 0.001
 """Of each slice, while the voxels stay on disk: belief and findings, as measured on 1000 slices full of candidates."""
 
 
-def require_memory(shape: tuple[int, int, int], max_memory_gb: float | None, *, name: str) -> None:
+def require_memory(upright: Volume, max_memory_gb: float | None) -> None:
     """Refuse a bound that no scan of that size can keep.
 
     Args:
-        shape: Of the scan.
+        upright: The scan, its third axis along the body.
         max_memory_gb: The bound; None for none.
-        name: Of the scan.
 
     Raises:
         PancascadeError: The bound is too low.
     """
-    least = PROGRAM_GB + SLICE_GB * max(shape)
+    least = PROGRAM_GB + SLICE_GB * upright.shape[2]
     # Written so that NaN fails too.
     if max_memory_gb is not None and not max_memory_gb >= least:
-        size = " x ".join(map(str, shape))
+        size = " x ".join(map(str, upright.shape))
         raise PancascadeError(
-            f"{name}: a scan of {size} voxels needs about {least:.1f} GB, and --max-memory allows {max_memory_gb:g}. "
-            "Allow more, or crop the scan."
+            f"{upright.name}: a scan of {size} voxels needs about {least:.1f} GB, and --max-memory allows "
+            f"{max_memory_gb:g}. Allow more, or crop the scan."
         )
 
 

@@ -60,10 +60,10 @@ def segment(
         members = load_members(model, device, backend=backend)
     with clock.measure("read"):
         volume = _read(scan, series=series, keep_on_disk=max_memory_gb is not None)
-        require_memory(volume.shape, max_memory_gb, name=volume.name)
     with clock.measure("check"):
-        notices = require_ct(volume)
         upright = reorient(volume, "LPS")
+        require_memory(upright, max_memory_gb)
+        notices = require_ct(volume)
         notices += check_input(upright, scan_name=volume.name)
     looks = _looks(members, upright, tta=tta)
     finding = Finding.mean([follow(upright, look, progress=progress, clock=clock) for look in looks]).rounded()

@@ -180,11 +180,6 @@ class Reliability:
         """Expected calibration error: mean of |confidence − frequency| over bins, by their count."""
         return float(np.nansum(self.count * np.abs(self.confidence - self.frequency)) / self.count.sum())
 
-    @property
-    def mce(self) -> float:
-        """Maximum calibration error: the largest |confidence − frequency| of any bin."""
-        return float(np.nanmax(np.abs(self.confidence - self.frequency)))
-
 
 def checked_samples(
     probabilities: ArrayLike, truth: ArrayLike, weights: ArrayLike | None
