@@ -89,7 +89,7 @@ def find(scan: Volume, model: Model, engine: SliceEngine, *, rescue: bool) -> Fo
     body = body_box(scan)
     raw = search(scan, watched, body)
     finding = calibrated(raw, model.calibration)
-    mask = finding.labels(scan.shape, voxel_ml=scan.voxel_volume_ml, organ_threshold=model.organ_threshold) > 0
+    mask = finding.labels(scan.shape, spacing_mm=scan.spacing_mm, organ_threshold=model.organ_threshold) > 0
     whole = raw.location is not None and raw.location.level == "whole_scan"
     boxes = watched.looks[-1 if whole else 0]
     return Found(finding, outcome(raw, scan, body), boxes, len(watched.looks), mask)

@@ -17,6 +17,19 @@ class Label(IntEnum):
         return self.name.lower()
 
 
+class HelperOrgan(IntEnum):
+    """Value of a pixel in label maps for training: organs that help to locate the pancreas, and are never reported."""
+
+    LIVER = 10
+    KIDNEYS = 11
+    SPLEEN = 12
+    STOMACH = 13
+    DUODENUM = 14
+
+
+HELPERS_UNKNOWN = 200
+"""Value of background in label maps that do not outline the helper organs: no pancreas, perhaps one of them."""
+
 COLOURS: dict[Label, str] = {Label.PANCREAS: "#39d98a", Label.TUMOUR: "#ff5c5c"}
 """Contour colours (CSS hex), chosen to stand apart on grey CT for colour-blind readers too."""
 

@@ -15,7 +15,10 @@ class Location(Settings):
     Attributes:
         confidence: In [0, 1]: the product of all that speaks for the place.
         reasons: Codes of what speaks against it.
-        level: How far the search went: the ``usual`` region, a ``wider`` one, or the ``whole_scan`` at low resolution.
+        plausibility: In [0, 1]: the same of what was found in the end, after stage 2; None where nobody asked. What is
+            not plausible is not handed out.
+        level: How far the search went: the ``usual`` region, or a ``wider`` one where nothing reached probability ½;
+            ``whole_scan`` stands in results of older versions only.
         organ_ml: Volume where the organ is likelier than not.
         mass_ml: Sum of all probabilities of the organ, times the volume of a voxel.
         peak: Highest probability.
@@ -29,6 +32,7 @@ class Location(Settings):
 
     confidence: float
     reasons: tuple[str, ...] = ()
+    plausibility: float | None = None
     level: Level = "usual"
     organ_ml: float = 0.0
     mass_ml: float = 0.0

@@ -128,6 +128,8 @@ def example_on(canvas, *, slices: tuple[int, ...]) -> torch.Tensor:
         ("resnet_unet", {"basis": "fcn", "normalisation": "imagenet"}),
         ("dsms_unet", {"skips": "kcm"}),
         ("unet", {"out_channels": 2}),
+        ("efficient_unet", {"out_channels": 2, "presence": True}),
+        ("efficient_unet", {"widths": (8, 8, 4, 4, 4)}),
     ],
 )
 def test_every_reading_of_every_network_on_slices_has_a_counterpart(name, options):
@@ -152,7 +154,15 @@ def as_tuple(answer) -> tuple[torch.Tensor, ...]:
 def test_the_list_of_networks_tested_is_the_list_of_networks():
     """A new network shall be added above, or named here with the reason."""
     on_volumes, too_small = {"unet3d"}, {"saliency"}
-    tested = {"multiscale_unet", "focusing_net", "localization_net", "resnet_unet", "dsms_unet", "unet"}
+    tested = {
+        "multiscale_unet",
+        "focusing_net",
+        "localization_net",
+        "resnet_unet",
+        "dsms_unet",
+        "unet",
+        "efficient_unet",
+    }
     assert set(PRESETS) == tested | on_volumes | too_small
 
 

@@ -42,7 +42,7 @@ def test_the_tumour_is_nowhere_likelier_than_the_organ_it_is_part_of(temperature
 def test_masks_stay_the_same_with_thresholds_scaled_alike():
     finding = _finding()
     calibration = Calibration(organ_temperature=1.3, organ_offset=-0.2, tumour_temperature=2.1, tumour_offset=-1.5)
-    options = {"voxel_ml": 0.05, "organ_threshold": 0.6, "tumour_threshold": 0.7}
+    options = {"spacing_mm": (5.0, 5.0, 2.0), "organ_threshold": 0.6, "tumour_threshold": 0.7}
     before = finding.labels((12, 12, 12), **options)
     options |= {
         "organ_threshold": float(apply_scaling(0.6, calibration.organ_scaling)),

@@ -1,4 +1,4 @@
-"""The search that goes on where the pancreas is in doubt, and looks that are averaged."""
+"""The search where the pancreas is in doubt, what is withheld, and predictions that are averaged."""
 
 from dataclasses import replace
 
@@ -21,6 +21,7 @@ from pancascade.inference.chain import regions
 from pancascade.inference.finding import Finding
 from pancascade.inference.locating import SURE
 from pancascade.inference.models import Step
+from pancascade.inference.withholding import LEAST_PLAUSIBILITY
 from pancascade.location import Location
 from pancascade.networks import NetworkSettings
 from pancascade.volume import Box, reorient
@@ -32,15 +33,6 @@ class Weak(HounsfieldCascade):
     def locate(self, images):
         found = super().locate(images)
         return self.narrow(None, 0.3 * found.probabilities)
-
-
-class FarSighted(HounsfieldCascade):
-    """Stage 1 sees nothing where the body fills the sheet as on the usual pixels, and all on larger ones."""
-
-    def locate(self, images):
-        found = super().locate(images)
-        usual = (images > 0).float().mean() > 0.25
-        return self.narrow(None, torch.zeros_like(found.probabilities)) if usual else found
 
 
 class Disproved(HounsfieldCascade):
@@ -77,24 +69,29 @@ def test_a_shy_stage_1_does_not_lose_the_organ(make_model):
     assert not segment(scan, model=make_model(Weak(), rescue=False)).mask.voxels.any()
 
 
-def test_what_is_seen_only_at_low_resolution_is_looked_at_closely(make_model):
-    scan, truth = abdomen()
-    found = segment(scan, model=make_model(FarSighted()))
-    assert found.location.level == "whole_scan"
-    assert {"searched_whole_scan", "location_doubtful"} <= set(codes(found))
-    assert dice(found.mask.voxels > 0, truth > 0) > 0.9
-
-
 def test_a_sure_location_is_doubted_where_stage_2_finds_no_plausible_pancreas_in_it(make_model):
     scan, _ = abdomen()
     sure = segment(scan, model=make_model(Disproved(), rescue=False))
-    found = segment(scan, model=make_model(Disproved()))
+    found = segment(scan, model=make_model(Disproved()), keep_doubtful=True)
     assert sure.location.confidence >= SURE
     assert sure.mask.voxels.any()
     assert found.location.confidence < SURE
     assert "organ_small" in found.location.reasons
     assert "location_doubtful" in codes(found)
     assert "located" not in codes(found)
+
+
+def test_what_is_no_plausible_pancreas_is_withheld_unless_it_is_asked_for(make_model):
+    scan, _ = abdomen()
+    kept = segment(scan, model=make_model(Disproved()), keep_doubtful=True)
+    found = segment(scan, model=make_model(Disproved()))
+    assert kept.mask.voxels.any()
+    assert kept.location.plausibility < LEAST_PLAUSIBILITY
+    assert not found.mask.voxels.any()
+    assert found.region is None
+    assert codes(found)[:2] == ["doubtful_withheld", "location_doubtful"]
+    assert found.warnings[0].startswith("Nothing is marked")
+    assert "doubtful_withheld" not in codes(kept)
 
 
 def test_a_scan_in_which_nothing_is_found_says_so_and_has_been_searched_to_the_end(make_model):
@@ -110,7 +107,7 @@ def test_a_sure_location_is_not_searched_further(make_model):
     scan, _ = abdomen()
     found = segment(scan, model=make_model())
     assert found.location.level == "usual"
-    assert not {"searched_wider", "searched_whole_scan"} & set(codes(found))
+    assert not {"searched_wider", "doubtful_withheld"} & set(codes(found))
 
 
 def step(margin_mm=10.0) -> Step:
@@ -120,14 +117,14 @@ def step(margin_mm=10.0) -> Step:
 def two_bodies() -> Finding:
     organ = np.zeros((40, 30, 20), np.float32)
     organ[2:8, 2:8, 2:8] = 0.9
-    organ[30:36, 20:26, 10:16] = 0.9
+    organ[9:15, 9:15, 9:15] = 0.9
     return Finding(Box((10, 10, 0), (50, 40, 20)), organ, np.zeros_like(organ))
 
 
 def test_every_body_of_the_organ_has_a_region_of_its_own_unless_they_overlap():
     upright = reorient(abdomen(shape=(58, 46, 20))[0], "LPS")
     apart = regions(step(0.0), upright, two_bodies())
-    assert {box.start for box in apart} == {(12, 12, 2), (40, 30, 10)}
+    assert {box.start for box in apart} == {(12, 12, 2), (19, 19, 9)}
     (joined,) = regions(step(80.0), upright, two_bodies())
     assert all(joined.contains(box) for box in apart)
 

@@ -10,6 +10,7 @@ from pancascade.preprocessing import Canvas
 from pancascade.volume import Box, crop
 
 SHAPE = (12, 10, 8)
+SPACING = (2.0, 2.0, 2.5)
 
 
 def finding(start, organ, tumour=None) -> Finding:
@@ -27,8 +28,8 @@ def on_scan(found: Finding, what: str) -> np.ndarray:
 
 def test_nothing_has_no_labels_and_no_box():
     nothing = Finding.nothing()
-    assert nothing.organ_box() is None
-    labels = nothing.labels(SHAPE, voxel_ml=0.01)
+    assert nothing.organ_box(spacing_mm=SPACING) is None
+    labels = nothing.labels(SHAPE, spacing_mm=SPACING)
     assert labels.shape == SHAPE
     assert labels.dtype == np.uint8
     assert not labels.any()
@@ -37,7 +38,7 @@ def test_nothing_has_no_labels_and_no_box():
 def test_labels_land_in_the_box():
     organ, tumour = np.full((4, 4, 4), 0.9), np.zeros((4, 4, 4))
     tumour[1:3, 1:3, 1:3] = 0.6
-    labels = finding((2, 3, 1), organ, tumour).labels(SHAPE, voxel_ml=0.01)
+    labels = finding((2, 3, 1), organ, tumour).labels(SHAPE, spacing_mm=SPACING)
     expected = np.zeros(SHAPE, np.uint8)
     expected[2:6, 3:7, 1:5] = Label.PANCREAS
     expected[3:5, 4:6, 2:4] = Label.TUMOUR
@@ -56,39 +57,43 @@ def test_labels_land_in_the_box():
 )
 def test_a_voxel_is_tumour_if_likely_else_pancreas_if_likelier_than_background(organ, tumour, label):
     labels = finding((0, 0, 0), np.full((3, 3, 3), organ), np.full((3, 3, 3), tumour))
-    assert (labels.labels((3, 3, 3), voxel_ml=1.0) == label).all()
+    assert (labels.labels((3, 3, 3), spacing_mm=(10.0, 10.0, 10.0)) == label).all()
 
 
-def test_a_light_second_body_is_left_out_and_a_heavy_one_kept():
+def test_a_light_second_component_is_left_out_and_a_heavy_one_kept_if_it_is_near():
     organ = np.zeros((12, 4, 4))
-    organ[:6], organ[8, 1:3, 1:3] = 0.9, 0.9
-    assert not finding((0, 0, 0), organ).labels(SHAPE, voxel_ml=0.01)[8:].any()
+    organ[:6], organ[8, 1:2, 1:2] = 0.9, 0.9
+    assert not finding((0, 0, 0), organ).labels(SHAPE, spacing_mm=SPACING)[8:].any()
     organ[8:12] = 0.9
-    assert finding((0, 0, 0), organ).labels(SHAPE, voxel_ml=0.01)[8:, :4, :4].all()
+    near = finding((0, 0, 0), organ).labels(SHAPE, spacing_mm=SPACING)
+    assert near[8:, :4, :4].all()
+    far = finding((0, 0, 0), organ).labels(SHAPE, spacing_mm=(7.0, 2.0, 2.5))
+    assert far[:6, :4, :4].all()
+    assert not far[8:].any()
 
 
 def test_a_tumour_away_from_the_organ_is_left_out():
     organ, tumour = np.zeros((12, 4, 4)), np.zeros((12, 4, 4))
     organ[:6] = 0.9
     organ[9:11, 1:3, 1:3] = tumour[9:11, 1:3, 1:3] = 0.8
-    assert not (finding((0, 0, 0), organ, tumour).labels(SHAPE, voxel_ml=0.01) == Label.TUMOUR).any()
+    assert not (finding((0, 0, 0), organ, tumour).labels(SHAPE, spacing_mm=SPACING) == Label.TUMOUR).any()
 
 
 def test_a_spot_below_the_least_volume_is_pancreas_not_tumour():
     organ, tumour = np.full((5, 5, 5), 0.9), np.zeros((5, 5, 5))
     tumour[2, 2, 1:4] = 0.9
     found = finding((0, 0, 0), organ, tumour)
-    large, small = LEAST_TUMOUR_ML / 3, LEAST_TUMOUR_ML / 4
-    assert np.count_nonzero(found.labels((5, 5, 5), voxel_ml=large) == Label.TUMOUR) == 3
-    labels = found.labels((5, 5, 5), voxel_ml=small)
+    large, small = (((1000 * LEAST_TUMOUR_ML / voxels) ** (1 / 3),) * 3 for voxels in (3, 4))
+    assert np.count_nonzero(found.labels((5, 5, 5), spacing_mm=large) == Label.TUMOUR) == 3
+    labels = found.labels((5, 5, 5), spacing_mm=small)
     assert (labels == Label.PANCREAS).all()
 
 
 def test_the_organ_s_box_is_where_it_is_likelier_than_not():
     organ = np.full((6, 6, 6), 0.3)
     organ[1:4, 2:5, 3:5] = 0.7
-    assert finding((3, 2, 1), organ).organ_box() == Box((4, 4, 4), (7, 7, 6))
-    assert finding((3, 2, 1), np.full((6, 6, 6), 0.3)).organ_box() is None
+    assert finding((3, 2, 1), organ).organ_box(spacing_mm=SPACING) == Box((4, 4, 4), (7, 7, 6))
+    assert finding((3, 2, 1), np.full((6, 6, 6), 0.3)).organ_box(spacing_mm=SPACING) is None
 
 
 def test_combining_with_nothing_changes_nothing():
@@ -157,7 +162,7 @@ def test_finding_in_a_part_of_a_scan_gives_the_place_in_the_scan(tumour_hu):
     box = Box.around(truth)
     at = box.expand((3, 2, 2)).clip(scan.shape)
     found = engine.find(crop(scan, at), at=at)
-    assert found.organ_box() == box
+    assert found.organ_box(spacing_mm=SPACING) == box
     assert found.organ.shape == found.tumour.shape == found.box.shape
     assert found.organ.dtype == np.float32
     organ = np.zeros(scan.shape, np.float32)

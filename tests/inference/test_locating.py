@@ -4,18 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import ndimage
 
 from pancascade.inference.doubts import AGAINST, location_notices
 from pancascade.inference.locating import (
     ORDINARY_PANCREAS_ML,
     POSITION,
     SURE,
-    WIDER_CANDIDATES,
+    WIDER_THRESHOLD,
     Sight,
     aim_at,
-    candidates,
-    count_pieces,
+    best_candidate,
     judge,
     widened,
 )
@@ -114,14 +112,29 @@ def test_a_sure_place_is_handed_over_without_the_light_pieces():
     assert (aim.location.level, aim.location.candidates) == ("usual", 1)
 
 
-def test_a_doubtful_place_is_widened_and_others_are_looked_at_too():
+def test_a_heavy_piece_far_away_is_dropped_and_one_close_by_is_kept():
+    near, far = blob((15, USUAL[1], USUAL[2] + 12)), blob((15, 50, 10), edge=8)
+    aim = aim_at(seen(np.maximum(np.maximum(blob(USUAL), near), far)), rescue=True)
+    assert np.array_equal(aim.belief > 0, np.maximum(blob(USUAL), near) > 0)
+
+
+def test_where_nothing_reaches_one_half_the_heaviest_candidate_is_searched_wider():
     values = blob(USUAL, belief=0.3) + blob((5, 50, 10), edge=6, belief=0.25)
     aim = aim_at(seen(values.copy()), rescue=True)
     assert aim.mask is not None and aim.location is not None
     assert np.array_equal(aim.belief, values)
-    assert (aim.location.level, aim.location.candidates) == ("wider", 2)
-    assert aim.mask[values > 0].all()
-    assert aim.mask.sum() > 1.5 * (values > 0).sum()
+    assert (aim.location.level, aim.location.candidates) == ("wider", 1)
+    assert aim.mask[blob(USUAL) > 0].all()
+    assert aim.mask.sum() > 1.5 * (blob(USUAL) > 0).sum()
+    assert not aim.mask[5, 50, 10]
+
+
+def test_a_doubtful_place_that_reaches_one_half_is_never_traded_for_another():
+    values = blob((5, 50, 10), edge=6) + blob(USUAL, belief=0.45)
+    aim = aim_at(seen(values.copy()), rescue=True)
+    assert aim.location is not None and aim.location.confidence < SURE
+    assert aim.mask is None
+    assert np.array_equal(aim.belief > 0, blob((5, 50, 10), edge=6) > 0)
 
 
 def test_without_rescue_a_doubtful_place_stays_as_stage_1_left_it():
@@ -130,15 +143,9 @@ def test_without_rescue_a_doubtful_place_stays_as_stage_1_left_it():
     assert not (aim.belief >= 0.5).any()
 
 
-def test_no_more_than_three_candidates_are_looked_at():
-    values = blob((5, 10, 10), (5, 50, 10), (5, 10, 60), (25, 50, 70), (25, 10, 10), edge=6, belief=0.3)
-    assert ndimage.label(values > 0)[1] == 5
-    assert count_pieces(candidates(values, wider=True)) == WIDER_CANDIDATES
-
-
-def test_a_belief_that_is_faint_everywhere_points_nowhere():
-    assert not candidates(np.full(SHAPE, 0.01, np.float32), wider=True).any()
-    assert not candidates(np.zeros(SHAPE, np.float32)).any()
+def test_a_belief_that_stays_below_the_wider_threshold_points_nowhere():
+    assert not best_candidate(seen(np.full(SHAPE, 0.9 * WIDER_THRESHOLD, np.float32))).any()
+    assert best_candidate(seen(blob(USUAL, belief=1.1 * WIDER_THRESHOLD))).any()
 
 
 @pytest.mark.parametrize("spacing_mm", [(1.0, 2.0, 5.0), (3.0, 0.7, 0.7)])
@@ -153,9 +160,9 @@ def test_a_mask_grows_by_at_least_the_margin_along_each_axis(spacing_mm):
 
 
 def test_every_reason_has_its_words():
-    doubtful = Location(confidence=0.1, reasons=tuple(AGAINST), level="whole_scan", candidates=2)
+    doubtful = Location(confidence=0.1, reasons=tuple(AGAINST), level="wider", candidates=1)
     notices = location_notices(doubtful)
-    assert [notice.code for notice in notices] == ["location_doubtful", "searched_whole_scan"]
+    assert [notice.code for notice in notices] == ["location_doubtful", "searched_wider"]
     assert all(words in notices[0].sentence for words in AGAINST.values())
     assert location_notices(None) == []
     assert [notice.severity for notice in location_notices(Location(confidence=0.9))] == ["information"]

@@ -150,7 +150,7 @@ def test_files_from_before_batches_were_counted_load(tmp_path):
 def test_weights_of_another_network_are_refused_in_one_sentence(tmp_path):
     encoder, weights = ResNetEncoder(18, base_width=4), published_weights(18)
     deeper = refused(encoder, saved(published_weights(34), tmp_path / "resnet34.pth"))
-    assert "layer1.2.conv1.weight has no place in a ResNet encoder of this depth (and 95 more)" in deeper
+    assert "layer1.2.conv1.weight has no place in this encoder (and 95 more)" in deeper
     assert "resnet18" in deeper
     shallower = refused(ResNetEncoder(34, base_width=4), saved(weights, tmp_path / "resnet18.pth"))
     assert "layer1.2.conv1.weight is missing" in shallower

@@ -25,7 +25,8 @@ def test_every_phase_of_a_shipped_recipe_teaches_its_cascade(name):
     small = {"crop_size": (32, 32)} if hasattr(recipe.cascade, "crop_size") else {}
     cascade = build_cascade(recipe.cascade.model_copy(update=small)).train()
     size = (96, 80, 64) if cascade.dimensions == 3 else (64, 64)
-    images = torch.rand(1 if cascade.dimensions == 3 else 2, 1, *size)
+    channels = 1 if cascade.dimensions == 3 else recipe.canvas.channels
+    images = torch.rand(1 if cascade.dimensions == 3 else 2, channels, *size)
     labels = torch.zeros(len(images), *size, dtype=torch.uint8)
     inside = tuple(slice(side // 4, 3 * side // 4) for side in size)
     labels[(slice(None), *inside)] = Label.PANCREAS

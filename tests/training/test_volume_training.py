@@ -448,7 +448,7 @@ def test_a_wrong_file_of_pretrained_weights_is_refused_in_one_sentence_before_an
     save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
     (tmp_path / "damaged.safetensors").write_bytes(b"x" * 50)
     for name, what in {
-        "deeper": "has no place in a ResNet encoder|is missing",
+        "deeper": "has no place in this encoder|is missing",
         "wider": "has shape",
         "other": "conv1.weight is missing",
         "damaged": "not a readable file of weights",
@@ -467,6 +467,7 @@ def test_a_wrong_file_of_pretrained_weights_is_refused_in_one_sentence_before_an
 def test_a_part_that_is_no_encoder_cannot_be_pretrained(tmp_path, changes, known):
     recipe = write_recipe(tmp_path, **changes, pretrained={"first": "r.safetensors"})
     with pytest.raises(
-        RecipeError, match=rf"^pretrained: first is no ResNet encoder of this cascade; it has: {known}\.$"
+        RecipeError,
+        match=rf"^pretrained: first is no encoder of this cascade that has published weights; it has: {known}\.$",
     ):
         fit(recipe, tmp_path, out=tmp_path / "run")

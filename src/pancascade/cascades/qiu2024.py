@@ -4,11 +4,15 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Generator, Tensor
+from torch.nn import functional
 
 from pancascade.cascades.cropping import box_around, crop_and_resize, hand_over, random_margin, resize_and_paste
+from pancascade.cascades.helper_organs import FirstMaps, helper_loss
 from pancascade.cascades.protocol import Cascade, Located, evaluating, is_any, run_scaled
 from pancascade.cascades.targets import NestedTargets
+from pancascade.labels import HelperOrgan
 from pancascade.losses import (
     SharedBoundaryEncoder,
     bce_iou_loss,
@@ -45,6 +49,11 @@ class Qiu2024Settings(NestedTargets):
         boundary_neighbourhood: 4 or 8 neighbours.
         boundary_counts_frame: Whether the image frame is perimeter.
         boundary_encoder_steps: Steps in which the form ``encoder`` is fitted before training.
+        helper_organs: Ours: further organs that stage 1 learns, each with a map of its own, where a label map outlines
+            them; they are not handed over.
+        helper_weight: Of their cross-entropy.
+        presence: Ours: whether stage 1's network also tells if a slice shows the organ; P is then the product of both.
+        presence_weight: Of that answer's cross-entropy.
         boundary_in_s: Whether step S has the boundary loss, then with stage 1 detached.
         alpha: Weight of stage 2's loss, Eq. 17.
         beta: Weight of the shared-boundary loss, Eq. 17.
@@ -63,6 +72,10 @@ class Qiu2024Settings(NestedTargets):
     first_loss: Literal["dice", "dice_bce"] = "dice"
     weighted_bce: WeightedBce = "weighted"
     deep_supervision: DeepSupervision = "code"
+    helper_organs: tuple[Literal["liver", "kidneys", "spleen", "stomach", "duodenum"], ...] = ()
+    helper_weight: float = Field(default=0.3, ge=0)
+    presence: bool = False
+    presence_weight: float = Field(default=0.2, ge=0)
     boundary_form: BoundaryForm = "total_variation"
     boundary_neighbourhood: Neighbourhood = 4
     boundary_counts_frame: bool = True
@@ -82,7 +95,9 @@ class Qiu2024(Cascade):
     def __init__(self, settings: Qiu2024Settings) -> None:
         super().__init__()
         self.settings = settings
-        self.first = settings.first.build()
+        self.helpers = tuple(HelperOrgan[name.upper()] for name in settings.helper_organs)
+        more = {"out_channels": 1 + len(self.helpers)} if self.helpers else {}
+        self.first = settings.first.build(**more, **({"presence": True} if settings.presence else {}))
         self.saliency = SaliencyTransformation() if settings.handover == "saliency" else None
         self.second = settings.second.build()
         self.labels = settings.found
@@ -94,9 +109,15 @@ class Qiu2024(Cascade):
 
     # ── stages ──
 
+    def first_maps(self, images: Tensor) -> FirstMaps:
+        """All that stage 1's network tells of images (B, 1, H, W), float32."""
+        maps = run_scaled(self.first, images, self.settings.first_scale)
+        last = 1 + len(self.helpers)
+        return FirstMaps(maps[:, :1], maps[:, 1:last], maps[:, last:, 0, 0] if self.settings.presence else None)
+
     def first_logits(self, images: Tensor) -> Tensor:
-        """Stage 1's logits (B, 1, H, W), float32, of images (B, 1, H, W)."""
-        return run_scaled(self.first, images, self.settings.first_scale)
+        """Stage 1's logits of the organ (B, 1, H, W), float32, of images (B, 1, H, W)."""
+        return self.first_maps(images).organ
 
     def second_logits(
         self, images: Tensor, first: Tensor, boxes: Sequence[Box], *, saliency: bool
@@ -114,7 +135,7 @@ class Qiu2024(Cascade):
             return
         maps = torch.stack(list(labels))
         target = is_any(maps, self.settings.target)[:, 0].long()
-        classes = target if self.settings.one_target else target + (maps > 0).long()
+        classes = target if self.settings.one_target else target + is_any(maps, self.settings.organ)[:, 0].long()
         device = next(self.boundary_encoder.parameters()).device
         self.boundary_encoder.requires_grad_(True)
         pretrain_boundary_encoder(
@@ -137,9 +158,15 @@ class Qiu2024(Cascade):
         ancestors started from. A slice without target, in which stage 1 finds nothing either, teaches stage 1 only.
         """
         organ, target = is_any(labels, self.settings.organ), is_any(labels, self.settings.target)
-        logits = self.first_logits(images)
-        first = torch.sigmoid(logits)
-        found: dict[str, Tensor] = {"first": self._first_loss(logits, first, organ)}
+        seen = self.first_maps(images)
+        first = seen.probabilities
+        found: dict[str, Tensor] = {"first": self._first_loss(seen.organ, torch.sigmoid(seen.organ), organ)}
+        if self.helpers:
+            found["helpers"] = self.settings.helper_weight * helper_loss(seen.helpers, labels, self.helpers)
+        if seen.presence is not None:
+            shown = organ.flatten(1).amax(dim=1, keepdim=True)
+            presence = functional.binary_cross_entropy_with_logits(seen.presence, shown)
+            found["presence"] = self.settings.presence_weight * presence
         if phase == "first":
             yield found
             return
@@ -202,7 +229,7 @@ class Qiu2024(Cascade):
 
     def locate(self, images: Tensor) -> Located:
         """P of stage 1 and the box of Z = P ≥ 0.5 with margin K (methods.md §A4)."""
-        return self._boxes_of(torch.sigmoid(self.first_logits(images)))
+        return self._boxes_of(self.first_maps(images).probabilities)
 
     def _boxes_of(self, first: Tensor) -> Located:
         return hand_over(first, margin=self.settings.margin)

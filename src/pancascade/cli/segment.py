@@ -74,6 +74,10 @@ def segment(
     max_memory: Annotated[
         float | None, typer.Option(help="Most memory to use, in GB; the voxels of the scan then stay on disk.")
     ] = None,
+    keep_doubtful: Annotated[
+        bool,
+        typer.Option("--keep-doubtful", help="Also mark what was found where a pancreas hardly lies."),
+    ] = False,
     keep_identifiers: Annotated[
         bool, typer.Option("--keep-identifiers", help="Name patient and study in report and result.json.")
     ] = False,
@@ -97,6 +101,7 @@ def segment(
             tta=tta,
             backend=engine.value,
             max_memory_gb=max_memory,
+            keep_doubtful=keep_doubtful,
         )
         found.save(
             out,

@@ -24,6 +24,7 @@ class AxialSlice:
         hu: (H, W) int16, Hounsfield units.
         labels: (H, W) uint8, ids of `pancascade.labels.Label`.
         spacing_mm: Row and column spacing, None if the source does not tell.
+        slice_mm: Distance to the next slice of the same list; None for slices that have no neighbours there.
     """
 
     name: str
@@ -31,6 +32,7 @@ class AxialSlice:
     hu: NDArray[np.int16]
     labels: NDArray[np.uint8]
     spacing_mm: tuple[float, float] | None
+    slice_mm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def axial_slices(hu: Volume, labels: Volume, *, name: str, patient: str) -> list
 def each_axial_slice(hu: Volume, labels: Volume, *, name: str, patient: str) -> Iterator[AxialSlice]:
     """The same one by one, so that no more than one is copied at a time."""
     shown, marked = reorient(hu, "LPS"), reorient(labels, "LPS")
-    column_mm, row_mm, _ = shown.spacing_mm
+    column_mm, row_mm, slice_mm = shown.spacing_mm
     for k in range(shown.shape[2]):
         yield AxialSlice(
             f"{name}_z{k:03d}",
@@ -149,4 +151,5 @@ def each_axial_slice(hu: Volume, labels: Volume, *, name: str, patient: str) -> 
             shown.voxels[:, :, k].T.astype(np.int16),
             marked.voxels[:, :, k].T.astype(np.uint8),
             (row_mm, column_mm),
+            slice_mm,
         )

@@ -1,17 +1,37 @@
-"""Slice folders: ``index.csv``, ``images/NAME.jpg|png`` (8-bit), ``masks/NAME.png``."""
+"""Slice folders: ``index.csv``, ``images/NAME.jpg|png`` (8-bit), ``masks/NAME.png``.
+
+The index may tell the pixel spacing of each picture in a column ``pixel_mm``.
+"""
 
 import csv
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from pancascade.datasets.case import AxialSlice, Case
 from pancascade.errors import DataError
-from pancascade.labels import Label
+from pancascade.labels import HelperOrgan, Label
 from pancascade.preprocessing import Window
 from pancascade.volume import Box
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """How the pictures of a folder are read; see `slice_folder`."""
+
+    window: Window
+    flip_rows: bool
+    label: Label
+    mask_values: Mapping[int, Label | HelperOrgan] | None
+    without_masks: bool
+    region_margin: int | None
+    pixel_mm: float | None
 
 
 def slice_folder(
@@ -20,7 +40,11 @@ def slice_folder(
     window: Window,
     flip_rows: bool = False,
     label: Label = Label.PANCREAS,
+    mask_values: Mapping[int, Label | HelperOrgan] | None = None,
+    without_masks: bool = False,
     region_margin: int | None = None,
+    pixel_mm: float | None = None,
+    rows_with: Mapping[str, str] | None = None,
 ) -> list[Case]:
     """Cases of a folder of axial pictures, one case a picture.
 
@@ -29,11 +53,16 @@ def slice_folder(
         window: Hounsfield units of grey 0 and grey 255.
         flip_rows: The pictures show the patient's back at the top and are turned over.
         label: What a mask pixel > 0 means.
+        mask_values: What each value of a mask means, others being background; in place of ``label``.
+        without_masks: There are no masks, and nothing to outline in any picture.
         region_margin: Cut each picture to its mask's box with so many pixels around; None keeps it whole.
+        pixel_mm: Pixel spacing of pictures whose row does not tell it; None where nobody knows.
+        rows_with: Only rows of the index that have these values in these columns.
 
     Raises:
-        DataError: The index or a picture is missing or cannot be read.
+        DataError: The index or a picture is missing or cannot be read, or the index lacks a column.
     """
+    pictures = _Pictures(window, flip_rows, label, mask_values, without_masks, region_margin, pixel_mm)
     index = folder / "index.csv"
     if not index.is_file():
         raise DataError(f"{index}: no such file. A slice folder needs index.csv, images/ and masks/.")
@@ -41,17 +70,37 @@ def slice_folder(
         rows = list(csv.DictReader(lines))
     if not rows or not {"name", "patient"} <= rows[0].keys():
         raise DataError(f"{index}: needs the columns name and patient and at least one row.")
-    read = partial(_read_slice, folder, window=window, flip_rows=flip_rows, label=label, margin=region_margin)
+    wanted = dict(rows_with or {})
+    if missing := wanted.keys() - rows[0].keys():
+        raise DataError(f"{index}: has no column {min(missing)}, by which rows are to be chosen.")
     return [
-        Case(
-            row["name"],
-            row["patient"],
-            folder.name,
-            partial(read, row["name"], row["patient"]),
-            files=(_image_of(folder, row["name"]), folder / "masks" / f"{row['name']}.png"),
-        )
-        for row in rows
+        _case(folder, row, pictures) for row in rows if all(row[column] == value for column, value in wanted.items())
     ]
+
+
+def _case(folder: Path, row: Mapping[str, str], pictures: _Pictures) -> Case:
+    name, patient = row["name"], row["patient"]
+    pixel_mm = _pixel_mm(row.get("pixel_mm"), where=f"{folder / 'index.csv'}: row {name}") or pictures.pixel_mm
+    image, mask = _image_of(folder, name), folder / "masks" / f"{name}.png"
+    return Case(
+        name,
+        patient,
+        folder.name,
+        partial(_read_slice, image, mask, name=name, patient=patient, pictures=pictures, pixel_mm=pixel_mm),
+        files=(image,) if pictures.without_masks else (image, mask),
+    )
+
+
+def _pixel_mm(text: str | None, *, where: str) -> float | None:
+    if text is None or not text.strip():
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise DataError(f"{where}: pixel_mm is {text!r}, expected millimetres above 0.")
+    return value
 
 
 def _image_of(folder: Path, name: str) -> Path:
@@ -60,35 +109,39 @@ def _image_of(folder: Path, name: str) -> Path:
 
 
 def _read_slice(
-    folder: Path,
-    name: str,
-    patient: str,
-    *,
-    window: Window,
-    flip_rows: bool,
-    label: Label,
-    margin: int | None,
+    image: Path, mask: Path, *, name: str, patient: str, pictures: _Pictures, pixel_mm: float | None
 ) -> list[AxialSlice]:
-    grey = _picture(_image_of(folder, name))
-    mask = _picture(folder / "masks" / f"{name}.png") > 0
-    if mask.shape != grey.shape:
-        raise DataError(f"{folder / 'masks' / name}.png: {mask.shape} pixels, but its image has {grey.shape}.")
-    if flip_rows:
-        grey, mask = grey[::-1], mask[::-1]
-    box = None if margin is None else Box.around(mask)
-    if box is not None and margin is not None:
-        region = box.expand(margin).clip(mask.shape)
-        grey, mask = grey[region.slices], mask[region.slices]
-    labels = np.where(mask, np.uint8(label), np.uint8(0))
-    return [AxialSlice(name, patient, window.to_hu(grey), labels, None)]
+    grey = _picture(image)
+    labels = np.zeros(grey.shape, np.uint8) if pictures.without_masks else _labels(mask, pictures)
+    if labels.shape != grey.shape:
+        raise DataError(f"{mask}: {labels.shape} pixels, but its image has {grey.shape}.")
+    if pictures.flip_rows:
+        grey, labels = grey[::-1], labels[::-1]
+    box = None if pictures.region_margin is None else Box.around(labels > 0)
+    if box is not None and pictures.region_margin is not None:
+        region = box.expand(pictures.region_margin).clip(labels.shape)
+        grey, labels = grey[region.slices], labels[region.slices]
+    spacing_mm = None if pixel_mm is None else (pixel_mm, pixel_mm)
+    return [AxialSlice(name, patient, pictures.window.to_hu(grey), labels, spacing_mm)]
 
 
-def _picture(path: Path) -> np.ndarray:
+def _labels(mask: Path, pictures: _Pictures) -> NDArray[np.uint8]:
+    if pictures.mask_values is None:
+        return np.where(_picture(mask) > 0, np.uint8(pictures.label), np.uint8(0))
+    values = _picture(mask, as_stored=True)
+    labels = np.zeros(values.shape, np.uint8)
+    for value, label in pictures.mask_values.items():
+        labels[values == value] = label
+    return labels
+
+
+def _picture(path: Path, *, as_stored: bool = False) -> NDArray[np.uint8]:
+    """Grey values (H, W), or as_stored, which of a picture with a palette are its entries' numbers."""
     try:
         with Image.open(path) as picture:
             if picture.mode.startswith(("I", "F")):
                 raise DataError(f"{path}: has more than 8 bits a pixel. Save it as 8-bit grey over a window you name.")
-            return np.asarray(picture.convert("L"))
+            return np.asarray(picture if as_stored and picture.mode in ("P", "L") else picture.convert("L"))
     except FileNotFoundError as error:
         raise DataError(f"{path}: listed in index.csv but missing. Copy it or remove its row.") from error
     except (UnidentifiedImageError, OSError) as error:

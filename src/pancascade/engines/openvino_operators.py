@@ -30,11 +30,15 @@ def convolution(
     output_padding: Sequence[int],
     groups: int,
 ) -> Value:
-    """Convolution or deconvolution in 2-D or 3-D, without groups."""
-    if groups != 1:
-        raise UnknownOperatorError(f"convolution in {groups} groups")
+    """Convolution or deconvolution in 2-D or 3-D; in groups only a convolution."""
     places = list(padding)
-    if transposed:
+    if groups != 1:
+        if transposed:
+            raise UnknownOperatorError(f"deconvolution in {groups} groups")
+        sides = _sides(weight)
+        by_group = ops.reshape(weight, _whole([groups, -1, *sides]), False)
+        made = ops.group_convolution(images, by_group, list(stride), places, places, list(dilation))
+    elif transposed:
         made = ops.convolution_backprop_data(
             images, weight, list(stride), None, places, places, list(dilation), output_padding=list(output_padding)
         )
@@ -59,6 +63,18 @@ def batch_norm(
     if training:
         raise UnknownOperatorError("batch normalisation in training mode")
     return ops.batch_norm_inference(images, weight, bias, mean, variance, epsilon)
+
+
+def limited(values: Value, lowest: float = -1.0, highest: float = 1.0) -> Value:
+    """Values cut to a range: ReLU6 is one from 0 to 6."""
+    return ops.clamp(values, float(lowest), float(highest))
+
+
+def mean(values: Value, axes: Sequence[int], keep: bool = False) -> Value:
+    """Mean over axes other than the batch."""
+    if 0 in axes:
+        raise UnknownOperatorError("mean over the batch")
+    return ops.reduce_mean(values, _whole(axes), keep)
 
 
 def max_pool(
@@ -201,6 +217,9 @@ OPERATORS: dict[str, Callable[..., Value]] = {
     "aten.div": divide,
     "aten.exp": ops.exp,
     "aten.expand": expand,
+    "aten.hardtanh": limited,
+    "aten.hardtanh_": limited,
+    "aten.mean": mean,
     "aten.max_pool2d_with_indices": max_pool,
     "aten.max_pool3d_with_indices": max_pool,
     "aten.mul": multiply,

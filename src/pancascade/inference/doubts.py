@@ -69,20 +69,12 @@ def _located(location: Location) -> Iterator[Notice]:
 def _searched(location: Location) -> Iterator[Notice]:
     values = {"candidates": location.candidates, "margin_mm": location.margin_mm}
     if location.level == "wider":
-        regions = "one region" if location.candidates == 1 else f"{location.candidates} regions"
         yield Notice(
             code="searched_wider",
             severity="information",
             about="location",
-            sentence=f"Stage 2 therefore looked at {regions}, {location.margin_mm:g} mm wider on every side.",
-            values=values,
-        )
-    if location.level == "whole_scan":
-        yield Notice(
-            code="searched_whole_scan",
-            about="location",
-            sentence="The usual search gave no plausible pancreas, so the whole scan was searched at low resolution; "
-            "what was found there was looked at closely.",
+            sentence="Stage 2 therefore searched the most probable place below that, "
+            f"{location.margin_mm:g} mm wider on every side.",
             values=values,
         )
 

@@ -17,6 +17,7 @@ from pancascade.inference.locating import Aim, Sight, aim_at
 from pancascade.inference.stopwatch import Stopwatch
 from pancascade.preprocessing import Canvas, Placement, find_placement
 from pancascade.preprocessing.drawing import draw, take_off
+from pancascade.preprocessing.neighbours import with_neighbours
 from pancascade.volume import Box, Volume, release
 
 Progress = Callable[[str, int, int], None]
@@ -33,9 +34,6 @@ SMOOTHING_MM = 2.0
 LOCATE_EVERY_MM = 2.0
 """Stage 1 looks at slices at most so far apart, and at every slice of thicker ones; its belief is averaged anyway."""
 
-COARSER = 1.5
-"""How many times larger the pixels of the coarse look at the whole scan are."""
-
 VIEW_SCALES = (1.0, 0.92, 1.08)
 """Pixel sizes of the views that ``--tta`` averages, of the canvas's own."""
 
@@ -50,7 +48,7 @@ class SliceEngine:
         device: Where it runs.
         consistent: Whether stage 1 is made consistent along the body before stage 2.
         trained_on: Whom its weights have learned from, as their checkpoint tells.
-        rescue: Whether a doubtful location is widened before stage 2.
+        rescue: Whether stage 2 looks at stage 1's best candidate where nothing reaches probability ½.
     """
 
     cascade: Cascade
@@ -64,16 +62,6 @@ class SliceEngine:
     def grows(self) -> bool:
         """Whether the canvas grows for larger slices."""
         return self.canvas.larger_slices == "grow"
-
-    def coarser(self, pixel_mm: float) -> "SliceEngine":
-        """The same cascade on pixels `COARSER` times larger, on a sheet that holds every slice whole.
-
-        Args:
-            pixel_mm: Of the scan, for a canvas that keeps the scan's own pixels.
-        """
-        spacing_mm = COARSER * (self.canvas.spacing_mm or pixel_mm)
-        whole = {"spacing_mm": spacing_mm, "larger_slices": "grow", "centre": "image"}
-        return replace(self, canvas=self.canvas.model_copy(update=whole))
 
     def views(self, pixel_mm: float) -> "list[SliceEngine]":
         """The engines whose findings test-time augmentation averages: the usual pixel size, and two others.
@@ -198,7 +186,7 @@ class SliceEngine:
             spacing_mm: Row and column spacing; None takes the canvas's assumption.
         """
         placement = find_placement(hu, spacing_mm=spacing_mm, canvas=self.canvas, grow=self.grows)
-        shown = torch.from_numpy(self.canvas.window.apply(hu))[None, None]
+        shown = torch.from_numpy(self.canvas.window.apply(hu))[None, None].expand(-1, self.canvas.channels, -1, -1)
         with self._autocast():
             maps = self.cascade(draw(shown, placement).to(self.device))
         foreground = take_off(maps[:, 1:].float().cpu(), placement)[0]
@@ -206,9 +194,19 @@ class SliceEngine:
         return torch.cat(((1 - foreground.sum(dim=0, keepdim=True)).clamp(min=0), foreground))
 
     def _images(self, volume: Volume, placement: Placement, part: slice | list[int]) -> Tensor:
-        shown = self.canvas.window.apply(volume.voxels[:, :, part].transpose(2, 1, 0))
+        window, count = self.canvas.window, volume.shape[2]
+        if self.canvas.neighbours == 0:
+            shown = np.ascontiguousarray(window.apply(volume.voxels[:, :, part].transpose(2, 1, 0)))[:, None]
+        else:
+            shown = with_neighbours(
+                lambda index: window.apply(volume.voxels[:, :, index].T),
+                list(range(count)[part]) if isinstance(part, slice) else part,
+                count=count,
+                slice_mm=volume.spacing_mm[2],
+                canvas=self.canvas,
+            )
         release(volume.voxels)
-        images = draw(torch.from_numpy(np.ascontiguousarray(shown))[:, None], placement)
+        images = draw(torch.from_numpy(shown), placement)
         return fast_layout(images.to(self.device))
 
     def _locate(self, images: Tensor, belief: Tensor | None) -> Located:

@@ -1,5 +1,6 @@
 """What the steps of a model have found so far, in the upright scan."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from pancascade.labels import Label
 from pancascade.location import Location
-from pancascade.postprocessing import body_boxes, main_bodies, touching
+from pancascade.postprocessing import body_boxes, main_organ, touching
 from pancascade.volume import Box
 
 FAINT = 0.02
@@ -85,26 +86,26 @@ class Finding:
         self,
         shape: tuple[int, int, int],
         *,
-        voxel_ml: float,
+        spacing_mm: tuple[float, float, float],
         organ_threshold: float = 0.5,
         tumour_threshold: float = 0.5,
     ) -> NDArray[np.uint8]:
         """Final labels on a grid of that shape.
 
         The organ is where pancreas and tumour together are likely enough, the tumour where it alone is. The
-        pancreas is one organ: only its main 3-D bodies are kept. A tumour touches it.
+        pancreas is one organ: only its heaviest 3-D component, and those close to it, are kept. A tumour touches it.
 
         Args:
             shape: Of the upright scan.
-            voxel_ml: Volume of one voxel.
+            spacing_mm: Of the grid's voxels.
             organ_threshold: Least probability of pancreas and tumour together.
             tumour_threshold: Least probability of tumour.
         """
         labels = np.zeros(shape, np.uint8)
         if self.box is None:
             return labels
-        organ = main_bodies(self.organ, threshold=organ_threshold)
-        least = max(1, round(LEAST_TUMOUR_ML / voxel_ml))
+        organ = main_organ(self.organ, spacing_mm=spacing_mm, threshold=organ_threshold)
+        least = max(1, round(LEAST_TUMOUR_ML * 1000 / math.prod(spacing_mm)))
         tumour = touching(self.tumour >= tumour_threshold, organ, least_voxels=least)
         inside = labels[self.box.slices]
         inside[organ] = Label.PANCREAS
@@ -136,20 +137,21 @@ class Finding:
             found[shared.slices] = values[theirs.slices]
         return found
 
-    def organ_box(self) -> Box | None:
-        """Box of the pancreas with its tumour, where it is likelier than not."""
-        boxes = self.organ_boxes()
+    def organ_box(self, *, spacing_mm: tuple[float, float, float]) -> Box | None:
+        """Box of the pancreas with its tumour, where its probability is at least ½."""
+        boxes = self.organ_boxes(spacing_mm=spacing_mm)
         return reduce(Box.union, boxes) if boxes else None
 
-    def organ_boxes(self, *, threshold: float = 0.5) -> list[Box]:
-        """A box for each main body of the pancreas with its tumour, the heaviest first.
+    def organ_boxes(self, *, spacing_mm: tuple[float, float, float], threshold: float = 0.5) -> list[Box]:
+        """A box for each component of the pancreas with its tumour, the heaviest first.
 
         Args:
+            spacing_mm: Of the scan.
             threshold: Least probability.
         """
         if self.box is None:
             return []
-        return [box.shift(self.box.start) for box in body_boxes(self.organ, threshold=threshold)]
+        return [box.shift(self.box.start) for box in body_boxes(self.organ, spacing_mm=spacing_mm, threshold=threshold)]
 
 
 def combine(wide: Finding, close: Finding, *, field: Box, weight: float) -> Finding:

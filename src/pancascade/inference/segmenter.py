@@ -17,6 +17,7 @@ from pancascade.inference.models import DEFAULT_MODEL
 from pancascade.inference.segmentation import Segmentation
 from pancascade.inference.stopwatch import Stopwatch
 from pancascade.inference.suspicion import tumour_suspicion
+from pancascade.inference.withholding import handed_out
 from pancascade.io import read_volume, require_ct
 from pancascade.location import Thresholds
 from pancascade.preprocessing.input_checks import check_input
@@ -32,6 +33,7 @@ def segment(
     tta: bool = False,
     backend: Backend = "auto",
     max_memory_gb: float | None = None,
+    keep_doubtful: bool = False,
     progress: Progress | None = None,
 ) -> Segmentation:
     """Find the pancreas and its tumour in a CT scan.
@@ -44,6 +46,8 @@ def segment(
         tta: Average over views of the scan at three pixel sizes, which takes three times as long.
         backend: What runs the networks: ``torch``, ``openvino``, or ``auto`` for the faster one that is there.
         max_memory_gb: Most memory to use, in 10⁹ bytes: the voxels of a file then stay on disk.
+        keep_doubtful: Also mark what was found in a place that is hardly a pancreas'; by default nothing is, with a
+            warning.
         progress: Called after each batch of slices with what is being done, slices done, and slices in all.
 
     Returns:
@@ -69,6 +73,9 @@ def segment(
     finding = Finding.mean([follow(upright, look, progress=progress, clock=clock) for look in looks]).rounded()
     with clock.measure("decide"):
         thresholds = _thresholds(members)
+        finding, withheld = handed_out(
+            finding, keep_doubtful=keep_doubtful, voxel_ml=upright.voxel_volume_ml, threshold=thresholds.organ
+        )
         mask = _mask(finding, upright, volume, thresholds)
         region, probabilities = _on_grid_of(volume, upright, finding)
     return Segmentation(
@@ -77,7 +84,13 @@ def segment(
         region=region,
         region_probabilities=probabilities,
         model=" + ".join(member.model.name for member in members),
-        notices=(*notices, *location_notices(finding.location), *doubts(mask), *memory_notices(max_memory_gb)),
+        notices=(
+            *notices,
+            *withheld,
+            *location_notices(finding.location),
+            *doubts(mask),
+            *memory_notices(max_memory_gb),
+        ),
         times_s=clock.rounded(),
         trained_on=trained_on(members),
         thresholds=thresholds,
@@ -118,7 +131,7 @@ def _runs_on(members: Sequence[Member]) -> str:
 def _mask(finding: Finding, upright: Volume, scan: Volume, thresholds: Thresholds) -> Volume:
     labels = finding.labels(
         upright.shape,
-        voxel_ml=upright.voxel_volume_ml,
+        spacing_mm=upright.spacing_mm,
         organ_threshold=thresholds.organ,
         tumour_threshold=thresholds.tumour,
     )

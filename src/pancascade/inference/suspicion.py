@@ -25,7 +25,7 @@ def tumour_suspicion(finding: Finding, spacing_mm: tuple[float, float, float], *
     """
     if finding.box is None:
         return 0.0
-    organ = finding.organ_box()
+    organ = finding.organ_box(spacing_mm=spacing_mm)
     tumour = finding.tumour
     if organ is not None:
         back = tuple(-start for start in finding.box.start)

@@ -77,7 +77,7 @@ def with_thresholds(found: Segmentation, thresholds: Thresholds) -> Segmentation
         finding = Finding(Box.whole(found.region.shape), organ, tumour).rounded()
         labels[found.region.slices] = finding.labels(
             organ.shape,
-            voxel_ml=found.scan.voxel_volume_ml,
+            spacing_mm=found.scan.spacing_mm,
             organ_threshold=thresholds.organ,
             tumour_threshold=thresholds.tumour,
         )

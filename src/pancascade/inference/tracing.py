@@ -76,7 +76,7 @@ def trace(scan: Volume, reference: Volume, *, model: Model, device: str = "cpu")
     labels, true_box_labels = (
         finding.labels(
             upright.shape,
-            voxel_ml=upright.voxel_volume_ml,
+            spacing_mm=upright.spacing_mm,
             organ_threshold=model.organ_threshold,
             tumour_threshold=model.tumour_threshold,
         )

@@ -26,7 +26,7 @@ class VolumeEngine:
         grid: How volumes reach it.
         device: Where it runs.
         trained_on: Whom its weights have learned from, as their checkpoint tells.
-        rescue: Whether a doubtful location is widened before stage 2.
+        rescue: Whether stage 2 looks at stage 1's best candidate where nothing reaches probability ½.
     """
 
     cascade: Cascade
@@ -34,10 +34,6 @@ class VolumeEngine:
     device: torch.device
     trained_on: tuple[dict[str, Any], ...] = ()
     rescue: bool = False
-
-    def coarser(self, pixel_mm: float) -> "VolumeEngine":
-        """Itself: a 3-D cascade locates at low resolution anyway, and only a wider view can help it."""
-        return self
 
     @torch.inference_mode()
     def find(

@@ -9,6 +9,7 @@ from torch import nn
 
 from pancascade.errors import RecipeError
 from pancascade.networks.dsms_unet import DeeplySupervisedUNet
+from pancascade.networks.efficient_unet import EfficientUNet
 from pancascade.networks.focusing_net import FocusingNet
 from pancascade.networks.localization_net import LocalizationNet
 from pancascade.networks.multiscale_unet import MultiScaleUNet
@@ -20,6 +21,7 @@ from pancascade.settings import Settings
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "dsms_unet": DeeplySupervisedUNet,
+    "efficient_unet": EfficientUNet,
     "focusing_net": FocusingNet,
     "localization_net": LocalizationNet,
     "multiscale_unet": MultiScaleUNet,
@@ -37,6 +39,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "small": {"widths": (16, 32, 64, 96, 160)},
         "tiny": {"widths": (4, 4, 8, 8, 8)},
     },
+    "efficient_unet": {"paper": {}, "fine": {"widths": (128, 64, 48, 32, 16)}, "tiny": {"widths": (8, 8, 4, 4)}},
     "focusing_net": {
         "paper": {},
         "encoder": {"source": "encoder"},

@@ -1,15 +1,13 @@
 """ResNet-18 and ResNet-34 encoders in torchvision's parameter layout, so that its published weights load."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pancascade.errors import CheckpointError
+from pancascade.networks.pretrained import misfit, read_tensors
 
 Depth = Literal[18, 34]
 
@@ -152,59 +150,14 @@ def load_pretrained(encoder: ResNetEncoder, path: Path) -> None:
     Raises:
         CheckpointError: The file is missing, damaged, no state_dict, or the weights of another network.
     """
-    weights = {name: tensor for name, tensor in _read_tensors(path).items() if not name.startswith("fc.")}
+    weights = {name: tensor for name, tensor in read_tensors(path).items() if not name.startswith("fc.")}
     stem = weights.get("conv1.weight")
     if stem is not None and stem.ndim == 4 and stem.shape[1] == 3 and encoder.conv1.in_channels == 1:
         weights["conv1.weight"] = stem.sum(dim=1, keepdim=True)
-    misfit = _misfit(weights, encoder.state_dict())
-    if misfit:
+    problem = misfit(weights, encoder.state_dict())
+    if problem:
         raise CheckpointError(
-            f"{path}: {misfit}; give the weights that torchvision publishes for resnet{encoder.depth},"
+            f"{path}: {problem}; give the weights that torchvision publishes for resnet{encoder.depth},"
             f" and an encoder of their width."
         )
     encoder.load_state_dict(weights)
-
-
-def _misfit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
-    """What keeps the weights from fitting, in words; empty if nothing does."""
-    # Files older than PyTorch 0.4.1 do not count the batches.
-    missing = [name for name in expected if name not in weights and not name.endswith(".num_batches_tracked")]
-    foreign = [name for name in weights if name not in expected]
-    if missing:
-        return f"{missing[0]} is missing{_and_more(missing)}"
-    if foreign:
-        return f"{foreign[0]} has no place in a ResNet encoder of this depth{_and_more(foreign)}"
-    for name, tensor in expected.items():
-        if name in weights and weights[name].shape != tensor.shape:
-            return f"{name} has shape {tuple(weights[name].shape)}, expected {tuple(tensor.shape)}"
-    return ""
-
-
-def _and_more(names: list[str]) -> str:
-    return f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    """Named tensors of a file, on the CPU.
-
-    Raises:
-        CheckpointError: The file is missing, damaged, or holds anything else.
-    """
-    try:
-        found: Any = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: there is no such file of encoder weights.") from error
-    except Exception as error:  # a damaged file can make the readers raise nearly anything
-        raise CheckpointError(
-            f"{path}: not a readable file of weights ({type(error).__name__}); download it again."
-        ) from error
-    named = isinstance(found, Mapping) and all(
-        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in found.items()
-    )
-    if not named:
-        raise CheckpointError(f"{path}: holds a {type(found).__name__} that is no state_dict; save model.state_dict().")
-    return dict(found)

@@ -47,9 +47,61 @@ def main_bodies(
     return kept
 
 
-def body_boxes(probabilities: NDArray[np.floating[Any]], *, threshold: float = 0.5) -> list[Box]:
-    """A box around each of the `main_bodies`, the heaviest first; arguments as there."""
-    bodies = main_bodies(probabilities, threshold=threshold)
+def main_organ(
+    probabilities: NDArray[np.floating[Any]],
+    *,
+    spacing_mm: tuple[float, float, float],
+    threshold: float = 0.5,
+    share: float = 0.1,
+    near_mm: float = 12.0,
+) -> NDArray[np.bool_]:
+    """The heaviest 3-D component of what is likely, and others close to it: one organ in one place.
+
+    Unlike `main_bodies`, a component far away is dropped however heavy it is: gut that looks like pancreas.
+
+    Args:
+        probabilities: (I, J, K) in [0, 1].
+        spacing_mm: Along these axes.
+        threshold: Least probability of a voxel.
+        share: Least weight (sum of probabilities) of another component, of the heaviest one's.
+        near_mm: Largest gap between another component's box and the heaviest one's, along each axis.
+
+    Returns:
+        (I, J, K), all False if nothing reaches the threshold.
+    """
+    likely = probabilities >= threshold
+    kept = np.zeros(likely.shape, dtype=bool)
+    box = Box.around(likely)
+    if box is None:
+        return kept
+    components, count = ndimage.label(likely[box.slices], structure=ALL_26)
+    weights = ndimage.sum_labels(
+        probabilities[box.slices].astype(np.float32), components, index=np.arange(1, count + 1)
+    )
+    places = ndimage.find_objects(components)
+    heaviest = int(np.argmax(weights))
+    chosen = [
+        number + 1
+        for number in range(count)
+        if weights[number] >= share * weights[heaviest]
+        and _largest_gap_mm(places[number], places[heaviest], spacing_mm) <= near_mm
+    ]
+    kept[box.slices] = np.isin(components, chosen)
+    return kept
+
+
+def _largest_gap_mm(one: tuple[slice, ...], other: tuple[slice, ...], spacing_mm: tuple[float, float, float]) -> float:
+    """Largest gap between two boxes along any axis; 0 where they overlap along all."""
+    return max(
+        max(0, a.start - b.stop, b.start - a.stop) * step for a, b, step in zip(one, other, spacing_mm, strict=True)
+    )
+
+
+def body_boxes(
+    probabilities: NDArray[np.floating[Any]], *, spacing_mm: tuple[float, float, float], threshold: float = 0.5
+) -> list[Box]:
+    """A box around each component of the `main_organ`, the heaviest first; arguments as there."""
+    bodies = main_organ(probabilities, spacing_mm=spacing_mm, threshold=threshold)
     pieces, count = ndimage.label(bodies, structure=ALL_26)
     weights = ndimage.sum_labels(probabilities.astype(np.float32), pieces, index=np.arange(1, count + 1))
     places = ndimage.find_objects(pieces)

@@ -26,6 +26,9 @@ class Canvas(Settings):
         larger_slices: What inference does with slices that do not fit: ``grow`` the canvas, or ``cut`` them as
             training does. Networks that learnt where organs lie on a canvas centred on tissue want the second.
         assumed_spacing_mm: Pixel spacing taken for slices that come without one (pictures).
+        neighbours: Ours: how many slices below and above are shown in channels of their own, from the lowest to the
+            highest; the slice itself is the middle one. Networks then need ``in_channels`` of 1 + 2 · neighbours.
+        neighbour_mm: From one of them to the next, whatever the scan's slices measure; linear between slices.
     """
 
     size: UNetSize = (512, 512)
@@ -34,6 +37,13 @@ class Canvas(Settings):
     centre: Literal["image", "tissue"] = "image"
     larger_slices: Literal["grow", "cut"] = "grow"
     assumed_spacing_mm: float = Field(default=0.8, gt=0)
+    neighbours: int = Field(default=0, ge=0, le=8)
+    neighbour_mm: float = Field(default=3.0, gt=0)
+
+    @property
+    def channels(self) -> int:
+        """Channels of an image: the slice and its neighbours."""
+        return 1 + 2 * self.neighbours
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """From cases to batches."""
 
-from pancascade.sampling.augmentation import Augmentation, augment
+from pancascade.sampling.augmentation import augment
+from pancascade.sampling.augmentation_settings import Augmentation
 from pancascade.sampling.batch import Batch
 from pancascade.sampling.dealing import SampleSet, contains, deal
 from pancascade.sampling.slices import SliceSet, load_slices

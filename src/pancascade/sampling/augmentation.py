@@ -3,41 +3,12 @@
 import math
 
 import torch
-from pydantic import Field
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from pancascade.settings import Settings
-
-
-class Augmentation(Settings):
-    """Ranges of the random changes; zero switches one off.
-
-    Attributes:
-        mirror_probability: Share of images turned left to right. Organs have their side: only to follow others.
-        rotation_degrees: Largest angle either way.
-        scaling: Largest factor either way, 0.25 meaning 0.8 to 1.25.
-        stretching: Largest factor of the axes against each other.
-        shift_pixels: Largest shift either way along each axis.
-        elastic_pixels: Standard deviation of a smooth random displacement.
-        brightness: Largest change of grey value, of the window's width.
-        contrast: Largest factor of contrast either way.
-        gamma: Largest exponent either way.
-        noise: Largest standard deviation of added noise, of the window's width.
-        blur_probability: Share of images that are smoothed a little.
-    """
-
-    mirror_probability: float = Field(default=0.0, ge=0, le=1)
-    rotation_degrees: float = Field(default=0.0, ge=0)
-    scaling: float = Field(default=0.0, ge=0)
-    stretching: float = Field(default=0.0, ge=0)
-    shift_pixels: float = Field(default=0.0, ge=0)
-    elastic_pixels: float = Field(default=0.0, ge=0)
-    brightness: float = Field(default=0.0, ge=0)
-    contrast: float = Field(default=0.0, ge=0)
-    gamma: float = Field(default=0.0, ge=0)
-    noise: float = Field(default=0.0, ge=0)
-    blur_probability: float = Field(default=0.0, ge=0, le=1)
+from pancascade.sampling.appearance import change_contents, change_sharpness
+from pancascade.sampling.augmentation_settings import Augmentation
+from pancascade.sampling.neighbour_changes import change_neighbours
 
 
 def augment(images: Tensor, labels: Tensor, *, settings: Augmentation, generator: Generator) -> tuple[Tensor, Tensor]:
@@ -63,6 +34,8 @@ def augment(images: Tensor, labels: Tensor, *, settings: Augmentation, generator
     moved = functional.grid_sample(stacked.float(), grid, mode="nearest", padding_mode="zeros", align_corners=False).to(
         torch.uint8
     )
+    images = change_neighbours(images, settings, generator)
+    images = change_contents(images, stacked=moved, settings=settings, generator=generator)
     return _change_grey_values(images, settings, generator), moved if labels.ndim == 4 else moved[:, 0]
 
 
@@ -111,6 +84,7 @@ def _change_grey_values(images: Tensor, settings: Augmentation, generator: Gener
     if bool(blurred.any()):
         smooth = functional.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
         images = torch.where(blurred.view(shape), smooth, images)
+    images = change_sharpness(images, settings, generator)
     if settings.noise > 0:
         deviation = torch.rand(shape, generator=generator) * settings.noise
         images = images + torch.randn(images.shape, generator=generator) * deviation

@@ -6,7 +6,8 @@ import torch
 from torch import Generator, Tensor
 
 from pancascade.labels import Label
-from pancascade.sampling.augmentation import Augmentation, augment
+from pancascade.sampling.augmentation import augment
+from pancascade.sampling.augmentation_settings import Augmentation
 from pancascade.sampling.batch import Batch
 from pancascade.sampling.slices import SliceSet
 from pancascade.sampling.volumes import VolumeSet

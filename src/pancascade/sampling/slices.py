@@ -9,6 +9,7 @@ from torch import Tensor
 from pancascade.datasets import Case
 from pancascade.preprocessing import Canvas, find_placement
 from pancascade.preprocessing.drawing import draw, draw_labels
+from pancascade.preprocessing.neighbours import with_neighbours
 from pancascade.sampling.batch import Batch
 
 
@@ -17,7 +18,7 @@ class SliceSet:
     """Slices in memory, on their canvas.
 
     Attributes:
-        images: (N, 1, H, W) uint8, 0…255 over the window.
+        images: (N, C, H, W) uint8, 0…255 over the window.
         labels: (N, H, W) uint8.
         names: Name of each slice.
         patients: Patient of each slice.
@@ -53,14 +54,21 @@ def load_slices(cases: Iterable[Case], canvas: Canvas) -> SliceSet:
     """Read all slices of the cases and draw them on the canvas."""
     images, labels, names, patients = [], [], [], []
     for case in cases:
-        for axial in case.read_slices():
+        slices = case.read_slices()
+        for place, axial in enumerate(slices):
             placement = find_placement(axial.hu, spacing_mm=axial.spacing_mm, canvas=canvas, grow=False)
-            shown = torch.from_numpy(canvas.window.apply(axial.hu))[None, None]
-            images.append(draw(shown, placement)[0].mul(255).round().to(torch.uint8))
+            stack = with_neighbours(
+                lambda index, slices=slices: canvas.window.apply(slices[index].hu),  # type: ignore[misc]
+                [place],
+                count=len(slices),
+                slice_mm=axial.slice_mm,
+                canvas=canvas,
+            )
+            images.append(draw(torch.from_numpy(stack), placement)[0].mul(255).round().to(torch.uint8))
             labels.append(draw_labels(torch.from_numpy(axial.labels.copy())[None], placement)[0])
             names.append(axial.name)
             patients.append(axial.patient)
     if not names:
         nothing = torch.zeros((0, *canvas.size), dtype=torch.uint8)
-        return SliceSet(nothing[:, None], nothing, (), ())
+        return SliceSet(nothing[:, None].expand(-1, canvas.channels, -1, -1), nothing, (), ())
     return SliceSet(torch.stack(images), torch.stack(labels), tuple(names), tuple(patients))

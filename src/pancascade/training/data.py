@@ -22,9 +22,9 @@ from pancascade.datasets import (
 )
 from pancascade.errors import DataError, RecipeError
 from pancascade.io import content_digest
-from pancascade.labels import Label
+from pancascade.labels import HELPERS_UNKNOWN, HelperOrgan, Label
 from pancascade.preprocessing import Canvas, VolumeGrid
-from pancascade.sampling import SampleSet, contains, load_slices, load_volumes
+from pancascade.sampling import SampleSet, SliceSet, contains, load_slices, load_volumes
 from pancascade.training.provenance import SourcePatients, require_apart
 from pancascade.training.recipe import DataSource, Recipe, recipes_folder
 
@@ -92,10 +92,13 @@ def read_training_data(recipe: Recipe, *, root: Path, beside: Path, out: Path) -
         raise DataError(f"{root}: none of the recipe's data sets is there. Give the folder that holds them as --data.")
     patients = tuple(part.patients for part in found)
     require_apart(patients)
+    helpers = any(_outlines_helpers(source) for source in recipe.data)
     training, counts, validation = [], [], []
     for part in found:
         source = part.source
         samples = _load(part.training, recipe.canvas).select(KEEP[source.keep])
+        if helpers and isinstance(samples, SliceSet) and not _outlines_helpers(source):
+            samples.labels[samples.labels == 0] = HELPERS_UNKNOWN
         if len(samples) == 0:
             raise DataError(f"{source.folder}: nothing is left by keep: {source.keep}. Choose another rule.")
         training.append(samples)
@@ -135,6 +138,18 @@ def _is_there(source: DataSource, *, root: Path, beside: Path) -> bool:
     return table is not None and all(path.is_file() for path in listed_images(table, root=root))
 
 
+def _outlines_helpers(source: DataSource) -> bool:
+    helpers = {organ.name.lower() for organ in HelperOrgan}
+    return bool(helpers & set((source.mask_values or {}).values()))
+
+
+def _mask_values(source: DataSource) -> dict[int, Label | HelperOrgan] | None:
+    if source.mask_values is None:
+        return None
+    ours = {structure.name.lower(): structure for structure in (*Label, *HelperOrgan)}
+    return {value: ours[name] for value, name in source.mask_values.items()}
+
+
 def _folder(source: DataSource, root: Path) -> Path:
     """The source's folder below the data folder, or the data folder itself if that is the one."""
     below = root / source.folder
@@ -156,7 +171,11 @@ def _cases(source: DataSource, canvas: Canvas | VolumeGrid, *, root: Path, besid
             _folder(source, root),
             window=source.window,
             flip_rows=source.flip_rows,
+            mask_values=_mask_values(source),
+            without_masks=source.without_masks,
             region_margin=source.region_margin,
+            pixel_mm=source.pixel_mm,
+            rows_with=source.rows_with,
         )
     if source.reader is Layout.VOLUME_LIST:
         return volume_list(_beside(source.folder, beside, root), root=root)

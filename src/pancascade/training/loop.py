@@ -16,12 +16,12 @@ from torch.optim import Optimizer
 
 from pancascade.cascades import Cascade, build_cascade, fast_layout
 from pancascade.checkpoint import TRAINED_ON, describe, load_weights, read_training, save_checkpoint
-from pancascade.errors import DataError, OutputError, PancascadeError, RecipeError
+from pancascade.errors import DataError, OutputError, PancascadeError
 from pancascade.io import written_whole
-from pancascade.networks.resnet import ResNetEncoder, load_pretrained
 from pancascade.sampling import Batch, deal
 from pancascade.training.data import TrainingData, read_training_data
 from pancascade.training.optimisation import build_optimiser, set_learning_rate, update_average
+from pancascade.training.pretrained import load_pretrained_encoders
 from pancascade.training.provenance import require_unseen, training_record
 from pancascade.training.recipe import Recipe, read_recipe
 from pancascade.training.state import restore_state, save_state
@@ -130,8 +130,7 @@ def _start(recipe: Recipe, out: Path, *, device: str, start_from: Path | None = 
     cascade = build_cascade(recipe.cascade)
     trained_on: list[dict[str, Any]] = []
     if not (out / LAST).exists():  # a resumed run has weights of its own
-        for name, path in recipe.pretrained.items():
-            load_pretrained(_encoder(cascade, name), path if path.is_absolute() else beside / path)
+        load_pretrained_encoders(cascade, recipe.pretrained, beside=beside)
         if start_from is not None:
             load_weights(cascade, start_from)
             trained_on = read_training(start_from).get(TRAINED_ON, [])
@@ -142,14 +141,6 @@ def _start(recipe: Recipe, out: Path, *, device: str, start_from: Path | None = 
         average = deepcopy(cascade).eval().requires_grad_(False)
     optimiser = build_optimiser(cascade, recipe.optimiser)
     return Run(recipe, out, fabric, cascade, average, optimiser, trained_on=trained_on)
-
-
-def _encoder(cascade: Cascade, name: str) -> ResNetEncoder:
-    encoders = {path: part for path, part in cascade.named_modules() if isinstance(part, ResNetEncoder)}
-    if name not in encoders:
-        known = ", ".join(encoders) or "none"
-        raise RecipeError(f"pretrained: {name} is no ResNet encoder of this cascade; it has: {known}.")
-    return encoders[name]
 
 
 def _claim_folder(run: Run, recipe_path: Path, *, resume: bool) -> None:

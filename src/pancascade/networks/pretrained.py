@@ -1,0 +1,56 @@
+"""Published weights of encoders: reading a file of tensors, and whether they fit."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from pancascade.errors import CheckpointError
+
+
+def misfit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
+    """What keeps the weights from fitting, in words; empty if nothing does."""
+    # Files older than PyTorch 0.4.1 do not count the batches.
+    missing = [name for name in expected if name not in weights and not name.endswith(".num_batches_tracked")]
+    foreign = [name for name in weights if name not in expected]
+    if missing:
+        return f"{missing[0]} is missing{_and_more(missing)}"
+    if foreign:
+        return f"{foreign[0]} has no place in this encoder{_and_more(foreign)}"
+    for name, tensor in expected.items():
+        if name in weights and weights[name].shape != tensor.shape:
+            return f"{name} has shape {tuple(weights[name].shape)}, expected {tuple(tensor.shape)}"
+    return ""
+
+
+def _and_more(names: list[str]) -> str:
+    return f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Named tensors of a file, on the CPU.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or holds anything else.
+    """
+    try:
+        found: Any = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: there is no such file of encoder weights.") from error
+    except Exception as error:  # a damaged file can make the readers raise nearly anything
+        raise CheckpointError(
+            f"{path}: not a readable file of weights ({type(error).__name__}); download it again."
+        ) from error
+    named = isinstance(found, Mapping) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in found.items()
+    )
+    if not named:
+        raise CheckpointError(f"{path}: holds a {type(found).__name__} that is no state_dict; save model.state_dict().")
+    return dict(found)

@@ -1,0 +1,34 @@
+"""Between which slices the pancreas is looked for: the base of the lungs tells the height in the body."""
+
+from pancascade.preprocessing.body_part import is_whole_section, lung_base_mm
+from pancascade.preprocessing.body_profile import body_profile
+from pancascade.volume import Box, Volume
+
+ABOVE_LUNG_BASE_MM = 40.0
+BELOW_LUNG_BASE_MM = 220.0
+"""In the scans seen the pancreas lies 5 to 126 mm below the base of the lungs; all of it lies within about 20 cm."""
+
+
+def search_range(scan_lps: Volume, inside: Box) -> Box:
+    """The part of a box in which the pancreas can lie.
+
+    Args:
+        scan_lps: (I, J, K) Hounsfield units, axes to the left, to the back and upwards (LPS).
+        inside: A box of the scan.
+
+    Returns:
+        The box without slices more than `ABOVE_LUNG_BASE_MM` above or `BELOW_LUNG_BASE_MM` below the base of the
+        lungs; the box as it is where the scan shows no base of the lungs, or a region cut from a scan.
+    """
+    profile = body_profile(scan_lps)
+    if not is_whole_section(profile):
+        return inside
+    base_mm = lung_base_mm(profile.lung_share, step_mm=profile.step_mm)
+    if base_mm is None:
+        return inside
+    slice_mm = scan_lps.spacing_mm[2]
+    first = max(inside.start[2], int((base_mm - BELOW_LUNG_BASE_MM) / slice_mm))
+    last = min(inside.stop[2], int((base_mm + ABOVE_LUNG_BASE_MM) / slice_mm) + 1)
+    if last <= first:
+        return inside
+    return Box((*inside.start[:2], first), (*inside.stop[:2], last))

@@ -1,0 +1,53 @@
+"""Encoders of a cascade that start from published weights."""
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+from torch import nn
+
+from pancascade.errors import RecipeError
+from pancascade.networks.efficientnet import EfficientNetEncoder, load_efficientnet
+from pancascade.networks.resnet import ResNetEncoder, load_pretrained
+
+
+def load_pretrained_encoders(cascade: nn.Module, files: Mapping[str, Path], *, beside: Path) -> None:
+    """Load weight files into the encoders of a cascade.
+
+    Args:
+        cascade: Its ResNet and EfficientNet encoders are found by name, like ``first.encoder``.
+        files: Path by encoder: absolute, beside the recipe, or ``PACKAGE/PATH`` within an installed package.
+        beside: Folder of the recipe.
+
+    Raises:
+        RecipeError: There is no encoder of that name.
+        CheckpointError: A file is missing, damaged, or of another network.
+    """
+    for name, path in files.items():
+        encoder, found = _encoder(cascade, name), _find(path, beside=beside)
+        if isinstance(encoder, EfficientNetEncoder):
+            load_efficientnet(encoder, found)
+        else:
+            load_pretrained(encoder, found)
+
+
+def _find(path: Path, *, beside: Path) -> Path:
+    own = beside / path
+    if own.exists() or path.is_absolute() or len(path.parts) < 2:
+        return own
+    package = find_spec(path.parts[0])
+    if package is None or not package.submodule_search_locations:
+        return own
+    return Path(package.submodule_search_locations[0], *path.parts[1:])
+
+
+def _encoder(cascade: nn.Module, name: str) -> ResNetEncoder | EfficientNetEncoder:
+    encoders = {
+        path: part for path, part in cascade.named_modules() if isinstance(part, ResNetEncoder | EfficientNetEncoder)
+    }
+    if name not in encoders:
+        known = ", ".join(encoders) or "none"
+        raise RecipeError(
+            f"pretrained: {name} is no encoder of this cascade that has published weights; it has: {known}."
+        )
+    return encoders[name]
