@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from pancascade.checkpoint import count_parameters
 from pancascade.datasets import Case, cases_of, read_split, region_folder, slice_folder
 from pancascade.evaluation import (
     AGGREGATIONS,
@@ -109,7 +110,7 @@ def main() -> None:
             raise SystemExit(f"{path}: works on volumes; this benchmark is for slices.")
         cascade = engine.cascade
         evaluations.append(Evaluation(name, PROTOCOL, tuple(predict(engine, cases, targets, name)), ()))
-        more[name] = {"parameters": sum(p.numel() for p in engine.cascade.parameters())}
+        more[name] = {"parameters": count_parameters(Path(path))}
         if cascade.locates:
             more[name]["by_stage"] = asdict(summarise_attribution(attribute_slices(engine, cases, name)))
     result = summarise_all(evaluations, targets, more)

@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
+from pancascade.checkpoint import count_parameters
 from pancascade.datasets import Case, cases_of, read_split, slice_folder
 from pancascade.evaluation import (
     Evaluation,
@@ -200,7 +201,7 @@ def run(row: str, *, seed: int, epochs: int, data: Path, out: Path) -> None:
         "row": row,
         "seed": seed,
         "epochs": epochs,
-        "parameters": sum(p.numel() for p in engine.cascade.parameters()),
+        "parameters": count_parameters(folder / "best.safetensors"),
         "gmacs": gmacs(engine, test_cases(data)[0]),
         "ms_per_slice": milliseconds,
         "training_minutes": sum(epoch["seconds"] for epoch in trained.history) / 60,

@@ -1,9 +1,27 @@
+import json
+from importlib.resources import files
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from pancascade.cascades import Qiu2024Settings, SingleStageSettings, build_cascade
-from pancascade.checkpoint import HEADER, describe, load_checkpoint, load_tensors, save_checkpoint, save_tensors
+from pancascade.checkpoint import (
+    DIGEST,
+    HEADER,
+    count_parameters,
+    describe,
+    load_checkpoint,
+    load_tensors,
+    read_training,
+    save_checkpoint,
+    save_tensors,
+)
+from pancascade.engines.fused_networks import fused_for_inference
 from pancascade.errors import CheckpointError, OutputError
+from pancascade.inference.loading import load_engine
 from pancascade.networks import NetworkSettings
 from pancascade.networks.build import PRESETS
 from pancascade.preprocessing import Canvas
@@ -78,8 +96,6 @@ def test_a_damaged_checkpoint_is_refused_by_name(saved, tmp_path, damage):
     content = saved[1].read_bytes()
     contents = {"empty": b"", "truncated": content[:-100], "text": b"hello world, this is no checkpoint"}
     if damage == "other":
-        from safetensors.torch import save_file
-
         save_file({"a": torch.zeros(1)}, path)
     elif damage != "missing":
         path.write_bytes(contents[damage])
@@ -90,7 +106,7 @@ def test_a_damaged_checkpoint_is_refused_by_name(saved, tmp_path, damage):
 @pytest.mark.parametrize("header", [None, 3, {}, {"cascade": {"kind": "other"}}], ids=str)
 def test_a_file_without_description_is_refused(tmp_path, header):
     save_tensors(tmp_path / "x.safetensors", {"a": torch.zeros(1)}, header=header)
-    with pytest.raises(CheckpointError, match=r"x\.safetensors: its description is of another version"):
+    with pytest.raises(CheckpointError, match=r"x\.safetensors: its description is damaged or of another version"):
         load_checkpoint(tmp_path / "x.safetensors")
 
 
@@ -141,3 +157,138 @@ def test_an_unwritable_place_is_refused(saved, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
         save_checkpoint(tmp_path / "file" / "x.safetensors", saved[0], description=describe(SETTINGS, Canvas()))
+
+
+def rewritten(path, tensors, header, *, digest=None):
+    """A file as an older version wrote it, without a digest, or with a given one."""
+    texts = {HEADER: json.dumps(header)} | ({} if digest is None else {DIGEST: digest})
+    save_file(tensors, path, metadata=texts)
+
+
+def test_no_single_flipped_bit_gives_other_weights(saved):
+    cascade, path = saved
+    content, wanted = path.read_bytes(), cascade.state_dict()
+    generator = torch.Generator().manual_seed(0)
+    for place in torch.randint(8 * len(content), (300,), generator=generator).tolist():
+        flipped = bytearray(content)
+        flipped[place // 8] ^= 1 << place % 8
+        path.write_bytes(bytes(flipped))
+        try:
+            found = load_checkpoint(path)[0].state_dict()
+        except CheckpointError as error:
+            assert str(error).startswith(path.name)
+            assert len(str(error)) <= 200
+        else:  # padding between the header and the tensors
+            assert all(torch.equal(value, found[name]) for name, value in wanted.items())
+
+
+def test_changed_weights_are_refused_where_there_is_a_digest_and_not_where_there_is_none(saved):
+    _, path = saved
+    tensors, header = load_tensors(path)
+    with safe_open(path, framework="pt") as file:
+        digest = file.metadata()[DIGEST]
+    name = next(iter(tensors))
+    rewritten(path, tensors, header, digest=digest)
+    load_checkpoint(path)
+    tensors[name] = tensors[name] + 1
+    rewritten(path, tensors, header, digest=digest)
+    with pytest.raises(CheckpointError, match=r"weights\.safetensors: damaged, it is not as it was written"):
+        load_checkpoint(path)
+    rewritten(path, tensors, header)
+    assert torch.equal(load_checkpoint(path)[0].state_dict()[name], tensors[name])
+
+
+def test_a_changed_description_is_refused_like_changed_weights(saved):
+    _, path = saved
+    tensors, header = load_tensors(path)
+    with safe_open(path, framework="pt") as file:
+        digest = file.metadata()[DIGEST]
+    header["canvas"]["window"]["upper_hu"] = 250.0
+    rewritten(path, tensors, header, digest=digest)
+    with pytest.raises(CheckpointError, match="damaged, it is not as it was written"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("name", ["pancreas", "tumour"])
+def test_shipped_weights_are_read(name):
+    cascade, description = load_checkpoint(Path(str(files("pancascade"))) / "weights" / f"{name}.safetensors")
+    assert description.training
+    assert all(bool(torch.isfinite(value).all()) for value in cascade.state_dict().values())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_no_numbers_are_neither_written_nor_read(saved, value):
+    cascade, path = saved
+    before = path.read_bytes()
+    tensors, header = load_tensors(path)
+    with torch.no_grad():
+        cascade.network.head.bias[0] = value
+    with pytest.raises(CheckpointError, match=r"network\.head\.bias holds NaN or infinity"):
+        save_checkpoint(path, cascade, description=describe(SETTINGS, Canvas(size=(32, 32))))
+    assert path.read_bytes() == before
+    rewritten(path, tensors | {"network.head.bias": cascade.network.head.bias.detach()}, header)
+    with pytest.raises(CheckpointError, match=r"weights\.safetensors: network\.head\.bias holds NaN or infinity"):
+        load_checkpoint(path)
+
+
+def test_weights_too_large_for_half_precision_are_not_shipped(saved, tmp_path):
+    cascade, _ = saved
+    with torch.no_grad():
+        cascade.network.head.bias[0] = 1e6
+    with pytest.raises(CheckpointError, match="holds NaN or infinity"):
+        save_checkpoint(
+            tmp_path / "x.safetensors", cascade, description=describe(SETTINGS, Canvas()), half_precision=True
+        )
+    assert not (tmp_path / "x.safetensors").exists()
+
+
+def test_a_full_disk_is_one_sentence(saved, tmp_path, monkeypatch):
+    def full(tensors, path, metadata):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("pancascade.checkpoint.save_file", full)
+    with pytest.raises(OutputError, match=r"x\.safetensors: cannot be written, the disk is full"):
+        save_tensors(tmp_path / "x.safetensors", {"a": torch.zeros(1)}, header={})
+
+
+DESCRIPTIONS = {
+    "no object": 3,
+    "other cascade": {"cascade": {"kind": "nothing"}},
+    "negative width": {"cascade": {"kind": "single_stage", "network": {"name": "unet", "options": {"widths": [-1]}}}},
+    "width of 0": {"cascade": {"kind": "single_stage", "network": {"name": "unet", "options": {"widths": [0] * 5}}}},
+    "far too wide": {
+        "cascade": {"kind": "single_stage", "network": {"name": "unet", "options": {"widths": [100000] * 5}}}
+    },
+    "unknown network": {"cascade": {"kind": "single_stage", "network": {"name": "nothing"}}},
+}
+
+
+@pytest.mark.parametrize("description", DESCRIPTIONS.values(), ids=DESCRIPTIONS.keys())
+def test_a_description_of_which_no_network_comes_is_one_sentence(saved, description):
+    _, path = saved
+    tensors, header = load_tensors(path)
+    changed = header | description if isinstance(description, dict) else description
+    rewritten(path, tensors, changed)
+    with pytest.raises(CheckpointError, match=r"^weights\.safetensors: ") as refused:
+        load_checkpoint(path)
+    message = str(refused.value)
+    assert len(message) <= 200
+    assert "pydantic" not in message
+    assert "\n" not in message
+
+
+def test_the_state_of_a_training_is_no_model_and_the_message_says_which_file_is(saved):
+    _, path = saved
+    tensors, _ = load_tensors(path)
+    rewritten(path, tensors, {"epoch": 1, "step": 2, "best": 0.5, "history": []})
+    for read in (load_checkpoint, read_training):
+        with pytest.raises(CheckpointError, match=r"Give the run's best\.safetensors"):
+            read(path)
+
+
+def test_parameters_are_counted_before_normalisations_are_folded(saved):
+    cascade, path = saved
+    assert count_parameters(path) == sum(parameter.numel() for parameter in cascade.parameters())
+    engine = load_engine(path, torch.device("cpu"))
+    folded = fused_for_inference(engine.cascade)
+    assert count_parameters(path) > sum(parameter.numel() for parameter in folded.parameters())

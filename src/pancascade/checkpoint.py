@@ -1,24 +1,32 @@
 """Weights with all that is needed to use them: safetensors, and JSON in its header. Never pickle."""
 
+import hashlib
 import json
+import os
+import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from pancascade.cascades import Cascade, CascadeSettings, build_cascade, fast_layout
-from pancascade.errors import CheckpointError
+from pancascade.errors import CheckpointError, RecipeError
 from pancascade.io import written_whole
+from pancascade.io.documents import first_fault, parse_json, reason, shortened
 from pancascade.networks import NetworkSettings
 from pancascade.preprocessing import CanvasOrGrid
 from pancascade.settings import Settings
 
 HEADER = "pancascade"
+
+DIGEST = "pancascade_digest"
+"""Key of the file's second text: `_digest_of` of its tensors and header. Older checkpoints do not have it."""
 
 TRAINED_ON = "trained_on"
 """Key of a description's training: patients' marks by data set. Older checkpoints do not have it."""
@@ -59,41 +67,82 @@ def current_versions() -> dict[str, str]:
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], *, header: dict[str, Any]) -> None:
-    """Write tensors and a JSON header to one safetensors file, whole or not at all.
+    """Write tensors and a JSON header to one safetensors file with their digest, whole or not at all.
 
     Raises:
+        CheckpointError: A tensor holds what is no number.
         OutputError: The folder cannot be written.
     """
     stored = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    _require_finite(path, stored)
+    text = json.dumps(header)
     with written_whole(path) as temporary:
-        save_file(stored, temporary, metadata={HEADER: json.dumps(header)})
+        try:
+            save_file(stored, temporary, metadata={HEADER: text, DIGEST: _digest_of(stored, text)})
+        except SafetensorError as error:  # its words for what the system said
+            number = re.search(r"os error (\d+)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
     """Tensors and header of a file that `save_tensors` wrote.
 
-    Raises:
-        CheckpointError: The file is missing, damaged, or not ours.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})[HEADER])
-            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise CheckpointError(f"{path}: not a readable pancascade checkpoint ({error}). Copy it again.") from error
-
-
-def read_training(path: Path) -> dict[str, Any]:
-    """What a checkpoint tells of its training; its weights are not read.
+    The tensors are all finite. Where the file has a digest, they and the header are as they were written.
 
     Raises:
         CheckpointError: The file is missing, damaged, or not ours.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            return dict(json.loads((file.metadata() or {})[HEADER]).get("training", {}))
+            texts = file.metadata() or {}
+            header = parse_json(texts[HEADER])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise CheckpointError(f"{path}: not a readable pancascade checkpoint ({error}). Copy it again.") from error
+        raise _unreadable(path, error) from error
+    digest = texts.get(DIGEST)
+    if digest is not None and digest != _digest_of(tensors, texts[HEADER]):
+        raise CheckpointError(f"{path.name}: damaged, it is not as it was written. Copy it again.")
+    _require_finite(path, tensors)
+    return tensors, header
+
+
+def read_header(path: Path) -> Any:
+    """The header of a checkpoint alone; its weights are not read.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or not ours.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return parse_json((file.metadata() or {})[HEADER])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> CheckpointError:
+    why = "it has no description of ours" if isinstance(error, KeyError) else reason(error)
+    return CheckpointError(f"{path.name}: not a readable pancascade checkpoint ({why}). Copy it again.")
+
+
+def _digest_of(tensors: Mapping[str, Tensor], header: str) -> str:
+    """BLAKE2b of names, types, shapes and values, and of the header's text, in 32 hexadecimal digits."""
+    digest = hashlib.blake2b(header.encode(), digest_size=16)
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _require_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise CheckpointError(
+                f"{path.name}: {shortened(name, 60)} holds NaN or infinity, which no network can compute with. "
+                "Copy it again, or train again."
+            )
 
 
 def save_checkpoint(
@@ -122,48 +171,32 @@ def load_weights(cascade: Cascade, path: Path) -> None:
     Raises:
         CheckpointError: The file is missing, damaged, or its weights fit another cascade.
     """
-    weights, _ = load_tensors(path)
+    weights, header = load_tensors(path)
+    _refuse_state(path, header)
+    _fill(cascade, weights, path)
+
+
+def _fill(cascade: Cascade, weights: Mapping[str, Tensor], path: Path) -> None:
     try:
         cascade.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
     except RuntimeError as error:
-        raise CheckpointError(f"{path}: its weights do not fit this cascade ({_short(error)}).") from error
+        lines = str(error).splitlines()
+        raise CheckpointError(
+            f"{path.name}: its weights do not fit this cascade ({shortened(lines[1 if lines[1:] else 0], 90)}). "
+            "Give weights of the same recipe."
+        ) from error
 
 
-def join_checkpoints(parts: Mapping[str, Path], out: Path) -> None:
-    """One checkpoint whose stages were trained in runs of their own.
-
-    Args:
-        parts: Checkpoint by name of the stage that is taken from it, such as ``first`` and ``second``. All are of one
-            cascade; what no name covers comes from the first of them.
-        out: Checkpoint to write.
-
-    Raises:
-        CheckpointError: A file is damaged, of another cascade or canvas, or has no stage of that name.
-        OutputError: The folder cannot be written.
-    """
-    base = next(iter(parts.values()))
-    cascade, description = load_checkpoint(base)
-    weights = dict(cascade.state_dict())
-    trained_on = list(description.training.get(TRAINED_ON, []))
-    for name, path in parts.items():
-        part, theirs = load_checkpoint(path)
-        if (theirs.cascade, theirs.canvas) != (description.cascade, description.canvas):
-            raise CheckpointError(f"{path}: of another cascade or canvas than {base}. Train both by one recipe.")
-        stage = {key: value for key, value in part.state_dict().items() if key.startswith(f"{name}.")}
-        if not stage:
-            known = ", ".join(child for child, _ in part.named_children())
-            raise CheckpointError(f"{path}: has no stage {name!r}; it has {known}.")
-        weights |= stage
-        trained_on += [record for record in theirs.training.get(TRAINED_ON, []) if record not in trained_on]
-    cascade.load_state_dict(weights)
-    training: dict[str, Any] = {"joined": {name: path.name for name, path in parts.items()}}
-    if trained_on:
-        training[TRAINED_ON] = trained_on
-    save_checkpoint(out, cascade, description=describe(description.cascade, description.canvas, **training))
+def _refuse_state(path: Path, header: Any) -> None:
+    if is_training_state(header):
+        raise CheckpointError(
+            f"{path.name}: the state that a training goes on from, not its weights. Give the run's best.safetensors."
+        )
 
 
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+def is_training_state(header: Any) -> bool:
+    """Whether a file's header is that of a run's ``last.safetensors``."""
+    return isinstance(header, dict) and {"epoch", "step", "best", "history"} <= header.keys()
 
 
 def load_checkpoint(path: Path) -> tuple[Cascade, ModelDescription]:
@@ -172,11 +205,40 @@ def load_checkpoint(path: Path) -> tuple[Cascade, ModelDescription]:
     Raises:
         CheckpointError: The file is missing, damaged, or its weights fit another cascade.
     """
-    _, header = load_tensors(path)
+    weights, header = load_tensors(path)
+    _refuse_state(path, header)
+    description = _description(path, header)
     try:
-        description = ModelDescription.model_validate(header)
-    except ValidationError as error:
-        raise CheckpointError(f"{path}: its description is of another version ({_short(error)}).") from error
-    cascade = build_cascade(description.cascade)
-    load_weights(cascade, path)
+        cascade = build_cascade(description.cascade)
+    except RecipeError as error:
+        raise CheckpointError(f"{path.name}: {shortened(str(error), 140)}") from error
+    _fill(cascade, weights, path)
     return fast_layout(cascade.eval()), description
+
+
+def _description(path: Path, header: Any) -> ModelDescription:
+    try:
+        return ModelDescription.model_validate(header)
+    except ValidationError as error:
+        why = shortened(first_fault(error), 100)
+        raise CheckpointError(f"{path.name}: its description is damaged or of another version ({why}).") from error
+
+
+def count_parameters(path: Path) -> int:
+    """Parameters that a checkpoint's cascade learned, before any of them are folded together to run faster.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or its weights fit another cascade.
+    """
+    return sum(parameter.numel() for parameter in load_checkpoint(path)[0].parameters())
+
+
+def read_training(path: Path) -> dict[str, Any]:
+    """What a checkpoint tells of its training; its weights are not read.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or not ours.
+    """
+    header = read_header(path)
+    _refuse_state(path, header)
+    return _description(path, header).training

@@ -11,6 +11,7 @@ PancascadeError
 ├── CheckpointError     weights are missing, damaged, or for another network
 ├── UnknownModelError   no shipped model or checkpoint of that name
 ├── ExportError         a model cannot be exported
+├── MemoryShortageError the work does not fit into memory
 └── OutputError         a result cannot be written
 
 A message says what is wrong, where, what was found, and what to do. The command line prints it as one
@@ -82,6 +83,10 @@ class UnknownModelError(PancascadeError):
 
 class ExportError(PancascadeError):
     """A model cannot be exported, or what was exported does not answer as it should."""
+
+
+class MemoryShortageError(PancascadeError):
+    """The work does not fit into this machine's memory."""
 
 
 class OutputError(PancascadeError):

@@ -101,8 +101,7 @@ def test_of_nothing_but_bad_cases_there_is_no_store(folder, tmp_path):
         damage(path)
     with pytest.raises(DataError, match=r"no case could be prepared\. The first reason: .*pancreas_000"):
         prepare(msd(folder), tmp_path / "store")
-    with pytest.raises(DataError, match="preparing was interrupted"):
-        prepared_store(tmp_path / "store")
+    assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -309,3 +308,18 @@ def test_a_list_of_parts_of_scans_keeps_the_numbers_of_its_slices(folder, tmp_pa
     slices = pq.read_table(tmp_path / "store" / "index.parquet").to_pylist()
     assert [row["number"] for row in slices] == [2, 3, 4]
     assert [row["tumour_pixels"] for row in slices] == [0, 4, 0]
+
+
+def test_two_preparations_of_one_store_do_not_run_at_once(folder, tmp_path):
+    source, out = msd(folder), tmp_path / "store"
+    refused = []
+
+    def progress(done, total):
+        with pytest.raises(OutputError, match="store: `prepare`, process") as error:
+            prepare(source, out)
+        refused.append(error)
+
+    prepare(source, out, progress=progress)
+    assert refused
+    assert not [path.name for path in out.iterdir() if path.name.startswith(".")]
+    prepare(source, out)

@@ -1,3 +1,4 @@
+import json
 import sys
 from pathlib import Path
 
@@ -74,7 +75,12 @@ def test_of_slices_that_are_not_wanted_nothing_is_read(store, source, monkeypatc
     read = []
     module = sys.modules["pancascade.datasets.prepared_store"]
     original = module.read_some
-    monkeypatch.setattr(module, "read_some", lambda path, at: read.append((path.name, *at)) or original(path, at))
+
+    def told(path, at, *, digest):
+        read.append((path.name, *at))
+        return original(path, at, digest=digest)
+
+    monkeypatch.setattr(module, "read_some", told)
     slices = [case.read_slices() for case in found]
     assert [len(of_case) for of_case in slices] == [0, 1, 1]
     assert_same_slices(slices[1], [one for one in source[1].read_slices() if (one.labels == 2).any()])
@@ -168,3 +174,50 @@ def test_a_store_can_be_prepared_again_in_another_way(store, tmp_path, source):
     prepare(prepared_store(store(kind="volumes")), tmp_path / "second", options=PrepareOptions(kind="slices"))
     for ours, theirs in zip(prepared_store(tmp_path / "second"), source, strict=True):
         assert_same_slices(ours.read_slices(), theirs.read_slices())
+
+
+@pytest.mark.parametrize("kind", ["volumes", "slices", "pictures"])
+def test_no_flipped_bit_in_any_file_gives_other_slices(store, kind):
+    folder = store(kind=kind)
+    whole = [case.read_slices() for case in prepared_store(folder)]
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.parent.name != "records"]
+    random = np.random.default_rng(0)
+    for path in files:
+        content = path.read_bytes()
+        for place in random.integers(0, 8 * len(content), 3).tolist():
+            flipped = bytearray(content)
+            flipped[place // 8] ^= 1 << place % 8
+            path.write_bytes(bytes(flipped))
+            try:
+                found = [case.read_slices() for case in prepared_store(folder)]
+            except DataError as error:
+                assert path.name in str(error) or path.name == "manifest.json"
+                assert len(str(error)) <= 200
+            else:  # files that are for other programs alone
+                assert path.name == "index.csv"
+                for ours, theirs in zip(found, whole, strict=True):
+                    assert_same_slices(ours, theirs)
+        path.write_bytes(content)
+
+
+def test_a_whole_volume_of_a_damaged_file_is_refused(store):
+    folder = store(kind="volumes")
+    path = folder / "arrays" / "pancreas_001_hu.b2nd"
+    scan = prepared_store(folder)[1].scan
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(DataError, match=r"damaged, it is not as it was written"):
+        scan.read()
+
+
+def test_a_store_of_an_older_version_has_no_seal_and_is_read(store):
+    folder = store(kind="slices")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["digest"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert len(prepared_store(folder)) == 3
+    manifest["digest"] = "0" * 32
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match="damaged, it is not as it was written"):
+        prepared_store(folder)

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from pancascade.checkpoint import load_checkpoint, load_tensors, save_tensors
-from pancascade.errors import CheckpointError, OutputError
+from pancascade.errors import CheckpointError, OutputError, RecipeError
 from pancascade.sampling import Batch
 from pancascade.training import DivergedError, fit, loop, read_recipe
+from pancascade.training import run as run_module
 
 CHILD = """
 import os, signal, sys
@@ -143,7 +144,7 @@ def test_a_finished_run_resumes_to_nothing_left_to_do(finished):
 def test_a_run_of_another_recipe_cannot_be_resumed(finished, change_recipe):
     change = ("second: {name: focusing_net", "second: {name: unet")
     recipe = change_recipe(finished, change, one_epoch=False)
-    with pytest.raises(CheckpointError, match="another recipe"):
+    with pytest.raises(RecipeError, match=r"the recipe changed cascade\.second\.name from focusing_net to unet"):
         fit(recipe, finished, out=finished / "run", resume=True)
 
 
@@ -161,16 +162,16 @@ def test_training_lowers_the_loss(whole_run):
 
 
 def test_a_loss_that_is_no_number_stops_training_and_names_the_slices(project, monkeypatch):
-    def broken(settings, build=loop.build_cascade):
+    def broken(settings, build=run_module.build_cascade):
         cascade = build(settings)
         torch.nn.init.constant_(cascade.first.head.bias, float("nan"))
         return cascade
 
-    monkeypatch.setattr(loop, "build_cascade", broken)
+    monkeypatch.setattr(run_module, "build_cascade", broken)
     names = r"slices (p[0-3]_z[01](, )?){4} \(first nan"
     with pytest.raises(DivergedError, match=rf"phase S, epoch 1, {names}"):
         fit(project / "tiny.yaml", project, out=project / "run")
-    assert not (project / "run" / "last.safetensors").exists()
+    assert not (project / "run").exists()
 
 
 def test_accumulated_batches_make_one_step(project, change_recipe):
@@ -197,7 +198,7 @@ def test_the_schedule_counts_steps_not_batches(project, change_recipe):
 def test_a_run_can_start_from_the_weights_of_another(whole_run):
     project, _ = whole_run
     weights = project / "run" / "best.safetensors"
-    again = loop._start(read_recipe(project / "tiny.yaml"), project / "again", device="cpu", start_from=weights)
+    again = run_module.start(read_recipe(project / "tiny.yaml"), project / "again", device="cpu", start_from=weights)
     best, _ = load_checkpoint(weights)
     for started in (again.cascade, again.average):
         assert all(torch.equal(a, b) for a, b in zip(best.parameters(), started.parameters(), strict=True))
@@ -207,7 +208,7 @@ def test_weights_of_another_cascade_cannot_be_started_from(whole_run, tmp_path):
     save_tensors(tmp_path / "other.safetensors", {"weight": torch.zeros(1)}, header={})
     recipe = read_recipe(whole_run[0] / "tiny.yaml")
     with pytest.raises(CheckpointError, match="do not fit"):
-        loop._start(recipe, tmp_path, device="cpu", start_from=tmp_path / "other.safetensors")
+        run_module.start(recipe, tmp_path, device="cpu", start_from=tmp_path / "other.safetensors")
 
 
 BATCH = Batch(torch.rand(1, 1, 32, 48), torch.zeros(1, 32, 48, dtype=torch.uint8), ("a",))
@@ -215,7 +216,7 @@ BATCH = Batch(torch.rand(1, 1, 32, 48), torch.zeros(1, 32, 48, dtype=torch.uint8
 
 def started(project, change_recipe, *pairs):
     recipe = read_recipe(change_recipe(project, ("precision: bf16-mixed", "precision: 32-true"), *pairs))
-    return loop._start(recipe, project / "run", device="cpu")
+    return run_module.start(recipe, project / "run", device="cpu")
 
 
 def test_gradients_of_accumulated_batches_are_averaged(project, change_recipe, monkeypatch):

@@ -1,10 +1,12 @@
+import re
+
 import pytest
 import torch
 from pydantic import ValidationError
 
 from pancascade.cascades import Qiu2024Settings, build_cascade
 from pancascade.errors import RecipeError
-from pancascade.training import find_recipe, read_recipe
+from pancascade.training import find_recipe, fit, read_recipe
 from pancascade.training.recipe import recipes_folder
 
 
@@ -119,4 +121,83 @@ def test_a_key_that_is_written_twice_is_refused(project):
     recipe = project / "tiny.yaml"
     recipe.write_text(recipe.read_text() + "\nbatch_size: 2\nbatch_size: 3\n")
     with pytest.raises(RecipeError, match=r"tiny\.yaml: not a readable YAML file \('batch_size' is written twice"):
+        read_recipe(recipe)
+
+
+WIDTHS = "first: {{name: unet, options: {{widths: {widths}}}}}"
+
+
+@pytest.mark.parametrize(
+    ("widths", "says"),
+    [
+        ("[0, 0, 0, 0, 0]", "a width of 0"),
+        ("[-1, 4, 8, 8, 8]", "negative dimension"),
+        ("[100000, 100000, 100000, 100000, 100000]", "parameters, and at most 300,000,000 are built"),
+        ("[1000000000000, 4, 8, 8, 8]", "widths has values that no network has"),
+        (str([4] * 100), "widths has values that no network has"),
+        ("[.nan, 4, 8, 8, 8]", "widths has values that no network has"),
+        ("text", "does not take these options"),
+        ("3", "does not take these options"),
+        ("[]", "does not take these options"),
+        ("[[4], [4]]", "does not take these options"),
+        ("null", "does not take these options"),
+    ],
+)
+def test_widths_of_which_no_network_comes_are_one_sentence_and_cost_no_memory(project, widths, says):
+    recipe = project / "tiny.yaml"
+    recipe.write_text(recipe.read_text().replace("first: {name: unet, preset: tiny}", WIDTHS.format(widths=widths)))
+    with pytest.raises(RecipeError, match=f"Network 'unet' does not take these options: .*{says}|{says}") as refused:
+        fit(recipe, project, out=project / "run")
+    assert len(str(refused.value)) <= 200
+    assert not (project / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("seed: 5", "seed: 9223372036854775808", "seed: should be less than 4294967296"),
+        ("seed: 5", "seed: -1", "seed: should be greater than or equal to 0"),
+        ("seed: 5", f"seed: {'9' * 5000}", "a number of 5000 digits"),
+        ("name: tiny", "name: 2024-13-45\nbatch_size: 0", "batch_size"),
+        ("{name: S, epochs: 1}", "{name: S, epochs: 1000000000}", "phases.0.epochs: should be less than or equal"),
+        ("split: split.json", "split: split.json, per_epoch: 1000000000000", "data.0.per_epoch: should be less than"),
+        ("size: [32, 48]", "size: [160000, 48]", "at most 8192"),
+        ("crop_size: [32, 32]", "crop_size: [32, 160000]", "at most 8192"),
+        ("  margin: 4", "  margin: -4", "margin: should be greater than or equal to 0"),
+        ("  margin: 4", "  margin: 4\n  first_scale: 1000000", "first_scale: should be less than or equal to 4"),
+        ("  margin: 4", "  margin: 4\n  alpha: .nan", "alpha: should be a finite number"),
+        ("  margin: 4", "  margin: 4\n  alpha: 1e999", "alpha: should be a finite number"),
+        ("kind: qiu2024", f"kind: {'q' * 5000}", "cascade: 'qqq"),
+        ("batch_size: 4", f"{'b' * 500}: 4", "unknown key 'bbb"),
+        ("batch_size: 4", f"batch_size: {'b' * 5000}", "batch_size: should be a valid integer"),
+    ],
+)
+def test_values_beyond_all_bounds_are_one_short_sentence(project, old, new, says):
+    recipe = project / "tiny.yaml"
+    assert old in recipe.read_text()
+    recipe.write_text(recipe.read_text().replace(old, new, 1))
+    with pytest.raises(RecipeError, match=re.escape(says)) as refused:
+        read_recipe(recipe)
+    message = str(refused.value)
+    assert message.startswith("tiny.yaml: ")
+    assert len(message) <= 200
+    assert "\n" not in message
+    assert "Value error" not in message
+    assert "pydantic" not in message
+
+
+def test_a_date_as_a_name_is_text(project):
+    recipe = project / "tiny.yaml"
+    recipe.write_text(recipe.read_text().replace("name: tiny", "name: 2024-02-30"))
+    assert read_recipe(recipe).name == "2024-02-30"
+
+
+@pytest.mark.parametrize("option", ["crop_reference: second_stage", "recurrence_rounds: 3"])
+def test_options_that_need_both_stages_to_find_the_same_are_refused_elsewhere(project, option):
+    recipe = project / "tiny.yaml"
+    same = recipe.read_text().replace("  margin: 4", f"  margin: 4\n  {option}")
+    recipe.write_text(same)
+    read_recipe(recipe)
+    recipe.write_text(same.replace("second_labels: [pancreas]", "second_labels: [tumour]"))
+    with pytest.raises(RecipeError, match="is for cascades whose stages both find the same"):
         read_recipe(recipe)

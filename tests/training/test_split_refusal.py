@@ -3,9 +3,10 @@ import logging
 
 import pytest
 
-from pancascade.checkpoint import join_checkpoints, read_training
+from pancascade.checkpoint import load_checkpoint, read_training, save_checkpoint
 from pancascade.errors import CheckpointError, DataError
 from pancascade.io import content_digest, patient_mark
+from pancascade.joining import join_checkpoints
 from pancascade.training import fit, read_recipe
 from pancascade.training.data import read_training_data
 from pancascade.training.provenance import SourcePatients, require_apart, require_unseen, training_record
@@ -125,8 +126,11 @@ def test_a_resumed_run_does_not_swap_its_split(finished):
 
 
 def test_joined_checkpoints_keep_the_records_of_their_parts(finished):
-    best = finished / "run" / "best.safetensors"
-    join_checkpoints({"first": best, "second": best}, finished / "joined.safetensors")
+    best, other = finished / "run" / "best.safetensors", finished / "other.safetensors"
+    cascade, description = load_checkpoint(best)
+    training = description.training | {"epoch": 99}
+    save_checkpoint(other, cascade, description=description.model_copy(update={"training": training}))
+    join_checkpoints({"first": best, "second": other}, finished / "joined.safetensors")
     assert read_training(finished / "joined.safetensors")["trained_on"] == read_training(best)["trained_on"]
 
 

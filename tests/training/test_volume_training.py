@@ -12,15 +12,17 @@ from safetensors.torch import save_file
 import pancascade
 from pancascade.cascades import Zhao2019, build_cascade
 from pancascade.cascades.reduction import enlarge
-from pancascade.checkpoint import join_checkpoints, load_checkpoint, load_tensors, save_checkpoint
+from pancascade.checkpoint import load_checkpoint, load_tensors, save_checkpoint
 from pancascade.datasets import volume_list
 from pancascade.errors import CheckpointError, DataError, RecipeError
 from pancascade.io import read_volume, write_volume
+from pancascade.joining import join_checkpoints
 from pancascade.labels import Label
 from pancascade.networks.resnet import ResNetEncoder
 from pancascade.preprocessing import VolumeGrid
 from pancascade.sampling import load_volumes
-from pancascade.training import fit, loop, read_recipe
+from pancascade.training import fit, read_recipe
+from pancascade.training import run as run_module
 from pancascade.training.data import read_training_data
 from pancascade.training.validation import predict, sample_dice
 from pancascade.volume import Box, Volume, reorient
@@ -95,7 +97,7 @@ def copy_of(cascade):
 def whole_run(folder):
     """An uninterrupted run, and its weights before and after each epoch."""
     recipe = write_recipe(folder)
-    weights = [copy_of(loop._start(read_recipe(recipe), folder / "unused", device="cpu").cascade)]
+    weights = [copy_of(run_module.start(read_recipe(recipe), folder / "unused", device="cpu").cascade)]
 
     def progress(run, done, batches):
         if done == batches:
@@ -179,13 +181,13 @@ def test_a_run_stopped_and_resumed_ends_with_the_same_bits(whole_run, folder, tm
 def blind_first(monkeypatch):
     """Stage 1 finds nothing, and is not trained in these tests."""
 
-    def blinded(settings, build=loop.build_cascade):
+    def blinded(settings, build=run_module.build_cascade):
         cascade = build(settings)
         torch.nn.init.zeros_(cascade.first.head.weight)
         torch.nn.init.constant_(cascade.first.head.bias, -20.0)
         return cascade
 
-    monkeypatch.setattr(loop, "build_cascade", blinded)
+    monkeypatch.setattr(run_module, "build_cascade", blinded)
 
 
 @pytest.mark.parametrize(("where", "low", "high"), [("end_to_end", 0, 0), ("true_boxes", 0.85, 1)])
@@ -269,9 +271,14 @@ def test_what_cannot_be_joined_is_refused_and_nothing_written(folder, whole_run,
     with pytest.raises(CheckpointError, match=r"other\.safetensors: of another cascade or canvas"):
         join_checkpoints({"first": good, "second": tmp_path / "other.safetensors"}, out)
     with pytest.raises(CheckpointError, match="has no stage 'third'; it has first, second"):
-        join_checkpoints({"first": good, "third": good}, out)
+        join_checkpoints({"third": good}, out)
     with pytest.raises(CheckpointError, match="gone"):
         join_checkpoints({"first": good, "second": tmp_path / "gone.safetensors"}, out)
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(good.read_bytes())
+    for twice in (good, copy):
+        with pytest.raises(CheckpointError, match="given for first and for second; it is one checkpoint"):
+            join_checkpoints({"first": good, "second": twice}, out)
     assert not out.exists()
 
 
@@ -353,7 +360,7 @@ MIXED = {
         {"canvas": RECIPE["canvas"] | SLICES},
         "unknown key 'canvas.volume.size'",
     ),
-    "an unknown kind of canvas": ({"canvas": {"kind": "slices"}}, "canvas.volume.kind: Input should be 'volume'"),
+    "an unknown kind of canvas": ({"canvas": {"kind": "slices"}}, "canvas.volume.kind: should be 'volume'"),
 }
 
 
@@ -363,7 +370,7 @@ def test_a_recipe_that_mixes_slices_and_volumes_is_refused_in_one_short_sentence
     with pytest.raises(RecipeError) as caught:
         read_recipe(recipe)
     said = str(caught.value)
-    assert said.startswith(f"{recipe}: {sentence}")
+    assert said.startswith(f"{recipe.name}: {sentence}")
     assert said.endswith(".")
     assert "\n" not in said
     assert len(said) < 150 + len(str(recipe))
@@ -408,7 +415,7 @@ def published(depth, *, width=4, seed=0):
 
 def started(folder, **changes):
     recipe = write_recipe(folder, **LSNET | changes)
-    return loop._start(read_recipe(recipe), folder / "run", device="cpu", beside=folder)
+    return run_module.start(read_recipe(recipe), folder / "run", device="cpu", beside=folder)
 
 
 def test_published_weights_arrive_in_the_encoders_that_the_recipe_names(tmp_path):

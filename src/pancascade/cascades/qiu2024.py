@@ -1,10 +1,10 @@
 """Qiu et al. 2024: multi-scale U-Net → saliency transformation → focusing network, trained jointly."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Generator, Tensor
 from torch.nn import functional
 
@@ -65,10 +65,10 @@ class Qiu2024Settings(NestedTargets):
     first: OneMapNetwork = NetworkSettings(name="multiscale_unet")
     second: MapNetwork = NetworkSettings(name="focusing_net")
     handover: Literal["saliency", "crop"] = "saliency"
-    margin: int = 20
+    margin: int = Field(default=20, ge=0)
     crop_size: UNetSize = (320, 320)
     crop_reference: Literal["first_stage", "second_stage"] = "first_stage"
-    first_scale: float = 1.0
+    first_scale: float = Field(default=1.0, gt=0, le=4)
     first_loss: Literal["dice", "dice_bce"] = "dice"
     weighted_bce: WeightedBce = "weighted"
     deep_supervision: DeepSupervision = "code"
@@ -79,11 +79,21 @@ class Qiu2024Settings(NestedTargets):
     boundary_form: BoundaryForm = "total_variation"
     boundary_neighbourhood: Neighbourhood = 4
     boundary_counts_frame: bool = True
-    boundary_encoder_steps: int = 1000
+    boundary_encoder_steps: int = Field(default=1000, ge=1, le=1_000_000)
     boundary_in_s: Literal["off", "detached"] = "off"
-    alpha: float = 0.9
-    beta: float = 0.4
-    recurrence_rounds: int = 0
+    alpha: float = Field(default=0.9, ge=0)
+    beta: float = Field(default=0.4, ge=0)
+    recurrence_rounds: int = Field(default=0, ge=0, le=100)
+
+    @model_validator(mode="after")
+    def _both_stages_find_the_same_where_that_is_needed(self) -> Self:
+        if self.one_target:
+            return self
+        if self.crop_reference == "second_stage":
+            raise ValueError("crop_reference: second_stage is for cascades whose stages both find the same")
+        if self.recurrence_rounds > 0:
+            raise ValueError("recurrence_rounds is for cascades whose stages both find the same")
+        return self
 
 
 class Qiu2024(Cascade):

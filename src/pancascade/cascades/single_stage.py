@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Generator, Tensor
 
 from pancascade.cascades.protocol import Cascade, Located, is_any, run_scaled
@@ -27,7 +28,7 @@ class SingleStageSettings(Settings):
     kind: Literal["single_stage"] = "single_stage"
     network: OneMapNetwork = NetworkSettings(name="unet")
     labels: tuple[Literal["pancreas", "tumour"], ...] = ("pancreas",)
-    scale: float = 1.0
+    scale: float = Field(default=1.0, gt=0, le=4)
     loss: SegmentationLoss = "dice_bce"
 
 

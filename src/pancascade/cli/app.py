@@ -20,6 +20,7 @@ from pancascade.cli.segment import segment
 from pancascade.cli.threshold import threshold
 from pancascade.cli.train import train
 from pancascade.errors import PancascadeError
+from pancascade.memory_shortage import is_memory_shortage
 
 app = typer.Typer(
     name="pancascade",
@@ -62,6 +63,12 @@ def main() -> None:
         _say(f"Error: {error}")
         sys.exit(USER_ERROR)
     except Exception as error:
+        if is_memory_shortage(error):
+            _say(
+                "Error: there is not enough memory for this. Close other programs, or ask for less: segment "
+                "--max-memory, fewer --workers, a smaller canvas or batch in a recipe."
+            )
+            sys.exit(USER_ERROR)
         if os.environ.get("PANCASCADE_DEBUG"):
             raise
         _say(

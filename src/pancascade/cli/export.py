@@ -34,7 +34,11 @@ def export(
     if file_format not in ("onnx", "openvino"):
         raise ExportError(f"--format {file_format}: known are onnx, openvino.")
     chosen = find_model(model)
-    with console.status("Writing and comparing with torch; ONNX takes about a minute."):
-        export_model(chosen, out, file_format=cast("ExportFormat", file_format), told=tell)
+    with console.status("Loading the model.") as status:
+
+        def begin(file: str, number: int, count: int) -> None:
+            status.update(f"Network {number} of {count}: writing {file} and comparing it with torch; up to a minute.")
+
+        export_model(chosen, out, file_format=cast("ExportFormat", file_format), told=tell, begun=begin)
     console.print(f"How they are chained: {out / DESCRIPTION}")
     console.print(f"Licence of the weights: {chosen.licence}. Research use only. Not for clinical use.", style="dim")

@@ -25,7 +25,7 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     start_from: Annotated[Path | None, typer.Option(help="Checkpoint whose weights are trained further.")] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda, one of several like cuda:1, or mps.")] = "cpu",
 ) -> None:
     """Train a cascade by a recipe; stop and --resume at will."""
     from tempfile import TemporaryDirectory
@@ -71,7 +71,9 @@ def _fit(recipe: Path, data: Path, out: Path, *, resume: bool, start_from: Path 
         run = fit(recipe, data, out=out, resume=resume, start_from=start_from, device=device, progress=show)
         for epoch in run.history[told:]:
             console.print(describe(epoch), highlight=False)
-    console.print(f"Best weights: {out / 'best.safetensors'}", soft_wrap=True, highlight=False)
+    best = out / "best.safetensors"
+    if best.is_file():
+        console.print(f"Best weights: {best}", soft_wrap=True, highlight=False)
 
 
 def describe(epoch: dict[str, object]) -> str:

@@ -1,6 +1,6 @@
 """Stores that ``pancascade data prepare`` made: voxels that are read fast, and slice by slice."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def prepared_store(folder: Path, *, keep: Keep = "all") -> list[Case]:
     _require_whole(folder, manifest.files)
     window = manifest.options.picture_window if manifest.options.kind == "pictures" else None
     whole = manifest.options.kind == "volumes"
-    return [_case(folder, case, keep=keep, window=window, whole=whole) for case in read_index(folder)]
+    return [_case(folder, case, keep=keep, window=window, whole=whole) for case in read_index(folder, manifest.index)]
 
 
 def _require_whole(folder: Path, files: Sequence[FileDigest]) -> None:
@@ -62,14 +62,21 @@ def _case(folder: Path, case: PreparedCase, *, keep: Keep, window: Window | None
     slices = tuple(
         one for one in case.slices if keeps(keep, pancreas_pixels=one.pancreas_pixels, tumour_pixels=one.tumour_pixels)
     )
-    read = partial(_read_slices, folder, slices, patient=case.patient, window=window)
+    digests = {file.path: file.digest for file in case.files}
+    _require_digests(case, slices, digests)
+    read = partial(_read_slices, folder, slices, digests, patient=case.patient, window=window)
     files = tuple(folder / file.path for file in case.files)
     scan = _scan(case, files) if whole else None
     return Case(case.name, case.patient, case.source, read, scan, files)
 
 
+def _require_digests(case: PreparedCase, slices: Sequence[PreparedSlice], digests: Mapping[str, str]) -> None:
+    if any(not {one.image, one.labels} <= digests.keys() for one in slices):
+        raise DataError(f"{case.name}: the store's index does not list its files. Prepare the data set again.")
+
+
 def _read_slices(
-    folder: Path, slices: Sequence[PreparedSlice], *, patient: str, window: Window | None
+    folder: Path, slices: Sequence[PreparedSlice], digests: Mapping[str, str], *, patient: str, window: Window | None
 ) -> list[AxialSlice]:
     if not slices:
         return []
@@ -77,10 +84,12 @@ def _read_slices(
     labels: Sequence[NDArray[np.uint8]]
     if window is None:
         positions = [one.position for one in slices]
-        images, labels = read_some(folder / slices[0].image, positions), read_some(folder / slices[0].labels, positions)
+        images, labels = (
+            read_some(folder / name, positions, digest=digests[name]) for name in (slices[0].image, slices[0].labels)
+        )
     else:
-        images = [window.to_hu(read_png(folder / one.image)) for one in slices]
-        labels = [read_png(folder / one.labels) for one in slices]
+        images = [window.to_hu(read_png(folder / one.image, digest=digests[one.image])) for one in slices]
+        labels = [read_png(folder / one.labels, digest=digests[one.labels]) for one in slices]
     return [
         AxialSlice(one.name, patient, hu, marked, one.spacing_mm)
         for one, hu, marked in zip(slices, images, labels, strict=True)
@@ -91,13 +100,16 @@ def _scan(case: PreparedCase, files: tuple[Path, ...]) -> LabelledScan:
     image, label = files
     if case.grid is None or case.scan_grid is None:
         raise DataError(f"{image}: the index does not tell its grid. Prepare the data set again.")
-    read = partial(_read_volume, grid=case.grid, scan_grid=case.scan_grid)
-    return LabelledScan(image, label, OURS, partial(read, image), partial(_read_labels, partial(read, label)))
+    hu, marked = (
+        partial(_read_volume, path, digest=file.digest, grid=case.grid, scan_grid=case.scan_grid)
+        for path, file in zip(files, case.files, strict=True)
+    )
+    return LabelledScan(image, label, OURS, hu, partial(_read_labels, marked))
 
 
-def _read_volume(path: Path, *, grid: Grid, scan_grid: Grid) -> Volume:
+def _read_volume(path: Path, *, digest: str, grid: Grid, scan_grid: Grid) -> Volume:
     """The volume as its scan had it, or where it was resampled as it lies in the store."""
-    stored = Volume(read_stack(path).T, np.array(grid.affine), path)
+    stored = Volume(read_stack(path, digest=digest).T, np.array(grid.affine), path)
     try:
         turned = restore(stored, empty_on(scan_grid))
     except GeometryError:

@@ -25,6 +25,7 @@ from pancascade.export.description import (
 from pancascade.export.formats import INPUT, SUFFIX, require_installed, run_file, write_network
 from pancascade.inference.models import Model, Step
 from pancascade.io import written_together
+from pancascade.io.output_lock import lock_output
 from pancascade.networks.build import NETWORKS
 from pancascade.preprocessing import Canvas
 
@@ -47,7 +48,13 @@ class _Planned:
     image: Tensor
 
 
-def export_model(model: Model, out: Path, *, file_format: ExportFormat, told: Told | None = None) -> Export:
+Begun = Callable[[str, int, int], None]
+"""Called before each network with its file's name, its number and how many there are."""
+
+
+def export_model(
+    model: Model, out: Path, *, file_format: ExportFormat, told: Told | None = None, begun: Begun | None = None
+) -> Export:
     """Write every network of every step of a model, and ``export.json``, which says how they are chained.
 
     Every file is run on random and on drawn images, and must answer as torch does. All is written, or nothing.
@@ -57,6 +64,7 @@ def export_model(model: Model, out: Path, *, file_format: ExportFormat, told: To
         out: Folder; made if it is missing. A former export of the same model and format is replaced.
         file_format: ``onnx`` or ``openvino``.
         told: Called after each network.
+        begun: Called before each network.
 
     Raises:
         ExportError: The libraries are missing, the model works on volumes, a network cannot be written, or does not
@@ -72,25 +80,22 @@ def export_model(model: Model, out: Path, *, file_format: ExportFormat, told: To
     ]
     files = [planned.file for plan in plans for planned in plan]
     weights = [str(Path(file).with_suffix(".bin")) for file in files] if file_format == "openvino" else []
-    made = not out.exists()
-    try:
-        with written_together(out, names=[*files, *weights, CARD, LICENCE, DESCRIPTION]) as draft:
-            steps = []
-            for step, (cascade, description), plan in zip(model.steps, loaded, plans, strict=True):
-                networks = []
-                for planned in plan:
-                    networks.append(_exported(planned, draft, file_format))
-                    if told is not None:
-                        told(networks[-1])
-                steps.append(_described(step, cascade, description, networks))
-            described = _export(model, file_format, steps)
-            (draft / CARD).write_text(model.card_text(), encoding="utf-8")
-            (draft / LICENCE).write_text(f"Licence of the weights: {model.licence}\n", encoding="utf-8")
-            (draft / DESCRIPTION).write_text(described.model_dump_json(indent=1), encoding="utf-8")
-    except BaseException:
-        if made and out.is_dir() and not any(out.iterdir()):
-            out.rmdir()
-        raise
+    names = [*files, *weights, CARD, LICENCE, DESCRIPTION]
+    with lock_output(out, what="export"), written_together(out, names=names) as draft:
+        steps = []
+        for step, (cascade, description), plan in zip(model.steps, loaded, plans, strict=True):
+            networks = []
+            for planned in plan:
+                if begun is not None:
+                    begun(planned.file, files.index(planned.file) + 1, len(files))
+                networks.append(_exported(planned, draft, file_format))
+                if told is not None:
+                    told(networks[-1])
+            steps.append(_described(step, cascade, description, networks))
+        described = _export(model, file_format, steps)
+        (draft / CARD).write_text(model.card_text(), encoding="utf-8")
+        (draft / LICENCE).write_text(f"Licence of the weights: {model.licence}\n", encoding="utf-8")
+        (draft / DESCRIPTION).write_text(described.model_dump_json(indent=1), encoding="utf-8")
     return described
 
 

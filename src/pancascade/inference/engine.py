@@ -13,6 +13,7 @@ from pancascade.cascades import Cascade, Located, fast_layout
 from pancascade.engines.precision import has_fast_bfloat16
 from pancascade.inference.canvas_probabilities import CanvasProbabilities, smooth_along_the_body
 from pancascade.inference.finding import Believed, Finding
+from pancascade.inference.finite_output import require_finite
 from pancascade.inference.locating import Aim, Sight, aim_at
 from pancascade.inference.stopwatch import Stopwatch
 from pancascade.preprocessing import Canvas, Placement, find_placement
@@ -141,7 +142,8 @@ class SliceEngine:
                 with clock.measure("draw"):
                     images = self._images(volume, placement, part)
                 with clock.measure("stage 2"), self._autocast():
-                    maps.put(part.start, self.cascade.segment(images, handed_over)[:, 1:].half().cpu())
+                    found_there = self.cascade.segment(images, handed_over)[:, 1:].half().cpu()
+                    maps.put(part.start, require_finite(found_there, stage=2))
             if progress is not None:
                 progress("segment", part.stop, volume.shape[2])
         with clock.measure("smooth"):
@@ -189,7 +191,7 @@ class SliceEngine:
         shown = torch.from_numpy(self.canvas.window.apply(hu))[None, None].expand(-1, self.canvas.channels, -1, -1)
         with self._autocast():
             maps = self.cascade(draw(shown, placement).to(self.device))
-        foreground = take_off(maps[:, 1:].float().cpu(), placement)[0]
+        foreground = take_off(require_finite(maps[:, 1:].float().cpu(), stage=2), placement)[0]
         # What was cut from the canvas is background.
         return torch.cat(((1 - foreground.sum(dim=0, keepdim=True)).clamp(min=0), foreground))
 
@@ -276,4 +278,4 @@ def _on_canvas(belief: Believed | None, part: slice, placement: Placement) -> Te
 
 
 def _stored(located: Located) -> Located:
-    return replace(located, probabilities=located.probabilities.half().cpu())
+    return replace(located, probabilities=require_finite(located.probabilities.half().cpu(), stage=1))

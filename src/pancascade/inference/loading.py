@@ -8,11 +8,13 @@ from typing import Any
 import torch
 
 from pancascade.checkpoint import TRAINED_ON, load_checkpoint
+from pancascade.engines.devices import find_device
 from pancascade.engines.openvino_networks import Backend, accelerated
 from pancascade.errors import PancascadeError
 from pancascade.inference.engine import VIEW_SCALES, SliceEngine
 from pancascade.inference.models import Model, find_model
 from pancascade.inference.volume_engine import VolumeEngine
+from pancascade.memory_shortage import is_memory_shortage
 from pancascade.preprocessing import VolumeGrid
 
 Engine = SliceEngine | VolumeEngine
@@ -63,7 +65,7 @@ def load_engines(model: Model, device: str, *, backend: Backend = "auto") -> lis
         CheckpointError: Weights are missing or damaged.
     """
     try:
-        chosen = torch.device(device)
+        chosen = find_device(device)
         return [
             load_engine(
                 model.folder / step.weights,
@@ -75,6 +77,8 @@ def load_engines(model: Model, device: str, *, backend: Backend = "auto") -> lis
             for step in model.steps
         ]
     except (RuntimeError, AssertionError) as error:
+        if is_memory_shortage(error):
+            raise
         raise PancascadeError(f"Device {device!r} cannot be used ({str(error).splitlines()[0]}). Try cpu.") from error
 
 

@@ -10,6 +10,7 @@ from pancascade.cascades import Cascade, Located
 from pancascade.engines.precision import has_fast_bfloat16
 from pancascade.inference.engine import HandOver, Progress
 from pancascade.inference.finding import Believed, Finding
+from pancascade.inference.finite_output import require_finite
 from pancascade.inference.locating import Sight, aim_at
 from pancascade.inference.stopwatch import Stopwatch
 from pancascade.location import Location
@@ -66,6 +67,7 @@ class VolumeEngine:
             with clock.measure("stage 1"):
                 if belief is None:
                     located = self.cascade.locate(images)
+                    require_finite(located.probabilities, stage=1)
                 else:
                     seen = torch.from_numpy(belief(0, volume.shape[2]))[None, None]
                     located = self.cascade.take_over(images, seen.to(self.device))
@@ -79,7 +81,7 @@ class VolumeEngine:
             if region is None:
                 return Finding.nothing(location)
             with clock.measure("stage 2"):
-                maps = self.cascade.segment(part, inside)[0, 1:]
+                maps = require_finite(self.cascade.segment(part, inside)[0, 1:], stage=2)
         if progress is not None:
             progress("segment", 1, 1)
         with clock.measure("paste"):

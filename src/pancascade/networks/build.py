@@ -1,13 +1,16 @@
 """Networks by name and preset: the only place in this room that sees configuration."""
 
+import warnings
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
+import torch
 from pydantic import AfterValidator, Field
 from torch import nn
 
 from pancascade.errors import RecipeError
+from pancascade.memory_shortage import is_memory_shortage
 from pancascade.networks.dsms_unet import DeeplySupervisedUNet
 from pancascade.networks.efficient_unet import EfficientUNet
 from pancascade.networks.focusing_net import FocusingNet
@@ -116,9 +119,39 @@ def build(name: str, *, preset: str = "paper", **options: Any) -> nn.Module:
     arguments = {**_find(f"preset of {name}", preset, PRESETS[name]), **options}
     _check_readings(name, network, arguments)
     try:
+        _require_buildable(network, arguments)
         return network(**arguments)
-    except (TypeError, ValueError) as error:
-        raise RecipeError(f"Network {name!r} does not take these options: {error}.") from error
+    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RuntimeError) as error:
+        if is_memory_shortage(error):
+            raise
+        why = " ".join(str(error).split())[:100]
+        raise RecipeError(f"Network {name!r} does not take these options: {why}.") from error
+
+
+MOST_PARAMETERS = 300_000_000
+"""Of one network: twice those of the largest that a paper here has. Its training holds four to five times as many."""
+
+_MOST_LISTED, _LARGEST = 64, 100_000
+
+
+def _require_buildable(network: type[nn.Module], arguments: Mapping[str, Any]) -> None:
+    """Refuse options of which no network comes, before memory is asked for."""
+    for option, value in arguments.items():
+        values = list(value) if isinstance(value, (list, tuple)) else [value]
+        if len(values) > _MOST_LISTED or any(_is_number(one) and not abs(one) <= _LARGEST for one in values):
+            raise ValueError(f"{option} has values that no network has")
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of parameters without elements, which are refused below
+        sketch = network(**arguments)
+    sizes = [parameter.numel() for parameter in sketch.parameters()]
+    if sizes and min(sizes) < 1:
+        raise ValueError("a width of 0")
+    if sum(sizes) > MOST_PARAMETERS:
+        raise ValueError(f"{sum(sizes):.2g} parameters, and at most {MOST_PARAMETERS:,} are built")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float))
 
 
 class NetworkSettings(Settings):

@@ -73,34 +73,61 @@ def digest_of(content: bytes) -> str:
     return hashlib.blake2b(hashlib.blake2b(content).digest(), digest_size=16).hexdigest()
 
 
-def read_stack(path: Path) -> npt.NDArray[Any]:
+def read_stack(path: Path, *, digest: str) -> npt.NDArray[Any]:
     """All slices of a file, (K, H, W).
 
+    Args:
+        path: The file.
+        digest: That it had when it was written.
+
     Raises:
-        DataError: The file is missing or damaged, or the extra ``data`` is not installed.
+        DataError: The file is missing or not as it was written, or the extra ``data`` is not installed.
     """
-    return _read(path, None)
+    return _read(path, None, digest)
 
 
-def read_some(path: Path, positions: Sequence[int]) -> list[npt.NDArray[Any]]:
-    """Slices (H, W) of a file; of the others nothing is read.
+def read_some(path: Path, positions: Sequence[int], *, digest: str) -> list[npt.NDArray[Any]]:
+    """Slices (H, W) of a file; the others are not unpacked.
 
     Args:
         path: The file.
         positions: Rows of the stack.
+        digest: That it had when it was written.
 
     Raises:
-        DataError: The file is missing or damaged, or the extra ``data`` is not installed.
+        DataError: The file is missing or not as it was written, or the extra ``data`` is not installed.
     """
-    return list(_read(path, positions))
+    return list(_read(path, positions, digest))
 
 
-def _read(path: Path, positions: Iterable[int] | None) -> Any:
-    blosc2 = load_extra("blosc2")
-    if not path.is_file():
-        raise DataError(f"{path}: no such file, but the store lists it. Prepare the data set again; it will be redone.")
+def read_intact(path: Path, *, digest: str) -> bytes:
+    """The content of a file of a store, if it is as it was written.
+
+    Raises:
+        DataError: It is missing, cannot be read, or is another.
+    """
     try:
-        array = blosc2.open(str(path), mode="r", mmap_mode="r", dparams=blosc2.DParams(nthreads=1))
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{path.name}: no such file, but the store lists it. Prepare the data set again; it will be redone."
+        ) from error
+    except OSError as error:
+        raise DataError(f"{path.name}: cannot be read ({error.strerror}). Copy the store again.") from error
+    if digest_of(content) != digest:
+        raise DataError(
+            f"{path.name}: damaged, it is not as it was written. Delete it and prepare the data set again; "
+            "only its case is redone."
+        )
+    return content
+
+
+def _read(path: Path, positions: Iterable[int] | None, digest: str) -> Any:
+    blosc2 = load_extra("blosc2")
+    # Looked at before it is unpacked: a damaged head would ask for any amount of memory.
+    content = read_intact(path, digest=digest)
+    try:
+        array = blosc2.ndarray_from_cframe(content, copy=False)
         return array[:] if positions is None else [array[position] for position in positions]
     except (RuntimeError, ValueError, OSError, IndexError, TypeError) as error:
-        raise DataError(f"{path}: damaged. Prepare the data set again; it will be redone.") from error
+        raise DataError(f"{path.name}: damaged. Prepare the data set again; it will be redone.") from error

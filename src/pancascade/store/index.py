@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from pancascade.errors import DataError
 from pancascade.io import written_whole
-from pancascade.store.arrays import digest_of
+from pancascade.store.arrays import digest_of, read_intact
 from pancascade.store.extra import load_extra
 from pancascade.store.manifest import FileDigest, PreparedCase
 
@@ -35,21 +35,28 @@ def write_index(folder: Path, cases: Sequence[PreparedCase]) -> list[FileDigest]
     return [_write(folder, SLICES, slices), _write(folder, CASES, whole)]
 
 
-def read_index(folder: Path) -> list[PreparedCase]:
+def read_index(folder: Path, files: Sequence[FileDigest]) -> list[PreparedCase]:
     """The cases of a store.
 
+    Args:
+        folder: Of the store.
+        files: Of its index, as its manifest lists them.
+
     Raises:
-        DataError: A table is missing or damaged, or the extra ``data`` is not installed.
+        DataError: A table is missing or not as it was written, or the extra ``data`` is not installed.
     """
+    digests = {file.path: file.digest for file in files}
+    if not {SLICES, CASES} <= digests.keys():
+        raise DataError(f"{folder.name}: its manifest lists no index. Prepare the data set again.")
     rows: dict[str, list[dict[str, Any]]] = {}
-    for row in _read(folder / SLICES):
+    for row in _read(folder / SLICES, digests[SLICES]):
         rows.setdefault(row["case"], []).append({key: row[key] for key in _SLICE_COLUMNS})
     try:
         return [
             PreparedCase.model_validate(
                 {key: row[key] for key in _CASE_COLUMNS} | {"slices": rows.get(row["name"], [])}
             )
-            for row in _read(folder / CASES)
+            for row in _read(folder / CASES, digests[CASES])
         ]
     except (ValidationError, KeyError) as error:
         raise _damaged(folder / CASES) from error
@@ -109,16 +116,15 @@ def _write(folder: Path, name: str, rows: Iterable[dict[str, Any]]) -> FileDiges
     return FileDigest(path=name, digest=digest_of(content), size=len(content))
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
+def _read(path: Path, digest: str) -> list[dict[str, Any]]:
     pa, parquet = load_extra("pyarrow"), load_extra("pyarrow.parquet")
+    content = read_intact(path, digest=digest)
     try:
-        rows: list[dict[str, Any]] = parquet.read_table(path, schema=_schema(path.name)).to_pylist()
+        rows: list[dict[str, Any]] = parquet.read_table(BytesIO(content), schema=_schema(path.name)).to_pylist()
         return rows
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file. Prepare the data set again; finished cases are kept.") from error
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(path) from error
 
 
 def _damaged(path: Path) -> DataError:
-    return DataError(f"{path}: damaged. Prepare the data set again; finished cases are kept.")
+    return DataError(f"{path.name}: damaged. Prepare the data set again; finished cases are kept.")

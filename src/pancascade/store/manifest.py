@@ -1,13 +1,15 @@
 """What a store says of itself: ``manifest.json``, and a record of each case."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
 from pancascade.errors import DataError
-from pancascade.io import written_whole
+from pancascade.io import text_digest, written_whole
+from pancascade.io.documents import read_json
 from pancascade.settings import Settings
 from pancascade.store.options import PrepareOptions
 
@@ -15,6 +17,9 @@ FORMAT = 1
 """Raised whenever a store would be written otherwise; stores of another number are refused."""
 
 MANIFEST = "manifest.json"
+SEAL = "digest"
+"""Key of the digest of all other content. Older stores do not have it."""
+
 ABOUT: Literal["pancascade store"] = "pancascade store"
 
 
@@ -207,10 +212,15 @@ class Manifest(Settings):
         return [*self.index, *(file for case in self.cases.values() for file in case.files)]
 
 
+def _seal_of(content: Mapping[str, Any]) -> str:
+    """Digest of a manifest's content, however it is laid out."""
+    return text_digest(json.dumps(content, sort_keys=True))
+
+
 def is_store(folder: Path) -> bool:
     """Whether a folder says that it is a store."""
     try:
-        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        content = read_json(folder / MANIFEST)
     except (OSError, ValueError):
         return False
     return isinstance(content, dict) and content.get("about") == ABOUT
@@ -224,7 +234,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if not isinstance(content, dict) or content.get("about") != ABOUT:
             raise DataError(f"{path}: not the manifest of a store. Give a folder that `pancascade data prepare` made.")
         if content.get("format") != FORMAT:
@@ -232,6 +242,9 @@ def read_manifest(folder: Path) -> Manifest:
                 f"{path}: a store of format {content.get('format')}, and this version reads {FORMAT}. "
                 "Prepare the data set again into a new folder."
             )
+        seal = content.pop(SEAL, None)
+        if seal is not None and seal != _seal_of(content):
+            raise DataError(f"{path.name}: damaged, it is not as it was written. Prepare the data set again.")
         return Manifest.model_validate(content)
     except FileNotFoundError as error:
         raise DataError(
@@ -248,5 +261,6 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         OutputError: It cannot be written.
     """
     with written_whole(folder / MANIFEST) as temporary:
-        text = json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False)
+        content = manifest.model_dump(mode="json")
+        text = json.dumps({**content, SEAL: _seal_of(content)}, indent=1, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")

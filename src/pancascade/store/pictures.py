@@ -10,6 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from pancascade.errors import DataError
 from pancascade.preprocessing.window import Window
+from pancascade.store.arrays import read_intact
 
 
 def as_grey(hu: npt.NDArray[Any], window: Window) -> npt.NDArray[np.uint8]:
@@ -28,18 +29,19 @@ def as_png(pixels: npt.NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def read_png(path: Path) -> npt.NDArray[np.uint8]:
+def read_png(path: Path, *, digest: str) -> npt.NDArray[np.uint8]:
     """The pixels (H, W) of a PNG of a store.
 
+    Args:
+        path: The file.
+        digest: That it had when it was written.
+
     Raises:
-        DataError: It is missing or damaged.
+        DataError: It is missing or not as it was written.
     """
+    content = read_intact(path, digest=digest)
     try:
-        with Image.open(path) as picture:
+        with Image.open(BytesIO(content)) as picture:
             return np.array(picture, dtype=np.uint8)
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{path}: no such file, but the store lists it. Prepare the data set again; it will be redone."
-        ) from error
     except (UnidentifiedImageError, OSError, ValueError) as error:
-        raise DataError(f"{path}: damaged. Prepare the data set again; it will be redone.") from error
+        raise DataError(f"{path.name}: damaged. Prepare the data set again; it will be redone.") from error

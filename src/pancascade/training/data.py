@@ -25,6 +25,7 @@ from pancascade.io import content_digest
 from pancascade.labels import HELPERS_UNKNOWN, HelperOrgan, Label
 from pancascade.preprocessing import Canvas, VolumeGrid
 from pancascade.sampling import SampleSet, SliceSet, contains, load_slices, load_volumes
+from pancascade.training.data_warnings import unknown_patients
 from pancascade.training.provenance import SourcePatients, require_apart
 from pancascade.training.recipe import DataSource, Recipe, recipes_folder
 
@@ -120,6 +121,9 @@ def _split_source(
         return _SplitSource(source, cases, [], SourcePatients(name, everybody, frozenset(), None))
     path = _split_file(source, cases, seed=seed, beside=beside, out=out)
     split = read_split(path, fold=source.fold)
+    strange = unknown_patients(path.name, frozenset().union(*split.values()), there=everybody)
+    if strange is not None:
+        logger.warning(strange)
     train = cases_of(cases, split["train"])
     validation = cases_of(cases, split["validation"]) if source.validate_on and split["validation"] else []
     held_out = (split["validation"] | split["test"]) & everybody

@@ -4,18 +4,75 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field, ValidationError
 from torch import Tensor
 from torch.optim import Optimizer
 
 from pancascade.cascades import Cascade
 from pancascade.checkpoint import load_tensors, save_tensors
 from pancascade.errors import CheckpointError
+from pancascade.io.documents import first_fault, shortened
+from pancascade.settings import Settings
+
+LAST = "last.safetensors"
+"""The file that a run resumes from."""
+
+
+class Epoch(Settings):
+    """One line of a run's history.
+
+    Attributes:
+        epoch: Its number, from 1.
+        phase: Of the recipe.
+        losses: Mean of each named loss.
+        dice: Of validation, by label.
+        seconds: It took.
+    """
+
+    epoch: int = Field(ge=1)
+    phase: str
+    losses: dict[str, float]
+    dice: dict[str, float]
+    seconds: float = Field(ge=0)
+
+
+class LearnedFrom(Settings):
+    """Patients of a data set whom a run has learned from; see `pancascade.training.provenance`."""
+
+    data_set: str
+    split: str | None
+    patients: tuple[str, ...]
+
+
+class Progress(Settings):
+    """How far a run is.
+
+    Attributes:
+        epoch: Epochs done.
+        step: Optimiser steps done.
+        best: Best validation score so far; -1 without validation.
+        history: One entry an epoch.
+        trained_on: Whom the weights have learned from.
+        recipe: The recipe's settings; None in states of older versions.
+    """
+
+    epoch: int = Field(ge=1)
+    step: int = Field(ge=0)
+    best: float = Field(ge=-1, le=1)
+    history: tuple[Epoch, ...]
+    trained_on: tuple[LearnedFrom, ...] = ()
+    recipe: dict[str, Any] | None = None
 
 
 def save_state(
     path: Path, *, cascade: Cascade, average: Cascade | None, optimiser: Optimizer, progress: dict[str, Any]
 ) -> None:
-    """Write weights, averaged weights, optimiser moments and progress to one file, whole or not at all."""
+    """Write weights, averaged weights, optimiser moments and progress to one file, whole or not at all.
+
+    Raises:
+        CheckpointError: A weight or moment is no number.
+        OutputError: The folder cannot be written.
+    """
     tensors: dict[str, Tensor] = {f"cascade/{k}": v for k, v in cascade.state_dict().items()}
     if average is not None:
         tensors |= {f"average/{k}": v for k, v in average.state_dict().items()}
@@ -26,30 +83,78 @@ def save_state(
     save_tensors(path, tensors, header=progress)
 
 
-def restore_state(path: Path, *, cascade: Cascade, average: Cascade | None, optimiser: Optimizer) -> dict[str, Any]:
-    """Load what `save_state` wrote into the given objects; returns the progress.
+def read_state(path: Path) -> tuple[dict[str, Tensor], Progress]:
+    """Tensors and progress that `save_state` wrote.
 
     Raises:
-        CheckpointError: The file is missing, damaged, or of another recipe.
+        CheckpointError: The file is missing, damaged, or no state of a run.
     """
-    tensors, progress = load_tensors(path)
+    tensors, header = load_tensors(path)
+    try:
+        progress = Progress.model_validate(header)
+    except ValidationError as error:
+        raise CheckpointError(
+            f"{path.name}: holds no usable state of a run ({shortened(first_fault(error), 90)}). "
+            "Choose another --out folder."
+        ) from error
+    if len(progress.history) != progress.epoch:
+        raise CheckpointError(
+            f"{path.name}: damaged, {progress.epoch} epochs with a history of {len(progress.history)}. "
+            "Choose another --out folder."
+        )
+    return tensors, progress
+
+
+def restore_state(
+    path: Path, tensors: dict[str, Tensor], *, cascade: Cascade, average: Cascade | None, optimiser: Optimizer
+) -> None:
+    """Load the tensors of a state into the given objects.
+
+    Args:
+        path: Where they are from, for messages.
+        tensors: Of `read_state`.
+        cascade: The weights that learn.
+        average: Their running average, where there is one.
+        optimiser: Its moments are replaced.
+
+    Raises:
+        CheckpointError: They do not fit: another recipe's, or damaged.
+    """
     parts: dict[str, dict[str, Tensor]] = {"cascade": {}, "average": {}, "optimiser": {}}
     for name, tensor in tensors.items():
         part, _, key = name.partition("/")
         if part not in parts:
-            raise CheckpointError(f"{path}: holds no state of a run. Choose another --out folder.")
+            raise CheckpointError(f"{path.name}: holds no state of a run. Choose another --out folder.")
         parts[part][key] = tensor
-    moments: dict[int, dict[str, Any]] = {}
-    for key, tensor in parts["optimiser"].items():
-        index, name = key.split("/")
-        moments.setdefault(int(index), {})[name] = tensor
     try:
+        if (average is None) != (not parts["average"]):
+            raise ValueError("averaged weights only in one of them")
         cascade.load_state_dict(parts["cascade"])
         if average is not None:
             average.load_state_dict(parts["average"])
-        optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+        _restore_moments(optimiser, parts["optimiser"])
     except (RuntimeError, ValueError) as error:
+        lines = str(error).splitlines()
+        why = shortened(lines[1 if lines[1:] else 0], 90)
         raise CheckpointError(
-            f"{path}: belongs to another recipe ({str(error).splitlines()[0]}). Use another --out folder."
+            f"{path.name}: belongs to another recipe, or is damaged ({why}). Choose another --out folder."
         ) from error
-    return progress
+
+
+def _restore_moments(optimiser: Optimizer, found: dict[str, Tensor]) -> None:
+    """Give an optimiser its moments back, if they are of the same algorithm and parameters."""
+    moments: dict[int, dict[str, Any]] = {}
+    for key, tensor in found.items():
+        index, _, name = key.partition("/")
+        if not index.isascii() or not index.isdigit():
+            raise ValueError(f"a moment called {key}")
+        moments.setdefault(int(index), {})[name] = tensor
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    names = {"momentum_buffer"} if isinstance(optimiser, torch.optim.SGD) else {"step", "exp_avg", "exp_avg_sq"}
+    for index, values in moments.items():
+        if index >= len(parameters) or values.keys() != names:
+            raise ValueError(f"moments of another optimiser: {index}/{', '.join(sorted(values))}")
+        for name, value in values.items():
+            if value.shape != (() if name == "step" else parameters[index].shape):
+                raise ValueError(f"a moment of another shape: {index}/{name}")
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})

@@ -18,16 +18,20 @@ from pancascade.curation.preparing.store_folder import claim, sweep
 from pancascade.datasets import Case
 from pancascade.errors import DataError
 from pancascade.io import content_digest, written_whole
+from pancascade.io.output_lock import lock_output
+from pancascade.memory_shortage import memory_shortage_told
 from pancascade.parallel import each_in_processes
 from pancascade.store.extra import load_extra
 from pancascade.store.index import write_index
 from pancascade.store.manifest import (
+    MANIFEST,
     CaseFailure,
     CaseFiles,
     FileDigest,
     Manifest,
     PreparedCase,
     StoreCounts,
+    is_store,
     write_manifest,
 )
 from pancascade.store.names import PICTURE_INDEX, file_name
@@ -84,15 +88,19 @@ def prepare(
         load_extra(name)
     _require_distinct(cases)
     started = Manifest(state="unfinished", options=options, sources=tuple(sorted({case.source for case in cases})))
-    claim(out, started)
-    jobs = [PrepareJob(case, out, options, _root(cases)) for case in cases]
-    outcomes = _do(jobs, workers=workers, progress=progress)
-    prepared = [o.found for o in outcomes if isinstance(o.found, PreparedCase)]
-    failures = [o.found for o in outcomes if isinstance(o.found, CaseFailure)]
-    if not prepared:
-        raise DataError(f"{out}: no case could be prepared. The first reason: {failures[0].message}")
-    removed = sweep(out, [case.name for case in cases])
-    manifest = _finish(out, started, prepared, failures)
+    new = not is_store(out)
+    with memory_shortage_told("Preparing", advice="Take fewer --workers."), lock_output(out, what="prepare"):
+        claim(out, started)
+        jobs = [PrepareJob(case, out, options, _root(cases)) for case in cases]
+        outcomes = _do(jobs, workers=workers, progress=progress)
+        prepared = [o.found for o in outcomes if isinstance(o.found, PreparedCase)]
+        failures = [o.found for o in outcomes if isinstance(o.found, CaseFailure)]
+        if not prepared:
+            if new:  # what was never a store is none now
+                (out / MANIFEST).unlink(missing_ok=True)
+            raise DataError(f"{out}: no case could be prepared. The first reason: {failures[0].message}")
+        removed = sweep(out, [case.name for case in cases])
+        manifest = _finish(out, started, prepared, failures)
     anew = sum(o.anew for o in outcomes if isinstance(o.found, PreparedCase))
     return Preparation(manifest, anew, removed)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from pancascade.curation.preparing.prepare_case import read_record
 from pancascade.errors import DataError, OutputError
 from pancascade.io import content_digest
+from pancascade.io.output_lock import LOCK
 from pancascade.store.manifest import MANIFEST, Manifest, is_store, read_manifest, write_manifest
 from pancascade.store.names import FOLDERS, RECORDS, record_of
 
@@ -26,7 +27,7 @@ def claim(out: Path, manifest: Manifest) -> None:
         OutputError: It cannot be written.
     """
     try:
-        content = [path for path in out.iterdir() if not _HALF_WRITTEN.fullmatch(path.name)] if out.is_dir() else []
+        content = [path for path in out.iterdir() if not _is_passing(path)] if out.is_dir() else []
     except OSError as error:
         raise OutputError(f"{out}: cannot be read ({error.strerror}). Choose another folder.") from error
     if content and not is_store(out):
@@ -37,6 +38,10 @@ def claim(out: Path, manifest: Manifest) -> None:
         if differing:
             raise DataError(f"{out}: a store with {differing}. Choose another folder, or delete this one.")
     write_manifest(out, manifest)
+
+
+def _is_passing(path: Path) -> bool:
+    return path.name == LOCK or _HALF_WRITTEN.fullmatch(path.name) is not None
 
 
 def _differing(found: Manifest, wanted: Manifest) -> str:

@@ -1,0 +1,34 @@
+"""Work that does not fit into memory ends in one sentence, whichever library asked for too much."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pancascade.errors import MemoryShortageError
+
+_ALLOCATORS = ("can't allocate memory", "not enough memory", "out of memory", "bad allocation", "std::bad_alloc")
+
+
+def is_memory_shortage(error: BaseException) -> bool:
+    """Whether an error says that memory was asked for which is not there."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _ALLOCATORS)
+
+
+@contextmanager
+def memory_shortage_told(what: str, *, advice: str) -> Iterator[None]:
+    """Turn a shortage of memory into one sentence.
+
+    Args:
+        what: Was being done, for the message.
+        advice: What to do, a sentence.
+
+    Raises:
+        MemoryShortageError: The block ran out of memory.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_memory_shortage(error):
+            raise
+        raise MemoryShortageError(f"{what}: there is not enough memory. {advice}") from error

@@ -1,0 +1,157 @@
+"""What a run leaves in its folder: recipe, checkpoints, history, log."""
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pancascade.checkpoint import TRAINED_ON, describe, save_checkpoint
+from pancascade.errors import OutputError
+from pancascade.io import written_whole
+from pancascade.training.recipe import Recipe
+from pancascade.training.run import BEST, RECIPE, Run
+from pancascade.training.state import LAST, save_state
+
+logger = logging.getLogger(__name__)
+
+HISTORY, PICTURE, LOG = "history.json", "validation.png", "tensorboard"
+_NOTE = "# Until epoch "
+
+
+@contextmanager
+def nothing_left_of_a_failure(folder: Path) -> Iterator[None]:
+    """A run that ends before its first state is written leaves none of its files."""
+    before = {path.name for path in folder.iterdir()}
+    try:
+        yield
+    except BaseException:
+        if not (folder / LAST).exists():
+            for path in _files(folder):
+                if path.name not in before:
+                    shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        raise
+
+
+def _files(folder: Path) -> list[Path]:
+    named = [folder / name for name in (RECIPE, BEST, HISTORY, PICTURE, LOG)]
+    return [path for path in (*named, *folder.glob("split_*.json")) if path.exists()]
+
+
+def keep_recipe(run: Run, text: str, *, changed: Sequence[str]) -> None:
+    """Write the recipe that the run goes on with; what it changed stands above it, for the epochs before.
+
+    Args:
+        run: At its start, or as it was taken up.
+        text: Of the recipe's file.
+        changed: Of `take_up`.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    path = run.folder / RECIPE
+    if run.epoch > 0 and not changed and path.is_file():
+        return
+    notes = [f"{_NOTE}{run.epoch}: {change}.\n" for change in changed]
+    for line in notes:
+        logger.warning("The recipe changed: %s.", line.removeprefix(_NOTE).partition(": ")[2].strip().rstrip("."))
+    former = [line for line in _lines(path) if line.startswith(_NOTE)] if run.epoch > 0 else []
+    body = [line for line in text.splitlines(keepends=True) if not line.startswith(_NOTE)]
+    with written_whole(path) as temporary:
+        temporary.write_text("".join([*former, *notes, *body]), encoding="utf-8")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines(keepends=True)
+    except (OSError, UnicodeDecodeError):
+        return []
+
+
+def replace_lost_best(run: Run) -> None:
+    """Where the best weights are gone from a run that goes on, those of its last epoch take their place.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    if run.epoch == 0 or (run.folder / BEST).exists():
+        return
+    scores = run.history[-1]["dice"]
+    logger.warning(
+        "%s is gone: the weights of epoch %d take its place. Those of the best epoch before are lost.", BEST, run.epoch
+    )
+    run.best = _score(run, scores)
+    _save_best(run, scores)
+
+
+def record(run: Run, losses: dict[str, float], scores: dict[str, float], *, seconds: float) -> None:
+    """Write down an epoch: log, best weights if they are, state, history.
+
+    Raises:
+        OutputError: The folder cannot be written.
+        CheckpointError: The weights are no numbers.
+    """
+    phase = run.recipe.phase_of(run.epoch)
+    run.epoch += 1
+    run.history.append(
+        {"epoch": run.epoch, "phase": phase, "losses": losses, "dice": scores, "seconds": round(seconds, 1)}
+    )
+    _log(run, losses, scores)
+    score = _score(run, scores)
+    if not scores or score > run.best:
+        run.best = score
+        _save_best(run, scores)
+    progress: dict[str, Any] = {"epoch": run.epoch, "step": run.step, "best": run.best, "history": run.history}
+    progress[TRAINED_ON] = run.trained_on
+    progress["recipe"] = _settings(run.recipe)
+    save_state(run.folder / LAST, cascade=run.cascade, average=run.average, optimiser=run.optimiser, progress=progress)
+    with written_whole(run.folder / HISTORY) as temporary:
+        temporary.write_text(json.dumps(run.history, indent=1))
+    logger.info("epoch %d (%s): loss %s, Dice %s", run.epoch, phase, losses, scores)
+
+
+def _score(run: Run, scores: dict[str, float]) -> float:
+    """The last label that a validation slice shows decides; without validation the last epoch is kept."""
+    return next((scores[label.title] for label in reversed(run.cascade.labels) if label.title in scores), -1.0)
+
+
+def _log(run: Run, losses: dict[str, float], scores: dict[str, float]) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    try:
+        with SummaryWriter(str(run.folder / LOG)) as log:
+            for group, values in (("loss", losses), ("validation_dice", scores)):
+                for name, value in values.items():
+                    log.add_scalar(f"{group}/{name}", value, run.epoch)
+    except OSError as error:
+        raise OutputError(
+            f"{LOG}: cannot be written ({error.strerror or error}). Free some space, then go on with --resume."
+        ) from error
+
+
+def _save_best(run: Run, scores: dict[str, float]) -> None:
+    description = describe(
+        run.recipe.cascade,
+        run.recipe.canvas,
+        recipe=_settings(run.recipe),
+        epoch=run.epoch,
+        validation_dice=scores,
+        **{TRAINED_ON: run.trained_on},
+    )
+    save_checkpoint(run.folder / BEST, run.kept, description=description)
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    return recipe.model_dump(mode="json")
+
+
+def has_finite_weights(run: Run) -> bool:
+    """Whether all that a run would write are numbers."""
+    moments = [value for state in run.optimiser.state.values() for value in state.values()]
+    tensors = [*run.cascade.state_dict().values(), *run.kept.state_dict().values()]
+    tensors += [value for value in moments if isinstance(value, torch.Tensor)]
+    return all(bool(torch.isfinite(tensor).all()) for tensor in tensors if tensor.is_floating_point())

@@ -1,0 +1,80 @@
+"""What a run that goes on may have changed in its recipe, and what it may not."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pancascade.errors import RecipeError, listed
+from pancascade.io.documents import shortened
+
+_FIXED = (
+    "cascade",
+    "canvas",
+    "precision",
+    "optimiser.kind",
+    "optimiser.momentum",
+    "optimiser.bias_factor",
+    "optimiser.decay_biases",
+    "optimiser.factors",
+)
+"""Settings that make the network, its input, or what the moments of the optimiser belong to."""
+
+_PICTURES = ("window", "flip_rows", "region_margin")
+"""Settings of a data source that are part of the network's input."""
+
+_WITHOUT_EFFECT = ("name", "description", "pretrained")
+
+MISSING = "not set"
+
+
+def changes(former: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Settings that differ between two recipes, by place, with both values; what only starts a run is left out.
+
+    Args:
+        former: Settings as `Recipe.model_dump` gives them in JSON's types.
+        now: The same.
+    """
+    found = _differences("", dict(former), dict(now))
+    return {place: values for place, values in found.items() if place.partition(".")[0] not in _WITHOUT_EFFECT}
+
+
+def require_resumable(changed: Mapping[str, tuple[Any, Any]]) -> None:
+    """Pass only if a run can go on with these changes.
+
+    Args:
+        changed: Of `changes`.
+
+    Raises:
+        RecipeError: One changes the network, its input, or what the optimiser's moments belong to.
+    """
+    refused = [place for place, values in changed.items() if _is_fixed(place, values)]
+    if refused:
+        raise RecipeError(
+            f"--resume: the recipe changed {listed([described(place, changed[place]) for place in refused[:2]])}: "
+            "that is another run. Change it back, or choose another --out folder."
+        )
+
+
+def described(place: str, values: tuple[Any, Any]) -> str:
+    """One change in words."""
+    former, now = (shortened(str(MISSING if value is None else value), 20) for value in values)
+    return f"{shortened(place, 40)} from {former} to {now}"
+
+
+def _is_fixed(place: str, values: tuple[Any, Any]) -> bool:
+    if any(place == fixed or place.startswith(f"{fixed}.") for fixed in _FIXED):
+        return True
+    if place == "average_decay":
+        return None in values
+    return place.startswith("data.") and place.split(".")[2:3] != [] and place.split(".")[2] in _PICTURES
+
+
+def _differences(place: str, former: Any, now: Any) -> dict[str, tuple[Any, Any]]:
+    if isinstance(former, list) and isinstance(now, list) and len(former) == len(now):
+        former, now = (dict(enumerate(values)) for values in (former, now))
+    if not (isinstance(former, dict) and isinstance(now, dict)):
+        return {} if former == now else {place: (former, now)}
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in [*now, *(key for key in former if key not in now)]:
+        below = f"{place}.{key}" if place else str(key)
+        found |= _differences(below, former.get(key), now.get(key))
+    return found

@@ -1,0 +1,144 @@
+"""A training run under way: started, or taken up where it was."""
+
+import logging
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from pydantic import ValidationError
+from torch.optim import Optimizer
+
+from pancascade.cascades import Cascade, build_cascade, fast_layout
+from pancascade.checkpoint import TRAINED_ON, load_weights, read_training
+from pancascade.engines.devices import find_device
+from pancascade.errors import OutputError, RecipeError
+from pancascade.training.optimisation import build_optimiser
+from pancascade.training.pretrained import load_pretrained_encoders
+from pancascade.training.recipe import Recipe, read_recipe
+from pancascade.training.resumption import changes, described, require_resumable
+from pancascade.training.state import LAST, Progress, read_state, restore_state
+
+logger = logging.getLogger(__name__)
+
+RECIPE, BEST = "recipe.yaml", "best.safetensors"
+
+
+@dataclass
+class Run:
+    """A training run under way.
+
+    Attributes:
+        recipe: What is trained and how.
+        folder: Where checkpoints, log and pictures go.
+        fabric: Device and precision.
+        cascade: The weights that learn.
+        average: Their running average, if the recipe wants one.
+        optimiser: With its moments.
+        epoch: Epochs done.
+        step: Optimiser steps done.
+        best: Best validation score so far.
+        history: One dictionary an epoch.
+        trained_on: Whom the weights have learned from, as their checkpoint tells.
+    """
+
+    recipe: Recipe
+    folder: Path
+    fabric: Fabric
+    cascade: Cascade
+    average: Cascade | None
+    optimiser: Optimizer
+    epoch: int = 0
+    step: int = 0
+    best: float = -1.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    trained_on: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def kept(self) -> Cascade:
+        """The weights that are validated and shipped."""
+        return self.average if self.average is not None else self.cascade
+
+
+ProgressCall = Callable[[Run, int, int], None]
+"""Called after each batch with the run, batches done and batches of the epoch."""
+
+
+def start(recipe: Recipe, out: Path, *, device: str, start_from: Path | None = None, beside: Path = Path()) -> Run:
+    """A run at its beginning.
+
+    Args:
+        recipe: What is trained and how.
+        out: Folder of the run.
+        device: As `find_device` takes it.
+        start_from: Checkpoint of the same cascade whose weights are trained further.
+        beside: Folder of the recipe, where weights of encoders are looked for.
+
+    Raises:
+        PancascadeError: The device, the recipe's networks or the weights cannot be used.
+    """
+    chosen = find_device(device)
+    torch.manual_seed(recipe.seed)
+    devices: int | list[int] = [chosen.index] if chosen.type == "cuda" and chosen.index is not None else 1
+    fabric = Fabric(accelerator=chosen.type, devices=devices, precision=recipe.precision)
+    cascade = build_cascade(recipe.cascade)
+    trained_on: list[dict[str, Any]] = []
+    if not (out / LAST).exists():  # a resumed run has weights of its own
+        load_pretrained_encoders(cascade, recipe.pretrained, beside=beside)
+        if start_from is not None:
+            load_weights(cascade, start_from)
+            trained_on = read_training(start_from).get(TRAINED_ON, [])
+    cascade = cascade.to(fabric.device)
+    cascade = fast_layout(cascade)
+    average = None
+    if recipe.average_decay is not None:
+        average = deepcopy(cascade).eval().requires_grad_(False)
+    optimiser = build_optimiser(cascade, recipe.optimiser)
+    return Run(recipe, out, fabric, cascade, average, optimiser, trained_on=trained_on)
+
+
+def take_up(run: Run, *, resume: bool) -> list[str]:
+    """Bring a run to where the one in its folder ended, if there is one.
+
+    Args:
+        run: As `start` made it; its weights, moments and progress are replaced.
+        resume: Whether that was asked for.
+
+    Returns:
+        What the recipe changed since, in words.
+
+    Raises:
+        OutputError: The folder holds a run, and it was not asked for.
+        CheckpointError: The state is damaged or of another recipe.
+        RecipeError: The recipe changed the network, its input, or what the optimiser's moments belong to.
+    """
+    last = run.folder / LAST
+    if not last.exists():
+        return []
+    if not resume:
+        raise OutputError(f"{run.folder.name}: holds a run already. Add --resume or choose another --out folder.")
+    tensors, progress = read_state(last)
+    former = _former_recipe(run.folder, progress)
+    changed = changes(former, run.recipe.model_dump(mode="json")) if former is not None else {}
+    require_resumable(changed)
+    restore_state(last, tensors, cascade=run.cascade, average=run.average, optimiser=run.optimiser)
+    run.epoch, run.step, run.best = progress.epoch, progress.step, progress.best
+    run.history = [epoch.model_dump() for epoch in progress.history]
+    run.trained_on = [record.model_dump(mode="json") for record in progress.trained_on]
+    return [described(place, values) for place, values in changed.items()]
+
+
+def _former_recipe(folder: Path, progress: Progress) -> dict[str, Any] | None:
+    """Settings of the run so far; from its recipe.yaml where the state is of an older version, None without one."""
+    try:
+        if progress.recipe is not None:
+            return Recipe.model_validate(progress.recipe).model_dump(mode="json")
+        return read_recipe(folder / RECIPE).model_dump(mode="json")
+    except ValidationError:  # of another version, whose settings may be named otherwise
+        return progress.recipe
+    except RecipeError:
+        logger.warning("%s: missing or damaged, so whether the recipe changed since cannot be told.", RECIPE)
+        return None
