@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -27,8 +28,31 @@ DOUBTFUL_MARGIN = 2.0
 """How many times wider the margin around a doubtful region is."""
 
 
+class StageWatcher(Protocol):
+    """Sees, and may change, what stage 1 hands to stage 2 on a scan's way.
+
+    Attributes:
+        organ: Boxes of the organ around which later steps work, in place of those that were found; None for those.
+    """
+
+    organ: list[Box] | None
+
+    def between(self, engine: Engine, field: Box) -> HandOver:
+        """What a cascade that works in a field of the upright scan calls between its stages."""
+        ...
+
+    def discard(self, hand_over: HandOver) -> None:
+        """What was found with this hand-over is not taken."""
+        ...
+
+
 def follow(
-    upright: Volume, member: Member, *, progress: Progress | None = None, clock: Stopwatch | None = None
+    upright: Volume,
+    member: Member,
+    *,
+    progress: Progress | None = None,
+    clock: Stopwatch | None = None,
+    watcher: StageWatcher | None = None,
 ) -> Finding:
     """What all steps of a model find together, as its calibration corrects it.
 
@@ -37,6 +61,7 @@ def follow(
         member: The model with its cascades.
         progress: Called after each batch.
         clock: Where the time goes.
+        watcher: Sees every hand-over.
     """
     clock = clock or Stopwatch()
     body = body_box(upright)
@@ -44,18 +69,28 @@ def follow(
     for step, engine in zip(member.model.steps, member.engines, strict=True):
         watch = clock.within(Path(step.weights).stem)
         if step.field == "scan" and step.locator == "own":
-            finding = search(upright, engine, body, progress=progress, clock=watch)
+            finding = search(upright, engine, body, progress=progress, clock=watch, watcher=watcher)
             continue
         fields = [body]
         if step.field == "region":
-            fields, finding = regions(step, upright, finding), with_margin(finding, step)
+            organ = None if watcher is None else watcher.organ
+            fields, finding = regions(step, upright, finding, organ=organ), with_margin(finding, step)
         for field in fields:
-            finding = look(upright, finding, step, engine, field=field, progress=progress, clock=watch)
+            hand_over = None if watcher is None else watcher.between(engine, field)
+            finding = look(
+                upright, finding, step, engine, field=field, progress=progress, hand_over=hand_over, clock=watch
+            )
     return calibrated(finding, member.model.calibration)
 
 
 def search(
-    upright: Volume, engine: Engine, body: Box, *, progress: Progress | None = None, clock: Stopwatch | None = None
+    upright: Volume,
+    engine: Engine,
+    body: Box,
+    *,
+    progress: Progress | None = None,
+    clock: Stopwatch | None = None,
+    watcher: StageWatcher | None = None,
 ) -> Finding:
     """What a cascade finds in the body; where that is no plausible pancreas, what it finds on a second way.
 
@@ -69,8 +104,10 @@ def search(
         body: Where the patient is.
         progress: Called after each batch.
         clock: Where the time goes.
+        watcher: Sees the hand-overs at full resolution.
     """
-    found = engine.find(crop(upright, body), at=body, whole_body=True, progress=progress, clock=clock)
+    usual = None if watcher is None else watcher.between(engine, body)
+    found = engine.find(crop(upright, body), at=body, whole_body=True, progress=progress, hand_over=usual, clock=clock)
     if not (engine.rescue and engine.cascade.locates):
         return found
     first = outcome(found, upright, body)
@@ -83,11 +120,22 @@ def search(
         return _doubted(found, first)
     wide, near = body.union(coarse.box), coarse.box.expand_mm((0, 0, SECOND_WAY_MM), spacing_mm=upright.spacing_mm)
     field = Box((*wide.start[:2], near.start[2]), (*wide.stop[:2], near.stop[2])).clip(upright.shape)
-    belief = coarse.believed(field)
-    again = engine.find(crop(upright, field), at=field, belief=belief, whole_body=True, progress=progress, clock=clock)
-    if outcome(again, upright, body).confidence > first.confidence:
+    second = None if watcher is None else watcher.between(engine, field)
+    again = engine.find(
+        crop(upright, field),
+        at=field,
+        belief=coarse.believed(field),
+        whole_body=True,
+        progress=progress,
+        hand_over=second,
+        clock=clock,
+    )
+    better = outcome(again, upright, body).confidence > first.confidence
+    if better:
         location = (again.location or Location(confidence=0)).model_copy(update={"level": "whole_scan"})
         found = replace(again, location=location)
+    if watcher is not None and usual is not None and second is not None:
+        watcher.discard(usual if better else second)
     return _doubted(found, first)
 
 
