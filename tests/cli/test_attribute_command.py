@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from abdomen_phantom import abdomen
+from abdomen_phantom import HounsfieldCascade, abdomen, described
 
 from pancascade.io import write_volume
 
@@ -65,3 +65,24 @@ def test_nothing_to_attribute_is_one_sentence(pancascade, folders, tmp_path):
     assert err.count("\n") == 1
     assert "nothing to attribute" in err
     assert not (tmp_path / "out" / "attribution.json").exists()
+
+
+class Graded(HounsfieldCascade):
+    """Probabilities that rise slowly, so that calibration and thresholds matter."""
+
+    def above(self, images, hu):
+        return super().above(images, hu) ** 0.2
+
+
+def test_with_the_models_own_mask_as_reference_dice_is_one(pancascade, scan, tmp_path, monkeypatch):
+    monkeypatch.setattr("pancascade.inference.loading.load_checkpoint", lambda _: (Graded(), described()))
+    calibration = {"organ_temperature": 2.0, "organ_offset": -1.0, "tumour_temperature": 0.5, "tumour_offset": -1.5}
+    description = {"name": "own", "summary": "own", "steps": [{"weights": "w"}], "calibration": calibration}
+    model = tmp_path / "model.json"
+    model.write_text(json.dumps(description | {"organ_threshold": 0.6, "tumour_threshold": 0.15}))
+    out = tmp_path / "out"
+    assert pancascade("segment", scan, "--model", model, "--out", out)[0] == 0
+    code, _, err = pancascade("attribute", scan, out / "segmentation.nii.gz", "--model", model, "--out", out)
+    assert (code, err) == (0, "")
+    targets = json.loads((out / "attribution.json").read_text())["targets"]
+    assert [targets[name]["summary"]["dice"]["mean"] for name in ("pancreas", "tumour")] == [1.0, 1.0]

@@ -1,5 +1,8 @@
 """The bound with true boxes, and where stage 2 looked."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -45,7 +48,7 @@ def test_a_good_stage_1_leaves_nothing_to_win(make_model):
 
 def test_what_a_shy_stage_1_cuts_off_comes_back_in_the_true_boxes(make_model):
     scan, truth = abdomen()
-    found = trace(scan, as_volume(truth, scan), model=find_model(make_model(ShyCascade())))
+    found = trace(scan, as_volume(truth, scan), model=find_model(make_model(ShyCascade(), rescue=False)))
     organ = found.reference > 0
     assert dice(found.labels > 0, organ) < 0.5
     assert dice(found.true_box_labels > 0, organ) > 0.95
@@ -57,7 +60,7 @@ def test_what_a_shy_stage_1_cuts_off_comes_back_in_the_true_boxes(make_model):
 def test_the_trace_is_the_same_however_the_files_are_stored(make_model, codes):
     scan, truth = abdomen()
     reference = as_volume(truth, scan)
-    model = find_model(make_model(ShyCascade()))
+    model = find_model(make_model(ShyCascade(), rescue=False))
     plain = trace(scan, reference, model=model)
     other = trace(turned(scan, codes), turned(reference, "RAS"), model=model)
     assert np.array_equal(plain.labels, other.labels)
@@ -65,12 +68,67 @@ def test_the_trace_is_the_same_however_the_files_are_stored(make_model, codes):
     assert all(np.array_equal(plain.covered[label], other.covered[label]) for label in plain.covered)
 
 
-def test_the_labels_are_those_of_segment(make_model):
-    scan, truth = abdomen(centred(LPS_AXES, spacing_mm=(2.6, 5.2, 6.0), shape=(104, 38, 18)), shape=(104, 38, 18))
-    model = make_model(HounsfieldCascade(tumour_hu=None), HounsfieldCascade())
-    found = trace(scan, as_volume(truth, scan), model=find_model(model))
-    assert np.array_equal(found.labels, reorient(segment(scan, model=model).mask, "LPS").voxels)
+class Graded(HounsfieldCascade):
+    """Probabilities that rise slowly, so that calibration and thresholds matter."""
+
+    def above(self, images, hu):
+        return super().above(images, hu) ** 0.2
+
+
+class FarSighted(HounsfieldCascade):
+    """Stage 1 sees nothing where the body fills the sheet as on the usual pixels, and all on larger ones."""
+
+    def locate(self, images):
+        found = super().locate(images)
+        usual = (images > 0).float().mean() > 0.25
+        return self.narrow(None, torch.zeros_like(found.probabilities)) if usual else found
+
+
+def with_calibration(path, **values):
+    """The model's description with a calibration and thresholds that change its mask."""
+    calibration = {"organ_temperature": 2.0, "organ_offset": -2.0, "tumour_temperature": 0.5, "tumour_offset": -1.5}
+    description = json.loads(Path(path).read_text()) | {"calibration": calibration} | values
+    Path(path).write_text(json.dumps(description))
+    return path
+
+
+WAYS = {
+    "one step": (Graded(), None, {}),
+    "two steps": (HounsfieldCascade(tumour_hu=None), Graded(), {}),
+    "two steps, the second without a stage 1 of its own": (Graded(tumour_hu=None), Graded(), {"locator": "before"}),
+    "a stage 1 that is searched for further": (ShyCascade(), None, {}),
+    "a pancreas seen only at low resolution": (FarSighted(), Graded(), {}),
+}
+
+
+@pytest.mark.parametrize(("wide", "close", "step"), WAYS.values(), ids=WAYS.keys())
+@pytest.mark.parametrize("values", [{}, {"organ_threshold": 0.7, "tumour_threshold": 0.15}])
+def test_the_labels_are_those_of_segment_by_calibration_thresholds_and_search(make_model, wide, close, step, values):
+    scan, _ = abdomen(centred(LPS_AXES, spacing_mm=(2.6, 5.2, 6.0), shape=(104, 38, 18)), shape=(104, 38, 18))
+    model = with_calibration(make_model(wide, close, close_step=step), **values)
+    mask = segment(scan, model=model).mask
+    assert mask.voxels.any()
+    found = trace(scan, mask, model=find_model(model))
+    assert np.array_equal(found.labels, reorient(mask, "LPS").voxels)
+    assert np.array_equal(found.reference, found.labels)
     assert set(found.covered) == {Label.PANCREAS, Label.TUMOUR}
+
+
+def test_a_calibration_changes_the_labels_so_that_forgetting_it_would_be_seen(make_model):
+    scan, truth = abdomen()
+    path = make_model(Graded())
+    plain = trace(scan, as_volume(truth, scan), model=find_model(path))
+    calibrated = trace(scan, as_volume(truth, scan), model=find_model(with_calibration(path)))
+    assert not np.array_equal(plain.labels, calibrated.labels)
+    assert not np.array_equal(plain.true_box_labels, calibrated.true_box_labels)
+
+
+def test_of_a_search_only_the_look_that_is_taken_counts_as_covered(make_model):
+    scan, truth = abdomen()
+    found = trace(scan, as_volume(truth, scan), model=find_model(make_model(FarSighted())))
+    organ = found.reference > 0
+    assert found.covered[Label.PANCREAS][organ].all()
+    assert not (found.labels > 0)[~found.covered[Label.PANCREAS]].any()
 
 
 def test_a_model_without_tumour_is_not_blamed_for_missing_it(make_model):

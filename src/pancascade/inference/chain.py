@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pancascade.inference.calibration import calibrated
 from pancascade.inference.engine import HandOver, Progress
@@ -24,8 +24,27 @@ DOUBTFUL_MARGIN = 2.0
 """How many times wider the margin around a doubtful region is."""
 
 
+class StageWatcher(Protocol):
+    """Sees, and may change, what stage 1 hands to stage 2 on a scan's way.
+
+    Attributes:
+        organ: Boxes of the organ around which later steps work, in place of those that were found; None for those.
+    """
+
+    organ: list[Box] | None
+
+    def between(self, engine: Engine, field: Box) -> HandOver:
+        """What a cascade that works in a field of the upright scan calls between its stages."""
+        ...
+
+
 def follow(
-    upright: Volume, member: Member, *, progress: Progress | None = None, clock: Stopwatch | None = None
+    upright: Volume,
+    member: Member,
+    *,
+    progress: Progress | None = None,
+    clock: Stopwatch | None = None,
+    watcher: StageWatcher | None = None,
 ) -> Finding:
     """What all steps of a model find together, as its calibration corrects it.
 
@@ -34,6 +53,7 @@ def follow(
         member: The model with its cascades.
         progress: Called after each batch.
         clock: Where the time goes.
+        watcher: Sees every hand-over.
     """
     clock = clock or Stopwatch()
     body = body_box(upright)
@@ -41,18 +61,28 @@ def follow(
     for step, engine in zip(member.model.steps, member.engines, strict=True):
         watch = clock.within(Path(step.weights).stem)
         if step.field == "scan" and step.locator == "own":
-            finding = search(upright, engine, body, progress=progress, clock=watch)
+            finding = search(upright, engine, body, progress=progress, clock=watch, watcher=watcher)
             continue
         fields = [body]
         if step.field == "region":
-            fields, finding = regions(step, upright, finding), with_margin(finding, step)
+            organ = None if watcher is None else watcher.organ
+            fields, finding = regions(step, upright, finding, organ=organ), with_margin(finding, step)
         for field in fields:
-            finding = look(upright, finding, step, engine, field=field, progress=progress, clock=watch)
+            hand_over = None if watcher is None else watcher.between(engine, field)
+            finding = look(
+                upright, finding, step, engine, field=field, progress=progress, hand_over=hand_over, clock=watch
+            )
     return calibrated(finding, member.model.calibration)
 
 
 def search(
-    upright: Volume, engine: Engine, body: Box, *, progress: Progress | None = None, clock: Stopwatch | None = None
+    upright: Volume,
+    engine: Engine,
+    body: Box,
+    *,
+    progress: Progress | None = None,
+    clock: Stopwatch | None = None,
+    watcher: StageWatcher | None = None,
 ) -> Finding:
     """What a cascade finds in the body, between the heights where the pancreas can lie.
 
@@ -66,9 +96,13 @@ def search(
         body: Where the patient is.
         progress: Called after each batch.
         clock: Where the time goes.
+        watcher: Sees the hand-overs at full resolution.
     """
     field = search_range(upright, body)
-    found = engine.find(crop(upright, field), at=field, whole_body=True, progress=progress, clock=clock)
+    between = None if watcher is None else watcher.between(engine, field)
+    found = engine.find(
+        crop(upright, field), at=field, whole_body=True, progress=progress, hand_over=between, clock=clock
+    )
     if not (engine.rescue and engine.cascade.locates):
         return found
     return _doubted(found, outcome(found, upright, field))

@@ -70,9 +70,9 @@ def segment(
         notices = require_ct(volume)
         notices += check_input(upright, scan_name=volume.name)
     looks = _looks(members, upright, tta=tta)
-    finding = Finding.mean([follow(upright, look, progress=progress, clock=clock) for look in looks]).rounded()
+    finding = average([follow(upright, look, progress=progress, clock=clock) for look in looks])
     with clock.measure("decide"):
-        thresholds = _thresholds(members)
+        thresholds = thresholds_of(members)
         finding, withheld = handed_out(
             finding, keep_doubtful=keep_doubtful, voxel_ml=upright.voxel_volume_ml, threshold=thresholds.organ
         )
@@ -114,7 +114,7 @@ def _looks(members: Sequence[Member], upright: Volume, *, tta: bool) -> list[Mem
     return [view for member in members for view in member.views(pixel_mm)]
 
 
-def _thresholds(members: Sequence[Member]) -> Thresholds:
+def thresholds_of(members: Sequence[Member]) -> Thresholds:
     """The mean of the models' thresholds."""
     return Thresholds(
         organ=float(np.mean([member.model.organ_threshold for member in members])),
@@ -128,14 +128,23 @@ def _runs_on(members: Sequence[Member]) -> str:
     return "; ".join(dict.fromkeys(names))
 
 
-def _mask(finding: Finding, upright: Volume, scan: Volume, thresholds: Thresholds) -> Volume:
-    labels = finding.labels(
+def average(findings: Sequence[Finding]) -> Finding:
+    """What several looks at a scan find together, as it is decided and stored."""
+    return Finding.mean(findings).rounded()
+
+
+def decide_labels(finding: Finding, upright: Volume, thresholds: Thresholds) -> NDArray[np.uint8]:
+    """Final labels (I, J, K) on the grid of the upright scan."""
+    return finding.labels(
         upright.shape,
         spacing_mm=upright.spacing_mm,
         organ_threshold=thresholds.organ,
         tumour_threshold=thresholds.tumour,
     )
-    return restore(upright.with_voxels(labels), scan)
+
+
+def _mask(finding: Finding, upright: Volume, scan: Volume, thresholds: Thresholds) -> Volume:
+    return restore(upright.with_voxels(decide_labels(finding, upright, thresholds)), scan)
 
 
 def _on_grid_of(scan: Volume, upright: Volume, finding: Finding) -> tuple[Box | None, NDArray[np.float32]]:

@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 
 from pancascade.cascades import Cascade, Located
 from pancascade.errors import DataError, GeometryError
-from pancascade.inference.chain import look, regions
+from pancascade.inference.chain import follow
 from pancascade.inference.engine import HandOver, SliceEngine
-from pancascade.inference.finding import Finding
-from pancascade.inference.loading import load_engines
+from pancascade.inference.loading import Engine, Member, load_engines
 from pancascade.inference.models import Model
+from pancascade.inference.segmenter import average, decide_labels, thresholds_of
+from pancascade.inference.withholding import handed_out
 from pancascade.labels import Label
 from pancascade.postprocessing import decide
-from pancascade.preprocessing import Placement, body_box
+from pancascade.preprocessing import Placement
 from pancascade.preprocessing.drawing import draw, take_off
 from pancascade.volume import Box, Volume, reorient
 
@@ -38,9 +39,9 @@ class Trace:
 
 
 def trace(scan: Volume, reference: Volume, *, model: Model, device: str = "cpu") -> Trace:
-    """Segment a scan twice: as it is, and with stage 2 in the true boxes.
+    """Segment a scan twice: as `segment` does, and with stage 2 in the true boxes.
 
-    The search of the whole scan, on which `segment` goes where it finds no plausible pancreas, is not followed.
+    Both go the way that `segment` goes, search, calibration and thresholds included, so that the labels are its mask.
 
     Args:
         scan: Hounsfield units.
@@ -56,33 +57,21 @@ def trace(scan: Volume, reference: Volume, *, model: Model, device: str = "cpu")
     upright, truth = reorient(scan, "LPS"), reorient(reference, "LPS")
     if not truth.on_same_grid_as(upright):
         raise GeometryError(f"{reference.name}: not on the grid of {scan.name}. Write it on the scan's grid.")
-    engines = load_engines(model, device)
-    if not any(engine.cascade.locates for engine in engines) and len(engines) == 1:
+    member = Member(model, tuple(load_engines(model, device)))
+    if not any(engine.cascade.locates for engine in member.engines) and len(member.engines) == 1:
         raise DataError(f"{model.name}: has no stage 1 that could lose anything. Give a cascade.")
-    own, bound = Finding.nothing(), Finding.nothing()
-    covered = {label: np.zeros(upright.shape, dtype=bool) for engine in engines for label in engine.cascade.labels}
-    organ = Box.around(truth.voxels)
-    true_organ = [] if organ is None else [organ]
-    body = body_box(upright)
-    for step, engine in zip(model.steps, engines, strict=True):
-        for place in [body] if step.field == "scan" else regions(step, upright, own):
-            record = _Record()
-            own = look(upright, own, step, engine, field=place, hand_over=record)
-            for label in engine.cascade.labels:
-                covered[label][place.slices] |= record.covered(place.shape)
-        for place in [body] if step.field == "scan" else regions(step, upright, bound, organ=true_organ):
-            boxes = _true_boxes(engine.cascade, truth.voxels[place.slices])
-            bound = look(upright, bound, step, engine, field=place, hand_over=boxes)
+    recorder, bound = _Recorder(), _TrueBoxes(truth.voxels)
+    thresholds = thresholds_of([member])
+    found = (average([follow(upright, member, watcher=watcher)]) for watcher in (recorder, bound))
     labels, true_box_labels = (
-        finding.labels(
-            upright.shape,
-            spacing_mm=upright.spacing_mm,
-            organ_threshold=model.organ_threshold,
-            tumour_threshold=model.tumour_threshold,
+        decide_labels(
+            handed_out(one, keep_doubtful=False, voxel_ml=upright.voxel_volume_ml, threshold=thresholds.organ)[0],
+            upright,
+            thresholds,
         )
-        for finding in (own, bound)
+        for one in found
     )
-    return Trace(truth.voxels.astype(np.uint8), labels, true_box_labels, covered)
+    return Trace(truth.voxels.astype(np.uint8), labels, true_box_labels, recorder.covered(upright.shape, member))
 
 
 def trace_slice(
@@ -135,6 +124,41 @@ class _Record:
                 sheet[0, 0][box.clip(placement.canvas).slices] = 1
             mask[:, :, k] = (take_off(sheet, placement)[0, 0] >= 0.5).numpy().T
         return mask
+
+
+class _Recorder:
+    """Changes nothing on a scan's way, and remembers where each stage 2 looks whose finding is taken."""
+
+    organ: list[Box] | None = None
+
+    def __init__(self) -> None:
+        self._looks: list[tuple[Engine, Box, _Record]] = []
+
+    def between(self, engine: Engine, field: Box) -> HandOver:
+        record = _Record()
+        self._looks.append((engine, field, record))
+        return record
+
+    def covered(self, shape: tuple[int, int, int], member: Member) -> dict[Label, NDArray[np.bool_]]:
+        """(I, J, K) of the scan by label, True where a stage 2 that can find it looked."""
+        found = {label: np.zeros(shape, dtype=bool) for engine in member.engines for label in engine.cascade.labels}
+        for engine, place, record in self._looks:
+            looked = record.covered(place.shape)
+            for label in engine.cascade.labels:
+                found[label][place.slices] |= looked
+        return found
+
+
+class _TrueBoxes:
+    """Puts the true organ's boxes in the place of stage 1's on a scan's whole way."""
+
+    def __init__(self, truth: NDArray[np.uint8]) -> None:
+        organ = Box.around(truth)
+        self.organ: list[Box] | None = [] if organ is None else [organ]
+        self._truth = truth
+
+    def between(self, engine: Engine, field: Box) -> HandOver:
+        return _true_boxes(engine.cascade, self._truth[field.slices])
 
 
 def _true_boxes(cascade: Cascade, truth: NDArray[np.uint8]) -> HandOver:

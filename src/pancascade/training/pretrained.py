@@ -6,7 +6,8 @@ from pathlib import Path
 
 from torch import nn
 
-from pancascade.errors import RecipeError, shortened
+from pancascade.errors import RecipeError
+from pancascade.io.documents import shortened
 from pancascade.networks.efficientnet import EfficientNetEncoder, load_efficientnet
 from pancascade.networks.resnet import ResNetEncoder, load_pretrained
 
@@ -48,6 +49,7 @@ def _encoder(cascade: nn.Module, name: str) -> ResNetEncoder | EfficientNetEncod
     if name not in encoders:
         known = ", ".join(encoders) or "none"
         raise RecipeError(
-            f"pretrained: {shortened(name, 40)} is no encoder of this cascade that has published weights; it has: {known}."
+            f"pretrained: {shortened(name, 40)} is no encoder of this cascade that has "
+            f"published weights; it has: {known}."
         )
     return encoders[name]
