@@ -1,12 +1,22 @@
-"""Property tests draw the same examples in every run; ``--hypothesis-profile=default`` looks for new ones."""
+"""Property tests draw the same examples in every run; ``--hypothesis-profile=new`` looks for others.
+
+None of them is judged by how long it took: the machine may be busy with something else.
+"""
 
 import os
+import sys
 import tempfile
+from pathlib import Path
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("repeatable", derandomize=True)
+UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("new", **UNTIMED)
+settings.register_profile("repeatable", derandomize=True, **UNTIMED)
 settings.load_profile("repeatable")
+
+# What tests of several folders share.
+sys.path.insert(0, str(Path(__file__).parent))
 
 # Compiled networks of tests are none of the user's.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="pancascade-tests-")

@@ -1,7 +1,7 @@
 import os
+import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,15 @@ def square_or_die(number):
     return number**2
 
 
-def square_slowly(number):
-    time.sleep(0.05 * (3 - number))
+def square(number):
+    return number**2
+
+
+def square_when_told(job):
+    """A job that names a pipe is done when something is written into it."""
+    number, pipe = job
+    if pipe is not None:
+        Path(pipe).read_bytes()
     return number**2
 
 
@@ -25,11 +32,21 @@ def refuse(number):
 
 
 def test_here_jobs_are_done_in_order():
-    assert list(each_in_processes(square_slowly, [0, 1, 2], workers=1)) == [(0, 0), (1, 1), (2, 4)]
+    assert list(each_in_processes(square, [0, 1, 2], workers=1)) == [(0, 0), (1, 1), (2, 4)]
 
 
 def test_elsewhere_every_job_comes_back_once():
-    assert sorted(each_in_processes(square_slowly, [0, 1, 2, 2], workers=2)) == [(0, 0), (1, 1), (2, 4), (2, 4)]
+    assert sorted(each_in_processes(square, [0, 1, 2, 2], workers=2)) == [(0, 0), (1, 1), (2, 4), (2, 4)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes")
+def test_what_is_finished_comes_back_while_others_are_at_work(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    jobs = [(0, str(tmp_path / "pipe")), (1, None), (2, None)]
+    found = each_in_processes(square_when_told, jobs, workers=2)
+    assert sorted([next(found), next(found)]) == [(jobs[1], 1), (jobs[2], 4)]
+    (tmp_path / "pipe").write_bytes(b".")
+    assert list(found) == [(jobs[0], 0)]
 
 
 def test_a_process_that_dies_costs_its_own_job_only():
@@ -53,41 +70,28 @@ from test_parallel import tell_and_wait
 from pancascade.parallel import each_in_processes
 
 if __name__ == "__main__":
-    list(each_in_processes(tell_and_wait, [sys.argv[1], sys.argv[1]], workers=2))
+    list(each_in_processes(tell_and_wait, sys.argv[1:], workers=2))
 """
 
 
-def tell_and_wait(folder):
-    (Path(folder) / str(os.getpid())).touch()
-    time.sleep(120)
+def tell_and_wait(pipe):
+    """Never ends by itself: nothing is written into the pipe, which ends with the test."""
+    os.write(1, b".")
+    Path(pipe).read_bytes()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 def test_workers_of_a_killed_run_do_not_outlive_it(tmp_path):
     (tmp_path / "run.py").write_text(KILLED)
-    (tmp_path / "told").mkdir()
-    command = [sys.executable, tmp_path / "run.py", tmp_path / "told"]
-    run = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)})
-    workers = wait_for(
-        lambda: found if len(found := [int(p.name) for p in (tmp_path / "told").iterdir()]) == 2 else None
-    )
-    run.kill()
-    run.wait()
-    assert wait_for(lambda: not any(map(is_alive, workers)))
-
-
-def wait_for(what, *, seconds=60):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and not what():
-        time.sleep(0.1)
-    return what()
-
-
-def is_alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    state = Path(f"/proc/{pid}/stat")
-    # Where nobody buries the dead, they stay as zombies.
-    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
+    os.mkfifo(tmp_path / "pipe")
+    keeper = os.open(tmp_path / "pipe", os.O_RDWR)
+    command = [sys.executable, tmp_path / "run.py", tmp_path / "pipe", tmp_path / "pipe"]
+    paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as run:
+        assert run.stdout.read(2) == b".."
+        run.kill()
+        assert run.wait() == -signal.SIGKILL
+        # The end of its output comes when the last process that could write there is gone.
+        assert run.stdout.read() == b""
+    os.close(keeper)

@@ -1,17 +1,15 @@
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 # The cases are drawn once, beside the tests of curation.
 sys.path.insert(0, str(Path(__file__).parents[1] / "curation"))
 
-import numpy as np
 import pytest
 from fingerprint_cases import data_set, phantom, write_case
+from gated_runs import GatedRun
 
 from pancascade.curation.describing.fingerprint import Fingerprint
 from pancascade.report.fingerprint import FILES
@@ -92,32 +90,30 @@ def test_bad_input_is_one_sentence(pancascade, listed, tmp_path, fault):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
-def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
-    names = [f"case{n}" for n in range(12)]
-    hu, labels = phantom()
-    for name in names:
-        write_case(tmp_path, name, np.tile(hu, (4, 4, 4)), np.tile(labels, (4, 4, 4)))
+def test_an_interrupted_run_goes_on_where_it_was(pancascade, tmp_path):
+    names = [f"case{n}" for n in range(5)]
+    for seed, name in enumerate(names):
+        write_case(tmp_path, name, *phantom(seed))
     data_set(tmp_path, names)
-    command = [sys.executable, "-c", "from pancascade.cli.app import main; main()", "data", "describe", "list.csv"]
-    command += ["--out", "out", "--workers", "2"]
-    records = tmp_path / "out" / "cases"
-    with subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as run:
-        while run.poll() is None and len(list(records.glob("*.json"))) < 2:
-            time.sleep(0.05)
-        os.killpg(run.pid, signal.SIGINT)
-        _, err = run.communicate(timeout=120)
-    assert run.returncode == 130
+    arguments = ["data", "describe", tmp_path / "list.csv", "--out", tmp_path / "out", "--workers", 2]
+    run = GatedRun(*arguments, folder=tmp_path, closed_to=r"case[2-9]_ct\.nii\.gz$")
+    run.wait_for("at the gate", times=2)
+    os.killpg(run.process.pid, signal.SIGINT)
+    err = run.end()
+    run.open_gate()
+    assert run.process.returncode == 130
     assert "Traceback" not in err
-    done = {path: path.stat().st_mtime_ns for path in records.glob("*.json")}
-    assert 2 <= len(done) < len(names)
-    assert not list(records.glob(".*"))
+    records = tmp_path / "out" / "cases"
+    assert sorted(path.name for path in records.iterdir()) == ["case0_ct.json", "case1_ct.json"]
     assert not (tmp_path / "out" / "fingerprint.json").exists()
-    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
-    assert again.returncode == 0, again.stderr
-    assert {path: path.stat().st_mtime_ns for path in done} == done
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    for path in records.iterdir():
+        (kept / path.name).hardlink_to(path)
+    code, _, err = pancascade(*arguments)
+    assert (code, err) == (0, "")
     assert len(list(records.glob("*.json"))) == len(names)
+    assert all(path.samefile(records / path.name) for path in kept.iterdir())
 
 
 @pytest.mark.shared

@@ -5,9 +5,7 @@ import os
 import re
 import signal
 import struct
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 # The masks are drawn once, beside the tests of evaluation.
@@ -16,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
 import nibabel as nib
 import numpy as np
 import pytest
+from gated_runs import GatedRun
 from mask_cases import AFFINE, SHAPE, label_map
 
 from pancascade.evaluation import PROTOCOLS, measure_case
@@ -401,36 +400,30 @@ def test_a_wrong_option_is_the_users_error(pancascade, predictions, reference):
         assert options[0] in err
 
 
-RUN = "import sys; from pancascade.cli.app import main; main()"
-
-
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 @pytest.mark.parametrize(("interrupt", "workers"), [(os.killpg, 1), (os.killpg, 2), (os.kill, 2)])
 def test_ctrl_c_ends_with_a_sentence_and_keeps_what_is_finished(tmp_path, interrupt, workers):
     """Ctrl-C reaches all processes of the terminal, a scheduler's signal the first one only."""
-    labels, cases = label_map(0, (96, 96, 48)), 40
+    cases = 6
     for n in range(cases):
-        save(labels, tmp_path / "reference" / f"{n:02}.nii.gz")
-        save(np.roll(labels, n, 0), tmp_path / "predictions" / f"{n:02}.nii.gz")
-    command = [sys.executable, "-c", RUN, "evaluate", "predictions", "reference", "--out", "out", "--workers"]
-    process = subprocess.Popen(
-        [*command, str(workers)],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    records = tmp_path / "out" / "cases"
-    until = time.monotonic() + 60
-    while len(list(records.glob("[!.]*.json"))) < 2 and time.monotonic() < until:
-        time.sleep(0.02)
-    interrupt(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+        fill(tmp_path / "reference", f"{n:02}")
+        fill(tmp_path / "predictions", f"{n:02}", offset=20)
+    arguments = ["evaluate", "predictions", "reference", "--out", "out", "--workers", workers]
+    run = GatedRun(*arguments, folder=tmp_path, closed_to=r"reference/0[2-9]\.nii\.gz$")
+    run.wait_for("at the gate", times=workers)
+    interrupt(run.process.pid, signal.SIGINT)
+    if interrupt is os.kill:  # the others finish what they are at
+        run.wait_for("ending")
+        run.open_gate()
+    err = run.end()
+    run.open_gate()
+    assert run.process.returncode == 130, err
     assert err.count("\n") == 1, err
     assert err.startswith("Interrupted.")
-    kept = sorted(records.iterdir())
-    assert 2 <= len(kept) < cases
+    kept = sorted((tmp_path / "out" / "cases").iterdir())
     assert [json.loads(path.read_text())["record"]["case"] for path in kept] == [path.stem for path in kept]
+    finished = [path.stem for path in kept]
+    assert finished[:2] == ["00", "01"]
+    assert interrupt is os.kill or len(finished) == 2
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["cases"]

@@ -1,5 +1,7 @@
 """Compiled networks on disk."""
 
+import os
+
 import pytest
 import torch
 
@@ -97,6 +99,21 @@ def test_a_folder_that_cannot_be_written_costs_nothing_but_time(tmp_path, monkey
 
 def test_what_was_not_used_for_long_is_deleted(cache, monkeypatch):
     monkeypatch.setattr("pancascade.engines.compiled_cache.KEPT", 2)
-    for seed in range(3):
-        answers(network(seed=seed))
+    answers(network(seed=0))
+    (first,) = cache.iterdir()
+    answers(network(seed=1))
+    (second,) = set(cache.iterdir()) - {first}
+    os.utime(first, (200, 200))
+    os.utime(second, (100, 100))
+    answers(network(seed=2))
+    assert first.exists()
+    assert not second.exists()
     assert len(list(cache.iterdir())) == 2
+
+
+def test_what_is_used_again_counts_as_new(cache):
+    answers(network())
+    (path,) = cache.iterdir()
+    os.utime(path, (100, 100))
+    answers(network())
+    assert path.stat().st_mtime > 100

@@ -245,7 +245,7 @@ def test_one_slice_and_one_voxel_are_volumes():
         assert found.hd95_mm == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.tuples(*[st.integers(0, 6)] * 2))
 def test_the_cut_that_is_measured_never_changes_a_number(seed, margin):
     """More background around both masks changes true negatives only."""

@@ -36,7 +36,7 @@ def test_writing_then_reading_gives_back_the_scan(ct, tmp_path, suffix):
     assert back.source == path
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.tuples(*[st.floats(-180, 180)] * 3),
     st.tuples(*[st.floats(0.2, 8)] * 3),

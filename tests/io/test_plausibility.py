@@ -1,4 +1,3 @@
-import time
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ from pancascade.errors import GeometryError, NotCTError
 from pancascade.io import read_scan, read_volume, require_ct
 from pancascade.volume import Volume, crop, reorient
 from pancascade.volume.box import Box
+from work_done import peak_bytes
 
 
 def spaced(ct: Volume, *spacing_mm: float) -> Volume:
@@ -159,10 +159,14 @@ def test_a_real_label_map_is_refused(shared_data: Path):
 
 
 @pytest.mark.shared
-def test_a_full_size_scan_passes_in_well_under_a_second(shared_data: Path):
+def test_a_full_size_scan_passes(shared_data: Path):
     scan = read_volume(shared_data / "nih_volumes" / "PANCREAS_0001_ct.nii.gz")
-    started = time.perf_counter()
     assert require_ct(scan) == []
-    assert time.perf_counter() - started < 1
     assert scan.shape == (512, 512, 240)
     assert scan.voxels.dtype == np.int16
+
+
+def test_a_large_scan_is_judged_without_a_copy_of_it(ct):
+    scan = Volume(np.tile(ct.voxels, (4, 4, 12)), ct.affine, ct.source)
+    assert scan.voxels.nbytes > 18_000_000
+    assert peak_bytes(lambda: require_ct(scan)) < scan.voxels.nbytes / 4

@@ -215,7 +215,7 @@ def test_a_cell_at_the_threshold_is_activated_and_diagonal_cells_are_one_compone
     assert [len(keypoints) for keypoints in find_keypoints(printed_components(), threshold=0.8)] == [1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(6, 50), st.integers(6, 50), st.integers(12, 60), st.integers(12, 60))
 def test_the_true_heatmap_and_distances_lead_back_to_the_box(width, height, x, y):
     box = (x, y, min(x + width, 100), min(y + height, 100))

@@ -21,7 +21,7 @@ label_maps = hnp.arrays(np.int64, st.tuples(st.integers(1, 5), st.integers(1, 5)
 neighbourhoods = st.sampled_from([4, 8])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(label_maps, st.sampled_from(FORMS), neighbourhoods, st.booleans())
 def test_one_hot_maps_measure_as_the_second_implementation(labels, form, neighbourhood, count_frame) -> None:
     q = one_hot(torch.from_numpy(labels))
@@ -30,7 +30,7 @@ def test_one_hot_maps_measure_as_the_second_implementation(labels, form, neighbo
     assert ours == pytest.approx(matrix_by_loops(q[0].numpy(), "product", **options), abs=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.tuples(st.integers(2, 4), st.integers(1, 4), st.integers(1, 4)),
     st.integers(0, 1000),
@@ -45,7 +45,7 @@ def test_soft_maps_measure_as_the_second_implementation(shape, seed, form, neigh
     assert ours == pytest.approx(matrix_by_loops(q[0].numpy(), form, **options), abs=1e-12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(label_maps, neighbourhoods)
 def test_rows_of_present_classes_sum_to_one_without_frame(labels, neighbourhood) -> None:
     q = one_hot(torch.from_numpy(labels))

@@ -141,7 +141,7 @@ def test_values_that_cannot_be_compared_are_refused():
         compare([1.0, 2.0], [1.0], names=("ours", "unet"))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     rows=st.lists(
         st.tuples(st.integers(0, 20), st.integers(0, 20), st.sampled_from("abcdefgh")), min_size=1, max_size=25
@@ -157,7 +157,7 @@ def test_swapping_the_methods_mirrors_the_comparison(rows, better):
     assert (one.swapped().first, one.swapped().second) == ("second", "first")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     rows=st.lists(
         st.tuples(st.integers(0, 20), st.integers(0, 20), st.sampled_from("abcdefgh")), min_size=1, max_size=25
@@ -193,7 +193,6 @@ def rejected(p_values: list[float], level: float) -> set[int]:
     return found
 
 
-@settings(deadline=None)
 @given(p_values=st.lists(st.integers(0, 1000).map(lambda n: n / 1000), min_size=1, max_size=12))
 def test_the_adjusted_p_value_is_the_least_level_at_which_the_step_down_test_rejects(p_values):
     for index, adjusted in enumerate(holm(p_values)):

@@ -180,7 +180,7 @@ def test_the_interval_covers_the_truth_where_cases_of_a_patient_are_alike():
     assert covered["case"] / 300 < 0.75
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     cases=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 1000)), min_size=1, max_size=20), shuffled=st.randoms()
 )
@@ -194,7 +194,7 @@ def test_the_order_of_the_cases_changes_nothing(cases, shuffled):
     assert results[1] == pytest.approx(results[0], nan_ok=True)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(values=st.lists(st.floats(0, 1, allow_nan=False, width=32), min_size=3, max_size=30))
 def test_the_interval_contains_its_point_and_stays_within_the_data(values):
     mean, low, high = Resamples.draw([str(i) for i in range(len(values))], resamples=500).ratio_interval(values)

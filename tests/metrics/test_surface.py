@@ -189,7 +189,7 @@ def test_the_area_of_a_flat_face_is_its_voxels_area():
 
 
 @pytest.mark.parametrize("definition", DEFINITIONS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(MASKS, MASKS, SPACINGS)
 def test_swapping_flipping_permuting_and_scaling_do_what_they_must(definition, one, other, spacing_mm):
     # Percents on which no sum of a few equal areas falls: there rounding would choose, as it does in surface-distance.
@@ -212,7 +212,7 @@ def test_swapping_flipping_permuting_and_scaling_do_what_they_must(definition, o
 
 
 @pytest.mark.parametrize("definition", DEFINITIONS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(MASKS, MASKS)
 def test_nsd_rises_with_the_tolerance_and_hd95_stays_below_hd(definition, one, other):
     found = surface_distances(one, other, SPACING, definition=definition)

@@ -82,7 +82,7 @@ def test_a_spacing_beyond_the_extent_leaves_one_voxel(scan):
     assert resample_to_spacing(scan, 1000.0).shape == (1, 1, 1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.tuples(*[st.floats(0.4, 6)] * 3), st.sampled_from(sorted(GRIDS)))
 def test_a_linear_ramp_stays_the_same_ramp_in_the_patient(spacing_mm, grid):
     index = np.moveaxis(np.indices((8, 9, 7)), 0, -1)
