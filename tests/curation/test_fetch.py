@@ -334,7 +334,7 @@ def test_the_known_sources_name_licence_citation_and_a_way_and_their_checksums_h
     ("text", "message"),
     [
         ("- {name: a}", "title: is missing"),
-        ("just text", "not a readable table|valid dictionary"),
+        ("just text", "no mapping of settings"),
         ("a: [", "not a readable table"),
     ],
 )

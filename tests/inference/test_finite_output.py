@@ -13,7 +13,7 @@ VALUES = [float("nan"), float("inf"), float("-inf")]
 
 def spoiled(tensor, value):
     tensor = tensor.clone()
-    tensor.view(-1)[tensor.numel() // 2] = value
+    tensor[-1, -1, -1, -1] = value  # of the last label, not of the background, which nobody reads
     return tensor
 
 

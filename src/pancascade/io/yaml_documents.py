@@ -60,7 +60,7 @@ class _Loader(yaml.SafeLoader):
     _depth = 0
 
     def get_single_data(self) -> Any:
-        node = self.get_single_node()  # type: ignore[no-untyped-call]
+        node = self.get_single_node()
         if node is None:
             return None
         if _size(node, {}) > _MOST_VALUES:
@@ -106,13 +106,13 @@ def _size(node: yaml.Node, known: dict[int, int]) -> int:
 def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int:
     if len(node.value) > MOST_DIGITS + 4:  # a sign and 0x; more digits than 64 bits hold
         raise DocumentError(f"a number of {len(node.value)} digits, line {node.start_mark.line + 1}")
-    return loader.construct_yaml_int(node)  # type: ignore[no-any-return,no-untyped-call]
+    return loader.construct_yaml_int(node)
 
 
 def _number(loader: _Loader, node: yaml.ScalarNode) -> float:
     if len(node.value) > _LONGEST_NUMBER:
         raise DocumentError(f"a number of {len(node.value)} digits, line {node.start_mark.line + 1}")
-    return loader.construct_yaml_float(node)  # type: ignore[no-any-return,no-untyped-call]
+    return loader.construct_yaml_float(node)
 
 
 _LONGEST_NUMBER = 64

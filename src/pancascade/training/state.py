@@ -145,10 +145,10 @@ def _restore_moments(optimiser: Optimizer, found: dict[str, Tensor]) -> None:
     """Give an optimiser its moments back, if they are of the same algorithm and parameters."""
     moments: dict[int, dict[str, Any]] = {}
     for key, tensor in found.items():
-        index, _, name = key.partition("/")
-        if not index.isascii() or not index.isdigit():
+        number, _, name = key.partition("/")
+        if not number.isascii() or not number.isdigit():
             raise ValueError(f"a moment called {key}")
-        moments.setdefault(int(index), {})[name] = tensor
+        moments.setdefault(int(number), {})[name] = tensor
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     names = {"momentum_buffer"} if isinstance(optimiser, torch.optim.SGD) else {"step", "exp_avg", "exp_avg_sq"}
     for index, values in moments.items():
