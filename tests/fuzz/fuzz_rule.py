@@ -20,7 +20,7 @@ from pancascade.cli.app import main
 
 MOST_CHARACTERS = 200
 # Words of libraries, and of Python, that no sentence to a user needs.
-FOREIGN = ("Traceback", "Value error,", "validation error", "pydantic.dev", "unexpected ", "fault of pancascade")
+FOREIGN = ("Traceback", "Value error,", "validation error", "pydantic.dev", "fault of pancascade")
 FOREIGN_PATTERN = re.compile(r"\.py:\d+|<class '|object at 0x")
 INCOMPLETE_PATTERN = re.compile(r"^(?:No numbers for .*?: |Left out: |Not in the store: .*?: |Size unknown: )(.*)$")
 
@@ -111,9 +111,10 @@ def _faults_of_end(ended: Ended, good: Good) -> list[str]:
             found.append(f"exit 2, and its last line is no sentence: {ended.err[-600:]!r}")
     elif ended.code == 1 and not told.strip():
         found.append("exit 1 without a word")
-    sentences = [match[1] for line in told.splitlines() if (match := INCOMPLETE_PATTERN.match(line))]
-    found += [f"{len(text)} characters: {text}" for text in [*lines, *sentences] if len(text) > MOST_CHARACTERS]
-    return found
+    # In the middle of standard output a sentence stands behind the name of its case.
+    beside = [match[1] for line in told.splitlines() if (match := INCOMPLETE_PATTERN.match(line))]
+    sentences = [*beside, *(line for line in lines if not INCOMPLETE_PATTERN.match(line))]
+    return found + [f"{len(text)} characters: {text}" for text in sentences if len(text) > MOST_CHARACTERS]
 
 
 def _faults_of_files(kind: Kind, ended: Ended, before: dict[str, str], after: dict[str, str]) -> list[str]:
