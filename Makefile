@@ -5,13 +5,20 @@ BIN := $(VENV)/bin
 # One fixed torch for everybody who compares numbers; give another with `make demo TORCH=torch`.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test lint format clean
+# Cases and seed of `make fuzz`; the ordinary tests try 200 of seed 0.
+COUNT ?= 5000
+SEED ?= 1
+
+.PHONY: demo test fuzz lint format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/pancascade segment examples/pancreatic_ct.nii.gz --out demo
 
 test: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+fuzz: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 FUZZ_COUNT=$(COUNT) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest tests/fuzz -q -n 2 --dist worksteal
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check src tests benchmarks

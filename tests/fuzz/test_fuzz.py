@@ -1,0 +1,99 @@
+"""Damaged, odd and hostile inputs of every kind: a right result, or one sentence; nothing left behind, nothing silent.
+
+``make fuzz`` tries more, and others: ``make fuzz COUNT=5000 SEED=7``. One case again, with its seed and a count that
+holds it: ``FUZZ_SEED=7 FUZZ_COUNT=5000 pytest tests/fuzz -k dicom-113``; its folder stays below pytest's.
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+if sys.platform == "win32":
+    pytest.skip("limits of a process need POSIX", allow_module_level=True)
+
+from fuzz_kind import Kind
+from fuzz_rule import Good, content, faults, in_folder, run, told_lines
+from kinds import BY_NAME, cases, random_of
+from known_failures import KNOWN_FAILURES
+
+COUNT, SEED = int(os.environ.get("FUZZ_COUNT", "200")), int(os.environ.get("FUZZ_SEED", "0"))
+
+
+@pytest.fixture(autouse=True)
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page of an evaluation takes seconds, is drawn from its numbers alone, and has tests of its own."""
+    monkeypatch.setattr(
+        "pancascade.report.comparison.write_comparison", lambda path, *_, **__: path.write_text("report")
+    )
+
+
+@pytest.fixture(scope="module")
+def good_inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Good inputs made so far, by kind."""
+    return {"": tmp_path_factory.mktemp("good")}
+
+
+@pytest.fixture(scope="module")
+def good_answers() -> dict[tuple[str, str], Good]:
+    """What commands say to good inputs, by kind and command, made so far."""
+    return {}
+
+
+def marked() -> list[object]:
+    known = KNOWN_FAILURES if SEED == 0 else {}
+    found = []
+    for kind, number in cases(COUNT):
+        name = f"{kind}-{number}"
+        marks = [pytest.mark.xfail(strict=True, reason=known[name])] if name in known else []
+        found.append(pytest.param(kind, number, id=name, marks=marks))
+    return found
+
+
+@pytest.mark.parametrize(("kind_name", "number"), marked())
+def test_a_mutated_input_is_read_right_or_refused_in_a_sentence(
+    kind_name, number, tmp_path, good_inputs, good_answers, capfd
+):
+    kind, random = BY_NAME[kind_name], random_of(SEED, kind_name, number)
+    command = random.choice(kind.commands)
+    if kind_name not in good_inputs:
+        good_inputs[kind_name] = good_inputs[""] / kind_name
+        good_inputs[kind_name].mkdir()
+        kind.build(good_inputs[kind_name])
+    if (kind_name, command) not in good_answers:
+        folder = shutil.copytree(good_inputs[kind_name], tmp_path / "good")
+        good_answers[kind_name, command] = good_answer(kind, command, folder, good_inputs[kind_name], capfd)
+    good = good_answers[kind_name, command]
+
+    folder = shutil.copytree(good.folder, tmp_path / "case")
+    what = kind.mutate(folder, random)
+    before = content(folder)
+    ended = in_folder(folder, lambda: run(command, capfd))
+    found = faults(kind, command, folder, good=good, ended=ended, before=before)
+    assert not found, f"{what}\n$ pancascade {command}\n" + "\n".join(found)
+    shutil.rmtree(tmp_path)
+
+
+def good_answer(kind: Kind, command: str, folder: Path, source: Path, capture: "pytest.CaptureFixture[str]") -> Good:
+    """What the command says to the good input."""
+    before = content(folder)
+    ended = in_folder(folder, lambda: run(command, capture))
+    assert ended.code in (0, 1), f"{command}: {ended}"
+    answer = kind.answer(folder, command)
+    good = Good(source, ended.code, answer, told_lines(ended))
+    assert faults(kind, command, folder, good=good, ended=ended, before=before) == []
+    return good
+
+
+@pytest.mark.parametrize("kind", BY_NAME.values(), ids=BY_NAME)
+def test_the_same_seed_makes_the_same_input(kind, tmp_path):
+    (tmp_path / "good").mkdir()
+    kind.build(tmp_path / "good")
+    made = []
+    for part in ("one", "two"):
+        folder = shutil.copytree(tmp_path / "good", tmp_path / part)
+        made.append((kind.mutate(folder, random_of(3, kind.name, 0)), content(folder)))
+    assert made[0] == made[1]
+    assert made[0][1] != content(tmp_path / "good")
