@@ -148,3 +148,12 @@ def _item(source: Dataset, *keywords: str) -> Dataset:
     for keyword in keywords:
         setattr(item, keyword, source[keyword].value)
     return item
+
+
+def lookup_table() -> Dataset:
+    """A modality LUT (PS3.3 C.11.1) of 4096 values, each its own."""
+    table = Dataset()
+    table.LUTDescriptor, table.ModalityLUTType = [4096, 0, 16], "HU"
+    table.LUTData = np.arange(4096, dtype=np.uint16).tobytes()
+    table["LUTDescriptor"].VR, table["LUTData"].VR = "US", "OW"
+    return table

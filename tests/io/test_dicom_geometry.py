@@ -1,6 +1,4 @@
-import logging
 import random
-import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -9,6 +7,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 from dicom_writing import AXIAL, IDENTIFIERS, ct_slices, enhanced, normal_of, picture, save, save_all
 from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
 
 from pancascade.errors import GeometryError
 from pancascade.io.dicom_series import find_series, read_dicom_folder, read_series
@@ -143,15 +142,26 @@ def test_one_missing_slice_in_the_reverse_order(tmp_path):
     )
 
 
-def test_a_file_that_is_there_twice_is_left_out_with_a_warning(tmp_path, caplog):
+@pytest.mark.parametrize("same_uid", [True, False])
+def test_an_image_that_is_there_twice_is_read_once_with_a_warning(tmp_path, same_uid):
     hu = picture()
     slices = ct_slices(hu)
-    files = save_all(slices, tmp_path)
-    shutil.copy(files[2], tmp_path / "copy of IM0003.dcm")
-    with caplog.at_level(logging.WARNING):
-        volume = read_dicom_folder(tmp_path)
-    assert "left out what is there twice: 1 file(s), the first is" in caplog.text
-    require_every_voxel_in_place(volume, slices, hu)
+    save_all(slices, tmp_path)
+    if not same_uid:
+        slices[2].SOPInstanceUID = generate_uid()
+    save(slices[2], tmp_path / "copy of IM0003.dcm")
+    volume = read_dicom_folder(tmp_path)
+    (notice,) = volume.notices
+    assert (notice.code, notice.severity, notice.values) == ("copies_left_out", "warning", {"copies": 1})
+    assert "1 slice of the series are there twice" in notice.sentence
+    require_every_voxel_in_place(volume, ct_slices(hu), hu)
+
+
+def test_a_copy_is_known_by_its_hounsfield_units_not_by_how_they_are_stored(tmp_path):
+    slices = ct_slices(picture())
+    again = ct_slices(picture(), intercept=-2000)[1]
+    save_all([*slices, again], tmp_path)
+    assert [notice.code for notice in read_dicom_folder(tmp_path).notices] == ["copies_left_out"]
 
 
 @pytest.mark.parametrize("same_uid", [True, False])
@@ -178,7 +188,7 @@ def test_different_images_at_one_place_are_refused(tmp_path, same_uid):
             "the PixelSpacing differs between the slices: 1 of 4 are unlike the others, .*0.9 0.8",
         ),
         ({"Rows": 5, "Columns": 7}, "number of rows and columns differs .* IM0002.dcm with 5 7 against 7 5"),
-        ({"ImagePositionPatient": [-120.5, -80.25, 42.6]}, "unevenly spaced, 2.40 to 2.60 mm apart.*IM0002"),
+        ({"ImagePositionPatient": [-120.5, -80.25, 42.9]}, "unevenly spaced, 2.10 to 2.90 mm apart.*IM0002"),
         ({"ImagePositionPatient": [-120.5, -90.25, 42.5]}, "do not lie on one line, up to 10.0 mm"),
     ],
 )
@@ -190,15 +200,47 @@ def test_one_odd_slice_is_named(tmp_path, change, sentence):
         read_dicom_folder(tmp_path)
 
 
-@pytest.mark.parametrize(("off_mm", "accepted"), [(0.02, True), (0.04, False)])
-def test_spacing_may_vary_by_one_percent(tmp_path, off_mm, accepted):
+@pytest.mark.parametrize(("off_mm", "codes"), [(0.02, []), (0.1, ["positions_rounded"]), (0.5, None)])
+def test_spacing_may_vary_by_one_percent_and_by_a_little_more_with_a_warning(tmp_path, off_mm, codes):
     slices = ct_slices(picture())
     slices[1].ImagePositionPatient[2] += off_mm
     save_all(slices, tmp_path)
-    if accepted:
-        assert read_dicom_folder(tmp_path).spacing_mm[2] == pytest.approx(2.5)
-    else:
+    if codes is None:
         assert "unevenly spaced" in refused(tmp_path)
+    else:
+        volume = read_dicom_folder(tmp_path)
+        assert volume.spacing_mm[2] == pytest.approx(2.5)
+        assert [notice.code for notice in volume.notices] == codes
+
+
+@pytest.mark.parametrize("step_mm", [0.8, 1.25, 3.75])
+def test_positions_rounded_to_a_tenth_are_read_as_even_with_a_warning(tmp_path, step_mm):
+    hu = picture(slices=30)
+    slices = ct_slices(hu, step_mm=(0, 0, step_mm), origin_mm=(-120.5, -80.25, 40.03))
+    for image in slices:
+        image.ImagePositionPatient[2] = round(float(image.ImagePositionPatient[2]), 1)
+    # A step of 0.8 mm stays even when it is rounded.
+    save_all(slices, tmp_path)
+    volume = read_dicom_folder(tmp_path)
+    assert volume.spacing_mm[2] == pytest.approx(step_mm, abs=0.004)
+    assert [notice.code for notice in volume.notices] == ([] if step_mm == 0.8 else ["positions_rounded"])
+    assert np.array_equal(volume.voxels, hu.transpose(2, 1, 0))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_trembling_table_is_read_with_a_warning_and_thin_slices_with_gaps_are_not(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    slices = ct_slices(picture(slices=24))
+    for image in slices:
+        image.ImagePositionPatient[2] += float(rng.uniform(-0.05, 0.05))
+    files = save_all(slices, tmp_path)
+    (notice,) = read_dicom_folder(tmp_path).notices
+    assert notice.code == "positions_rounded"
+    assert 0.02 < notice.values["beside_mm"] < 0.1
+    files[7].unlink()
+    with pytest.raises(GeometryError) as caught:
+        read_dicom_folder(tmp_path)
+    assert caught.value.code in ("missing_slices", "uneven_slices")
 
 
 def test_positions_rounded_to_a_hundredth_are_even(tmp_path):

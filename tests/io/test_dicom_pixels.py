@@ -4,7 +4,7 @@ from pathlib import Path
 import gdcm
 import numpy as np
 import pytest
-from dicom_writing import IDENTIFIERS, compressed, ct_slices, enhanced, picture, save, save_all
+from dicom_writing import IDENTIFIERS, compressed, ct_slices, enhanced, lookup_table, picture, save, save_all
 from pydicom import dcmread, dcmwrite
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -14,7 +14,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from pancascade.errors import UnreadableError
+from pancascade.errors import NotCTError, UnreadableError
 from pancascade.io.dicom_series import find_series, read_dicom_folder, read_series
 
 
@@ -85,13 +85,50 @@ def test_values_too_large_for_int16_are_not_wrapped(tmp_path):
     assert found[0, 0, 0] == -1000
 
 
-def test_a_missing_rescale_is_taken_as_one_and_zero_with_a_warning(tmp_path, caplog):
+def test_a_missing_rescale_is_taken_as_one_and_zero_with_a_warning(tmp_path):
     slices = ct_slices(picture(), intercept=0, signed=True)
     for image in slices:
         del image.RescaleSlope, image.RescaleIntercept
     save_all(slices, tmp_path)
-    assert np.array_equal(values_of(tmp_path), picture())
-    assert "RescaleSlope or RescaleIntercept is missing; taken as 1 and 0" in caplog.text
+    volume = read_dicom_folder(tmp_path)
+    assert np.array_equal(volume.voxels, picture().transpose(2, 1, 0))
+    (notice,) = volume.notices
+    assert (notice.code, notice.severity) == ("rescale_assumed", "warning")
+    assert "RescaleSlope and RescaleIntercept are missing; taken as slope 1 and intercept 0" in notice.sentence
+
+
+@pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])
+@pytest.mark.parametrize("damage", ["missing", "empty"])
+def test_a_series_whose_rescale_is_missing_in_some_slices_is_refused(tmp_path, keyword, damage):
+    slices = ct_slices(picture())
+    for image in slices[1:3]:
+        if damage == "missing":
+            del image[keyword]
+        else:
+            image[keyword].value = None
+    save_all(slices, tmp_path)
+    with pytest.raises(NotCTError, match=rf"{keyword} is missing in 2 of 4 slices, the first is IM0002\.dcm") as caught:
+        read_dicom_folder(tmp_path)
+    assert caught.value.code == "rescale_missing"
+
+
+def test_a_table_in_place_of_the_rescale_is_refused(tmp_path):
+    slices = ct_slices(picture(), ModalityLUTSequence=[lookup_table()])
+    for image in slices:
+        del image.RescaleSlope, image.RescaleIntercept
+    save_all(slices, tmp_path)
+    with pytest.raises(UnreadableError, match=r"IM0001\.dcm: a table \(ModalityLUTSequence\) stands in place"):
+        read_dicom_folder(tmp_path)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_bits_above_those_stored_are_masked_in_the_one_slice_that_has_them(tmp_path, signed):
+    hu = picture()
+    slices = ct_slices(hu, bits_stored=12, signed=signed)
+    stored = np.frombuffer(slices[2].PixelData, np.uint16).copy()
+    slices[2].PixelData = (stored | np.uint16(0x5000)).tobytes()
+    save_all(slices, tmp_path)
+    assert np.array_equal(values_of(tmp_path), hu)
 
 
 @pytest.mark.parametrize(

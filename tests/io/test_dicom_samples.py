@@ -151,7 +151,7 @@ def test_mixed_orientations_are_named_in_mr_too_but_mr_is_no_ct(fixtures):
 
 def test_two_sagittal_slices_lie_where_their_headers_say(fixtures):
     folder = fixtures / "broken_geometry" / "slicecount"
-    frames, affine = arrange([frames_of(file)[0] for file in sorted(folder.rglob("*.dcm"))], source=folder)
+    frames, affine, _ = arrange([frames_of(file)[0] for file in sorted(folder.rglob("*.dcm"))], source=folder)
     for place, frame in enumerate(frames):
         assert np.allclose(affine[:3] @ (0, 0, place, 1), np.multiply(frame.position_mm, (-1, -1, 1)))
     assert np.allclose(np.linalg.norm(affine[:3, :3], axis=0), 1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dicom_writing import ct_slices, picture, save_all
+from dicom_writing import ct_slices, lookup_table, picture, save_all
 
 from pancascade.errors import ScanError
 from pancascade.io import read_volume, write_volume
@@ -35,13 +35,15 @@ FAULTS = {
     "mixed_sizes": changed(Rows=5, Columns=7),
     "mixed_orientations": changed(ImageOrientationPatient=[1, 0, 0, 0, 0.8, 0.6]),
     "mixed_spacings": changed(PixelSpacing=[0.9, 0.8]),
-    "uneven_slices": changed(ImagePositionPatient=[-120.5, -80.25, 42.6]),
+    "uneven_slices": changed(ImagePositionPatient=[-120.5, -80.25, 42.9]),
     "crooked_stack": changed(ImagePositionPatient=[-120.5, -90.25, 42.5]),
     "gantry_tilt": lambda _: ct_slices(picture(), step_mm=(0, 1, 2.5)),
     "place_missing": changed(PixelSpacing=None),
     "spacing_impossible": changed(PixelSpacing=[0.9, 0]),
     "directions_impossible": lambda _: ct_slices(picture(), ImageOrientationPatient=[1, 0, 0, 0, 2, 0]),
     "rescale_impossible": changed(RescaleSlope=0),
+    "rescale_missing": changed(RescaleIntercept=None),
+    "modality_lut": lambda _: ct_slices(picture(), ModalityLUTSequence=[lookup_table()]),
     "no_ct_series": lambda _: ct_slices(picture(), SOPClassUID="1.2.840.10008.5.1.4.1.1.4", Modality="MR"),
 }
 

@@ -1,7 +1,8 @@
 from pancascade.io.atomic import written_together, written_whole
 from pancascade.io.dicom_identity import identity_of
+from pancascade.io.dicom_search import Series
 from pancascade.io.dicom_seg import write_dicom_seg
-from pancascade.io.dicom_series import Series, choose_series, find_series, read_dicom_folder, read_series
+from pancascade.io.dicom_series import choose_series, find_series, read_dicom_folder, read_series
 from pancascade.io.dicom_source import DicomSource, find_source, require_source
 from pancascade.io.digests import content_digest, patient_mark, text_digest
 from pancascade.io.itk import read_itk, write_itk

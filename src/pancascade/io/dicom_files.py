@@ -5,7 +5,6 @@ nothing of pydicom's own text gets out of here.
 """
 
 import logging
-import os
 import shutil
 import warnings
 import zipfile
@@ -17,6 +16,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pancascade.errors import ScanError, UnreadableError
+from pancascade.io.files import shortened
+from pancascade.io.folders import files_below
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -26,6 +27,9 @@ _logger = logging.getLogger(__name__)
 # A file of a group that every DICOM data set begins with, where the 128 bytes and "DICM" before it are missing.
 _BARE_BEGINNINGS = (b"\x08\x00", b"\x02\x00")
 _DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
+# A table of contents, by its name (PS3.10 8.6) or by its class, Media Storage Directory (PS3.4 B.5).
+_DIRECTORY_NAME, _DIRECTORY_CLASS = "DICOMDIR", b"1.2.840.10008.1.3.10"
+_META_BYTES = 512
 
 
 @contextmanager
@@ -41,11 +45,18 @@ def opened(path: Path) -> Iterator[Path]:
         The folder or file to look into.
 
     Raises:
-        UnreadableError: no such path, no permission, or an archive that is damaged, locked, or too large.
+        UnreadableError: no such path, no permission, a DICOMDIR, or an archive that is damaged, locked, or too large.
     """
-    if not path.exists():
-        raise UnreadableError(f"{path}: there is no such file or folder. Check the path.", code="no_such_file")
+    if not exists(path):
+        raise UnreadableError(
+            f"{shortened(path)}: there is no such file or folder. Check the path.", code="no_such_file"
+        )
     if path.is_dir() or not zipfile.is_zipfile(path):
+        if path.is_file() and _is_directory(path, _beginning(path)):
+            raise UnreadableError(
+                f"{path}: this is the table of contents of a DICOM medium. Give the folder that holds it.",
+                code="dicomdir",
+            )
         yield path
         return
     with TemporaryDirectory(prefix="pancascade-") as folder:
@@ -63,25 +74,39 @@ def looks_like_dicom(path: Path) -> bool:
         path: Anything; what does not exist or may not be read is no DICOM.
     """
     try:
-        return path.is_dir() or zipfile.is_zipfile(path) or (path.is_file() and _holds_dicom(path))
-    except (OSError, ScanError):
+        if path.is_dir() or zipfile.is_zipfile(path):
+            return True
+        return path.is_file() and _begins_as_dicom(_beginning(path))
+    except (OSError, ValueError, ScanError):
         return False
 
 
-def dicom_files(path: Path) -> list[Path]:
+def dicom_files(path: Path) -> tuple[list[Path], list[Path]]:
     """All files at or below a path that hold DICOM, by their first bytes; suffixes do not count.
 
     Args:
-        path: Folder, searched to the bottom (links to folders are not followed), or one file.
+        path: Folder, searched to the bottom (links to folders are followed), or one file.
 
     Returns:
-        Sorted paths, a DICOMDIR not among them.
+        Sorted paths, a DICOMDIR not among them; and the files that are only named like DICOM.
 
     Raises:
         UnreadableError: a folder or file that may not be read.
     """
-    files = [path] if path.is_file() else [Path(folder) / name for folder, _, names in _walk(path) for name in names]
-    return sorted(file for file in files if _holds_dicom(file))
+    files = [path] if path.is_file() else sorted(files_below(path, on_error=_refuse_folder))
+    found, left_out = [], []
+    for file in files:
+        if not file.is_file():
+            continue
+        beginning = _beginning(file)
+        if _is_directory(file, beginning):
+            continue
+        if _begins_as_dicom(beginning):
+            found.append(file)
+        elif file.suffix.lower() in _DICOM_SUFFIXES:
+            _logger.warning("%s: named like DICOM, but it is empty or something else; left out.", file)
+            left_out.append(file)
+    return found, left_out
 
 
 def read_header(file: Path, *, tags: Iterable[str] = ()) -> "Dataset | None":
@@ -96,9 +121,13 @@ def read_header(file: Path, *, tags: Iterable[str] = ()) -> "Dataset | None":
     """
     import pydicom
 
+    wanted = [*tags]
     with quiet():
         try:
-            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*tags] or None, force=True)
+            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=wanted or None, force=True)
+            # pydicom decodes a value when it is asked for, and fails only then.
+            for keyword in wanted:
+                header.get(keyword)
             return header if header.get("SOPClassUID") and header.get("Modality") else None
         # A damaged header fails in every part of pydicom, with whatever that part raises.
         except Exception:
@@ -130,30 +159,39 @@ def _drop(_: logging.LogRecord) -> bool:
     return False
 
 
-def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    def refuse(error: OSError) -> None:
-        raise UnreadableError(
-            f"{error.filename}: the folder cannot be read. Check its permissions.", code="no_permission"
-        ) from error
-
-    return os.walk(folder, onerror=refuse)
+def _refuse_folder(error: OSError) -> None:
+    raise UnreadableError(
+        f"{error.filename}: the folder cannot be read. Check its permissions.", code="no_permission"
+    ) from error
 
 
-def _holds_dicom(file: Path) -> bool:
+def exists(path: Path) -> bool:
+    """Whether a path leads to something; one that cannot be a path does not."""
     try:
-        if file.name.upper().startswith("DICOMDIR") or not file.is_file():
-            return False
+        return path.exists()
+    # A name that is too long for the file system, or with a zero in it, names nothing.
+    except (OSError, ValueError):
+        return False
+
+
+def _beginning(file: Path) -> bytes:
+    try:
         with file.open("rb") as content:
-            beginning = content.read(132)
+            return content.read(_META_BYTES)
     except OSError as error:
         raise UnreadableError(
             f"{file}: the file cannot be read. Check its permissions.", code="no_permission"
         ) from error
-    if beginning[128:] == b"DICM" or beginning[:2] in _BARE_BEGINNINGS:
-        return True
-    if file.suffix.lower() in _DICOM_SUFFIXES:
-        _logger.warning("%s: named like DICOM, but it is empty or something else; left out.", file)
-    return False
+
+
+def _is_directory(file: Path, beginning: bytes) -> bool:
+    if not _begins_as_dicom(beginning):
+        return False
+    return file.name.upper() == _DIRECTORY_NAME or _DIRECTORY_CLASS in beginning[132:]
+
+
+def _begins_as_dicom(beginning: bytes) -> bool:
+    return beginning[128:132] == b"DICM" or beginning[:2] in _BARE_BEGINNINGS
 
 
 def _unpack(archive: Path, folder: Path) -> None:

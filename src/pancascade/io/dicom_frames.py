@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pancascade.errors import GeometryError, UnreadableError
+from pancascade.errors import GeometryError, ScanError, UnreadableError
 from pancascade.io.dicom_files import quiet, read_header
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 Numbers = tuple[float, ...]
+
+_FARTHEST_MM = 1e6
 
 
 @dataclass(frozen=True)
@@ -66,19 +68,37 @@ def frames_of(file: Path) -> list[Frame]:
             f"{file}: the DICOM header is damaged. Copy or export the file again.", code="header_damaged"
         )
     with quiet():
-        size = (_integer(header, "Rows"), _integer(header, "Columns"))
-        if min(size) < 1:
-            raise UnreadableError(f"{file}: this DICOM file holds no picture. Give the CT series.", code="not_an_image")
-        groups = header.get("PerFrameFunctionalGroupsSequence") or []
-        count = max(1, _integer(header, "NumberOfFrames"))
-        if count != max(1, len(groups)):
-            raise GeometryError(
-                f"{file}: {count} frames, but positions for {len(groups)} of them. Export the series again, "
-                "one file a slice if the scanner allows it.",
-                code="place_missing",
-            )
-        shared = [*(header.get("SharedFunctionalGroupsSequence") or []), header]
-        return [_frame(file, index, size, [*groups[index : index + 1], *shared]) for index in range(count)]
+        try:
+            return _frames(file, header)
+        except ScanError:
+            raise
+        # A value that cannot be decoded fails in pydicom with whatever that part of it raises.
+        except Exception as error:
+            raise UnreadableError(
+                f"{file}: the DICOM header is damaged. Copy or export the file again.", code="header_damaged"
+            ) from error
+
+
+def _frames(file: Path, header: "Dataset") -> list[Frame]:
+    size = (_integer(header, "Rows"), _integer(header, "Columns"))
+    if min(size) < 1:
+        raise UnreadableError(f"{file}: this DICOM file holds no picture. Give the CT series.", code="not_an_image")
+    if header.get("ModalityLUTSequence"):
+        raise UnreadableError(
+            f"{file}: a table (ModalityLUTSequence) stands in place of rescale slope and intercept, which CT does not "
+            "allow. Export the original series.",
+            code="modality_lut",
+        )
+    groups = header.get("PerFrameFunctionalGroupsSequence") or []
+    count = max(1, _integer(header, "NumberOfFrames"))
+    if count != max(1, len(groups)):
+        raise GeometryError(
+            f"{file}: {count} frames, but positions for {len(groups)} of them. Export the series again, "
+            "one file a slice if the scanner allows it.",
+            code="place_missing",
+        )
+    shared = [*(header.get("SharedFunctionalGroupsSequence") or []), header]
+    return [_frame(file, index, size, [*groups[index : index + 1], *shared]) for index in range(count)]
 
 
 def _frame(file: Path, index: int, size: tuple[int, int], groups: "list[Dataset]") -> Frame:
@@ -99,6 +119,11 @@ def _frame(file: Path, index: int, size: tuple[int, int], groups: "list[Dataset]
         slope=_optional(values, "RescaleSlope"),
         intercept=_optional(values, "RescaleIntercept"),
     )
+    if max(map(abs, (*frame.position_mm, *frame.orientation, *frame.spacing_mm))) > _FARTHEST_MM:
+        raise GeometryError(
+            f"{file}: its place in the patient is damaged, more than a kilometre away. Export the original CT series.",
+            code="place_missing",
+        )
     if min(frame.spacing_mm) <= 0:
         raise GeometryError(
             f"{file}: PixelSpacing is {frame.spacing_mm}, it must be above 0. Re-export the scan.",

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
 
 CT = "ct"
 NOT_AXIAL = "coronal or sagittal CT"
+MIXED = "mixed dual-energy CT"
+NAMEABLE = (NOT_AXIAL, MIXED)
+"""In Hounsfield units, but never chosen by rule: only where the user names it."""
 
 HEADER_TAGS = (
     "SOPClassUID",
@@ -46,8 +49,10 @@ _OTHER_CLASSES = {
 _LOCALIZER = {"LOCALIZER", "SCOUT", "TOPOGRAM"}
 _DERIVED = {
     "MIP", "MINIP", "MIN_IP", "MAX_IP", "AVERAGE_IP", "PROJECTION IMAGE", "PERFUSION", "SCREEN SAVE", "SSD", "VRT",
-    "VOLUME_RENDER", "DOSE_INFO", "IODINE", "ENERGY_PROP_WT", "OTHER_MAP", "SUBTRACT", "VNC_MAP", "MATERIAL",
+    "VOLUME_RENDER", "DOSE_INFO", "IODINE", "OTHER_MAP", "SUBTRACT", "VNC_MAP", "MATERIAL",
 }  # fmt: skip
+# Both energies of a dual-energy scan, weighted to what a single energy would show.
+_MIXED = {"ENERGY_PROP_WT"}
 # PS3.3 C.11.1.1.2: Hounsfield units, modified ones, unspecified.
 _HU_TYPES = {"", "HU", "HU_MOD", "US"}
 
@@ -70,7 +75,7 @@ def kind_of(header: "Dataset") -> str:
         return "derived picture"
     if str(header.get("RescaleType") or "").strip().upper() not in _HU_TYPES:
         return "CT map that is not in HU"
-    return CT
+    return MIXED if words & _MIXED else CT
 
 
 def is_axial(header: "Dataset") -> bool:
@@ -83,7 +88,8 @@ def is_axial(header: "Dataset") -> bool:
         for plane in (group, *(group.get("PlaneOrientationSequence") or [])):
             try:
                 row, column = np.reshape([float(cosine) for cosine in plane["ImageOrientationPatient"].value], (2, 3))
-            except (KeyError, TypeError, ValueError):
+            # A missing value, or one that cannot be decoded, of which the damaged part of pydicom raises what it likes.
+            except Exception:
                 continue
             return bool(abs(np.cross(row, column)[2]) >= np.sqrt(0.5) - 1e-3)
     return True

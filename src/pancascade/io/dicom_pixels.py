@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pancascade.errors import UnreadableError
+from pancascade.errors import ScanError, UnreadableError
 from pancascade.io.dicom_files import quiet
 from pancascade.io.dicom_frames import Frame
 from pancascade.volume import on_disk
@@ -46,8 +46,6 @@ def hounsfield(frames: Sequence[Frame], *, source: Path, keep_on_disk: bool = Fa
     whole = all(float(number or 0).is_integer() for frame in frames for number in (frame.slope, frame.intercept))
     if not whole:
         _logger.info("%s: a rescale slope or intercept is a fraction; the voxels are float32.", source)
-    if any(frame.slope is None or frame.intercept is None for frame in frames):
-        _logger.warning("%s: RescaleSlope or RescaleIntercept is missing; taken as 1 and 0.", source)
     room = on_disk if keep_on_disk else np.empty
     slices: Pixels = room((len(frames), *frames[0].size), dtype=np.int16 if whole else np.float32)
     places: defaultdict[Path, dict[int, int]] = defaultdict(dict)
@@ -55,16 +53,26 @@ def hounsfield(frames: Sequence[Frame], *, source: Path, keep_on_disk: bool = Fa
         places[frame.file][frame.index] = place
     kept_padding: set[float] = set()
     for file, place_of in places.items():
-        with quiet():
-            for index, (stored, image) in enumerate(_stored(file, count=len(place_of))):
-                place = place_of[index]
-                hu = _rescaled(_used_bits(stored, image), frames[place], whole=whole)
-                _pad_with_air(hu, stored, image, kept_padding)
-                slices = _wide_enough(slices, hu)
-                slices[place] = hu
+        for index, (stored, image) in enumerate(_decoded(file, count=len(place_of))):
+            place = place_of[index]
+            hu = _rescaled(_used_bits(stored, image), frames[place], whole=whole)
+            _pad_with_air(hu, stored, image, kept_padding)
+            slices = _wide_enough(slices, hu)
+            slices[place] = hu
     if kept_padding:
         _logger.warning("%s: padding of %s HU looks like tissue; left as it is.", source, sorted(kept_padding))
     return slices.transpose(2, 1, 0)
+
+
+def _decoded(file: Path, *, count: int) -> "list[tuple[Pixels, Dataset]]":
+    """As `_stored`, and one sentence for whatever a damaged header makes pydicom raise."""
+    with quiet():
+        try:
+            return _stored(file, count=count)
+        except (ScanError, MemoryError):
+            raise
+        except Exception as error:
+            raise _truncated(file) from error
 
 
 def _image(file: Path) -> "Dataset":
@@ -92,6 +100,8 @@ def _image(file: Path) -> "Dataset":
             "Convert the series with `dcm2niix`.",
             code="transfer_syntax",
         )
+    if not 1 <= int(image.BitsStored) <= int(image.BitsAllocated):
+        raise _truncated(file)
     return image
 
 

@@ -2,68 +2,26 @@
 
 import logging
 import os
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pancascade.errors import GeometryError, NotCTError, ScanError
-from pancascade.io.dicom_files import dicom_files, opened, quiet, read_header
-from pancascade.io.dicom_frames import Frame, frames_of
-from pancascade.io.dicom_geometry import Array, arrange
-from pancascade.io.dicom_kinds import CT, HEADER_TAGS, NOT_AXIAL, is_axial, kind_of
+from pancascade.io.dicom_files import opened
+from pancascade.io.dicom_frames import frames_of
+from pancascade.io.dicom_geometry import Stack, arrange
+from pancascade.io.dicom_kinds import CT, NAMEABLE
 from pancascade.io.dicom_pixels import hounsfield
+from pancascade.io.dicom_rescale import require_rescale
+from pancascade.io.dicom_search import Series, search, series_number
 from pancascade.io.files import MAX_VOXELS
+from pancascade.notices import Notice
 from pancascade.volume import Volume
 
-if TYPE_CHECKING:
-    from pydicom import Dataset
-
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Series:
-    """What the headers say about the files of one series; of its patient, nothing.
-
-    Localizers and other pictures that a scanner files under the CT's series UID are a series of their own.
-
-    Attributes:
-        uid: SeriesInstanceUID.
-        study_uid: StudyInstanceUID.
-        modality: "CT", "RTSTRUCT", ...
-        number: SeriesNumber, if it has one.
-        description: SeriesDescription, or "".
-        files: Sorted by path. Within a zip archive: the archive's path and the name inside it.
-        instance_count: Number of files.
-        slice_count: Number of pictures; more than files in enhanced CT, 0 for what is no picture.
-        kind: "ct" for an axial CT, or what it is instead ("localizer", "RTSTRUCT", ...).
-        rows: Pixels from top to bottom, 0 for what is no picture.
-        columns: Pixels from left to right.
-        thickness_mm: SliceThickness, if given.
-    """
-
-    uid: str
-    study_uid: str
-    modality: str
-    number: int | None
-    description: str
-    files: tuple[Path, ...]
-    instance_count: int
-    slice_count: int
-    kind: str
-    rows: int
-    columns: int
-    thickness_mm: float | None = None
-
-    def __str__(self) -> str:
-        number = "without number" if self.number is None else str(self.number)
-        size = f", {self.slice_count} x {self.columns} x {self.rows}" if self.slice_count else ""
-        return f'series {number} "{self.description}" ({self.kind}{size})'
 
 
 def find_series(folder: Path) -> list[Series]:
@@ -80,7 +38,7 @@ def find_series(folder: Path) -> list[Series]:
     """
     folder = Path(folder)
     with opened(folder) as place:
-        return [_moved(each, place, folder) for each in _find(place)]
+        return [_moved(each, place, folder) for each in search(place).series]
 
 
 def choose_series(series: Sequence[Series], *, wanted: str | None = None) -> Series:
@@ -89,7 +47,7 @@ def choose_series(series: Sequence[Series], *, wanted: str | None = None) -> Ser
     Args:
         series: As `find_series` gives them.
         wanted: Series UID, series number, or a part of the description; looked for in this order. The
-            rule above decides among several of that name. Names a coronal or sagittal CT, too.
+            rule above decides among several of that name. Names a coronal, sagittal or mixed dual-energy CT, too.
 
     Raises:
         ScanError: no such series, no CT, or several that the rule cannot tell apart or that belong to
@@ -101,12 +59,12 @@ def choose_series(series: Sequence[Series], *, wanted: str | None = None) -> Ser
         raise ScanError(f"{found}{_listed(series)}", code="no_series" if wanted is None else "no_such_series")
     fit = [each for each in named if each.kind == CT]
     if not fit and wanted is not None:
-        fit = [each for each in named if each.kind == NOT_AXIAL]
+        fit = [each for each in named if each.kind in NAMEABLE]
     if not fit:
         which = "" if wanted is None else f' called "{wanted}"'
-        raise ScanError(
-            f"No series{which} is an axial CT.{_listed(named)} Give the folder of a CT series.", code="no_ct_series"
-        )
+        more = any(each.kind in NAMEABLE for each in named)
+        advice = "Name one by --series to read it all the same." if more else "Give the folder of a CT series."
+        raise ScanError(f"No series{which} is an axial CT.{_listed(named)} {advice}", code="no_ct_series")
     if len({each.study_uid for each in fit}) > 1:
         raise ScanError(
             f"CT series of several studies.{_listed(fit, uids=True)} Name one by its series UID.",
@@ -164,12 +122,12 @@ def read_dicom_folder(path: Path, *, wanted: str | None = None, keep_on_disk: bo
         ScanError: as the three functions.
     """
     path = Path(path)
-    with placed_slices(path, wanted=wanted) as (frames, affine):
-        return Volume(hounsfield(frames, source=path, keep_on_disk=keep_on_disk), affine, path)
+    with placed_slices(path, wanted=wanted) as stack:
+        return _voxels_of(stack, source=path, keep_on_disk=keep_on_disk)
 
 
 @contextmanager
-def placed_slices(path: Path, *, wanted: str | None = None) -> Iterator[tuple[list[Frame], Array]]:
+def placed_slices(path: Path, *, wanted: str | None = None) -> Iterator[Stack]:
     """The slices of the CT series in a folder, without their pixels, for as long as an archive is unpacked.
 
     Args:
@@ -177,79 +135,50 @@ def placed_slices(path: Path, *, wanted: str | None = None) -> Iterator[tuple[li
         wanted: As for `choose_series`.
 
     Yields:
-        The slices in the order of the volume's third axis, copies left out, and the (4, 4) affine to RAS+ mm.
+        The slices in the order of the volume's third axis, copies left out, and where they lie.
 
     Raises:
         ScanError: as `find_series`, `choose_series` and `read_series`.
     """
     with opened(path) as place:
         try:
-            chosen = choose_series(_find(place), wanted=wanted)
+            found = search(place)
+            chosen = choose_series(found.series, wanted=wanted)
         except ScanError as error:
             raise type(error)(f"{path}: {error}", code=error.code) from error
         _logger.info("%s: reading %s.", path, chosen)
-        yield _placed(chosen, source=place)
+        stack = _placed(chosen, source=path)
+        yield stack._replace(notices=(*_left_out(found.left_out, path), *stack.notices))
 
 
 def _read(series: Series, *, source: Path) -> Volume:
-    frames, affine = _placed(series, source=source)
-    return Volume(hounsfield(frames, source=source), affine, source)
+    return _voxels_of(_placed(series, source=source), source=source)
 
 
-def _placed(series: Series, *, source: Path) -> tuple[list[Frame], Array]:
+def _voxels_of(stack: Stack, *, source: Path, keep_on_disk: bool = False) -> Volume:
+    rescale = require_rescale(stack.frames, source=source)
+    voxels = hounsfield(stack.frames, source=source, keep_on_disk=keep_on_disk)
+    return Volume(voxels, stack.affine, source, (*stack.notices, *rescale))
+
+
+def _left_out(files: Sequence[Path], source: Path) -> Iterator[Notice]:
+    if files:
+        yield Notice(
+            code="files_left_out",
+            about="input",
+            sentence=f"{source}: {len(files)} damaged DICOM {'file was' if len(files) == 1 else 'files were'} left "
+            f"out, the first is {files[0].name}; slices at an end may be missing. Copy the series again.",
+            values={"files": len(files)},
+        )
+
+
+def _placed(series: Series, *, source: Path) -> Stack:
     frames = [frame for file in series.files for frame in frames_of(file)]
     if len(frames) * int(np.prod(frames[0].size)) > MAX_VOXELS:
         raise GeometryError(
             f"{source}: {len(frames)} slices have more than {MAX_VOXELS} voxels. Give one scan.", code="too_many_voxels"
         )
     return arrange(frames, source=source)
-
-
-def _find(place: Path) -> list[Series]:
-    groups: defaultdict[tuple[str, ...], list[tuple[Path, Dataset]]] = defaultdict(list)
-    for file in dicom_files(place):
-        header = read_header(file, tags=HEADER_TAGS)
-        if header is None:
-            _logger.warning("%s: the DICOM header is damaged; left out.", file)
-            continue
-        with quiet():
-            # A slice of another patient is none of the series, whatever its series UID says.
-            owner = str(header.get("PatientID", ""))
-            groups[(str(header.get("SeriesInstanceUID", "")), kind_of(header), owner)].append((file, header))
-    with quiet():
-        found = [_series(uid, kind, members) for (uid, kind, _), members in groups.items()]
-    return sorted(found, key=lambda each: (_number(each), each.uid, each.kind))
-
-
-def _series(uid: str, kind: str, members: "list[tuple[Path, Dataset]]") -> Series:
-    headers = [header for _, header in members]
-    first = headers[0]
-    if kind == CT and 2 * sum(map(is_axial, headers)) < len(headers):
-        kind = NOT_AXIAL
-    rows, columns = (int(_value(first, keyword) or 0) for keyword in ("Rows", "Columns"))
-    number, thickness_mm = _value(first, "SeriesNumber"), _value(first, "SliceThickness")
-    return Series(
-        uid=uid,
-        study_uid=str(first.get("StudyInstanceUID", "")),
-        modality=str(first.get("Modality", "")),
-        number=None if number is None else int(number),
-        description=str(first.get("SeriesDescription") or "").strip(),
-        files=tuple(file for file, _ in members),
-        instance_count=len(members),
-        slice_count=sum(int(_value(header, "NumberOfFrames") or 1) for header in headers) if rows else 0,
-        kind=kind,
-        rows=rows,
-        columns=columns,
-        thickness_mm=thickness_mm or None,
-    )
-
-
-def _value(header: "Dataset", keyword: str) -> float | None:
-    try:
-        value: Any = header.get(keyword)
-        return None if value is None else float(value)
-    except (TypeError, ValueError):
-        return None
 
 
 def _moved(series: Series, old: Path, new: Path) -> Series:
@@ -264,11 +193,7 @@ def _named(series: Sequence[Series], wanted: str) -> list[Series]:
 
 
 def _rank(series: Series) -> tuple[float, float, float]:
-    return (-series.slice_count, series.thickness_mm or np.inf, _number(series))
-
-
-def _number(series: Series) -> float:
-    return np.inf if series.number is None else series.number
+    return (-series.slice_count, series.thickness_mm or np.inf, series_number(series))
 
 
 def _listed(series: Sequence[Series], *, uids: bool = False) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pancascade.errors import OutputError, UnreadableError
-from pancascade.io.dicom_files import looks_like_dicom, quiet, read_header
+from pancascade.io.dicom_files import exists, looks_like_dicom, quiet, read_header
 from pancascade.io.dicom_frames import Frame
 from pancascade.io.dicom_series import placed_slices
 from pancascade.labels import Label
@@ -64,7 +64,7 @@ def find_source(path: Path, *, series: str | None = None) -> DicomSource:
         ScanError: as `read_volume`.
     """
     path = Path(path)
-    with placed_slices(path, wanted=series) as (frames, affine):
+    with placed_slices(path, wanted=series) as (frames, affine, _):
         headers = {file: _header(file) for file in dict.fromkeys(frame.file for frame in frames)}
     rows, columns = frames[0].size
     # One zero in memory, whatever the shape: the grid has no voxels of its own.
@@ -83,7 +83,7 @@ def require_source(path: Path, *, kind: Literal["dicom-seg", "rtstruct"] = "dico
         OutputError: the scan is no DICOM, or the library that writes DICOM-SEG is not installed.
     """
     path = Path(path)
-    if path.exists() and not looks_like_dicom(path):
+    if exists(path) and not looks_like_dicom(path):
         raise OutputError(
             f"{path}: DICOM-SEG and RTSTRUCT must refer to a DICOM series, and this is none. Give the folder of the "
             "DICOM series, or write NIfTI (--format nifti)."
@@ -144,4 +144,11 @@ def _header(file: Path) -> "Dataset":
         raise UnreadableError(
             f"{file}: the DICOM header is damaged. Copy or export the file again.", code="header_damaged"
         )
+    with quiet():
+        for tag in list(header.keys()):
+            try:
+                _ = header[tag].value
+            # What cannot be decoded cannot be carried over either; of it, pydicom raises what it likes.
+            except Exception:
+                del header[tag]
     return header

@@ -4,6 +4,8 @@ import hashlib
 from glob import escape
 from pathlib import Path
 
+from pancascade.io.folders import files_below
+
 UNREADABLE = "unreadable"
 
 
@@ -48,7 +50,7 @@ def text_digest(text: str) -> str:
 
 def _parts(path: Path) -> list[Path]:
     if path.is_dir():
-        return sorted(part for part in path.rglob("*") if part.is_file())
+        return sorted(part for part in files_below(path) if part.is_file())
     if path.suffix.lower() in (".mhd", ".nhdr"):
         return sorted(part for part in path.parent.glob(f"{escape(path.stem)}.*") if part.is_file())
     return [path]

@@ -12,6 +12,8 @@ from pancascade.errors import GeometryError, OutputError, UnreadableError
 # Larger ones are damaged headers, or micro-CT: 2**31 int16 voxels are 4 GiB.
 MAX_VOXELS = 2**31
 
+_MOST_LETTERS = 120
+
 # NIfTI and ITK files keep no booleans and no half precision; few readers take 64-bit integers.
 _STORED_AS: dict[np.dtype[Any], np.dtype[Any]] = {
     np.dtype(np.bool_): np.dtype(np.uint8),
@@ -20,6 +22,12 @@ _STORED_AS: dict[np.dtype[Any], np.dtype[Any]] = {
     np.dtype(np.uint64): np.dtype(np.int32),
     np.dtype(np.longdouble): np.dtype(np.float64),
 }
+
+
+def shortened(path: Path) -> str:
+    """A path for a sentence, its beginning alone where no file system would take it."""
+    text = str(path).replace("\0", "?")
+    return text if len(text) <= _MOST_LETTERS else f"{text[:_MOST_LETTERS]}..."
 
 
 def require_file(path: Path) -> None:
@@ -45,8 +53,10 @@ def require_file(path: Path) -> None:
             f"{path}: no permission to read this file. Change its permissions.", code="no_permission"
         ) from error
     except (OSError, ValueError) as error:
+        # The system's own words would repeat the path, which may be what is too long.
+        reason = getattr(error, "strerror", None) or "no valid path"
         raise UnreadableError(
-            f"{path}: the file cannot be opened ({error}). Check the path.", code="unreadable"
+            f"{shortened(path)}: the file cannot be opened ({reason}). Check the path.", code="unreadable"
         ) from error
 
 

@@ -24,7 +24,8 @@ def require_ct(volume: Volume) -> list[Notice]:
         volume: (I, J, K), any orientation, meant to be in HU.
 
     Returns:
-        A warning for each unusual thing that may lower the accuracy; empty for an ordinary scan.
+        What reading noticed, and a warning for each unusual thing that may lower the accuracy; empty for an ordinary
+        scan.
 
     Raises:
         GeometryError: a size or spacing that no CT of an abdomen has.
@@ -37,6 +38,7 @@ def require_ct(volume: Volume) -> list[Notice]:
     sample = _sample(volume.voxels)
     _refuse_values(volume.name, sample, low_hu=low_hu, high_hu=high_hu)
     return [
+        *volume.notices,
         *_unusual_geometry(volume, in_plane=in_plane, slice_axis=slice_axis),
         *_unusual_values(volume.name, low_hu=low_hu, high_hu=high_hu),
     ]

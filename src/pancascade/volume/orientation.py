@@ -1,5 +1,6 @@
 """Turning a scan so that its axes point where the code expects, and turning masks back exactly."""
 
+from dataclasses import replace
 from typing import Any
 
 import nibabel as nib
@@ -78,4 +79,4 @@ def _turn(volume: Volume, *, axes: list[int], flips: list[bool]) -> Volume:
         if flip:
             affine[:3, 3] += affine[:3, axis] * (voxels.shape[axis] - 1)
             affine[:3, axis] *= -1
-    return Volume(voxels, affine, volume.source)
+    return replace(volume, voxels=voxels, affine=affine)

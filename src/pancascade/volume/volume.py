@@ -1,7 +1,7 @@
 """A 3-D picture and the place of its voxels in the patient."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pancascade.errors import GeometryError
+from pancascade.notices import Notice
 
 # Below this volume ratio (1 = right angles, 0 = flat) the three axes lie in one plane.
 _FLAT = 1e-4
@@ -23,6 +24,7 @@ class Volume:
         voxels: (I, J, K), any dtype. Not copied: treat it as read-only.
         affine: (4, 4) float64, voxel index to RAS+ mm at the voxel's centre (nibabel's convention).
         source: File the voxels came from; names the volume in messages.
+        notices: What was noticed, or decided, while the file was read.
 
     Raises:
         GeometryError: voxels are not 3-D or empty, or the affine is not a finite, invertible
@@ -32,6 +34,7 @@ class Volume:
     voxels: npt.NDArray[Any]
     affine: npt.NDArray[np.float64]
     source: Path | None = None
+    notices: tuple[Notice, ...] = ()
 
     def __post_init__(self) -> None:
         # A private read-only copy: a shared affine changed in place would move the scan silently.
@@ -90,7 +93,7 @@ class Volume:
                 "Resample them onto this grid first.",
                 code="other_grid",
             )
-        return Volume(voxels, self.affine, self.source)
+        return replace(self, voxels=voxels)
 
     def on_same_grid_as(self, other: "Volume", *, tolerance_mm: float = 1e-3) -> bool:
         """Whether the shapes are equal and every voxel lies in the same place.
