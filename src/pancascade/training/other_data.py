@@ -8,7 +8,12 @@ from pydantic import ValidationError
 
 from pancascade.datasets import Layout, recognise
 from pancascade.errors import DataError, RecipeError
-from pancascade.training.recipe import DataSource, read_recipe
+from pancascade.training.data_source import DataSource
+from pancascade.training.pretrained import find_weights
+from pancascade.training.recipe import read_recipe
+
+PICTURE_KEYS = {"window", "flip_rows", "region_margin", "mask_values", "without_masks", "pixel_mm"}
+"""What a source tells about how its pictures are read."""
 
 
 def recipe_on(
@@ -42,7 +47,7 @@ def recipe_on(
     if fold is not None:
         source["fold"] = fold
     if layout is Layout.SLICE_FOLDER:
-        source |= own.model_dump(mode="json", include={"window", "flip_rows", "region_margin"})
+        source |= own.model_dump(mode="json", include=PICTURE_KEYS)
     try:
         DataSource.model_validate(source)
     except ValidationError as error:
@@ -50,6 +55,12 @@ def recipe_on(
         raise RecipeError(f"--{fault['loc'][0]}: {fault['msg']}, got {fault['input']!r}.") from error
     content: dict[str, Any] = yaml.safe_load(recipe.read_text())
     content["data"] = [source]
-    if "pretrained" in content:  # paths beside the recipe
-        content["pretrained"] = {name: str(recipe.parent / path) for name, path in content["pretrained"].items()}
+    if "pretrained" in content:
+        content["pretrained"] = {name: _kept(path, recipe.parent) for name, path in content["pretrained"].items()}
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def _kept(path: str, beside: Path) -> str:
+    """A path beside the recipe, absolute; one in an installed package as it is written."""
+    own = beside / path
+    return str(own) if find_weights(Path(path), beside=beside) == own else path
