@@ -17,6 +17,7 @@ from pancascade.labels import Label
 from pancascade.postprocessing import decide
 from pancascade.preprocessing import Placement, body_box
 from pancascade.preprocessing.drawing import draw, take_off
+from pancascade.preprocessing.search_range import search_range
 from pancascade.volume import Box, Volume, reorient
 
 
@@ -40,7 +41,7 @@ class Trace:
 def trace(scan: Volume, reference: Volume, *, model: Model, device: str = "cpu") -> Trace:
     """Segment a scan twice: as it is, and with stage 2 in the true boxes.
 
-    The search of the whole scan, on which `segment` goes where it finds no plausible pancreas, is not followed.
+    What `segment` would withhold as no plausible pancreas counts here.
 
     Args:
         scan: Hounsfield units.
@@ -63,7 +64,7 @@ def trace(scan: Volume, reference: Volume, *, model: Model, device: str = "cpu")
     covered = {label: np.zeros(upright.shape, dtype=bool) for engine in engines for label in engine.cascade.labels}
     organ = Box.around(truth.voxels)
     true_organ = [] if organ is None else [organ]
-    body = body_box(upright)
+    body = search_range(upright, body_box(upright))
     for step, engine in zip(model.steps, engines, strict=True):
         for place in [body] if step.field == "scan" else regions(step, upright, own):
             record = _Record()
