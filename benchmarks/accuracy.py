@@ -1,14 +1,17 @@
 """Accuracy of trained checkpoints on the slices of held-out patients, side by side.
 
     python benchmarks/accuracy.py nih_slices --data DATA cascade=RUN/best.safetensors unet=RUN2/best.safetensors
+    python benchmarks/accuracy.py curvas_slices --data DATA --part validation cascade=RUN/best.safetensors
 
 Every slice is predicted on its own grid. Aggregations, intervals and tests are those of `pancascade evaluate`; where
-a checkpoint is a cascade, its errors are attributed to its stages.
+a checkpoint is a cascade, its errors are attributed to its stages. Of slices without target it is counted how many are
+left clean, and what is marked in the others. `curvas_slices` have no part ``test``: its scans are kept back elsewhere.
 """
 
 import argparse
 import json
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,7 +41,7 @@ from pancascade.evaluation.writing import plain
 from pancascade.inference.engine import SliceEngine
 from pancascade.inference.loading import load_engine
 from pancascade.inference.tracing import trace_slice
-from pancascade.labels import Label
+from pancascade.labels import HelperOrgan, Label
 from pancascade.metrics import Confusion, confusion
 from pancascade.postprocessing import decide
 from pancascade.preprocessing import Window
@@ -46,30 +49,52 @@ from pancascade.training.recipe import recipes_folder
 
 TARGETS = {"pancreas": (Label.PANCREAS, Label.TUMOUR), "tumour": (Label.TUMOUR,)}
 METRICS = ("dice", "iou", "sensitivity", "specificity", "precision")
+DATASETS = {"nih_slices": ["pancreas"], "curvas_slices": ["pancreas"], "pdac_roi": ["pancreas", "tumour"]}
+CURVAS_VALUES = {1: Label.PANCREAS, 2: HelperOrgan.KIDNEYS, 3: HelperOrgan.LIVER}
+CLEAN_CM2 = 0.5
+"""A slice without target is clean if less than this is marked."""
 PROTOCOL = Protocol(name="slices", headline="slices_with_target", metrics=METRICS)
 
 
 def read_cases(name: str, data: Path, part: str) -> list[Case]:
     """Cases of a part of the fixed split."""
     split = read_split(recipes_folder() / "splits" / f"{name}.json")
-    if name == "nih_slices":
-        cases = slice_folder(data / name, window=Window(lower_hu=0, upper_hu=255), flip_rows=True)
-    else:
+    if name == "pdac_roi":
         cases = region_folder(data / name)
+    else:
+        values = CURVAS_VALUES if name == "curvas_slices" else None
+        window = Window(lower_hu=0, upper_hu=255)
+        cases = slice_folder(data / name, window=window, flip_rows=True, mask_values=values)
     return cases_of(cases, split[part])  # type: ignore[index]
 
 
-def predict(engine: SliceEngine, cases: list[Case], targets: list[str], title: str) -> list[CaseRecord]:
-    """One record a patient."""
+def predict(
+    engine: SliceEngine, cases: list[Case], targets: list[str], title: str
+) -> tuple[list[CaseRecord], dict[str, list[float]]]:
+    """One record a patient; and by target the cm² that are marked in each slice without it."""
     counts: dict[str, dict[str, list[Confusion]]] = {}
+    false_cm2: dict[str, list[float]] = {target: [] for target in targets}
+    assumed_mm = engine.canvas.assumed_spacing_mm
     for case in track(cases, description=title, transient=True):
         for axial in case.read_slices():
             labels = decide(engine.run_slice(axial.hu, axial.spacing_mm)[None])[0].numpy()
             mine = counts.setdefault(axial.patient, {target: [] for target in targets})
+            row_mm, column_mm = axial.spacing_mm or (assumed_mm, assumed_mm)
             for target in targets:
                 wanted = TARGETS[target]
-                mine[target].append(confusion(np.isin(labels, wanted), np.isin(axial.labels, wanted)))
-    return [slice_record(patient, found) for patient, found in sorted(counts.items())]
+                counted = confusion(np.isin(labels, wanted), np.isin(axial.labels, wanted))
+                mine[target].append(counted)
+                if not np.isin(axial.labels, wanted).any():
+                    false_cm2[target].append(counted.false_positives * row_mm * column_mm / 100)
+    return [slice_record(patient, found) for patient, found in sorted(counts.items())], false_cm2
+
+
+def without_target(false_cm2: Sequence[float]) -> dict[str, Any]:
+    """Of the slices without target: how many, the share left clean, and cm² marked on average."""
+    if not false_cm2:
+        return {"slices": 0, "clean_share": None, "mean_cm2": None}
+    clean = float(np.mean(np.array(false_cm2) < CLEAN_CM2))
+    return {"slices": len(false_cm2), "clean_share": round(clean, 4), "mean_cm2": round(float(np.mean(false_cm2)), 3)}
 
 
 def attribute_slices(engine: SliceEngine, cases: list[Case], title: str) -> list[Attribution]:
@@ -93,14 +118,14 @@ def attribute_slices(engine: SliceEngine, cases: list[Case], title: str) -> list
 def main() -> None:
     """Predict, count, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", choices=["nih_slices", "pdac_roi"])
+    parser.add_argument("dataset", choices=list(DATASETS))
     parser.add_argument("checkpoints", nargs="+", metavar="NAME=CHECKPOINT")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--part", choices=["validation", "test"], default="test")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     cases = read_cases(arguments.dataset, arguments.data, arguments.part)
-    targets = ["pancreas"] if arguments.dataset == "nih_slices" else ["pancreas", "tumour"]
+    targets = DATASETS[arguments.dataset]
     evaluations: list[Evaluation] = []
     more: dict[str, dict[str, Any]] = {}
     for entry in arguments.checkpoints:
@@ -109,8 +134,12 @@ def main() -> None:
         if not isinstance(engine, SliceEngine):
             raise SystemExit(f"{path}: works on volumes; this benchmark is for slices.")
         cascade = engine.cascade
-        evaluations.append(Evaluation(name, PROTOCOL, tuple(predict(engine, cases, targets, name)), ()))
-        more[name] = {"parameters": count_parameters(Path(path))}
+        records, false_cm2 = predict(engine, cases, targets, name)
+        evaluations.append(Evaluation(name, PROTOCOL, tuple(records), ()))
+        more[name] = {
+            "parameters": count_parameters(Path(path)),
+            "without_target": {target: without_target(false_cm2[target]) for target in targets},
+        }
         if cascade.locates:
             more[name]["by_stage"] = asdict(summarise_attribution(attribute_slices(engine, cases, name)))
     result = summarise_all(evaluations, targets, more)

@@ -5,6 +5,7 @@ from pathlib import Path
 # Small data sets are made once, beside the tests of the store.
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 
+import nibabel as nib
 import numpy as np
 import pytest
 from small_sets import make_msd, make_pictures
@@ -68,6 +69,26 @@ def test_only_the_slices_that_were_kept_are_there(store, source):
     found = prepared_store(store(kind="slices", keep="pancreas"))
     for ours, theirs in zip(found, source, strict=True):
         assert_same_slices(ours.read_slices(), [one for one in theirs.read_slices() if one.labels.any()])
+
+
+def test_slices_of_a_store_tell_how_far_they_are_apart(store, source):
+    found = prepared_store(store(kind="slices", keep="pancreas"))
+    for ours, theirs in zip(found, source, strict=True):
+        apart_mm = theirs.read_slices()[0].slice_mm
+        assert [one.slice_mm for one in ours.read_slices()] == pytest.approx([apart_mm] * 4, rel=0.02)
+
+
+def test_slices_between_which_others_are_left_out_stand_alone(tmp_path):
+    folder = make_msd(tmp_path / "Task07_Pancreas", count=1)
+    path = folder / "labelsTr" / "pancreas_000.nii.gz"
+    image = nib.load(path)
+    labels = np.asarray(image.dataobj).copy()
+    labels[:, :, 3] = 0  # pancreas in slices 2, 4 and 5 of the file
+    nib.save(nib.Nifti1Image(labels, image.affine), path)
+    prepare(msd(folder), tmp_path / "store", options=PrepareOptions())
+    whole, pancreas = (prepared_store(tmp_path / "store", keep=keep)[0].read_slices() for keep in ("all", "pancreas"))
+    assert [one.slice_mm for one in whole] == pytest.approx([2.5] * 7, rel=0.02)
+    assert [one.slice_mm for one in pancreas] == [None] * 3
 
 
 def test_of_slices_that_are_not_wanted_nothing_is_read(store, source, monkeypatch):

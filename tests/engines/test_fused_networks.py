@@ -26,7 +26,9 @@ def taught(network: nn.Module) -> nn.Module:
     return network.eval()
 
 
-@pytest.mark.parametrize("name", ["unet", "multiscale_unet", "focusing_net", "dsms_unet", "resnet_unet"])
+@pytest.mark.parametrize(
+    "name", ["unet", "multiscale_unet", "focusing_net", "dsms_unet", "resnet_unet", "efficient_unet"]
+)
 def test_folded_networks_answer_the_same_with_fewer_layers(name):
     torch.manual_seed(1)
     network = taught(build(name, preset="tiny"))

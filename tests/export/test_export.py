@@ -84,6 +84,21 @@ def test_every_network_of_every_step_is_written_with_what_one_needs_to_chain_the
     assert (tmp_path / "out" / "model-card.md").read_text() == "# Card\n"
 
 
+def test_a_model_that_sees_neighbours_is_written_with_as_many_channels(make_model, tmp_path):
+    pytest.importorskip("openvino")
+    five = NetworkSettings(name="efficient_unet", preset="tiny", options={"in_channels": 5})
+    settings = Qiu2024Settings(first=five, second=five, crop_size=(32, 48), helper_organs=("liver",), presence=True)
+    canvas = CANVAS.model_copy(update={"neighbours": 2})
+    made = export_model(make_model(settings, canvas=canvas), tmp_path / "out", file_format="openvino")
+    (step,) = made.steps
+    shapes = {network.network: network.input_shape for network in step.networks}
+    assert shapes == {"first": ("batch", 5, 48, 64), "saliency": ("batch", 1, 48, 64), "second": ("batch", 5, 32, 48)}
+    assert step.networks[0].outputs[0].shape == ("batch", 3, 48, 64)
+    assert (step.canvas["neighbours"], step.cascade["presence"]) == (2, True)
+    assert "presence" in step.chain[0]
+    assert "canvas.neighbours" in made.axes
+
+
 def test_openvino_files_answer_batches_of_any_size_under_the_names_described(make_model, tmp_path):
     openvino = pytest.importorskip("openvino")
     made = export_model(make_model(QIU), tmp_path / "out", file_format="openvino")

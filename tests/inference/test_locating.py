@@ -148,6 +148,15 @@ def test_a_belief_that_stays_below_the_wider_threshold_points_nowhere():
     assert best_candidate(seen(blob(USUAL, belief=1.1 * WIDER_THRESHOLD))).any()
 
 
+@pytest.mark.parametrize("belief", [0.0, 0.9 * WIDER_THRESHOLD])
+def test_where_there_is_no_candidate_nothing_is_said_to_have_been_searched(belief):
+    aim = aim_at(seen(blob(USUAL, belief=belief)), rescue=True)
+    assert aim.mask is None
+    assert not aim.belief.any()
+    assert (aim.location.level, aim.location.candidates) == ("usual", 0)
+    assert [notice.code for notice in location_notices(aim.location)] == ["location_doubtful"]
+
+
 @pytest.mark.parametrize("spacing_mm", [(1.0, 2.0, 5.0), (3.0, 0.7, 0.7)])
 def test_a_mask_grows_by_at_least_the_margin_along_each_axis(spacing_mm):
     mask = np.zeros((41, 41, 41), dtype=bool)

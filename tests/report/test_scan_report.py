@@ -101,9 +101,15 @@ def test_unknown_numbers_are_dashes(tmp_path):
     assert "vessels" not in Page(text).shown
 
 
-@pytest.mark.parametrize("level, words", [("wider", "made wider"), ("whole_scan", "low resolution")])
+@pytest.mark.parametrize("level, words", [("wider", "below probability ½"), ("whole_scan", "low resolution")])
 def test_how_far_the_search_went_is_told(tmp_path, level, words):
     assert words in report_of(tmp_path, location=Location(confidence=0.2, level=level))
+
+
+def test_where_nothing_is_marked_the_page_points_at_no_contour(tmp_path):
+    text = report_of(tmp_path, masked=False, location=Location(confidence=0.07, level="wider", plausibility=0.07))
+    assert "no pancreas is marked; what was located has a confidence of 0.07" in text
+    assert "green contour" not in text
 
 
 def test_names_cannot_become_markup(tmp_path):

@@ -120,13 +120,13 @@ class Qiu2024(Cascade):
     # ── stages ──
 
     def first_maps(self, images: Tensor) -> FirstMaps:
-        """All that stage 1's network tells of images (B, 1, H, W), float32."""
+        """All that stage 1's network tells of images (B, C, H, W), float32."""
         maps = run_scaled(self.first, images, self.settings.first_scale)
         last = 1 + len(self.helpers)
         return FirstMaps(maps[:, :1], maps[:, 1:last], maps[:, last:, 0, 0] if self.settings.presence else None)
 
     def first_logits(self, images: Tensor) -> Tensor:
-        """Stage 1's logits of the organ (B, 1, H, W), float32, of images (B, 1, H, W)."""
+        """Stage 1's logits of the organ (B, 1, H, W), float32, of images (B, C, H, W)."""
         return self.first_maps(images).organ
 
     def second_logits(

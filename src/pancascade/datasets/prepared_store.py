@@ -90,10 +90,22 @@ def _read_slices(
     else:
         images = [window.to_hu(read_png(folder / one.image, digest=digests[one.image])) for one in slices]
         labels = [read_png(folder / one.labels, digest=digests[one.labels]) for one in slices]
+    slice_mm = _slice_mm(slices)
     return [
-        AxialSlice(one.name, patient, hu, marked, one.spacing_mm)
+        AxialSlice(one.name, patient, hu, marked, one.spacing_mm, slice_mm)
         for one, hu, marked in zip(slices, images, labels, strict=True)
     ]
+
+
+def _slice_mm(slices: Sequence[PreparedSlice]) -> float | None:
+    """Distance from one slice to the next; None where that is unknown, or slices between them are not read."""
+    heights_mm = [one.z_mm for one in slices if one.z_mm is not None]
+    numbers = [one.number for one in slices if one.number is not None]
+    if len(slices) < 2 or not len(heights_mm) == len(numbers) == len(slices):
+        return None
+    steps_mm = np.diff(heights_mm)
+    even = bool(np.all(np.diff(numbers) == 1)) and np.allclose(steps_mm, steps_mm[0], rtol=0.01) and steps_mm[0] > 0
+    return float(steps_mm[0]) if even else None
 
 
 def _scan(case: PreparedCase, files: tuple[Path, ...]) -> LabelledScan:

@@ -136,12 +136,15 @@ def _labels(mask: Path, pictures: _Pictures) -> NDArray[np.uint8]:
 
 
 def _picture(path: Path, *, as_stored: bool = False) -> NDArray[np.uint8]:
-    """Grey values (H, W), or as_stored, which of a picture with a palette are its entries' numbers."""
+    """Grey values (H, W), or what is stored: the numbers of a palette's entries, 0 and 1 of a bilevel picture."""
     try:
         with Image.open(path) as picture:
             if picture.mode.startswith(("I", "F")):
                 raise DataError(f"{path}: has more than 8 bits a pixel. Save it as 8-bit grey over a window you name.")
-            return np.asarray(picture if as_stored and picture.mode in ("P", "L") else picture.convert("L"))
+            if as_stored and picture.mode not in ("1", "L", "P"):
+                raise DataError(f"{path}: has colours, and the values of a mask are asked for. Save it as 8-bit grey.")
+            shown = np.asarray(picture if as_stored else picture.convert("L"))
+            return shown.astype(np.uint8)
     except FileNotFoundError as error:
         raise DataError(f"{path}: listed in index.csv but missing. Copy it or remove its row.") from error
     except (UnidentifiedImageError, OSError) as error:

@@ -70,11 +70,13 @@ def limited(values: Value, lowest: float = -1.0, highest: float = 1.0) -> Value:
     return ops.clamp(values, float(lowest), float(highest))
 
 
-def mean(values: Value, axes: Sequence[int], keep: bool = False) -> Value:
-    """Mean over axes other than the batch."""
-    if 0 in axes:
+def mean(values: Value, axes: Sequence[int] | None = None, keep: bool = False) -> Value:
+    """Mean over axes other than the batch; torch may count them from the last one, and means all by none."""
+    rank = _rank(values)
+    places = [axis % rank for axis in axes or range(rank)]
+    if 0 in places:
         raise UnknownOperatorError("mean over the batch")
-    return ops.reduce_mean(values, _whole(axes), keep)
+    return ops.reduce_mean(values, _whole(places), keep)
 
 
 def max_pool(

@@ -13,7 +13,9 @@ from pancascade.settings import Settings
 ExportFormat = Literal["onnx", "openvino"]
 
 AXES = (
-    "Images are axial slices (batch, 1, rows, columns), float32: row 0 is anterior, column 0 the patient's right. "
+    "Images are axial slices (batch, 1, rows, columns), float32: row 0 is anterior, column 0 the patient's right. With "
+    "canvas.neighbours n there are 1 + 2 n channels: the slices neighbour_mm apart from the lowest to the highest, the "
+    "slice itself in the middle, linear between the scan's slices, its end slices repeated. "
     "Axis 0 is of any length, the others are fixed."
 )
 
@@ -32,7 +34,8 @@ LABELS = (
 CHAINS: dict[str, tuple[str, ...]] = {
     "qiu2024": (
         "first: the canvas, scaled by first_scale to the input's size (bilinear, antialiased); resize its logits back "
-        "to the canvas (bilinear); P = sigmoid(logits).",
+        "to the canvas (bilinear); P = sigmoid of the first map, with presence: true times sigmoid of the last one; "
+        "maps between are helper_organs, and are not used.",
         "consistent: smooth P along the body (Gaussian, 2 mm), keep the main connected bodies.",
         "saliency: weights = saliency(P); multiply the canvas by them (only with handover: saliency).",
         "second: in each slice the box of P >= 0.5 widened by margin pixels and clipped, cut out, resized to crop_size "

@@ -143,10 +143,11 @@ def _plan(cascade: Cascade, description: ModelDescription, *, prefix: str, suffi
         child.register_forward_pre_hook(lambda _, given, name=name: seen.__setitem__(name, given[0][:1].float()))
         for name, child in children.items()
     ]
-    image = drawn_image(description.canvas.size)
+    drawn = drawn_image(description.canvas.size)
+    image = drawn.expand(-1, description.canvas.channels, -1, -1)
     with torch.no_grad():
         cascade.locate(image)
-        cascade.segment(image, cascade.take_over(image, (image > 0.5).float()))
+        cascade.segment(image, cascade.take_over(image, (drawn > 0.5).float()))
     for hook in hooks:
         hook.remove()
     return [_Planned(name, f"{prefix}_{name}{suffix}", children[name], seen[name]) for name in children if name in seen]

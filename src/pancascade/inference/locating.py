@@ -82,12 +82,11 @@ def aim_at(sight: Sight, *, rescue: bool) -> Aim:
 
     Args:
         sight: What stage 1 believes; its values are changed in place.
-        rescue: Whether a candidate below ½ is taken where nothing reaches it.
+        rescue: Whether a candidate below ½ is taken where nothing reaches it, if there is one.
     """
     location = judge(sight)
     usual = main_organ(sight.belief, spacing_mm=sight.spacing_mm)
-    if rescue and not usual.any():
-        wider = best_candidate(sight)
+    if rescue and not usual.any() and (wider := best_candidate(sight)).any():
         found = location.model_copy(
             update={"level": "wider", "candidates": count_pieces(wider), "margin_mm": WIDER_MARGIN_MM}
         )

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from difflib import get_close_matches
+from inspect import signature
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
@@ -170,6 +171,15 @@ class NetworkSettings(Settings):
         preset = _find(f"preset of {self.name}", self.preset, _find("network", self.name, PRESETS))
         return NetworkSettings(name=self.name, options={**preset, **self.options})
 
+    def takes(self, channels: int) -> bool:
+        """Whether images of so many channels fit; networks on ResNets repeat a single one. Unknown networks pass."""
+        network = NETWORKS.get(self.name)
+        known = signature(network.__init__).parameters.get("in_channels") if network is not None else None
+        if known is None or (channels == 1 and self.name in _REPEATING):
+            return True
+        preset = PRESETS[self.name].get(self.preset, {})
+        return bool({"in_channels": known.default, **preset, **self.options}["in_channels"] == channels)
+
     def build(self, **more: Any) -> nn.Module:
         """The network with fresh weights; ``more`` options come from the cascade.
 
@@ -191,6 +201,8 @@ def _gives_maps(network: NetworkSettings) -> NetworkSettings:
         raise ValueError(f"{network.name} gives no map of logits; it is stage 1 of kind lsnet only")
     return network
 
+
+_REPEATING = ("localization_net", "resnet_unet")
 
 _SEVERAL_MAPS, _NO_MAP = ("focusing_net",), ("localization_net",)
 

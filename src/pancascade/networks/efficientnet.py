@@ -1,5 +1,6 @@
 """EfficientNet-Lite0 as an encoder, so that its published ImageNet weights load."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -81,7 +82,7 @@ class EfficientNetEncoder(nn.Module):
     Parameters: 2,958,848 with three input channels, 2,958,272 with one.
 
     Args:
-        in_channels: 3 as published, or 1: slices.
+        in_channels: 3 as published, 1 for slices, or any other number.
 
     Attributes:
         channels: Of the features at strides 2, 4, 8, 16 and 32.
@@ -104,7 +105,9 @@ class EfficientNetEncoder(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+                # kaiming_normal_ does not know groups, and would begin depthwise kernels near 0.
+                fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels // module.groups
+                nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Features at strides 2, 4, 8, 16, 32 of images (B, in_channels, H, W) in [0, 1]; H, W divisible by 32."""
@@ -161,9 +164,11 @@ _OUR_NAMES = {
 
 
 def _our_name(name: str) -> str:
-    """``_blocks.3._bn1.weight`` is ``blocks.3.depthwise.1.weight`` here."""
-    *place, part, tensor = name.split(".")
-    if not place:
-        return f"{'stem.1' if part == '_bn0' else _OUR_NAMES.get(part, part)}.{tensor}"
-    ours = "expand.1" if part == "_bn0" else _OUR_NAMES.get(part, part)
-    return f"blocks.{place[-1]}.{ours}.{tensor}"
+    """``_blocks.3._bn1.weight`` is ``blocks.3.depthwise.1.weight`` here; a name of another network stays."""
+    match name.split("."):
+        case ["_blocks", number, part, tensor]:
+            return f"blocks.{number}.{'expand.1' if part == '_bn0' else _OUR_NAMES.get(part, part)}.{tensor}"
+        case [part, tensor]:
+            return f"{'stem.1' if part == '_bn0' else _OUR_NAMES.get(part, part)}.{tensor}"
+        case _:
+            return name

@@ -17,8 +17,8 @@ from pancascade.volume import Volume
 
 LEVELS = {
     "usual": "found in the usual region",
-    "wider": "found only after the region was made wider",
-    "whole_scan": "found only in the whole scan at low resolution",
+    "wider": "found only as a candidate below probability ½, in a region made wider",
+    "whole_scan": "found only in the whole scan at low resolution (by an older version)",
 }
 SUBJECTS = {"input": "the scan", "location": "the place", "result": "the result"}
 

@@ -27,7 +27,7 @@ def change_contents(images: Tensor, *, stacked: Tensor, settings: Augmentation, 
     target = ((stacked == Label.PANCREAS) | (stacked == Label.TUMOUR)).any(dim=1, keepdim=True).float()
     near = functional.max_pool2d(target, 7, stride=1, padding=3)
     if settings.target_shift > 0:
-        soft = functional.avg_pool2d(target, 5, stride=1, padding=2)
+        soft = functional.avg_pool2d(target, 5, stride=1, padding=2, count_include_pad=False)
         shift = (torch.rand(len(images), 1, 1, 1, generator=generator) * 2 - 1) * settings.target_shift
         images = (images + soft * shift).clamp(0, 1)
     return _fill_gut(images, near, settings.gut_probability, generator)
@@ -42,7 +42,8 @@ def _fill_gut(images: Tensor, near: Tensor, probability: float, generator: Gener
     field = functional.interpolate(coarse, size=images.shape[-2:], mode="bicubic", align_corners=True)
     where = torch.sigmoid((field - 1.3) * 12)
     # Only soft tissue is replaced: fat around gut, bone and air stay.
-    tissue = functional.avg_pool2d(images[chosen].mean(dim=1, keepdim=True), 5, stride=1, padding=2)
+    shown = images[chosen].mean(dim=1, keepdim=True)
+    tissue = functional.avg_pool2d(shown, 5, stride=1, padding=2, count_include_pad=False)
     where = where * ((tissue > 0.05) & (tissue < 0.8)) * (1 - near[chosen])
     bright = 0.5 + 0.5 * torch.rand(count, 1, 1, 1, generator=generator)
     filling = torch.where(torch.rand(count, 1, 1, 1, generator=generator) < 0.75, bright, torch.zeros(()))

@@ -34,7 +34,8 @@ def augment(images: Tensor, labels: Tensor, *, settings: Augmentation, generator
     moved = functional.grid_sample(stacked.float(), grid, mode="nearest", padding_mode="zeros", align_corners=False).to(
         torch.uint8
     )
-    images = change_neighbours(images, settings, generator)
+    if labels.ndim == 3:  # the channels of a volume are its slices, not neighbours
+        images = change_neighbours(images, settings, generator)
     images = change_contents(images, stacked=moved, settings=settings, generator=generator)
     return _change_grey_values(images, settings, generator), moved if labels.ndim == 4 else moved[:, 0]
 

@@ -10,8 +10,8 @@ class Batch:
     """What a training step works on.
 
     Attributes:
-        images: (B, 1, *S) in [0, 1].
-        labels: (B, *S) uint8, ids of `pancascade.labels.Label`.
+        images: (B, C, *S) in [0, 1]; several channels are a slice and its neighbours.
+        labels: (B, *S) uint8, ids of `pancascade.labels.Label`, or of its helper organs.
         names: Name of each slice or volume.
     """
 

@@ -25,9 +25,10 @@ from pancascade.io import content_digest
 from pancascade.labels import HELPERS_UNKNOWN, HelperOrgan, Label
 from pancascade.preprocessing import Canvas, VolumeGrid
 from pancascade.sampling import SampleSet, SliceSet, contains, load_slices, load_volumes
+from pancascade.training.data_source import DataSource
 from pancascade.training.data_warnings import unknown_patients
 from pancascade.training.provenance import SourcePatients, require_apart
-from pancascade.training.recipe import DataSource, Recipe, recipes_folder
+from pancascade.training.recipe import Recipe, recipes_folder
 
 logger = logging.getLogger(__name__)
 
@@ -93,15 +94,14 @@ def read_training_data(recipe: Recipe, *, root: Path, beside: Path, out: Path) -
         raise DataError(f"{root}: none of the recipe's data sets is there. Give the folder that holds them as --data.")
     patients = tuple(part.patients for part in found)
     require_apart(patients)
-    helpers = any(_outlines_helpers(source) for source in recipe.data)
     training, counts, validation = [], [], []
     for part in found:
         source = part.source
         samples = _load(part.training, recipe.canvas).select(KEEP[source.keep])
-        if helpers and isinstance(samples, SliceSet) and not _outlines_helpers(source):
-            samples.labels[samples.labels == 0] = HELPERS_UNKNOWN
         if len(samples) == 0:
-            raise DataError(f"{source.folder}: nothing is left by keep: {source.keep}. Choose another rule.")
+            raise DataError(f"{source.folder}: nothing is left by {_rules(source)}. Choose another rule.")
+        if recipe.helper_organs and isinstance(samples, SliceSet) and not source.outlined(recipe.helper_organs):
+            samples.labels[samples.labels == 0] = HELPERS_UNKNOWN
         training.append(samples)
         counts.append(source.per_epoch or len(samples))
         if part.validation:
@@ -142,9 +142,8 @@ def _is_there(source: DataSource, *, root: Path, beside: Path) -> bool:
     return table is not None and all(path.is_file() for path in listed_images(table, root=root))
 
 
-def _outlines_helpers(source: DataSource) -> bool:
-    helpers = {organ.name.lower() for organ in HelperOrgan}
-    return bool(helpers & set((source.mask_values or {}).values()))
+def _rules(source: DataSource) -> str:
+    return f"rows_with and keep: {source.keep}" if source.rows_with else f"keep: {source.keep}"
 
 
 def _mask_values(source: DataSource) -> dict[int, Label | HelperOrgan] | None:

@@ -10,7 +10,12 @@ from pancascade.datasets import Layout, recognise
 from pancascade.errors import DataError, RecipeError
 from pancascade.io.documents import first_fault
 from pancascade.io.yaml_documents import read_yaml
-from pancascade.training.recipe import DataSource, read_recipe
+from pancascade.training.data_source import DataSource
+from pancascade.training.pretrained import find_weights
+from pancascade.training.recipe import read_recipe
+
+PICTURE_KEYS = {"window", "flip_rows", "region_margin", "mask_values", "without_masks", "pixel_mm"}
+"""What a source tells about how its pictures are read."""
 
 
 def recipe_on(
@@ -44,13 +49,19 @@ def recipe_on(
     if fold is not None:
         source["fold"] = fold
     if layout is Layout.SLICE_FOLDER:
-        source |= own.model_dump(mode="json", include={"window", "flip_rows", "region_margin"})
+        source |= own.model_dump(mode="json", include=PICTURE_KEYS)
     try:
         DataSource.model_validate(source)
     except ValidationError as error:
         raise RecipeError(f"--{first_fault(error)}.") from error
     content: dict[str, Any] = read_yaml(recipe)
     content["data"] = [source]
-    if "pretrained" in content:  # paths beside the recipe
-        content["pretrained"] = {name: str(recipe.parent / path) for name, path in content["pretrained"].items()}
+    if "pretrained" in content:
+        content["pretrained"] = {name: _kept(path, recipe.parent) for name, path in content["pretrained"].items()}
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def _kept(path: str, beside: Path) -> str:
+    """A path beside the recipe, absolute; one in an installed package as it is written."""
+    own = beside / path
+    return str(own) if find_weights(Path(path), beside=beside) == own else path

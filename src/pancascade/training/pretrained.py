@@ -25,16 +25,23 @@ def load_pretrained_encoders(cascade: nn.Module, files: Mapping[str, Path], *, b
         CheckpointError: A file is missing, damaged, or of another network.
     """
     for name, path in files.items():
-        encoder, found = _encoder(cascade, name), _find(path, beside=beside)
+        encoder, found = _encoder(cascade, name), find_weights(path, beside=beside)
         if isinstance(encoder, EfficientNetEncoder):
             load_efficientnet(encoder, found)
         else:
             load_pretrained(encoder, found)
 
 
-def _find(path: Path, *, beside: Path) -> Path:
+def find_weights(path: Path, *, beside: Path) -> Path:
+    """Where a weight file is looked for: beside the recipe, or else in the package that its path begins with.
+
+    Args:
+        path: Absolute, beside the recipe, or ``PACKAGE/PATH``.
+        beside: Folder of the recipe.
+    """
     own = beside / path
-    if own.exists() or path.is_absolute() or len(path.parts) < 2:
+    # find_spec takes dots for submodules, and would import their parents.
+    if own.exists() or path.is_absolute() or len(path.parts) < 2 or not path.parts[0].isidentifier():
         return own
     package = find_spec(path.parts[0])
     if package is None or not package.submodule_search_locations:

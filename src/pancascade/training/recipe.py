@@ -13,57 +13,16 @@ from pancascade.datasets import Layout
 from pancascade.errors import RecipeError
 from pancascade.io.documents import first_fault, reason, shortened
 from pancascade.io.yaml_documents import read_yaml
-from pancascade.preprocessing import Canvas, CanvasOrGrid, VolumeGrid, Window
+from pancascade.networks import NetworkSettings
+from pancascade.preprocessing import Canvas, CanvasOrGrid, VolumeGrid
 from pancascade.sampling import Augmentation
 from pancascade.settings import Settings
+from pancascade.training.data_source import DataSource
 
-MOST_EPOCHS, MOST_PER_EPOCH = 1_000_000, 10_000_000
-"""Of a phase, and slices of an epoch: years of training."""
+MOST_EPOCHS = 1_000_000
+"""Of a phase: years of training."""
 
 ValidateIn = Literal["end_to_end", "true_boxes", "first_stage"]
-
-
-StructureName = Literal["pancreas", "tumour", "liver", "kidneys", "spleen", "stomach", "duodenum"]
-
-
-class DataSource(Settings):
-    """One data set of a run.
-
-    Attributes:
-        reader: Layout of the folder.
-        folder: Below the ``--data`` folder (for ``volume_list``: the CSV, beside the recipe or below it).
-        split: JSON file with the patients of each part, beside the recipe; ``seeded`` draws 70 / 10 / 20 % of the
-            patients and writes them to the run's folder; None uses all patients for training.
-        fold: Of a split of folds, the one that is tested on; the others train.
-        keep: Which slices are used.
-        per_epoch: Slices an epoch; None takes each once.
-        window: Hounsfield units of grey 0 and 255 in pictures.
-        flip_rows: Pictures show the back at the top.
-        mask_values: What each value of the pictures' masks stands for: pancreas, tumour, or a helper organ (liver,
-            kidneys, ...); None: all above 0 is pancreas.
-        without_masks: The pictures show no pancreas and have no masks.
-        rows_with: Only pictures whose row of the index has these values in these columns.
-        pixel_mm: Pixel spacing of pictures whose row does not tell it.
-        region_margin: Pictures are cut to their mask's box with so many pixels around; None keeps them whole.
-        optional: Go on without this source where its files are missing, with a warning.
-        validate_on: Whether the validation part is used.
-    """
-
-    reader: Layout
-    folder: str
-    split: str | None = None
-    fold: int | None = Field(default=None, ge=0)
-    keep: Literal["all", "pancreas", "tumour", "no_pancreas", "no_tumour"] = "all"
-    per_epoch: int | None = Field(default=None, gt=0, le=MOST_PER_EPOCH)
-    window: Window = Window()
-    flip_rows: bool = False
-    mask_values: dict[int, StructureName] | None = None
-    without_masks: bool = False
-    rows_with: dict[str, str] = Field(default_factory=dict)
-    pixel_mm: float | None = Field(default=None, gt=0)
-    region_margin: int | None = Field(default=None, ge=0)
-    optional: bool = False
-    validate_on: bool = True
 
 
 class OptimiserSettings(Settings):
@@ -172,6 +131,34 @@ class Recipe(Settings):
         if volumes and self.batch_size != 1:
             raise ValueError(f"batch_size: volumes differ in size and go one by one, got {self.batch_size}")
         return self
+
+    @model_validator(mode="after")
+    def _networks_take_the_canvas_s_channels(self) -> Self:
+        channels = 1 if isinstance(self.canvas, VolumeGrid) else self.canvas.channels
+        for role, network in self.cascade:
+            if isinstance(network, NetworkSettings) and not network.takes(channels):
+                raise ValueError(
+                    f"cascade.{role}: {network.name} does not take {channels} channels, which the canvas shows; "
+                    f"set its options: {{in_channels: {channels}}}, or canvas.neighbours"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _a_source_outlines_all_helper_organs_or_none(self) -> Self:
+        for source in self.data:
+            outlined = source.outlined(self.helper_organs)
+            missing = sorted(self.helper_organs - outlined)
+            if outlined and missing:
+                raise ValueError(
+                    f"data: {source.folder} outlines {', '.join(sorted(outlined))}, but not {', '.join(missing)}, "
+                    "which stage 1 would learn to be absent; take the names out of mask_values or of helper_organs"
+                )
+        return self
+
+    @property
+    def helper_organs(self) -> frozenset[str]:
+        """Organs that stage 1 learns beside the pancreas."""
+        return frozenset(self.cascade.helper_organs if isinstance(self.cascade, Qiu2024Settings) else ())
 
     @property
     def epochs(self) -> int:
