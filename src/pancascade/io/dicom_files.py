@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pancascade.errors import ScanError, UnreadableError
+from pancascade.names_only import DICOM_FOLDER
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -53,7 +54,7 @@ def opened(path: Path) -> Iterator[Path]:
         try:
             yield Path(folder)
         except ScanError as error:
-            raise type(error)(str(error).replace(folder, str(path)), code=error.code) from error
+            raise type(error)(str(error).replace(DICOM_FOLDER, path.name), code=error.code) from error
 
 
 def looks_like_dicom(path: Path) -> bool:
