@@ -20,12 +20,19 @@ sentence and ends with exit code 2. A ScanError has a code besides, for machines
 
 from collections.abc import Sequence
 
+from pancascade.names_only import DICOM_FOLDER, names_only
+
 NAMED = 3
 """How many things a message names."""
 
 
 class PancascadeError(Exception):
-    """Root of all errors that a user can cause and mend."""
+    """Root of all errors that a user can cause and mend. Of files the message holds the names, never the folders."""
+
+    _folder: str | None = None
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(names_only(message, folder=self._folder))
 
 
 class ScanError(PancascadeError):
@@ -36,6 +43,7 @@ class ScanError(PancascadeError):
     """
 
     code: str = "scan_unusable"
+    _folder = DICOM_FOLDER
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message)

@@ -1,14 +1,17 @@
 """What a reader of a result should know: a code for machines, a sentence for people."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from pancascade.names_only import DICOM_FOLDER, names_only
 from pancascade.settings import Settings
 
 Severity = Literal["information", "warning"]
 Subject = Literal["input", "location", "result"]
+Sentence = Annotated[str, AfterValidator(lambda text: names_only(text, folder=DICOM_FOLDER))]
+"""Names files without their folders."""
 
 
 class Notice(Settings):
@@ -25,7 +28,7 @@ class Notice(Settings):
     code: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     severity: Severity = "warning"
     about: Subject
-    sentence: str
+    sentence: Sentence
     values: Mapping[str, float | int | str] = Field(default_factory=dict)
 
     def __str__(self) -> str:

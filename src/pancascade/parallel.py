@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from threading import Thread
 from typing import TypeVar
 
@@ -58,6 +58,11 @@ def _in_pool(work: Callable[[Job], Result], jobs: dict[int, Job], workers: int) 
             waiting = {pool.submit(_do_as_worker, work, job): number for number, job in jobs.items()}
         for future in as_completed(waiting):
             yield waiting[future], future.result()
+    except (KeyboardInterrupt, SystemExit):
+        # Ctrl-C reaches the workers too; a signal to this process alone does not, and a job can take long.
+        for worker in active_children():
+            worker.terminate()
+        raise
     finally:
         # Without waiting, a pool that is collected too soon forgets to cancel, and leaves its processes behind.
         with _interrupts_held():
@@ -98,11 +103,13 @@ def _ignore_interrupts() -> None:
 
 
 def _do_as_worker(work: Callable[[Job], Result], job: Job) -> Result:
-    """Ctrl-C clears away a half-written file, then ends the process without a traceback."""
+    """Ctrl-C and SIGTERM clear away a half-written file, then end the process without a traceback."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return work(job)
     except KeyboardInterrupt:
         os._exit(1)
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)

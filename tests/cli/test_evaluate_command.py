@@ -302,7 +302,7 @@ def test_a_protocol_file_that_is_none(evaluate, predictions, reference, tmp_path
 def test_a_table_of_scores_that_is_none(evaluate, predictions, reference, tmp_path, text, says):
     (tmp_path / "scores.csv").write_text(text)
     err = require_one_sentence(evaluate(predictions, reference, "--scores", tmp_path / "scores.csv"))
-    assert err.startswith(f"Error: {tmp_path / 'scores.csv'}: ")
+    assert err.startswith("Error: scores.csv: ")
     assert says in err
 
 
@@ -371,7 +371,7 @@ def test_a_bad_file_alone_is_one_sentence_that_names_it(evaluate, predictions, r
 def test_an_out_that_is_a_file_is_refused_before_any_work(evaluate, predictions, reference, tmp_path, measured):
     (tmp_path / "out").write_text("mine")
     err = require_one_sentence(evaluate(predictions, reference, "--out", tmp_path / "out"))
-    assert f"{tmp_path / 'out'}: cannot be written" in err
+    assert "out: cannot be written" in err
     assert (tmp_path / "out").read_text() == "mine"
     assert measured == []
 
@@ -388,7 +388,7 @@ def test_an_out_without_permission_is_refused_before_any_work(
         monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     (tmp_path / "out").mkdir(mode=0o500)
     err = require_one_sentence(evaluate(predictions, reference, "--out", tmp_path / "out"))
-    assert f"{tmp_path / 'out'}: cannot be written (Permission denied)" in err
+    assert "out: cannot be written (Permission denied)" in err
     assert measured == []
 
 

@@ -38,7 +38,7 @@ def test_a_bad_result_costs_no_other_and_ends_with_one(pancascade, results, tmp_
     assert code == 1
     assert "2 scans" in out
     assert "missing: no such folder" in err
-    assert "c/result.json" in err
+    assert "result.json in c" in err
     assert "Traceback" not in err
     assert (tmp_path / "c.html").exists()
 

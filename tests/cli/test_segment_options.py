@@ -11,6 +11,8 @@ from dicom_writing import IDENTIFIERS, ct_slices, save_all
 
 from pancascade.errors import OutputError
 from pancascade.io import read_volume, write_volume
+from pancascade.io.atomic import DRAFT
+from pancascade.io.output_lock import LOCK, lock_output
 from pancascade.volume import reorient
 
 
@@ -105,7 +107,7 @@ def test_dicom_out_of_images_without_uids_is_refused_at_once(pancascade, never_r
 def test_lesions_are_measured_to_each_vessel(pancascade, knows_the_phantom, scan, vessels, tmp_path):
     given = ("--vessels", f"near <b>vein={vessels}:1", "--vessels", f"far=artery={vessels}:2")
     err = refused(pancascade("segment", scan, "--out", tmp_path / "out", *given))
-    assert "artery=" in err
+    assert "vessels.nii.gz: there is no such file" in err
     given = ("--vessels", f"near <b>vein={vessels}:1", "--vessels", f"far={vessels}:2")
     code, _, _ = pancascade("segment", scan, "--out", tmp_path / "out", *given)
     assert code == 0
@@ -122,7 +124,7 @@ def test_lesions_are_measured_to_each_vessel(pancascade, knows_the_phantom, scan
 def test_a_vessel_that_cannot_be_used_is_refused_at_once(pancascade, never_runs, scan, vessels, tmp_path, given):
     given = given.format(file=vessels, scan=scan)
     refused(pancascade("segment", scan, "--out", tmp_path / "out", "--vessels", given))
-    assert names(tmp_path / "out") == {"refusal.json"}
+    assert not (tmp_path / "out").exists(), "an option's fault is not the scan's refusal"
 
 
 def test_a_vessel_on_another_grid_is_refused_at_once(pancascade, never_runs, scan, tmp_path):
@@ -229,3 +231,65 @@ def test_a_refusal_goes_when_the_scan_is_segmented_after_all(pancascade, knows_t
     assert names(tmp_path / "out") == {"refusal.json"}
     assert pancascade("segment", scan, "--out", tmp_path / "out")[0] == 0
     assert "refusal.json" not in names(tmp_path / "out")
+
+
+FAULTS_OF_OPTIONS = {
+    "a vessel that is missing": ("--vessels", "a=missing.nii.gz"),
+    "a vessel's option that is none": ("--vessels", "a"),
+    "a series of a scan that has none": ("--series", "3"),
+    "DICOM out of NIfTI": ("--format", "rtstruct"),
+    "a model that is none": ("--model", "none"),
+    "a device that is none": ("--device", "toaster"),
+}
+
+
+@pytest.mark.parametrize("given", FAULTS_OF_OPTIONS.values(), ids=FAULTS_OF_OPTIONS.keys())
+def test_an_option_s_fault_is_not_filed_as_the_scan_s_refusal(pancascade, knows_the_phantom, scan, tmp_path, given):
+    refused(pancascade("segment", scan, "--out", tmp_path / "out", *given))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_vessel_on_another_grid_is_not_filed_as_the_scan_s_refusal(pancascade, never_runs, scan, tmp_path):
+    volume, _ = abdomen(shape=(58, 46, 18))
+    write_volume(volume.with_voxels((volume.voxels > 0).astype(np.uint8)), tmp_path / "v.nii.gz")
+    refused(pancascade("segment", scan, "--out", tmp_path / "out", "--vessels", f"a={tmp_path / 'v.nii.gz'}"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_segmentations_into_one_folder_at_once_are_refused(pancascade, knows_the_phantom, scan, tmp_path):
+    out = tmp_path / "out"
+    with lock_output(out, what="segment"):
+        err = refused(pancascade("segment", scan, "--out", out))
+        assert [path.name for path in out.iterdir()] == [LOCK]
+    assert "out: `segment`, process" in err
+    assert pancascade("segment", scan, "--out", out)[0] == 0
+    assert LOCK not in names(out)
+
+
+def test_after_a_run_that_was_killed_between_two_files_the_folder_is_no_result_and_can_be_used_again(
+    pancascade, knows_the_phantom, scan, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    assert pancascade("segment", scan, "--out", out)[0] == 0
+    mask, killed = (out / "segmentation.nii.gz").read_bytes(), Path.replace
+
+    def killed_at_the_report(self, target):
+        if self.name == "report.html":  # the last move but one
+            shutil.copytree(self.parent, tmp_path / "draft")
+            raise KeyboardInterrupt
+        return killed(self, target)
+
+    monkeypatch.setattr(Path, "replace", killed_at_the_report)
+    volume = read_volume(scan)
+    write_volume(volume.with_voxels(np.roll(volume.voxels, 2, axis=0)), scan)
+    assert pancascade("segment", scan, "--out", out)[0] == 130
+    monkeypatch.undo()
+    shutil.move(tmp_path / "draft", out / f"{DRAFT}left")  # what SIGKILL leaves
+    assert (out / "segmentation.nii.gz").read_bytes() != mask
+    assert "result.json" not in names(out)
+    code, _, err = pancascade("cohort", out, "--out", tmp_path / "c.html")
+    assert code == 2
+    assert "no result.json in it" in err
+    knows_the_phantom()
+    assert pancascade("segment", scan, "--out", out)[0] == 0
+    assert names(out) == {"segmentation.nii.gz", "overview.png", "report.html", "result.json"}

@@ -56,19 +56,20 @@ def test_a_higher_threshold_marks_less_in_every_file(pancascade, result):
     before, organ = tumour_voxels(result), told(result)["thresholds"]["organ"]
     code, out, err = pancascade("threshold", result, "--tumour", "0.97")
     assert (code, err) == (0, "")
-    assert 0 < tumour_voxels(result) < before
-    now = told(result)
+    new = result.with_name("out_tumour0.97")
+    assert 0 < tumour_voxels(new) < before
+    now = told(new)
     assert now["thresholds"] == {"organ": organ, "tumour": 0.97}
-    assert now["measurements"]["tumour"]["voxels"] == tumour_voxels(result)
+    assert now["measurements"]["tumour"]["voxels"] == tumour_voxels(new)
     assert f"{now['measurements']['tumour']['volume_ml']:.1f} mL" in out
-    assert (result / "probability_tumour.nii.gz").exists()
+    assert (new / "probability_tumour.nii.gz").exists()
 
 
 def test_there_and_back_again_gives_the_same_mask(pancascade, result):
     before, old = read_volume(result / "segmentation.nii.gz").voxels, told(result)["thresholds"]
-    assert pancascade("threshold", result, "--tumour", "0.97", "--organ", "0.2")[0] == 0
+    assert pancascade("threshold", result, "--tumour", "0.97", "--organ", "0.2", "--out", result)[0] == 0
     assert not np.array_equal(read_volume(result / "segmentation.nii.gz").voxels, before)
-    assert pancascade("threshold", result, "--tumour", old["tumour"], "--organ", old["organ"])[0] == 0
+    assert pancascade("threshold", result, "--tumour", old["tumour"], "--organ", old["organ"], "--out", result)[0] == 0
     assert np.array_equal(read_volume(result / "segmentation.nii.gz").voxels, before)
 
 
@@ -96,11 +97,12 @@ def test_a_scan_that_was_moved_is_asked_for_and_found(pancascade, result, scan, 
     moved = scan.rename(tmp_path / "moved.nii.gz")
     before = content(result)
     err = refused(pancascade("threshold", result, "--tumour", "0.9"))
-    assert str(scan) in err
+    assert "scan.nii.gz" in err
+    assert str(tmp_path) not in err
     assert "--scan" in err
     assert content(result) == before
     assert pancascade("threshold", result, "--tumour", "0.97", "--scan", moved)[0] == 0
-    assert told(result)["scan"] == str(moved)
+    assert told(result.with_name("out_tumour0.97"))["scan"] == "moved.nii.gz"
 
 
 def test_a_result_that_was_moved_still_works(pancascade, result, tmp_path):
@@ -125,8 +127,7 @@ def cut_probabilities(folder: Path) -> None:
 
 
 def replace_probabilities(folder: Path) -> None:
-    scan = read_volume(told(folder)["scan"])
-    write_volume(scan, folder / "probability_tumour.nii.gz")
+    write_volume(read_volume(folder.with_name("scan.nii.gz")), folder / "probability_tumour.nii.gz")
 
 
 def change_result(**changes: object):
@@ -160,7 +161,7 @@ def test_a_damaged_result_is_one_sentence_and_stays_as_it_is(pancascade, result,
 def test_a_model_that_is_gone_costs_only_its_card(pancascade, result):
     change_result(model="lost.safetensors")(result)
     assert pancascade("threshold", result, "--tumour", "0.97")[0] == 0
-    assert told(result)["model"] == "lost.safetensors"
+    assert told(result.with_name("out_tumour0.97"))["model"] == "lost.safetensors"
 
 
 def test_vessels_are_measured_again_or_said_to_be_left_out(pancascade, scan, tmp_path):
@@ -171,7 +172,7 @@ def test_vessels_are_measured_again_or_said_to_be_left_out(pancascade, scan, tmp
     assert pancascade("segment", scan, "--out", out, "--save-probabilities", *vessel)[0] == 0
     code, _, err = pancascade("threshold", out, "--tumour", "0.6", *vessel)
     assert (code, err) == (0, "")
-    (lesion,) = told(out)["pancreas_and_lesions"]["lesions"]
+    (lesion,) = told(tmp_path / "out_tumour0.6")["pancreas_and_lesions"]["lesions"]
     assert [contact["vessel"] for contact in lesion["vessels"]] == ["vein"]
     code, _, err = pancascade("threshold", out, "--tumour", "0.6")
     assert (code, err) == (0, "Not measured again: vein. Give the masks with --vessels.\n")
@@ -190,9 +191,10 @@ def test_formats_and_identifiers_stay_as_they_were(pancascade, scan, tmp_path):
     out = tmp_path / "out"
     assert pancascade("segment", tmp_path / "series", "--out", out, *given)[0] == 0
     assert pancascade("threshold", out, "--tumour", "0.97")[0] == 0
-    assert (out / "rtstruct.dcm").exists()
-    assert not (out / "segmentation.nii.gz").exists()
-    assert told(out)["identifiers"]["patient_id"] == IDENTIFIERS["PatientID"]
+    new = tmp_path / "out_tumour0.97"
+    assert (new / "rtstruct.dcm").exists()
+    assert not (new / "segmentation.nii.gz").exists()
+    assert told(new)["identifiers"]["patient_id"] == IDENTIFIERS["PatientID"]
     err = refused(pancascade("threshold", out, "--tumour", "0.9", "--scan", scan))
     assert "must refer to a DICOM series" in err or "not on the grid" in err
 
@@ -205,3 +207,70 @@ def test_the_scan_is_never_replaced(pancascade, result, scan, tmp_path):
     err = refused(pancascade("threshold", result, "--tumour", "0.9", "--scan", moved, "--out", mine))
     assert "would replace the scan itself" in err
     assert moved.read_bytes() == before
+
+
+def another_patient(scan: Path) -> None:
+    """A scan of the same name and grid with other voxels."""
+    volume = read_volume(scan)
+    write_volume(volume.with_voxels(np.where(volume.voxels > 0, volume.voxels + 30, volume.voxels)), scan)
+
+
+def test_a_scan_that_was_replaced_since_is_refused(pancascade, result, scan, tmp_path):
+    another_patient(scan)
+    before = content(result)
+    err = refused(pancascade("threshold", result, "--tumour", "0.9"))
+    assert err.startswith("Error: scan.nii.gz: is not the scan that was segmented")
+    assert refused(pancascade("threshold", result, "--tumour", "0.9", "--scan", scan)) == err
+    assert content(result) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "scan.nii.gz"]
+
+
+def test_a_scan_of_the_same_name_where_the_verb_runs_is_not_taken_for_it(pancascade, scan, tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        shutil.copy(scan, tmp_path / name / "scan.nii.gz")
+    another_patient(tmp_path / "b" / "scan.nii.gz")
+    monkeypatch.chdir(tmp_path / "a")
+    assert pancascade("segment", "scan.nii.gz", "--out", tmp_path / "far" / "out", "--save-probabilities")[0] == 0
+    organ = told(tmp_path / "far" / "out")["pancreas_and_lesions"]["organ"]["mean_hu"]
+    monkeypatch.chdir(tmp_path / "b")
+    assert pancascade("threshold", tmp_path / "far" / "out", "--tumour", "0.97")[0] == 0
+    again = told(tmp_path / "far" / "out_tumour0.97")["pancreas_and_lesions"]["organ"]["mean_hu"]
+    assert abs(again - organ) < 15
+    (tmp_path / "a" / "scan.nii.gz").unlink()
+    err = refused(pancascade("threshold", tmp_path / "far" / "out", "--tumour", "0.97"))
+    assert "is not the scan that was segmented" in err
+
+
+def test_the_same_voxels_in_another_file_are_the_same_scan(pancascade, result, scan, tmp_path):
+    volume = read_volume(scan)
+    write_volume(volume.with_voxels(volume.voxels.astype(np.float32)), tmp_path / "copy.nii")
+    scan.unlink()
+    assert pancascade("threshold", result, "--tumour", "0.97", "--scan", tmp_path / "copy.nii")[0] == 0
+
+
+def test_without_out_nothing_is_ever_written_over(pancascade, result):
+    before = content(result)
+    for _ in range(2):
+        assert pancascade("threshold", result, "--tumour", "0.97")[0] == 0
+    assert content(result) == before
+    first, second = (result.with_name(name) for name in ("out_tumour0.97", "out_tumour0.97_2"))
+    assert tumour_voxels(first) == tumour_voxels(second)
+
+
+@pytest.mark.parametrize("verb", ["threshold", "segment"])
+def test_an_edited_mask_is_not_written_over(pancascade, result, scan, verb):
+    mask = read_volume(result / "segmentation.nii.gz")
+    write_volume(mask.with_voxels(np.roll(mask.voxels, 1, axis=0)), result / "segmentation.nii.gz")
+    before = content(result)
+    given = (result, "--tumour", "0.97") if verb == "threshold" else (scan,)
+    err = refused(pancascade(verb, *given, "--out", result))
+    assert "segmentation.nii.gz was edited" in err
+    assert content(result) == before
+
+
+def test_a_result_of_a_former_version_finds_its_scan_by_its_path(pancascade, result, scan, tmp_path):
+    old = {key: value for key, value in told(result).items() if key not in ("scan_place", "scan_digest", "files")}
+    (result / "result.json").write_text(json.dumps(old | {"scan": str(scan)}))
+    assert pancascade("threshold", result, "--tumour", "0.97", "--out", tmp_path / "new")[0] == 0
+    assert told(tmp_path / "new")["scan"] == "scan.nii.gz"

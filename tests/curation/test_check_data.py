@@ -101,7 +101,7 @@ def test_records_hold_for_a_moved_set_and_name_its_new_files(folder, tmp_path, m
     moved = Path(shutil.move(folder, tmp_path / "moved"))
     monkeypatch.setattr("pancascade.curation.checking.check.measure", None)
     found = check([moved], records=tmp_path / "records")
-    assert found.facts[0].image_file == str(moved / "imagesTr/p0.nii.gz")
+    assert found.facts[0].image_file == "p0.nii.gz"
     assert found.facts[0].source == "moved"
 
 

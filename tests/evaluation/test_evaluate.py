@@ -97,7 +97,7 @@ def test_a_bad_reference_costs_that_case_in_every_method(folders):
         assert [case.case for case in found.cases] == ["case0", "case1", "case3"]
         ((case, message),) = found.failures
         assert case == "case2"
-        assert str(folders / "reference" / "case2.nii.gz") in message
+        assert "case2.nii.gz" in message
 
 
 @pytest.mark.parametrize(

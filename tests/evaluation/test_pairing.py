@@ -101,7 +101,7 @@ def test_a_file_and_a_folder_do_not_belong_together(predictions, reference):
     for paths in ((predictions / "a.nii.gz", reference), (predictions, reference / "a.nii.gz")):
         with pytest.raises(DataError, match="one is a file, the other a folder") as refused:
             pair(*paths)
-        assert all(str(path) in str(refused.value) for path in paths)
+        assert all(path.name in str(refused.value) for path in paths)
 
 
 @pytest.mark.parametrize("missing", ["predictions", "reference"])

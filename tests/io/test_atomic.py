@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from pancascade.errors import OutputError
-from pancascade.io import written_whole
+from pancascade.io import written_together, written_whole
+from pancascade.io.atomic import DRAFT, drafts_in
 
 
 def test_the_file_appears_only_when_all_went_well(tmp_path):
@@ -73,3 +74,49 @@ def test_a_name_too_long_is_refused(tmp_path):
 def test_a_writer_that_wrote_nothing_is_an_error(tmp_path):
     with pytest.raises(OutputError, match="cannot be written"), written_whole(tmp_path / "x.txt"):
         pass
+
+
+NAMES = ("mask", "picture", "result")
+
+
+def save_run(folder: Path, run: str, *, names=NAMES) -> None:
+    with written_together(folder, names=NAMES) as draft:
+        for name in names:
+            (draft / name).write_text(run)
+
+
+@pytest.mark.parametrize("after", range(4))
+def test_a_run_killed_between_two_moves_leaves_no_seal_on_files_of_two_runs(tmp_path, monkeypatch, after):
+    """Where the last file stands, all the others are of its run; else it is not there."""
+    save_run(tmp_path, "old")
+    steps = iter(range(10))
+
+    def counted(step):
+        def do(self, *given, **options):
+            if next(steps) >= after:
+                raise KeyboardInterrupt
+            return step(self, *given, **options)
+
+        return do
+
+    with pytest.raises(KeyboardInterrupt), written_together(tmp_path, names=NAMES) as draft:
+        for name in ("mask", "result"):
+            (draft / name).write_text("new")
+        monkeypatch.setattr(Path, "replace", counted(Path.replace))
+        monkeypatch.setattr(Path, "unlink", counted(Path.unlink))
+    monkeypatch.undo()
+    runs = {name: (tmp_path / name).read_text() for name in NAMES if (tmp_path / name).exists()}
+    assert "result" not in runs or set(runs.values()) == {"old"}
+    with written_together(tmp_path, names=NAMES) as draft:
+        for name in ("mask", "result"):
+            (draft / name).write_text("new")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"mask": "new", "result": "new"}
+
+
+def test_drafts_of_killed_runs_are_found_and_nothing_else(tmp_path):
+    (tmp_path / ".other").mkdir()
+    (tmp_path / f"{DRAFT}file").write_text("")
+    with written_together(tmp_path, names=["a"]) as draft:
+        (draft / "a").write_text("")
+        assert drafts_in(tmp_path) == [draft]
+    assert drafts_in(tmp_path) == []

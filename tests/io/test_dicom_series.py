@@ -22,6 +22,7 @@ from pancascade.errors import GeometryError, ScanError, UnreadableError
 from pancascade.io import read_scan, require_ct, write_volume
 from pancascade.io.dicom_files import quiet
 from pancascade.io.dicom_series import Series, choose_series, find_series, read_dicom_folder, read_series
+from pancascade.names_only import DICOM_FOLDER
 from work_done import calls_of, peak_bytes
 
 CORONAL = (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)
@@ -155,7 +156,7 @@ def test_a_path_that_does_not_exist(tmp_path):
 def test_a_folder_without_dicom_is_said(tmp_path):
     (tmp_path / "x.txt").write_text("hello")
     assert find_series(tmp_path) == []
-    with pytest.raises(ScanError, match=rf"{tmp_path.name}: There is no DICOM series here"):
+    with pytest.raises(ScanError, match=f"{DICOM_FOLDER}: There is no DICOM series here"):
         read_dicom_folder(tmp_path)
 
 

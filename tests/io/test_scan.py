@@ -10,6 +10,7 @@ from dicom_writing import ct_slices, save_all
 
 from pancascade.errors import NotCTError, OutputError, ScanError, UnreadableError
 from pancascade.io import READABLE_SUFFIXES, read_scan, read_volume, write_volume
+from pancascade.names_only import DICOM_FOLDER
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_a_path_that_does_not_exist(tmp_path):
 
 
 def test_a_folder_without_dicom_is_refused(tmp_path):
-    with pytest.raises(ScanError, match=f"{tmp_path.name}: There is no DICOM series here"):
+    with pytest.raises(ScanError, match=f"{DICOM_FOLDER}: There is no DICOM series here"):
         read_volume(tmp_path)
 
 

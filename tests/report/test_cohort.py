@@ -7,7 +7,8 @@ import re
 import pytest
 from result_examples import EXPLANATION, WARNING, Page, diameters, lesion, result
 
-from pancascade.report.cohort import find_results, read_cohort, write_cohort, write_cohort_csv
+from pancascade.io import content_digest
+from pancascade.report.cohort import find_results, has_reports_elsewhere, read_cohort, write_cohort, write_cohort_csv
 from pancascade.report.histogram import make_histogram
 from pancascade.report.result import write_result
 
@@ -27,8 +28,8 @@ def folder(tmp_path):
 
 
 def written(tmp_path, cohort) -> str:
-    write_cohort(tmp_path / "pages" / "cohort.html", cohort)
-    return (tmp_path / "pages" / "cohort.html").read_text(encoding="utf-8")
+    write_cohort(tmp_path / "cohort.html", cohort)
+    return (tmp_path / "cohort.html").read_text(encoding="utf-8")
 
 
 def test_results_are_found_in_folders_below_each_once(folder):
@@ -53,7 +54,7 @@ def test_bad_results_cost_no_other_and_are_named(folder, tmp_path):
     assert len(cohort.rows) == 3
     reasons = "\n".join(entry.reason for entry in cohort.unreadable)
     assert len(cohort.unreadable) == 4
-    for words in ("missing: no such folder", "empty: no result.json", "bad/result.json", "old/result.json: "):
+    for words in ("missing: no such folder", "empty: no result.json", "result.json in bad: ", "result.json in old: "):
         assert words in reasons
     text = written(tmp_path, cohort)
     assert "4 places without a usable result" in text
@@ -68,7 +69,7 @@ def test_refused_scans_are_listed_with_their_reason(folder, tmp_path):
     cohort = read_cohort([folder])
     assert len(cohort.rows) == 3
     first, second = (entry.reason for entry in cohort.unreadable)
-    assert first.endswith("r/refusal.json: the scan was refused. x.nii.gz: is no CT.")
+    assert first == "refusal.json in r: the scan was refused. x.nii.gz: is no CT."
     assert "the reason cannot be read" in second
     assert "x.nii.gz: is no CT." in written(tmp_path, cohort)
 
@@ -77,7 +78,7 @@ def test_the_page_holds_the_numbers_links_and_codes_of_every_scan(folder, tmp_pa
     text = written(tmp_path, read_cohort([folder]))
     page = Page(text)
     page.assert_sound(text)
-    assert [link for link in page.links if not link.startswith("#")] == ["../results/a/report.html"]
+    assert [link for link in page.links if not link.startswith("#")] == ["results/a/report.html"]
     lines = re.findall(r"<tr><th>.*?</tr>", text, re.DOTALL)
     cells = [re.sub("<.*?>", "|", line) for line in lines]
     (first,) = [line for line in cells if "scan.nii.gz" in line]
@@ -136,7 +137,7 @@ def test_names_cannot_become_markup(tmp_path):
     page = Page(text)
     page.assert_sound(text)
     assert "img" not in page.tags
-    assert "../%3Cimg%20src%3Dx%20onerror%3Dalert%281%29%3E/report.html" in page.links
+    assert "%3Cimg%20src%3Dx%20onerror%3Dalert%281%29%3E/report.html" in page.links
 
 
 def test_names_that_are_no_utf_8_are_written(tmp_path):
@@ -205,3 +206,40 @@ def test_a_histogram_keeps_the_limits_of_its_number_and_none_without_values():
     assert found.ticks[0][1] == "0"
     assert found.bars[-1].text.endswith("to 1: 0")
     assert make_histogram("x", []) is None
+
+
+def test_a_folder_with_an_old_result_and_a_new_refusal_counts_once(folder):
+    (folder / "a" / "refusal.json").write_text(json.dumps({"code": "not_ct", "sentence": "scan.nii.gz: is no CT."}))
+    for paths in ([folder], [folder, folder / "a"], [folder / "a", folder]):
+        cohort = read_cohort(paths)
+        assert sorted(row.folder.name for row in cohort.rows) == ["b", "c"]
+        assert len(cohort.unreadable) == 1
+    (entry,) = read_cohort([folder]).unreadable
+    assert entry.reason.endswith("scan.nii.gz: is no CT. The result beside it is of an earlier run.")
+
+
+@pytest.mark.parametrize("change", ["other", "gone"])
+def test_a_result_beside_files_of_another_run_is_left_out(folder, change):
+    report = folder / "a" / "report.html"
+    found = result().model_copy(update={"files": {"report.html": content_digest(report)}})
+    write_result(found, folder / "a" / "result.json")
+    assert len(read_cohort([folder]).rows) == 3
+    report.unlink() if change == "gone" else report.write_text("of another scan")
+    cohort = read_cohort([folder])
+    assert len(cohort.rows) == 2
+    (entry,) = cohort.unreadable
+    assert entry.reason.startswith("result.json in a: report.html beside it is not what was written with it")
+
+
+def test_only_reports_below_the_page_are_linked_and_no_folder_above_is_named(folder, tmp_path):
+    cohort = read_cohort([folder])
+    (tmp_path / "pages").mkdir()
+    write_cohort(tmp_path / "pages" / "c.html", cohort)
+    write_cohort_csv(tmp_path / "c.csv", cohort)
+    text = (tmp_path / "pages" / "c.html").read_text(encoding="utf-8")
+    assert "report.html" not in text
+    assert has_reports_elsewhere(cohort, tmp_path / "pages" / "c.html")
+    assert not has_reports_elsewhere(cohort, tmp_path / "c.html")
+    for written_down in (text, (tmp_path / "c.csv").read_text(encoding="utf-8")):
+        assert "deep" not in written_down
+        assert str(tmp_path) not in written_down

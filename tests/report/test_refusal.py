@@ -14,7 +14,7 @@ def test_a_refusal_tells_scan_code_sentence_and_time(tmp_path):
     write_refusal(NotCTError("scan.nii.gz: looks like MR."), Path("a/scan.nii.gz"), tmp_path)
     refusal = json.loads((tmp_path / "refusal.json").read_text())
     assert datetime.fromisoformat(refusal.pop("created")).tzinfo is not None
-    assert refusal == {"scan": "a/scan.nii.gz", "code": "not_ct", "sentence": "scan.nii.gz: looks like MR."}
+    assert refusal == {"scan": "scan.nii.gz", "code": "not_ct", "sentence": "scan.nii.gz: looks like MR."}
     assert [path.name for path in tmp_path.iterdir()] == ["refusal.json"]
 
 

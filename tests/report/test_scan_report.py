@@ -2,19 +2,30 @@
 
 import re
 
+import nibabel as nib
 import numpy as np
 import pytest
 from result_examples import EXPLANATION, WARNING, Page, lesion, patient, result
 
 from pancascade.errors import OutputError
-from pancascade.measurements import Measurements
+from pancascade.measurements import Measurements, measure_scan
+from pancascade.names_only import public_name
 from pancascade.report.model_card import render_card
 from pancascade.report.result import Location
-from pancascade.report.scan_report import file_name, spell_number, spell_time, write_scan_report
+from pancascade.report.scan_report import spell_number, spell_time, write_scan_report
+from pancascade.volume import Volume
 
 CARD = (
     "# a-model\n\nFinds things. See <https://example.org/paper>.\n\n| what | Dice |\n|---|---|\n| pancreas | 0.763 |\n"
 )
+
+
+def stored_as(volume: Volume, codes: str) -> Volume:
+    """The same volume with its axes in another order, by nibabel alone."""
+    image = nib.Nifti1Image(volume.voxels, volume.affine)
+    wanted = nib.orientations.axcodes2ornt(codes)
+    other = image.as_reoriented(nib.orientations.ornt_transform(nib.io_orientation(image.affine), wanted))
+    return Volume(np.asarray(other.dataobj), other.affine)
 
 
 def report_of(tmp_path, *, masked=True, card=CARD, **changes) -> str:
@@ -77,7 +88,40 @@ def test_warnings_come_first_and_every_notice_has_its_code(tmp_path):
 
 
 def test_without_warnings_the_page_says_so_and_promises_nothing(tmp_path):
-    assert "No warnings." in report_of(tmp_path, notices=(), warnings=())
+    text = report_of(
+        tmp_path, notices=(), warnings=(), pancreas_and_lesions=Measurements(organ=result().pancreas_and_lesions.organ)
+    )
+    assert '<div class="box calm"><b>No warnings.</b> That is no proof' in text
+
+
+@pytest.mark.parametrize("count, words", [(1, "1 lesion marked."), (2, "2 lesions marked.")])
+def test_where_lesions_are_marked_the_page_does_not_open_with_all_is_well(tmp_path, count, words):
+    organ, lesions = result().pancreas_and_lesions.organ, tuple(lesion(number) for number in range(1, count + 1))
+    text = report_of(tmp_path, notices=(), warnings=(), pancreas_and_lesions=Measurements(organ=organ, lesions=lesions))
+    box = text[text.index('id="warnings"') : text.index('id="summary"')]
+    assert words in box
+    assert "calm" not in box
+    assert "No warnings" not in box
+
+
+def test_where_nothing_was_found_there_is_no_contour_to_look_at(tmp_path):
+    text = report_of(tmp_path, masked=False, notices=(), warnings=())
+    assert "contour lies on it" not in text
+    assert "calm" not in text[text.index('id="warnings"') : text.index('id="summary"')]
+    assert "Nothing was found." in text
+    assert "contour lies on it" in report_of(tmp_path)
+
+
+@pytest.mark.parametrize("codes", ["LPS", "LPI", "RAS", "SPL", "IPL", "AIR"])
+def test_a_lesion_has_one_slice_number_under_its_picture_and_in_the_table_however_it_is_stored(tmp_path, codes):
+    scan, mask = (stored_as(volume, codes) for volume in patient())
+    found = result(mask, pancreas_and_lesions=measure_scan(mask, scan=scan, tumour_probability=None))
+    write_scan_report(tmp_path / "report.html", scan=scan, mask=mask, result=found, model_card="")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    pictured = re.search(r"<b>Lesion 1</b> <small>slice (\d+) of 20 from the feet", text)
+    told = re.search(r"<tr><th>1</th>.*<td>(\d+)</td></tr>", text)
+    assert 12 <= int(pictured[1]) <= 15
+    assert told[1] == pictured[1]
 
 
 def test_without_any_finding_the_page_says_so_in_words(tmp_path):
@@ -179,4 +223,4 @@ def test_times_are_in_utc_and_nonsense_stays():
 
 @pytest.mark.parametrize("path", ["a/b/c.nii.gz", "/a/b/c.nii.gz", r"C:\a\b\c.nii.gz", "c.nii.gz", "a/c.nii.gz/"])
 def test_only_the_last_part_of_a_path_is_named(path):
-    assert file_name(path) == "c.nii.gz"
+    assert public_name(path) == "c.nii.gz"

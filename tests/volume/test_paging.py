@@ -1,11 +1,16 @@
+import errno
+import os
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pancascade.errors import PancascadeError
 from pancascade.volume import on_disk, release, sampled, slabs
+from pancascade.volume.paging import _reserve
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -63,3 +68,50 @@ def test_a_sample_is_every_so_many_voxels_however_memory_is_laid_out(shape, step
         patch.setattr("pancascade.volume.paging.SLAB_VOXELS", slab)
         found = sampled(values, steps)
     assert np.array_equal(found, values[:: steps[0], :: steps[1], :: steps[2]])
+
+
+def full(*_) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_is_one_sentence_before_anything_is_mapped(monkeypatch):
+    """A page that finds no room later would end the program by SIGBUS."""
+    monkeypatch.setattr("os.posix_fallocate", full, raising=False)
+    with pytest.raises(PancascadeError, match=r"no room for 0\.01 GB of voxels .*TMPDIR") as refused:
+        on_disk((1000, 1000, 5), np.int16)
+    assert len(str(refused.value)) < 200
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="a system that cannot reserve")
+def test_the_room_is_really_reserved():
+    """Blocks are there before anything is written."""
+    with TemporaryFile() as file:
+        _reserve(file, 2**20)
+        assert os.fstat(file.fileno()).st_blocks * 512 >= 2**20
+        assert os.fstat(file.fileno()).st_size == 2**20
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_a_system_that_cannot_reserve_writes_zeros(monkeypatch, missing):
+    def refuse(*_) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    if missing:
+        monkeypatch.delattr("os.posix_fallocate", raising=False)
+    else:
+        monkeypatch.setattr("os.posix_fallocate", refuse, raising=False)
+    monkeypatch.setattr("pancascade.volume.paging._BLOCK", 1000)
+    values = on_disk((30, 40, 7), np.int16)
+    assert values.shape == (30, 40, 7)
+    assert not values.any()
+    with TemporaryFile() as file:
+        _reserve(file, 2500)
+        assert os.fstat(file.fileno()).st_size == 2500
+
+
+def test_where_memory_cannot_be_given_back_nothing_is(monkeypatch):
+    monkeypatch.delattr("mmap.MADV_DONTNEED")
+    values = on_disk((3, 4, 5), np.int16)
+    values[...] = 3
+    release(values)
+    assert (values == 3).all()

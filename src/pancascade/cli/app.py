@@ -14,6 +14,7 @@ from pancascade.cli.compare_dates import compare_dates
 from pancascade.cli.data import data
 from pancascade.cli.evaluate import evaluate
 from pancascade.cli.export import export
+from pancascade.cli.interrupts import ENDING, endings_heeded
 from pancascade.cli.join import join
 from pancascade.cli.models import models
 from pancascade.cli.segment import segment
@@ -21,6 +22,7 @@ from pancascade.cli.threshold import threshold
 from pancascade.cli.train import train
 from pancascade.errors import PancascadeError
 from pancascade.memory_shortage import is_memory_shortage
+from pancascade.names_only import DICOM_FOLDER, names_only
 
 app = typer.Typer(
     name="pancascade",
@@ -45,15 +47,27 @@ app.command()(compare_dates)
 app.add_typer(data)
 
 USER_ERROR, INTERRUPTED, BUG = 2, 130, 70
+ENDED = tuple(128 + number for number in ENDING)
+
+
+class NamesOnly(logging.Formatter):
+    """Log lines that name files without their folders."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        return names_only(super().format(record), folder=DICOM_FOLDER)
 
 
 def main() -> None:
     """Entry point of the ``pancascade`` command."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(NamesOnly())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     try:
-        app()
+        with endings_heeded():
+            app()
     except SystemExit as ended:
-        if ended.code == INTERRUPTED:  # typer turns Ctrl-C into this
+        if ended.code == INTERRUPTED or ended.code in ENDED:  # typer turns Ctrl-C into the first
             _say(
                 "Interrupted. Nothing half-written was left; a training run goes on with --resume, "
                 "an evaluation and the verbs of data when they are run again."
@@ -72,7 +86,7 @@ def main() -> None:
         if os.environ.get("PANCASCADE_DEBUG"):
             raise
         _say(
-            f"Error: unexpected {type(error).__name__}: {error}. This is a fault of pancascade; set "
+            f"Error: unexpected {type(error).__name__}: {names_only(str(error))}. This is a fault of pancascade; set "
             "PANCASCADE_DEBUG=1 to see where it happened, and report it."
         )
         sys.exit(BUG)

@@ -26,7 +26,13 @@ def cohort(
     from rich.progress import Progress
 
     from pancascade.cli.out_folder import require_other_files
-    from pancascade.report.cohort import FILES_OF_RESULTS, read_cohort, write_cohort, write_cohort_csv
+    from pancascade.report.cohort import (
+        FILES_OF_RESULTS,
+        has_reports_elsewhere,
+        read_cohort,
+        write_cohort,
+        write_cohort_csv,
+    )
 
     with Progress(transient=True) as bars:
         task = bars.add_task("read", total=None)
@@ -41,6 +47,8 @@ def cohort(
     lesions = sum(row.lesions > 0 for row in found.rows)
     warned = sum(bool(row.warnings) for row in found.rows)
     typer.echo(f"{len(found.rows)} scans, {lesions} with lesions, {warned} with warnings: {out}")
+    if has_reports_elsewhere(found, out):
+        typer.echo("Reports elsewhere than at or below the page's folder are not linked.", err=True)
     for entry in found.unreadable:
         typer.echo(f"Left out: {entry.reason}", err=True)
     if found.unreadable:

@@ -26,11 +26,14 @@ def compare_dates(
     from pancascade.cli.out_folder import require_other_files
     from pancascade.report.follow_up import compare_dates as compare
     from pancascade.report.follow_up_page import write_follow_up, write_follow_up_json
-    from pancascade.report.result import NAME, read_result
+    from pancascade.report.result import NAME, read_result, require_whole
 
     read = [folder / name for folder in (earlier, later) for name in (NAME, "report.html")]
     require_other_files({"--out": out, "--json": table}, read=[earlier, later, *read])
-    found = compare(read_result(earlier), read_result(later))
+    results = [read_result(path) for path in (earlier, later)]
+    for path, result in zip((earlier, later), results, strict=True):
+        require_whole(path if path.is_dir() else path.parent, result)
+    found = compare(*results)
     if out is not None:
         write_follow_up(out, found)
     if table is not None:

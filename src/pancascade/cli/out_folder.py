@@ -3,11 +3,17 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import rmtree
 
 from pancascade.errors import OutputError, ScanError
+from pancascade.io.atomic import drafts_in
+from pancascade.io.output_lock import lock_output
 
 OWN = ("result.json", "refusal.json")
 """What shows that a folder is one of results."""
+
+FAULTS_OF_OPTIONS = ("no_such_series", "not_dicom")
+"""Codes of refusals for which --series is to blame, not the scan."""
 
 
 def claim_folder(out: Path) -> None:
@@ -27,30 +33,37 @@ def claim_folder(out: Path) -> None:
 
 
 @contextmanager
-def claimed(out: Path, *, scan: Path | None = None) -> Iterator[None]:
-    """The folder, made and tried before any long work; gone again if it was made for nothing.
+def claimed(out: Path, *, what: str) -> Iterator[None]:
+    """The folder, made and held for this run before any long work; gone again if it was made for nothing.
 
     Args:
         out: The folder.
-        scan: Why it was refused stands in ``refusal.json``, for machines; None writes no such file.
+        what: Verb that writes.
 
     Raises:
-        OutputError: It cannot be made or written.
+        OutputError: It cannot be made or written, or another run writes there.
     """
-    made = not out.exists()
-    claim_folder(out)
+    with lock_output(out, what=what):
+        yield
+
+
+@contextmanager
+def refusals_filed(out: Path, *, scan: Path) -> Iterator[None]:
+    """Why a scan is refused inside the block stands in ``refusal.json``, for machines; an option's fault does not.
+
+    Args:
+        out: Folder for it.
+        scan: Which one.
+    """
     try:
         yield
-    except BaseException as error:
-        if isinstance(error, ScanError) and scan is not None:
-            from pancascade.report.refusal import write_refusal
+    except ScanError as error:
+        from pancascade.report.refusal import write_refusal
 
+        if error.code not in FAULTS_OF_OPTIONS:
             # Why the scan was refused is worth more than that nobody could be told of it by file.
             with suppress(OutputError):
                 write_refusal(error, scan, out)
-        with suppress(OSError):
-            if made and not any(out.iterdir()):
-                out.rmdir()
         raise
 
 
@@ -68,11 +81,41 @@ def require_free(out: Path, names: Sequence[str], *, scan: Path) -> None:
     there = [name for name in names if (out / name).exists()]
     if any((out / name).samefile(scan) for name in there if scan.exists()):
         raise OutputError(f"{out}: the result would replace the scan itself, {scan}. Choose another --out folder.")
-    if there and not any((out / name).exists() for name in OWN):
+    if there and not any((folder / name).exists() for folder in (out, *drafts_in(out)) for name in OWN):
         raise OutputError(
             f"{out}: holds {' and '.join(there)} without a result.json, so it may be somebody else's work, which the "
             "result would replace. Move it away, or choose another --out folder."
         )
+
+
+def require_unedited(out: Path, masks: Sequence[str]) -> None:
+    """Refuse a folder whose mask was changed by hand since it was written.
+
+    Args:
+        out: Folder for the results.
+        masks: Names of masks.
+
+    Raises:
+        OutputError: One was.
+    """
+    from pancascade.report.result import changed_files, read_result
+
+    try:
+        known = read_result(out / OWN[0])
+    except ScanError:  # No result, or a damaged one, that could tell.
+        return
+    changed = [name for name in changed_files(out, known, names=masks) if (out / name).exists()]
+    if changed:
+        raise OutputError(
+            f"{out}: {changed[0]} was edited since it was written, and the result would replace it. Move it away, or "
+            "choose another --out folder."
+        )
+
+
+def clear_drafts(out: Path) -> None:
+    """Remove what killed runs have left; the folder is held, so that none of them still runs."""
+    for draft in drafts_in(out):
+        rmtree(draft, ignore_errors=True)
 
 
 def require_other_files(written: Mapping[str, Path | None], *, read: Sequence[Path]) -> None:

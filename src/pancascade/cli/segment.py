@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pancascade.cli.interrupts import interrupt_held_back
-from pancascade.cli.out_folder import claimed, require_free
+from pancascade.cli.out_folder import claimed, clear_drafts, refusals_filed, require_free, require_unedited
 from pancascade.errors import OutputError
 
 if TYPE_CHECKING:
@@ -89,20 +89,24 @@ def segment(
     if out is None:
         raise OutputError("Give --out, a folder for the results.")
     formats = list(dict.fromkeys(one.value for one in format_ or [MaskFormat.NIFTI]))
-    with claimed(out, scan=scan):
+    with claimed(out, what="segment"):
         require_place(out, scan)
-        require_source(scan, formats, series=series)
         masks = read_masks(vessels or [])
-        found = _find(
-            _checked(scan, masks, series=series, keep_on_disk=max_memory is not None),
-            model=model or [DEFAULT_MODEL],
-            device=device,
-            series=series,
-            tta=tta,
-            backend=engine.value,
-            max_memory_gb=max_memory,
-            keep_doubtful=keep_doubtful,
-        )
+        with refusals_filed(out, scan=scan):
+            require_source(scan, formats, series=series)
+            volume = _read_for(masks, scan, series=series, keep_on_disk=max_memory is not None)
+        require_grid(masks, volume)
+        with refusals_filed(out, scan=scan):
+            found = _find(
+                volume or scan,
+                model=model or [DEFAULT_MODEL],
+                device=device,
+                series=series,
+                tta=tta,
+                backend=engine.value,
+                max_memory_gb=max_memory,
+                keep_doubtful=keep_doubtful,
+            )
         found.save(
             out,
             formats=formats,
@@ -114,15 +118,21 @@ def segment(
 
 
 def require_place(out: Path, scan: Path) -> None:
-    """Refuse a folder where results would replace the scan or somebody else's files.
+    """Refuse a folder where results would replace the scan, an edited mask or somebody else's files.
+
+    Args:
+        out: The folder, held. What killed runs left there goes.
+        scan: That is read.
 
     Raises:
         OutputError: It is one.
     """
     with interrupt_held_back():
-        from pancascade.inference.segmentation import FILES
+        from pancascade.inference.segmentation import FILES, MASKS
 
     require_free(out, FILES, scan=scan)
+    require_unedited(out, list(MASKS.values()))
+    clear_drafts(out)
 
 
 def require_source(scan: Path, formats: list[str], *, series: str | None) -> None:
@@ -151,16 +161,25 @@ def read_masks(vessels: list[str]) -> "dict[str, Volume]":
     return read_vessels(vessels)
 
 
-def _checked(scan: Path, masks: "dict[str, Volume]", *, series: str | None, keep_on_disk: bool) -> "Path | Volume":
-    """The scan, already read where its grid must be looked at first."""
+def _read_for(masks: "dict[str, Volume]", scan: Path, *, series: str | None, keep_on_disk: bool) -> "Volume | None":
+    """The scan, already read where its grid must be looked at first; None where it need not be."""
     if not masks:
-        return scan
+        return None
     from pancascade.io import read_volume
-    from pancascade.io.vessel_masks import require_grid
 
-    volume = read_volume(scan, series=series, keep_on_disk=keep_on_disk)
-    require_grid(masks, scan=volume)
-    return volume
+    return read_volume(scan, series=series, keep_on_disk=keep_on_disk)
+
+
+def require_grid(masks: "dict[str, Volume]", scan: "Volume | None") -> None:
+    """Refuse masks of vessels on another grid than the scan's.
+
+    Raises:
+        GeometryError: One is.
+    """
+    if scan is not None:
+        from pancascade.io import vessel_masks
+
+        vessel_masks.require_grid(masks, scan=scan)
 
 
 def _find(scan: "Path | Volume", **choices: Any) -> "Segmentation":

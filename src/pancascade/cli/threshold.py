@@ -1,5 +1,6 @@
 """``pancascade threshold``: another threshold for a result, without any network."""
 
+from itertools import chain, count
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,7 @@ import typer
 
 from pancascade.cli.interrupts import interrupt_held_back
 from pancascade.cli.out_folder import claimed
-from pancascade.errors import OutputError
+from pancascade.errors import OutputError, UnreadableError
 
 
 def threshold(
@@ -16,13 +17,15 @@ def threshold(
     organ: Annotated[
         float | None, typer.Option(help="Least probability of pancreas and tumour together, between 0 and 1.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Another folder for the new result. [RESULT itself]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the new result. [beside RESULT, named by the thresholds]")
+    ] = None,
     scan: Annotated[Path | None, typer.Option(help="Where the scan is now, if it was moved.")] = None,
     vessels: Annotated[
         list[str] | None, typer.Option(help="As for `pancascade segment`; vessels are not remembered.")
     ] = None,
 ) -> None:
-    """Decide the mask of a result anew by other thresholds; write mask, pictures, report and numbers again."""
+    """Decide the mask of a result anew by other thresholds; write mask, pictures, report and numbers beside it."""
     for name, value in (("--tumour", tumour), ("--organ", organ)):
         if value is not None and not 0 < value < 1:
             raise OutputError(f"{name} {value:g}: a probability lies between 0 and 1, such as 0.3.")
@@ -41,8 +44,8 @@ def threshold(
     from pancascade.io.vessel_masks import require_grid
     from pancascade.location import Thresholds
 
-    folder = out or result
-    with claimed(folder):
+    folder = out or _beside(result, tumour=tumour, organ=organ)
+    with claimed(folder, what="threshold"):
         found = load_segmentation(result, scan=scan)
         place, formats = Path(found.scan.name), formats_in(result)
         require_place(folder, place)
@@ -57,3 +60,13 @@ def threshold(
     if forgotten:
         typer.echo(f"Not measured again: {', '.join(forgotten)}. Give the masks with --vessels.", err=True)
     tell(again, folder)
+
+
+def _beside(result: Path, **thresholds: float | None) -> Path:
+    """A new folder beside a result: a mask may have been edited, so that nothing is ever written over."""
+    if not result.is_dir():
+        raise UnreadableError(f"{result}: there is no such folder. Give the folder of a result.", code="no_such_file")
+    whole = result.resolve()
+    given = "".join(f"_{name}{value:g}" for name, value in thresholds.items() if value is not None)
+    names = (f"{whole.name}{given}{number}" for number in chain([""], (f"_{n}" for n in count(2))))
+    return next(whole.parent / name for name in names if not (whole.parent / name).exists())

@@ -16,6 +16,7 @@ from pancascade.evaluation.protocol import Protocol
 from pancascade.evaluation.records import CaseRecord, Outcome
 from pancascade.io import content_digest, read_volume, written_whole
 from pancascade.io.documents import read_json
+from pancascade.names_only import names_only
 from pancascade.parallel import each_in_processes
 from pancascade.volume import Volume
 
@@ -75,7 +76,7 @@ def run_jobs(jobs: Sequence[Job], *, workers: int) -> Iterator[dict[str, Outcome
 
 
 def _died(job: Job) -> dict[str, Outcome]:
-    message = f"{job.reference}: the process that worked on this case died, probably out of memory."
+    message = f"{job.reference.name}: the process that worked on this case died, probably out of memory."
     return {entry.method: Failure(job.case, message) for entry in job.entries}
 
 
@@ -95,7 +96,8 @@ def do_job(job: Job) -> dict[str, Outcome]:
         except PancascadeError as error:
             outcomes[entry.method] = Failure(job.case, str(error))
         except (MemoryError, OSError, ValueError, ArithmeticError) as error:
-            message = f"{entry.prediction or job.reference}: could not be compared ({type(error).__name__}: {error})."
+            what = f"{type(error).__name__}: {names_only(str(error))}"
+            message = f"{(entry.prediction or job.reference).name}: could not be compared ({what})."
             outcomes[entry.method] = Failure(job.case, message)
     return outcomes
 
@@ -112,7 +114,9 @@ def _measure(job: Job, entry: Entry, reference: Volume, key: dict[str, Any]) -> 
     )
     if entry.record is not None:
         with written_whole(entry.record) as temporary:
-            temporary.write_text(json.dumps({"key": key, "record": record.model_dump(mode="json")}))
+            named = {"reference": job.reference.name, "prediction": entry.prediction and entry.prediction.name}
+            kept = record.model_copy(update=named).model_dump(mode="json")
+            temporary.write_text(json.dumps({"key": key, "record": kept}))
     return record
 
 

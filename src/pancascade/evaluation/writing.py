@@ -98,8 +98,8 @@ def _case_rows(evaluations: Sequence[Evaluation], targets: Sequence[str]) -> Ite
                     "slices": len(case.targets[target].slices),
                     "spacing_mm": " ".join(f"{mm:.6g}" for mm in case.spacing_mm),
                     "notes": "; ".join(case.notes),
-                    "prediction": case.prediction or "",
-                    "reference": case.reference,
+                    "prediction": Path(case.prediction).name if case.prediction else "",
+                    "reference": Path(case.reference).name,
                 }
 
 

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pancascade.inference.finding import STEP
-from pancascade.io import write_volume, written_together
+from pancascade.io import content_digest, volume_digest, write_volume, written_together
 from pancascade.io.nifti import write_nifti
+from pancascade.io.scan_place import scan_place
 from pancascade.labels import Label
 from pancascade.location import Location, Thresholds
 from pancascade.measurements import Measurements, label_sizes, measure_scan
+from pancascade.names_only import public_name
 from pancascade.notices import Notice
 from pancascade.report.result import Grid, Result, current_versions, peak_memory_gb
 from pancascade.volume import Box, Volume
@@ -112,7 +114,8 @@ class Segmentation:
             GeometryError: A vessel's mask is on another grid.
         """
         return Result(
-            scan=self.scan.name,
+            scan=public_name(self.scan.name),
+            scan_digest=volume_digest(self.scan),
             series=self.series,
             model=self.model,
             engine=self.runs_on,
@@ -171,8 +174,15 @@ class Segmentation:
             write_scan_report(
                 draft / "report.html", scan=self.scan, mask=self.mask, result=result, model_card=self.card
             )
-            write_result(result, draft / "result.json")
+            write_result(self._sealed(result, draft, folder=folder), draft / "result.json")
         return folder
+
+    def _sealed(self, result: Result, draft: Path, *, folder: Path) -> Result:
+        """The result with the digests of all files that are written with it, and the scan's place."""
+        files = {path.name: content_digest(path) for path in sorted(draft.iterdir())}
+        source = self.scan.source
+        place = None if source is None or not source.exists() else scan_place(source, seen_from=folder)
+        return result.model_copy(update={"files": files, "scan_place": place})
 
     def _dense(self, label: Label) -> NDArray[np.float32]:
         """A label's probability on the scan's grid; pages that hold nothing are never touched."""

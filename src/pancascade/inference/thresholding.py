@@ -5,16 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
-from pancascade.errors import GeometryError, UnknownModelError, UnreadableError
+from pancascade.errors import GeometryError, ScanError, UnknownModelError, UnreadableError
 from pancascade.inference.doubts import doubts
 from pancascade.inference.finding import STEP, Finding
 from pancascade.inference.models import find_model
 from pancascade.inference.segmentation import MASKS, Segmentation
-from pancascade.io import read_volume, require_ct
+from pancascade.io import read_volume, require_ct, volume_digest
 from pancascade.io.dicom_files import looks_like_dicom
+from pancascade.io.scan_place import places_of_scan
 from pancascade.labels import Label
 from pancascade.location import Thresholds
-from pancascade.report.result import read_result
+from pancascade.names_only import DICOM_FOLDER
+from pancascade.report.result import Result, changed_files, read_result
 from pancascade.volume import Box, Volume
 
 
@@ -26,22 +28,28 @@ def load_segmentation(folder: str | Path, *, scan: str | Path | None = None) -> 
         scan: Where the scan is now; None for where it was.
 
     Raises:
-        UnreadableError: A file of the result, or the scan, is missing or damaged.
-        GeometryError: The scan is not the one that was segmented.
+        UnreadableError: A file of the result, or the scan, is missing, damaged, or another one.
+        GeometryError: The scan has another grid.
     """
-    folder = Path(folder)
-    result = read_result(folder)
+    folder = Path(folder).absolute()
+    folder = folder if folder.is_dir() else folder.parent
+    result, name = read_result(folder), folder.name
     paths = [folder / f"probability_{label.title}.nii.gz" for label in (Label.PANCREAS, Label.TUMOUR)]
     missing = [path.name for path in paths if not path.is_file()]
     if missing:
         raise UnreadableError(
-            f"{folder}: holds no {' and '.join(missing)}. Segment the scan again with --save-probabilities.",
+            f"{name}: holds no {' and '.join(missing)}. Segment the scan again with --save-probabilities.",
             code="no_probabilities",
         )
-    volume = _scan(Path(scan or result.scan), series=result.series, folder=folder)
     maps = [_probabilities(path) for path in paths]
-    if not all(one.on_same_grid_as(volume, tolerance_mm=1e-2) for one in maps):
-        raise GeometryError(f"{volume.name}: is not on the grid of the probabilities in {folder}. Give the same scan.")
+    changed = changed_files(folder, result, names=[path.name for path in paths])
+    if changed:
+        raise UnreadableError(
+            f"{name}: {changed[0]} is not what was written with result.json. Segment the scan again with "
+            "--save-probabilities.",
+            code="result_changed",
+        )
+    volume = _find_scan(result, folder, maps[0], scan=scan)
     region = Box.around(np.maximum(maps[0].voxels, maps[1].voxels))
     empty = np.zeros((2, 0, 0, 0), np.float32)
     probabilities = empty if region is None else np.stack([one.voxels[region.slices] for one in maps])
@@ -102,15 +110,42 @@ def vessels_in(folder: Path) -> set[str]:
     return {contact.vessel for lesion in lesions for contact in lesion.vessels}
 
 
-def _scan(path: Path, *, series: str | None, folder: Path) -> Volume:
-    if not path.exists():
-        raise UnreadableError(
-            f"{path}: there is no such file or folder, but {folder} is a result of it. Say where the scan is now "
-            "with --scan.",
-            code="no_such_file",
-        )
-    volume = read_volume(path, series=series if looks_like_dicom(path) else None)
+def _find_scan(result: Result, folder: Path, probabilities: Volume, *, scan: str | Path | None) -> Volume:
+    """The scan that was segmented: the first of the places where it may be that holds it, by its digest."""
+    places = [Path(scan)] if scan is not None else _places(result, folder)
+    refusals: list[ScanError] = []
+    for place in places:
+        try:
+            return _same_scan(place, result, probabilities, name=folder.name)
+        except ScanError as error:
+            refusals.append(error)
+    if refusals:
+        raise refusals[0]
+    raise UnreadableError(
+        f"{result.scan}: there is no such file or folder where it was when {folder.name} was written. Say where the "
+        "scan is now with --scan.",
+        code="no_such_file",
+    )
+
+
+def _places(result: Result, folder: Path) -> list[Path]:
+    """Where a scan was, seen from its result, or may be now; older results hold its path."""
+    there = [] if result.scan_place is None else list(places_of_scan(result.scan_place, seen_from=folder))
+    by_name = Path(result.scan)
+    return [*there, by_name] if by_name.exists() and result.scan != DICOM_FOLDER else there
+
+
+def _same_scan(path: Path, result: Result, probabilities: Volume, *, name: str) -> Volume:
+    volume = read_volume(path, series=result.series if looks_like_dicom(path) else None)
     require_ct(volume)
+    if not probabilities.on_same_grid_as(volume, tolerance_mm=1e-2):
+        raise GeometryError(f"{volume.name}: is not on the grid of the probabilities in {name}. Give the same scan.")
+    if result.scan_digest is not None and volume_digest(volume) != result.scan_digest:
+        raise UnreadableError(
+            f"{volume.name}: is not the scan that was segmented, its voxels are others. Say where that one is with "
+            "--scan, or segment this one.",
+            code="other_scan",
+        )
     return volume
 
 

@@ -4,7 +4,7 @@ from pancascade.io.dicom_search import Series
 from pancascade.io.dicom_seg import write_dicom_seg
 from pancascade.io.dicom_series import choose_series, find_series, read_dicom_folder, read_series
 from pancascade.io.dicom_source import DicomSource, find_source, require_source
-from pancascade.io.digests import content_digest, patient_mark, text_digest
+from pancascade.io.digests import content_digest, patient_mark, text_digest, volume_digest
 from pancascade.io.itk import read_itk, write_itk
 from pancascade.io.nifti import read_nifti, write_nifti
 from pancascade.io.plausibility import require_ct
@@ -31,6 +31,7 @@ __all__ = [
     "require_source",
     "stem",
     "text_digest",
+    "volume_digest",
     "write_dicom_seg",
     "write_itk",
     "write_nifti",

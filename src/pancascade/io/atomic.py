@@ -10,6 +10,9 @@ from tempfile import TemporaryDirectory
 
 from pancascade.errors import OutputError
 
+DRAFT = ".pancascade-draft-"
+"""How the name of a hidden folder begins."""
+
 _REASONS = {
     errno.ENOSPC: "the disk is full. Free some space or choose another folder",
     errno.EDQUOT: "the disk quota is used up. Free some space or choose another folder",
@@ -59,7 +62,9 @@ def written_whole(path: Path) -> Iterator[Path]:
 def written_together(folder: Path, *, names: Sequence[str]) -> Iterator[Path]:
     """Write several files to a hidden folder; move them to their folder only when all went well.
 
-    Of the former files of these names, those that were not written anew are removed: old and new never mix.
+    Of the former files of these names, those that were not written anew are removed: old and new never mix. The last
+    one is their seal: its former version goes first and the new one comes last, so that where it stands all belong
+    together, even if the run was killed in between.
 
     Args:
         folder: Made if it is missing.
@@ -73,9 +78,10 @@ def written_together(folder: Path, *, names: Sequence[str]) -> Iterator[Path]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".", dir=folder) as hidden:
+        with TemporaryDirectory(prefix=DRAFT, dir=folder) as hidden:
             draft = Path(hidden)
             yield draft
+            (folder / names[-1]).unlink(missing_ok=True)
             for name in names:
                 if (draft / name).exists():
                     (draft / name).replace(folder / name)
@@ -83,6 +89,11 @@ def written_together(folder: Path, *, names: Sequence[str]) -> Iterator[Path]:
                     (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise _refused(folder, error) from error
+
+
+def drafts_in(folder: Path) -> list[Path]:
+    """Hidden folders of `written_together`: of a run that writes there now, or that was killed."""
+    return sorted(path for path in folder.glob(f"{DRAFT}*") if path.is_dir())
 
 
 def _refused(path: Path, error: OSError) -> OutputError:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from pancascade.errors import ScanError, UnreadableError
 from pancascade.io.files import shortened
 from pancascade.io.folders import files_below
+from pancascade.names_only import DICOM_FOLDER
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -64,7 +65,7 @@ def opened(path: Path) -> Iterator[Path]:
         try:
             yield Path(folder)
         except ScanError as error:
-            raise type(error)(str(error).replace(folder, str(path)), code=error.code) from error
+            raise type(error)(str(error).replace(DICOM_FOLDER, path.name), code=error.code) from error
 
 
 def looks_like_dicom(path: Path) -> bool:

@@ -36,7 +36,7 @@ def find_series(folder: Path) -> list[Series]:
     Raises:
         UnreadableError: no such path, no permission, or a damaged archive.
     """
-    folder = Path(folder)
+    folder = Path(folder).absolute()
     with opened(folder) as place:
         return [_moved(each, place, folder) for each in search(place).series]
 
@@ -121,7 +121,7 @@ def read_dicom_folder(path: Path, *, wanted: str | None = None, keep_on_disk: bo
     Raises:
         ScanError: as the three functions.
     """
-    path = Path(path)
+    path = Path(path).absolute()
     with placed_slices(path, wanted=wanted) as stack:
         return _voxels_of(stack, source=path, keep_on_disk=keep_on_disk)
 

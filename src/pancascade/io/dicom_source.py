@@ -63,7 +63,7 @@ def find_source(path: Path, *, series: str | None = None) -> DicomSource:
     Raises:
         ScanError: as `read_volume`.
     """
-    path = Path(path)
+    path = Path(path).absolute()
     with placed_slices(path, wanted=series) as (frames, affine, _):
         headers = {file: _header(file) for file in dict.fromkeys(frame.file for frame in frames)}
     rows, columns = frames[0].size
@@ -82,7 +82,7 @@ def require_source(path: Path, *, kind: Literal["dicom-seg", "rtstruct"] = "dico
     Raises:
         OutputError: the scan is no DICOM, or the library that writes DICOM-SEG is not installed.
     """
-    path = Path(path)
+    path = Path(path).absolute()
     if exists(path) and not looks_like_dicom(path):
         raise OutputError(
             f"{path}: DICOM-SEG and RTSTRUCT must refer to a DICOM series, and this is none. Give the folder of the "

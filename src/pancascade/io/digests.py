@@ -1,10 +1,13 @@
-"""Fingerprints of files by their content: copies have new dates and the same numbers."""
+"""Fingerprints of files and scans by their content: copies have new dates and the same numbers."""
 
 import hashlib
 from glob import escape
 from pathlib import Path
 
+import numpy as np
+
 from pancascade.io.folders import files_below
+from pancascade.volume import Volume, slabs
 
 UNREADABLE = "unreadable"
 
@@ -28,6 +31,21 @@ def content_digest(path: Path) -> str:
                 digest.update(hashlib.file_digest(file, "blake2b").digest())
     except OSError:
         return UNREADABLE
+    return digest.hexdigest()
+
+
+def volume_digest(volume: Volume) -> str:
+    """BLAKE2b digest of a scan's voxels and grid, in 32 hexadecimal digits.
+
+    The same scan in another file, type of number or order in memory has the same digest; places count to 0.1 µm.
+
+    Args:
+        volume: (I, J, K), in memory or on disk.
+    """
+    grid = np.rint(volume.affine * 1e4).astype(np.int64)
+    digest = hashlib.blake2b(repr((volume.shape, grid.tolist())).encode(), digest_size=16)
+    for slab in slabs(volume.voxels, axis=2):
+        digest.update(np.ascontiguousarray(slab.T, dtype="<f4"))
     return digest.hexdigest()
 
 

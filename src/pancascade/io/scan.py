@@ -46,7 +46,7 @@ def read_volume(path: str | Path, *, series: str | None = None, keep_on_disk: bo
         UnreadableError: no such file, an unknown suffix, empty, truncated, not an image, or a series of what is none.
         GeometryError: not one 3-D scan, slices missing or doubled, or an impossible spacing.
     """
-    path = Path(path)
+    path = Path(path).absolute()  # so that sentences can tell its folders from its name
     suffix = _known_suffix(path)
     if suffix is None and looks_like_dicom(path):
         return read_dicom_folder(path, wanted=series, keep_on_disk=keep_on_disk)

@@ -13,10 +13,11 @@ from pydantic import Field
 from pancascade.errors import PancascadeError
 from pancascade.io import written_whole
 from pancascade.io.documents import read_json
+from pancascade.names_only import DICOM_FOLDER, names_only, public_name
 from pancascade.report.histogram import HEIGHT, WIDTH, make_histogram
 from pancascade.report.refusal import NAME as REFUSAL
-from pancascade.report.result import NAME, Result, read_result
-from pancascade.report.scan_report import file_name, organ_ml, tumour_ml, warnings_of, write_page
+from pancascade.report.result import NAME, Result, place_of, read_result, require_whole
+from pancascade.report.scan_report import organ_ml, tumour_ml, warnings_of, write_page
 from pancascade.settings import Settings
 
 REPORT = "report.html"
@@ -35,7 +36,7 @@ class Row(Settings):
 
     Attributes:
         scan: Its file's name.
-        folder: Of its result.
+        folder: Of its result; pages and tables show its own name alone.
         model: Name of the model.
         created: UTC, ISO 8601.
         pancreas_ml: With tumours.
@@ -93,20 +94,23 @@ def find_results(paths: Sequence[Path]) -> tuple[list[Path], list[Unreadable]]:
         paths: Folders, or files of results.
 
     Returns:
-        The files, sorted within each path; and the paths that hold none, refused scans among them.
+        The files, sorted within each path; and the paths that hold none, refused scans among them. A folder counts
+        once: where a refusal lies beside a result, it is the newer of the two, since a new result removes it.
     """
     found: dict[Path, Path] = {}
-    without = []
+    without: list[Unreadable] = []
     for path in map(Path, paths):
         files = [path] if path.is_file() else sorted(_walk(path))
-        results = [file for file in files if file.name != REFUSAL]
-        found.update({file.resolve(): file for file in results if file.resolve() not in found})
-        without += [Unreadable(file, _refused(file)) for file in files if file.name == REFUSAL]
+        found.update({file.resolve(): file for file in files if file.resolve() not in found})
         if not path.exists():
-            without.append(Unreadable(path, f"{path}: no such folder or file. Check the path."))
+            without.append(Unreadable(path, f"{path.name}: no such folder or file. Check the path."))
         elif not files:
-            without.append(Unreadable(path, f"{path}: no {NAME} in it or below. Give folders of segmented scans."))
-    return list(found.values()), without
+            reason = f"{path.resolve().name}: no {NAME} in it or below. Give folders of segmented scans."
+            without.append(Unreadable(path, reason))
+    refused = {place: file for place, file in found.items() if file.name == REFUSAL}
+    older = {place.parent for place in refused}
+    without = [*(Unreadable(file, _refused(file)) for file in refused.values()), *without]
+    return [file for place, file in found.items() if place not in refused and place.parent not in older], without
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -121,7 +125,8 @@ def _refused(file: Path) -> str:
         sentence = read_json(file)["sentence"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         sentence = "the reason cannot be read. Segment the scan again."
-    return f"{file}: the scan was refused. {sentence}"
+    earlier = " The result beside it is of an earlier run." if (file.parent / NAME).exists() else ""
+    return f"{place_of(file)}: the scan was refused. {names_only(str(sentence), folder=DICOM_FOLDER)}{earlier}"
 
 
 def read_cohort(paths: Sequence[Path], *, progress: Callable[[int, int], None] | None = None) -> Cohort:
@@ -135,7 +140,9 @@ def read_cohort(paths: Sequence[Path], *, progress: Callable[[int, int], None] |
     rows = []
     for done, file in enumerate(files, start=1):
         try:
-            rows.append(_row(file, read_result(file)))
+            result = read_result(file)
+            require_whole(file.parent, result)
+            rows.append(_row(file, result))
         except PancascadeError as error:
             unreadable.append(Unreadable(file, str(error)))
         if progress is not None:
@@ -149,7 +156,7 @@ def _row(file: Path, result: Result) -> Row:
         ("other", entry) if isinstance(entry, str) else (entry.code, entry.sentence) for entry in warnings_of(result)
     ]
     return Row(
-        scan=file_name(result.scan),
+        scan=public_name(result.scan),
         folder=file.parent,
         model=result.model,
         created=result.created,
@@ -183,7 +190,7 @@ def write_cohort(path: Path, cohort: Cohort) -> None:
         ),
     )
     context = {
-        "rows": [(row, _link(row, path), _shown_folder(row, path)) for row in rows],
+        "rows": [(row, _link(row, path), row.folder.resolve().name) for row in rows],
         "with_lesions": sum(row.lesions > 0 for row in rows),
         "with_nothing": sum(row.pancreas_ml == 0 for row in rows),
         "with_warnings": sum(bool(row.warnings) for row in rows),
@@ -196,18 +203,20 @@ def write_cohort(path: Path, cohort: Cohort) -> None:
     write_page(path, "cohort.html", context)
 
 
+def has_reports_elsewhere(cohort: Cohort, page: Path) -> bool:
+    """Whether a report is not linked from a page, because it lies elsewhere than at or below the page's folder."""
+    return any((row.folder / REPORT).is_file() and _link(row, page) is None for row in cohort.rows)
+
+
 def _link(row: Row, page: Path) -> str | None:
-    """Address of a scan's report from the page's folder; None where there is no report."""
-    report = row.folder / REPORT
-    return quote(_relative(report, page), errors="surrogateescape") if report.is_file() else None
+    """Address of a scan's report from the page's folder; None where there is none at or below it.
 
-
-def _shown_folder(row: Row, page: Path) -> str:
-    return _relative(row.folder, page)
-
-
-def _relative(path: Path, page: Path) -> str:
-    return Path(os.path.relpath(path.resolve(), page.parent.resolve())).as_posix()
+    A page travels with what lies below it; the names of other folders are none of its readers' business.
+    """
+    report, around = (row.folder / REPORT).resolve(), page.parent.resolve()
+    if not report.is_file() or not report.is_relative_to(around):
+        return None
+    return quote(report.relative_to(around).as_posix(), errors="surrogateescape")
 
 
 def _kinds(rows: Sequence[Row]) -> list[WarningKind]:
@@ -238,7 +247,8 @@ def write_cohort_csv(path: Path, cohort: Cohort) -> None:
         writer.writerow([*names, "warnings", "warning_codes"])
         for row in cohort.rows:
             codes = " ".join(code for code, _ in row.warnings)
-            writer.writerow([*(_shown(getattr(row, name)) for name in names), len(row.warnings), codes])
+            shown = {name: getattr(row, name) for name in names} | {"folder": row.folder.resolve().name}
+            writer.writerow([*map(_shown, shown.values()), len(row.warnings), codes])
 
 
 def _shown(value: object) -> object:

@@ -3,11 +3,12 @@
 from typing import Literal, NamedTuple
 
 from pancascade.measurements import Lesion, Part
+from pancascade.names_only import public_name
 from pancascade.notices import Notice
 from pancascade.report.follow_up_doubts import doubt_follow_up
 from pancascade.report.lesion_matching import Match, Way, match_lesions
 from pancascade.report.result import RESEARCH_ONLY, Result
-from pancascade.report.scan_report import file_name, organ_ml, tumour_ml, warnings_of
+from pancascade.report.scan_report import organ_ml, tumour_ml, warnings_of
 from pancascade.settings import Settings
 
 MEASURABLE_MM, MOST_TARGETS = 10.0, 2
@@ -122,7 +123,7 @@ def compare_dates(earlier: Result, later: Result) -> FollowUp:
         later=sum(lesion.long_mm.later for lesion in lesions if lesion.target),
     )
     return FollowUp(
-        scans=(file_name(earlier.scan), file_name(later.scan)),
+        scans=(public_name(earlier.scan), public_name(later.scan)),
         models=(earlier.model, later.model),
         created=(earlier.created, later.created),
         pancreas_ml=Change(earlier=organ_ml(earlier), later=organ_ml(later)),

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
+from pancascade.names_only import public_name
 from pancascade.notices import Notice, Severity
 from pancascade.report.result import Result
-from pancascade.report.scan_report import file_name, organ_ml
+from pancascade.report.scan_report import organ_ml
 
 OTHER_SPACING = 1.5
 """Spacings that differ by this factor measure small lesions differently."""
@@ -37,9 +38,9 @@ def _of_identity(earlier: Result, later: Result) -> Iterator[Notice]:
             "dates_reversed",
             f"The first scan was made on {dates[0]}, after the second on {dates[1]}: give the earlier one first.",
         )
-    if earlier.scan == later.scan and earlier.grid == later.grid:
+    if _may_be_one_scan(earlier, later):
         yield _doubt(
-            "same_scan", f"Both results are of {file_name(earlier.scan)} on one grid: it may be the same scan twice."
+            "same_scan", f"Both results are of {public_name(earlier.scan)} on one grid: it may be the same scan twice."
         )
 
 
@@ -63,6 +64,13 @@ def _of_method(earlier: Result, later: Result) -> Iterator[Notice]:
             "by single voxels.",
             severity="information",
         )
+
+
+def _may_be_one_scan(earlier: Result, later: Result) -> bool:
+    """By the digests of their voxels, or where an older result has none by file name and grid."""
+    if earlier.scan_digest is not None and later.scan_digest is not None:
+        return earlier.scan_digest == later.scan_digest
+    return public_name(earlier.scan) == public_name(later.scan) and earlier.grid == later.grid
 
 
 def _of_scans(earlier: Result, later: Result) -> Iterator[Notice]:

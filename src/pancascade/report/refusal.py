@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pancascade.errors import ScanError
 from pancascade.io import written_whole
+from pancascade.names_only import public_name
 
 NAME = "refusal.json"
 
@@ -22,7 +23,7 @@ def write_refusal(error: ScanError, scan: Path, folder: Path) -> None:
         OutputError: The folder cannot be written.
     """
     refusal = {
-        "scan": str(scan),
+        "scan": public_name(scan),
         "code": error.code,
         "sentence": str(error),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

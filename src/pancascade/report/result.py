@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -9,13 +10,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, PositiveInt, ValidationError
 
-from pancascade.errors import UnreadableError
-from pancascade.io import written_whole
+from pancascade.errors import UnreadableError, listed
+from pancascade.io import content_digest, written_whole
 from pancascade.io.documents import first_fault, read_json, reason
 from pancascade.labels import Label
 from pancascade.location import Location, Thresholds
 from pancascade.measurements import Measurements
-from pancascade.notices import Notice
+from pancascade.notices import Notice, Sentence
 from pancascade.settings import Settings
 
 NAME = "result.json"
@@ -47,7 +48,9 @@ class Result(Settings):
     """All that is known about one segmented scan but the voxels.
 
     Attributes:
-        scan: Path of the scan, as given.
+        scan: Name of the scan's file, without its folders; older results hold its path.
+        scan_place: Where it lies, seen from the result, its folders as marks; see `pancascade.io.scan_place`.
+        scan_digest: Of its voxels and grid; see `pancascade.io.volume_digest`.
         series: Of DICOM, what was asked for.
         model: Name of the model.
         engine: What ran the networks, such as ``torch bfloat16``.
@@ -64,6 +67,7 @@ class Result(Settings):
         peak_memory_gb: Most memory that the process held.
         identifiers: Of patient and study, only where asked for.
         trained_on: Marks of the patients whom the model has learned from, by data set.
+        files: Digests of the files that were written together with it, by name.
         versions: Of what the result depends on.
     """
 
@@ -72,6 +76,8 @@ class Result(Settings):
     format: Literal[2] = 2
     use: str = RESEARCH_ONLY
     scan: str
+    scan_place: str | None = None
+    scan_digest: str | None = None
     series: str | None = None
     model: str
     engine: str = "torch"
@@ -84,11 +90,12 @@ class Result(Settings):
     location: Location | None = None
     grid: Grid
     notices: tuple[Notice, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Sentence, ...] = ()
     times_s: dict[str, float] = Field(default_factory=dict)
     peak_memory_gb: float | None = None
     identifiers: dict[str, str] | None = None
     trained_on: tuple[dict[str, Any], ...] = ()
+    files: dict[str, str] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=current_versions)
 
 
@@ -112,6 +119,11 @@ def write_result(result: Result, path: Path) -> None:
         temporary.write_text(json.dumps(result.model_dump(mode="json"), indent=2) + "\n")
 
 
+def place_of(path: Path) -> str:
+    """A file of a result and its folder, without the folders above, for a sentence."""
+    return f"{path.name} in {path.absolute().parent.name}"
+
+
 def read_result(path: Path) -> Result:
     """Read a result.
 
@@ -127,14 +139,45 @@ def read_result(path: Path) -> Result:
         written = read_json(path)
         if isinstance(written, dict) and "measurements" in written and "format" not in written:
             raise UnreadableError(
-                f"{path}: written by an older version, which did not measure lesions. Segment the scan again.",
+                f"{place_of(path)}: written by an older version, without lesions. Segment the scan again.",
                 code="result_too_old",
             )
         return Result.model_validate(written)
     except ValidationError as error:
         raise UnreadableError(
-            f"{path}: not a result of pancascade segment ({first_fault(error)}). Segment the scan again."
+            f"{place_of(path)}: not a result of pancascade segment ({first_fault(error)}). Segment the scan again."
         ) from error
     except (OSError, ValueError) as error:
-        why = reason(error)
-        raise UnreadableError(f"{path}: not readable as a result ({why}). Give a folder with result.json.") from error
+        raise UnreadableError(
+            f"{place_of(path)}: not readable as a result ({reason(error)}). Give a folder with result.json."
+        ) from error
+
+
+def changed_files(folder: Path, result: Result, *, names: Sequence[str] | None = None) -> list[str]:
+    """Names of files beside a result that are not those which were written with it.
+
+    Args:
+        folder: Of the result.
+        result: With their digests; one of an older version has none, and none are changed.
+        names: Those to look at; None for all. Missing ones count as changed.
+    """
+    known = {name: digest for name, digest in result.files.items() if names is None or name in names}
+    return [name for name, digest in known.items() if content_digest(folder / Path(name).name) != digest]
+
+
+def require_whole(folder: Path, result: Result) -> None:
+    """Refuse a result whose mask, pictures or report are of another run, or were edited afterwards.
+
+    Probability maps, which are large and which no reader of results shows, are not looked at.
+
+    Raises:
+        UnreadableError: A file is not the one that was written with it.
+    """
+    shown = [name for name in result.files if not name.startswith("probability_")]
+    changed = changed_files(folder, result, names=shown)
+    if changed:
+        raise UnreadableError(
+            f"{place_of(folder / NAME)}: {listed(changed)} beside it is not what was written with it, but edited, "
+            "missing or of another scan. Segment the scan again.",
+            code="result_changed",
+        )

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 from pancascade.io import written_whole
 from pancascade.labels import COLOURS, Label
-from pancascade.measurements import VesselContact
+from pancascade.measurements import Lesion, VesselContact
+from pancascade.names_only import public_name
 from pancascade.notices import Notice
 from pancascade.report.key_images import draw_key_images
 from pancascade.report.model_card import render_card
@@ -41,7 +42,7 @@ def write_scan_report(path: Path, *, scan: Volume, mask: Volume, result: Result,
     """
     context = {
         "result": result,
-        "name": file_name(result.scan),
+        "name": public_name(result.scan),
         "created": spell_time(result.created),
         "images": draw_key_images(scan, mask, result.pancreas_and_lesions),
         "colours": {label.title: COLOURS[label] for label in COLOURS},
@@ -54,6 +55,7 @@ def write_scan_report(path: Path, *, scan: Volume, mask: Volume, result: Result,
         "levels": LEVELS,
         "subjects": SUBJECTS,
         "spell_vessel": spell_vessel,
+        "slice_of": {lesion.number: slice_from_feet(lesion, scan) for lesion in result.pancreas_and_lesions.lesions},
     }
     write_page(path, "scan_report.html", context)
 
@@ -96,10 +98,11 @@ def spell_time(created: str) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
-def file_name(scan: str) -> str:
-    """The last part of a path of any system: folders above it may name a patient."""
-    name = PureWindowsPath(scan).name if "\\" in scan and "/" not in scan else PurePosixPath(scan).name
-    return name or "scan"
+def slice_from_feet(lesion: Lesion, scan: Volume) -> int:
+    """The axial slice in which a lesion was measured, from 1 at the feet as under the pictures."""
+    axis = next(axis for axis in range(3) if scan.orientation[axis] in "SI")
+    stored = lesion.diameters.slice_index
+    return stored + 1 if scan.orientation[axis] == "S" else scan.shape[axis] - stored
 
 
 def spell_vessel(contact: VesselContact) -> str:

@@ -1,13 +1,19 @@
 """Voxels that live on disk, so that a scan larger than the memory can be walked through slab by slab."""
 
+import errno
+import math
 import mmap
+import os
 from collections.abc import Iterator
 from tempfile import TemporaryFile
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pancascade.errors import PancascadeError
+
+_BLOCK = 2**24
 SLAB_VOXELS = 2**24
 
 
@@ -22,11 +28,37 @@ def on_disk(shape: tuple[int, ...], dtype: npt.DTypeLike, *, order: str = "C") -
         order: ``C`` or ``F``.
 
     Raises:
-        OSError: There is no room for it.
+        PancascadeError: There is no room for it.
     """
-    with TemporaryFile(prefix="pancascade-") as file:
-        file.truncate(int(np.prod(shape)) * np.dtype(dtype).itemsize)
-        return np.memmap(file, dtype=dtype, mode="r+", shape=shape, order="F" if order == "F" else "C")
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    try:
+        with TemporaryFile(prefix="pancascade-") as file:
+            _reserve(file, size)
+            return np.memmap(file, dtype=dtype, mode="r+", shape=shape, order="F" if order == "F" else "C")
+    except OSError as error:
+        raise PancascadeError(
+            f"The folder of temporary files has no room for {size / 1e9:.2f} GB of voxels "
+            f"({error.strerror or error}). Free some, set TMPDIR to another folder, or leave --max-memory out."
+        ) from error
+
+
+def _reserve(file: IO[bytes], size: int) -> None:
+    """Give a file its room at once: a full disk found later, through the mapping, would kill the program.
+
+    Raises:
+        OSError: There is none.
+    """
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+                raise
+    zeros = bytes(min(size, _BLOCK))
+    for start in range(0, size, _BLOCK):
+        file.write(zeros[: size - start])
+    file.flush()
 
 
 def release(voxels: npt.NDArray[Any]) -> None:
@@ -35,7 +67,8 @@ def release(voxels: npt.NDArray[Any]) -> None:
     while base is not None:
         mapped = getattr(base, "_mmap", None)
         if isinstance(mapped, mmap.mmap):
-            mapped.madvise(mmap.MADV_DONTNEED)
+            if hasattr(mapped, "madvise") and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
+                mapped.madvise(mmap.MADV_DONTNEED)
             return
         base = getattr(base, "base", None)
 

@@ -21,6 +21,7 @@ from pancascade.datasets.reading_key import reading_key
 from pancascade.errors import DataError
 from pancascade.io import written_whole
 from pancascade.io.documents import read_json
+from pancascade.names_only import public_name
 from pancascade.parallel import each_in_processes
 
 RECORD_FORMAT = 1
@@ -127,7 +128,7 @@ def _measure_all(jobs: Sequence[_Job], *, workers: int, progress: Progress | Non
 
 
 def _died(case: Case) -> CaseFacts:
-    files = tuple(map(str, case.files))
+    files = tuple(map(public_name, case.files))
     message = f"{files[0] if files else case.name}: the process that read this case died, probably out of memory."
     fault = Fault(kind=FaultKind.UNREADABLE, message=message)
     return CaseFacts(name=case.name, patient=case.patient, source=case.source, files=files, fault=fault)
@@ -139,7 +140,7 @@ def _do_job(job: _Job) -> CaseFacts:
     case = job.case
     known = None if record is None else _kept(record)
     if known is not None:  # the files may have moved since, or belong to another patient now
-        files = tuple(map(str, case.files))
+        files = tuple(map(public_name, case.files))
         return known.model_copy(
             update={"name": case.name, "patient": case.patient, "source": case.source, "files": files}
         )

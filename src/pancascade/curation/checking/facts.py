@@ -17,6 +17,8 @@ from pancascade.datasets.label_flips import directions, how_turned
 from pancascade.datasets.structure import OURS, Structure
 from pancascade.errors import DataError, GeometryError, NotCTError, PancascadeError
 from pancascade.io import require_ct
+from pancascade.names_only import public_name
+from pancascade.notices import Sentence
 from pancascade.settings import Settings
 from pancascade.volume import Volume
 
@@ -45,7 +47,7 @@ class Fault(Settings):
     """
 
     kind: FaultKind
-    message: str
+    message: Sentence
 
 
 class CaseFacts(Settings):
@@ -113,7 +115,7 @@ def measure(case: Case, *, region: bool = False) -> CaseFacts:
         "name": case.name,
         "patient": case.patient,
         "source": case.source,
-        "files": tuple(map(str, case.files)),
+        "files": tuple(map(public_name, case.files)),
         "field": "slice" if case.scan is None else "region" if region else "scan",
     }
     try:

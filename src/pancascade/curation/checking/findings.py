@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from pancascade.notices import Sentence
 from pancascade.settings import Settings
 
 
@@ -31,7 +32,7 @@ class Finding(Settings):
 
     kind: str
     severity: Severity
-    message: str
+    message: Sentence
     case: str | None = None
     patient: str | None = None
     source: str | None = None
