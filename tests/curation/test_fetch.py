@@ -333,7 +333,7 @@ def test_the_known_sources_name_licence_citation_and_a_way_and_their_checksums_h
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("- {name: a}", "Field required"),
+        ("- {name: a}", "title: is missing"),
         ("just text", "not a readable table|valid dictionary"),
         ("a: [", "not a readable table"),
     ],

@@ -137,3 +137,25 @@ def test_a_device_that_is_not_there_is_one_sentence(tmp_path, device):
     with pytest.raises(PancascadeError, match=r"Device .* cannot be used.*Try cpu") as caught:
         segment(scan, model=model, device=device)
     assert "\n" not in str(caught.value)
+
+
+def test_a_folder_is_no_model_and_the_message_says_which_file_is(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    with pytest.raises(UnknownModelError, match=r"^run: a folder, no model\. Give a \.safetensors or \.json file\.$"):
+        find_model(str(run))
+    (run / "last.safetensors").write_bytes(b"")
+    with pytest.raises(UnknownModelError, match=r"such as last\.safetensors"):
+        find_model(str(run))
+    (run / "best.safetensors").write_bytes(b"")
+    with pytest.raises(UnknownModelError, match=r"^run: a folder of a training run\. Give its best\.safetensors"):
+        find_model(str(run))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"name": ' + "9" * 5000 + "}", "[]", "3", '{"steps": "x"}', "\xff"])
+def test_a_description_that_cannot_be_used_is_one_short_sentence(tmp_path, text):
+    (tmp_path / "tiny.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(UnknownModelError, match=r"^tiny\.json: ") as refused:
+        find_model(str(tmp_path / "tiny.json"))
+    assert len(str(refused.value)) <= 200
+    assert "\n" not in str(refused.value)

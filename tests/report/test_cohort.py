@@ -161,16 +161,20 @@ def test_text_that_no_file_can_hold_costs_no_table(tmp_path):
     write_result(result(model="a"), tmp_path / "a" / "result.json")
     text = (tmp_path / "a" / "result.json").read_text().replace('"model": "a"', '"model": "\\ud800"')
     (tmp_path / "a" / "result.json").write_text(text)
-    write_cohort_csv(tmp_path / "c.csv", read_cohort([tmp_path / "a"]))
-    write_cohort(tmp_path / "c.html", read_cohort([tmp_path / "a"]))
-    assert ",?," in (tmp_path / "c.csv").read_text(encoding="utf-8")
+    cohort = read_cohort([tmp_path / "a"])
+    assert cohort.rows == ()
+    assert "holds a character that no text has" in cohort.unreadable[0].reason
+    write_cohort_csv(tmp_path / "c.csv", cohort)
+    write_cohort(tmp_path / "c.html", cohort)
 
 
 def test_an_absurd_volume_costs_no_page(tmp_path):
     sizes = {"tumour": {"volume_ml": 10**400}}
     write_result(result(measurements=sizes), tmp_path / "a" / "result.json")
-    (row,) = read_cohort([tmp_path / "a"]).rows
-    assert row.tumour_ml == 0
+    cohort = read_cohort([tmp_path / "a"])
+    assert cohort.rows == ()
+    assert "a number of 401 digits" in cohort.unreadable[0].reason
+    write_cohort(tmp_path / "c.html", cohort)
 
 
 def test_two_thousand_scans_are_a_page_that_a_browser_opens(folder, tmp_path):

@@ -60,7 +60,7 @@ def test_weights_beside_the_recipe_are_still_found(project, decathlon):
 
 
 def test_what_does_not_fit_is_one_sentence(project, decathlon):
-    with pytest.raises(RecipeError, match=r"--keep: Input should be 'all'.*got 'everything'"):
+    with pytest.raises(RecipeError, match=r"--keep: should be 'all'.*got 'everything'"):
         recipe_on(project / "tiny.yaml", decathlon, keep="everything")
     with pytest.raises(DataError, match="no such folder"):
         recipe_on(project / "tiny.yaml", project / "nothing")

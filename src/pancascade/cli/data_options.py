@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pancascade.errors import DataError
+from pancascade.io.documents import first_fault
 
 if TYPE_CHECKING:
     from pancascade.datasets import Case, Layout, PictureReading
@@ -60,6 +61,6 @@ def choose_reading(
         try:
             window = Window(lower_hu=picture_window[0], upper_hu=picture_window[1])
         except ValidationError as error:
-            raise DataError(f"--picture-window: {error.errors()[0]['msg']}.") from error
+            raise DataError(f"--picture-window: {first_fault(error)}.") from error
         pictures = PictureReading(window, flip_rows)
     return None if layout is None else Layout(layout), pictures

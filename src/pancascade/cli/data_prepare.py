@@ -96,6 +96,7 @@ def _options(
 ) -> "PrepareOptions":
     from pydantic import ValidationError
 
+    from pancascade.io.documents import first_fault
     from pancascade.preprocessing import Window
     from pancascade.store.options import PrepareOptions
 
@@ -109,8 +110,7 @@ def _options(
             reading=reading,
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        raise DataError(f"{first['msg'].removeprefix('Value error, ')}. Check the options.") from error
+        raise DataError(f"{first_fault(error)}. Check the options.") from error
 
 
 def _run(cases: "Sequence[Case]", out: Path, chosen: "PrepareOptions", *, workers: int) -> "Preparation":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pancascade.errors import DataError
+from pancascade.io.documents import first_fault
 from pancascade.parallel import available_cores
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def choose_protocol(
         first = error.errors()[0]
         fields = [part for part in first["loc"] if isinstance(part, str)]
         if not fields:  # settings that do not go together
-            raise DataError(f"{first['msg'].removeprefix('Value error, ')}. Check the options.") from error
+            raise DataError(f"{first_fault(error)}. Check the options.") from error
         option = "--tolerance-mm" if fields[-1] == "tolerances_mm" else "--" + fields[-1].replace("_", "-")
         raise DataError(f"{option}: {first['msg']}, got {first['input']!r}.") from error
 

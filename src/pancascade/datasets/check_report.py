@@ -1,12 +1,12 @@
 """What a split takes from the report of a check: patients who are one, and the sizes of tumours."""
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from pancascade.datasets.tumour_sizes import finite
 from pancascade.errors import DataError
+from pancascade.io.documents import read_json, reason
 
 DUPLICATE = "duplicate-patient"
 """Kind of a finding that names one patient's cases under two names."""
@@ -19,9 +19,10 @@ def read_report(path: Path) -> dict[str, Any]:
         DataError: It is missing or no such file.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a readable report of a check ({error}). Give the check.json.") from error
+        why = reason(error)
+        raise DataError(f"{path.name}: not a readable report of a check ({why}). Give the check.json.") from error
     if not isinstance(content, dict) or not isinstance(content.get("findings"), list):
         raise DataError(f"{path}: has no list of findings. Give the check.json of `pancascade data check`.")
     return content

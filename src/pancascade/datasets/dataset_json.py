@@ -1,10 +1,10 @@
 """``dataset.json``, which the decathlon and nnU-Net put beside their images."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pancascade.errors import DataError
+from pancascade.io.documents import read_json, reason
 
 
 def read_dataset_json(folder: Path) -> dict[str, Any]:
@@ -15,11 +15,11 @@ def read_dataset_json(folder: Path) -> dict[str, Any]:
     """
     path = folder / "dataset.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = read_json(path)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file. Give the folder that holds dataset.json.") from error
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not readable JSON ({error}). Copy it again.") from error
+        raise DataError(f"{path.name}: not readable JSON ({reason(error)}). Copy it again.") from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: holds no JSON object. Copy it again.")
     return content

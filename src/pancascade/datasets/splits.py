@@ -8,13 +8,13 @@ made (``note``, ``design``, ``seed`` and so on) and are not needed to use it.
 import json
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
 from pancascade.datasets.case import Case
-from pancascade.errors import DataError
+from pancascade.errors import DataError, listed
 from pancascade.io import written_whole
+from pancascade.io.documents import read_json, reason
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
@@ -32,35 +32,54 @@ def read_split(path: Path, *, fold: int | None = None) -> dict[Part, frozenset[s
         DataError: The file is missing or damaged, a patient stands in two parts or folds, or the fold is none of its.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        folded = "folds" in content
-        lists = content["folds"] if folded else [content[part] for part in PARTS]
-        if not isinstance(lists, list) or any(not isinstance(one, list) for one in lists):
-            raise TypeError("a part is no list")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        content = read_json(path)
+        folded = isinstance(content, dict) and "folds" in content
+        lists = _lists(content, folded=folded)
+    except (OSError, ValueError, KeyError) as error:
         raise DataError(
-            f"{path}: not a split file ({error!r}). It needs lists of patients: train, validation, test; or folds."
+            f"{path.name}: not a split file ({reason(error)}). "
+            "It needs lists of patients: train, validation, test; or folds."
         ) from error
     parts = [frozenset(map(str, one)) for one in lists]
     names = [f"fold {number}" for number in range(len(parts))] if folded else list(PARTS)
-    for (one, first), (other, second) in combinations(zip(names, parts, strict=True), 2):
-        if first & second:
-            raise DataError(f"{path}: {', '.join(sorted(first & second))} in both {one} and {other}. Keep one.")
+    _require_apart(path, dict(zip(names, parts, strict=True)))
     if not folded and fold is not None:
-        raise DataError(f"{path}: holds train, validation and test, no folds. Leave fold {fold} out.")
+        raise DataError(f"{path.name}: holds train, validation and test, no folds. Leave fold {fold} out.")
     if folded:
         parts = _parts_of_fold(parts, fold, path)
     return dict(zip(PARTS, parts, strict=True))
 
 
+def _lists(content: Any, *, folded: bool) -> list[list[str | int]]:
+    if not isinstance(content, dict):
+        raise ValueError("no JSON object")
+    lists = content["folds"] if folded else [content[part] for part in PARTS]
+    if not isinstance(lists, list) or any(not isinstance(one, list) for one in lists):
+        raise ValueError("a part is no list")
+    if any(not isinstance(name, (str, int)) or isinstance(name, bool) for one in lists for name in one):
+        raise ValueError("a patient is no text")
+    return lists
+
+
+def _require_apart(path: Path, parts: Mapping[str, frozenset[str]]) -> None:
+    part_of: dict[str, str] = {}
+    for name, patients in parts.items():
+        both = sorted(patients & part_of.keys())
+        if both:
+            raise DataError(f"{path.name}: {listed(both)} in both {part_of[both[0]]} and {name}. Keep one.")
+        part_of |= dict.fromkeys(patients, name)
+
+
 def _parts_of_fold(folds: Sequence[frozenset[str]], fold: int | None, path: Path) -> list[frozenset[str]]:
     if len(folds) < 2 or not all(folds):
         raise DataError(
-            f"{path}: holds {len(folds)} folds, or an empty one. Draw it again with `pancascade data split`."
+            f"{path.name}: holds {len(folds)} folds, or an empty one. Draw it again with `pancascade data split`."
         )
     if fold is None or not 0 <= fold < len(folds):
         asked = "none was named" if fold is None else f"there is no fold {fold}"
-        raise DataError(f"{path}: holds {len(folds)} folds, and {asked}. Name one, 0 to {len(folds) - 1}, as fold.")
+        raise DataError(
+            f"{path.name}: holds {len(folds)} folds, and {asked}. Name one, 0 to {len(folds) - 1}, as fold."
+        )
     others = frozenset().union(*(one for number, one in enumerate(folds) if number != fold))
     return [others, frozenset(), folds[fold]]
 

@@ -16,6 +16,7 @@ from torch.utils._pytree import TreeSpec, treespec_dumps, treespec_loads
 
 from pancascade.errors import PancascadeError
 from pancascade.io import written_whole
+from pancascade.io.documents import parse_json
 
 KEPT = 24
 """Networks that are kept; of more, those that were used longest ago are deleted."""
@@ -78,7 +79,7 @@ def kept(key: str, core: openvino.Core, options: Mapping[str, Any]) -> tuple[ope
     path = cache_folder() / f"{key}.blob"
     try:
         written, _, blob = path.read_bytes().partition(b"\n")
-        header = json.loads(written)
+        header = parse_json(written)
         if header["digest"] != _digest(blob):  # OpenVINO may crash on a damaged one
             return None
         compiled = core.import_model(blob, "CPU", dict(options))

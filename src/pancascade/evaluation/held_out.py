@@ -1,6 +1,5 @@
 """Only patients who were held out are measured: the cases of one part of a split, and none a model has learned from."""
 
-import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from pancascade.errors import DataError, listed
 from pancascade.evaluation.pairing import OWN_MASK
 from pancascade.io import patient_mark
+from pancascade.io.documents import read_json
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _marks_beside(mask: Path) -> frozenset[str]:
     if mask.name != OWN_MASK:
         return frozenset()
     try:
-        records = json.loads((mask.parent / "result.json").read_text(encoding="utf-8"))["trained_on"]
+        records = read_json(mask.parent / "result.json")["trained_on"]
         return frozenset(str(mark) for record in records for mark in record["patients"])
     except (OSError, ValueError, KeyError, TypeError):
         return frozenset()  # of an older version, or not ours

@@ -8,11 +8,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from pancascade.errors import DataError
 from pancascade.evaluation.quantities import metrics_at
+from pancascade.io.documents import first_fault, reason
+from pancascade.io.yaml_documents import read_yaml
 from pancascade.metrics import SurfaceDefinition
 from pancascade.settings import Settings
 
@@ -212,14 +213,12 @@ def find_protocol(name: str) -> Protocol:
     if path.suffix not in (".yaml", ".yml"):
         raise DataError(f"{name}: no such protocol; known are {', '.join(PROTOCOLS)}, or give a .yaml file.")
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        settings = read_yaml(path)
         return Protocol.model_validate({"name": path.stem, **settings})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "file"
-        raise DataError(f"{path}: not a protocol ({where}: {first['msg']}).") from error
-    except (OSError, UnicodeError, yaml.YAMLError, TypeError) as error:
-        raise DataError(f"{path}: not a readable protocol ({error}).") from error
+        raise DataError(f"{path.name}: not a protocol ({first_fault(error)}).") from error
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{path.name}: not a readable protocol ({reason(error)}).") from error
 
 
 def parse_labels(text: str) -> dict[str, tuple[int, ...]]:

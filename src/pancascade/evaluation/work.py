@@ -15,6 +15,7 @@ from pancascade.evaluation.pairing import Failure
 from pancascade.evaluation.protocol import Protocol
 from pancascade.evaluation.records import CaseRecord, Outcome
 from pancascade.io import content_digest, read_volume, written_whole
+from pancascade.io.documents import read_json
 from pancascade.parallel import each_in_processes
 from pancascade.volume import Volume
 
@@ -131,7 +132,7 @@ def _kept(path: Path | None, key: dict[str, Any]) -> CaseRecord | None:
     if path is None or not path.is_file():
         return None
     try:
-        kept = json.loads(path.read_text())
+        kept = read_json(path)
         return CaseRecord.model_validate(kept["record"]) if kept["key"] == key else None
     except (OSError, ValueError, KeyError, TypeError, ValidationError):
         return None  # damaged or of an older version: measure again

@@ -1,14 +1,14 @@
 """Models by name: which weights find what, where."""
 
-import json
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from pancascade.errors import UnknownModelError
+from pancascade.errors import UnknownModelError, listed
 from pancascade.inference.calibration import Calibration
+from pancascade.io.documents import first_fault, read_json, reason
 from pancascade.settings import Settings
 
 
@@ -115,6 +115,8 @@ def find_model(name: str) -> Model:
         UnknownModelError: There is no such model, or its file is damaged.
     """
     path = Path(name)
+    if path.is_dir():
+        _refuse_folder(path)
     if path.suffix == ".safetensors" and path.is_file():
         return Model(name=path.stem, summary="own checkpoint", steps=(Step(weights=path.name),), folder=path.parent)
     if path.suffix == ".json" and path.is_file():
@@ -127,12 +129,23 @@ def find_model(name: str) -> Model:
     )
 
 
+def _refuse_folder(folder: Path) -> None:
+    """Say which file of a run's folder, or of another one, is the model.
+
+    Raises:
+        UnknownModelError: Always.
+    """
+    if (folder / "best.safetensors").is_file():
+        raise UnknownModelError(f"{folder.name}: a folder of a training run. Give its best.safetensors as --model.")
+    files = sorted(path.name for path in folder.iterdir() if path.suffix in (".json", ".safetensors"))
+    known = f"one of its files, such as {listed(files)}" if files else "a .safetensors or .json file"
+    raise UnknownModelError(f"{folder.name}: a folder, no model. Give {known}.")
+
+
 def _read(path: Path) -> Model:
     try:
-        return Model.model_validate({**json.loads(path.read_text()), "folder": path.parent})
+        return Model.model_validate({**read_json(path), "folder": path.parent})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "file"
-        raise UnknownModelError(f"{path}: not a model description ({where}: {first['msg']}).") from error
+        raise UnknownModelError(f"{path.name}: not a model description ({first_fault(error)}).") from error
     except (OSError, ValueError, TypeError) as error:
-        raise UnknownModelError(f"{path}: not a readable model description ({error}).") from error
+        raise UnknownModelError(f"{path.name}: not a readable model description ({reason(error)}).") from error

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pancascade.errors import OutputError
+from pancascade.io.documents import parse_json
 
 if sys.platform != "win32":
     import fcntl
@@ -217,11 +218,11 @@ def _write(descriptor: int, holder: Holder) -> None:
 def _read(descriptor: int) -> Holder | None:
     try:
         os.lseek(descriptor, 0, os.SEEK_SET)
-        content = json.loads(os.read(descriptor, _MOST_BYTES))
+        content = parse_json(os.read(descriptor, _MOST_BYTES))
         what, host, since = (str(content[key])[:_MOST_LETTERS] for key in ("what", "host", "since"))
         process = int(content["process"])
         return Holder(what, host, process, since) if 0 < process < _PROCESSES else None
-    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
 
 

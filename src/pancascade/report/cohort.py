@@ -1,7 +1,6 @@
 """Many results on one page and in one table."""
 
 import csv
-import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ from pydantic import Field
 
 from pancascade.errors import PancascadeError
 from pancascade.io import written_whole
+from pancascade.io.documents import read_json
 from pancascade.report.histogram import HEIGHT, WIDTH, make_histogram
 from pancascade.report.refusal import NAME as REFUSAL
 from pancascade.report.result import NAME, Result, read_result
@@ -118,7 +118,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 def _refused(file: Path) -> str:
     """Why a scan was refused, as `pancascade segment` wrote it down."""
     try:
-        sentence = json.loads(file.read_text(encoding="utf-8"))["sentence"]
+        sentence = read_json(file)["sentence"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         sentence = "the reason cannot be read. Segment the scan again."
     return f"{file}: the scan was refused. {sentence}"

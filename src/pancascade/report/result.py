@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, PositiveInt, ValidationError
 
 from pancascade.errors import UnreadableError
 from pancascade.io import written_whole
+from pancascade.io.documents import first_fault, read_json, reason
 from pancascade.labels import Label
 from pancascade.location import Location, Thresholds
 from pancascade.measurements import Measurements
@@ -123,7 +124,7 @@ def read_result(path: Path) -> Result:
     path = Path(path)
     path = path / NAME if path.is_dir() else path
     try:
-        written = json.loads(path.read_text(encoding="utf-8"))
+        written = read_json(path)
         if isinstance(written, dict) and "measurements" in written and "format" not in written:
             raise UnreadableError(
                 f"{path}: written by an older version, which did not measure lesions. Segment the scan again.",
@@ -131,10 +132,9 @@ def read_result(path: Path) -> Result:
             )
         return Result.model_validate(written)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "file"
         raise UnreadableError(
-            f"{path}: not a result of pancascade segment ({where}: {first['msg']}). Segment the scan again."
+            f"{path}: not a result of pancascade segment ({first_fault(error)}). Segment the scan again."
         ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise UnreadableError(f"{path}: not readable as a result ({error}). Give a folder with result.json.") from error
+    except (OSError, ValueError) as error:
+        why = reason(error)
+        raise UnreadableError(f"{path}: not readable as a result ({why}). Give a folder with result.json.") from error

@@ -8,6 +8,8 @@ from pydantic import ValidationError
 
 from pancascade.datasets import Layout, recognise
 from pancascade.errors import DataError, RecipeError
+from pancascade.io.documents import first_fault
+from pancascade.io.yaml_documents import read_yaml
 from pancascade.training.recipe import DataSource, read_recipe
 
 
@@ -46,9 +48,8 @@ def recipe_on(
     try:
         DataSource.model_validate(source)
     except ValidationError as error:
-        fault = error.errors()[0]
-        raise RecipeError(f"--{fault['loc'][0]}: {fault['msg']}, got {fault['input']!r}.") from error
-    content: dict[str, Any] = yaml.safe_load(recipe.read_text())
+        raise RecipeError(f"--{first_fault(error)}.") from error
+    content: dict[str, Any] = read_yaml(recipe)
     content["data"] = [source]
     if "pretrained" in content:  # paths beside the recipe
         content["pretrained"] = {name: str(recipe.parent / path) for name, path in content["pretrained"].items()}

@@ -3,19 +3,22 @@
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from textwrap import shorten
 from typing import Any, Literal, Self
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from pancascade.cascades import CascadeSettings, Qiu2024Settings
 from pancascade.cascades.build import CASCADES
 from pancascade.datasets import Layout
 from pancascade.errors import RecipeError
+from pancascade.io.documents import first_fault, reason, shortened
+from pancascade.io.yaml_documents import read_yaml
 from pancascade.preprocessing import Canvas, CanvasOrGrid, VolumeGrid, Window
 from pancascade.sampling import Augmentation
 from pancascade.settings import Settings
+
+MOST_EPOCHS, MOST_PER_EPOCH = 1_000_000, 10_000_000
+"""Of a phase, and slices of an epoch: years of training."""
 
 ValidateIn = Literal["end_to_end", "true_boxes", "first_stage"]
 
@@ -43,10 +46,10 @@ class DataSource(Settings):
     split: str | None = None
     fold: int | None = Field(default=None, ge=0)
     keep: Literal["all", "pancreas", "tumour", "no_pancreas", "no_tumour"] = "all"
-    per_epoch: int | None = Field(default=None, gt=0)
+    per_epoch: int | None = Field(default=None, gt=0, le=MOST_PER_EPOCH)
     window: Window = Window()
     flip_rows: bool = False
-    region_margin: int | None = None
+    region_margin: int | None = Field(default=None, ge=0)
     optional: bool = False
     validate_on: bool = True
 
@@ -89,7 +92,7 @@ class PhaseSettings(Settings):
     """A phase of the cascade's training and its number of epochs."""
 
     name: str
-    epochs: int = Field(gt=0)
+    epochs: int = Field(gt=0, le=MOST_EPOCHS)
 
 
 class Recipe(Settings):
@@ -117,7 +120,7 @@ class Recipe(Settings):
 
     name: str
     description: str = ""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**32)
     cascade: CascadeSettings = Qiu2024Settings()
     canvas: CanvasOrGrid = Canvas()
     data: tuple[DataSource, ...] = Field(min_length=1)
@@ -202,39 +205,34 @@ def read_recipe(path: Path) -> Recipe:
         RecipeError: The file is not YAML, has an unknown key (the nearest valid one is named) or a bad value.
     """
     try:
-        content = yaml.load(path.read_text(), Loader=_OnceOnly)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"{path}: not a readable YAML file ({error}).") from error
+        content = read_yaml(path)
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{path.name}: not a readable YAML file ({reason(error)}).") from error
     if not isinstance(content, dict):
-        raise RecipeError(f"{path}: a recipe is a mapping of settings, found {type(content).__name__}.")
+        raise RecipeError(f"{path.name}: a recipe is a mapping of settings, found {type(content).__name__}.")
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        raise RecipeError(f"{path}: {_first_fault(error)}") from error
+        raise RecipeError(f"{path.name}: {_fault(error)}") from error
 
 
-class _OnceOnly(yaml.SafeLoader):
-    """A key that is written twice would silently lose its first value."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
-        twice = next((key for key in keys if keys.count(key) > 1), None)
-        if twice is not None:
-            raise yaml.YAMLError(f"{twice!r} is written twice in one mapping, line {node.start_mark.line + 1} on")
-        return super().construct_mapping(node, deep)
+def recipe_text(path: Path) -> str:
+    """The text of a recipe that `read_recipe` could read."""
+    content = path.read_bytes()
+    return content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
 
 
-def _first_fault(error: ValidationError) -> str:
+def _fault(error: ValidationError) -> str:
     fault = error.errors()[0]
-    place = ".".join(str(part) for part in fault["loc"])
-    if not place:  # settings that do not fit each other: each is named, the whole recipe would be too much
-        return f"{fault['msg'].removeprefix('Value error, ')}."
     if fault["type"] != "extra_forbidden":
-        return f"{place}: {fault['msg']} (got {shorten(repr(fault['input']), 80)})."
+        return f"{first_fault(error)}."
     wrong = str(fault["loc"][-1])
-    near = get_close_matches(wrong, _all_keys(Recipe.model_json_schema()), n=1)
+    near = get_close_matches(wrong[:_LONGEST_KEY], _all_keys(Recipe.model_json_schema()), n=1)
     hint = f" Did you mean {near[0]!r}?" if near and near[0] != wrong else ""  # it may be a key elsewhere
-    return f"unknown key {place!r}.{hint}"
+    return f"unknown key {shortened('.'.join(map(str, fault['loc'])), _LONGEST_KEY)!r}.{hint}"
+
+
+_LONGEST_KEY = 60
 
 
 def _all_keys(schema: dict[str, Any]) -> list[str]:

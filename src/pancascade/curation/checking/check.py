@@ -20,6 +20,7 @@ from pancascade.datasets import Case, Layout, PictureReading, read_data_set, rec
 from pancascade.datasets.reading_key import reading_key
 from pancascade.errors import DataError
 from pancascade.io import written_whole
+from pancascade.io.documents import read_json
 from pancascade.parallel import each_in_processes
 
 RECORD_FORMAT = 1
@@ -175,6 +176,6 @@ def _kept(path: Path) -> CaseFacts | None:
     if not path.is_file():
         return None
     try:
-        return CaseFacts.model_validate_json(path.read_text(encoding="utf-8"))
+        return CaseFacts.model_validate(read_json(path))
     except (OSError, ValueError, ValidationError):
         return None  # damaged or of an older version: measure again

@@ -15,6 +15,7 @@ from pancascade.datasets.reading_key import MISSING, reading_key
 from pancascade.errors import DataError, PancascadeError
 from pancascade.io import written_whole
 from pancascade.io.digests import UNREADABLE
+from pancascade.io.documents import read_json
 from pancascade.parallel import each_in_processes
 from pancascade.settings import Settings
 
@@ -150,7 +151,7 @@ def _kept(path: Path | None, key: dict[str, Any] | None) -> MeasuredCase | None:
     if path is None or key is None or not path.is_file():
         return None
     try:
-        kept = json.loads(path.read_text())
+        kept = read_json(path)
         return MeasuredCase.model_validate(kept["record"]) if kept["key"] == key else None
     except (OSError, ValueError, KeyError, TypeError, ValidationError):
         return None  # damaged or of an older version: measure again

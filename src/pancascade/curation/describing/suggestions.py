@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pancascade.curation.describing.case_fingerprint import CaseFingerprint, Tissue
 from pancascade.curation.describing.hu_histogram import TissueHu
+from pancascade.io.yaml_documents import read_yaml
 from pancascade.settings import Settings
 
 REGION_MARGIN_VOX = 10
@@ -194,10 +195,8 @@ def _needed(case: CaseFingerprint, spacing_mm: float | None, assumed_mm: float) 
 @cache
 def _shipped_crops() -> list[dict[str, Any]]:
     """Canvas, margin and crop of the shipped recipes that name a crop."""
-    import yaml
-
     folder = Path(str(files("pancascade"))) / "recipes"
-    recipes = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.yaml"))}
+    recipes = {path.stem: read_yaml(path) for path in sorted(folder.glob("*.yaml"))}
     return [
         {
             "recipe": name,

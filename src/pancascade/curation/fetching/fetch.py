@@ -13,6 +13,7 @@ from pancascade.curation.fetching.sources import RemoteFile, Source
 from pancascade.curation.fetching.tcia import INCOMING, fetch_collection
 from pancascade.errors import FetchError, OutputError
 from pancascade.io import written_whole
+from pancascade.io.documents import read_json
 
 RECEIPT = "fetched.json"
 """What was fetched from where, on which terms; beside the data."""
@@ -108,7 +109,7 @@ def _signed(folder: Path, source: Source, name: str) -> Any:
 
 def _receipt(folder: Path) -> dict[str, Any]:
     try:
-        content = json.loads((folder / RECEIPT).read_text(encoding="utf-8"))
+        content = read_json(folder / RECEIPT)
         return content if isinstance(content, dict) else {}
     except (OSError, ValueError):
         return {}

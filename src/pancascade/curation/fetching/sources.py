@@ -6,10 +6,11 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated
 from urllib.parse import urlparse
 
-import yaml
 from pydantic import AfterValidator, Field, ValidationError, field_validator
 
 from pancascade.errors import DataError
+from pancascade.io.documents import first_fault, reason
+from pancascade.io.yaml_documents import read_yaml
 from pancascade.settings import Settings
 
 NBIA = "https://services.cancerimagingarchive.net/nbia-api/services/v1"
@@ -139,13 +140,12 @@ def known_sources(table: Path | None = None) -> list[Source]:
     """
     path = Path(str(files("pancascade.curation.fetching") / "sources.yaml")) if table is None else table
     try:
-        rows = yaml.safe_load(path.read_text(encoding="utf-8"))
+        rows = read_yaml(path)
         return [Source.model_validate(row) for row in rows]
-    except (OSError, UnicodeDecodeError, TypeError, yaml.YAMLError) as error:
-        raise DataError(f"{path}: not a readable table of data sets ({' '.join(str(error).split())}).") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        raise DataError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
+        raise DataError(f"{path.name}: {first_fault(error)}.") from error
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{path.name}: not a readable table of data sets ({reason(error)}).") from error
 
 
 def find_source(name: str, table: Path | None = None) -> Source:

@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from zipfile import BadZipFile, ZipFile
 from pancascade.curation.fetching.download import Progress, download, open_url
 from pancascade.curation.fetching.sources import Collection
 from pancascade.errors import FetchError, OutputError
+from pancascade.io.documents import parse_json, reason
 
 HASHES, INCOMING = "md5hashes.csv", ".incoming-"
 SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -70,11 +70,11 @@ def _series(collection: Collection) -> list[Mapping[str, Any]]:
     with open_url(url) as response:
         text = response.read()
     try:
-        rows = json.loads(text) if text.strip() else []
+        rows = parse_json(text) if text.strip() else []
         found = [row for row in rows if row["Modality"] in collection.modalities]
         strange = [row for row in found for key in ("PatientID", "SeriesInstanceUID") if not SAFE.fullmatch(row[key])]
     except (ValueError, KeyError, TypeError) as error:
-        raise FetchError(f"{url}: the answer is no list of series ({error!r}). Download by hand.") from error
+        raise FetchError(f"{url}: the answer is no list of series ({reason(error)}). Download by hand.") from error
     if not found or strange:
         what = f"a strange name, {strange[0]['PatientID']!r}" if strange else f"no {' or '.join(collection.modalities)}"
         raise FetchError(f"{url}: the archive lists {what}. Download by hand.")

@@ -14,6 +14,7 @@ from pancascade.datasets import Case
 from pancascade.datasets.reading_key import reading_key
 from pancascade.errors import OutputError, PancascadeError
 from pancascade.io import written_whole
+from pancascade.io.documents import read_json
 from pancascade.store.manifest import FORMAT, CaseFailure, FileDigest, PreparedCase
 from pancascade.store.names import record_of
 from pancascade.store.options import PrepareOptions
@@ -63,7 +64,10 @@ def prepare_case(job: PrepareJob) -> CaseOutcome:
         raise
     except PancascadeError as error:
         return CaseOutcome(CaseFailure(case=job.case.name, message=str(error)), anew=True)
-    except (MemoryError, OSError, ValueError, ArithmeticError) as error:
+    except MemoryError:
+        message = f"{job.case.name}: there is not enough memory for this case. Take fewer --workers."
+        return CaseOutcome(CaseFailure(case=job.case.name, message=message), anew=True)
+    except (OSError, ValueError, ArithmeticError) as error:
         place = job.case.files[0] if job.case.files else job.case.name
         message = f"{place}: could not be prepared ({type(error).__name__}: {error})."
         return CaseOutcome(CaseFailure(case=job.case.name, message=message), anew=True)
@@ -72,7 +76,7 @@ def prepare_case(job: PrepareJob) -> CaseOutcome:
 def read_record(path: Path) -> tuple[dict[str, Any], PreparedCase] | None:
     """What a record's case was made from, and the case; None for a record that is missing or damaged."""
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = read_json(path)
         return kept["key"], PreparedCase.model_validate(kept["case"])
     except (OSError, ValueError, KeyError, TypeError, ValidationError):
         return None

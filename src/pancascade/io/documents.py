@@ -1,0 +1,159 @@
+"""The one way in which JSON is read: whatever a file holds, it is a value of plain Python or one short sentence.
+
+Deep nesting ends in a recursion, long numbers in a conversion that Python refuses, lone surrogates where a text is
+written again. Whoever reads a document must not have to think of these: they are refused here.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+from pydantic import ValidationError
+
+MOST_DEPTH = 64
+"""Mappings and lists inside one another."""
+
+MOST_DIGITS = 19
+"""Of a whole number: all that 64 bits hold."""
+
+_MOST_BYTES = 512_000_000
+_MOST_LETTERS = 110
+
+
+class DocumentError(ValueError):
+    """A document cannot be read. The message is the reason alone, on one line, without the file's name."""
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file.
+
+    Args:
+        path: In UTF-8, or UTF-16 or UTF-32 with or without byte order mark.
+
+    Raises:
+        OSError: The file cannot be opened; `reason` words it.
+        DocumentError: It is no JSON, or larger, deeper or longer than any that we know.
+    """
+    return parse_json(read_at_most(path, _MOST_BYTES))
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        DocumentError: It is no JSON, nested too deeply, has a number of too many digits, a key twice in one object, or
+            characters that no text has.
+    """
+    try:
+        value = json.loads(_decoded(text), parse_int=_whole_number, object_pairs_hook=_once_only)
+    except RecursionError as error:
+        raise DocumentError(f"nested more than {MOST_DEPTH} deep") from error
+    except json.JSONDecodeError as error:
+        raise DocumentError(f"no JSON: {error.msg.removesuffix(' at')}, line {error.lineno}") from error
+    require_plain(value)
+    return value
+
+
+def reason(error: Exception) -> str:
+    """Why a document could not be read, short and on one line, without the folders that a system's message names."""
+    if isinstance(error, OSError):
+        return (error.strerror or type(error).__name__).lower()
+    if isinstance(error, ValidationError):
+        return first_fault(error)
+    if isinstance(error, KeyError):
+        return f"no {error.args[0]!r}" if error.args else "a key is missing"
+    return shorten(" ".join(str(error).split()) or type(error).__name__, _MOST_LETTERS, placeholder=" …")
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first fault of settings, in one short phrase: its place, what it should be, what was found."""
+    fault = error.errors(include_url=False)[0]
+    place = shortened(".".join(str(part) for part in fault["loc"]), 60)
+    if fault["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return f"{place or 'it'} is no mapping of settings"
+    text = shortened(fault["msg"].removeprefix("Value error, ").removeprefix("Input "), _MOST_LETTERS)
+    if not place:  # settings that do not fit each other: each is named, the whole would be too much
+        return text
+    if fault["type"] in ("extra_forbidden", "missing"):
+        return f"{place}: {'no such key' if fault['type'] == 'extra_forbidden' else 'is missing'}"
+    if fault["type"] == "union_tag_invalid":
+        tags = fault["ctx"]
+        return (
+            f"{place}: {shortened(repr(tags['tag']), 40)} is none of {shortened(tags['expected_tags'], _MOST_LETTERS)}"
+        )
+    found = "" if fault["type"] == "value_error" else f" (got {shortened(repr(fault['input']), 40)})"
+    return f"{place}: {text}{found}"
+
+
+def shortened(text: str, letters: int) -> str:
+    """A text on one line, cut in the middle of a word if need be."""
+    line = " ".join(text.split())
+    return line if len(line) <= letters else f"{line[: letters - 2]} …"
+
+
+def read_at_most(path: Path, most_bytes: int) -> bytes:
+    """The content of a file that is not too large.
+
+    Raises:
+        OSError: It cannot be opened.
+        DocumentError: It is larger.
+    """
+    with path.open("rb") as file:
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise DocumentError(f"larger than {most_bytes / 1e6:g} MB")
+    return content
+
+
+def require_plain(value: Any) -> None:
+    """Pass only for a value of which every part can be worked with.
+
+    Raises:
+        DocumentError: It is nested too deeply, or a text holds what cannot be written again.
+    """
+    level = [value]
+    for _ in range(MOST_DEPTH + 1):
+        _require_texts(one for one in level if isinstance(one, str))
+        _require_texts(key for one in level if isinstance(one, dict) for key in one if isinstance(key, str))
+        lists = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, (dict, list)))
+        level = [inner for each in lists for inner in each]
+        if not level:
+            return
+    raise DocumentError(f"nested more than {MOST_DEPTH} deep")
+
+
+def _require_texts(texts: Iterable[str]) -> None:
+    for text in texts:
+        if "\0" in text or not (text.isascii() or _NO_CHARACTER.search(text) is None):
+            raise DocumentError("a text in it holds a character that no text has")
+
+
+_NO_CHARACTER = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Halves of characters, but for those that stand for a byte of a file's name that is no UTF-8."""
+
+
+def _decoded(text: str | bytes) -> str:
+    if isinstance(text, str):
+        return text
+    try:
+        return text.decode(json.detect_encoding(text)).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise DocumentError("its text is not UTF-8") from error
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits.lstrip("-")) > MOST_DIGITS:
+        raise DocumentError(f"a number of {len(digits)} digits")
+    return int(digits)
+
+
+def _once_only(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise DocumentError(f"{shortened(repr(twice), 40)} is written twice in one object")
+    return found
