@@ -20,6 +20,7 @@ from mask_cases import AFFINE, SHAPE, label_map
 from pancascade.evaluation import PROTOCOLS, measure_case
 from pancascade.evaluation.writing import FILES
 from pancascade.io import read_volume, write_volume
+from pancascade.io.output_lock import lock_output
 from pancascade.volume import Volume
 
 TABLES = {*FILES, "tables.md", "tables.tex", "report.html", "cases"} - {"failures.csv", "pairs.csv", "ranks.csv"}
@@ -223,6 +224,64 @@ def test_patients_and_scores_come_from_tables(evaluate, predictions, reference, 
     assert "3 scans of 2 patients" in flat(out)
 
 
+def test_tables_may_spell_the_cases_otherwise(evaluate, predictions, reference, tmp_path):
+    (tmp_path / "patients.csv").write_bytes("Case;Patient\r\nA.nii.gz;Müller\r\nb_0000;Müller\r\n".encode("utf-16"))
+    code, out, _ = evaluate(predictions, reference, "--patients", tmp_path / "patients.csv")
+    assert code == 0
+    assert "3 scans of 2 patients" in flat(out)
+
+
+def test_a_table_of_patients_of_other_cases_is_refused(evaluate, predictions, reference, tmp_path):
+    (tmp_path / "patients.csv").write_text("case,patient\nz,p\n")
+    err = require_one_sentence(evaluate(predictions, reference, "--patients", tmp_path / "patients.csv"))
+    assert "The table of patients names none of the cases (for example z, but a is one)" in err
+
+
+def test_one_patient_gives_numbers_without_intervals(evaluate, tmp_path, without_report):
+    truth, found = (fill(tmp_path / name, "a", offset=offset) for name, offset in (("true", 0), ("found", 20)))
+    code, out, _ = evaluate(found, truth, "--out", tmp_path / "out")
+    assert code == 0
+    assert "[–]" in out
+    assert not re.search(r"\[[0-9.]+, [0-9.]+\]", out)
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    (method,) = results["methods"].values()
+    for statistic in method["summary"]["pancreas"]["volumes"].values():
+        assert (statistic["low"], statistic["high"]) == (None, None)
+    for number in method["detection"]["numbers"].values():
+        assert (number["low"], number["high"]) == (None, None)
+
+
+def test_a_label_map_stored_with_a_slope_is_one(evaluate, predictions, reference):
+    for folder in (predictions, reference):
+        image = nib.Nifti1Image(label_map(0).astype(np.int16), AFFINE)
+        image.header.set_slope_inter(1.0000153, 0)
+        nib.save(image, folder / "a.nii.gz")
+    assert nib.load(reference / "a.nii.gz").get_fdata().max() != 2
+    code, out, _ = evaluate(predictions, reference)
+    assert code == 0
+    assert "3 scans" in flat(out)
+
+
+def test_a_folder_that_another_run_writes_to_is_refused(evaluate, pancascade, predictions, reference, tmp_path):
+    out = tmp_path / "out"
+    verbs = (
+        ("evaluate", predictions, reference, "--out", out),
+        ("compare", reference, predictions, f"other={predictions}", "--out", out),
+    )
+    for verb in verbs:
+        with lock_output(out, what="pancascade evaluate"):
+            (out / "results.json").write_text("the other's")
+            err = require_one_sentence(pancascade(*verb))
+            assert "`pancascade evaluate`, process" in err
+            assert (out / "results.json").read_text() == "the other's"
+            assert not (out / "cases").exists()
+
+
+def test_a_folder_in_which_nothing_was_written_is_gone(evaluate, predictions, tmp_path):
+    require_one_sentence(evaluate(predictions, tmp_path / "no such folder", "--out", tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
 UNUSABLE = {
     "no such predictions": (["{p}x", "{r}"], "{p}x: there is no such file or folder"),
     "no such reference": (["{p}", "{r}x"], "{r}x: there is no such file or folder"),
@@ -242,11 +301,11 @@ UNUSABLE = {
     "hit": (["{p}", "{r}", "--hit", "banana"], "--hit: "),
     "candidates": (["{p}", "{r}", "--candidates", "banana"], "--candidates: "),
     "least IoU": (["{p}", "{r}", "--least-iou", "1.5"], "--least-iou: "),
-    "no such scores": (["{p}", "{r}", "--scores", "{t}/no.csv"], "{t}/no.csv: cannot be read as a table"),
-    "no such patients": (["{p}", "{r}", "--patients", "{t}/no.csv"], "{t}/no.csv: cannot be read as a table"),
+    "no such scores": (["{p}", "{r}", "--scores", "{t}/no.csv"], "no.csv: there is no such file"),
+    "no such patients": (["{p}", "{r}", "--patients", "{t}/no.csv"], "no.csv: there is no such file"),
     "patients that are masks": (
         ["{p}", "{r}", "--patients", "{p}/a.nii.gz"],
-        "{p}/a.nii.gz: cannot be read as a table",
+        "a.nii.gz, line ",
     ),
     "no such confidence": (["{p}", "{r}", "--confidence", "{t}/no"], "{t}/no: there is no such file or folder"),
     "no such scans": (["{p}", "{r}", "--scans", "{t}/no"], "{t}/no: there is no such file or folder"),
@@ -289,14 +348,15 @@ def test_a_protocol_file_that_is_none(evaluate, predictions, reference, tmp_path
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "needs the columns case and score"),
-        ("case,score\n", "at least one line"),
-        ("name,score\na,1\n", "needs the columns case and score"),
-        ("case,score\na,high\n", "the score of a is 'high', not a number"),
-        ("case,score\na,nan\n", "the score of a is 'nan', not a number"),
-        ("case,score\na,\n", "the score of a is '', not a number"),
-        ("case,score\na\n", "the score of a is '', not a number"),
-        ("case,score\na,1\na,2\n", "names the case a twice"),
+        ("", "no column case, score"),
+        ("case,score\n", "a header but no rows"),
+        ("name,score\na,1\n", "no column case"),
+        ("case,score\na,high\n", "line 2: score is 'high', not a number"),
+        ("case,score\na,nan\n", "line 2: score is 'nan', not a number"),
+        ("case,score\na,\n", "line 2: no score"),
+        ("case,score\na\n", "line 2: no score"),
+        ("case,score\na,1\na,2\n", "line 3: names the case a again"),
+        ("case,score\nz,1\n", "names none of the cases"),
     ],
 )
 def test_a_table_of_scores_that_is_none(evaluate, predictions, reference, tmp_path, text, says):
@@ -385,7 +445,7 @@ def test_an_out_without_permission_is_refused_before_any_work(
         raise PermissionError(13, "Permission denied")
 
     if os.geteuid() == 0:
-        monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+        monkeypatch.setattr("pancascade.io.output_lock.os.open", refuse)
     (tmp_path / "out").mkdir(mode=0o500)
     err = require_one_sentence(evaluate(predictions, reference, "--out", tmp_path / "out"))
     assert "out: cannot be written (Permission denied)" in err

@@ -1,5 +1,6 @@
 """Ctrl-C at the wrong moment."""
 
+import os
 import signal
 import zipfile
 from collections.abc import Iterator

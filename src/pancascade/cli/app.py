@@ -14,6 +14,7 @@ from pancascade.cli.compare_dates import compare_dates
 from pancascade.cli.data import data
 from pancascade.cli.evaluate import evaluate
 from pancascade.cli.export import export
+from pancascade.cli.filled_arguments import FilledArguments
 from pancascade.cli.interrupts import ENDING, endings_heeded
 from pancascade.cli.join import join
 from pancascade.cli.models import models
@@ -25,6 +26,7 @@ from pancascade.memory_shortage import is_memory_shortage
 from pancascade.names_only import DICOM_FOLDER, names_only
 
 app = typer.Typer(
+    cls=FilledArguments,
     name="pancascade",
     help="Find the pancreas and pancreatic tumours in CT with cascades: locate, then look closely.",
     no_args_is_help=True,

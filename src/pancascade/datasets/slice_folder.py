@@ -3,7 +3,6 @@
 The index may tell the pixel spacing of each picture in a column ``pixel_mm``.
 """
 
-import csv
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from PIL import Image, UnidentifiedImageError
 
 from pancascade.datasets.case import AxialSlice, Case
 from pancascade.errors import DataError
+from pancascade.io import TableRow, read_table
+from pancascade.io.file_names import find_path, is_file
 from pancascade.labels import HelperOrgan, Label
 from pancascade.preprocessing import Window
 from pancascade.volume import Box
@@ -66,22 +67,17 @@ def slice_folder(
     index = folder / "index.csv"
     if not index.is_file():
         raise DataError(f"{index}: no such file. A slice folder needs index.csv, images/ and masks/.")
-    with index.open(newline="", encoding="utf-8-sig") as lines:
-        rows = list(csv.DictReader(lines))
-    if not rows or not {"name", "patient"} <= rows[0].keys():
-        raise DataError(f"{index}: needs the columns name and patient and at least one row.")
-    wanted = dict(rows_with or {})
-    if missing := wanted.keys() - rows[0].keys():
-        raise DataError(f"{index}: has no column {min(missing)}, by which rows are to be chosen.")
+    wanted = {column.strip().lower(): value for column, value in (rows_with or {}).items()}
+    rows = read_table(index, required=("name", "patient"), columns=tuple(wanted))
     return [
         _case(folder, row, pictures) for row in rows if all(row[column] == value for column, value in wanted.items())
     ]
 
 
-def _case(folder: Path, row: Mapping[str, str], pictures: _Pictures) -> Case:
-    name, patient = row["name"], row["patient"]
-    pixel_mm = _pixel_mm(row.get("pixel_mm"), where=f"{folder / 'index.csv'}: row {name}") or pictures.pixel_mm
-    image, mask = _image_of(folder, name), folder / "masks" / f"{name}.png"
+def _case(folder: Path, row: TableRow, pictures: _Pictures) -> Case:
+    name, patient = row.file_name("name"), row["patient"]
+    image, mask = _image_of(folder, name), find_path(folder / "masks", f"{name}.png")
+    pixel_mm = _pixel_mm(row) or pictures.pixel_mm
     return Case(
         name,
         patient,
@@ -91,21 +87,22 @@ def _case(folder: Path, row: Mapping[str, str], pictures: _Pictures) -> Case:
     )
 
 
-def _pixel_mm(text: str | None, *, where: str) -> float | None:
-    if text is None or not text.strip():
+def _pixel_mm(row: TableRow) -> float | None:
+    if not row["pixel_mm"]:
         return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = row.number("pixel_mm")
     if not 0 < value < math.inf:
-        raise DataError(f"{where}: pixel_mm is {text!r}, expected millimetres above 0.")
+        raise row.fault(f"pixel_mm is {row['pixel_mm']!r}, expected millimetres above 0.")
     return value
 
 
 def _image_of(folder: Path, name: str) -> Path:
-    candidates = [folder / "images" / f"{name}{suffix}" for suffix in (".png", ".jpg", ".jpeg")]
-    return next((path for path in candidates if path.is_file()), candidates[0])
+    names = [f"{name}{suffix}" for suffix in (".png", ".jpg", ".jpeg")]
+    for find in (Path.joinpath, find_path):  # names are looked for in other spellings only where these are not there
+        found = next((path for path in (find(folder / "images", name) for name in names) if is_file(path)), None)
+        if found is not None:
+            return found
+    return folder / "images" / names[0]
 
 
 def _read_slice(

@@ -1,6 +1,6 @@
 """Detection of lesions over all cases of a method, with intervals over patients."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from pancascade.metrics.detection_statistics import (
     sensitivity,
     sensitivity_at,
 )
+from pancascade.metrics.lesions import SizeClass
 
 
 @dataclass(frozen=True)
@@ -95,19 +96,37 @@ def summarise_detection(cases: Sequence[CaseRecord], protocol: Protocol) -> Dete
     resamples = Resamples.draw([scan.patient for scan in scans], resamples=protocol.resamples, seed=protocol.seed)
     weights = resamples.case_weights()
 
-    def with_interval(statistic: Callable[..., Any]) -> Interval:
-        return resamples.interval(statistic(table), statistic(table, weights))
+    everybody = {scan.patient for scan in scans}
+    ill = {scan.patient for scan in scans if scan.has_lesion}
+    healthy = {scan.patient for scan in scans if not scan.has_lesion}
+    marked = {s.patient for s in scans if s.false_positives or any(one.confidence is not None for one in s.lesions)}
+    of_number = {
+        "sensitivity": ill,
+        "average_precision": ill,
+        "precision": marked,
+        "false_positives_per_healthy_scan": healthy,
+    }
+
+    def with_interval(statistic: Callable[..., Any], patients: Collection[str]) -> Interval:
+        return resamples.interval(statistic(table), statistic(table, weights), patients=len(patients))
+
+    def of_size(size: SizeClass) -> Interval:
+        shown = {scan.patient for scan in scans if any(size.holds(lesion.diameter_mm) for lesion in scan.lesions)}
+        return with_interval(partial(sensitivity, size=size), shown)
 
     return DetectionSummary(
         scans=len(scans),
         scans_with_lesion=sum(scan.has_lesion for scan in scans),
         lesions=sum(len(scan.lesions) for scan in scans),
-        numbers={key: with_interval(statistic) for key, (_, statistic) in NUMBERS.items()},
+        numbers={
+            key: with_interval(statistic, of_number.get(key, everybody)) for key, (_, statistic) in NUMBERS.items()
+        },
         by_size=tuple(
-            SizeSensitivity(row.size.name, row.lesions, row.found, with_interval(partial(sensitivity, size=row.size)))
-            for row in count_by_size(table)
+            SizeSensitivity(row.size.name, row.lesions, row.found, of_size(row.size)) for row in count_by_size(table)
         ),
-        froc_points=tuple((rate, with_interval(partial(sensitivity_at, false_positives=rate))) for rate in FROC_POINTS),
+        froc_points=tuple(
+            (rate, with_interval(partial(sensitivity_at, false_positives=rate), ill)) for rate in FROC_POINTS
+        ),
         froc=_curve(table),
     )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pancascade.io.file_names import composed
 from pancascade.io.folders import files_below
 from pancascade.volume import Volume, slabs
 
@@ -58,7 +59,7 @@ def patient_mark(patient: str) -> str:
     Who knows a patient's name can tell whether the mark is his; nobody can read the name off it. Names that are easily
     guessed, such as running numbers, are no secret either way.
     """
-    return text_digest(patient)[:MARK_DIGITS]
+    return text_digest(composed(patient))[:MARK_DIGITS]
 
 
 def text_digest(text: str) -> str:

@@ -22,6 +22,9 @@ from pancascade.training.data_source import DataSource
 MOST_EPOCHS = 1_000_000
 """Of a phase: years of training."""
 
+MOST_EPOCHS, MOST_PER_EPOCH = 1_000_000, 10_000_000
+"""Of a phase, and slices of an epoch: years of training."""
+
 ValidateIn = Literal["end_to_end", "true_boxes", "first_stage"]
 
 
