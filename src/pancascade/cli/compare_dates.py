@@ -40,9 +40,9 @@ def compare_dates(
         write_follow_up_json(table, found)
     console = wide_console()
     _print(found, console)
-    for path in (out, table):
-        if path is not None:
-            console.print(f"Written: {path}", soft_wrap=True, highlight=False)
+    for written in (out, table):
+        if written is not None:
+            console.print(f"Written: {written}", soft_wrap=True, highlight=False)
 
 
 def _print(found: "FollowUp", console: "Console") -> None:

@@ -111,7 +111,9 @@ def summarise_detection(cases: Sequence[CaseRecord], protocol: Protocol) -> Dete
         return resamples.interval(statistic(table), statistic(table, weights), patients=len(patients))
 
     def of_size(size: SizeClass) -> Interval:
-        shown = {scan.patient for scan in scans if any(size.holds(lesion.diameter_mm) for lesion in scan.lesions)}
+        shown = {
+            scan.patient for scan in scans if any(size.holds(np.asarray(lesion.diameter_mm)) for lesion in scan.lesions)
+        }
         return with_interval(partial(sensitivity, size=size), shown)
 
     return DetectionSummary(

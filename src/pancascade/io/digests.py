@@ -46,7 +46,7 @@ def volume_digest(volume: Volume) -> str:
     grid = np.rint(volume.affine * 1e4).astype(np.int64)
     digest = hashlib.blake2b(repr((volume.shape, grid.tolist())).encode(), digest_size=16)
     for slab in slabs(volume.voxels, axis=2):
-        digest.update(np.ascontiguousarray(slab.T, dtype="<f4"))
+        digest.update(np.ascontiguousarray(slab.T, dtype="<f4").data)
     return digest.hexdigest()
 
 

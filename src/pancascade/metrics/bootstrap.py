@@ -109,7 +109,7 @@ class Resamples:
         """That ratio with its 95 % interval; without one where fewer than two patients count in either sum."""
         ratio, samples = self.ratio(numerators, denominators), self.of_ratio(numerators, denominators)
         above, below = self._sums_by_patient(numerators, denominators)
-        return self.interval(ratio, samples, patients=np.count_nonzero((above != 0) | (below != 0)))
+        return self.interval(ratio, samples, patients=int(np.count_nonzero((above != 0) | (below != 0))))
 
     def quantile(self, values: ArrayLike, q: float) -> NDArray[np.float64]:
         """Quantile of the cases of each resample: np.quantile of the values written out as often as drawn.
