@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pancascade.evaluation.protocol import Protocol
 from pancascade.evaluation.records import CaseRecord
-from pancascade.metrics import DetectionTable, Interval, Resamples
+from pancascade.metrics import DetectionTable, Interval, Resamples, ScanDetections
 from pancascade.metrics.detection_statistics import (
     FROC_POINTS,
     auroc,
