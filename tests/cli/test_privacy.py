@@ -181,7 +181,7 @@ def test_evaluations(pancascade, home, out, places):
         require_silent((code, told, err), code=code, places=places)
         assert code in (0, 1, 2)
     model = ("--out", out / "model.json", "--allow-training-cases")
-    code, told, err = pancascade("calibrate", scans, labels, *model)
+    code, told, err = pancascade("calibrate", "qiu2024-small", scans, labels, *model)
     require_silent((code, told, err), code=1, places=places)
 
 
