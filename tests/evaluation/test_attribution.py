@@ -48,7 +48,23 @@ def test_the_shares_of_the_stages_are_of_the_summed_error():
     assert found.dice.low < found.dice.mean < found.dice.high
 
 
-def test_cases_of_one_patient_are_resampled_together():
+def test_cases_of_one_patient_have_no_interval():
     together = [Attribution(str(n), "a", 0.1 * n, 0.9, 1, 1, 0, 0) for n in range(9)]
-    interval = summarise_attribution(together, resamples=200).dice
-    assert interval.low == pytest.approx(interval.high)
+    found = summarise_attribution(together, resamples=200)
+    for interval in (found.dice, found.first_stage_share, found.second_stage_share):
+        assert np.isfinite(interval.mean)
+        assert np.isnan([interval.low, interval.high]).all()
+
+
+def test_shares_of_the_error_lie_between_none_and_all():
+    """The model's own box did better than the true one, so that the true box removes nothing."""
+    found = summarise_attribution([row("a", 0.5, 0.4), row("b", 0.8, 0.79), row("c", 0.9, 0.95)], resamples=500)
+    assert tuple(found.first_stage_share) == (0, 0, pytest.approx(0.5))
+    assert tuple(found.second_stage_share) == (1, pytest.approx(0.5), 1)
+    alone = summarise_attribution([row("a", 0.5, 0.4)])
+    assert (alone.first_stage_share.mean, alone.second_stage_share.mean) == (0, 1)
+
+
+def test_without_any_error_there_are_no_shares():
+    found = summarise_attribution([row("a", 1.0, 1.0), row("b", 1.0, 1.0)])
+    assert np.isnan([found.first_stage_share.mean, found.second_stage_share.mean]).all()

@@ -51,7 +51,10 @@ def test_patients_are_drawn_with_all_their_values():
 
 def test_one_patient_tells_nothing_about_others():
     interval = patient_bootstrap([0.1, 0.9], ["a", "a"])
-    assert interval.low == interval.mean == interval.high == pytest.approx(0.5)
+    assert interval.mean == pytest.approx(0.5)
+    assert np.isnan([interval.low, interval.high]).all()
+    only_one_counts = patient_bootstrap([0.1, 0.9, float("nan")], ["a", "a", "b"])
+    assert np.isnan([only_one_counts.low, only_one_counts.high]).all()
 
 
 def test_intervals_shrink_with_more_patients():

@@ -98,7 +98,8 @@ class AttributionSummary:
         box_recall: Of stage 1's boxes.
         box_iou: Of stage 1's boxes.
         lost_share: Of the target's voxels.
-        first_stage_share: Share of the total error Σ (1 − Dice) that true boxes would remove.
+        first_stage_share: Share of the total error Σ (1 − Dice) that true boxes would remove, in [0, 1]; 0 where the
+            model does better with its own boxes, NaN where there is no error.
         second_stage_share: The rest.
     """
 
@@ -132,6 +133,11 @@ def summarise_attribution(
         cases=len(cases),
         missed=sum(case.lost_share == 1 for case in cases),
         **{name: drawn.ratio_interval(column) for name, column in columns.items()},
-        first_stage_share=drawn.ratio_interval(first, error),
-        second_stage_share=drawn.ratio_interval(second, error),
+        first_stage_share=_as_share(drawn.ratio_interval(first, error)),
+        second_stage_share=_as_share(drawn.ratio_interval(second, error)),
     )
+
+
+def _as_share(ratio: Interval) -> Interval:
+    """The ratio within [0, 1]: true boxes that do harm remove nothing, and NaN stays."""
+    return Interval(*(float(np.clip(value, 0, 1)) for value in ratio))

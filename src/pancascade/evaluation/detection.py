@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pancascade.evaluation.protocol import Protocol
 from pancascade.evaluation.records import CaseRecord
 from pancascade.metrics import DetectionTable, Interval, Resamples
@@ -20,6 +23,7 @@ from pancascade.metrics.detection_statistics import (
     sensitivity,
     sensitivity_at,
 )
+from pancascade.metrics.lesions import SizeClass
 
 
 @dataclass(frozen=True)
@@ -95,21 +99,42 @@ def summarise_detection(cases: Sequence[CaseRecord], protocol: Protocol) -> Dete
     resamples = Resamples.draw([scan.patient for scan in scans], resamples=protocol.resamples, seed=protocol.seed)
     weights = resamples.case_weights()
 
-    def with_interval(statistic: Callable[..., Any]) -> Interval:
-        return resamples.interval(statistic(table), statistic(table, weights))
+    patients = np.array([scan.patient for scan in scans])
+    behind = _patients_behind(table, patients)
+
+    def with_interval(statistic: Callable[..., Any], who: NDArray[Any]) -> Interval:
+        return resamples.interval(statistic(table), statistic(table, weights), patients=len(set(who.tolist())))
+
+    def of_size(size: SizeClass) -> Interval:
+        return with_interval(
+            partial(sensitivity, size=size), patients[table.lesion_scan[size.holds(table.diameter_mm)]]
+        )
 
     return DetectionSummary(
         scans=len(scans),
         scans_with_lesion=sum(scan.has_lesion for scan in scans),
         lesions=sum(len(scan.lesions) for scan in scans),
-        numbers={key: with_interval(statistic) for key, (_, statistic) in NUMBERS.items()},
+        numbers={key: with_interval(statistic, behind.get(key, patients)) for key, (_, statistic) in NUMBERS.items()},
         by_size=tuple(
-            SizeSensitivity(row.size.name, row.lesions, row.found, with_interval(partial(sensitivity, size=row.size)))
-            for row in count_by_size(table)
+            SizeSensitivity(row.size.name, row.lesions, row.found, of_size(row.size)) for row in count_by_size(table)
         ),
-        froc_points=tuple((rate, with_interval(partial(sensitivity_at, false_positives=rate))) for rate in FROC_POINTS),
+        froc_points=tuple(
+            (rate, with_interval(partial(sensitivity_at, false_positives=rate), behind["sensitivity"]))
+            for rate in FROC_POINTS
+        ),
         froc=_curve(table),
     )
+
+
+def _patients_behind(table: DetectionTable, patients: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Whose scans a number depends on, where it is not everybody's."""
+    ill = patients[table.has_lesion]
+    return {
+        "sensitivity": ill,
+        "average_precision": ill,
+        "precision": patients[table.candidate_scan],
+        "false_positives_per_healthy_scan": patients[~table.has_lesion],
+    }
 
 
 def _curve(table: DetectionTable) -> tuple[tuple[float, float, float], ...]:

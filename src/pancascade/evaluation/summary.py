@@ -19,8 +19,8 @@ class Statistic:
 
     Attributes:
         mean: Over `count` values, or the ratio of the pooled counts.
-        low: Lower end of the 95 % interval, resampling patients.
-        high: Upper end.
+        low: Lower end of the 95 % interval, resampling patients; NaN where fewer than two have a value.
+        high: Upper end; likewise.
         sd: Standard deviation of the values (n − 1); None for pooled counts.
         minimum: Smallest value.
         median: Median.
@@ -132,9 +132,11 @@ def _mean(values: Sequence[NDArray[np.float64]], resamples: Resamples) -> Statis
         return Statistic(math.nan, math.nan, math.nan, None, None, None, None, 0, len(everything))
     sums = np.array([np.nansum(case) for case in values])
     counts = np.array([np.count_nonzero(~np.isnan(case)) for case in values])
-    interval = resamples.interval(float(known.mean()), resamples.of_ratio(sums, counts))
+    _, low, high = resamples.ratio_interval(sums, counts)
     return Statistic(
-        *interval,
+        float(known.mean()),
+        low,
+        high,
         sd=float(known.std(ddof=1)) if len(known) > 1 else None,
         minimum=float(known.min()),
         median=float(np.median(known)),
@@ -151,6 +153,6 @@ def _pooled(totals: Sequence[Confusion], resamples: Resamples) -> dict[str, Stat
     for metric, parts in RATIOS.items():
         above, below = parts(*columns)
         if below.sum():
-            interval = resamples.interval(float(above.sum() / below.sum()), resamples.of_ratio(above, below))
+            interval = resamples.ratio_interval(above, below)
             statistics[metric] = Statistic(*interval, None, None, None, None, count=len(totals), left_out=0)
     return statistics

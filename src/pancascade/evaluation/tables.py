@@ -14,6 +14,7 @@ from pancascade.evaluation.summary import Statistic, Summary, summarise
 from pancascade.evaluation.text_table import TextTable
 from pancascade.evaluation.values import metrics_of
 from pancascade.io import written_whole
+from pancascade.metrics import Interval
 
 SIGNIFICANT = 0.05
 """Below which an adjusted p-value counts."""
@@ -190,8 +191,21 @@ def interval_cell(metric: Metric, statistic: Statistic | None) -> str:
     """A mean with its interval: ratios with four digits, mm and mL with two."""
     if statistic is None or math.isnan(statistic.mean):
         return "–"
-    digits = 2 if metric.key.endswith(("_mm", "_ml")) else 4
-    return f"{statistic.mean:.{digits}f} [{statistic.low:.{digits}f}, {statistic.high:.{digits}f}]"
+    return spell_interval(statistic, digits=2 if metric.key.endswith(("_mm", "_ml")) else 4)
+
+
+def spell_interval(found: Statistic | Interval, *, digits: int) -> str:
+    """A number with its interval: "0.83 [0.80, 0.86]"; of one patient "0.83 [–]", and a dash where it is NaN."""
+    if math.isnan(found.mean):
+        return "–"
+    if math.isnan(found.low):
+        return f"{found.mean:.{digits}f} [–]"
+    return f"{found.mean:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
+
+
+def spell_range(low: float, high: float) -> str:
+    """The ends of a range of ranks, or a dash where there is none."""
+    return "–" if math.isnan(low) else f"{low:g}, {high:g}"
 
 
 def users_of(aggregation: Aggregation) -> str:

@@ -16,8 +16,12 @@ _CHUNK = 1_000_000
 """Numbers worked on at a time, so that memory stays small whatever the count of patients and cases."""
 
 
+FEWEST_PATIENTS = 2
+"""Patients without whom there is no interval: one patient, drawn again and again, never differs from himself."""
+
+
 class Interval(NamedTuple):
-    """A mean with its 95 % interval."""
+    """A mean with its 95 % interval; the limits are NaN where fewer than two patients have a value."""
 
     mean: float
     low: float
@@ -102,8 +106,10 @@ class Resamples:
             return float(_divide(above.sum(), below.sum()))
 
     def ratio_interval(self, numerators: ArrayLike, denominators: ArrayLike = 1.0) -> Interval:
-        """That ratio with its 95 % interval."""
-        return self.interval(self.ratio(numerators, denominators), self.of_ratio(numerators, denominators))
+        """That ratio with its 95 % interval; without one where fewer than two patients count in either sum."""
+        ratio, samples = self.ratio(numerators, denominators), self.of_ratio(numerators, denominators)
+        above, below = self._sums_by_patient(numerators, denominators)
+        return self.interval(ratio, samples, patients=int(np.count_nonzero((above != 0) | (below != 0))))
 
     def quantile(self, values: ArrayLike, q: float) -> NDArray[np.float64]:
         """Quantile of the cases of each resample: np.quantile of the values written out as often as drawn.
@@ -133,19 +139,20 @@ class Resamples:
         return self.quantile(values, 0.5)
 
     @staticmethod
-    def interval(point: float, samples: ArrayLike) -> Interval:
+    def interval(point: float, samples: ArrayLike, *, patients: int = FEWEST_PATIENTS) -> Interval:
         """A statistic with the 2.5th and 97.5th percentile of its resamples.
 
         Args:
             point: The statistic of the data as they are.
             samples: (R,); NaN is left out. Where some are infinite, the limits are samples, not between two.
+            patients: How many of them the statistic depends on.
 
         Returns:
-            NaN limits if every sample is NaN.
+            NaN limits if every sample is NaN, or the statistic is one patient's.
         """
         numbers = np.asarray(samples, np.float64)
         numbers = numbers[~np.isnan(numbers)]
-        if not numbers.size:
+        if not numbers.size or patients < FEWEST_PATIENTS:
             return Interval(float(point), float("nan"), float("nan"))
         if np.isfinite(numbers).all():
             low, high = np.percentile(numbers, [2.5, 97.5])

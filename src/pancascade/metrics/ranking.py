@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pancascade.metrics.bootstrap import Resamples
+from pancascade.metrics.bootstrap import FEWEST_PATIENTS, Resamples
 
 _DIGITS = 12
 
@@ -26,7 +26,7 @@ class MethodRank:
         cases: With a value.
         mean: Of the values over those cases.
         rank: Of the mean, 1 is best (aggregate-then-rank); ties get the average of their ranks.
-        rank_low: 2.5th percentile of that rank over the resamples.
+        rank_low: 2.5th percentile of that rank over the resamples; this and the next three are NaN for one patient.
         rank_median: Its median.
         rank_high: Its 97.5th percentile.
         first_share: Share of the resamples in which the method is first; methods that tie there share it.
@@ -79,11 +79,14 @@ def rank_methods(
         np.stack([drawn.of_ratio(column) for column in table.T], axis=1), higher_is_better=higher_is_better
     )
     low, median, high = np.percentile(sampled, [2.5, 50, 97.5], axis=0)
+    first = _first_shares(sampled)
+    if len(set(patients)) < FEWEST_PATIENTS:
+        low, median, high, first = (np.full(len(values), np.nan) for _ in range(4))
     ranked = ~np.isnan(table).all(axis=1)
     by_case = _ranks(table[ranked], higher_is_better=higher_is_better)
     mean_case_ranks = by_case.mean(axis=0) if len(by_case) else np.full(len(values), np.nan)
     counts = np.count_nonzero(~np.isnan(table), axis=0).tolist()
-    columns = (means, ranks, low, median, high, _first_shares(sampled), mean_case_ranks)
+    columns = (means, ranks, low, median, high, first, mean_case_ranks)
     rows = zip(values, counts, *(column.tolist() for column in columns), strict=True)
     return sorted((MethodRank(*row) for row in rows), key=lambda method: method.rank)
 

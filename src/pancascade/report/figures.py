@@ -143,7 +143,8 @@ def draw_agreement(volumes: Mapping[str, Sequence[tuple[float, float]]]) -> Figu
         for limit in limits[1:]:
             if math.isfinite(limit):
                 axes.axhline(limit, color="#d55e00", linewidth=1.2, linestyle="--")
-        spelled = f"{limits.mean:.1f} [{limits.low:.1f}, {limits.high:.1f}] mL".replace("-", "−")
+        ends = f"{limits.low:.1f}, {limits.high:.1f}" if math.isfinite(limits.low) else "–"
+        spelled = f"{limits.mean:.1f} [{ends}] mL".replace("-", "−")
         axes.set_title(f"{shorten(name, length=26)}\n{spelled}", fontsize=9, parse_math=False)
         _label_panel(axes, place, rows=rows, columns=columns, panels=len(volumes))
     return figure
