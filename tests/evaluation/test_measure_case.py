@@ -144,7 +144,7 @@ def test_whole_numbers_of_any_type_are_labels(dtype, which):
         (np.inf, "NaN or infinite"),
         (-np.inf, "NaN or infinite"),
         (0.37, r"0\.37.*probabilities"),
-        (1.0001, r"1\.0001.*no label map"),
+        (1.01, r"1\.01.*no label map"),
         (-1, "label -1"),
         (7, "label 7"),
         (1e30, "label 1"),

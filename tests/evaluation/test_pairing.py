@@ -1,9 +1,12 @@
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 from pancascade.errors import DataError
 from pancascade.evaluation.pairing import find_masks, pair
+
+COMPOSED, APART = (unicodedata.normalize(form, "Müller") for form in ("NFC", "NFD"))
 
 
 def files(folder: Path, *names: str) -> Path:
@@ -129,7 +132,7 @@ def test_a_folder_without_masks_is_refused_with_the_formats_it_may_hold(predicti
 def test_folders_with_no_name_in_common_are_refused_with_an_example_of_each(predictions, reference):
     files(predictions, "pred_1.nii.gz")
     files(reference, "gt_1.nii.gz")
-    with pytest.raises(DataError, match=r"no two masks have the same name \(for example pred_1 and gt_1\)"):
+    with pytest.raises(DataError, match=r"no two masks have the same name \(for example pred_1, gt_1\)"):
         pair(predictions, reference)
 
 
@@ -156,3 +159,47 @@ def test_odd_names_and_links_are_masks_like_others(predictions, reference, tmp_p
     assert set(found.masks) == {name.removesuffix(".nii.gz") for name in (*names, "linked.nii.gz", "broken.nii.gz")}
     assert found.masks["broken"][1] is None
     assert found.masks["linked"][1] == predictions / "linked.nii.gz"
+
+
+@pytest.mark.parametrize(
+    ("prediction", "truth"),
+    [
+        ("Case_1.nii.gz", "case_1.nii.gz"),
+        ("case_1.nii.gz", "case_1_0000.nii.gz"),
+        ("case_1_0000.nii.gz", "case_1.nii.gz"),
+        ("case_1.seg.nrrd", "CASE_1.nii.gz"),
+        ("case_1.nii.gz", "Case_1.seg.nrrd"),
+        (f"{APART}.nii.gz", f"{COMPOSED}.nii.gz"),
+    ],
+)
+def test_names_that_tools_spell_otherwise_belong_together(predictions, reference, prediction, truth):
+    files(predictions, prediction, "other.nii.gz")
+    files(reference, truth, "other.nii.gz")
+    found = pair(predictions, reference)
+    assert sorted(map(str, found.masks.values())) == sorted(
+        map(
+            str,
+            [(reference / truth, predictions / prediction), (reference / "other.nii.gz", predictions / "other.nii.gz")],
+        )
+    )
+    assert found.failures == ()
+
+
+def test_the_very_name_comes_first_and_two_that_are_alike_are_not_guessed_at(predictions, reference):
+    files(predictions, "a.nii.gz", "A_0000.nii.gz", "B.nii.gz", "b_0000.nii.gz")
+    files(reference, "a.nii.gz", "b.nii.gz")
+    found = pair(predictions, reference)
+    assert found.masks == {
+        "a": (reference / "a.nii.gz", predictions / "a.nii.gz"),
+        "b": (reference / "b.nii.gz", None),
+    }
+    assert [failure.case for failure in found.failures] == ["A_0000", "B", "b_0000"]
+
+
+def test_a_folder_for_each_patient_may_hold_files_of_one_name(predictions, reference):
+    files(predictions, "p1/mask.nii.gz", "p1/notes.txt", "P2/mask.nii.gz")
+    files(reference, "p1/seg.nrrd", "p2/seg.nrrd", "p3/seg.nrrd", "p3/other.nrrd")
+    assert pair(predictions, reference).masks == {
+        "p1": (reference / "p1" / "seg.nrrd", predictions / "p1" / "mask.nii.gz"),
+        "p2": (reference / "p2" / "seg.nrrd", predictions / "P2" / "mask.nii.gz"),
+    }

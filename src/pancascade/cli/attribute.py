@@ -72,12 +72,12 @@ def _attribute_case(
 
     from pancascade.evaluation import attribute
     from pancascade.inference.tracing import trace
-    from pancascade.io import read_scan, read_volume
+    from pancascade.io import read_label_map, read_scan
     from pancascade.labels import Label
 
     if scan is None:
         raise DataError(f"{truth}: no scan of this name.")
-    reference = read_volume(truth)
+    reference = read_label_map(truth)
     values = np.unique(reference.voxels)
     if not np.isin(values, list(Label)).all():
         raise DataError(f"{truth}: holds values other than 0, 1 (pancreas) and 2 (tumour). Map the labels first.")

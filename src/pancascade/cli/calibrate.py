@@ -55,10 +55,11 @@ def calibrate(
     from pancascade.inference.calibrated_model import with_calibration, write_model
     from pancascade.inference.calibration import Calibration
     from pancascade.inference.models import find_model
+    from pancascade.io.file_names import match_names
 
     chosen, console = find_model(model), wide_console()
     pairs = pair(scans, reference)
-    patient_of = {} if patients is None else read_patients(patients)
+    patient_of = {} if patients is None else match_names(pairs.masks, read_patients(patients))
     if not allow_training_cases:
         _require_new(chosen, pairs, patient_of, device=device)
     claim_folder(out.parent)
@@ -108,12 +109,12 @@ def _count_case(scan: Path | None, truth: Path, *, model: str, device: str) -> "
     from pancascade.errors import GeometryError
     from pancascade.inference import segment
     from pancascade.inference.calibration_fit import TargetCounts
-    from pancascade.io import read_scan, read_volume
+    from pancascade.io import read_label_map, read_scan
     from pancascade.labels import Label
 
     if scan is None:
         raise DataError(f"{truth}: no scan of this name.")
-    reference, volume = read_volume(truth), read_scan(scan)
+    reference, volume = read_label_map(truth), read_scan(scan)
     if not reference.on_same_grid_as(volume):
         raise GeometryError(f"{truth}: not on the grid of {scan}. Write it on the scan's grid.")
     if not np.isin(np.unique(reference.voxels), list(Label)).all():

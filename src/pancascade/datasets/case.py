@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from pancascade.datasets.structure import Meaning
 from pancascade.errors import DataError
-from pancascade.volume import Volume, reorient
+from pancascade.io.file_names import abbreviated, composed, there
+from pancascade.volume import Volume, as_label_map, reorient
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,11 @@ class Case:
     scan: LabelledScan | None = None
     files: tuple[Path, ...] = ()
 
+    def __post_init__(self) -> None:
+        # A name from a Mac's file system is spelled otherwise than the same name in a table or split.
+        object.__setattr__(self, "name", composed(self.name))
+        object.__setattr__(self, "patient", composed(self.patient))
+
     @classmethod
     def of_scan(cls, name: str, *, patient: str, source: str, scan: LabelledScan) -> Self:
         """A case of a whole scan, whose slices are all its axial slices, feet first."""
@@ -98,9 +104,9 @@ def require_files(cases: Iterable[Case]) -> None:
     Raises:
         DataError: Files are missing; the first three are named.
     """
-    missing = [path for case in cases for path in case.files if not path.exists()]
+    missing = [path for case in cases for path in case.files if not there(path)]
     if missing:
-        listed = ", ".join(map(str, missing[:3])) + (", ..." if len(missing) > 3 else "")
+        listed = ", ".join(abbreviated(path.name) for path in missing[:3]) + (", ..." if len(missing) > 3 else "")
         number = "a file is" if len(missing) == 1 else f"{len(missing)} files are"
         raise DataError(
             f"{listed}: {number} missing. Copy or unpack again; `pancascade data check` looks at all of a data set."
@@ -121,6 +127,7 @@ def as_labels(values: Volume, meaning: Meaning) -> NDArray[np.uint8]:
     Raises:
         DataError: A value is no whole number, or has no meaning.
     """
+    values = as_label_map(values)
     found = np.unique(values.voxels.ravel(order="K"))
     strange = [value for value in found if value != 0 and value not in meaning]
     if strange:

@@ -10,7 +10,7 @@ from pancascade.datasets.case import Case, LabelledScan
 from pancascade.datasets.label_flips import AS_IT_IS, directions, right_way_round, turned
 from pancascade.datasets.structure import Meaning, Structure
 from pancascade.errors import DataError
-from pancascade.io import read_dicom_folder, read_volume
+from pancascade.io import read_dicom_folder, read_label_map
 from pancascade.volume import Volume, reorient
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def read_filed_label(label: Path, image: Volume) -> Volume:
         ScanError: The file cannot be read.
         DataError: It has another number of voxels than the scan.
     """
-    found = reorient(read_volume(label), image.orientation)
+    found = reorient(read_label_map(label), image.orientation)
     if found.shape != image.shape:
         raise DataError(
             f"{label}: has {' × '.join(map(str, found.shape))} voxels, its scan {image.name} "

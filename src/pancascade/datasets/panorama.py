@@ -6,6 +6,7 @@ from pancascade.datasets.case import Case
 from pancascade.datasets.scan_files import scan_files
 from pancascade.datasets.structure import PANORAMA
 from pancascade.errors import DataError
+from pancascade.io.file_names import composed
 
 _IMAGE, _LABEL = "_0000.nii.gz", ".nii.gz"
 
@@ -31,9 +32,9 @@ def panorama(folder: Path) -> list[Case]:
         if path.name.startswith("."):
             continue
         if path.name.endswith(_IMAGE):
-            images.setdefault(path.name.removesuffix(_IMAGE), path)
+            images.setdefault(composed(path.name.removesuffix(_IMAGE)), path)
         else:
-            name = path.name.removesuffix(_LABEL)
+            name = composed(path.name.removesuffix(_LABEL))
             if name not in labels or "manual" in path.parent.name:
                 labels[name] = path
     pairs = sorted(images.keys() & labels.keys())

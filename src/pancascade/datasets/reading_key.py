@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from pancascade.datasets.case import Case
 from pancascade.io import content_digest
+from pancascade.io.file_names import there
 
 MISSING = "missing"
 
@@ -25,7 +26,7 @@ def reading_key(case: Case) -> dict[str, Any]:
     scan = case.scan
     reading = [case.read_slices] if scan is None else [scan.read_image, scan.read_values]
     return {
-        "files": [content_digest(path) if path.exists() else MISSING for path in case.files],
+        "files": [content_digest(path) if there(path) else MISSING for path in case.files],
         "reading": [_described(part) for part in reading],
         "meaning": {} if scan is None else {str(value): str(structure) for value, structure in scan.meaning.items()},
     }

@@ -3,15 +3,17 @@
 ``index.csv`` (columns case, hu_at_0, hu_at_255), ``CASE_ct.nii.gz``, ``CASE_label.nii.gz``.
 """
 
-import csv
 from functools import partial
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from pancascade.datasets.case import Case, LabelledScan
 from pancascade.datasets.scan_files import read_values
 from pancascade.datasets.structure import PANORAMA, Meaning
 from pancascade.errors import DataError
-from pancascade.io import read_volume
+from pancascade.io import TableRow, read_table, read_volume
+from pancascade.io.file_names import find_path
 from pancascade.preprocessing import Window
 from pancascade.volume import Volume
 
@@ -29,18 +31,22 @@ def region_folder(folder: Path, *, meaning: Meaning = PANORAMA) -> list[Case]:
     index = folder / "index.csv"
     if not index.is_file():
         raise DataError(f"{index}: no such file. A region folder needs index.csv and CASE_ct/_label.nii.gz.")
-    with index.open(newline="", encoding="utf-8-sig") as lines:
-        rows = list(csv.DictReader(lines))
-    if not rows or not {"case", "hu_at_0", "hu_at_255"} <= rows[0].keys():
-        raise DataError(f"{index}: needs the columns case, hu_at_0, hu_at_255 and at least one row.")
     cases = []
-    for row in rows:
-        window = Window(lower_hu=float(row["hu_at_0"]), upper_hu=float(row["hu_at_255"]))
-        image, label = (folder / f"{row['case']}_{what}.nii.gz" for what in ("ct", "label"))
+    for row in read_table(index, required=("case", "hu_at_0", "hu_at_255")):
+        window = _window(row)
+        image, label = (find_path(folder, f"{row.file_name('case')}_{what}.nii.gz") for what in ("ct", "label"))
         scan = LabelledScan(image, label, meaning, partial(_read_grey, image, window), partial(read_values, label))
         patient = row["case"].split("_")[0]
         cases.append(Case.of_scan(row["case"], patient=patient, source=folder.name, scan=scan))
     return cases
+
+
+def _window(row: TableRow) -> Window:
+    lower_hu, upper_hu = row.number("hu_at_0"), row.number("hu_at_255")
+    try:
+        return Window(lower_hu=lower_hu, upper_hu=upper_hu)
+    except ValidationError as error:
+        raise row.fault(f"hu_at_0 is {lower_hu:g}, hu_at_255 {upper_hu:g}; the second must be larger.") from error
 
 
 def _read_grey(image: Path, window: Window) -> Volume:

@@ -8,7 +8,7 @@ import numpy as np
 from pancascade.datasets.case import LabelledScan
 from pancascade.datasets.structure import Meaning
 from pancascade.errors import DataError
-from pancascade.io import read_volume
+from pancascade.io import read_label_map, read_volume
 from pancascade.volume import Volume, reorient
 
 _SAME_PLACE = 0.05
@@ -35,7 +35,7 @@ def read_values(label: Path | None, image: Volume) -> Volume:
     """
     if label is None:
         return image.with_voxels(np.zeros(image.shape, np.uint8))
-    found = read_volume(label)
+    found = read_label_map(label)
     turned = reorient(found, image.orientation)
     if not turned.on_same_grid_as(image, tolerance_mm=_SAME_PLACE * min(image.spacing_mm)):
         raise DataError(

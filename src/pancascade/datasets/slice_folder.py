@@ -1,6 +1,5 @@
 """Slice folders: ``index.csv``, ``images/NAME.jpg|png`` (8-bit), ``masks/NAME.png``."""
 
-import csv
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +8,8 @@ from PIL import Image, UnidentifiedImageError
 
 from pancascade.datasets.case import AxialSlice, Case
 from pancascade.errors import DataError
+from pancascade.io import read_table
+from pancascade.io.file_names import find_path, is_file
 from pancascade.labels import Label
 from pancascade.preprocessing import Window
 from pancascade.volume import Box
@@ -37,26 +38,31 @@ def slice_folder(
     index = folder / "index.csv"
     if not index.is_file():
         raise DataError(f"{index}: no such file. A slice folder needs index.csv, images/ and masks/.")
-    with index.open(newline="", encoding="utf-8-sig") as lines:
-        rows = list(csv.DictReader(lines))
-    if not rows or not {"name", "patient"} <= rows[0].keys():
-        raise DataError(f"{index}: needs the columns name and patient and at least one row.")
+    rows = [(row.file_name("name"), row["patient"]) for row in read_table(index, required=("name", "patient"))]
     read = partial(_read_slice, folder, window=window, flip_rows=flip_rows, label=label, margin=region_margin)
     return [
         Case(
-            row["name"],
-            row["patient"],
+            name,
+            patient,
             folder.name,
-            partial(read, row["name"], row["patient"]),
-            files=(_image_of(folder, row["name"]), folder / "masks" / f"{row['name']}.png"),
+            partial(read, name, patient),
+            files=(_image_of(folder, name), _mask_of(folder, name)),
         )
-        for row in rows
+        for name, patient in rows
     ]
 
 
 def _image_of(folder: Path, name: str) -> Path:
-    candidates = [folder / "images" / f"{name}{suffix}" for suffix in (".png", ".jpg", ".jpeg")]
-    return next((path for path in candidates if path.is_file()), candidates[0])
+    names = [f"{name}{suffix}" for suffix in (".png", ".jpg", ".jpeg")]
+    for find in (Path.joinpath, find_path):  # names are looked for in other spellings only where these are not there
+        found = next((path for path in (find(folder / "images", name) for name in names) if is_file(path)), None)
+        if found is not None:
+            return found
+    return folder / "images" / names[0]
+
+
+def _mask_of(folder: Path, name: str) -> Path:
+    return find_path(folder / "masks", f"{name}.png")
 
 
 def _read_slice(
@@ -70,7 +76,7 @@ def _read_slice(
     margin: int | None,
 ) -> list[AxialSlice]:
     grey = _picture(_image_of(folder, name))
-    mask = _picture(folder / "masks" / f"{name}.png") > 0
+    mask = _picture(_mask_of(folder, name)) > 0
     if mask.shape != grey.shape:
         raise DataError(f"{folder / 'masks' / name}.png: {mask.shape} pixels, but its image has {grey.shape}.")
     if flip_rows:

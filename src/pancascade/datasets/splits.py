@@ -15,6 +15,7 @@ from pancascade.datasets.case import Case
 from pancascade.errors import DataError, listed
 from pancascade.io import written_whole
 from pancascade.io.documents import read_json, reason
+from pancascade.io.file_names import composed
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
@@ -40,7 +41,7 @@ def read_split(path: Path, *, fold: int | None = None) -> dict[Part, frozenset[s
             f"{path.name}: not a split file ({reason(error)}). "
             "It needs lists of patients: train, validation, test; or folds."
         ) from error
-    parts = [frozenset(map(str, one)) for one in lists]
+    parts = [frozenset(composed(str(name)) for name in one) for one in lists]
     names = [f"fold {number}" for number in range(len(parts))] if folded else list(PARTS)
     _require_apart(path, dict(zip(names, parts, strict=True)))
     if not folded and fold is not None:

@@ -11,7 +11,7 @@ import numpy as np
 from pancascade.datasets.case import AxialSlice, Case
 from pancascade.datasets.structure import Structure
 from pancascade.errors import DataError, PancascadeError
-from pancascade.io import read_volume
+from pancascade.io import read_label_map
 from pancascade.labels import Label
 from pancascade.parallel import each_in_processes
 from pancascade.store.extra import load_extra
@@ -143,7 +143,7 @@ def _volume_ml(job: _Job) -> float | None:
         return None
     if not job.tumour_values:
         return 0.0
-    values = read_volume(job.label)
+    values = read_label_map(job.label)
     voxels = np.count_nonzero(np.isin(values.voxels, sorted(job.tumour_values)))
     return float(voxels) * values.voxel_volume_ml
 

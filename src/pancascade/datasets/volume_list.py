@@ -1,18 +1,20 @@
 """Volume lists: a CSV naming whole scans and the slices of each that may be used.
 
 Columns: image, patient, and label, the path of a label map with pancascade's ids, or ``none`` for scans that show
-neither pancreas nor tumour. If wanted first_slice and last_slice (inclusive, from the feet; empty for the whole scan).
+neither pancreas nor tumour. If wanted first_slice and last_slice (inclusive, from the feet; empty for the whole scan),
+and case, its name; else that is the image's, with those of its folders where images have the same name.
 """
 
-import csv
 from functools import partial
 from pathlib import Path
 
 from pancascade.datasets.case import AxialSlice, Case, LabelledScan, axial_slices
+from pancascade.datasets.case_names import distinct_names
 from pancascade.datasets.scan_files import scan_files
 from pancascade.datasets.structure import OURS
 from pancascade.errors import DataError
-from pancascade.io import stem
+from pancascade.io import TableRow, read_table
+from pancascade.io.file_names import find_path
 
 COLUMNS = {"image", "label", "patient"}
 
@@ -25,40 +27,42 @@ def volume_list(table: Path, *, root: Path) -> list[Case]:
         root: Folder that the paths in the CSV are relative to.
 
     Raises:
-        DataError: The table is missing or lacks a column.
+        DataError: The table is missing or lacks a column or a cell.
     """
-    return [_case(row, table, root) for row in _read_table(table)]
+    rows = _read_rows(table)
+    names = distinct_names([row.file_name("image") for row in rows])
+    return [
+        _case(row, row.file_name("case") or name, source=table.stem, root=root)
+        for row, name in zip(rows, names, strict=True)
+    ]
 
 
-def _case(row: dict[str, str], table: Path, root: Path) -> Case:
-    first, last = row.get("first_slice") or "", row.get("last_slice") or ""
-    name = stem(Path(row["image"]))
-    scan = scan_files(root / row["image"], None if row["label"] == "none" else root / row["label"], meaning=OURS)
-    if not (first or last):
-        return Case.of_scan(name, patient=row["patient"], source=table.stem, scan=scan)
-    name = f"{name}_{first}_{last}"
-    read = partial(_read_part, scan, name=name, patient=row["patient"], first=first, last=last)
+def _case(row: TableRow, name: str, *, source: str, root: Path) -> Case:
+    first, last = row.whole_number("first_slice"), row.whole_number("last_slice")
+    unlabelled = row["label"].casefold() == "none"
+    label = None if unlabelled else find_path(root, row.file_name("label"))
+    scan = scan_files(find_path(root, row.file_name("image")), label, meaning=OURS)
+    patient = row["patient"]
+    if first is None and last is None:
+        return Case.of_scan(name, patient=patient, source=source, scan=scan)
+    low, high = ("" if number is None else str(number) for number in (first, last))
+    if not row["case"]:
+        name = f"{name}_{low}_{high}"
+    read = partial(_read_part, scan, name=name, patient=patient, first=low, last=high)
     files = (scan.image,) if scan.label is None else (scan.image, scan.label)
-    return Case(name, row["patient"], table.stem, read, files=files)
+    return Case(name, patient, source, read, files=files)
 
 
 def listed_images(table: Path, *, root: Path) -> list[Path]:
     """The scans that a list names; the same errors as `volume_list`."""
-    return [root / row["image"] for row in _read_table(table)]
+    return [find_path(root, row.file_name("image")) for row in _read_rows(table)]
 
 
-def _read_table(table: Path) -> list[dict[str, str]]:
-    if not table.is_file():
-        raise DataError(f"{table}: no such file.")
-    with table.open(newline="", encoding="utf-8-sig") as lines:
-        rows = list(csv.DictReader(lines))
-    if not rows or not rows[0].keys() >= COLUMNS:
-        raise DataError(f"{table}: needs the columns {', '.join(sorted(COLUMNS))} and at least one row.")
+def _read_rows(table: Path) -> list[TableRow]:
+    rows = read_table(table, required=("image", "patient"), columns=("label",))
     for row in rows:
-        for column in ("first_slice", "last_slice"):
-            number = row.get(column)
-            if number and not number.lstrip("-").isdigit():
-                raise DataError(f"{table}: {column} of {row['image']} is {number!r}, not a whole number.")
+        if not row["label"]:
+            raise row.fault("no label. Name its file, or write none if the scan shows neither pancreas nor tumour.")
     return rows
 
 

@@ -21,7 +21,7 @@ from pancascade.metrics import (
     detect,
     surface_distances,
 )
-from pancascade.volume import Box, Volume, reorient, resample_onto, restore
+from pancascade.volume import Box, Volume, as_label_map, reorient, resample_onto, restore
 
 _SAME_PLACE = 0.05
 """Voxels of two grids that lie closer than this share of a voxel are the same voxel."""
@@ -146,6 +146,7 @@ def _apart(one: Volume, other: Volume) -> str:
 
 def _read_labels(volume: Volume, protocol: Protocol, *, of_reference: bool) -> _Cut:
     """The part of a label map that holds anything, its values checked."""
+    volume = as_label_map(volume)
     box = Box.around(volume.voxels)
     if box is None:
         return _Cut(np.zeros((0, 0, 0), np.uint8), Box((0, 0, 0), (0, 0, 0)))

@@ -1,8 +1,9 @@
 """From folders of masks to records: in parallel, resumable, one bad case never costs the others."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from pancascade.errors import DataError
 from pancascade.evaluation.held_out import SplitPart, require_held_out
@@ -10,6 +11,9 @@ from pancascade.evaluation.pairing import Failure, Pairs, find_masks, pair
 from pancascade.evaluation.protocol import Protocol
 from pancascade.evaluation.records import CaseRecord, Outcome
 from pancascade.evaluation.work import Entry, Job, run_jobs
+from pancascade.io.file_names import abbreviated, match_names
+
+Told = TypeVar("Told")
 
 Progress = Callable[[int, int], None]
 """Called with the number of finished cases and of all cases."""
@@ -86,12 +90,13 @@ def evaluate(
     protocol = protocol or Protocol()
     outcomes: dict[str, list[Outcome]] = {method.name: [] for method in methods}
     matched = {method.name: pair(method.predictions, reference) for method in methods}
-    left_out = _left_out(list(matched.values()), patients or {}, part)
+    patients = _by_case(patients or {}, matched.values(), what="patients")
+    left_out = _left_out(list(matched.values()), patients, part)
     matched = {name: pairs.without(left_out) for name, pairs in matched.items()}
     if not allow_training_cases:
         for name, pairs in matched.items():
-            require_held_out(name, pairs.predictions, patients or {})
-    jobs = _jobs(methods, matched, protocol=protocol, patients=patients or {}, outcomes=outcomes)
+            require_held_out(name, pairs.predictions, patients)
+    jobs = _jobs(methods, matched, protocol=protocol, patients=patients, outcomes=outcomes)
     if progress is not None:
         progress(0, len(jobs))
     for done, found in enumerate(run_jobs(jobs, workers=workers), start=1):
@@ -111,6 +116,22 @@ def evaluate(
     ]
 
 
+def _by_case(table: Mapping[str, Told], matched: Iterable[Pairs], *, what: str) -> dict[str, Told]:
+    """A table by the names of the cases, however it spells them.
+
+    Raises:
+        DataError: It is of none of the cases.
+    """
+    cases = {name for pairs in matched for name in (*pairs.masks, *(failure.case for failure in pairs.failures))}
+    told = match_names(sorted(cases), table)
+    if table and not told:
+        raise DataError(
+            f"The table of {what} names none of the cases (for example {abbreviated(next(iter(table)))}, but "
+            f"{abbreviated(min(cases))} is one). Name them as the masks are."
+        )
+    return told
+
+
 def method_name(predictions: Path) -> str:
     """What a folder of predictions is called in tables."""
     return predictions.resolve().name
@@ -122,7 +143,7 @@ def _confidence_maps(method: Method, cases: Sequence[str]) -> dict[str, Path]:
         return {}
     if method.confidence.is_file() and method.predictions.is_file():
         return dict.fromkeys(cases, method.confidence)
-    return find_masks(method.confidence)[0]
+    return match_names(cases, find_masks(method.confidence)[0])
 
 
 def _left_out(matched: Collection[Pairs], patients: Mapping[str, str], part: SplitPart | None) -> dict[str, str]:
@@ -152,6 +173,7 @@ def _jobs(
         pairs = matched[method.name]
         outcomes[method.name] += pairs.failures
         confidence = _confidence_maps(method, list(pairs.masks))
+        scores = _by_case(method.scores, [pairs], what="scores")
         for case, (true, found) in pairs.masks.items():
             if found is None and protocol.missing == "report":
                 message = f"{true}: no prediction of this name in {method.predictions}."
@@ -162,7 +184,7 @@ def _jobs(
                 outcomes[method.name].append(Failure(case, message))
                 continue
             record = None if method.records is None else method.records / f"{case}.json"
-            entry = Entry(method.name, found, confidence.get(case), method.scores.get(case), record)
+            entry = Entry(method.name, found, confidence.get(case), scores.get(case), record)
             entries.setdefault(case, []).append(entry)
             references[case] = true
     return [

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from pancascade.errors import DataError
 from pancascade.io import READABLE_SUFFIXES, stem
+from pancascade.io.file_names import abbreviated, case_name, composed, match_names
 
 OWN_MASK = "segmentation.nii.gz"
 """What `pancascade segment` writes into a folder of its own for each scan."""
@@ -22,6 +23,8 @@ class Failure(NamedTuple):
 def find_masks(folder: Path) -> tuple[dict[str, Path], list[Failure]]:
     """Masks of a folder by case: image files by name without suffix, and subfolders that `segment` wrote.
 
+    In a folder of nothing but folders, one for each patient, the only image file of each is its patient's.
+
     Args:
         folder: A folder, or a single file, whose case is its name.
 
@@ -32,7 +35,7 @@ def find_masks(folder: Path) -> tuple[dict[str, Path], list[Failure]]:
         DataError: No such folder, or no masks in it.
     """
     if folder.is_file():
-        return {stem(folder): folder}, []
+        return {case_name(folder): folder}, []
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such file or folder. Check the path.")
     found: dict[str, list[Path]] = {}
@@ -44,9 +47,10 @@ def find_masks(folder: Path) -> tuple[dict[str, Path], list[Failure]]:
         if path.name.startswith("."):
             continue
         if path.is_dir() and (path / OWN_MASK).is_file():
-            found.setdefault(path.name, []).append(path / OWN_MASK)
-        elif path.is_file() and stem(path) != path.name:
-            found.setdefault(stem(path), []).append(path)
+            found.setdefault(composed(path.name), []).append(path / OWN_MASK)
+        elif _is_image(path):
+            found.setdefault(case_name(path), []).append(path)
+    found = found or {composed(path.name): [image] for path in paths if (image := _only_image(path)) is not None}
     if not found:
         raise DataError(f"{folder}: holds no masks ({', '.join(READABLE_SUFFIXES)}). Check the path.")
     twice = [
@@ -55,6 +59,21 @@ def find_masks(folder: Path) -> tuple[dict[str, Path], list[Failure]]:
         if len(paths) > 1
     ]
     return {case: paths[0] for case, paths in sorted(found.items()) if len(paths) == 1}, twice
+
+
+def _is_image(path: Path) -> bool:
+    return stem(path) != path.name and not path.name.startswith(".") and path.is_file()
+
+
+def _only_image(folder: Path) -> Path | None:
+    """The image file of a patient's folder, if there is one and no other."""
+    if folder.name.startswith(".") or not folder.is_dir():
+        return None
+    try:
+        images = [path for path in folder.iterdir() if _is_image(path)]
+    except OSError:
+        return None
+    return images[0] if len(images) == 1 else None
 
 
 class Pairs(NamedTuple):
@@ -82,25 +101,31 @@ class Pairs(NamedTuple):
 def pair(predictions: Path, reference: Path) -> Pairs:
     """Match predictions with references by name; two single files belong together whatever their names.
 
+    Where no prediction has a reference's very name, the only one that spells it with other capitals or accents, or as
+    tools do (``_0000``, ``.seg.nrrd``), is its.
+
     Raises:
         DataError: A folder is missing or empty, one path is a file and the other a folder, or no names match.
     """
     if predictions.is_file() != reference.is_file() and predictions.exists() and reference.exists():
         raise DataError(f"{predictions} and {reference}: one is a file, the other a folder. Give two of a kind.")
     if reference.is_file() and predictions.is_file():
-        return Pairs({stem(reference): (reference, predictions)}, ())
+        return Pairs({case_name(reference): (reference, predictions)}, ())
     true, true_twice = find_masks(reference)
     found, found_twice = find_masks(predictions)
     bad = {failure.case for failure in (*true_twice, *found_twice)}
     failures = [*true_twice, *found_twice]
-    for case in sorted(found.keys() - true.keys() - bad):
-        near = get_close_matches(case, true, n=1)
-        hint = f" Is it {near[0]}?" if near else ""
-        failures.append(Failure(case, f"{found[case]}: no reference of this name in {reference}.{hint}"))
-    masks = {case: (path, found.get(case)) for case, path in true.items() if case not in bad}
+    matched = match_names(true, found)
+    used = set(matched.values())
+    for case, path in sorted(found.items()):
+        if path not in used and case not in bad:
+            near = get_close_matches(case, true, n=1)
+            hint = f" Is it {near[0]}?" if near else ""
+            failures.append(Failure(case, f"{path}: no reference of this name in {reference}.{hint}"))
+    masks = {case: (path, matched.get(case)) for case, path in true.items() if case not in bad}
     if not any(prediction for _, prediction in masks.values()) and not bad:
         raise DataError(
-            f"{predictions} and {reference}: no two masks have the same name "
-            f"(for example {next(iter(found))} and {next(iter(true))}). Name each prediction like its reference."
+            f"{abbreviated(predictions.name)} and {abbreviated(reference.name)}: no two masks have the same name "
+            f"(for example {abbreviated(next(iter(found)))}, {abbreviated(next(iter(true)))}). Rename the predictions."
         )
     return Pairs(masks, tuple(failures))

@@ -1,10 +1,9 @@
 """Tables beside the masks: whose each case is, and how likely a patient has a lesion."""
 
-import csv
-import math
 from pathlib import Path
 
-from pancascade.errors import DataError
+from pancascade.io import TableRow, read_table
+from pancascade.io.file_names import abbreviated
 
 
 def read_patients(path: Path) -> dict[str, str]:
@@ -13,7 +12,7 @@ def read_patients(path: Path) -> dict[str, str]:
     Raises:
         DataError: The file cannot be read, lacks a column, or names a case twice.
     """
-    return _read(path, "patient")
+    return {case: row["patient"] for case, row in _read(path, "patient").items()}
 
 
 def read_scores(path: Path) -> dict[str, float]:
@@ -22,28 +21,14 @@ def read_scores(path: Path) -> dict[str, float]:
     Raises:
         DataError: The file cannot be read, lacks a column, names a case twice, or a score is not a number.
     """
-    scores = {}
-    for case, text in _read(path, "score").items():
-        try:
-            scores[case] = float(text)
-        except ValueError:
-            scores[case] = math.nan
-        if not math.isfinite(scores[case]):
-            raise DataError(f"{path}: the score of {case} is {text!r}, not a number. Mend or remove the line.")
-    return scores
+    return {case: row.number("score") for case, row in _read(path, "score").items()}
 
 
-def _read(path: Path, column: str) -> dict[str, str]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as lines:
-            rows = list(csv.DictReader(lines))
-    except (OSError, UnicodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a table ({error}). Give a CSV file.") from error
-    if not rows or not rows[0].keys() >= {"case", column}:
-        raise DataError(f"{path}: needs the columns case and {column}, and at least one line.")
-    table: dict[str, str] = {}
-    for row in rows:
+def _read(path: Path, column: str) -> dict[str, TableRow]:
+    """Row of each case."""
+    table: dict[str, TableRow] = {}
+    for row in read_table(path, required=("case", column)):
         if row["case"] in table:
-            raise DataError(f"{path}: names the case {row['case']} twice. Keep one of the lines.")
-        table[row["case"]] = row[column] or ""
+            raise row.fault(f"names the case {abbreviated(row['case'])} again. Keep one of the lines.")
+        table[row["case"]] = row
     return table

@@ -1,4 +1,5 @@
 from pancascade.io.atomic import written_together, written_whole
+from pancascade.io.csv_tables import TableRow, read_table
 from pancascade.io.dicom_identity import identity_of
 from pancascade.io.dicom_seg import write_dicom_seg
 from pancascade.io.dicom_series import Series, choose_series, find_series, read_dicom_folder, read_series
@@ -8,12 +9,13 @@ from pancascade.io.itk import read_itk, write_itk
 from pancascade.io.nifti import read_nifti, write_nifti
 from pancascade.io.plausibility import require_ct
 from pancascade.io.rtstruct import write_rtstruct
-from pancascade.io.scan import READABLE_SUFFIXES, read_scan, read_volume, stem, write_volume
+from pancascade.io.scan import READABLE_SUFFIXES, read_label_map, read_scan, read_volume, stem, write_volume
 
 __all__ = [
     "READABLE_SUFFIXES",
     "DicomSource",
     "Series",
+    "TableRow",
     "choose_series",
     "content_digest",
     "find_series",
@@ -22,9 +24,11 @@ __all__ = [
     "patient_mark",
     "read_dicom_folder",
     "read_itk",
+    "read_label_map",
     "read_nifti",
     "read_scan",
     "read_series",
+    "read_table",
     "read_volume",
     "require_ct",
     "require_source",

@@ -4,6 +4,8 @@ import hashlib
 from glob import escape
 from pathlib import Path
 
+from pancascade.io.file_names import composed
+
 UNREADABLE = "unreadable"
 
 
@@ -38,7 +40,7 @@ def patient_mark(patient: str) -> str:
     Who knows a patient's name can tell whether the mark is his; nobody can read the name off it. Names that are easily
     guessed, such as running numbers, are no secret either way.
     """
-    return text_digest(patient)[:MARK_DIGITS]
+    return text_digest(composed(patient))[:MARK_DIGITS]
 
 
 def text_digest(text: str) -> str:

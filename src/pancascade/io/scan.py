@@ -13,7 +13,7 @@ from pancascade.io.files import require_file
 from pancascade.io.itk import read_itk, write_itk
 from pancascade.io.nifti import read_nifti, write_nifti
 from pancascade.io.plausibility import require_ct
-from pancascade.volume import Volume
+from pancascade.volume import Volume, as_label_map
 
 _logger = logging.getLogger(__name__)
 
@@ -64,6 +64,21 @@ def read_volume(path: str | Path, *, series: str | None = None, keep_on_disk: bo
     if keep_on_disk and _READERS[suffix] is read_nifti:
         return read_nifti(path, keep_on_disk=True)
     return _READERS[suffix](path)
+
+
+def read_label_map(path: str | Path) -> Volume:
+    """Read a label map or mask; values within 0.001 of whole numbers, as a slope leaves them, become these.
+
+    Args:
+        path: As for `read_volume`.
+
+    Returns:
+        (I, J, K) in the file's order, affine to RAS+ mm. Values that are no labels stay as they are.
+
+    Raises:
+        ScanError: As for `read_volume`.
+    """
+    return as_label_map(read_volume(path))
 
 
 def read_scan(path: str | Path) -> Volume:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pancascade.errors import GeometryError, UnreadableError
-from pancascade.io.scan import read_volume
+from pancascade.io.scan import read_label_map
 from pancascade.volume import Volume
 
 _WITH_VALUE = re.compile(r"(?P<file>.+):(?P<value>-?[0-9]+)", re.DOTALL)
@@ -97,7 +97,7 @@ def _parsed(given: str) -> tuple[str, Path, int | None]:
 
 
 def _mask(name: str, path: Path, value: int | None) -> Volume:
-    labels = read_volume(path)
+    labels = read_label_map(path)
     if labels.voxels.dtype.kind != "b" and labels.voxels.min() < 0:
         raise UnreadableError(
             f"{path}: holds values below 0, so it is a scan or a distance map, not a mask of {name}. Give the mask.",

@@ -17,7 +17,7 @@ from pancascade.evaluation import CaseRecord, Comparison, Evaluation, Protocol, 
 from pancascade.io import read_volume
 from pancascade.preprocessing import Window
 from pancascade.report.figures import embed, new_figure
-from pancascade.volume import Box, Volume, crop, reorient, resample_onto, restore
+from pancascade.volume import Box, Volume, as_label_map, crop, reorient, resample_onto, restore
 
 REFERENCE, PREDICTION = "#56b4e9", "#ffa726"
 """Blue and orange, which colour-blind readers can tell apart, on grey too."""
@@ -153,6 +153,7 @@ def _read_upright(path: Path) -> Volume:
 
 def _mask(labels: Volume, values: tuple[int, ...]) -> Volume:
     """Where the values are; most of a scan is background, and comparing it takes longer than all else."""
+    labels = as_label_map(labels)
     mask = np.zeros(labels.shape, dtype=bool)
     box = Box.around(labels.voxels)
     if box is not None:

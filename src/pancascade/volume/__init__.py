@@ -1,5 +1,6 @@
 from pancascade.volume.box import Box
 from pancascade.volume.cropping import crop, paste
+from pancascade.volume.label_map import as_label_map
 from pancascade.volume.orientation import reorient, restore
 from pancascade.volume.paging import on_disk, release, sampled, slabs
 from pancascade.volume.resampling import resample_onto, resample_to_spacing
@@ -8,6 +9,7 @@ from pancascade.volume.volume import Volume
 __all__ = [
     "Box",
     "Volume",
+    "as_label_map",
     "crop",
     "on_disk",
     "paste",

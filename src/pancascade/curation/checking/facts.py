@@ -17,6 +17,7 @@ from pancascade.datasets.label_flips import directions, how_turned
 from pancascade.datasets.structure import OURS, Structure
 from pancascade.errors import DataError, GeometryError, NotCTError, PancascadeError
 from pancascade.io import require_ct
+from pancascade.io.file_names import there
 from pancascade.settings import Settings
 from pancascade.volume import Volume
 
@@ -117,7 +118,7 @@ def measure(case: Case, *, region: bool = False) -> CaseFacts:
         "field": "slice" if case.scan is None else "region" if region else "scan",
     }
     try:
-        missing = [path for path in case.files if not path.exists()]
+        missing = [path for path in case.files if not there(path)]
         if missing:
             known["fault"] = Fault(kind=FaultKind.MISSING_FILE, message=_missing(missing))
         elif case.scan is not None:
