@@ -150,7 +150,7 @@ def test_nnunet_s_cases_of_both_versions_are_read(tmp_path, changes):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"channel_names": {"0": "T1"}}, "channel 0 is t1, not CT"),
+        ({"channel_names": {"0": "T1"}}, "channel 0 is T1, not CT"),
         ({"labels": {"whole": [1, 2]}}, r"'whole' is a region of the values \[1, 2\]"),
         ({"labels": {}}, "names no labels"),
         ({"file_ending": ".mha"}, r"holds no \.mha files"),
@@ -202,3 +202,80 @@ def test_a_panorama_folder_without_pairs_is_refused(tmp_path):
     save(tmp_path / "batch_1" / "100000_00001_0000.nii.gz", pair(1)[0])
     with pytest.raises(DataError, match="no image CASE_0000"):
         panorama(tmp_path)
+
+
+# ── names that tools change ──
+
+
+@pytest.mark.parametrize("image", ["case_1_0000.nii.gz", "Case_1_0000.nii.gz", "case_1.nii.gz", "case_1_0000.nii"])
+def test_nnunet_s_images_are_found_however_they_are_spelled(tmp_path, image):
+    folder = write_nnunet(tmp_path / "Dataset007_Pancreas")
+    nib.save(nib.load(folder / "imagesTr" / "case_1_0000.nii.gz"), tmp_path / image)
+    (folder / "imagesTr" / "case_1_0000.nii.gz").unlink()
+    (tmp_path / image).rename(folder / "imagesTr" / image)
+    save(folder / "imagesTr" / "case_1_0001.nii.gz", pair(9)[0])
+    require_pair(nnunet_raw(folder)[0], 1)
+
+
+def test_msd_s_list_finds_images_that_nnunet_1_renamed(task07):
+    for path in (task07 / "imagesTr").glob("p*.nii.gz"):
+        path.rename(path.with_name(path.name.replace(".nii.gz", "_0000.nii.gz")))
+    four, twelve = msd(task07)
+    assert (four.name, twelve.name) == ("pancreas_004", "pancreas_012")
+    require_pair(four, 4)
+    require_pair(twelve, 12)
+
+
+def test_msd_s_cases_of_one_file_name_are_told_apart(task07):
+    path = task07 / "dataset.json"
+    content = json.loads(path.read_text())
+    content["training"] = [{"image": f"{p}/ct.nii.gz", "label": f"{p}/seg.nii.gz"} for p in ("p1", "p2")]
+    path.write_text(json.dumps(content))
+    assert [case.name for case in msd(task07)] == ["p1_ct", "p2_ct"]
+
+
+@pytest.mark.parametrize("text", ["x" * 5000, "a\a.nii"])
+def test_a_path_in_msd_s_list_that_no_file_can_have_is_refused(task07, text):
+    path = task07 / "dataset.json"
+    content = json.loads(path.read_text())
+    content["training"][0]["image"] = text
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="a training case has an impossible image") as raised:
+        msd(task07)
+    assert len(str(raised.value)) <= 200
+
+
+def test_a_list_within_lists_without_end_is_refused(task07):
+    (task07 / "dataset.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match="nested more than 64 deep"):
+        msd(task07)
+
+
+@pytest.mark.parametrize("channel", ["SPECT", "PET/CT", "MR", "nonCT", "contrast", "aspect", "SPECT/CT", 7])
+def test_a_channel_that_is_no_ct_is_refused(tmp_path, task07, channel):
+    with pytest.raises(DataError, match="not CT"):
+        nnunet_raw(write_nnunet(tmp_path / "set", channel_names={"0": channel}))
+    path = task07 / "dataset.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"modality": {"0": channel}}))
+    with pytest.raises(DataError, match="not CT"):
+        msd(task07)
+
+
+@pytest.mark.parametrize("channel", ["CT", "ct", "CT_portal", "portal venous CT", "CTA", "CECT", "ContrastCT"])
+def test_a_ct_may_be_called_by_its_phase(tmp_path, channel):
+    assert len(nnunet_raw(write_nnunet(tmp_path / "set", channel_names={"0": channel}))) == 2
+
+
+def test_another_organ_s_tumour_is_background_in_training(tmp_path):
+    folder = write_nnunet(tmp_path / "set", labels={"background": 0, "pancreas": 1, "liver tumor": 2})
+    _, labels = nnunet_raw(folder)[0].scan.read()
+    assert np.array_equal(labels.voxels, pair(1)[1] == 1)
+
+
+def test_a_label_map_that_was_stored_with_a_slope_is_read(task07):
+    path = task07 / "labelsTr" / "pancreas_004.nii.gz"
+    stored = nib.Nifti1Image(np.asarray(nib.load(path).dataobj).astype(np.int16), AFFINE)
+    stored.header.set_slope_inter(1.0000153, 0)
+    nib.save(stored, path)
+    assert nib.load(path).get_fdata().max() != 2
+    require_pair(msd(task07)[0], 4)

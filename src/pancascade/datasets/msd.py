@@ -1,14 +1,15 @@
 """Medical Segmentation Decathlon as its archives unpack: ``dataset.json``, ``imagesTr``, ``labelsTr``."""
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from pancascade.datasets.case import Case
-from pancascade.datasets.dataset_json import read_dataset_json
+from pancascade.datasets.case_names import distinct_names
+from pancascade.datasets.dataset_json import label_names, read_dataset_json, require_ct
+from pancascade.datasets.label_names import structures_of
 from pancascade.datasets.scan_files import scan_files
-from pancascade.datasets.structure import Meaning, structure_named
 from pancascade.errors import DataError
-from pancascade.io import stem
+from pancascade.io.file_names import abbreviated, case_key, find_path, is_possible
 
 
 def msd(folder: Path) -> list[Case]:
@@ -26,33 +27,28 @@ def msd(folder: Path) -> list[Case]:
     Source: Antonelli et al. 2022; 281 labelled and 139 unlabelled scans of Task07.
     """
     content = read_dataset_json(folder)
-    meaning = _meaning(content, folder)
+    require_ct(content, named=False)
+    meaning = structures_of(label_names(content))
     listed = content.get("training")
     if not isinstance(listed, list) or not listed:
-        raise DataError(f"{folder / 'dataset.json'}: lists no training cases. Unpack the archive again.")
+        raise DataError("dataset.json: lists no training cases. Unpack the archive again.")
+    pairs = [(_listed(entry, "image"), _listed(entry, "label")) for entry in listed]
     cases = []
-    for entry in listed:
-        image, label = (_file(folder, entry, key) for key in ("image", "label"))
-        name = stem(image)
-        cases.append(
-            Case.of_scan(name, patient=name, source=folder.name, scan=scan_files(image, label, meaning=meaning))
-        )
+    for (image, label), name in zip(pairs, distinct_names([image for image, _ in pairs]), strict=True):
+        # The archive lists .nii.gz; some unpack the files themselves, and nnU-Net 1 adds _0000 to the images' names.
+        files = (find_path(folder, path, key=case_key) for path in (image, label))
+        scan = scan_files(*files, meaning=meaning)
+        cases.append(Case.of_scan(name, patient=name, source=folder.name, scan=scan))
     return sorted(cases, key=lambda case: case.name)
 
 
-def _meaning(content: dict[str, Any], folder: Path) -> Meaning:
+def _listed(entry: Any, key: str) -> str:
     try:
-        named = {int(value): str(name) for value, name in content["labels"].items()}
-    except (KeyError, AttributeError, ValueError) as error:
-        raise DataError(f"{folder / 'dataset.json'}: its labels are not like {{'1': 'pancreas'}} ({error}).") from error
-    return {value: structure_named(name) for value, name in named.items() if value != 0}
-
-
-def _file(folder: Path, entry: Any, key: str) -> Path:
-    try:
-        path = folder / PurePosixPath(entry[key])
+        text = entry[key]
     except (KeyError, TypeError) as error:
-        raise DataError(f"{folder / 'dataset.json'}: a training case has no {key}: {entry!r}.") from error
-    # The archive lists .nii.gz; some unpack the files themselves.
-    plain = path.with_suffix("") if path.name.endswith(".nii.gz") else path
-    return plain if plain.is_file() and not path.is_file() else path
+        raise DataError(
+            f"dataset.json: a training case has no {key}: {abbreviated(repr(entry))}. Copy it again."
+        ) from error
+    if not isinstance(text, str) or not is_possible(text):
+        raise DataError(f"dataset.json: a training case has an impossible {key}: {abbreviated(repr(text))}.")
+    return text

@@ -1,13 +1,13 @@
 """nnU-Net's raw layout: ``dataset.json``, ``imagesTr/CASE_0000.nii.gz``, ``labelsTr/CASE.nii.gz``."""
 
 from pathlib import Path
-from typing import Any
 
 from pancascade.datasets.case import Case
-from pancascade.datasets.dataset_json import read_dataset_json
+from pancascade.datasets.dataset_json import label_names, read_dataset_json, require_ct
+from pancascade.datasets.label_names import structures_of
 from pancascade.datasets.scan_files import scan_files
-from pancascade.datasets.structure import Meaning, structure_named
 from pancascade.errors import DataError
+from pancascade.io.file_names import abbreviated, case_key, case_name, find_path
 
 
 def nnunet_raw(folder: Path) -> list[Case]:
@@ -26,36 +26,22 @@ def nnunet_raw(folder: Path) -> list[Case]:
     Source: nnU-Net v2, ``documentation/dataset_format.md``.
     """
     content = read_dataset_json(folder)
-    channels = content.get("channel_names") or content.get("modality") or {}
-    first = str(channels.get("0", "")).lower()
-    if "ct" not in first:
-        raise DataError(f"{folder / 'dataset.json'}: channel 0 is {first or 'not named'}, not CT.")
+    require_ct(content, named=True)
     ending = str(content.get("file_ending", ".nii.gz"))
-    meaning = _meaning(content, folder)
-    labels = sorted(path for path in (folder / "labelsTr").glob(f"*{ending}") if not path.name.startswith("."))
+    meaning = structures_of(label_names(content))
+    labels = [path for path in _files(folder / "labelsTr") if path.name.casefold().endswith(ending.casefold())]
     if not labels:
-        raise DataError(f"{folder / 'labelsTr'}: holds no {ending} files. Give the folder of one data set.")
+        raise DataError(
+            f"labelsTr: holds no {abbreviated(ending)} files. Give the folder of one data set, or mend file_ending."
+        )
     cases = []
     for label in labels:
-        name = label.name.removesuffix(ending)
-        image = folder / "imagesTr" / f"{name}_0000{ending}"
+        name = case_name(label)
+        image = find_path(folder / "imagesTr", f"{name}_0000{ending}", key=case_key)
         scan = scan_files(image, label, meaning=meaning)
         cases.append(Case.of_scan(name, patient=name, source=folder.name, scan=scan))
     return cases
 
 
-def _meaning(content: dict[str, Any], folder: Path) -> Meaning:
-    labels = content.get("labels")
-    if not isinstance(labels, dict) or not labels:
-        raise DataError(f"{folder / 'dataset.json'}: names no labels.")
-    meaning = {}
-    for one, other in labels.items():
-        # Version 2 writes {name: value}, version 1 {value: name}.
-        value, name = (one, other) if str(one).isdigit() else (other, one)
-        if isinstance(value, list):
-            raise DataError(
-                f"{folder / 'dataset.json'}: label {name!r} is a region of the values {value}. Give plain labels."
-            )
-        if int(value) != 0:
-            meaning[int(value)] = structure_named(str(name))
-    return meaning
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*") if not path.name.startswith("."))

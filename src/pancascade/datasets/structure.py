@@ -40,23 +40,3 @@ PANORAMA: Meaning = {
     6: Structure.BILE_DUCT,
 }
 """PANORAMA: lesion, veins, arteries, parenchyma, pancreatic duct, common bile duct."""
-
-_WORDS = (
-    ("duct", {"bile": Structure.BILE_DUCT, "": Structure.PANCREATIC_DUCT}),
-    ("pancreas", {"": Structure.PANCREAS}),
-    ("parenchyma", {"": Structure.PANCREAS}),
-    ("vein", {"": Structure.VEIN}),
-    ("arter", {"": Structure.ARTERY}),
-)
-_TUMOUR_WORDS = ("tumour", "tumor", "cancer", "lesion", "pdac", "carcinoma", "mass", "cyst")
-
-
-def structure_named(name: str) -> Structure:
-    """The structure that a label's name in a ``dataset.json`` tells of; `Structure.OTHER` if none."""
-    text = name.lower()
-    if any(word in text for word in _TUMOUR_WORDS):
-        return Structure.TUMOUR
-    for word, found in _WORDS:
-        if word in text:
-            return next(structure for also, structure in found.items() if also in text)
-    return Structure.OTHER

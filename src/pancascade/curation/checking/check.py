@@ -17,13 +17,15 @@ from pancascade.curation.checking.findings import Finding, Severity
 from pancascade.curation.checking.loose_files import find_loose
 from pancascade.curation.checking.set_judgement import judge_all
 from pancascade.datasets import Case, Layout, PictureReading, read_data_set, recognise
+from pancascade.datasets.dataset_json import label_names as names_of_labels
+from pancascade.datasets.dataset_json import read_dataset_json
 from pancascade.datasets.reading_key import reading_key
 from pancascade.errors import DataError
 from pancascade.io import written_whole
 from pancascade.io.documents import read_json
 from pancascade.parallel import each_in_processes
 
-RECORD_FORMAT = 1
+RECORD_FORMAT = 2
 """Raised whenever a case's facts would differ; older records are then measured anew."""
 
 Progress = Callable[[int, int], None]
@@ -93,6 +95,7 @@ def check(
     """
     jobs: list[_Job] = []
     loose: dict[str, list[Path]] = {}
+    label_names: dict[str, dict[int, str]] = {}
     unreadable: list[DataError] = []
     for folder in folders:
         try:
@@ -102,6 +105,8 @@ def check(
             unreadable.append(error)
             continue
         jobs += [_Job(case, chosen is Layout.REGION_FOLDER, records) for case in cases]
+        if chosen in (Layout.MSD, Layout.NNUNET_RAW):
+            label_names[folder.name] = names_of_labels(read_dataset_json(folder))
         if chosen is not Layout.VOLUME_LIST:  # such a list may lie among any files
             loose[str(folder)] = find_loose(folder, cases)
     if not jobs and unreadable:
@@ -109,7 +114,7 @@ def check(
     all_facts = _measure_all(jobs, workers=workers, progress=progress)
     images = [HashedImage(f.name, f.patient, f.source, f.image_hash) for f in all_facts if f.image_hash]
     findings = [Finding(kind="unreadable", severity=Severity.ERROR, message=str(error)) for error in unreadable]
-    findings += judge_all(all_facts, pairs=find_duplicates(images), loose=loose)
+    findings += judge_all(all_facts, pairs=find_duplicates(images), loose=loose, label_names=label_names)
     return DataCheck(tuple(all_facts), tuple(findings))
 
 

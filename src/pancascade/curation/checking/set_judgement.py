@@ -9,6 +9,8 @@ from pancascade.curation.checking.facts import CaseFacts
 from pancascade.curation.checking.findings import Finding, Severity
 from pancascade.curation.checking.judgement import judge
 from pancascade.datasets.label_flips import clearly_better, together
+from pancascade.datasets.label_names import structures_of
+from pancascade.labels import Label
 
 ODD_FACTOR = 2.5
 FEWEST_TO_COMPARE = 5
@@ -20,6 +22,7 @@ def judge_all(
     *,
     pairs: Sequence[DuplicatePair] = (),
     loose: Mapping[str, Sequence[Path]] | None = None,
+    label_names: Mapping[str, Mapping[int, str]] | None = None,
 ) -> list[Finding]:
     """All findings of one or several data sets, worst first, then by kind and case.
 
@@ -27,6 +30,7 @@ def judge_all(
         all_facts: Of every case.
         pairs: Images that are alike.
         loose: Files of each data set that no case uses.
+        label_names: Name of each label's value, of data sets that tell.
     """
     found = [finding for facts in all_facts for finding in judge(facts)]
     by_source: dict[str, list[CaseFacts]] = defaultdict(list)
@@ -38,6 +42,8 @@ def judge_all(
     found += _judge_pairs(pairs)
     for source, paths in (loose or {}).items():
         found += _judge_loose(source, paths)
+    for source, names in (label_names or {}).items():
+        found += _tell_labels(source, names)
     order = list(Severity)
     return sorted(found, key=lambda one: (order.index(one.severity), one.kind, one.case or "", one.message))
 
@@ -118,6 +124,18 @@ def _judge_meanings(by_source: Mapping[str, Sequence[CaseFacts]]) -> Iterator[Fi
             listed = ", ".join(f"{structure} in {source}" for source, structure in named.items())
             message = f"Label value {value} is {listed}. Pancascade's readers translate; others may not."
             yield Finding(kind="label-meaning", severity=Severity.NOTE, message=message)
+
+
+def _tell_labels(source: str, names: Mapping[int, str]) -> Iterator[Finding]:
+    """What each label counts as, where its name leaves room: another organ's tumour, for instance, is none here."""
+    structures = structures_of(names)
+    if all(structure.label and names[value].isalpha() for value, structure in structures.items()):
+        return
+    taken: dict[str, list[str]] = {label.title: [] for label in (Label.PANCREAS, Label.TUMOUR, Label.BACKGROUND)}
+    for value, structure in sorted(structures.items()):
+        taken[structure.label.title].append(f"{value} ({names[value]})")
+    listed = "; ".join(f"{_first(values)} as {title}" for title, values in taken.items() if values)
+    yield Finding(kind="label-meaning", severity=Severity.NOTE, message=f"{source}: takes label {listed}.")
 
 
 def _judge_pairs(pairs: Iterable[DuplicatePair]) -> Iterator[Finding]:
