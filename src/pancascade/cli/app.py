@@ -14,6 +14,7 @@ from pancascade.cli.compare_dates import compare_dates
 from pancascade.cli.data import data
 from pancascade.cli.evaluate import evaluate
 from pancascade.cli.export import export
+from pancascade.cli.filled_arguments import FilledArguments
 from pancascade.cli.join import join
 from pancascade.cli.models import models
 from pancascade.cli.segment import segment
@@ -22,6 +23,7 @@ from pancascade.cli.train import train
 from pancascade.errors import PancascadeError
 
 app = typer.Typer(
+    cls=FilledArguments,
     name="pancascade",
     help="Find the pancreas and pancreatic tumours in CT with cascades: locate, then look closely.",
     no_args_is_help=True,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pancascade.cli import evaluation_options as options
+from pancascade.cli.held_folder import held
 from pancascade.errors import DataError
 
 if TYPE_CHECKING:
@@ -54,30 +55,37 @@ def compare(
         least_iou=least_iou,
     )
     folders = name_methods(methods)
-    options.claimed(out)
     pictures = options.find_scans(scans)
     held_out = options.choose_part(split, fold=fold, part=part)
-    from pancascade.evaluation import Method, compare, summarise, summarise_detection, targets_with_voxels
+    from pancascade.evaluation import Method
 
     entries = [Method(name, folder, records=out / "cases" / name) for name, folder in folders.items()]
-    evaluations = options.run(
-        entries,
-        reference,
-        protocol=chosen,
-        patients=patients,
-        workers=workers,
-        part=held_out,
-        allow_training_cases=allow_training_cases,
-    )
-    targets = targets_with_voxels([case for evaluation in evaluations for case in evaluation.cases])
-    summaries = [summarise(evaluation.cases, chosen, targets=targets) for evaluation in evaluations]
-    detections = [summarise_detection(evaluation.cases, chosen) for evaluation in evaluations]
-    comparison = compare(evaluations, targets=targets)
     console = options.wide_console()
-    _print(evaluations, summaries, comparison, console)
-    options.write(evaluations, summaries, detections, out, comparison=comparison, scans=pictures)
-    console.print(f"Report: {out / 'report.html'}", soft_wrap=True, highlight=False)
+    with held(out, what="compare"):
+        evaluations = options.run(
+            entries,
+            reference,
+            protocol=chosen,
+            patients=patients,
+            workers=workers,
+            part=held_out,
+            allow_training_cases=allow_training_cases,
+        )
+        _tell(evaluations, out, scans=pictures, console=console)
     options.tell_failures(evaluations, console)
+
+
+def _tell(evaluations: "Sequence[Evaluation]", out: Path, *, scans: dict[str, Path], console: "Console") -> None:
+    from pancascade.evaluation import compare, summarise, summarise_detection, targets_with_voxels
+
+    protocol = evaluations[0].protocol
+    targets = targets_with_voxels([case for evaluation in evaluations for case in evaluation.cases])
+    summaries = [summarise(evaluation.cases, protocol, targets=targets) for evaluation in evaluations]
+    detections = [summarise_detection(evaluation.cases, protocol) for evaluation in evaluations]
+    comparison = compare(evaluations, targets=targets)
+    _print(evaluations, summaries, comparison, console)
+    options.write(evaluations, summaries, detections, out, comparison=comparison, scans=scans)
+    console.print(f"Report: {out / 'report.html'}", soft_wrap=True, highlight=False)
 
 
 def name_methods(methods: "Sequence[str]") -> dict[str, Path]:
@@ -110,7 +118,7 @@ def _print(
     from rich.table import Table
 
     from pancascade.evaluation import metrics_of
-    from pancascade.evaluation.tables import SIGNIFICANT, summary_table
+    from pancascade.evaluation.tables import SIGNIFICANT, spell_range, summary_table
 
     protocol = comparison.protocol
     for target in summaries[0]:
@@ -123,7 +131,7 @@ def _print(
         table = Table(*text.header, f"rank by {title}", title=text.caption, title_justify="left")
         for row in sorted(text.rows, key=lambda row: ranks[row[0]].rank):
             rank = ranks[row[0]]
-            table.add_row(*row, f"{rank.rank:g} [{rank.rank_low:g}, {rank.rank_high:g}]")
+            table.add_row(*row, f"{rank.rank:g} [{spell_range(rank.rank_low, rank.rank_high)}]")
         console.print(table)
         significant = [pair for pair in first.pairs if pair.holm_p < SIGNIFICANT]
         console.print(

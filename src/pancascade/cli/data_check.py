@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pancascade.cli import data_options as options
+from pancascade.cli.held_folder import held
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,32 +39,33 @@ def check(
 
     Exit code 0: no errors (with --strict: no warnings either); 1: something is wrong; 2: nothing could be checked.
     """
-    from pancascade.cli.evaluation_options import claimed, wide_console
+    from pancascade.cli.evaluation_options import wide_console
     from pancascade.curation.checking.findings import Severity
 
     chosen, pictures = options.choose_reading(layout, picture_window=picture_window, flip_rows=flip_rows)
-    records = None if out is None else claimed(out) / "records"
+    records = None if out is None else out / "records"
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from pancascade.curation.checking.check import check as check_data
     from pancascade.parallel import available_cores
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True) as bars:
-        task = bars.add_task("check", total=None)
-        found = check_data(
-            folders,
-            layout=chosen,
-            pictures=pictures,
-            records=records,
-            workers=workers or available_cores(),
-            progress=lambda done, total: bars.update(task, completed=done, total=total),
-        )
     console = wide_console()
-    _print_cases(found, console)
-    _print_findings(found, console)
-    if out is not None:
-        _write(found, out, console)
+    with held(out, what="data check"):
+        with Progress(*columns, transient=True) as bars:
+            task = bars.add_task("check", total=None)
+            found = check_data(
+                folders,
+                layout=chosen,
+                pictures=pictures,
+                records=records,
+                workers=workers or available_cores(),
+                progress=lambda done, total: bars.update(task, completed=done, total=total),
+            )
+        _print_cases(found, console)
+        _print_findings(found, console)
+        if out is not None:
+            _write(found, out, console)
     if found.worst is Severity.ERROR or (strict and found.worst is Severity.WARNING):
         raise typer.Exit(NOT_SOUND)
 

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pancascade.cli import data_options as options
+from pancascade.cli.held_folder import held
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from pancascade.curation.describing.case_groups import Spread
     from pancascade.curation.describing.fingerprint import Fingerprint
+    from pancascade.datasets import Case
 
 INCOMPLETE = 1
 """Exit code when all was written, but some cases have no numbers."""
@@ -53,42 +57,45 @@ def describe(
 ) -> None:
     """Describe a data set: spacing, sizes, Hounsfield units, volumes, lesions, and what they suggest for a recipe."""
     cases = options.read_cases(folder, layout=layout, picture_window=picture_window, flip_rows=flip_rows)
-    if out is not None:
-        from pancascade.cli.out_folder import claim_folder
-
-        claim_folder(out)
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from pancascade.curation.describing.fingerprint import fingerprint
+    from pancascade.cli.evaluation_options import wide_console
     from pancascade.datasets import read_split
-    from pancascade.parallel import available_cores
 
     parts = None
     if split is not None:
         parts = {str(part): patients for part, patients in read_split(split, fold=fold).items()}
+    console = wide_console()
+    with held(out, what="data describe"):
+        found = _run(cases, parts, out, workers=workers)
+        _print(found, folder, console)
+        if out is not None:
+            from pancascade.report.fingerprint import FILES, write_fingerprint
+
+            write_fingerprint(found, out, name=folder.resolve().stem)
+            console.print(f"{', '.join(FILES)}: {out}", soft_wrap=True, highlight=False)
+    for failure in found.failures:
+        message = f"No numbers for {failure.case}: {failure.message}"
+        console.print(message, style="yellow", soft_wrap=True, highlight=False)
+    if found.failures:
+        raise typer.Exit(INCOMPLETE)
+
+
+def _run(
+    cases: "Sequence[Case]", parts: "dict[str, frozenset[str]] | None", out: Path | None, *, workers: int
+) -> "Fingerprint":
+    from rich.progress import Progress
+
+    from pancascade.curation.describing.fingerprint import fingerprint
+    from pancascade.parallel import available_cores
+
     with Progress(transient=True) as bars:
         task = bars.add_task("describe", total=None)
-        found = fingerprint(
+        return fingerprint(
             cases,
             parts=parts,
             records=None if out is None else out / "cases",
             workers=workers or available_cores(),
             progress=lambda done, total: bars.update(task, completed=done, total=total),
         )
-    console = Console(markup=False)
-    console = console if console.is_terminal else Console(width=200, markup=False)
-    _print(found, folder, console)
-    if out is not None:
-        from pancascade.report.fingerprint import FILES, write_fingerprint
-
-        write_fingerprint(found, out, name=folder.resolve().stem)
-        console.print(f"{', '.join(FILES)}: {out}", soft_wrap=True, highlight=False)
-    for failure in found.failures:
-        message = f"No numbers for {failure.case}: {failure.message}"
-        console.print(message, style="yellow", soft_wrap=True, highlight=False)
-    if found.failures:
-        raise typer.Exit(INCOMPLETE)
 
 
 def _print(found: "Fingerprint", folder: Path, console: "Console") -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pancascade.cli import evaluation_options as options
+from pancascade.cli.held_folder import held
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,7 +60,7 @@ def evaluate(
     )
     pictures = options.find_scans(scans)
     held_out = options.choose_part(split, fold=fold, part=part)
-    from pancascade.evaluation import Method, method_name, summarise, summarise_detection
+    from pancascade.evaluation import Method, method_name
     from pancascade.evaluation.side_tables import read_scores
 
     method = Method(
@@ -67,25 +68,32 @@ def evaluate(
         predictions,
         confidence=confidence,
         scores={} if scores is None else read_scores(scores),
-        records=None if out is None else options.claimed(out) / "cases",
+        records=None if out is None else out / "cases",
     )
-    evaluations = options.run(
-        [method],
-        reference,
-        protocol=chosen,
-        patients=patients,
-        workers=workers,
-        part=held_out,
-        allow_training_cases=allow_training_cases,
-    )
-    summary = summarise(evaluations[0].cases, chosen)
-    detection = summarise_detection(evaluations[0].cases, chosen)
     console = options.wide_console()
-    _print(evaluations[0], summary, detection, console)
-    if out is not None:
-        options.write(evaluations, [summary], [detection], out, comparison=None, scans=pictures)
-        console.print(f"Tables, results.json, report.html: {out}", soft_wrap=True, highlight=False)
+    with held(out, what="evaluate"):
+        evaluations = options.run(
+            [method],
+            reference,
+            protocol=chosen,
+            patients=patients,
+            workers=workers,
+            part=held_out,
+            allow_training_cases=allow_training_cases,
+        )
+        _tell(evaluations[0], out, scans=pictures, console=console)
     options.tell_failures(evaluations, console)
+
+
+def _tell(evaluation: "Evaluation", out: Path | None, *, scans: dict[str, Path], console: "Console") -> None:
+    from pancascade.evaluation import summarise, summarise_detection
+
+    summary = summarise(evaluation.cases, evaluation.protocol)
+    detection = summarise_detection(evaluation.cases, evaluation.protocol)
+    _print(evaluation, summary, detection, console)
+    if out is not None:
+        options.write([evaluation], [summary], [detection], out, comparison=None, scans=scans)
+        console.print(f"Tables, results.json, report.html: {out}", soft_wrap=True, highlight=False)
 
 
 def _print(

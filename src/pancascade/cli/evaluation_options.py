@@ -1,6 +1,5 @@
 """What ``evaluate`` and ``compare`` share: options of the protocol, the run with its progress bar, what is printed."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -226,9 +225,9 @@ def claimed(out: Path) -> Path:
 
 def spell(interval: "Interval") -> str:
     """A number with its interval, or a dash."""
-    if math.isnan(interval.mean):
-        return "–"
-    return f"{interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+    from pancascade.evaluation.tables import spell_interval
+
+    return spell_interval(interval, digits=3)
 
 
 def write(
@@ -247,8 +246,10 @@ def write(
     """
     from pancascade.evaluation import write_results
     from pancascade.evaluation.tables import write_paper_tables
+    from pancascade.io.file_names import match_names
     from pancascade.report.comparison import write_comparison
 
+    cases = {case.case for evaluation in evaluations for case in evaluation.cases}
     write_results(evaluations, out, summaries=summaries, detections=detections, comparison=comparison)
     write_paper_tables(evaluations, summaries, out, comparison=comparison)
     write_comparison(
@@ -257,5 +258,5 @@ def write(
         summaries=summaries,
         detections=detections,
         comparison=comparison,
-        scans=scans,
+        scans=match_names(sorted(cases), scans),
     )
