@@ -39,6 +39,17 @@ def test_a_sound_set_is_accused_of_nothing(folder):
     assert found.worst is None
 
 
+def test_what_each_label_was_taken_for_is_noted_where_its_name_leaves_room(folder):
+    path = folder / "dataset.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"labels": {"0": "background", "1": "pancreas", "2": "liver tumor"}}))
+    found = check([folder])
+    (note,) = (one for one in found.findings if one.kind == "label-meaning")
+    assert note.message == "Task07: takes label 1 (pancreas) as pancreas; 2 (liver tumor) as background."
+    assert note.severity is Severity.NOTE
+    assert {facts.label.tumour_ml for facts in found.facts} == {0}
+
+
 def test_one_bad_case_never_loses_the_others(folder):
     (folder / "imagesTr/p1.nii.gz").write_bytes(b"no scan")
     found = check([folder])

@@ -234,7 +234,7 @@ def test_msd_s_cases_of_one_file_name_are_told_apart(task07):
     assert [case.name for case in msd(task07)] == ["p1_ct", "p2_ct"]
 
 
-@pytest.mark.parametrize("text", ["x" * 5000, "a\0b"])
+@pytest.mark.parametrize("text", ["x" * 5000, "a\a.nii"])
 def test_a_path_in_msd_s_list_that_no_file_can_have_is_refused(task07, text):
     path = task07 / "dataset.json"
     content = json.loads(path.read_text())

@@ -1,6 +1,6 @@
 """Detection of lesions over all cases of a method, with intervals over patients."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -99,41 +99,42 @@ def summarise_detection(cases: Sequence[CaseRecord], protocol: Protocol) -> Dete
     resamples = Resamples.draw([scan.patient for scan in scans], resamples=protocol.resamples, seed=protocol.seed)
     weights = resamples.case_weights()
 
-    everybody = {scan.patient for scan in scans}
-    ill = {scan.patient for scan in scans if scan.has_lesion}
-    healthy = {scan.patient for scan in scans if not scan.has_lesion}
-    marked = {s.patient for s in scans if s.false_positives or any(one.confidence is not None for one in s.lesions)}
-    of_number = {
-        "sensitivity": ill,
-        "average_precision": ill,
-        "precision": marked,
-        "false_positives_per_healthy_scan": healthy,
-    }
+    patients = np.array([scan.patient for scan in scans])
+    behind = _patients_behind(table, patients)
 
-    def with_interval(statistic: Callable[..., Any], patients: Collection[str]) -> Interval:
-        return resamples.interval(statistic(table), statistic(table, weights), patients=len(patients))
+    def with_interval(statistic: Callable[..., Any], who: NDArray[Any]) -> Interval:
+        return resamples.interval(statistic(table), statistic(table, weights), patients=len(set(who.tolist())))
 
     def of_size(size: SizeClass) -> Interval:
-        shown = {
-            scan.patient for scan in scans if any(size.holds(np.asarray(lesion.diameter_mm)) for lesion in scan.lesions)
-        }
-        return with_interval(partial(sensitivity, size=size), shown)
+        return with_interval(
+            partial(sensitivity, size=size), patients[table.lesion_scan[size.holds(table.diameter_mm)]]
+        )
 
     return DetectionSummary(
         scans=len(scans),
         scans_with_lesion=sum(scan.has_lesion for scan in scans),
         lesions=sum(len(scan.lesions) for scan in scans),
-        numbers={
-            key: with_interval(statistic, of_number.get(key, everybody)) for key, (_, statistic) in NUMBERS.items()
-        },
+        numbers={key: with_interval(statistic, behind.get(key, patients)) for key, (_, statistic) in NUMBERS.items()},
         by_size=tuple(
             SizeSensitivity(row.size.name, row.lesions, row.found, of_size(row.size)) for row in count_by_size(table)
         ),
         froc_points=tuple(
-            (rate, with_interval(partial(sensitivity_at, false_positives=rate), ill)) for rate in FROC_POINTS
+            (rate, with_interval(partial(sensitivity_at, false_positives=rate), behind["sensitivity"]))
+            for rate in FROC_POINTS
         ),
         froc=_curve(table),
     )
+
+
+def _patients_behind(table: DetectionTable, patients: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Whose scans a number depends on, where it is not everybody's."""
+    ill = patients[table.has_lesion]
+    return {
+        "sensitivity": ill,
+        "average_precision": ill,
+        "precision": patients[table.candidate_scan],
+        "false_positives_per_healthy_scan": patients[~table.has_lesion],
+    }
 
 
 def _curve(table: DetectionTable) -> tuple[tuple[float, float, float], ...]:

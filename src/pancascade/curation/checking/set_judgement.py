@@ -43,7 +43,7 @@ def judge_all(
     for source, paths in (loose or {}).items():
         found += _judge_loose(source, paths)
     for source, names in (label_names or {}).items():
-        found.append(_tell_labels(source, names))
+        found += _tell_labels(source, names)
     order = list(Severity)
     return sorted(found, key=lambda one: (order.index(one.severity), one.kind, one.case or "", one.message))
 
@@ -126,14 +126,16 @@ def _judge_meanings(by_source: Mapping[str, Sequence[CaseFacts]]) -> Iterator[Fi
             yield Finding(kind="label-meaning", severity=Severity.NOTE, message=message)
 
 
-def _tell_labels(source: str, names: Mapping[int, str]) -> Finding:
-    """What each label counts as; another organ's tumour is none here, and nobody should learn it from the numbers."""
+def _tell_labels(source: str, names: Mapping[int, str]) -> Iterator[Finding]:
+    """What each label counts as, where its name leaves room: another organ's tumour, for instance, is none here."""
     structures = structures_of(names)
+    if all(structure.label and names[value].isalpha() for value, structure in structures.items()):
+        return
     taken: dict[str, list[str]] = {label.title: [] for label in (Label.PANCREAS, Label.TUMOUR, Label.BACKGROUND)}
     for value, structure in sorted(structures.items()):
         taken[structure.label.title].append(f"{value} ({names[value]})")
     listed = "; ".join(f"{_first(values)} as {title}" for title, values in taken.items() if values)
-    return Finding(kind="label-meaning", severity=Severity.NOTE, message=f"{source}: takes label {listed}.")
+    yield Finding(kind="label-meaning", severity=Severity.NOTE, message=f"{source}: takes label {listed}.")
 
 
 def _judge_pairs(pairs: Iterable[DuplicatePair]) -> Iterator[Finding]:
