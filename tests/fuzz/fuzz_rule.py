@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 from fuzz_kind import Answer, Kind
 from limits import HungError, limited
 
@@ -52,13 +53,15 @@ class Good:
 
 def run(command: str, capture: "pytest.CaptureFixture[str]") -> Ended:
     """Run a command in this process and in the present folder."""
-    log = logging.StreamHandler(sys.stderr)
-    logging.getLogger().addHandler(log)
     before, sys.argv = sys.argv, ["pancascade", *shlex.split(command)]
     capture.readouterr()
+    log = logging.StreamHandler(sys.stderr)
+    logging.getLogger().addHandler(log)
+    torch.set_warn_always(True)  # else only the first of two cases hears torch's warnings
     code: int | None = 0
+    warned: list[warnings.WarningMessage] = []
     try:
-        with warnings.catch_warnings(), limited():
+        with warnings.catch_warnings(record=True) as warned, limited():
             warnings.simplefilter("default")
             main()
     except SystemExit as ended:
@@ -67,8 +70,10 @@ def run(command: str, capture: "pytest.CaptureFixture[str]") -> Ended:
         code = None
     finally:
         sys.argv = before
+        torch.set_warn_always(False)
         logging.getLogger().removeHandler(log)
     out, err = capture.readouterr()
+    err = "".join(warnings.formatwarning(w.message, w.category, w.filename, w.lineno) for w in warned) + err
     return Ended(code, out, err)
 
 

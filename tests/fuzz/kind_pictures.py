@@ -37,7 +37,7 @@ class Pictures(Kind):
             what, content = damaged(path.read_bytes(), random)
         else:
             what = random.choice(list(PICTURES))
-            content = _saved(PICTURES[what](Image.open(path)))
+            content = _saved(PICTURES[what](Image.open(io.BytesIO(path.read_bytes()))))
         path.write_bytes(content)
         return f"{name} {what}"
 
@@ -65,7 +65,7 @@ def seen_by_pillow(path: Path) -> tuple[tuple[int, int], bytes] | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            picture = Image.open(path)
+            picture = Image.open(io.BytesIO(path.read_bytes()))
             return picture.size, np.asarray(picture.convert("F")).tobytes()
     except Exception:
         return None
