@@ -49,7 +49,7 @@ from pancascade.training.recipe import recipes_folder
 TARGETS = {"pancreas": (Label.PANCREAS, Label.TUMOUR), "tumour": (Label.TUMOUR,)}
 METRICS = ("dice", "iou", "sensitivity", "specificity", "precision")
 DATASETS = {"nih_slices": ["pancreas"], "curvas_slices": ["pancreas"], "pdac_roi": ["pancreas", "tumour"]}
-CURVAS_VALUES = {1: Label.PANCREAS, 2: HelperOrgan.KIDNEYS, 3: HelperOrgan.LIVER}
+CURVAS_VALUES: dict[int, Label | HelperOrgan] = {1: Label.PANCREAS, 2: HelperOrgan.KIDNEYS, 3: HelperOrgan.LIVER}
 CLEAN_CM2 = 0.5
 """A slice without target is clean if less than this is marked."""
 PROTOCOL = Protocol(name="slices", headline="slices_with_target", metrics=METRICS)
