@@ -22,7 +22,7 @@ from pancascade.errors import DataError
 from pancascade.io import written_whole
 from pancascade.parallel import each_in_processes
 
-RECORD_FORMAT = 1
+RECORD_FORMAT = 2
 """Raised whenever a case's facts would differ; older records are then measured anew."""
 
 Progress = Callable[[int, int], None]
