@@ -23,6 +23,7 @@ def save(path, values, affine=AFFINE):
 def pair(number: int):
     """A scan and label map that differ from case to case."""
     hu = np.full((8, 7, 5), number, np.int16)
+    hu[:, :2] = -1000  # air, as a CT has it
     labels = np.zeros(hu.shape, np.uint8)
     labels[2:5, 2:5, 1:4] = 1
     labels[3, 3, 2] = 2

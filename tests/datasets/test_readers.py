@@ -114,6 +114,14 @@ def volume_with_a_mark(codes):
     return images
 
 
+def as_ct(image):
+    """The same marks in soft tissue below air, as a list of scans must show."""
+    grey = np.asarray(image.dataobj).astype(np.int16)
+    hu = np.where(grey > 0, grey, 40).astype(np.int16)
+    hu[..., ::2][grey[..., ::2] == 0] = -1000
+    return nib.Nifti1Image(hu, image.affine)
+
+
 @pytest.mark.parametrize("codes", ["LPS", "RAS", "LAI", "PIR", "SLA"])
 def test_a_region_s_slices_look_the_same_however_the_file_is_oriented(tmp_path, codes):
     for name, volume in zip(("ct", "label"), volume_with_a_mark(codes), strict=True):
@@ -170,7 +178,7 @@ def test_a_volume_list_without_its_file_or_columns_is_refused(tmp_path, text):
 def test_labels_of_a_volume_list_may_be_oriented_otherwise_but_lie_on_the_scan_s_grid(tmp_path):
     scan, _ = volume_with_a_mark("LPS")
     _, foreign = volume_with_a_mark("PIR")
-    nib.save(scan, tmp_path / "scan.nii.gz")
+    nib.save(as_ct(scan), tmp_path / "scan.nii.gz")
     nib.save(foreign, tmp_path / "label.nii.gz")
     labels = nib.Nifti1Image(np.minimum(np.asarray(foreign.dataobj), 2), foreign.affine)
     table = tmp_path / "list.csv"
@@ -187,6 +195,7 @@ def test_labels_of_a_volume_list_may_be_oriented_otherwise_but_lie_on_the_scan_s
 
 def test_a_volume_list_gives_the_slices_that_it_names(tmp_path):
     hu = np.zeros((12, 10, 8), np.int16) + np.arange(8, dtype=np.int16)
+    hu[:5] = -1000
     nib.save(nib.Nifti1Image(hu, np.diag((-1.0, -1.0, 2.0, 1.0))), tmp_path / "scan.nii.gz")
     table = tmp_path / "list.csv"
     table.write_text("image,label,patient,first_slice,last_slice\nscan.nii.gz,none,p_1,2,4\n")
@@ -202,7 +211,7 @@ def test_a_volume_list_gives_the_slices_that_it_names(tmp_path):
 
 
 def test_a_volume_list_needs_no_slices_and_gives_whole_scans(tmp_path):
-    scan, _ = volume_with_a_mark("RAS")
+    scan = as_ct(volume_with_a_mark("RAS")[0])
     nib.save(scan, tmp_path / "one.nii.gz")
     nib.save(scan, tmp_path / "two.nii.gz")
     table = tmp_path / "list.csv"

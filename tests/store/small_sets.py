@@ -7,21 +7,16 @@ import numpy as np
 from PIL import Image
 
 # Axes to posterior, left, inferior, a little oblique: nothing is where it would be by accident.
-OBLIQUE = np.array(
-    [
-        [0.02, -0.8, 0.0, 30.0],
-        [-0.7, 0.01, 0.05, 20.0],
-        [0.0, 0.0, -2.5, 10.0],
-        [0.0, 0.0, 0.0, 1.0],
-    ]
-)
+OBLIQUE = np.eye(4)
+OBLIQUE[:3, :3] = nib.eulerangles.euler2mat(0.02, 0.01, 0.03) @ [[0, -0.8, 0], [-0.7, 0, 0], [0, 0, -2.5]]
+OBLIQUE[:3, 3] = 30, 20, 10
 SHAPE = (12, 10, 7)
 
 
 def voxels(number, *, tumour):
     """A scan and label map that differ from case to case; slices 2 to 5 of the file show pancreas, 3 tumour."""
     random = np.random.default_rng(number)
-    hu = random.integers(-1024, 1500, SHAPE).astype(np.int16)
+    hu = random.integers(-1024, 800, SHAPE).astype(np.int16)
     labels = np.zeros(SHAPE, np.uint8)
     labels[3:8, 2:7, 2:6] = 1
     if tumour:

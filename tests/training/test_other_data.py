@@ -24,6 +24,7 @@ def decathlon(project):
         labels = np.zeros(hu.shape, np.uint8)
         labels[10:26, 8 + number : 20 + number, :2] = 1
         hu[labels > 0] += 120
+        hu[:, :4] = -1000
         name = f"pancreas_{number:03d}.nii.gz"
         for part, voxels in (("imagesTr", hu), ("labelsTr", labels)):
             nib.save(nib.Nifti1Image(voxels, np.diag((-1.0, -1.0, 2.0, 1.0))), folder / part / name)

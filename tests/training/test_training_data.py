@@ -148,9 +148,9 @@ def test_a_data_set_as_nnunet_has_it_is_a_source(read, project):
     for patient in range(3):
         labels = np.zeros((48, 32, 4), np.uint8)
         labels[10:20, 8:16, 1:3], labels[12:15, 9:12, 2] = 1, 2
-        write_volume(
-            Volume((labels * 60 + 20).astype(np.int16), affine), folder / "imagesTr" / f"c{patient}_0000.nii.gz"
-        )
+        hu = (labels * 60 + 20).astype(np.int16)
+        hu[:, :4] = -1000
+        write_volume(Volume(hu, affine), folder / "imagesTr" / f"c{patient}_0000.nii.gz")
         write_volume(Volume(labels, affine), folder / "labelsTr" / f"c{patient}.nii.gz")
     names = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "pancreas": 1, "tumour": 2}}
     (folder / "dataset.json").write_text(json.dumps(names))

@@ -1,7 +1,8 @@
 """A case: one patient's image and reference labels, read only when asked."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -11,8 +12,13 @@ from numpy.typing import NDArray
 
 from pancascade.datasets.structure import Meaning
 from pancascade.errors import DataError
+from pancascade.io import require_hounsfield
 from pancascade.io.file_names import abbreviated, composed, there
+from pancascade.notices import Notice
+from pancascade.preprocessing.hu_calibration import hu_calibration
 from pancascade.volume import Volume, as_label_map, reorient
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class LabelledScan:
         read_image: Reads the scan, Hounsfield units.
         read_values: Reads the label map with its own values, on the grid of the scan it is given.
         read_filed: Reads it the way round that its header says, where `read_values` knows better.
+        region: It is cut from a scan and windowed, so that its values do not tell a CT.
     """
 
     image: Path
@@ -55,6 +62,7 @@ class LabelledScan:
     read_image: Callable[[], Volume]
     read_values: Callable[[Volume], Volume]
     read_filed: Callable[[Volume], Volume] | None = None
+    region: bool = field(default=False, kw_only=True)
 
     def read(self) -> tuple[Volume, Volume]:
         """The scan in Hounsfield units, and its labels: uint8, ids of `pancascade.labels.Label`, on its grid.
@@ -66,6 +74,21 @@ class LabelledScan:
         image = self.read_image()
         values = self.read_values(image)
         return image, values.with_voxels(as_labels(values, self.meaning))
+
+    def read_ct(self) -> tuple[Volume, Volume]:
+        """The same, for work that stands on Hounsfield units; what is unusual about them goes to the log.
+
+        Raises:
+            NotCTError: The scan is no CT in Hounsfield units, by the judgement of `pancascade segment`.
+            GeometryError: Its axes are not at right angles.
+            ScanError: A file cannot be read.
+            DataError: The label map lies on another grid, or holds a value without a meaning.
+        """
+        image, labels = self.read()
+        notices = [] if self.region else hounsfield_notices(image)
+        for notice in (*notices, *labels.notices):
+            _logger.warning(str(notice))
+        return image, labels
 
 
 @dataclass(frozen=True)
@@ -100,6 +123,16 @@ class Case:
         return cls(name, patient, source, partial(_slices_of, scan, name=name, patient=patient), scan, files)
 
 
+def hounsfield_notices(image: Volume) -> list[Notice]:
+    """What is unusual about the Hounsfield units of a whole scan.
+
+    Raises:
+        NotCTError: They cannot be Hounsfield units.
+        GeometryError: The axes are not at right angles.
+    """
+    return [*require_hounsfield(image), *hu_calibration(image, scan_name=image.name)]
+
+
 def require_files(cases: Iterable[Case]) -> None:
     """Pass only if every file of the cases is there.
 
@@ -116,7 +149,7 @@ def require_files(cases: Iterable[Case]) -> None:
 
 
 def _slices_of(scan: LabelledScan, *, name: str, patient: str) -> list[AxialSlice]:
-    return axial_slices(*scan.read(), name=name, patient=patient)
+    return axial_slices(*scan.read_ct(), name=name, patient=patient)
 
 
 def as_labels(values: Volume, meaning: Meaning) -> NDArray[np.uint8]:

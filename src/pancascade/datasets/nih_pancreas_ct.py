@@ -2,6 +2,7 @@
 
 import logging
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -80,7 +81,7 @@ def read_label(label: Path, image: Volume) -> Volume:
     if flips != AS_IT_IS:
         axes = ", ".join(directions(flips, image.orientation))
         logger.warning("%s: its header is wrong; turned round: %s.", label, axes)
-    return Volume(turned(found.voxels, flips), image.affine, label)
+    return replace(found, voxels=turned(found.voxels, flips))
 
 
 def read_filed_label(label: Path, image: Volume) -> Volume:
@@ -100,4 +101,4 @@ def read_filed_label(label: Path, image: Volume) -> Volume:
             f"{label}: has {' × '.join(map(str, found.shape))} voxels, its scan {image.name} "
             f"{' × '.join(map(str, image.shape))}. Is it another patient's, or are slices of the series missing?"
         )
-    return Volume(found.voxels, image.affine, label)
+    return replace(found, affine=image.affine)

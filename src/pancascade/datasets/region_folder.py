@@ -11,11 +11,13 @@ from pydantic import ValidationError
 from pancascade.datasets.case import Case, LabelledScan
 from pancascade.datasets.scan_files import read_values
 from pancascade.datasets.structure import PANORAMA, Meaning
-from pancascade.errors import DataError
+from pancascade.errors import DataError, NotCTError
 from pancascade.io import TableRow, read_table, read_volume
 from pancascade.io.file_names import find_path
 from pancascade.preprocessing import Window
 from pancascade.volume import Volume
+
+WHITE = 255
 
 
 def region_folder(folder: Path, *, meaning: Meaning = PANORAMA) -> list[Case]:
@@ -35,7 +37,8 @@ def region_folder(folder: Path, *, meaning: Meaning = PANORAMA) -> list[Case]:
     for row in read_table(index, required=("case", "hu_at_0", "hu_at_255")):
         window = _window(row)
         image, label = (find_path(folder, f"{row.file_name('case')}_{what}.nii.gz") for what in ("ct", "label"))
-        scan = LabelledScan(image, label, meaning, partial(_read_grey, image, window), partial(read_values, label))
+        readers = (partial(_read_grey, image, window), partial(read_values, label))
+        scan = LabelledScan(image, label, meaning, *readers, region=True)
         patient = row["case"].split("_")[0]
         cases.append(Case.of_scan(row["case"], patient=patient, source=folder.name, scan=scan))
     return cases
@@ -51,4 +54,7 @@ def _window(row: TableRow) -> Window:
 
 def _read_grey(image: Path, window: Window) -> Volume:
     grey = read_volume(image)
+    # Written so that NaN fails too.
+    if not (grey.voxels.min() >= 0 and grey.voxels.max() <= WHITE):
+        raise NotCTError(f"{image}: grey values are not all from 0 to {WHITE}. Export the region again.", code="not_ct")
     return grey.with_voxels(window.to_hu(grey.voxels))

@@ -1,5 +1,6 @@
 """Pairs of a scan and a label map in files."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def read_values(label: Path | None, image: Volume) -> Volume:
             f"{label}: not on the grid of {image.name} ({_grid(found)} against {_grid(image)}). "
             "Export the pair again, or resample the label map by nearest voxel."
         )
-    return Volume(turned.voxels, image.affine, label)
+    return replace(turned, affine=image.affine)
 
 
 def _grid(volume: Volume) -> str:

@@ -67,7 +67,7 @@ def _read_rows(table: Path) -> list[TableRow]:
 
 
 def _read_part(scan: LabelledScan, *, name: str, patient: str, first: str, last: str) -> list[AxialSlice]:
-    slices = axial_slices(*scan.read(), name=name, patient=patient)
+    slices = axial_slices(*scan.read_ct(), name=name, patient=patient)
     low, high = int(first or 0), int(last or len(slices) - 1)
     if not 0 <= low <= high < len(slices):
         raise DataError(f"{scan.image}: slices {low}–{high} asked, the scan has 0–{len(slices) - 1}.")

@@ -83,6 +83,7 @@ def measure_case(
         )
         for target in protocol.labels
     }
+    notes += [str(notice) for volume in (reference, prediction) if volume is not None for notice in volume.notices]
     targets = {
         target: _measure_target(mask, truth, box, upright, protocol=protocol) for target, (mask, truth) in masks.items()
     }

@@ -8,7 +8,7 @@ from pancascade.io.dicom_source import DicomSource, find_source, require_source
 from pancascade.io.digests import content_digest, patient_mark, text_digest, volume_digest
 from pancascade.io.itk import read_itk, write_itk
 from pancascade.io.nifti import read_nifti, write_nifti
-from pancascade.io.plausibility import require_ct
+from pancascade.io.plausibility import require_ct, require_hounsfield
 from pancascade.io.rtstruct import write_rtstruct
 from pancascade.io.scan import READABLE_SUFFIXES, read_label_map, read_scan, read_volume, stem, write_volume
 
@@ -32,6 +32,7 @@ __all__ = [
     "read_table",
     "read_volume",
     "require_ct",
+    "require_hounsfield",
     "require_source",
     "stem",
     "text_digest",

@@ -15,12 +15,11 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.imageglobals import logger as nibabel_logger
 from nibabel.spatialimages import HeaderDataError, HeaderTypeError
 
-from pancascade.errors import GeometryError, OutputError, UnreadableError
+from pancascade.errors import OutputError, UnreadableError
 from pancascade.io.atomic import written_whole
 from pancascade.io.files import as_stored, require_file, require_one_scan
+from pancascade.io.nifti_header import contradictions, require_spacing
 from pancascade.volume import Volume, on_disk, release
-
-_logger = logging.getLogger(__name__)
 
 # NIfTI keeps float32, so axes at right angles come back with cosines around 1e-7.
 _RIGHT_ANGLE_COSINE = 1e-5
@@ -37,7 +36,8 @@ def read_nifti(path: Path, *, keep_on_disk: bool = False) -> Volume:
 
     Returns:
         (I, J, K) in the file's order. The file's integer dtype where it has no slope and intercept, so a
-        CT stays int16; float32 otherwise, with slope and intercept applied. Affine from sform, else qform.
+        CT stays int16; float32 otherwise, with slope and intercept applied. Affine from sform, else qform; where
+        the header contradicts itself, a notice says so.
 
     Raises:
         UnreadableError: no such file, not NIfTI, truncated, or voxels that are colours or complex.
@@ -51,7 +51,8 @@ def read_nifti(path: Path, *, keep_on_disk: bool = False) -> Volume:
             # No memory map: the file may be replaced while the scan is in use.
             image = image_class.from_file_map(parts, mmap=False)
             shape = require_one_scan(image.shape, path=path)
-            _require_spacing(path, image.header)
+            require_spacing(path, image.header)
+            notices = contradictions(path, image.header)
             if keep_on_disk:
                 voxels = _unpacked(image.dataobj, file, shape=shape, path=path)
             else:
@@ -59,7 +60,7 @@ def read_nifti(path: Path, *, keep_on_disk: bool = False) -> Volume:
             # gzip compares its checksum only at the end of the file, where nibabel does not go.
             while file.read(1 << 20):
                 pass
-    return Volume(voxels, image.affine, path)
+    return Volume(voxels, image.affine, path, tuple(notices))
 
 
 def write_nifti(volume: Volume, path: Path, *, dtype: npt.DTypeLike | None = None, slope: float | None = None) -> None:
@@ -135,23 +136,6 @@ def _with_slope(stored: npt.NDArray[Any], dataobj: ArrayProxy) -> npt.NDArray[An
     if dataobj.inter != 0:
         voxels += np.float32(dataobj.inter)
     return voxels
-
-
-def _require_spacing(path: Path, header: nib.Nifti1Header) -> None:
-    """Refuse a spacing that nibabel replaces by 1 mm without a word."""
-    if int(header["sform_code"]) > 0:
-        return
-    with nib.openers.ImageOpener(str(path)) as file:
-        raw = type(header).from_fileobj(file, check=False)
-    for axis, spacing_mm in enumerate(raw["pixdim"][1:4]):
-        if not spacing_mm > 0:
-            raise GeometryError(
-                f"{path}: voxel spacing is {spacing_mm:g} along axis {axis}, the header is damaged. "
-                "Re-export the scan.",
-                code="spacing_impossible",
-            )
-    if int(header["qform_code"]) == 0:
-        _logger.warning("%s: the header has no orientation; left and right are a guess.", path)
 
 
 def _has_right_angles(affine: npt.NDArray[np.float64]) -> bool:

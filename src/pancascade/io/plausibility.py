@@ -16,6 +16,9 @@ from pancascade.volume import Volume, slabs
 # Shares of voxels are estimated on about this many; the exact minimum and maximum look at all.
 _SAMPLE_VOX = 500_000
 
+# As for a series of DICOM.
+_SHEAR_DEGREES = 0.5
+
 
 def require_ct(volume: Volume) -> list[Notice]:
     """Refuse a volume in which no pancreas can be looked for.
@@ -31,17 +34,56 @@ def require_ct(volume: Volume) -> list[Notice]:
         GeometryError: a size or spacing that no CT of an abdomen has.
         NotCTError: voxels that are not finite or cannot be Hounsfield units.
     """
-    slice_axis = int(np.argmax(np.abs(volume.affine[2, :3] / volume.spacing_mm)))
+    slice_axis = _slice_axis(volume)
     in_plane = [axis for axis in range(3) if axis != slice_axis]
     _refuse_geometry(volume, in_plane=in_plane)
+    return [*require_hounsfield(volume), *_unusual_geometry(volume, in_plane=in_plane, slice_axis=slice_axis)]
+
+
+def require_hounsfield(volume: Volume) -> list[Notice]:
+    """Refuse a volume that is no CT in Hounsfield units, whatever its size: the judgement of everything that reads CT.
+
+    Args:
+        volume: (I, J, K), any orientation.
+
+    Returns:
+        What reading noticed, and a warning for each unusual thing about the values.
+
+    Raises:
+        GeometryError: axes that are not at right angles.
+        NotCTError: voxels that are not finite or cannot be Hounsfield units.
+    """
+    _refuse_shear(volume)
     low_hu, high_hu = _finite_range(volume)
-    sample = _sample(volume.voxels)
-    _refuse_values(volume.name, sample, low_hu=low_hu, high_hu=high_hu)
-    return [
-        *volume.notices,
-        *_unusual_geometry(volume, in_plane=in_plane, slice_axis=slice_axis),
-        *_unusual_values(volume.name, low_hu=low_hu, high_hu=high_hu),
-    ]
+    _refuse_values(volume.name, _sample(volume.voxels), low_hu=low_hu, high_hu=high_hu)
+    return [*volume.notices, *_unusual_values(volume.name, low_hu=low_hu, high_hu=high_hu)]
+
+
+def _slice_axis(volume: Volume) -> int:
+    return int(np.argmax(np.abs(volume.affine[2, :3] / volume.spacing_mm)))
+
+
+def _refuse_shear(volume: Volume) -> None:
+    """As a DICOM series that leans: its voxels are no boxes, and all that is measured on it is wrong."""
+    axes = volume.affine[:3, :3] / volume.spacing_mm
+    slice_axis = _slice_axis(volume)
+    first, second = (axes[:, axis] for axis in range(3) if axis != slice_axis)
+    skewed_degrees = math.degrees(math.asin(min(1.0, abs(float(first @ second)))))
+    if skewed_degrees > _SHEAR_DEGREES:
+        raise GeometryError(
+            f"{volume.name}: rows and columns are {skewed_degrees:.1f} degrees off a right angle, so voxels are not "
+            "boxes. Resample the scan onto an upright grid first.",
+            code="directions_impossible",
+        )
+    normal = np.cross(first, second)
+    lean = abs(float(axes[:, slice_axis] @ normal)) / float(np.linalg.norm(normal))
+    tilt_degrees = math.degrees(math.acos(min(1.0, lean)))
+    if tilt_degrees > _SHEAR_DEGREES:
+        raise GeometryError(
+            f"{volume.name}: the stack of slices leans by {tilt_degrees:.1f} degrees (gantry tilt), so its voxels are "
+            "not boxes. Resample it onto an upright grid first.",
+            code="gantry_tilt",
+        )
 
 
 def _refuse_geometry(volume: Volume, *, in_plane: list[int]) -> None:

@@ -4,6 +4,7 @@ from pancascade.notices import Notice
 from pancascade.preprocessing.body_orientation import is_upside_down, orientation
 from pancascade.preprocessing.body_part import coverage, refuse_no_abdomen
 from pancascade.preprocessing.body_profile import METAL_HU, BodyProfile, body_profile
+from pancascade.preprocessing.hu_calibration import hu_calibration
 from pancascade.preprocessing.slice_faults import slice_faults
 from pancascade.volume import Volume
 
@@ -11,6 +12,8 @@ METAL_SHARE = 0.0005
 """0.0003 and less in the scans seen, of which one has clips."""
 
 ARMS_SHARE = 0.3
+
+_BY_HU = ("left_right_flipped",)
 
 
 def check_input(upright: Volume, *, scan_name: str) -> list[Notice]:
@@ -30,7 +33,10 @@ def check_input(upright: Volume, *, scan_name: str) -> list[Notice]:
     """
     profile = body_profile(upright)
     refuse_no_abdomen(profile, scan_name=scan_name)
-    found = [*slice_faults(upright, scan_name=scan_name), *orientation(profile, scan_name=scan_name)]
+    values = hu_calibration(upright, scan_name=scan_name)
+    # Sides are told apart by how dense organs are, which values that are no HU do not tell.
+    turned = [notice for notice in orientation(profile, scan_name=scan_name) if not values or notice.code not in _BY_HU]
+    found = [*values, *slice_faults(upright, scan_name=scan_name), *turned]
     if not is_upside_down(profile):
         found += coverage(profile, scan_name=scan_name)
     return found + _beside_and_inside(profile, scan_name=scan_name)

@@ -14,6 +14,8 @@ from pancascade.notices import Notice
 
 # Below this volume ratio (1 = right angles, 0 = flat) the three axes lie in one plane.
 _FLAT = 1e-4
+# Micrometres taken for millimetres stay within; nothing of a patient lies beyond.
+_FARTHEST_MM = 1e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +30,7 @@ class Volume:
 
     Raises:
         GeometryError: voxels are not 3-D or empty, or the affine is not a finite, invertible
-            (4, 4) matrix with spacing above 0.
+            (4, 4) matrix with spacing above 0 and no entry beyond a kilometre.
     """
 
     voxels: npt.NDArray[Any]
@@ -119,6 +121,12 @@ class Volume:
         if not np.array_equal(affine[3], (0, 0, 0, 1)):
             raise GeometryError(
                 f"{self.name}: the affine's last row must be 0 0 0 1, got {affine[3].tolist()}. Re-export the scan.",
+                code="directions_impossible",
+            )
+        if np.abs(affine).max() > _FARTHEST_MM:
+            raise GeometryError(
+                f"{self.name}: an entry of the affine (voxel index to mm) is {np.abs(affine).max():.3g}, more than a "
+                "kilometre; the header is damaged. Re-export the scan.",
                 code="directions_impossible",
             )
         spacing_mm = np.linalg.norm(affine[:3, :3], axis=0)

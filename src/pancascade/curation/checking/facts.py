@@ -20,6 +20,7 @@ from pancascade.io import require_ct
 from pancascade.io.file_names import there
 from pancascade.names_only import public_name
 from pancascade.notices import Sentence
+from pancascade.preprocessing.hu_calibration import hu_calibration
 from pancascade.settings import Settings
 from pancascade.volume import Volume
 
@@ -68,6 +69,7 @@ class CaseFacts(Settings):
         obliquity_degrees: Largest angle between an axis of the grid and of the patient.
         hu: At `PERCENTILES` of the voxels.
         warnings: What is unusual for a CT of an abdomen.
+        label_warnings: What is unusual about the label map's file.
         meaning: Structure of each value of the label map.
         label: What was measured of the label map; None without one.
         turned_by_reader: Directions in which the reader turned the label map round, for its header is wrong.
@@ -88,6 +90,7 @@ class CaseFacts(Settings):
     obliquity_degrees: float | None = None
     hu: tuple[float, ...] | None = None
     warnings: tuple[str, ...] = ()
+    label_warnings: tuple[str, ...] = ()
     meaning: dict[int, Structure] = Field(default_factory=dict)
     label: LabelFacts | None = None
     turned_by_reader: tuple[str, ...] = ()
@@ -175,11 +178,13 @@ def _measure_scan(scan: LabelledScan, known: dict[str, Any]) -> None:
     if known["field"] == "scan":
         prefix = f"{image.name}: "
         notices = _step(lambda: require_ct(image), inconsistent=FaultKind.GEOMETRY)
+        notices += hu_calibration(image, scan_name=image.name)
         known["warnings"] = tuple(str(notice).removeprefix(prefix) for notice in notices)
     known["image_hash"] = _image_hash(image)
     labels = None
     if scan.label is not None:
         values = _step(lambda: scan.read_values(image), inconsistent=FaultKind.OTHER_GRID)
+        known["label_warnings"] = tuple(str(notice).removeprefix(f"{values.name}: ") for notice in values.notices)
         if scan.read_filed is not None:
             filed = scan.read_filed(image)
             known["turned_by_reader"] = directions(how_turned(filed.voxels, values.voxels), image.orientation)

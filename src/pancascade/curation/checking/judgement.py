@@ -47,6 +47,8 @@ def _finding(facts: CaseFacts, kind: str, severity: Severity, message: str) -> F
 def _judge_image(facts: CaseFacts) -> Iterator[Finding]:
     for warning in facts.warnings:
         yield _finding(facts, "unusual-scan", Severity.NOTE, f"{facts.image_file}: {warning}")
+    for warning in facts.label_warnings:
+        yield _finding(facts, "unusual-label", Severity.WARNING, f"{facts.label_file}: {warning}")
 
 
 def _judge_values(facts: CaseFacts, label: LabelFacts) -> Iterator[Finding]:

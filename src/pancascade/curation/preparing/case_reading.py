@@ -68,14 +68,14 @@ def read_case(case: Case, options: PrepareOptions) -> CaseReading:
     """Read a case.
 
     Raises:
-        ScanError: A file cannot be read.
+        ScanError: A file cannot be read, or the scan is no CT in Hounsfield units.
         DataError: The label map does not fit, or single slices cannot be what the options ask for.
     """
     return _of_slices(case, options) if case.scan is None else _of_scan(case, case.scan, options)
 
 
 def _of_scan(case: Case, scan: LabelledScan, options: PrepareOptions) -> CaseReading:
-    image, labels = scan.read()
+    image, labels = scan.read_ct()
     scan_grid, voxel_ml = grid_of(image), image.voxel_volume_ml
     image, labels = reorient(image, "LPS"), reorient(labels, "LPS")
     pancreas, tumour = _pixels(labels)
