@@ -26,7 +26,8 @@ sys.addaudithook(watch)
 
 # Tells when the processes of a run have been told to end.
 MAIN = """
-import concurrent.futures.process as pools, os
+import concurrent.futures.process as pools, os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background were started with it ignored
 shut_down = pools.ProcessPoolExecutor.shutdown
 def shutdown(pool, *arguments, **options):
     os.write(1, b"ending\\n")

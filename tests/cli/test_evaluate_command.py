@@ -153,8 +153,8 @@ def test_some_bad_cases_are_told_and_the_rest_has_numbers(evaluate, without_repo
     code, out, err = evaluate(predictions, reference, "--out", tmp_path / "out")
     assert (code, err) == (1, "")
     assert "1 scan of 1 patient" in flat(out)
-    for case, path in (("b", predictions / "b.nii.gz"), ("c", reference / "c.nii.gz"), ("d", predictions / "d.nii.gz")):
-        assert f"No numbers for {case} of predictions: {path}: " in out
+    for case in ("b", "c", "d"):
+        assert f"No numbers for {case} of predictions: {case}.nii.gz: " in out
     with (tmp_path / "out" / "failures.csv").open() as lines:
         assert [row["case"] for row in csv.DictReader(lines)] == ["b", "c", "d"]
     assert "failures" in (tmp_path / "out" / "results.json").read_text()
@@ -283,9 +283,12 @@ def test_a_folder_in_which_nothing_was_written_is_gone(evaluate, predictions, tm
 
 
 UNUSABLE = {
-    "no such predictions": (["{p}x", "{r}"], "{p}x: there is no such file or folder"),
-    "no such reference": (["{p}", "{r}x"], "{r}x: there is no such file or folder"),
-    "a file and a folder": (["{p}/a.nii.gz", "{r}"], "{p}/a.nii.gz and {r}: one is a file, the other a folder"),
+    "no such predictions": (["{p}x", "{r}"], "Error: predictionsx: there is no such file or folder"),
+    "no such reference": (["{p}", "{r}x"], "Error: referencex: there is no such file or folder"),
+    "a file and a folder": (
+        ["{p}/a.nii.gz", "{r}"],
+        "Error: a.nii.gz and reference: one is a file, the other a folder",
+    ),
     "an unknown protocol": (["{p}", "{r}", "--protocol", "qiu2042"], "qiu2042: no such protocol; known are default, "),
     "no such protocol file": (["{p}", "{r}", "--protocol", "{t}/no.yaml"], "no.yaml: not a readable protocol"),
     "no labels": (["{p}", "{r}", "--labels", "pancreas"], "labels 'pancreas': write them like pancreas=1+2,tumour=2"),
@@ -307,8 +310,8 @@ UNUSABLE = {
         ["{p}", "{r}", "--patients", "{p}/a.nii.gz"],
         "a.nii.gz, line ",
     ),
-    "no such confidence": (["{p}", "{r}", "--confidence", "{t}/no"], "{t}/no: there is no such file or folder"),
-    "no such scans": (["{p}", "{r}", "--scans", "{t}/no"], "{t}/no: there is no such file or folder"),
+    "no such confidence": (["{p}", "{r}", "--confidence", "{t}/no"], "Error: no: there is no such file or folder"),
+    "no such scans": (["{p}", "{r}", "--scans", "{t}/no"], "Error: no: there is no such file or folder"),
     "candidates without a map": (
         ["{p}", "{r}", "--candidates", "map"],
         "no case could be compared. The first reason: ",
@@ -320,7 +323,7 @@ UNUSABLE = {
 def test_what_cannot_be_used_is_one_sentence(evaluate, predictions, reference, tmp_path, arguments, says):
     places = {"p": predictions, "r": reference, "t": tmp_path}
     err = require_one_sentence(evaluate(*(text.format(**places) for text in arguments)))
-    assert says.format(**places) in err
+    assert says in err
 
 
 @pytest.mark.parametrize(
@@ -362,7 +365,7 @@ def test_a_protocol_file_that_is_none(evaluate, predictions, reference, tmp_path
 def test_a_table_of_scores_that_is_none(evaluate, predictions, reference, tmp_path, text, says):
     (tmp_path / "scores.csv").write_text(text)
     err = require_one_sentence(evaluate(predictions, reference, "--scores", tmp_path / "scores.csv"))
-    assert err.startswith("Error: scores.csv: ")
+    assert re.match(r"Error: (scores\.csv(, line \d+)?: |The table of scores )", err)
     assert says in err
 
 
@@ -424,7 +427,7 @@ def test_a_bad_file_alone_is_one_sentence_that_names_it(evaluate, predictions, r
     path = {"predictions": predictions, "reference": reference}[where] / "a.nii.gz"
     make(path)
     err = require_one_sentence(evaluate(predictions / "a.nii.gz", reference / "a.nii.gz"))
-    assert f"no case could be compared. The first reason: {path}: " in err
+    assert f"no case could be compared. The first reason: {path.name}: " in err
     assert re.search(says, err), err
 
 

@@ -176,11 +176,11 @@ def _jobs(
         scores = _by_case(method.scores, [pairs], what="scores")
         for case, (true, found) in pairs.masks.items():
             if found is None and protocol.missing == "report":
-                message = f"{true}: no prediction of this name in {method.predictions}."
+                message = f"{true.name}: no prediction of this name in {method.predictions.name}."
                 outcomes[method.name].append(Failure(case, message))
                 continue
             if found is not None and method.confidence is not None and case not in confidence:
-                message = f"{found}: no confidence map of the name {case} in {method.confidence}."
+                message = f"{found.name}: no confidence map of the name {case} in {method.confidence.name}."
                 outcomes[method.name].append(Failure(case, message))
                 continue
             record = None if method.records is None else method.records / f"{case}.json"

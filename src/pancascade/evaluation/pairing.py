@@ -54,7 +54,9 @@ def find_masks(folder: Path) -> tuple[dict[str, Path], list[Failure]]:
     if not found:
         raise DataError(f"{folder}: holds no masks ({', '.join(READABLE_SUFFIXES)}). Check the path.")
     twice = [
-        Failure(case, f"{' and '.join(map(str, paths))}: two masks of one name. Remove or rename one of them.")
+        Failure(
+            case, f"{' and '.join(path.name for path in paths)}: two masks of one name. Remove or rename one of them."
+        )
         for case, paths in found.items()
         if len(paths) > 1
     ]
@@ -121,7 +123,7 @@ def pair(predictions: Path, reference: Path) -> Pairs:
         if path not in used and case not in bad:
             near = get_close_matches(case, true, n=1)
             hint = f" Is it {near[0]}?" if near else ""
-            failures.append(Failure(case, f"{path}: no reference of this name in {reference}.{hint}"))
+            failures.append(Failure(case, f"{path.name}: no reference of this name in {reference.name}.{hint}"))
     masks = {case: (path, matched.get(case)) for case, path in true.items() if case not in bad}
     if not any(prediction for _, prediction in masks.values()) and not bad:
         raise DataError(
