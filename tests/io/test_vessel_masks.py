@@ -43,9 +43,9 @@ def test_a_file_may_hold_the_signs_of_the_form(file, name):
 
 
 def test_a_path_of_windows_is_not_taken_for_a_value():
-    with pytest.raises(UnreadableError, match=r"^C:\\data\\aorta.nii.gz: there is no such file"):
+    with pytest.raises(UnreadableError, match=r"^aorta\.nii\.gz: there is no such file"):
         read_vessel(r"aorta=C:\data\aorta.nii.gz")
-    with pytest.raises(UnreadableError, match=r"^C:\\data\\aorta.nii.gz: there is no such file"):
+    with pytest.raises(UnreadableError, match=r"^aorta\.nii\.gz: there is no such file"):
         read_vessel(r"aorta=C:\data\aorta.nii.gz:3")
 
 
@@ -64,7 +64,9 @@ def test_a_value_that_is_no_whole_number_belongs_to_the_file_s_name(file, value)
 
 @pytest.mark.parametrize(("value", "says"), [(":2", "the value 2"), (f":{10**30}", f"the value {10**30}")])
 def test_a_value_that_is_not_there_is_refused(file, value, says):
-    with pytest.raises(UnreadableError, match=f"{file}: does not hold {says}, so there is no aorta") as refused:
+    with pytest.raises(
+        UnreadableError, match=rf"^vessels\.nii\.gz: does not hold {says}, so there is no aorta"
+    ) as refused:
         read_vessel(f"aorta={file}{value}")
     assert refused.value.code == "vessel_empty"
 

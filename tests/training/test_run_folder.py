@@ -37,7 +37,7 @@ def test_a_run_holds_its_folder_while_it_trains_and_gives_it_back(project, chang
 FAILURES = {
     "device": ({"device": "gpu"}, PancascadeError, "Device 'gpu' cannot be used"),
     "weights": ({"start_from": "nothing.safetensors"}, CheckpointError, "nothing"),
-    "data": ({"data": "nowhere"}, DataError, "nowhere"),
+    "data": ({"data": "nowhere"}, DataError, "^index.csv: no such file"),
 }
 
 

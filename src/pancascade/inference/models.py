@@ -115,8 +115,6 @@ def find_model(name: str) -> Model:
         UnknownModelError: There is no such model, or its file is damaged.
     """
     path = Path(name)
-    if path.is_dir():
-        _refuse_folder(path)
     if path.suffix == ".safetensors" and path.is_file():
         return Model(name=path.stem, summary="own checkpoint", steps=(Step(weights=path.name),), folder=path.parent)
     if path.suffix == ".json" and path.is_file():

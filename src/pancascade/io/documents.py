@@ -22,6 +22,7 @@ MOST_DIGITS = 19
 
 _MOST_BYTES = 512_000_000
 _MOST_LETTERS = 110
+_MOST_LETTERS_OF_RULES = 160
 
 
 class DocumentError(ValueError):
@@ -75,9 +76,10 @@ def first_fault(error: ValidationError) -> str:
     place = shortened(".".join(str(part) for part in fault["loc"]), 60)
     if fault["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return f"{place or 'it'} is no mapping of settings"
-    text = shortened(fault["msg"].removeprefix("Value error, ").removeprefix("Input "), _MOST_LETTERS)
-    if not place:  # settings that do not fit each other: each is named, the whole would be too much
-        return text
+    told = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if not place:  # settings that do not fit each other: each is named, and what to do; the values would be too much
+        return shortened(told, _MOST_LETTERS_OF_RULES)
+    text = shortened(told, _MOST_LETTERS)
     if fault["type"] in ("extra_forbidden", "missing"):
         return f"{place}: {'no such key' if fault['type'] == 'extra_forbidden' else 'is missing'}"
     if fault["type"] == "union_tag_invalid":
