@@ -138,6 +138,10 @@ def _digest_of(tensors: Mapping[str, Tensor], header: str) -> str:
 
 def _require_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors.items():
+        if tensor.is_complex():
+            raise CheckpointError(
+                f"{path.name}: {shortened(name, 60)} holds complex numbers, which no network here has. Copy it again."
+            )
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise CheckpointError(
                 f"{path.name}: {shortened(name, 60)} holds NaN or infinity, which no network can compute with. "

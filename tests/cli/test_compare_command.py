@@ -115,7 +115,7 @@ def test_a_bad_case_of_one_method_costs_only_that(compare, folders, without_repo
     (folders / "far" / "b.nii.gz").write_bytes(b"")
     code, out, err = compare("near", "far")
     assert (code, err) == (1, "")
-    assert f"No numbers for b of far: {folders / 'far' / 'b.nii.gz'}: the file is empty" in out
+    assert "No numbers for b of far: b.nii.gz: the file is empty" in out
     counts = {
         name: len(method["cases"])
         for name, method in json.loads((folders / "out" / "results.json").read_text())["methods"].items()
@@ -141,15 +141,15 @@ def test_ranks_are_named_by_the_metric_they_are_of(compare, folders, without_rep
 
 UNUSABLE = {
     "one method": (["{near}"], "compare needs the folders of at least two methods"),
-    "the same name twice": (["x={near}", "x={far}"], "x={far}: give each method a name of its own"),
-    "the same folder twice": (["{near}", "{near}"], "{near}: give each method a name of its own"),
-    "no name": (["={near}", "{far}"], "={near}: give each method a name of its own"),
-    "a name that is a path": (["../x={near}", "{far}"], "../x={near}: give each method a name of its own"),
-    "no such folder": (["{near}", "{far}x"], "{far}x: there is no such file or folder"),
+    "the same name twice": (["x={near}", "x={far}"], "Error: x=far: give each method a name of its own"),
+    "the same folder twice": (["{near}", "{near}"], "Error: near: give each method a name of its own"),
+    "no name": (["={near}", "{far}"], "Error: =near: give each method a name of its own"),
+    "a name that is a path": (["../x={near}", "{far}"], "Error: near: give each method a name of its own"),
+    "no such folder": (["{near}", "{far}x"], "Error: farx: there is no such file or folder"),
     "a file": (["{near}", "{far}/a.nii.gz"], "one is a file, the other a folder"),
     "an unknown protocol": (["{near}", "{far}", "--protocol", "x"], "x: no such protocol; known are"),
     "no labels": (["{near}", "{far}", "--labels", "1"], "labels '1': write them like"),
-    "no such scans": (["{near}", "{far}", "--scans", "{t}/no"], "{t}/no: there is no such file or folder"),
+    "no such scans": (["{near}", "{far}", "--scans", "{t}/no"], "Error: no: there is no such file or folder"),
     "no such patients": (["{near}", "{far}", "--patients", "{t}/no"], "no: there is no such file"),
 }
 
@@ -159,14 +159,14 @@ def test_what_cannot_be_used_is_one_sentence(pancascade, folders, arguments, say
     places = {"near": folders / "near", "far": folders / "far", "t": folders}
     words = [text.format(**places) for text in arguments]
     err = require_one_sentence(pancascade("compare", folders / "reference", *words, "--out", folders / "out"))
-    assert says.format(**places) in err
+    assert says in err
 
 
 def test_a_method_without_a_single_good_case_is_named(compare, folders):
     for case in CASES:
         (folders / "far" / f"{case}.nii.gz").write_bytes(b"no image")
     err = require_one_sentence(compare("near", "far"))
-    assert f"far: no case could be compared. The first reason: {folders / 'far' / 'a.nii.gz'}: " in err
+    assert "far: no case could be compared. The first reason: a.nii.gz: " in err
     assert not (folders / "out" / "results.json").exists()
 
 

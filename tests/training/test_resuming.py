@@ -94,11 +94,16 @@ def test_where_no_recipe_is_left_to_compare_with_that_is_told(finished, caplog):
     assert (finished / "run" / "recipe.yaml").read_text() == (finished / "tiny.yaml").read_text()
 
 
-def test_best_weights_that_are_gone_are_told_and_those_of_the_last_epoch_take_their_place(finished, caplog):
+@pytest.mark.parametrize("fault", ["gone", "damaged"])
+def test_best_weights_that_are_lost_are_told_and_those_of_the_last_epoch_take_their_place(finished, caplog, fault):
     best = finished / "run" / "best.safetensors"
+    content = bytearray(best.read_bytes())
     best.unlink()
+    if fault == "damaged":
+        content[-3] ^= 1
+        best.write_bytes(content)
     run = fit(finished / "tiny.yaml", finished, out=finished / "run", resume=True)
-    assert "best.safetensors is gone: the weights of epoch 4 take its place" in caplog.text
+    assert f"best.safetensors is {fault}: the weights of epoch 4 take its place" in caplog.text
     kept, description = load_checkpoint(best)
     assert description.training["epoch"] == 4
     wanted = run.kept.state_dict()

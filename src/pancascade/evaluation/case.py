@@ -1,6 +1,7 @@
 """One prediction against its reference: read, bring together, check, measure."""
 
 import math
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from itertools import product
@@ -119,9 +120,8 @@ def _on_grid(volume: Volume, upright: Volume, protocol: Protocol, notes: list[st
         return replace(restore(volume, upright), source=volume.source)
     if not protocol.resample:
         raise GeometryError(
-            f"{volume.name}: not on the grid of {upright.name} ({_describe(turned)} against {_describe(upright)}"
-            f"{_apart(turned, upright)}). "
-            "Write the prediction on the scan's grid, or pass --resample to compare at the nearest voxel."
+            f"{volume.name}: not on the grid of {upright.name} ({_difference(turned, upright)}). "
+            "Write the prediction on the scan's grid, or pass --resample."
         )
     notes.append(
         f"{Path(volume.name).name} resampled from {_describe(turned)} to the reference's grid by nearest voxel"
@@ -130,19 +130,24 @@ def _on_grid(volume: Volume, upright: Volume, protocol: Protocol, notes: list[st
 
 
 def _describe(volume: Volume) -> str:
-    shape = " × ".join(map(str, volume.shape))
-    spacing = " × ".join(f"{mm:.4g}" for mm in volume.spacing_mm)
+    shape, spacing = _times(volume.shape), _times(f"{mm:.4g}" for mm in volume.spacing_mm)
     origin = ", ".join(f"{mm:.1f}" for mm in volume.affine[:3, 3])
     return f"{shape} voxels of {spacing} mm from ({origin}) mm"
 
 
-def _apart(one: Volume, other: Volume) -> str:
-    """How far voxels of equal index lie apart, which shape, spacing and origin need not show."""
+def _difference(one: Volume, other: Volume) -> str:
+    """The first of shape, spacing and place in which two grids differ, and how far equal voxels lie apart."""
     if one.shape != other.shape:
-        return ""
+        return f"{_times(one.shape)} against {_times(other.shape)} voxels"
+    spacing, wanted = (_times(f"{mm:.4g}" for mm in grid.spacing_mm) for grid in (one, other))
     corners = np.array([(*corner, 1) for corner in product(*((0, size - 1) for size in one.shape))])
     distances = np.linalg.norm((corners @ (one.affine - other.affine).T)[:, :3], axis=1)
-    return f", up to {distances.max():.2g} mm apart"
+    apart = f"up to {distances.max():.2g} mm apart"
+    return apart if spacing == wanted else f"voxels of {spacing} against {wanted} mm, {apart}"
+
+
+def _times(sizes: Iterable[object]) -> str:
+    return " × ".join(map(str, sizes))
 
 
 def _read_labels(volume: Volume, protocol: Protocol, *, of_reference: bool) -> _Cut:

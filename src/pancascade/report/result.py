@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, PositiveInt, ValidationError
 
 from pancascade.errors import UnreadableError, listed
 from pancascade.io import content_digest, written_whole
-from pancascade.io.documents import first_fault, read_json, reason
+from pancascade.io.documents import first_fault, read_json, reason, shortened
 from pancascade.labels import Label
 from pancascade.location import Location, Thresholds
 from pancascade.measurements import Measurements
@@ -145,7 +145,8 @@ def read_result(path: Path) -> Result:
         return Result.model_validate(written)
     except ValidationError as error:
         raise UnreadableError(
-            f"{place_of(path)}: not a result of pancascade segment ({first_fault(error)}). Segment the scan again."
+            f"{place_of(path)}: not a result of pancascade segment ({shortened(first_fault(error), 95)}). "
+            "Segment the scan again."
         ) from error
     except (OSError, ValueError) as error:
         raise UnreadableError(

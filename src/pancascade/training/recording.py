@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from pancascade.checkpoint import TRAINED_ON, describe, save_checkpoint
-from pancascade.errors import OutputError
+from pancascade.checkpoint import TRAINED_ON, describe, load_tensors, save_checkpoint
+from pancascade.errors import CheckpointError, OutputError
 from pancascade.io import written_whole
 from pancascade.training.recipe import Recipe
 from pancascade.training.run import BEST, RECIPE, Run
@@ -73,16 +73,27 @@ def _lines(path: Path) -> list[str]:
 
 
 def replace_lost_best(run: Run) -> None:
-    """Where the best weights are gone from a run that goes on, those of its last epoch take their place.
+    """Where the best weights of a run that goes on are gone or damaged, those of its last epoch take their place.
 
     Raises:
         OutputError: The folder cannot be written.
     """
-    if run.epoch == 0 or (run.folder / BEST).exists():
+    if run.epoch == 0:
         return
+    fault = "gone"
+    if (run.folder / BEST).exists():
+        try:
+            load_tensors(run.folder / BEST)
+        except CheckpointError:
+            fault = "damaged"
+        else:
+            return
     scores = run.history[-1]["dice"]
     logger.warning(
-        "%s is gone: the weights of epoch %d take its place. Those of the best epoch before are lost.", BEST, run.epoch
+        "%s is %s: the weights of epoch %d take its place. Those of the best epoch before are lost.",
+        BEST,
+        fault,
+        run.epoch,
     )
     run.best = _score(run, scores)
     _save_best(run, scores)

@@ -113,9 +113,10 @@ class Volume:
     def _check_affine(self) -> None:
         affine = self.affine
         if affine.shape != (4, 4) or not np.isfinite(affine).all():
+            found = "NaN or infinity" if affine.shape == (4, 4) else f"shape {affine.shape}"
             raise GeometryError(
                 f"{self.name}: the affine (voxel index to mm) must be a finite 4 x 4 matrix, "
-                f"got {affine.tolist()}; the header is damaged. Re-export the scan.",
+                f"got {found}; the header is damaged. Re-export the scan.",
                 code="directions_impossible",
             )
         if not np.array_equal(affine[3], (0, 0, 0, 1)):
