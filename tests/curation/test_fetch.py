@@ -300,7 +300,12 @@ def recrc(content):
         (b'[{"Modality": "CT"}]', "no list of series"),
         (
             b'[{"Modality": "CT", "PatientID": "../up", "SeriesInstanceUID": "1"}]',
-            r"lists a strange name, '\.\./up'",
+            r"lists a strange name \(PatientID of series 1\)\. Download by hand",
+        ),
+        (
+            b'[{"Modality": "CT", "PatientID": "a", "SeriesInstanceUID": "1"},'
+            b' {"Modality": "CT", "PatientID": "b", "SeriesInstanceUID": "../2"}]',
+            r"lists a strange name \(SeriesInstanceUID of series 2\)\. Download by hand",
         ),
     ],
 )

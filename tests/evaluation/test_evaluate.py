@@ -86,6 +86,7 @@ def test_a_bad_file_costs_its_own_case_of_its_own_method(folders):
     for failure in bad.failures:
         assert expected[failure.case] in failure.message
         assert f"{failure.case}.nii.gz" in failure.message
+        assert str(folders) not in failure.message
     assert bad.cases == ()
     assert [case.case for case in good.cases] == [f"case{n}" for n in range(4)]
     assert [failure.case for failure in good.failures] == ["case9"]
@@ -114,7 +115,7 @@ def test_an_error_nobody_thought_of_names_the_file(folders, monkeypatch, error):
     assert len(found.cases) == 3
     ((case, message),) = found.failures
     assert case == "case1"
-    assert message.startswith(f"{folders / 'good' / 'case1.nii.gz'}: could not be compared ({type(error).__name__}")
+    assert message.startswith(f"case1.nii.gz: could not be compared ({type(error).__name__}")
 
 
 def test_a_missing_prediction_may_count_as_an_empty_one(folders):
@@ -290,7 +291,7 @@ def test_a_missing_confidence_map_is_a_failure_and_no_silent_1(folders):
     (found,) = evaluate([method], folders / "reference", protocol=FAST)
     ((case, message),) = found.failures
     assert case == "case3"
-    assert str(folders / "likelihood") in message
+    assert message == "case3.nii.gz: no confidence map of the name case3 in likelihood."
 
 
 def test_a_single_confidence_map_belongs_to_a_single_prediction(folders):
@@ -347,7 +348,7 @@ def test_a_case_that_kills_its_worker_costs_that_case_only(folders):
     by_case = {outcome.case: outcome for outcome in outcomes}
     assert len(outcomes) == len(by_case) == 3
     assert isinstance(by_case["case1"], Failure)
-    assert by_case["case1"].message.startswith(str(folders / "reference" / "case1.nii.gz"))
+    assert by_case["case1"].message.startswith("case1.nii.gz: the process")
     assert "out of memory" in by_case["case1"].message
     for n in (0, 2):
         assert by_case[f"case{n}"] == do_job(jobs[n])["good"]

@@ -67,9 +67,9 @@ def test_two_masks_of_one_name_are_a_failure_of_that_case_alone(predictions, ref
     assert list(found.masks) == ["b"]
     ((case, message),) = found.failures
     assert case == "a"
-    assert str(folder / twin) in message
-    assert str(folder / "a.nii.gz") in message
-    assert "Remove or rename" in message
+    assert sorted(message.split(": ")[0].split(" and ")) == sorted(["a.nii.gz", twin.split("/")[-1]])
+    assert f"two masks of one name in {folder.name}. Remove or rename one." in message
+    assert str(folder.parent) not in message
 
 
 def test_a_reference_without_prediction_stays_with_none(predictions, reference):
@@ -86,8 +86,8 @@ def test_a_prediction_without_reference_is_a_failure_with_a_hint(predictions, re
     failures = {failure.case: failure.message for failure in pair(predictions, reference).failures}
     assert list(failures) == ["case_0O2", "zzz"]
     assert failures["case_0O2"].endswith("Is it case_002?")
-    assert str(predictions / "case_0O2.nii.gz") in failures["case_0O2"]
-    assert str(reference) in failures["zzz"]
+    assert failures["case_0O2"].startswith("case_0O2.nii.gz: ")
+    assert failures["zzz"] == "zzz.nii.gz: no reference of this name in reference."
     assert "Is it" not in failures["zzz"]
 
 
@@ -117,7 +117,7 @@ def test_a_path_that_is_not_there_is_named(predictions, reference, missing, othe
             paths[name] = folder if other == "folder" else folder / "a.nii.gz"
     with pytest.raises(DataError, match="there is no such file or folder") as refused:
         pair(**paths)
-    assert str(refused.value).startswith(f"{paths[missing]}: ")
+    assert str(refused.value).startswith(f"{paths[missing].name}: ")
 
 
 @pytest.mark.parametrize("content", [(), ("readme.txt",), (".a.nii.gz",)])
@@ -126,7 +126,7 @@ def test_a_folder_without_masks_is_refused_with_the_formats_it_may_hold(predicti
     files(predictions, *content)
     with pytest.raises(DataError, match=r"holds no masks \(\.nii, \.nii\.gz") as refused:
         find_masks(predictions)
-    assert str(predictions) in str(refused.value)
+    assert str(refused.value).startswith("predictions: ")
 
 
 def test_folders_with_no_name_in_common_are_refused_with_an_example_of_each(predictions, reference):
@@ -143,7 +143,7 @@ def test_a_folder_that_may_not_be_listed_is_named(predictions, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "iterdir", refuse)
-    with pytest.raises(DataError, match=rf"{predictions}: cannot be listed \(Permission denied\)"):
+    with pytest.raises(DataError, match=r"^predictions: cannot be listed \(Permission denied\)"):
         find_masks(predictions)
 
 

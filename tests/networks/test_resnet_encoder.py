@@ -82,7 +82,7 @@ def refused(encoder, path):
         load_pretrained(encoder, path)
     assert all(torch.equal(before[name], tensor) for name, tensor in encoder.state_dict().items())
     sentence = str(refusal.value)
-    assert sentence.startswith(f"{path}: ")
+    assert sentence.startswith(f"{path.name}: ")
     assert sentence.endswith(".")
     assert "\n" not in sentence
     assert len(sentence) < 300 + len(str(path))

@@ -69,7 +69,7 @@ def test_what_was_written_is_read_back(mask, tmp_path):
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1}', '{"scan": 3}'])
 def test_what_is_no_result_is_one_sentence(tmp_path, text):
     (tmp_path / "result.json").write_text(text)
-    with pytest.raises(UnreadableError, match=r"result\.json: not"):
+    with pytest.raises(UnreadableError, match=rf"^result\.json in {tmp_path.name}: not"):
         read_result(tmp_path)
 
 
@@ -86,7 +86,7 @@ def test_a_grid_that_is_none_is_one_sentence(mask, tmp_path, grid):
     write_result(result_of(mask), tmp_path / "result.json")
     changed = json.loads((tmp_path / "result.json").read_text()) | {"grid": grid}
     (tmp_path / "result.json").write_text(json.dumps(changed))
-    with pytest.raises(UnreadableError, match=r"result\.json: not a result .*\(grid\."):
+    with pytest.raises(UnreadableError, match=rf"^result\.json in {tmp_path.name}: not a result .*\(grid\."):
         read_result(tmp_path)
 
 

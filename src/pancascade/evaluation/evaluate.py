@@ -12,6 +12,7 @@ from pancascade.evaluation.protocol import Protocol
 from pancascade.evaluation.records import CaseRecord, Outcome
 from pancascade.evaluation.work import Entry, Job, run_jobs
 from pancascade.io.file_names import abbreviated, match_names
+from pancascade.names_only import names_only
 
 Told = TypeVar("Told")
 
@@ -176,11 +177,11 @@ def _jobs(
         scores = _by_case(method.scores, [pairs], what="scores")
         for case, (true, found) in pairs.masks.items():
             if found is None and protocol.missing == "report":
-                message = f"{true.name}: no prediction of this name in {method.predictions.name}."
+                message = names_only(f"{true}: no prediction of this name in {method.predictions}.")
                 outcomes[method.name].append(Failure(case, message))
                 continue
             if found is not None and method.confidence is not None and case not in confidence:
-                message = f"{found.name}: no confidence map of the name {case} in {method.confidence.name}."
+                message = names_only(f"{found}: no confidence map of the name {case} in {method.confidence}.")
                 outcomes[method.name].append(Failure(case, message))
                 continue
             record = None if method.records is None else method.records / f"{case}.json"

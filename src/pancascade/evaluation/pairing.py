@@ -8,6 +8,7 @@ from typing import NamedTuple
 from pancascade.errors import DataError
 from pancascade.io import READABLE_SUFFIXES, stem
 from pancascade.io.file_names import abbreviated, case_name, composed, match_names
+from pancascade.names_only import names_only
 
 OWN_MASK = "segmentation.nii.gz"
 """What `pancascade segment` writes into a folder of its own for each scan."""
@@ -55,7 +56,8 @@ def find_masks(folder: Path) -> tuple[dict[str, Path], list[Failure]]:
         raise DataError(f"{folder}: holds no masks ({', '.join(READABLE_SUFFIXES)}). Check the path.")
     twice = [
         Failure(
-            case, f"{' and '.join(path.name for path in paths)}: two masks of one name. Remove or rename one of them."
+            case,
+            names_only(f"{' and '.join(map(str, paths))}: two masks of one name in {folder}. Remove or rename one."),
         )
         for case, paths in found.items()
         if len(paths) > 1
@@ -123,7 +125,7 @@ def pair(predictions: Path, reference: Path) -> Pairs:
         if path not in used and case not in bad:
             near = get_close_matches(case, true, n=1)
             hint = f" Is it {near[0]}?" if near else ""
-            failures.append(Failure(case, f"{path.name}: no reference of this name in {reference.name}.{hint}"))
+            failures.append(Failure(case, names_only(f"{path}: no reference of this name in {reference}.{hint}")))
     masks = {case: (path, matched.get(case)) for case, path in true.items() if case not in bad}
     if not any(prediction for _, prediction in masks.values()) and not bad:
         raise DataError(

@@ -20,6 +20,9 @@ def with_calibration(model: Model, calibration: Calibration) -> Model:
         "organ_threshold": _moved(model.organ_threshold, own.organ_scaling, calibration.organ_scaling),
         "tumour_threshold": _moved(model.tumour_threshold, own.tumour_scaling, calibration.tumour_scaling),
     }
+    if model.least_suspicion > 0:  # a mean of probabilities, not one of them: scaled along as nearly as may be
+        least = _moved(model.least_suspicion, own.tumour_scaling, calibration.tumour_scaling)
+        thresholds["least_suspicion"] = least
     return model.model_copy(update={"calibration": calibration} | thresholds)
 
 

@@ -58,6 +58,8 @@ class Model(Settings):
         steps: In order.
         organ_threshold: Least probability of the organ, tumour included, chosen on validation patients.
         tumour_threshold: Least probability of tumour, chosen on validation patients.
+        least_suspicion: Patient-level tumour score below which nothing is marked as tumour by default, chosen on
+            healthy and ill validation patients; 0 marks whatever reaches the threshold.
         calibration: Temperatures of the probabilities, fitted on validation patients.
         licence: Of the weights.
         trained_on: Marks of the patients whom the weights learned from, by data set, where checkpoints do not tell.
@@ -70,6 +72,7 @@ class Model(Settings):
     steps: tuple[Step, ...] = Field(min_length=1)
     organ_threshold: float = Field(default=0.5, gt=0, lt=1)
     tumour_threshold: float = Field(default=0.5, gt=0, lt=1)
+    least_suspicion: float = Field(default=0.0, ge=0, lt=1)
     calibration: Calibration = Calibration()
     licence: str = "unstated"
     trained_on: tuple[TrainedOn, ...] = ()

@@ -20,8 +20,12 @@ from pancascade.inference.suspicion import tumour_suspicion
 from pancascade.inference.withholding import handed_out
 from pancascade.io import read_volume, require_ct
 from pancascade.location import Thresholds
+from pancascade.notices import Notice
 from pancascade.preprocessing.input_checks import check_input
 from pancascade.volume import Box, Volume, crop, reorient, restore
+
+NOT_MARKED = 0.9995
+"""Threshold that no stored probability but 1 reaches."""
 
 
 def segment(
@@ -73,9 +77,11 @@ def segment(
     finding = average([follow(upright, look, progress=progress, clock=clock) for look in looks])
     with clock.measure("decide"):
         thresholds = thresholds_of(members)
+        suspicion = round(tumour_suspicion(finding, upright.spacing_mm), 4)
         finding, withheld = handed_out(
             finding, keep_doubtful=keep_doubtful, voxel_ml=upright.voxel_volume_ml, threshold=thresholds.organ
         )
+        thresholds, unmarked = by_suspicion(finding, thresholds, members, suspicion=suspicion)
         mask = _mask(finding, upright, volume, thresholds)
         region, probabilities = _on_grid_of(volume, upright, finding)
     return Segmentation(
@@ -88,6 +94,7 @@ def segment(
             *notices,
             *withheld,
             *location_notices(finding.location),
+            *unmarked,
             *doubts(mask),
             *memory_notices(max_memory_gb),
         ),
@@ -95,7 +102,7 @@ def segment(
         trained_on=trained_on(members),
         thresholds=thresholds,
         location=finding.location,
-        tumour_suspicion=round(tumour_suspicion(finding, upright.spacing_mm), 4),
+        tumour_suspicion=suspicion if finding.box is not None else 0.0,
         runs_on=_runs_on(members),
         card="\n\n".join(member.model.card_text() for member in members),
         series=series,
@@ -120,6 +127,34 @@ def thresholds_of(members: Sequence[Member]) -> Thresholds:
         organ=float(np.mean([member.model.organ_threshold for member in members])),
         tumour=float(np.mean([member.model.tumour_threshold for member in members])),
     )
+
+
+def by_suspicion(
+    finding: Finding, thresholds: Thresholds, members: Sequence[Member], *, suspicion: float
+) -> tuple[Thresholds, list[Notice]]:
+    """The thresholds of one scan: below the models' least score no tumour is marked, and a notice says so.
+
+    Args:
+        finding: With calibrated probabilities.
+        thresholds: The models' own.
+        members: The models.
+        suspicion: The scan's tumour score.
+    """
+    least = float(np.mean([member.model.least_suspicion for member in members]))
+    if suspicion >= least:
+        return thresholds, []
+    found = thresholds.model_copy(update={"tumour": NOT_MARKED})
+    if finding.box is None or not (finding.tumour >= thresholds.tumour).any():
+        return found, []
+    notice = Notice(
+        code="tumour_unmarked",
+        severity="information",
+        about="result",
+        sentence=f"No tumour is marked: the tumour score {suspicion:.2f} is below {least:.2f}. To mark what reaches "
+        f"{thresholds.tumour:.2f} all the same, use `pancascade threshold --tumour` after --save-probabilities.",
+        values={"suspicion": suspicion, "least": round(least, 3)},
+    )
+    return found, [notice]
 
 
 def _runs_on(members: Sequence[Member]) -> str:

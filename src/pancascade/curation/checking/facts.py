@@ -125,7 +125,7 @@ def measure(case: Case, *, region: bool = False) -> CaseFacts:
     try:
         missing = [path for path in case.files if not there(path)]
         if missing:
-            known["fault"] = Fault(kind=FaultKind.MISSING_FILE, message=_missing(missing))
+            known["fault"] = Fault(kind=FaultKind.MISSING_FILE, message=_missing(missing, case.scan))
         elif case.scan is not None:
             _measure_scan(case.scan, known)
         else:
@@ -146,12 +146,13 @@ class _FaultError(Exception):
         self.fault = fault
 
 
-def _step(read: Callable[[], Read], *, inconsistent: FaultKind) -> Read:
+def _step(read: Callable[[], Read], *, inconsistent: FaultKind, role: str = "") -> Read:
     """The result of a step, or what its error means.
 
     Args:
         read: Reads something.
         inconsistent: What a `DataError` means here.
+        role: Before the message, which starts with the file's name.
     """
     try:
         return read()
@@ -160,11 +161,17 @@ def _step(read: Callable[[], Read], *, inconsistent: FaultKind) -> Read:
         # A reader of pictures wraps what the library says about a damaged file.
         damaged = isinstance(error, DataError) and isinstance(error.__cause__, OSError)
         kind = FaultKind.UNREADABLE if damaged else kinds.get(type(error), FaultKind.UNREADABLE)
-        raise _FaultError(Fault(kind=kind, message=str(error))) from error
+        raise _FaultError(Fault(kind=kind, message=f"{role}{error}")) from error
 
 
-def _missing(paths: list[Path]) -> str:
-    listed = " and ".join(map(str, paths))
+def _role(path: Path, scan: LabelledScan | None) -> str:
+    """What tells a label map from an image of the same name, for many data sets name both after the case."""
+    twins = scan is not None and path == scan.label and path.name == scan.image.name
+    return "label map " if twins else ""
+
+
+def _missing(paths: list[Path], scan: LabelledScan | None) -> str:
+    listed = " and ".join(f"{_role(path, scan)}{path}" for path in paths)
     return f"{listed}: no such {'file' if len(paths) == 1 else 'files'}. Copy or unpack again, or remove the case."
 
 
@@ -183,7 +190,8 @@ def _measure_scan(scan: LabelledScan, known: dict[str, Any]) -> None:
     known["image_hash"] = _image_hash(image)
     labels = None
     if scan.label is not None:
-        values = _step(lambda: scan.read_values(image), inconsistent=FaultKind.OTHER_GRID)
+        role = _role(scan.label, scan)
+        values = _step(lambda: scan.read_values(image), inconsistent=FaultKind.OTHER_GRID, role=role)
         known["label_warnings"] = tuple(str(notice).removeprefix(f"{values.name}: ") for notice in values.notices)
         if scan.read_filed is not None:
             filed = scan.read_filed(image)

@@ -73,11 +73,16 @@ def _series(collection: Collection) -> list[Mapping[str, Any]]:
     try:
         rows = parse_json(text) if text.strip() else []
         found = [row for row in rows if row["Modality"] in collection.modalities]
-        strange = [row for row in found for key in ("PatientID", "SeriesInstanceUID") if not SAFE.fullmatch(row[key])]
+        strange = [
+            f"{key} of series {number}"
+            for number, row in enumerate(found, 1)
+            for key in ("PatientID", "SeriesInstanceUID")
+            if not SAFE.fullmatch(row[key])
+        ]
     except (ValueError, KeyError, TypeError) as error:
         raise FetchError(f"{url}: the answer is no list of series ({reason(error)}). Download by hand.") from error
     if not found or strange:
-        what = f"a strange name, {strange[0]['PatientID']!r}" if strange else f"no {' or '.join(collection.modalities)}"
+        what = f"a strange name ({strange[0]})" if strange else f"no {' or '.join(collection.modalities)}"
         raise FetchError(f"{url}: the archive lists {what}. Download by hand.")
     return sorted(found, key=lambda row: (row["PatientID"], row["SeriesInstanceUID"]))
 
