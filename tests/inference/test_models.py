@@ -152,6 +152,12 @@ def test_a_folder_is_no_model_and_the_message_says_which_file_is(tmp_path):
         find_model(str(run))
 
 
+def test_a_folder_with_the_name_of_a_shipped_model_does_not_hide_it(tmp_path, monkeypatch):
+    (tmp_path / DEFAULT_MODEL).mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert find_model(DEFAULT_MODEL).name == DEFAULT_MODEL
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"name": ' + "9" * 5000 + "}", "[]", "3", '{"steps": "x"}', "\xff"])
 def test_a_description_that_cannot_be_used_is_one_short_sentence(tmp_path, text):
     (tmp_path / "tiny.json").write_bytes(text.encode("latin-1"))
