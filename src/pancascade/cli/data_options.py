@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pancascade.errors import DataError
-from pancascade.io.documents import first_fault
 
 if TYPE_CHECKING:
     from pancascade.datasets import Case, Layout, PictureReading
@@ -52,6 +51,7 @@ def choose_reading(
     from pydantic import ValidationError
 
     from pancascade.datasets import Layout, PictureReading
+    from pancascade.io.documents import first_fault
     from pancascade.preprocessing import Window
 
     if layout is not None and layout not in list(Layout):

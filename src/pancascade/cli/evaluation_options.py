@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pancascade.errors import DataError
-from pancascade.io.documents import first_fault
 from pancascade.parallel import available_cores
 
 if TYPE_CHECKING:
@@ -97,6 +96,7 @@ def choose_protocol(
     from pydantic import ValidationError
 
     from pancascade.evaluation.protocol import Protocol, find_protocol, parse_labels
+    from pancascade.io.documents import first_fault
 
     settings = find_protocol(name).model_dump()
     settings |= {key: value for key, value in others.items() if value not in (None, False)}

@@ -6,8 +6,6 @@ from pathlib import Path
 from shutil import rmtree
 
 from pancascade.errors import OutputError, ScanError
-from pancascade.io.atomic import drafts_in
-from pancascade.io.output_lock import lock_output
 
 OWN = ("result.json", "refusal.json")
 """What shows that a folder is one of results."""
@@ -43,6 +41,8 @@ def claimed(out: Path, *, what: str) -> Iterator[None]:
     Raises:
         OutputError: It cannot be made or written, or another run writes there.
     """
+    from pancascade.io.output_lock import lock_output
+
     with lock_output(out, what=what):
         yield
 
@@ -78,6 +78,8 @@ def require_free(out: Path, names: Sequence[str], *, scan: Path) -> None:
     Raises:
         OutputError: The scan has one of these names there; or files have, and nothing shows that they are results.
     """
+    from pancascade.io.atomic import drafts_in
+
     there = [name for name in names if (out / name).exists()]
     if any((out / name).samefile(scan) for name in there if scan.exists()):
         raise OutputError(f"{out}: the result would replace the scan itself, {scan}. Choose another --out folder.")
@@ -114,6 +116,8 @@ def require_unedited(out: Path, masks: Sequence[str]) -> None:
 
 def clear_drafts(out: Path) -> None:
     """Remove what killed runs have left; the folder is held, so that none of them still runs."""
+    from pancascade.io.atomic import drafts_in
+
     for draft in drafts_in(out):
         rmtree(draft, ignore_errors=True)
 
