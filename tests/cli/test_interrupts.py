@@ -129,7 +129,7 @@ def test_a_segmentation_that_is_told_to_end_leaves_nothing(
 def test_an_unpacked_archive_goes_when_the_run_is_told_to_end(pancascade, tmp_path, temporary, monkeypatch):
     with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
         archive.writestr("a/IM1", "nothing")
-    monkeypatch.setattr("pancascade.io.dicom_series._find", end_here)
+    monkeypatch.setattr("pancascade.io.dicom_series.search", end_here)
     ended(pancascade("segment", tmp_path / "scan.zip", "--out", tmp_path / "out"))
     assert list(temporary.iterdir()) == []
     assert not (tmp_path / "out").exists()

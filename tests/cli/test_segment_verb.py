@@ -142,12 +142,11 @@ def test_a_folder_s_name_is_printed_as_it_is(pancascade, knows_the_phantom, scan
 
 
 def test_the_name_of_a_scan_in_a_warning_is_printed_as_it_is(pancascade, knows_the_phantom, tmp_path):
-    path = tmp_path / "a[/b]"
     volume, _ = abdomen(shape=(58, 46, 8))
-    write_volume(volume, path / "scan.nii.gz")
-    code, told, err = pancascade("segment", path / "scan.nii.gz", "--out", tmp_path / "out")
+    write_volume(volume, tmp_path / "a[b]scan.nii.gz")
+    code, told, err = pancascade("segment", tmp_path / "a[b]scan.nii.gz", "--out", tmp_path / "out")
     assert (code, err) == (0, "")
-    assert "a[/b]/scan.nii.gz: only 8 slices" in " ".join(told.split())
+    assert "a[b]scan.nii.gz: only 8 slices" in " ".join(told.split())
 
 
 def test_an_interrupted_run_leaves_nothing_and_ends_with_130(pancascade, scan, tmp_path, monkeypatch):

@@ -105,7 +105,7 @@ def _print(found: "Fingerprint", folder: Path, console: "Console") -> None:
 
     whole = found.groups[0]
     title = (
-        f"{folder}: {_count(whole.cases, 'case')} of {_count(whole.patients, 'patient')}, "
+        f"{folder.resolve().name}: {_count(whole.cases, 'case')} of {_count(whole.patients, 'patient')}, "
         f"{whole.with_pancreas} with pancreas, "
         f"{whole.with_tumour} with tumour; {whole.slices} axial slices, {whole.slices_with_pancreas} with pancreas, "
         f"{whole.slices_with_tumour} with tumour"
