@@ -16,14 +16,17 @@ GREY = Window(lower_hu=0, upper_hu=255)
 COMPOSED, APART = (unicodedata.normalize(form, "Müller") for form in ("NFC", "NFD"))
 
 
-def image(path, value=0):
+def image(path, value=0, *, air=False):
     path.parent.mkdir(parents=True, exist_ok=True)
-    nib.save(nib.Nifti1Image(np.full((4, 4, 3), value, np.int16), np.diag((-1.0, -1.0, 2.0, 1.0))), path)
+    voxels = np.full((4, 4, 3), value, np.int16)
+    if air:
+        voxels[0] = -1000
+    nib.save(nib.Nifti1Image(voxels, np.diag((-1.0, -1.0, 2.0, 1.0))), path)
     return path
 
 
 def test_a_list_of_excel_is_read(tmp_path):
-    image(tmp_path / "ct" / "a.nii.gz", 7)
+    image(tmp_path / "ct" / "a.nii.gz", 7, air=True)
     image(tmp_path / "lab" / "a.nii.gz", 1)
     text = "\ufeffImage;Label;Patient;First Slice\r\nct\\A.nii.gz;lab/a.nii.gz; Müller ;1,0\r\n;;;\r\n"
     (tmp_path / "list.csv").write_bytes(text.encode("utf-16"))
