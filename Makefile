@@ -5,13 +5,25 @@ BIN := $(VENV)/bin
 # One fixed torch for everybody who compares numbers; give another with `make demo TORCH=torch`.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test lint format clean
+# The tests with the lowest versions of what pyproject.toml names itself; of torch the fixed one. Old libraries are warned
+# of by the new ones that they stand on, which is not for us to mend.
+LOWEST := $(VENV)-lowest
+
+.PHONY: demo test lowest lint format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/pancascade segment examples/pancreatic_ct.nii.gz --out demo
 
 test: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+lowest:
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/pip install --quiet --upgrade pip uv
+	$(LOWEST)/bin/pip install --quiet "$(TORCH)"
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
+		"torch==$$($(LOWEST)/bin/python -W ignore -c 'import torch; print(torch.__version__)')" --editable ".[dev]"
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 --dist loadfile -W ignore::DeprecationWarning
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check src tests benchmarks
@@ -40,4 +52,4 @@ $(VENV)/.installed-dev: $(VENV)/.torch pyproject.toml
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) $(LOWEST) demo
