@@ -9,7 +9,11 @@ TORCH ?= torch==2.13.0
 COUNT ?= 5000
 SEED ?= 1
 
-.PHONY: demo test fuzz lint format clean
+# The tests with the lowest versions of what pyproject.toml names itself; of torch the fixed one. Old libraries are warned
+# of by the new ones that they stand on, which is not for us to mend.
+LOWEST := $(VENV)-lowest
+
+.PHONY: demo test fuzz lowest lint format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/pancascade segment examples/pancreatic_ct.nii.gz --out demo
@@ -19,6 +23,14 @@ test: $(VENV)/.installed-dev
 
 fuzz: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 FUZZ_COUNT=$(COUNT) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest tests/fuzz -q -n 2 --dist worksteal
+
+lowest:
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/pip install --quiet --upgrade pip uv
+	$(LOWEST)/bin/pip install --quiet "$(TORCH)"
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
+		"torch==$$($(LOWEST)/bin/python -W ignore -c 'import torch; print(torch.__version__)')" --editable ".[dev]"
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 --dist loadfile -W ignore::DeprecationWarning
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check src tests benchmarks
@@ -47,4 +59,4 @@ $(VENV)/.installed-dev: $(VENV)/.torch pyproject.toml
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) $(LOWEST) demo
