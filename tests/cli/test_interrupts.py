@@ -131,7 +131,7 @@ def test_an_unpacked_archive_goes_when_the_run_is_told_to_end(pancascade, tmp_pa
         archive.writestr("a/IM1", "nothing")
     monkeypatch.setattr("pancascade.io.dicom_series.search", end_here)
     ended(pancascade("segment", tmp_path / "scan.zip", "--out", tmp_path / "out"))
-    assert list(temporary.iterdir()) == []
+    assert left_in(temporary) == []
     assert not (tmp_path / "out").exists()
 
 

@@ -128,4 +128,4 @@ def test_segment_writes_down_whom_its_model_was_trained_on(pancascade, scan, mon
     found = json.loads((tmp_path / "out" / "result.json").read_text())["trained_on"]
     # The shipped model's own description tells of the weights that it came with.
     assert found[-1:] == records
-    assert [record["data_set"] for record in found[:-1]] == ["nih_slices", "pdac_roi", "without_pancreas"]
+    assert [record["data_set"] for record in found[:-1]] == ["nih_slices"]
