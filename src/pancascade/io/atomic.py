@@ -81,7 +81,8 @@ def written_together(folder: Path, *, names: Sequence[str]) -> Iterator[Path]:
         with TemporaryDirectory(prefix=DRAFT, dir=folder) as hidden:
             draft = Path(hidden)
             yield draft
-            (folder / names[-1]).unlink(missing_ok=True)
+            for last in names[-1:]:  # without names nothing tells that the folder is whole
+                (folder / last).unlink(missing_ok=True)
             for name in names:
                 if (draft / name).exists():
                     (draft / name).replace(folder / name)
