@@ -30,7 +30,7 @@ lowest:
 	$(LOWEST)/bin/pip install --quiet "$(TORCH)"
 	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
 		"torch==$$($(LOWEST)/bin/python -W ignore -c 'import torch; print(torch.__version__)')" --editable ".[dev]"
-	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 --dist loadfile -W ignore::DeprecationWarning
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 --dist loadfile -W ignore
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check src tests benchmarks
