@@ -13,6 +13,14 @@ import pytest
 from pancascade.cli.interrupts import ENDING, endings_heeded, interrupt_held_back
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heeded() -> Iterator[None]:
+    """A run that was started in the background is told to ignore it, and its tests inherit that."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
 def press() -> None:
     signal.raise_signal(signal.SIGINT)  # to this thread: a process's signal may wait for another one
 
