@@ -24,10 +24,16 @@ def watch(event, arguments):
 sys.addaudithook(watch)
 """
 
-# Tells when the processes of a run have been told to end.
+# Tells when all jobs are given out, and when the processes of a run are told to end.
 MAIN = """
 import concurrent.futures.process as pools, os, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background were started with it ignored
+from pancascade import parallel
+as_completed = parallel.as_completed
+def given_out(waiting):
+    os.write(1, b"given out\\n")
+    return as_completed(waiting)
+parallel.as_completed = given_out
 shut_down = pools.ProcessPoolExecutor.shutdown
 def shutdown(pool, *arguments, **options):
     os.write(1, b"ending\\n")
@@ -65,13 +71,18 @@ class GatedRun:
             start_new_session=True,
         )
 
-    def wait_for(self, line: str, *, times: int = 1) -> None:
-        """Read what the run says until a line has come so often."""
-        left = times
+    def wait_for(self, *lines: str) -> None:
+        """Read what the run says until all these lines have come, in any order; a line given twice comes twice."""
+        left = list(lines)
         while left:
             said = self.process.stdout.readline()
-            assert said, f"ended before {line!r}: {self.process.stderr.read()}"
-            left -= line in said
+            assert said, f"ended before {left}: {self.process.stderr.read()}"
+            if said.strip() in left:
+                left.remove(said.strip())
+
+    def wait_at_gate(self, *, workers: int) -> None:
+        """Wait until every worker is at the gate, and the first process does nothing but wait for them."""
+        self.wait_for(*["at the gate"] * workers, *["given out"] * (workers > 1))
 
     def open_gate(self) -> None:
         """Let everybody through, now and later."""

@@ -97,7 +97,7 @@ def test_an_interrupted_run_goes_on_where_it_was(pancascade, tmp_path):
     data_set(tmp_path, names)
     arguments = ["data", "describe", tmp_path / "list.csv", "--out", tmp_path / "out", "--workers", 2]
     run = GatedRun(*arguments, folder=tmp_path, closed_to=r"case[2-9]_ct\.nii\.gz$")
-    run.wait_for("at the gate", times=2)
+    run.wait_at_gate(workers=2)
     os.killpg(run.process.pid, signal.SIGINT)
     err = run.end()
     run.open_gate()

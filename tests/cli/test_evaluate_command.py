@@ -474,7 +474,7 @@ def test_ctrl_c_ends_with_a_sentence_and_keeps_what_is_finished(tmp_path, interr
         fill(tmp_path / "predictions", f"{n:02}", offset=20)
     arguments = ["evaluate", "predictions", "reference", "--out", "out", "--workers", workers]
     run = GatedRun(*arguments, folder=tmp_path, closed_to=r"reference/0[2-9]\.nii\.gz$")
-    run.wait_for("at the gate", times=workers)
+    run.wait_at_gate(workers=workers)
     interrupt(run.process.pid, signal.SIGINT)
     if interrupt is os.kill:  # the others finish what they are at
         run.wait_for("ending")
