@@ -203,10 +203,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "useless": sum(useless),
         "useless and doubtful": sum(bad and doubt for bad, doubt in zip(useless, doubtful, strict=True)),
         "held and not doubtful": sum(not miss and not doubt for miss, doubt in zip(missed, doubtful, strict=True)),
-        "levels": {
-            level: sum(row["location_with"]["level"] == level for row in rows)
-            for level in ("usual", "wider", "whole_scan")
-        },
+        "levels": {level: sum(row["location_with"]["level"] == level for row in rows) for level in ("usual", "wider")},
         "seconds without": float(np.mean([row["seconds_without"] for row in rows])),
         "seconds with": float(np.mean([row["seconds_with"] for row in rows])),
     }

@@ -54,7 +54,7 @@ class WatchedEngine(SliceEngine):
     """An engine that remembers the boxes of every look.
 
     Attributes:
-        looks: One record a look, in order; the coarser engine writes into the same list.
+        looks: One record a look, in order.
     """
 
     looks: list[Boxes] = field(default_factory=list)
@@ -90,9 +90,7 @@ def find(scan: Volume, model: Model, engine: SliceEngine, *, rescue: bool) -> Fo
     raw = search(scan, watched, body)
     finding = calibrated(raw, model.calibration)
     mask = finding.labels(scan.shape, spacing_mm=scan.spacing_mm, organ_threshold=model.organ_threshold) > 0
-    whole = raw.location is not None and raw.location.level == "whole_scan"
-    boxes = watched.looks[-1 if whole else 0]
-    return Found(finding, outcome(raw, scan, body), boxes, len(watched.looks), mask)
+    return Found(finding, outcome(raw, scan, body), watched.looks[0], len(watched.looks), mask)
 
 
 def measure(

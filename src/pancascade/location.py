@@ -1,5 +1,6 @@
 """How surely the pancreas was located, and from which probability on anything is marked."""
 
+import math
 from typing import Literal
 
 from pydantic import Field
@@ -50,7 +51,14 @@ class Thresholds(Settings):
     Attributes:
         organ: Of pancreas and tumour together.
         tumour: Of tumour.
+        tumour_marked: False where the tumour score of the scan is too low for any tumour to be marked.
     """
 
     organ: float = Field(default=0.5, gt=0, lt=1)
     tumour: float = Field(default=0.5, gt=0, lt=1)
+    tumour_marked: bool = True
+
+    @property
+    def least_tumour(self) -> float:
+        """Probability from which on a voxel is marked as tumour; infinite where none is."""
+        return self.tumour if self.tumour_marked else math.inf

@@ -59,7 +59,7 @@ def test_a_higher_threshold_marks_less_in_every_file(pancascade, result):
     new = result.with_name("out_tumour0.97")
     assert 0 < tumour_voxels(new) < before
     now = told(new)
-    assert now["thresholds"] == {"organ": organ, "tumour": 0.97}
+    assert now["thresholds"] == {"organ": organ, "tumour": 0.97, "tumour_marked": True}
     assert now["measurements"]["tumour"]["voxels"] == tumour_voxels(new)
     assert f"{now['measurements']['tumour']['volume_ml']:.1f} mL" in out
     assert (new / "probability_tumour.nii.gz").exists()

@@ -9,6 +9,7 @@ from random import Random
 import nibabel as nib
 import numpy as np
 from byte_mutations import damaged
+from file_mutations import replace_file
 from fuzz_kind import Answer, Kind
 from tiny_model import mask_answer, scan_and_labels, write_scan, write_weights
 
@@ -185,14 +186,7 @@ def _stored(path: Path, random: Random) -> str:
 
 def _file(path: Path, random: Random) -> str:
     """No file of this kind at all."""
-    name = random.choice(list(FILES))
-    content = FILES[name](path.read_bytes())
-    path.unlink()
-    if content is None:
-        path.mkdir()
-    elif content != b"gone":
-        path.write_bytes(content)
-    return name
+    return replace_file(path, random, FILES)
 
 
 FILES = {

@@ -8,6 +8,7 @@ from random import Random
 
 import torch
 from byte_mutations import damaged
+from file_mutations import replace_file
 from fuzz_kind import Answer, Kind
 from safetensors.torch import load_file
 from safetensors_files import OURS, change_header, differs_openly, texts_of, write_older
@@ -107,14 +108,7 @@ def _of_others(content: bytes) -> bytes:
 
 
 def _file(path: Path, random: Random) -> str:
-    name = random.choice(list(FILES))
-    content = FILES[name](path.read_bytes())
-    path.unlink()
-    if content is None:
-        path.mkdir()
-    elif content != b"gone":
-        path.write_bytes(content)
-    return name
+    return replace_file(path, random, FILES)
 
 
 FILES = {

@@ -42,7 +42,6 @@ def threshold(
             with_thresholds,
         )
     from pancascade.io.vessel_masks import require_grid
-    from pancascade.location import Thresholds
 
     folder = out or _beside(result, tumour=tumour, organ=organ)
     with claimed(folder, what="threshold"):
@@ -52,9 +51,10 @@ def threshold(
         require_source(place, formats, series=found.series)
         masks = read_masks(vessels or [])
         require_grid(masks, scan=found.scan)
-        again = with_thresholds(
-            found, Thresholds(organ=organ or found.thresholds.organ, tumour=tumour or found.thresholds.tumour)
-        )
+        given = {"organ": organ} if organ is not None else {}
+        if tumour is not None:
+            given |= {"tumour": tumour, "tumour_marked": True}
+        again = with_thresholds(found, found.thresholds.model_copy(update=given))
         forgotten = sorted(vessels_in(result) - masks.keys())
         again.save(folder, formats=formats, save_probabilities=True, vessels=masks, keep_identifiers=identified(result))
     if forgotten:

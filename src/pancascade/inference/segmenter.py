@@ -24,9 +24,6 @@ from pancascade.notices import Notice
 from pancascade.preprocessing.input_checks import check_input
 from pancascade.volume import Box, Volume, crop, reorient, restore
 
-NOT_MARKED = 0.9995
-"""Threshold that no stored probability but 1 reaches."""
-
 
 def segment(
     scan: str | Path | Volume,
@@ -143,7 +140,7 @@ def by_suspicion(
     least = float(np.mean([member.model.least_suspicion for member in members]))
     if suspicion >= least:
         return thresholds, []
-    found = thresholds.model_copy(update={"tumour": NOT_MARKED})
+    found = thresholds.model_copy(update={"tumour_marked": False})
     if finding.box is None or not (finding.tumour >= thresholds.tumour).any():
         return found, []
     notice = Notice(
@@ -174,7 +171,7 @@ def decide_labels(finding: Finding, upright: Volume, thresholds: Thresholds) -> 
         upright.shape,
         spacing_mm=upright.spacing_mm,
         organ_threshold=thresholds.organ,
-        tumour_threshold=thresholds.tumour,
+        tumour_threshold=thresholds.least_tumour,
     )
 
 

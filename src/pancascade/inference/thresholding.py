@@ -87,10 +87,11 @@ def with_thresholds(found: Segmentation, thresholds: Thresholds) -> Segmentation
             organ.shape,
             spacing_mm=found.scan.spacing_mm,
             organ_threshold=thresholds.organ,
-            tumour_threshold=thresholds.tumour,
+            tumour_threshold=thresholds.least_tumour,
         )
     mask = found.scan.with_voxels(labels)
-    kept = [notice for notice in found.notices if notice.about != "result"]
+    unmarked = set() if thresholds.tumour_marked else {"tumour_unmarked"}
+    kept = [notice for notice in found.notices if notice.about != "result" or notice.code in unmarked]
     return replace(found, mask=mask, thresholds=thresholds, notices=(*kept, *doubts(mask)))
 
 

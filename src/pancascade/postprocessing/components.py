@@ -1,9 +1,9 @@
 """Connected components: what belongs together in 3-D."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from pancascade.volume import Box
@@ -32,19 +32,11 @@ def main_bodies(
     Returns:
         (I, J, K), all False if nothing reaches the threshold.
     """
-    likely = probabilities >= threshold
-    kept = np.zeros(likely.shape, dtype=bool)
-    box = Box.around(likely)
-    if box is None:
-        return kept
-    components, count = ndimage.label(likely[box.slices], structure=ALL_26)
-    weights = ndimage.sum_labels(
-        probabilities[box.slices].astype(np.float32), components, index=np.arange(1, count + 1)
-    )
-    heavy = np.argsort(-weights, kind="stable")[:most]
-    chosen = heavy[weights[heavy] >= share * weights.max()] + 1
-    kept[box.slices] = np.isin(components, chosen)
-    return kept
+    found = _weighed(probabilities, threshold)
+    if found is None:
+        return np.zeros(probabilities.shape, dtype=bool)
+    heavy = np.argsort(-found.weights, kind="stable")[:most]
+    return found.mask_of(heavy[found.weights[heavy] >= share * found.weights.max()], probabilities.shape)
 
 
 def main_organ(
@@ -69,25 +61,43 @@ def main_organ(
     Returns:
         (I, J, K), all False if nothing reaches the threshold.
     """
-    likely = probabilities >= threshold
-    kept = np.zeros(likely.shape, dtype=bool)
-    box = Box.around(likely)
-    if box is None:
-        return kept
-    components, count = ndimage.label(likely[box.slices], structure=ALL_26)
-    weights = ndimage.sum_labels(
-        probabilities[box.slices].astype(np.float32), components, index=np.arange(1, count + 1)
-    )
-    places = ndimage.find_objects(components)
-    heaviest = int(np.argmax(weights))
+    found = _weighed(probabilities, threshold)
+    if found is None:
+        return np.zeros(probabilities.shape, dtype=bool)
+    places = ndimage.find_objects(found.numbers)
+    heaviest = int(np.argmax(found.weights))
     chosen = [
-        number + 1
-        for number in range(count)
-        if weights[number] >= share * weights[heaviest]
+        number
+        for number in range(len(places))
+        if found.weights[number] >= share * found.weights[heaviest]
         and _largest_gap_mm(places[number], places[heaviest], spacing_mm) <= near_mm
     ]
-    kept[box.slices] = np.isin(components, chosen)
-    return kept
+    return found.mask_of(chosen, probabilities.shape)
+
+
+class _Components(NamedTuple):
+    """Connected components of what is likely: in which box, their numbers from 1 on in it, and the weight of each."""
+
+    box: Box
+    numbers: NDArray[np.integer[Any]]
+    weights: NDArray[np.floating[Any]]
+
+    def mask_of(self, chosen: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+        """Where some of them lie in the whole array; they are counted from 0."""
+        mask = np.zeros(shape, dtype=bool)
+        mask[self.box.slices] = np.isin(self.numbers, np.asarray(chosen) + 1)
+        return mask
+
+
+def _weighed(probabilities: NDArray[np.floating[Any]], threshold: float) -> _Components | None:
+    """The components of what reaches a threshold; None where nothing does."""
+    likely = probabilities >= threshold
+    box = Box.around(likely)
+    if box is None:
+        return None
+    numbers, count = ndimage.label(likely[box.slices], structure=ALL_26)
+    weights = ndimage.sum_labels(probabilities[box.slices].astype(np.float32), numbers, index=np.arange(1, count + 1))
+    return _Components(box, numbers, weights)
 
 
 def _largest_gap_mm(one: tuple[slice, ...], other: tuple[slice, ...], spacing_mm: tuple[float, float, float]) -> float:

@@ -51,7 +51,13 @@ def _of_method(earlier: Result, later: Result) -> Iterator[Notice]:
             f"The dates were segmented by different models, {earlier.model} and {later.model}: changes may be the "
             "models' own. Segment both with one.",
         )
-    if earlier.thresholds != later.thresholds:
+    if earlier.thresholds.tumour_marked != later.thresholds.tumour_marked:
+        yield _doubt(
+            "tumour_marked_once",
+            "At one date no tumour was marked, since the tumour score was too low there: a lesion that seems new or "
+            "gone may be at both. Segment both with --save-probabilities and use `pancascade threshold --tumour`.",
+        )
+    if (earlier.thresholds.organ, earlier.thresholds.tumour) != (later.thresholds.organ, later.thresholds.tumour):
         both = [f"pancreas {of.thresholds.organ:g}, tumour {of.thresholds.tumour:g}" for of in (earlier, later)]
         yield _doubt(
             "other_thresholds",

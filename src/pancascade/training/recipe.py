@@ -160,8 +160,8 @@ class Recipe(Settings):
 
     @property
     def helper_organs(self) -> frozenset[str]:
-        """Organs that stage 1 learns beside the pancreas."""
-        return frozenset(self.cascade.helper_organs if isinstance(self.cascade, Qiu2024Settings) else ())
+        """Organs that the cascade learns beside the pancreas, if it is one that can."""
+        return frozenset(getattr(self.cascade, "helper_organs", ()))
 
     @property
     def epochs(self) -> int:
