@@ -88,11 +88,11 @@ def segment(
         region_probabilities=probabilities,
         model=" + ".join(member.model.name for member in members),
         notices=(
-            *notices,
             *withheld,
             *location_notices(finding.location),
             *unmarked,
             *doubts(mask),
+            *notices,
             *memory_notices(max_memory_gb),
         ),
         times_s=clock.rounded(),
