@@ -14,10 +14,13 @@ class Location(Settings):
     """How surely the pancreas was located before the close look.
 
     Attributes:
-        confidence: In [0, 1]: the product of all that speaks for the place.
+        confidence: In [0, 1]: the chance that the mask is right, where the model was fitted to tell that; else the
+            product of all that speaks for the place.
         reasons: Codes of what speaks against it.
         plausibility: In [0, 1]: the same of what was found in the end, after stage 2; None where nobody asked. What is
             not plausible is not handed out.
+        agreement: Dice in [0, 1] of the organ as the model's steps see it, one against the other; None for one step.
+        expected_dice: Of the organ's mask, where the model was fitted to tell that.
         level: How far the search went: the ``usual`` region, or a ``wider`` one where nothing reached probability ½;
             ``whole_scan`` stands in results of older versions only.
         organ_ml: Volume where the organ is likelier than not.
@@ -34,6 +37,8 @@ class Location(Settings):
     confidence: float
     reasons: tuple[str, ...] = ()
     plausibility: float | None = None
+    agreement: float | None = None
+    expected_dice: float | None = None
     level: Level = "usual"
     organ_ml: float = 0.0
     mass_ml: float = 0.0

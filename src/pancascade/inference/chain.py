@@ -9,6 +9,7 @@ from pancascade.inference.engine import HandOver, Progress
 from pancascade.inference.finding import Finding, combine
 from pancascade.inference.loading import Engine, Member
 from pancascade.inference.locating import SURE, Sight, judge
+from pancascade.inference.location_confidence import agreement_of, with_agreement, with_fitted_confidence
 from pancascade.inference.models import Step
 from pancascade.inference.stopwatch import Stopwatch
 from pancascade.labels import Label
@@ -67,12 +68,17 @@ def follow(
         if step.field == "region":
             organ = None if watcher is None else watcher.organ
             fields, finding = regions(step, upright, finding, organ=organ), with_margin(finding, step)
+        before, close = finding, []
         for field in fields:
             hand_over = None if watcher is None else watcher.between(engine, field)
-            finding = look(
+            found = look(
                 upright, finding, step, engine, field=field, progress=progress, hand_over=hand_over, clock=watch
             )
-    return calibrated(finding, member.model.calibration)
+            close.append(found)
+            finding = found if step.field == "scan" else combine(finding, found, field=field, weight=step.organ_weight)
+        if step.field == "region":
+            finding = with_agreement(finding, agreement_of(before, close))
+    return calibrated(with_fitted_confidence(finding, member.model.location_fit), member.model.calibration)
 
 
 def search(
@@ -188,12 +194,12 @@ def look(
     hand_over: HandOver | None = None,
     clock: Stopwatch | None = None,
 ) -> Finding:
-    """What is known after a closer look at a field.
+    """What a closer look at a field finds.
 
     Args:
         upright: The scan.
         finding: What is known so far.
-        step: Whose belief is handed over, and how much its view of the organ weighs.
+        step: Whose belief is handed over.
         engine: The step's cascade.
         field: Where it looks.
         progress: Called after each batch.
@@ -203,7 +209,6 @@ def look(
     belief = None
     if step.locator == "before":
         belief = finding.believed(field, tumour=engine.cascade.first_target == (Label.TUMOUR,))
-    found = engine.find(
+    return engine.find(
         crop(upright, field), at=field, belief=belief, progress=progress, hand_over=hand_over, clock=clock
     )
-    return found if step.field == "scan" else combine(finding, found, field=field, weight=step.organ_weight)

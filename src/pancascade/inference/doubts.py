@@ -17,6 +17,7 @@ AGAINST = {
     "organ_small": "it is smaller than a pancreas",
     "organ_large": "it is larger than a pancreas",
     "position_unusual": "it lies where a pancreas rarely is",
+    "steps_disagree": "the model's networks disagree about it",
 }
 """What speaks against a location, by code."""
 
@@ -47,12 +48,14 @@ def location_notices(location: Location | None) -> list[Notice]:
 
 def _located(location: Location) -> Iterator[Notice]:
     values = {"confidence": location.confidence, "organ_ml": location.organ_ml, "components": location.components}
+    if location.expected_dice is not None:
+        values["expected_dice"] = location.expected_dice
     if location.confidence >= SURE:
         yield Notice(
             code="located",
             severity="information",
             about="location",
-            sentence=f"The pancreas was located with confidence {location.confidence:.2f}.",
+            sentence=f"The pancreas was located with confidence {location.confidence:.2f}{_expected(location)}.",
             values=values,
         )
         return
@@ -64,6 +67,11 @@ def _located(location: Location) -> Iterator[Notice]:
         f"{', and '.join(against)}. Look at the scan.",
         values={**values, **dict.fromkeys(location.reasons, 1)},
     )
+
+
+def _expected(location: Location) -> str:
+    """How good its mask is expected to be, where that was fitted."""
+    return "" if location.expected_dice is None else f" (expected Dice {location.expected_dice:.2f})"
 
 
 def _searched(location: Location) -> Iterator[Notice]:

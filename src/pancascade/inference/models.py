@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from pancascade.errors import UnknownModelError, listed
 from pancascade.inference.calibration import Calibration
+from pancascade.inference.location_confidence import LocationFit
 from pancascade.io.documents import first_fault, read_json, reason
 from pancascade.settings import Settings
 
@@ -61,6 +62,7 @@ class Model(Settings):
         least_suspicion: Patient-level tumour score below which nothing is marked as tumour by default, chosen on
             healthy and ill validation patients; 0 marks whatever reaches the threshold.
         calibration: Temperatures of the probabilities, fitted on validation patients.
+        location_fit: What a location is worth, fitted on validation scans; None tells the unfitted confidence.
         licence: Of the weights.
         trained_on: Marks of the patients whom the weights learned from, by data set, where checkpoints do not tell.
         card: Markdown file with data, split, numbers and limits, beside the model's file.
@@ -74,6 +76,7 @@ class Model(Settings):
     tumour_threshold: float = Field(default=0.5, gt=0, lt=1)
     least_suspicion: float = Field(default=0.0, ge=0, lt=1)
     calibration: Calibration = Calibration()
+    location_fit: LocationFit | None = None
     licence: str = "unstated"
     trained_on: tuple[TrainedOn, ...] = ()
     card: str | None = None

@@ -1,0 +1,181 @@
+"""Tumour in 3-D, by patient: Dice and sensitivity by size, false lesions in the healthy, AUROC of the tumour score.
+
+    python benchmarks/tumour_detection.py --data DATA --part validation --model qiu2024-small --out result.json
+
+Ill are the regions of `pdac_roi`. Healthy are the patients of `nih_slices` and, for validation, those of
+`curvas_slices` with pancreas, two short stacks (`amos_slices`) and a whole CT. Of single slices a patient's own, from
+the feet up, make a little scan of 5 mm. So ill and healthy differ in more than the tumour (regions against whole
+slices): what ranks them well here need not do so among one hospital's scans.
+"""
+
+import argparse
+import json
+import platform
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from lone_slice import patient_outline
+from pancascade.datasets import AxialSlice, Case, Part, cases_of, read_split, region_folder, slice_folder
+from pancascade.inference import find_model, segment
+from pancascade.io import read_volume, written_whole
+from pancascade.labels import Label
+from pancascade.metrics import DetectionTable, Resamples, ScanDetections, detect
+from pancascade.metrics.detection_statistics import auroc
+from pancascade.preprocessing import Window
+from pancascade.training.recipe import recipes_folder
+from pancascade.volume import Volume
+
+SIZES_ML = ((0.0, 3.0), (3.0, 15.0), (15.0, float("inf")))
+SLICE_MM, PIXEL_MM = 5.0, 0.8
+Scan = tuple[str, Volume, NDArray[np.uint8]]
+"""Name, scan, and labels on its grid."""
+
+
+def ill(data: Path, part: Part) -> Iterator[Scan]:
+    """Regions of patients with a tumour."""
+    for case in cases_of(region_folder(data / "pdac_roi"), split_of("pdac_roi")[part]):
+        assert case.scan is not None  # noqa: S101
+        scan, labels = case.scan.read()
+        yield case.name, scan, labels.voxels
+
+
+def healthy(data: Path, part: Part) -> Iterator[Scan]:
+    """Scans of patients without tumour."""
+    window = Window(lower_hu=0, upper_hu=255)
+    sets = {"nih_slices": None, "curvas_slices": {1: Label.PANCREAS}}
+    for name, values in sets.items():
+        if name == "curvas_slices" and part != "validation":
+            continue
+        read = slice_folder(data / name, window=window, flip_rows=True, mask_values=values)
+        yield from stacks(cases_of(read, split_of(name)[part]))
+    if part == "validation":
+        for path in sorted((data / "amos_slices").glob("*_stack.npz")):
+            with np.load(path) as stack:
+                hu, labels, spacing = (stack[key] for key in ("hu", "labels", "spacing"))
+            affine = np.diag([-spacing[2], spacing[1], spacing[0], 1.0])
+            yield path.stem, Volume(hu.transpose(2, 1, 0), affine), np.where(labels == 10, 1, 0).transpose(2, 1, 0)
+        scan, label = (read_volume(data / "nih_volumes" / f"PANCREAS_0001_{kind}.nii.gz") for kind in ("ct", "label"))
+        yield "PANCREAS_0001", scan, (label.voxels > 0).astype(np.uint8)
+
+
+def split_of(name: str) -> Any:
+    """The fixed split of a set."""
+    return read_split(recipes_folder() / "splits" / f"{name}.json")
+
+
+def stacks(cases: Sequence[Case]) -> Iterator[Scan]:
+    """The slices with pancreas of each patient as a little scan."""
+    slices = [axial for case in cases for axial in case.read_slices() if (axial.labels > 0).any()]
+    for patient, own in groupby(sorted(slices, key=lambda axial: (axial.patient, axial.name)), lambda a: a.patient):
+        yield (patient, *stack(list(own)))
+
+
+def stack(slices: Sequence[AxialSlice]) -> tuple[Volume, NDArray[np.uint8]]:
+    """Slices from the feet up as a scan of 5 mm, with air around the patient."""
+    hu = [np.where(patient_outline(axial.hu), axial.hu, -1000).T for axial in slices]
+    affine = np.diag([-PIXEL_MM, -PIXEL_MM, SLICE_MM, 1.0])
+    return Volume(np.stack(hu, axis=2).astype(np.int16), affine), np.stack([a.labels.T for a in slices], axis=2)
+
+
+def measure(name: str, scan: Volume, labels: NDArray[np.uint8], model: str) -> tuple[dict[str, Any], ScanDetections]:
+    """What the whole model finds: with every voxel that reaches the threshold, and with the least score."""
+    found = segment(scan, model=model)
+    marked, ml = found.mask.voxels == Label.TUMOUR, scan.voxel_volume_ml
+    tumour, organ = labels == Label.TUMOUR, labels > 0
+    lesions = detect(marked, tumour, scan.spacing_mm, patient=name, score=found.tumour_suspicion)
+    row = {
+        "patient": name,
+        "tumour_ml": round(float(tumour.sum() * ml), 2),
+        "marked_ml": round(float(marked.sum() * ml), 2),
+        "dice": dice(marked, tumour) if tumour.any() else None,
+        "dice_organ": dice(found.mask.voxels > 0, organ),
+        "score": found.tumour_suspicion,
+        "false_lesions": len(lesions.false_positives),
+        "found": sum(lesion.confidence is not None for lesion in lesions.lesions),
+        "lesions": len(lesions.lesions),
+    }
+    return row, lesions
+
+
+def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """Of two masks that are not both empty."""
+    return round(float(2 * (one & other).sum() / max(1, one.sum() + other.sum())), 4)
+
+
+def summarise(rows: Sequence[dict[str, Any]], found: Sequence[ScanDetections]) -> dict[str, Any]:
+    """Means over patients, by size, and the AUROC of the tumour score with its 95 % interval."""
+    sick = [row for row in rows if row["dice"] is not None]
+    well = [row for row in rows if row["dice"] is None]
+    table = DetectionTable.of(found)
+    drawn = Resamples.draw([scan.patient for scan in found])
+    weights = np.stack([np.bincount(row, minlength=len(found)) for row in drawn.drawn])[:, drawn.patient_of_case]
+    area = float(auroc(table))
+    low, high = np.nanpercentile(auroc(table, weights), (2.5, 97.5))
+    return {
+        "ill": len(sick),
+        "dice": mean([row["dice"] for row in sick]),
+        "dice_organ_ill": mean([row["dice_organ"] for row in sick]),
+        "by_size": [
+            {
+                "ml": [least, most],
+                "patients": len(own),
+                "dice": mean([row["dice"] for row in own]),
+                "found": sum(row["found"] for row in own),
+                "lesions": sum(row["lesions"] for row in own),
+            }
+            for least, most in SIZES_ML
+            if (own := [row for row in sick if least <= row["tumour_ml"] < most])
+        ],
+        "healthy": len(well),
+        "false_lesions_a_healthy_scan": mean([float(row["false_lesions"]) for row in well]),
+        "dice_organ_healthy": mean([row["dice_organ"] for row in well]),
+        "auroc": [round(area, 3), round(float(low), 3), round(float(high), 3)],
+    }
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """Rounded; None of nothing."""
+    return round(float(np.mean(values)), 4) if values else None
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--part", choices=["validation", "test"], default="validation")
+    parser.add_argument("--model", default="qiu2024-small")
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    model, console = find_model(arguments.model), Console(width=160)
+    scans = [*ill(arguments.data, arguments.part), *healthy(arguments.data, arguments.part)]
+    measured = [measure(*scan, arguments.model) for scan in track(scans, description="patients", transient=True)]
+    rows = [row for row, _ in measured]
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(*("–" if value is None else str(value) for value in row.values()))
+    console.print(table)
+    summary = summarise(rows, [found for _, found in measured])
+    console.print(summary)
+    if arguments.out is not None:
+        about = {
+            "model": model.name,
+            "part": arguments.part,
+            "thresholds": {"tumour": model.tumour_threshold, "least_suspicion": model.least_suspicion},
+            "machine": platform.processor() or platform.machine(),
+            "torch": torch.__version__,
+        }
+        with written_whole(arguments.out) as temporary:
+            temporary.write_text(json.dumps({**about, **summary, "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
