@@ -212,3 +212,8 @@ def test_changes_are_found_at_any_depth_and_what_only_starts_a_run_is_none():
     assert described("data.0.folder", found["data.0.folder"]) == "data.0.folder from x to y"
     require_resumable(found)
     require_resumable({"average_decay": (0.9, 0.99)})
+
+
+def test_a_changed_folder_is_named_by_its_last_part():
+    told = described("data.0.folder", ("/some/where/far/away/first", "/some/where/far/away/second"))
+    assert told == "data.0.folder from first to second"

@@ -5,6 +5,7 @@ from typing import Any
 
 from pancascade.errors import RecipeError, listed
 from pancascade.io.documents import shortened
+from pancascade.names_only import names_only
 
 _FIXED = (
     "cascade",
@@ -56,7 +57,7 @@ def require_resumable(changed: Mapping[str, tuple[Any, Any]]) -> None:
 
 def described(place: str, values: tuple[Any, Any]) -> str:
     """One change in words."""
-    former, now = (shortened(str(MISSING if value is None else value), 20) for value in values)
+    former, now = (shortened(names_only(str(MISSING if value is None else value)), 20) for value in values)
     return f"{shortened(place, 40)} from {former} to {now}"
 
 
