@@ -298,7 +298,7 @@ def test_weights_from_before_a_reading_was_an_option_stay_what_they_were(tmp_pat
     network = NetworkSettings(name="unet3d", preset="tiny")
     settings = Zhao2019Settings(first=network, second=network)
     path = tmp_path / "weights.safetensors"
-    save_checkpoint(path, build_cascade(settings), description=describe(settings, VolumeGrid()))
+    save_checkpoint(path, build_cascade(settings), description=describe(settings, VolumeGrid(kind="volume")))
     assert load_checkpoint(path)[0].settings.enlarging == "linear"
     tensors, header = load_tensors(path)
     for name in ("label_reduction", "enlarging", "centre_normaliser"):

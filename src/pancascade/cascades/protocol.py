@@ -38,6 +38,7 @@ class Cascade(nn.Module, ABC):
         locates: Whether there is a stage 1 that can be asked (a single network has none).
         believes_in_masks: Whether stage 1's belief covers the organ; keypoints do not.
         objectives: How many dictionaries `losses` yields at most, each with an optimiser step of its own.
+        any_size: Names of its networks that see images of a size of their own each.
     """
 
     dimensions: ClassVar[int]
@@ -47,6 +48,7 @@ class Cascade(nn.Module, ABC):
     locates: ClassVar[bool] = True
     believes_in_masks: ClassVar[bool] = True
     objectives: ClassVar[int] = 1
+    any_size: tuple[str, ...] = ()
 
     def prepare(self, labels: Sequence[Tensor], *, seed: int) -> None:
         """What must be learnt from the label maps alone before the first phase; nothing, for most methods.
