@@ -59,9 +59,10 @@ def overfit(scan: Path, labels: Path, *, pancreas: int, factor: int, epochs: int
         rows.writerow(["image", "label", "patient", "first_slice", "last_slice"])
         rows.writerow([scan.resolve(), (out / "labels.nii.gz").resolve(), "one", "", ""])
     network = {"name": "unet3d", "preset": "small"}
+    readings = {"label_reduction": "middle_voxel", "enlarging": "repeat"}  # of the published result
     recipe = {
         "name": "zhao2019_overfit",
-        "cascade": {"kind": "zhao2019", "first": network, "second": network, "factor": factor},
+        "cascade": {"kind": "zhao2019", "first": network, "second": network, "factor": factor, **readings},
         "canvas": {"kind": "volume", "window": {"lower_hu": -100, "upper_hu": 240}},
         "data": [{"reader": "volume_list", "folder": "volumes.csv"}],
         "optimiser": {"kind": "adam", "learning_rate": 1e-2, "weight_decay": 0},
