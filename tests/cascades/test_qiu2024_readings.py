@@ -68,7 +68,7 @@ def let_stage_one_say(cascade, logit):
 # ── margins ──
 
 
-def boxes_seen(cascade, batch, phase, monkeypatch, seeds=6):
+def boxes_seen(cascade, batch, phase, monkeypatch, seeds=3):
     seen, original = set(), cascade.second_logits
 
     def spy(images, first, boxes, *, saliency):
@@ -84,21 +84,19 @@ def boxes_seen(cascade, batch, phase, monkeypatch, seeds=6):
 @torch.no_grad()
 @pytest.mark.parametrize("phase", ["S", "J"])
 def test_fixed_margins_are_k_on_all_sides_in_training_and_random_ones_are_the_default(batch, phase, monkeypatch):
-    cascade = tiny()
+    cascade = tiny(second=UNET)
     let_stage_one_say(cascade, -5.0)  # J falls back to the truth
     assert boxes_seen(cascade, batch, phase, monkeypatch) == set(BOXES)
     assert Qiu2024Settings().margins == "random"
-    varied = tiny(margins="random")
+    varied = tiny(margins="random", second=UNET)
     let_stage_one_say(varied, -5.0)
-    assert len(boxes_seen(varied, batch, phase, monkeypatch)) > 4
+    assert len(boxes_seen(varied, batch, phase, monkeypatch)) > 2
 
 
 # ── what J crops by ──
 
 
-@pytest.mark.parametrize(
-    ("probability", "box"), [(0.45, BOXES[0]), (0.4999, BOXES[0]), (0.5001, Box((0, 0), (80, 96)))]
-)
+@pytest.mark.parametrize(("probability", "box"), [(0.45, BOXES[0]), (0.5001, Box((0, 0), (80, 96)))])
 @pytest.mark.parametrize("reference", ["first_stage", "second_stage"])
 @torch.no_grad()
 def test_j_crops_by_a_probability_of_at_least_one_half(batch, probability, box, reference, monkeypatch):
@@ -273,6 +271,14 @@ def test_of_the_papers_networks_274_of_274_tensors_fit():
     assert len(transferable(plain.first, plain.second)[0]) == 276, "with the head's weight and bias"
 
 
+@pytest.fixture(scope="module")
+def transferring():
+    """A cascade that may be changed, and the weights that it has in each test's beginning."""
+    cascade = tiny(first=BACKBONE, second_start="first_stage")
+    cascade.first(torch.rand(2, 1, 32, 32))  # moves its statistics
+    return cascade, {name: tensor.clone() for name, tensor in cascade.state_dict().items()}
+
+
 def stage_two(cascade):
     return {name: tensor.clone() for name, tensor in cascade.second.state_dict().items()}
 
@@ -288,9 +294,9 @@ def stage_two(cascade):
         ("J", ("S", "I"), False),
     ],
 )
-def test_stage_two_takes_the_weights_over_where_it_begins_to_learn(phase, earlier, transferred):
-    cascade = tiny(first=BACKBONE, second_start="first_stage")
-    cascade.first(torch.rand(2, 1, 32, 32))  # moves its statistics
+def test_stage_two_takes_the_weights_over_where_it_begins_to_learn(transferring, phase, earlier, transferred):
+    cascade, weights = transferring
+    cascade.load_state_dict(weights)
     before = stage_two(cascade)
     cascade.begin_phase(phase, earlier=earlier)
     after, first = cascade.second.state_dict(), cascade.first.state_dict()

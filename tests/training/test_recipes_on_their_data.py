@@ -173,6 +173,7 @@ def shrunk(name, folder):
         cascade |= {"factor": 2, "margin": 2}
     content["batch_size"] = min(content["batch_size"], 2)
     content["precision"] = "32-true"
+    content["augmentation"] = {"rotation_degrees": 5} if content.get("augmentation") else {}
     content["accumulate"] = 1
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(content))
@@ -184,6 +185,8 @@ def test_a_recipe_learns_two_steps_from_the_data_that_it_names(name, data, tmp_p
     recipe = shrunk(name, tmp_path)
     sets = read_training_data(recipe, root=data, beside=recipes_folder(), out=tmp_path)
     assert all(len(samples) for samples in sets.training)
+    if name in PAPERS:
+        require_the_paper_s(recipe, sets, tmp_path)
     run = run_module.start(recipe, tmp_path / "run", device="cpu")
     for phase in {recipe.phases[0].name, recipe.phases[-1].name}:
         run.recipe = recipe.model_copy(update={"phases": tuple(p for p in recipe.phases if p.name == phase)})
@@ -204,33 +207,26 @@ def test_a_recipe_learns_two_steps_from_the_data_that_it_names(name, data, tmp_p
     assert run.step >= 2
 
 
-@pytest.mark.parametrize("name", PAPERS)
-def test_a_paper_s_recipe_reads_its_own_data_set_by_its_own_split(name, data, tmp_path):
-    reader, keep, shares = PAPERS[name]
-    recipe = shrunk(name, tmp_path)
-    (source,) = recipe.data
+def require_the_paper_s(recipe, sets, folder):
+    """Data set, slices and split of a paper's recipe are the paper's."""
+    reader, keep, shares = PAPERS[recipe.name]
+    (source,), (samples,) = recipe.data, sets.training
     assert (source.reader, source.keep) == (reader, keep)
-    sets = read_training_data(recipe, root=data, beside=recipes_folder(), out=tmp_path)
-    (samples,) = sets.training
-    kept = [KEEP[keep](labels) for labels in samples.labels]
-    assert all(kept)
-    if keep == "tumour":
-        assert {len(samples.names) / len(set(samples.patients))} == {3}, "three slices of each patient show tumour"
-    if keep == "pancreas":
-        assert {len(samples.names) / len(set(samples.patients))} == {6}
-    (written,) = tmp_path.glob("split_*.json")
+    a_patient = {"tumour": 3, "pancreas": 6, "all": 1}[keep]
+    assert len(samples.names) == a_patient * len(set(samples.patients))
+    assert all(KEEP[keep](labels) for labels in samples.labels)
+    (written,) = folder.glob("split_*.json")
     content = json.loads(written.read_text())
+    assert content["design"] == source.split
     if shares is None:
         numbers = [[int(patient[-4:]) for patient in fold] for fold in content["folds"]]
         assert numbers == [[1, 2], [22, 23], [42], [62, 63]]
         assert set(samples.patients) == {f"PANCREAS_{number:04d}" for number in NIH_NUMBERS[2:]}, "fold 0 is tested on"
         return
     sizes = [len(content[part]) for part in ("train", "validation", "test")]
-    total = sum(sizes)
-    assert total == (6 if reader == "msd" else len(NIH_NUMBERS))
-    assert sizes == pytest.approx([total * share / sum(shares) for share in shares], abs=1)
+    assert sum(sizes) == (6 if reader == "msd" else len(NIH_NUMBERS))
+    assert sizes == pytest.approx([sum(sizes) * share / sum(shares) for share in shares], abs=1)
     assert set(samples.patients) == set(content["train"])
-    assert content["design"] == source.split
 
 
 def test_the_same_seed_draws_the_same_split_and_one_that_is_there_stays(data, tmp_path):
