@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pancascade.cascades import Cascade, Zhao2019
-from pancascade.cascades.reduction import reduce_labels
+from pancascade.cascades.reduction import enlarge, reduce_masks
 from pancascade.checkpoint import load_checkpoint
 from pancascade.datasets import Part, cases_of, read_split, region_folder
 from pancascade.evaluation import Protocol, slice_record, summarise
@@ -59,9 +59,10 @@ def overfit(scan: Path, labels: Path, *, pancreas: int, factor: int, epochs: int
         rows.writerow(["image", "label", "patient", "first_slice", "last_slice"])
         rows.writerow([scan.resolve(), (out / "labels.nii.gz").resolve(), "one", "", ""])
     network = {"name": "unet3d", "preset": "small"}
+    readings = {"label_reduction": "middle_voxel", "enlarging": "repeat"}  # of the published result
     recipe = {
         "name": "zhao2019_overfit",
-        "cascade": {"kind": "zhao2019", "first": network, "second": network, "factor": factor},
+        "cascade": {"kind": "zhao2019", "first": network, "second": network, "factor": factor, **readings},
         "canvas": {"kind": "volume", "window": {"lower_hu": -100, "upper_hu": 240}},
         "data": [{"reader": "volume_list", "folder": "volumes.csv"}],
         "optimiser": {"kind": "adam", "learning_rate": 1e-2, "weight_decay": 0},
@@ -92,14 +93,16 @@ def measure_stages(cascade: Zhao2019, window: Window, hu: NDArray[Any], truth: N
     located = cascade.locate(images)
     ((b1, b2),) = located.boxes
     true_box = Box.around(truth > 0)
-    factor, mask = cascade.settings.factor, torch.from_numpy(np.ascontiguousarray(truth > 0))
+    settings, mask = cascade.settings, torch.from_numpy(np.ascontiguousarray(truth > 0))
     coarse = located.probabilities[0, 0].numpy() >= 0.5
-    true_coarse = reduce_labels(mask[None].to(torch.uint8), factor)[0].numpy() > 0
+    first = cascade.first_map(located, truth.shape)[0, 0].numpy() >= 0.5
+    reduced = reduce_masks(mask[None, None].float(), settings.factor, mode=settings.label_reduction)[0, 0]
+    bound = enlarge(reduced, settings.factor, region=Box.whole(truth.shape), mode=settings.enlarging).numpy() >= 0.5
     voted = decide(cascade.segment(images, located))[0].numpy() > 0
     return {
-        "stage 1 Dice on the reduced grid": confusion(coarse, true_coarse).dice,
-        "stage 1 Dice": confusion(enlarged(coarse, factor, truth.shape), truth > 0).dice,
-        "stage 1 Dice, bound of its grid": confusion(enlarged(true_coarse, factor, truth.shape), truth > 0).dice,
+        "stage 1 Dice on the reduced grid": confusion(coarse, reduced.numpy() > 0).dice,
+        "stage 1 Dice": confusion(first, truth > 0).dice,
+        "stage 1 Dice, bound of its grid": confusion(bound, truth > 0).dice,
         "stage 2 Dice in the true box": confusion(in_true_box(cascade, images, mask) > 0, truth > 0).dice,
         "final Dice": confusion(voted, truth > 0).dice,
         "B1 recall": box_overlap(b1, true_box).recall,
@@ -107,11 +110,6 @@ def measure_stages(cascade: Zhao2019, window: Window, hu: NDArray[Any], truth: N
         "B1 IoU": box_overlap(b1, true_box).iou,
         "B2 IoU": box_overlap(b2, true_box).iou,
     }
-
-
-def enlarged(coarse: NDArray[np.bool_], factor: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """A mask on the reduced grid, at full resolution."""
-    return np.kron(coarse, np.ones((factor,) * 3, bool))[tuple(slice(0, side) for side in shape)]
 
 
 @torch.inference_mode()

@@ -7,7 +7,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from pancascade.cascades import Qiu2024Settings, SingleStageSettings, build_cascade
+from pancascade.cascades import Qiu2024Settings, SingleStageSettings, Zhao2019Settings, build_cascade
 from pancascade.checkpoint import (
     DIGEST,
     HEADER,
@@ -24,7 +24,7 @@ from pancascade.errors import CheckpointError, OutputError
 from pancascade.inference.loading import load_engine
 from pancascade.networks import NetworkSettings
 from pancascade.networks.build import PRESETS
-from pancascade.preprocessing import Canvas
+from pancascade.preprocessing import Canvas, VolumeGrid
 
 SETTINGS = SingleStageSettings(network=NetworkSettings(name="unet", preset="tiny"))
 
@@ -292,3 +292,18 @@ def test_parameters_are_counted_before_normalisations_are_folded(saved):
     engine = load_engine(path, torch.device("cpu"))
     folded = fused_for_inference(engine.cascade)
     assert count_parameters(path) > sum(parameter.numel() for parameter in folded.parameters())
+
+
+def test_weights_from_before_a_reading_was_an_option_stay_what_they_were(tmp_path):
+    network = NetworkSettings(name="unet3d", preset="tiny")
+    settings = Zhao2019Settings(first=network, second=network)
+    path = tmp_path / "weights.safetensors"
+    save_checkpoint(path, build_cascade(settings), description=describe(settings, VolumeGrid(kind="volume")))
+    assert load_checkpoint(path)[0].settings.enlarging == "linear"
+    tensors, header = load_tensors(path)
+    for name in ("label_reduction", "enlarging", "centre_normaliser"):
+        del header["cascade"][name]
+    save_tensors(path, tensors, header=header)
+    for found in (load_checkpoint(path)[0].settings, load_checkpoint(path)[1].cascade):
+        assert (found.label_reduction, found.enlarging) == ("middle_voxel", "repeat")
+        assert found.centre_normaliser == "diagonal"

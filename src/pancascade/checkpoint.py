@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pancascade.cascades import Cascade, CascadeSettings, build_cascade, fast_layout
+from pancascade.cascades.earlier_readings import with_earlier_readings
 from pancascade.errors import CheckpointError, RecipeError
 from pancascade.io import written_whole
 from pancascade.io.documents import first_fault, parse_json, reason, shortened
@@ -221,6 +222,8 @@ def load_checkpoint(path: Path) -> tuple[Cascade, ModelDescription]:
 
 
 def _description(path: Path, header: Any) -> ModelDescription:
+    if isinstance(header, dict) and "cascade" in header:
+        header = {**header, "cascade": with_earlier_readings(header["cascade"])}
     try:
         return ModelDescription.model_validate(header)
     except ValidationError as error:

@@ -7,7 +7,8 @@ from torch.nn import functional
 from pancascade.cascades import LSNet, LSNetSettings
 from pancascade.cascades.lsnet import LocatedRegions
 from pancascade.labels import Label
-from pancascade.losses.keypoint_targets import keypoint_targets
+from pancascade.losses.focal import focal_dice_loss
+from pancascade.losses.keypoint_targets import find_keypoints, keypoint_targets
 from pancascade.networks import NetworkSettings
 from pancascade.networks.localization_net import Localization
 
@@ -256,3 +257,68 @@ def test_the_weights_of_focal_and_dice_are_settings(batch):
     assert weighted["heatmap"] < plain["heatmap"]
     half = {k: v.item() for k, v in next(steps(tiny(dice_weight=0, focal_alpha=0.5), batch)).items()}
     assert half["heatmap"] == pytest.approx(weighted["heatmap"] / 2)
+
+
+def first_losses(batch, **options):
+    return {name: loss.item() for name, loss in next(steps(tiny(**options), batch)).items()}
+
+
+@torch.no_grad()
+def test_the_heatmap_s_loss_is_a_choice_and_squared_dice_the_default(batch):
+    cascade = tiny()
+    found = cascade.localize(batch[0]).heatmap
+    target = keypoint_targets((batch[1] > 0)[:, None].float()).heatmap
+    for options, reading in (
+        ({}, {"squared_dice": True}),
+        ({"heatmap_dice": "plain"}, {}),
+        ({"heatmap_normaliser": "positives"}, {"squared_dice": True, "normaliser": "positives"}),
+    ):
+        expected = focal_dice_loss(found, target, **reading).item()
+        assert first_losses(batch, **options)["heatmap"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_heatmap_s_loss_is_not_that_of_the_masks(batch):
+    def segmentation(**options):
+        both = steps(tiny(**options), batch)
+        next(both)
+        return next(both)["segmentation"].item()
+
+    plain = segmentation(heatmap_dice="plain", heatmap_normaliser="cells")
+    assert segmentation(heatmap_dice="squared", heatmap_normaliser="positives") == plain
+
+
+def test_distances_are_taught_where_the_heatmap_reaches_their_threshold(batch):
+    cascade = tiny(distance_threshold=0.8)
+    masks = (batch[1] > 0)[:, None].float()
+    strict, usual = cascade._targets(masks), tiny()._targets(masks)
+    assert torch.equal(strict.heatmap, usual.heatmap)
+    assert torch.equal(strict.positive, usual.positive & (usual.heatmap >= 0.8))
+    assert 0 < int(strict.positive.sum()) < int(usual.positive.sum())
+    assert first_losses(batch, distance_threshold=0.8)["box"] != first_losses(batch)["box"]
+    for refused in (0, 1.1):
+        with pytest.raises(ValueError, match="distance_threshold"):
+            LSNetSettings(distance_threshold=refused)
+
+
+def test_a_slice_may_have_one_box_around_all_its_components(batch):
+    belief = (batch[1] > 0)[:, None].float()
+    belief[0, 0, 80:84, 100:108] = 1
+    cascade = tiny(margin=4, regions="slice")
+    located = cascade.take_over(batch[0], belief)
+    assert [(box.start, box.stop) for box in located.boxes[0]] == [((16, 36), (88, 112))]
+    wanted = cascade._targets(belief)
+    assert (wanted.heatmap[0, 0] >= 0.9).nonzero().tolist() == [[12, 18], [13, 18]], "the middle of that box"
+    assert cascade._targets(torch.zeros(1, 1, *SIZE)).heatmap.max() == 0
+
+
+def test_of_several_components_of_the_heatmap_the_one_with_the_highest_cell_is_the_slice_s():
+    heatmap = torch.zeros(2, 1, SIZE[0] // 4, SIZE[1] // 4)
+    heatmap[0, 0, 5:8, 4:9] = 0.7
+    heatmap[0, 0, 15, 20] = 0.9
+    for regions, places in (("component", [[6, 6], [20, 15]]), ("slice", [[20, 15]])):
+        found = find_keypoints(heatmap, regions=regions)
+        assert found[0].tolist() == places
+        assert found[1].tolist() == []
+    located = tiny(regions="slice").eval().locate(torch.rand(1, 1, *SIZE))
+    assert len(tiny(regions="slice").narrow(located, heatmap[:1]).boxes[0]) == 1
+    assert len(tiny().narrow(located, heatmap[:1]).boxes[0]) == 2

@@ -1,10 +1,13 @@
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 from pancascade.cascades.protocol import Located
-from pancascade.cascades.reduction import LocatedVolume, cut, enlarge, reduce_labels, reduce_volumes
+from pancascade.cascades.reduction import LocatedVolume, cut, enlarge, reduce_labels, reduce_masks, reduce_volumes
 from pancascade.cascades.zhao2019 import Zhao2019, Zhao2019Settings
+from pancascade.io import read_volume
 from pancascade.labels import Label
 from pancascade.losses.centre import centre_loss, soft_dice_loss
 from pancascade.metrics.boxes import box_overlap
@@ -12,6 +15,8 @@ from pancascade.networks import NetworkSettings
 from pancascade.postprocessing import decide
 from pancascade.postprocessing.vote import majority_vote, mean_vote
 from pancascade.volume import Box
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +106,7 @@ def test_the_boxes_of_the_specification():
 
 def test_boxes_end_with_the_volume():
     belief = coarse_mask((6, 9, 5), Box((0, 4, 4), (2, 9, 5)))
-    ((b1, b2),) = located(tiny(), (23, 34, 17), belief).boxes
+    ((b1, b2),) = located(tiny(enlarging="repeat"), (23, 34, 17), belief).boxes
     assert b1 == Box((0, 8, 8), (16, 34, 17))
     assert b2 == Box((0, 6, 6), (18, 34, 17))
 
@@ -180,26 +185,130 @@ def test_a_region_is_enlarged_as_the_whole_is():
     assert torch.equal(enlarge(coarse, 4, region=region), whole[region.slices])
 
 
+# ── what is lost between the grids ──
+
+
+def test_a_reduced_mask_is_half_of_the_voxels_or_the_one_at_the_middle():
+    mask = torch.zeros(1, 1, 8, 4, 4)
+    mask[..., :2, :, :] = 1  # half of the first R³, and not the voxel after its middle
+    mask[..., 6, :, :] = 1  # a quarter of the second, and that voxel
+    assert reduce_masks(mask, 4).flatten().tolist() == [1, 0]
+    assert reduce_masks(mask, 4, mode="middle_voxel").flatten().tolist() == [0, 1]
+    mask[..., 1, 3, 3] = 0
+    assert reduce_masks(mask, 4).flatten().tolist() == [0, 0]
+
+
+def test_at_the_far_faces_half_of_the_voxels_that_there_are_counts():
+    mask = torch.zeros(1, 1, 6, 4, 4)
+    mask[..., 5, :, :] = 1
+    assert reduce_masks(mask, 4).flatten().tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("region", [Box.whole((17, 24, 28)), Box((3, 5, 6), (17, 6, 27))])
+@pytest.mark.parametrize("factor", [3, 4])
+def test_linear_enlarging_is_trilinear_interpolation_between_the_middles(factor, region):
+    coarse = torch.rand(6, 8, 10, generator=torch.Generator().manual_seed(0))
+    whole = nn.functional.interpolate(coarse[None, None], scale_factor=factor, mode="trilinear")[0, 0]
+    found = enlarge(coarse, factor, region=region, mode="linear")
+    assert torch.allclose(found, whole[region.slices], atol=1e-6)
+
+
+def test_the_second_box_encloses_what_the_enlarged_belief_shows():
+    """A voxel of .9 and one of .6 beside it, both four voxels thick: linear, the second ends a voxel earlier."""
+    belief = coarse_mask((12, 12, 12), Box((4, 4, 4), (7, 8, 8)))
+    belief[0, 0, 6] *= 2 / 3
+    ends = {}
+    for enlarging in ("linear", "repeat"):
+        cascade = tiny(enlarging=enlarging, margin=0)
+        ((b1, b2),) = located(cascade, (48, 48, 48), belief).boxes
+        assert b1 == Box((8, 8, 8), (36, 40, 40))
+        ends[enlarging] = b2.stop
+        seen = cascade.first_map(located(cascade, (48, 48, 48), belief), (48, 48, 48))
+        assert b2 == Box.around((seen[0, 0] >= 0.5).numpy())
+    assert ends == {"linear": (27, 32, 32), "repeat": (28, 32, 32)}
+
+
+def test_a_lone_voxel_that_enlarging_smooths_away_still_has_both_boxes():
+    belief = coarse_mask((12, 12, 12), Box((5, 5, 5), (6, 6, 6)), value=0.55)
+    ((b1, b2),) = located(tiny(margin=3), (48, 48, 48), belief).boxes
+    assert (b1, b2) == (Box((12,) * 3, (32,) * 3), Box((17,) * 3, (27,) * 3))
+
+
+class Oracle(nn.Module):
+    """A stage 1 that knows its target."""
+
+    def __init__(self, target):
+        super().__init__()
+        self.target = target
+
+    def forward(self, volumes):
+        return 40 * (self.target - 0.5)
+
+
+def perfect_first_stage(labels, **options):
+    """Dice at full resolution of a stage 1 that answers exactly what it is taught of label maps (1, I, J, K)."""
+    cascade = tiny(**options)
+    (pair,) = cascade._first_pairs(torch.zeros(1, *labels.shape), labels)
+    cascade.first = Oracle(pair[1])
+    found = cascade.first_map(cascade.locate(torch.zeros(1, *labels.shape)), labels.shape[1:]) >= 0.5
+    truth = labels[:, None] > 0
+    return float(2 * (found & truth).sum() / (found.sum() + truth.sum()))
+
+
+@torch.no_grad()
+def test_a_perfect_first_stage_loses_least_by_area_and_linear_enlarging():
+    axes = torch.meshgrid(torch.arange(96.0), torch.arange(48.0), torch.arange(40.0), indexing="ij")
+    bent = (axes[0] - 46) / 34, (axes[1] - 20 - axes[0] / 12) / 9, (axes[2] - 19) / 8
+    labels = (sum(part**2 for part in bent) < 1).to(torch.uint8)[None]
+    found = {
+        (reduction, enlarging): perfect_first_stage(labels, label_reduction=reduction, enlarging=enlarging)
+        for reduction in ("area", "middle_voxel")
+        for enlarging in ("linear", "repeat")
+    }
+    assert perfect_first_stage(labels) == max(found.values()) == found["area", "linear"] > 0.89
+    assert min(found.values()) == found["middle_voxel", "repeat"] < 0.87
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+@torch.no_grad()
+def test_a_perfect_first_stage_reaches_the_papers_best_on_real_masks():
+    """Table 1's best scan has 0.896. All 23 masks reach 0.890, and 0.855 by the other pair of readings."""
+    paths = sorted((SHARED / "predictions" / "reference").glob("*.nii.gz"))[::4]
+    if not paths:
+        pytest.skip("no shared data")
+    dice = []
+    for path in paths:
+        mask = read_volume(path).voxels > 0
+        around = Box.around(mask)
+        aligned = Box(tuple(4 * (n // 4) - 8 for n in around.start), tuple(n + 8 for n in around.stop))
+        labels = torch.from_numpy(mask[aligned.clip(mask.shape).slices].astype("uint8"))[None]
+        dice.append(perfect_first_stage(labels))
+    assert sum(dice) / len(dice) >= 0.88
+
+
 # ── segmentation ──
 
 
+@pytest.mark.parametrize("enlarging", ["linear", "repeat"])
 @pytest.mark.parametrize("vote", ["majority", "mean"])
 @torch.no_grad()
-def test_the_answer_is_the_vote_of_both_boxes_and_stage_one_in_place(vote):
-    cascade = bright(vote=vote, coarse_margin=1, margin=3)
+def test_the_answer_is_the_vote_of_both_boxes_and_stage_one_in_place(vote, enlarging):
+    cascade = bright(vote=vote, coarse_margin=1, margin=3, enlarging=enlarging)
     image = torch.rand(1, 1, 64, 56, 40, generator=torch.Generator().manual_seed(2))
     belief = torch.zeros(1, 1, 16, 14, 10)
     belief[:, :, 5:9, 6:9, 3:7] = torch.rand(1, 1, 4, 3, 4, generator=torch.Generator().manual_seed(3))
     found = located(cascade, (64, 56, 40), belief)
     (boxes,) = found.boxes
-    beliefs = [belief.repeat_interleave(4, 2).repeat_interleave(4, 3).repeat_interleave(4, 4)[0, 0]]
+    mode = {"scale_factor": 4, "mode": "trilinear" if enlarging == "linear" else "nearest"}
+    beliefs = [nn.functional.interpolate(belief, **mode)[0, 0]]
     for box in boxes:
         pasted = torch.zeros(64, 56, 40)
         pasted[box.slices] = torch.sigmoid(20 * (image[0, 0] - 0.5))[box.slices]
         beliefs.append(pasted)
     expected = majority_vote([one >= 0.5 for one in beliefs]) if vote == "majority" else mean_vote(beliefs)
     maps = cascade.segment(image, found)
-    assert 1000 < int(expected.sum()) < 5000
+    assert 500 < int(expected.sum()) < 5000
     assert torch.equal(decide(maps)[0] == Label.PANCREAS, expected)
     assert torch.equal(maps[0, 1] >= 0.5, expected)
 
@@ -382,7 +491,7 @@ def test_each_phase_has_dice_and_centre_loss_of_its_own_stage(case, target, box,
     truth = ((labels > 0) if target == "pancreas" else (labels == Label.TUMOUR))[:, None].float()
     if phase == "first":
         belief = torch.sigmoid(cascade.first(reduce_volumes(image, 4)))
-        truth = truth[..., 2::4, 2::4, 2::4]
+        truth = (nn.functional.avg_pool3d(truth, 4) >= 0.5).float()
     else:
         belief, truth = torch.sigmoid(cascade.second(cut(image, box))), cut(truth, box)
     (losses,) = losses_of(cascade, case, phase)

@@ -64,6 +64,13 @@ def test_a_shift_of_the_prediction_costs_its_square_over_the_squared_diagonal() 
     assert centre_loss(prediction, reference).item() == pytest.approx((9 + 4) / (400 + 100), rel=1e-4)
 
 
+def test_the_factor_may_be_the_number_of_voxels(volumes: tuple[Tensor, Tensor]) -> None:
+    diagonal, voxels = (centre_loss(*volumes, normaliser=n).item() for n in ("diagonal", "voxels"))
+    assert voxels == pytest.approx(diagonal * (7**2 + 9**2) / (7 * 9 * 5), rel=1e-9)
+    with pytest.raises(ValueError, match="'diagonal', 'voxels', got 'pixels'"):
+        centre_loss(*volumes, normaliser="pixels")  # type: ignore[arg-type]
+
+
 def test_how_much_is_predicted_does_not_matter_as_long_as_its_centre_is_the_same(
     volumes: tuple[Tensor, Tensor],
 ) -> None:

@@ -3,6 +3,7 @@ import torch
 
 from pancascade.losses import dice_loss
 from pancascade.losses.focal import focal_dice_loss, focal_loss
+from pancascade.losses.keypoint_targets import keypoint_targets
 
 PRINTED = [
     (0.9, 1.0, 0.001054, 0.001054),
@@ -115,6 +116,53 @@ def test_only_squared_dice_is_least_where_the_heatmap_is_met():
     assert slope(squared=False) > 1e-4
 
 
+def test_detectors_divide_by_the_number_of_positives():
+    logits, target = maps()
+    whole = focal_loss(logits, target).item() * target.numel()
+    found = focal_loss(logits, target, normaliser="positives").item()
+    assert found == pytest.approx(whole / int((target >= 0.5).sum()))
+    dice = dice_loss(logits.sigmoid(), target).item()
+    assert focal_dice_loss(logits, target, normaliser="positives").item() == pytest.approx(found + 0.2 * dice)
+    none = torch.full_like(target, 0.4)
+    assert focal_loss(logits, none, normaliser="positives").item() == pytest.approx(
+        focal_loss(logits, none).item() * none.numel()
+    )
+
+
+def best_heatmap(target, **reading):
+    """Probabilities that the loss likes best, found from scratch by itself."""
+    logits = torch.full_like(target, -4.0).requires_grad_()
+    optimiser = torch.optim.Adam([logits], lr=0.2)
+    for step in range(260):
+        if step == 200:
+            optimiser.param_groups[0]["lr"] = 0.03
+        optimiser.zero_grad()
+        focal_dice_loss(logits, target, **reading).backward()
+        optimiser.step()
+    return logits.detach().sigmoid()
+
+
+@pytest.mark.parametrize(
+    ("reading", "cells", "error"),
+    [
+        ({}, 28, (0.5, 0.6)),
+        ({"normaliser": "positives"}, 19, (0.06, 0.1)),
+        ({"squared_dice": True}, 17, (0, 0.02)),
+    ],
+    ids=["mean and Dice", "over positives", "squared Dice"],
+)
+def test_squared_dice_alone_ends_at_the_heatmap_of_a_box_of_90_by_50(reading, cells, error):
+    """Of 17 cells at least ½; a hard disc of 28 is what the mean over cells with plain Dice likes best."""
+    mask = torch.zeros(1, 1, 96, 128)
+    mask[..., 20:70, 20:110] = 1
+    target = keypoint_targets(mask).heatmap
+    assert int((target >= 0.5).sum()) == 17
+    found = best_heatmap(torch.nn.functional.pad(target, (24, 24, 28, 28)), **reading)
+    assert int((found >= 0.5).sum()) == cells
+    worst = float((found[..., 28:-28, 24:-24] - target).abs().max())
+    assert error[0] <= worst < error[1]
+
+
 def test_half_precision_is_lifted():
     logits, target = maps()
     logits = logits.bfloat16()
@@ -128,6 +176,8 @@ def test_wrong_arguments_of_the_focal_loss_are_named():
     logits, target = maps()
     with pytest.raises(ValueError, match="'soft', 'cornernet', got 'hard'"):
         focal_loss(logits, target, reading="hard")
+    with pytest.raises(ValueError, match="normaliser must be one of 'cells', 'positives', got 'images'"):
+        focal_loss(logits, target, normaliser="images")
     with pytest.raises(ValueError, match=r"alpha must lie in \[0, 1\], got 2"):
         focal_loss(logits, target, alpha=2)
     with pytest.raises(ValueError, match="'dice', 'both', got 'none'"):

@@ -5,6 +5,7 @@ import torch
 from pydantic import ValidationError
 
 from pancascade.cascades import Qiu2024Settings, build_cascade
+from pancascade.datasets.split_designs import DESIGNS
 from pancascade.errors import RecipeError
 from pancascade.training import find_recipe, fit, read_recipe
 from pancascade.training.recipe import recipes_folder
@@ -103,10 +104,8 @@ def test_every_shipped_recipe_names_networks_splits_and_lists_that_exist(path):
     with torch.device("meta"):
         build_cascade(recipe.cascade)
     for source in recipe.data:
-        assert source.split in (None, "seeded") or (recipes_folder() / source.split).is_file()
-        # Whole CTs of one's own are listed in one's own data folder.
-        own = source.folder == "volumes.csv"
-        assert source.reader != "volume_list" or own or (recipes_folder() / source.folder).is_file()
+        assert source.split in (None, *DESIGNS) or (recipes_folder() / source.split).is_file()
+        assert source.reader != "volume_list" or (recipes_folder() / source.folder).is_file()
     assert set(recipe.optimiser.factors) <= {"first", "second", "saliency"}
 
 

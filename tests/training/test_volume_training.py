@@ -235,7 +235,7 @@ def test_stage_one_can_be_validated_alone(folder, tmp_path, monkeypatch):
     (found,) = predict(run.cascade.eval(), samples, where="first_stage")
     located = run.cascade.locate(samples.batch([0]).images)
     size = tuple(samples.labels[0].shape)
-    enlarged = enlarge(located.probabilities[0, 0], 2, region=Box.whole(size)) >= 0.5
+    enlarged = enlarge(located.probabilities[0, 0], 2, region=Box.whole(size), mode="linear") >= 0.5
     assert torch.equal(found > 0, enlarged)
 
 

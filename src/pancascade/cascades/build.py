@@ -7,9 +7,11 @@ from torch import nn
 
 from pancascade.cascades.coarse_to_fine import CoarseToFine, CoarseToFineSettings
 from pancascade.cascades.dsms_unet import DsmsUNet, DsmsUNetSettings
-from pancascade.cascades.lsnet import LSNet, LSNetSettings
+from pancascade.cascades.lsnet import LSNet
+from pancascade.cascades.lsnet_settings import LSNetSettings
 from pancascade.cascades.protocol import Cascade
-from pancascade.cascades.qiu2024 import Qiu2024, Qiu2024Settings
+from pancascade.cascades.qiu2024 import Qiu2024
+from pancascade.cascades.qiu2024_settings import Qiu2024Settings
 from pancascade.cascades.single_stage import SingleStage, SingleStageSettings
 from pancascade.cascades.zhao2019 import Zhao2019, Zhao2019Settings
 from pancascade.errors import RecipeError

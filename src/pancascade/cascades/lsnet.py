@@ -3,19 +3,23 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
-from pydantic import Field, field_validator
 from torch import Generator, Tensor
 
+from pancascade.cascades.lsnet_settings import LSNetSettings
 from pancascade.cascades.protocol import Cascade, Located, is_any
 from pancascade.labels import Label
 from pancascade.losses import bce_loss, compose_two_classes
 from pancascade.losses.distance_iou import distance_iou_loss
-from pancascade.losses.focal import DiceWeighting, FocalReading, focal_dice_loss
-from pancascade.losses.keypoint_targets import Spread, find_keypoints, keypoint_targets, nearest_cells, region_boxes
-from pancascade.networks import NetworkSettings, OneMapNetwork
+from pancascade.losses.focal import FocalNormaliser, focal_dice_loss
+from pancascade.losses.keypoint_targets import (
+    KeypointTargets,
+    find_keypoints,
+    keypoint_targets,
+    nearest_cells,
+    region_boxes,
+)
 from pancascade.networks.localization_net import Localization
 from pancascade.networks.roi_recalibration import (
     box_corners,
@@ -25,61 +29,10 @@ from pancascade.networks.roi_recalibration import (
     recalibration_theta,
     scale_gradient,
 )
-from pancascade.settings import Settings
 from pancascade.volume import Box
 
 _ROUNDING = 1e-3
 """Pixels by which float32 may miss a whole edge."""
-
-
-class LSNetSettings(Settings):
-    """Every choice of the method; the defaults are those of methods.md §B.
-
-    Attributes:
-        first: L-Net.
-        second: S-Net; it sees regions at the images' own size.
-        target: What is found: ``pancreas`` with any tumour in it, or the pancreas without (the NIH set has none).
-        margin: m, pixels around a region.
-        gamma: Decay factor γ of S-Net's supervision of L-Net.
-        handover: ``recalibration`` samples between pixels and lets gradients through; ``cropping`` rounds the box to
-            pixels and lets none (the ablation of Table 2).
-        target_gradient: Whether the gradient reaches the box through the sampled reference as well, or through the
-            sampled image alone.
-        loss: ℓ_FD of both networks, or ``bce`` (the ablation of Table 2).
-        dice_weighting: Reading of "the sum of Focal and Dice weighted by 0.2".
-        dice_weight: Weight of Dice (or of both) in ℓ_FD.
-        focal: Reading of the focal loss on a heatmap.
-        focal_alpha: α of the focal loss, off by default.
-        sigma: σ of the heatmap in cells.
-        spread: ``fixed`` σ, or by the size of the region as in CornerNet.
-        round_centres: Put the heatmap's centres on whole cells.
-        candidates: Of so many highest cells one is chosen at random in training.
-    """
-
-    kind: Literal["lsnet"] = "lsnet"
-    first: NetworkSettings = NetworkSettings(name="localization_net")
-    second: OneMapNetwork = NetworkSettings(name="resnet_unet")
-    target: Literal["pancreas_with_tumour", "pancreas"] = "pancreas_with_tumour"
-    margin: float = Field(default=15.0, ge=0)
-    gamma: float = Field(default=0.1, ge=0, le=1)
-    handover: Literal["recalibration", "cropping"] = "recalibration"
-    target_gradient: Literal["through", "stopped"] = "through"
-    loss: Literal["focal_dice", "bce"] = "focal_dice"
-    dice_weighting: DiceWeighting = "dice"
-    dice_weight: float = Field(default=0.2, ge=0)
-    focal: FocalReading = "soft"
-    focal_alpha: float | None = Field(default=None, ge=0, le=1)
-    sigma: float = Field(default=2.0, gt=0)
-    spread: Spread = "fixed"
-    round_centres: bool = False
-    candidates: int = Field(default=3, gt=0)
-
-    @field_validator("first")
-    @classmethod
-    def _first_is_a_localization_net(cls, network: NetworkSettings) -> NetworkSettings:
-        if network.name != "localization_net":
-            raise ValueError(f"must be a localization_net; for a {network.name} as first stage take coarse_to_fine")
-        return network
 
 
 @dataclass(frozen=True)
@@ -105,6 +58,7 @@ class LSNet(Cascade):
 
     dimensions = 2
     believes_in_masks = False
+    objectives = 2
     phases = ("alternate",)
     labels = (Label.PANCREAS,)
 
@@ -143,16 +97,27 @@ class LSNet(Cascade):
 
     def _localization_losses(self, found: Localization, masks: Tensor) -> dict[str, Tensor]:
         """L_L = ℓ_FD of the heatmap + DIoU of the boxes at its positive cells (Eq. 5)."""
-        wanted = keypoint_targets(
+        wanted, settings = self._targets(masks), self.settings
+        return {
+            "heatmap": self._loss(
+                found.heatmap,
+                wanted.heatmap,
+                normaliser=settings.heatmap_normaliser,
+                squared_dice=settings.heatmap_dice == "squared",
+            ),
+            "box": distance_iou_loss(found.distances, wanted.distances, wanted.positive),
+        }
+
+    def _targets(self, masks: Tensor) -> KeypointTargets:
+        """What L-Net shall say of masks (B, 1, H, W)."""
+        return keypoint_targets(
             masks,
             sigma=self.settings.sigma,
             spread=self.settings.spread,
             round_centres=self.settings.round_centres,
+            regions=self.settings.regions,
+            threshold=self.settings.distance_threshold,
         )
-        return {
-            "heatmap": self._loss(found.heatmap, wanted.heatmap),
-            "box": distance_iou_loss(found.distances, wanted.distances, wanted.positive),
-        }
 
     def _training_regions(self, found: Localization, images: Tensor, generator: Generator) -> Tensor:
         """θ (B, 2, 3) at one of the highest cells of each image, its gradient scaled by γ."""
@@ -164,7 +129,9 @@ class LSNet(Cascade):
         theta = self._theta(cells, _at_cells(found.distances, cells), _size(images))
         return scale_gradient(theta, self.settings.gamma)
 
-    def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
+    def _loss(
+        self, logits: Tensor, target: Tensor, *, normaliser: FocalNormaliser = "cells", squared_dice: bool = False
+    ) -> Tensor:
         if self.settings.loss == "bce":
             return bce_loss(logits, target)
         return focal_dice_loss(
@@ -174,6 +141,8 @@ class LSNet(Cascade):
             weighting=self.settings.dice_weighting,
             reading=self.settings.focal,
             alpha=self.settings.focal_alpha,
+            normaliser=normaliser,
+            squared_dice=squared_dice,
         )
 
     def _theta(self, cells: Tensor, distances: Tensor, size: tuple[int, int]) -> Tensor:
@@ -202,16 +171,16 @@ class LSNet(Cascade):
         return self._regions_at(probabilities, found.distances, size)
 
     def take_over(self, images: Tensor, belief: Tensor) -> LocatedRegions:
-        """A region around each component of a belief (B, 1, H, W) at least ½."""
+        """A region around each component (or all) of a belief (B, 1, H, W) at least ½."""
         masks, size = (belief >= 0.5).float(), _size(images)
         thetas = []
         for mask in masks[:, 0]:
-            boxes = region_boxes(mask).to(belief.device)
+            boxes = region_boxes(mask, regions=self.settings.regions).to(belief.device)
             half = (boxes[:, 2:] - boxes[:, :2]) / 2
             centre = (boxes[:, 2:] + boxes[:, :2]) / 2
             distances = torch.cat((half, half), dim=1)
             thetas.append(recalibration_theta(centre, distances, size=size, margin=self.settings.margin))
-        wanted = keypoint_targets(masks, sigma=self.settings.sigma)
+        wanted = self._targets(masks)
         return LocatedRegions(wanted.heatmap, _boxes(thetas, size), wanted.distances, tuple(thetas))
 
     def with_boxes_of(self, located: Located, other: Located) -> LocatedRegions:
@@ -221,7 +190,7 @@ class LSNet(Cascade):
 
     def _regions_at(self, heatmaps: Tensor, distances: Tensor, size: tuple[int, int]) -> LocatedRegions:
         thetas = []
-        for maps, keypoints in zip(distances, find_keypoints(heatmaps), strict=True):
+        for maps, keypoints in zip(distances, find_keypoints(heatmaps, regions=self.settings.regions), strict=True):
             cells = nearest_cells(keypoints)
             seen = _at_cells(maps.expand(len(cells), -1, -1, -1), cells)
             thetas.append(self._theta(cells, seen, size))

@@ -37,6 +37,8 @@ class Cascade(nn.Module, ABC):
         first_target: Labels that together are what stage 1 looks for.
         locates: Whether there is a stage 1 that can be asked (a single network has none).
         believes_in_masks: Whether stage 1's belief covers the organ; keypoints do not.
+        objectives: How many dictionaries `losses` yields at most, each with an optimiser step of its own.
+        any_size: Names of its networks that see images of a size of their own each.
     """
 
     dimensions: ClassVar[int]
@@ -45,6 +47,8 @@ class Cascade(nn.Module, ABC):
     first_target: tuple[Label, ...] = (Label.PANCREAS, Label.TUMOUR)
     locates: ClassVar[bool] = True
     believes_in_masks: ClassVar[bool] = True
+    objectives: ClassVar[int] = 1
+    any_size: tuple[str, ...] = ()
 
     def prepare(self, labels: Sequence[Tensor], *, seed: int) -> None:
         """What must be learnt from the label maps alone before the first phase; nothing, for most methods.
@@ -52,6 +56,17 @@ class Cascade(nn.Module, ABC):
         Args:
             labels: All training label maps, (*S) uint8 each, ids of `Label`.
             seed: Of any randomness.
+        """
+
+    def begin_phase(self, phase: str, *, earlier: Sequence[str]) -> None:
+        """What happens once, before the first batch of a phase; nothing, for most methods.
+
+        It comes at the same place of a run whether the run was interrupted or not, for the weights that learn and
+        for their running average.
+
+        Args:
+            phase: One of `phases`.
+            earlier: Those that this run has trained already, in order.
         """
 
     def begin_epoch(self, epoch: int, *, epochs: int, phase: str) -> None:
@@ -125,6 +140,19 @@ class Cascade(nn.Module, ABC):
             The part, None where nothing was located; the images and the hand-over cut to it.
         """
         return Box.whole(tuple(images.shape[2:])), images, located
+
+    def first_map(self, located: Located, shape: Sequence[int]) -> Tensor:
+        """Stage 1's probabilities on the images' grid, (B, 1, *shape), whatever grid of its own they have.
+
+        Args:
+            located: What `locate` gave for images (B, C, *shape).
+            shape: Of the images.
+        """
+        maps = located.probabilities
+        for axis, size in enumerate(shape, start=2):
+            factor = -(-size // maps.shape[axis])
+            maps = maps.repeat_interleave(factor, dim=axis).narrow(axis, 0, size)
+        return maps
 
     @abstractmethod
     def segment(self, images: Tensor, located: Located) -> Tensor:

@@ -1,17 +1,27 @@
 """Qiu et al. 2024: multi-scale U-Net → saliency transformation → focusing network, trained jointly."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, Self
 
 import torch
-from pydantic import Field, model_validator
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from pancascade.cascades.cropping import box_around, crop_and_resize, hand_over, random_margin, resize_and_paste
+from pancascade.cascades.cropping import (
+    ABSENT_LOGIT,
+    IMPOSSIBLE_LOGIT,
+    box_around,
+    crop_and_fill,
+    crop_and_resize,
+    cut_back,
+    hand_over,
+    paste,
+    random_margin,
+    resize_and_paste,
+)
 from pancascade.cascades.helper_organs import FirstMaps, helper_loss
 from pancascade.cascades.protocol import Cascade, Located, evaluating, is_any, run_scaled
-from pancascade.cascades.targets import NestedTargets
+from pancascade.cascades.qiu2024_settings import Qiu2024Settings
+from pancascade.cascades.weight_transfer import require_transferable, transfer_weights
 from pancascade.labels import HelperOrgan
 from pancascade.losses import (
     SharedBoundaryEncoder,
@@ -24,76 +34,8 @@ from pancascade.losses import (
     second_stage_loss,
     shared_boundary_loss,
 )
-from pancascade.losses.shared_boundary import BoundaryForm, Neighbourhood
-from pancascade.losses.structure import DeepSupervision, WeightedBce
-from pancascade.networks import MapNetwork, NetworkSettings, OneMapNetwork, SaliencyTransformation
-from pancascade.settings import UNetSize
+from pancascade.networks import SaliencyTransformation
 from pancascade.volume import Box
-
-
-class Qiu2024Settings(NestedTargets):
-    """Every choice of the method; the defaults are those of methods.md §A.
-
-    Attributes:
-        first: Stage 1's network; its single logit map is P before the sigmoid.
-        second: Stage 2's network; several logit maps (the last is the answer) or one.
-        handover: ``saliency`` joins the stages (ablation switch T), ``crop`` leaves them apart (switch P).
-        margin: K, in pixels of the canvas.
-        crop_size: Height and width of stage 2's input.
-        crop_reference: What J crops by: the first stage, or the second where both find the same thing.
-        first_scale: Stage 1 sees the canvas scaled by this factor.
-        first_loss: Eq. 10, or with binary cross-entropy added, which teaches slices without target as well.
-        weighted_bce: Reading of L_wbce.
-        deep_supervision: Reading of Eq. 13.
-        boundary_form: Form of the shared-boundary matrix.
-        boundary_neighbourhood: 4 or 8 neighbours.
-        boundary_counts_frame: Whether the image frame is perimeter.
-        boundary_encoder_steps: Steps in which the form ``encoder`` is fitted before training.
-        helper_organs: Ours: further organs that stage 1 learns, each with a map of its own, where a label map outlines
-            them; they are not handed over.
-        helper_weight: Of their cross-entropy.
-        presence: Ours: whether stage 1's network also tells if a slice shows the organ; P is then the product of both.
-        presence_weight: Of that answer's cross-entropy.
-        boundary_in_s: Whether step S has the boundary loss, then with stage 1 detached.
-        alpha: Weight of stage 2's loss, Eq. 17.
-        beta: Weight of the shared-boundary loss, Eq. 17.
-        recurrence_rounds: Rounds in which stage 2's probabilities replace stage 1's at test time, 0 for one
-            pass; only where both stages find the same thing (RSTN).
-    """
-
-    kind: Literal["qiu2024"] = "qiu2024"
-    first: OneMapNetwork = NetworkSettings(name="multiscale_unet")
-    second: MapNetwork = NetworkSettings(name="focusing_net")
-    handover: Literal["saliency", "crop"] = "saliency"
-    margin: int = Field(default=20, ge=0)
-    crop_size: UNetSize = (320, 320)
-    crop_reference: Literal["first_stage", "second_stage"] = "first_stage"
-    first_scale: float = Field(default=1.0, gt=0, le=4)
-    first_loss: Literal["dice", "dice_bce"] = "dice"
-    weighted_bce: WeightedBce = "weighted"
-    deep_supervision: DeepSupervision = "code"
-    helper_organs: tuple[Literal["liver", "kidneys", "spleen", "stomach", "duodenum"], ...] = ()
-    helper_weight: float = Field(default=0.3, ge=0)
-    presence: bool = False
-    presence_weight: float = Field(default=0.2, ge=0)
-    boundary_form: BoundaryForm = "total_variation"
-    boundary_neighbourhood: Neighbourhood = 4
-    boundary_counts_frame: bool = True
-    boundary_encoder_steps: int = Field(default=1000, ge=1, le=1_000_000)
-    boundary_in_s: Literal["off", "detached"] = "off"
-    alpha: float = Field(default=0.9, ge=0)
-    beta: float = Field(default=0.4, ge=0)
-    recurrence_rounds: int = Field(default=0, ge=0, le=100)
-
-    @model_validator(mode="after")
-    def _both_stages_find_the_same_where_that_is_needed(self) -> Self:
-        if self.one_target:
-            return self
-        if self.crop_reference == "second_stage":
-            raise ValueError("crop_reference: second_stage is for cascades whose stages both find the same")
-        if self.recurrence_rounds > 0:
-            raise ValueError("recurrence_rounds is for cascades whose stages both find the same")
-        return self
 
 
 class Qiu2024(Cascade):
@@ -110,6 +52,9 @@ class Qiu2024(Cascade):
         self.first = settings.first.build(**more, **({"presence": True} if settings.presence else {}))
         self.saliency = SaliencyTransformation() if settings.handover == "saliency" else None
         self.second = settings.second.build()
+        if settings.second_start == "first_stage":
+            require_transferable(self.first, self.second)
+        self.any_size = ("second",) if settings.crop_input == "unresized" else ()
         self.labels = settings.found
         self.first_target = settings.organ
         classes = 1 + len(self.labels)
@@ -132,12 +77,32 @@ class Qiu2024(Cascade):
     def second_logits(
         self, images: Tensor, first: Tensor, boxes: Sequence[Box], *, saliency: bool
     ) -> tuple[Tensor, ...]:
-        """Stage 2's logit maps, each (B, 1, *crop_size), of crop(I ⊙ S(P)), or of crop(I) without saliency."""
+        """Stage 2's logit maps of crop(I ⊙ S(P)), or of crop(I) without saliency, each as large as what it sees.
+
+        That is (B, 1, *crop_size); of unresized crops, the largest of the boxes and what it is filled with.
+        """
         weighted = images * self.saliency(first) if saliency and self.saliency is not None else images
-        maps = self.second(crop_and_resize(weighted, boxes, self.settings.crop_size))
+        if self.settings.crop_input == "unresized":
+            crops = crop_and_fill(weighted, boxes)
+        else:
+            crops = crop_and_resize(weighted, boxes, self.settings.crop_size)
+        maps = self.second(crops)
         return maps if isinstance(maps, tuple) else (maps,)
 
+    def _pasted(
+        self, logits: Tensor, boxes: Sequence[Box], canvas: tuple[int, int], *, outside: float = ABSENT_LOGIT
+    ) -> Tensor:
+        """Stage 2's logits in their boxes on the canvas, (B, 1, *canvas)."""
+        if self.settings.crop_input == "unresized":
+            return paste(cut_back(logits, boxes), boxes, canvas, outside=outside)
+        return resize_and_paste(logits, boxes, canvas, outside=outside)
+
     # ── training ──
+
+    def begin_phase(self, phase: str, *, earlier: Sequence[str]) -> None:
+        """Before the first phase in which stage 2 learns, it takes over stage 1's weights, where that is chosen."""
+        if self.settings.second_start == "first_stage" and phase != "first" and set(earlier) <= {"first"}:
+            transfer_weights(self.first, self.second)
 
     def prepare(self, labels: Sequence[Tensor], *, seed: int) -> None:
         """Fit the learned boundary measure, where that form is chosen, to the true label maps (methods.md §A2)."""
@@ -181,7 +146,7 @@ class Qiu2024(Cascade):
             yield found
             return
         reference = self._crop_reference(images, first, organ, phase=phase)
-        boxes = [box_around(mask, margin=random_margin(self.settings.margin, generator)) for mask in reference]
+        boxes = [box_around(mask, margin=self._margin(generator)) for mask in reference]
         kept = [index for index, box in enumerate(boxes) if box is not None]
         if kept:
             inside = [box for box in boxes if box is not None]
@@ -189,10 +154,14 @@ class Qiu2024(Cascade):
             found["second"] = self.settings.alpha * self._second_loss(maps, target[kept], inside)
             if phase != "S" or self.settings.boundary_in_s == "detached":
                 belief = first[kept].detach() if phase == "S" else first[kept]
-                second = torch.sigmoid(resize_and_paste(maps[-1], inside, _size(images)))
+                second = torch.sigmoid(self._pasted(maps[-1], inside, _size(images)))
                 boundary = self._boundary_loss(belief, second, organ[kept], target[kept])
                 found["boundary"] = self.settings.beta * boundary
         yield found
+
+    def _margin(self, generator: Generator) -> int | list[tuple[int, int]]:
+        margin = self.settings.margin
+        return random_margin(margin, generator) if self.settings.margins == "random" else margin
 
     def _crop_reference(self, images: Tensor, first: Tensor, organ: Tensor, *, phase: str) -> Tensor:
         """Masks (B, H, W) whose box is cut: the truth in S and I; the prediction, or the truth, in J."""
@@ -211,7 +180,19 @@ class Qiu2024(Cascade):
         return loss if self.settings.first_loss == "dice" else loss + bce_loss(logits, organ)
 
     def _second_loss(self, maps: tuple[Tensor, ...], target: Tensor, boxes: Sequence[Box]) -> Tensor:
-        truth = crop_and_resize(target, boxes, self.settings.crop_size, mode="nearest-exact")
+        """L_seg2 of stage 2's maps against the target (B, 1, H, W), where the settings say (methods.md §A2)."""
+        if self.settings.second_loss == "canvas":
+            pasted = [self._pasted(one, boxes, _size(target), outside=IMPOSSIBLE_LOGIT) for one in maps]
+            return self._loss_of_maps(pasted, target)
+        if self.settings.crop_input == "resized":
+            truth = crop_and_resize(target, boxes, self.settings.crop_size, mode="nearest-exact")
+            return self._loss_of_maps(maps, truth)
+        own = [cut_back(one, boxes) for one in maps]
+        truths = [mask[(None, slice(None), *box.slices)] for mask, box in zip(target, boxes, strict=True)]
+        each = [self._loss_of_maps(one, truth) for *one, truth in zip(*own, truths, strict=True)]
+        return torch.stack(each).mean()
+
+    def _loss_of_maps(self, maps: Sequence[Tensor], truth: Tensor) -> Tensor:
         if len(maps) == 1:
             return bce_iou_loss(maps[0], truth)
         return second_stage_loss(
@@ -252,10 +233,12 @@ class Qiu2024(Cascade):
         """σ of stage 2's last map on the canvas, (B, 1, H, W); 0 where stage 1 found nothing."""
         second = torch.zeros_like(located.probabilities)
         kept = [index for index, boxes in enumerate(located.boxes) if boxes]
-        if kept:
-            boxes = [located.boxes[index][0] for index in kept]
-            maps = self.second_logits(images[kept], located.probabilities[kept], boxes, saliency=True)
-            second[kept] = torch.sigmoid(resize_and_paste(maps[-1], boxes, _size(images)))
+        # Unresized crops go one by one, so that an image's answer does not hang on what it is filled up to.
+        together = [kept] if self.settings.crop_input == "resized" and kept else [[index] for index in kept]
+        for part in together:
+            boxes = [located.boxes[index][0] for index in part]
+            maps = self.second_logits(images[part], located.probabilities[part], boxes, saliency=True)
+            second[part] = torch.sigmoid(self._pasted(maps[-1], boxes, _size(images)))
         return second
 
     def segment(self, images: Tensor, located: Located) -> Tensor:

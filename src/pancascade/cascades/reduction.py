@@ -12,6 +12,8 @@ from pancascade.cascades.protocol import Located
 from pancascade.volume import Box
 
 Reduction = Literal["linear", "area"]
+LabelReduction = Literal["area", "middle_voxel"]
+Enlarging = Literal["linear", "repeat"]
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,44 @@ def reduce_labels(labels: Tensor, factor: int) -> Tensor:
     return labels
 
 
-def enlarge(coarse: Tensor, factor: int, *, region: Box) -> Tensor:
-    """A map (i, j, k) enlarged R times by repetition, and of that the region (I, J, K)."""
+def reduce_masks(masks: Tensor, factor: int, *, mode: LabelReduction = "area") -> Tensor:
+    """Binary masks (B, 1, I, J, K) reduced to (B, 1, ⌈I/R⌉, ⌈J/R⌉, ⌈K/R⌉), float.
+
+    Args:
+        masks: Of 0 and 1.
+        factor: R.
+        mode: ``area``: where at least half of the R³ voxels are in the mask (at the far faces, of those that there
+            are); ``middle_voxel``: where the voxel after the middle of R³ is, half a voxel off for even R.
+
+    Source: Zhao et al. 2019, §2.1, which does not say how; methods.md §D3.
+    """
+    if mode == "middle_voxel":
+        return reduce_labels(masks[:, 0], factor)[:, None].float()
+    return (functional.avg_pool3d(masks.float(), factor, ceil_mode=True) >= 0.5).float()
+
+
+def enlarge(coarse: Tensor, factor: int, *, region: Box, mode: Enlarging = "repeat") -> Tensor:
+    """A map (i, j, k) enlarged R times, and of that the region (I, J, K).
+
+    Args:
+        coarse: Entry n along an axis is about the voxels R n … R n + R − 1, so its own place is R n + (R − 1)/2.
+        factor: R.
+        region: In voxels of the enlarged map.
+        mode: ``linear`` between the entries' places, and as the last entry beyond it (maps of floats); ``repeat``
+            each entry.
+
+    Source: Zhao et al. 2019, §2.2.2, which does not say how; methods.md §D4.
+    """
     for axis, (start, stop) in enumerate(zip(region.start, region.stop, strict=True)):
-        coarse = coarse.index_select(axis, torch.arange(start, stop, device=coarse.device) // factor)
+        voxels = torch.arange(start, stop, device=coarse.device)
+        if mode == "repeat":
+            coarse = coarse.index_select(axis, voxels // factor)
+            continue
+        place = ((voxels + 0.5) / factor - 0.5).clamp(0, coarse.shape[axis] - 1)
+        low = place.floor().long()
+        high = (low + 1).clamp(max=coarse.shape[axis] - 1)
+        share = (place - low).view([-1 if other == axis else 1 for other in range(3)])
+        coarse = torch.lerp(coarse.index_select(axis, low), coarse.index_select(axis, high), share.to(coarse.dtype))
     return coarse
 
 

@@ -10,9 +10,19 @@ from torch import Generator, Tensor
 
 from pancascade.cascades.cropping import box_around
 from pancascade.cascades.protocol import Cascade, Located, is_any
-from pancascade.cascades.reduction import LocatedVolume, Reduction, cut, enlarge, reduce_labels, reduce_volumes, scaled
+from pancascade.cascades.reduction import (
+    Enlarging,
+    LabelReduction,
+    LocatedVolume,
+    Reduction,
+    cut,
+    enlarge,
+    reduce_masks,
+    reduce_volumes,
+    scaled,
+)
 from pancascade.labels import Label
-from pancascade.losses.centre import CentreSchedule, centre_loss, centre_weight, soft_dice_loss
+from pancascade.losses.centre import CentreNormaliser, CentreSchedule, centre_loss, centre_weight, soft_dice_loss
 from pancascade.networks import NetworkSettings
 from pancascade.postprocessing import main_bodies
 from pancascade.postprocessing.vote import VoteRule, voted_probability
@@ -29,11 +39,15 @@ class Zhao2019Settings(Settings):
         target: What both stages find: ``pancreas`` with any tumour in it (the paper), or the ``tumour`` alone.
         factor: R, by which stage 1's volume is smaller along each axis.
         reduction: ``linear`` interpolates between the two middle voxels of R along each axis, ``area`` averages all R.
+        label_reduction: What stage 1 learns of R³ voxels: whether half of them are the target (``area``), or the
+            ``middle_voxel``.
+        enlarging: Of stage 1's belief, for B₂ and the vote: ``linear``, or ``repeat`` each voxel.
         coarse_margin: Voxels of the reduced volume around the box that becomes B₁.
         margin: Voxels of the volume around B₂, and around the true box in training.
         component: ``largest`` hands only the 3-D component with the largest sum of probabilities over.
         vote: ``majority`` of both boxes' masks and stage 1's, or ``mean`` of their probabilities ≥ ½.
         centre_weight: λ₀ of the centre loss.
+        centre_normaliser: N of the centre loss: the squared ``diagonal`` of a slice, or all ``voxels``.
         centre_schedule: λ after the first epochs: 0 (``step``) or falling to 0 by the last epoch (``linear``).
         centre_epochs: How many epochs of each phase have λ₀.
     """
@@ -44,11 +58,14 @@ class Zhao2019Settings(Settings):
     target: Literal["pancreas", "tumour"] = "pancreas"
     factor: int = Field(default=4, gt=0)
     reduction: Reduction = "linear"
+    label_reduction: LabelReduction = "area"
+    enlarging: Enlarging = "linear"
     coarse_margin: int = Field(default=2, ge=0)
     margin: int = Field(default=10, ge=0)
     component: Literal["all", "largest"] = "all"
     vote: VoteRule = "majority"
     centre_weight: float = Field(default=1.0, ge=0)
+    centre_normaliser: CentreNormaliser = "diagonal"
     centre_schedule: CentreSchedule = "step"
     centre_epochs: int = Field(default=50, ge=0)
 
@@ -110,13 +127,15 @@ class Zhao2019(Cascade):
             return
         found = {f"{phase}_dice": torch.stack([soft_dice_loss(*pair) for pair in pairs]).mean()}
         if self.centre_weight > 0:
-            centre = torch.stack([centre_loss(*pair) for pair in pairs]).mean()
+            normaliser = self.settings.centre_normaliser
+            centre = torch.stack([centre_loss(*pair, normaliser=normaliser) for pair in pairs]).mean()
             found[f"{phase}_centre"] = self.centre_weight * centre
         yield found
 
     def _first_pairs(self, images: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Belief and truth on the reduced grid, of the volumes with any target left there."""
-        truth = is_any(reduce_labels(labels, self.settings.factor), self.first_target)
+        whole = is_any(labels, self.first_target)
+        truth = reduce_masks(whole, self.settings.factor, mode=self.settings.label_reduction)
         kept = [index for index, mask in enumerate(truth) if bool(mask.any())]
         return [(self.first_probabilities(images[kept]), truth[kept])] if kept else []
 
@@ -157,17 +176,32 @@ class Zhao2019(Cascade):
     def _hand_over(self, probabilities: Tensor, shape: tuple[int, ...]) -> LocatedVolume:
         if self.settings.component == "largest":
             probabilities = torch.stack([_largest_component(belief) for belief in probabilities])
-        boxes = tuple(self._boxes(mask, shape) for mask in probabilities[:, 0] >= 0.5)
+        boxes = tuple(self._boxes(belief[0], shape) for belief in probabilities)
         return LocatedVolume(probabilities, boxes, shape, Box.whole(shape))
 
-    def _boxes(self, mask: Tensor, shape: tuple[int, ...]) -> tuple[Box, ...]:
-        """B₁ and B₂ in voxels of the volume, around a mask on the reduced grid; none around an empty one."""
-        found = Box.around(mask.cpu().numpy())
+    def _boxes(self, belief: Tensor, shape: tuple[int, ...]) -> tuple[Box, ...]:
+        """B₁ and B₂ in voxels of the volume, of a belief on the reduced grid; none where it is nowhere ½.
+
+        Where no voxel of the enlarged belief reaches ½, as between a lone voxel and its neighbours, B₂ is drawn around
+        what the reduced grid shows.
+        """
+        found = Box.around((belief >= 0.5).cpu().numpy())
         if found is None:
             return ()
-        b1 = scaled(found.expand(self.settings.coarse_margin), self.settings.factor)
-        b2 = scaled(found, self.settings.factor).expand(self.settings.margin)
-        return b1.clip(shape), b2.clip(shape)
+        factor = self.settings.factor
+        b1 = scaled(found.expand(self.settings.coarse_margin), factor)
+        near = scaled(found.expand(1), factor).clip(shape)
+        inside = Box.around((self._enlarged(belief, near) >= 0.5).cpu().numpy())
+        enlarged = scaled(found, factor) if inside is None else inside.shift(near.start)
+        return b1.clip(shape), enlarged.expand(self.settings.margin).clip(shape)
+
+    def _enlarged(self, belief: Tensor, region: Box) -> Tensor:
+        return enlarge(belief.float(), self.settings.factor, region=region, mode=self.settings.enlarging)
+
+    def first_map(self, located: Located, shape: Sequence[int]) -> Tensor:
+        """Stage 1's belief enlarged as the vote sees it, (B, 1, *shape); see `Cascade.first_map`."""
+        whole = Box.whole(tuple(shape))
+        return torch.stack([self._enlarged(belief[0], whole)[None] for belief in located.probabilities])
 
     def segment(self, images: Tensor, located: Located) -> Tensor:
         """Vote of stage 2 in each box and stage 1; see `Cascade.segment`.
@@ -192,7 +226,7 @@ class Zhao2019(Cascade):
             if boxes:
                 region = reduce(Box.union, boxes)
                 coarse = found.probabilities[index, 0].to(images.device).float()
-                first = enlarge(coarse, self.settings.factor, region=region.shift(found.field.start))
+                first = self._enlarged(coarse, region.shift(found.field.start))
                 voted = self._vote(images[index : index + 1], first, boxes, region)
                 maps[index, -1][region.slices] = voted
                 maps[index, 0][region.slices] = 1 - voted

@@ -75,8 +75,8 @@ def accelerated(cascade: Cascade, device: torch.device, *, backend: Backend = "a
 def accelerate(cascade: Cascade, *, precision: Precision) -> Cascade:
     """A cascade with OpenVINO in the place of its networks.
 
-    Networks on volumes stay with torch: each volume has a size of its own, and would be compiled for one use. So does
-    the saliency transformation, which is too small to matter.
+    Networks on volumes stay with torch: each volume has a size of its own, and would be compiled for one use; so do
+    those on crops that are not resized. So does the saliency transformation, which is too small to matter.
 
     Args:
         cascade: In evaluation mode, on the CPU; it stays as it is, and shares its weights.
@@ -89,6 +89,7 @@ def accelerate(cascade: Cascade, *, precision: Precision) -> Cascade:
         name: OpenVinoNetwork(network, precision=precision, name=name)
         for name, network in cascade.named_children()
         if isinstance(network, tuple(NETWORKS.values())) and not isinstance(network, SaliencyTransformation)
+        if name not in cascade.any_size
     }
     if cascade.dimensions == 3 or not replaced:
         return cascade

@@ -137,6 +137,11 @@ def _plan(cascade: Cascade, description: ModelDescription, *, prefix: str, suffi
             f"{prefix}: {description.cascade.kind} works on volumes, each of a size of its own; "
             "export knows cascades on slices only."
         )
+    if cascade.any_size:
+        raise ExportError(
+            f"{prefix}: {' and '.join(cascade.any_size)} sees crops that are not resized, each of a size of its own; "
+            "export knows networks on one size only."
+        )
     seen: dict[str, Tensor] = {}
     children = {name: child for name, child in cascade.named_children() if isinstance(child, tuple(NETWORKS.values()))}
     hooks = [

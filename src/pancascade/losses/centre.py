@@ -1,6 +1,6 @@
 """Centre loss: each axial slice's centre of mass where the reference has it."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -9,6 +9,7 @@ from pancascade.losses.arguments import matched
 from pancascade.losses.overlap import dice_loss
 
 CentreSchedule = Literal["step", "linear"]
+CentreNormaliser = Literal["diagonal", "voxels"]
 
 EPSILON = 1e-6
 
@@ -31,10 +32,10 @@ def soft_dice_loss(probabilities: Tensor, target: Tensor) -> Tensor:
     return dice_loss(probabilities, target, epsilon=0)
 
 
-def centre_loss(probabilities: Tensor, target: Tensor) -> Tensor:
-    """Squared distance of the centres of mass of the axial slices, as a share of the slice's squared diagonal.
+def centre_loss(probabilities: Tensor, target: Tensor, *, normaliser: CentreNormaliser = "diagonal") -> Tensor:
+    """Squared distance of the centres of mass of the axial slices, over a spatial normalisation factor N.
 
-    L = (1/|S⁺|) Σ_{s ∈ S⁺} ‖c_s − ĉ_s‖² / (H² + W²), with c_s = Σ_p p·y_s(p) / Σ_p y_s(p) of the reference,
+    L = (1/|S⁺|) Σ_{s ∈ S⁺} ‖c_s − ĉ_s‖² / N, with c_s = Σ_p p·y_s(p) / Σ_p y_s(p) of the reference,
     ĉ_s = Σ_p p·ŷ_s(p) / (Σ_p ŷ_s(p) + ε) of the probabilities, and S⁺ the slices that the reference has any of.
     Per volume, then the mean; a volume with empty reference counts as 0.
 
@@ -44,25 +45,30 @@ def centre_loss(probabilities: Tensor, target: Tensor) -> Tensor:
     Args:
         probabilities: ŷ, (B, 1, H, W, K) in [0, 1], axial slices along K.
         target: y, (B, 1, H, W, K), binary.
+        normaliser: N is H² + W², the squared ``diagonal`` of a slice, or H·W·K, the ``voxels`` of the volume.
 
     Returns:
         Scalar.
 
     Raises:
-        ValueError: The shapes differ, or are not (B, 1, H, W, K).
+        ValueError: The shapes differ, are not (B, 1, H, W, K), or the normaliser is unknown.
 
-    Source: Zhao et al. 2019, §2.3; N = H² + W² and ε are ours (methods.md §D2).
+    Source: Zhao et al. 2019, §2.3; N is lost, ε is ours (methods.md §D2).
     """
+    if normaliser not in get_args(CentreNormaliser):
+        known = ", ".join(map(repr, get_args(CentreNormaliser)))
+        raise ValueError(f"normaliser must be one of {known}, got {normaliser!r}")
     prediction, reference = matched(probabilities, target)
     if prediction.ndim != 5:
         raise ValueError(f"expected volumes (B, 1, H, W, K), got {tuple(prediction.shape)}")
-    height, width = prediction.shape[2:4]
+    height, width, slices = prediction.shape[2:]
     mass, moment = _slice_moments(reference)
     predicted_mass, predicted_moment = _slice_moments(prediction)
     occupied = mass > 0
     centre = moment / torch.where(occupied, mass, 1)
     predicted_centre = predicted_moment / (predicted_mass + EPSILON)
-    squared = (centre - predicted_centre).square().sum(dim=0) / (height**2 + width**2)
+    factor = height**2 + width**2 if normaliser == "diagonal" else height * width * slices
+    squared = (centre - predicted_centre).square().sum(dim=0) / factor
     counted = torch.where(occupied, squared, 0)
     return (counted.sum(dim=1) / occupied.sum(dim=1).clamp(min=1)).mean()
 

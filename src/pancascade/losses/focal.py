@@ -10,10 +10,18 @@ from pancascade.losses.overlap import dice_loss
 
 FocalReading = Literal["soft", "cornernet"]
 DiceWeighting = Literal["dice", "both"]
+FocalNormaliser = Literal["cells", "positives"]
 
 
-def focal_loss(logits: Tensor, target: Tensor, *, reading: FocalReading = "soft", alpha: float | None = None) -> Tensor:
-    """Focal loss, the mean over all cells or pixels of the batch.
+def focal_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    reading: FocalReading = "soft",
+    alpha: float | None = None,
+    normaliser: FocalNormaliser = "cells",
+) -> Tensor:
+    """Focal loss, the mean over all cells or pixels of the batch, N, or their sum over that of the positive ones.
 
     ``soft``: L = (1/N) Σ −|p − t|² [t ln p + (1 − t) ln(1 − p)] with p = σ(z). For t ∈ {0, 1} it is the focal loss
     with γ = 2; everywhere it is least, 0, at p = t, so that a threshold of ½ on p means a threshold of ½ on t.
@@ -26,17 +34,18 @@ def focal_loss(logits: Tensor, target: Tensor, *, reading: FocalReading = "soft"
         target: t, (B, 1, *S) in [0, 1]: a heatmap, or a binary mask.
         reading: Which of the two.
         alpha: Lin's α in [0, 1]: terms weigh t α + (1 − t)(1 − α); None weighs nothing.
+        normaliser: N counts all ``cells``, or, as detectors do, the ``positives``: those with t ≥ ½, at least 1.
 
     Returns:
         Scalar.
 
     Raises:
-        ValueError: The shapes differ, are not (B, 1, *S), or the reading or α is none of those.
+        ValueError: The shapes differ, are not (B, 1, *S), or the reading, the normaliser or α is none of those.
 
     Source: L-SNet, Eqs. 5–6; Lin et al. 2017, Eqs. 4–5; Law and Deng 2018, Eq. 1; methods.md §B2.
     """
-    if reading not in get_args(FocalReading):
-        raise ValueError(f"reading must be one of {', '.join(map(repr, get_args(FocalReading)))}, got {reading!r}")
+    _require("reading", reading, get_args(FocalReading))
+    _require("normaliser", normaliser, get_args(FocalNormaliser))
     if alpha is not None and not 0 <= alpha <= 1:
         raise ValueError(f"alpha must lie in [0, 1], got {alpha}")
     z, t = matched(logits, target)
@@ -50,7 +59,12 @@ def focal_loss(logits: Tensor, target: Tensor, *, reading: FocalReading = "soft"
         terms = centre * positive + (1 - centre) * negative
     if alpha is not None:
         terms = terms * (t * alpha + (1 - t) * (1 - alpha))
-    return terms.mean()
+    return terms.mean() if normaliser == "cells" else terms.sum() / (t >= 0.5).sum().clamp(min=1)
+
+
+def _require(what: str, given: str, known: tuple[str, ...]) -> None:
+    if given not in known:
+        raise ValueError(f"{what} must be one of {', '.join(map(repr, known))}, got {given!r}")
 
 
 def focal_dice_loss(
@@ -62,6 +76,7 @@ def focal_dice_loss(
     reading: FocalReading = "soft",
     alpha: float | None = None,
     squared_dice: bool = False,
+    normaliser: FocalNormaliser = "cells",
 ) -> Tensor:
     """ℓ_FD = Focal + 0.2 · Dice: the focal loss over all cells, Dice per sample, then the mean.
 
@@ -76,6 +91,7 @@ def focal_dice_loss(
         reading: Of the focal loss.
         alpha: Of the focal loss.
         squared_dice: Whether the terms in the denominator of Dice are squared.
+        normaliser: Of the focal loss.
 
     Returns:
         Scalar.
@@ -85,9 +101,8 @@ def focal_dice_loss(
 
     Source: L-SNet, §2.5; methods.md §B2.
     """
-    if weighting not in get_args(DiceWeighting):
-        raise ValueError(f"weighting must be one of {', '.join(map(repr, get_args(DiceWeighting)))}, got {weighting!r}")
+    _require("weighting", weighting, get_args(DiceWeighting))
     logits, target = matched(logits, target)
-    focal = focal_loss(logits, target, reading=reading, alpha=alpha)
+    focal = focal_loss(logits, target, reading=reading, alpha=alpha, normaliser=normaliser)
     dice = dice_weight * dice_loss(logits.sigmoid(), target, squared=squared_dice)
     return (focal if weighting == "dice" else dice_weight * focal) + dice

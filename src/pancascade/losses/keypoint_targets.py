@@ -12,6 +12,7 @@ from scipy import ndimage
 from torch import Tensor
 
 Spread = Literal["fixed", "cornernet"]
+Regions = Literal["component", "slice"]
 
 EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
@@ -23,7 +24,7 @@ class KeypointTargets(NamedTuple):
         heatmap: M of Eq. 1, (B, 1, h, w) in [0, 1]; 0 everywhere without a region.
         distances: To the left, top, right and bottom edge of the cell's box in pixels, (B, 4, h, w); 0 where not
             positive.
-        positive: Cells whose distances count: M ≥ ½ and inside the box, (B, 1, h, w), boolean.
+        positive: Cells whose distances count: M ≥ a threshold and inside the box, (B, 1, h, w), boolean.
     """
 
     heatmap: Tensor
@@ -32,14 +33,21 @@ class KeypointTargets(NamedTuple):
 
 
 def keypoint_targets(
-    masks: Tensor, *, stride: int = 4, sigma: float = 2.0, spread: Spread = "fixed", round_centres: bool = False
+    masks: Tensor,
+    *,
+    stride: int = 4,
+    sigma: float = 2.0,
+    spread: Spread = "fixed",
+    round_centres: bool = False,
+    regions: Regions = "component",
+    threshold: float = 0.5,
 ) -> KeypointTargets:
     """Heatmap and distances that L-Net shall predict for masks.
 
-    A region is an 8-connected component of the mask, as at inference; its keypoint is the middle of its bounding
-    box ("the true centers of the foreground bboxes", §2.1), not its centre of mass. A cell belongs to the region
-    with the nearest keypoint, and is positive inside that region's half-open box, so that a lone box as large as a
-    cell always has a positive one. A smaller box may have none.
+    A region is an 8-connected component of the mask, as at inference, or all of it; its keypoint is the middle of its
+    bounding box ("the true centers of the foreground bboxes", §2.1), not its centre of mass. A cell belongs to the
+    region with the nearest keypoint, and is positive inside that region's half-open box, so that a lone box as large
+    as a cell always has a positive one. A smaller box may have none.
 
     Args:
         masks: (B, 1, H, W), binary; H and W divisible by the stride.
@@ -47,6 +55,8 @@ def keypoint_targets(
         sigma: σ of Eq. 1 in cells; the paper's value is lost.
         spread: ``fixed`` σ, or ``cornernet``: σ = (2r + 1)/6, r a region's whole-numbered `cornernet_radius`.
         round_centres: Put keypoints on whole cells, where M is then exactly 1; they lie between cells otherwise.
+        regions: One a ``component``, or one a ``slice``.
+        threshold: Of M in a cell whose distances count.
 
     Returns:
         Float32 targets on the masks' device; h, w = H/stride, W/stride.
@@ -65,19 +75,25 @@ def keypoint_targets(
     points = torch.stack(((columns + 0.5).expand(height, width), (rows + 0.5).expand(height, width))) * stride
     targets = []
     for mask in masks[:, 0]:
-        boxes = region_boxes(mask)
+        boxes = region_boxes(mask, regions=regions)
         centres = (boxes[:, :2] + boxes[:, 2:]) / (2 * stride) - 0.5
         if round_centres:
             centres = nearest_cells(centres).float()
         heatmap, nearest = _gaussians(centres, _spreads(boxes / stride, sigma, spread), (height, width))
-        targets.append(_targets_of_one(points, boxes, heatmap, nearest))
+        targets.append(_targets_of_one(points, boxes, heatmap, nearest, threshold))
     heatmaps, distances, positive = (torch.stack(maps).to(masks.device) for maps in zip(*targets, strict=True))
     return KeypointTargets(heatmaps, distances, positive)
 
 
-def region_boxes(mask: Tensor) -> Tensor:
-    """Bounding boxes (K, 4) of the components of a mask (H, W): x₁, y₁, x₂, y₂ in edge coordinates, half-open."""
-    components, _ = ndimage.label(mask.detach().cpu().numpy() > 0, structure=EIGHT_NEIGHBOURS)
+def region_boxes(mask: Tensor, *, regions: Regions = "component") -> Tensor:
+    """Bounding boxes (K, 4) of a mask (H, W): x₁, y₁, x₂, y₂ in edge coordinates, half-open.
+
+    Args:
+        mask: Above 0 inside.
+        regions: A box a ``component``, or one a ``slice``, around them all; none around an empty mask.
+    """
+    inside = mask.detach().cpu().numpy() > 0
+    components = ndimage.label(inside, structure=EIGHT_NEIGHBOURS)[0] if regions == "component" else inside.astype(int)
     found = ndimage.find_objects(components)
     edges = [(columns.start, rows.start, columns.stop, rows.stop) for rows, columns in found]
     return torch.tensor(edges, dtype=torch.float32).view(-1, 4)
@@ -102,14 +118,16 @@ def _gaussians(centres: Tensor, sigmas: Tensor, size: tuple[int, int]) -> tuple[
     return heatmap, squared.argmin(dim=0)
 
 
-def _targets_of_one(points: Tensor, boxes: Tensor, heatmap: Tensor, nearest: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _targets_of_one(
+    points: Tensor, boxes: Tensor, heatmap: Tensor, nearest: Tensor, threshold: float
+) -> tuple[Tensor, Tensor, Tensor]:
     """Heatmap (1, h, w), distances (4, h, w) and positive cells (1, h, w) of one image; points (2, h, w)."""
     if len(boxes) == 0:
         return heatmap[None], torch.zeros(4, *heatmap.shape), torch.zeros(1, *heatmap.shape, dtype=torch.bool)
     own = boxes[nearest].movedim(-1, 0)
     before, after = points - own[:2], own[2:] - points
     inside = (before >= 0).all(dim=0) & (after > 0).all(dim=0)
-    positive = inside & (heatmap >= 0.5)
+    positive = inside & (heatmap >= threshold)
     return heatmap[None], torch.where(positive, torch.cat((before, after)), 0), positive[None]
 
 
@@ -133,7 +151,7 @@ def cornernet_radius(width: float, height: float, *, overlap: float = 0.3) -> fl
     return (total - math.sqrt(total**2 - 4 * width * height * (1 - overlap))) / 4
 
 
-def find_keypoints(heatmaps: Tensor, *, threshold: float = 0.5) -> list[Tensor]:
+def find_keypoints(heatmaps: Tensor, *, threshold: float = 0.5, regions: Regions = "component") -> list[Tensor]:
     """Keypoints that heatmaps show: the centroids of the 8-connected components at or above a threshold.
 
     Distances are known at cells, and measured from there: a region is the box around `nearest_cells` of these.
@@ -141,6 +159,7 @@ def find_keypoints(heatmaps: Tensor, *, threshold: float = 0.5) -> list[Tensor]:
     Args:
         heatmaps: (B, 1, h, w), probabilities.
         threshold: Of a cell that is activated.
+        regions: Every ``component`` has a keypoint, or, for one a ``slice``, the one with the highest cell alone.
 
     Returns:
         For each image (K, 2), (x, y) in cells, between cells as a rule; K is 0 where nothing is activated.
@@ -153,9 +172,13 @@ def find_keypoints(heatmaps: Tensor, *, threshold: float = 0.5) -> list[Tensor]:
     if heatmaps.ndim != 4 or heatmaps.shape[1] != 1:
         raise ValueError(f"expected heatmaps (B, 1, h, w), got {tuple(heatmaps.shape)}")
     keypoints = []
-    for active in (heatmaps[:, 0].detach() >= threshold).cpu().numpy():
+    for heatmap in heatmaps[:, 0].detach().float().cpu().numpy():
+        active = heatmap >= threshold
         components, count = ndimage.label(active, structure=EIGHT_NEIGHBOURS)
-        centroids = ndimage.center_of_mass(active, components, range(1, count + 1))
+        wanted = (
+            range(1, count + 1) if regions == "component" else [int(components.flat[heatmap.argmax()])] * (count > 0)
+        )
+        centroids = ndimage.center_of_mass(active, components, list(wanted))
         found = torch.tensor(centroids, dtype=torch.float32).view(-1, 2).flip(1)
         keypoints.append(found.to(heatmaps.device))
     return keypoints

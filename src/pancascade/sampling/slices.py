@@ -50,13 +50,22 @@ class SliceSet:
         )
 
 
-def load_slices(cases: Iterable[Case], canvas: Canvas) -> SliceSet:
-    """Read all slices of the cases and draw them on the canvas."""
+def load_slices(cases: Iterable[Case], canvas: Canvas, *, keep: Callable[[Tensor], bool] | None = None) -> SliceSet:
+    """Read all slices of the cases and draw them on the canvas.
+
+    Args:
+        cases: In order.
+        canvas: What they are drawn on.
+        keep: Rule for label maps (H, W) on the canvas; slices that it does not keep are not drawn. None keeps all.
+    """
     images, labels, names, patients = [], [], [], []
     for case in cases:
         slices = case.read_slices()
         for place, axial in enumerate(slices):
             placement = find_placement(axial.hu, spacing_mm=axial.spacing_mm, canvas=canvas, grow=False)
+            label_map = draw_labels(torch.from_numpy(axial.labels.copy())[None], placement)[0]
+            if keep is not None and not keep(label_map):
+                continue
             stack = with_neighbours(
                 lambda index, slices=slices: canvas.window.apply(slices[index].hu),  # type: ignore[misc]
                 [place],
@@ -65,7 +74,7 @@ def load_slices(cases: Iterable[Case], canvas: Canvas) -> SliceSet:
                 canvas=canvas,
             )
             images.append(draw(torch.from_numpy(stack), placement)[0].mul(255).round().to(torch.uint8))
-            labels.append(draw_labels(torch.from_numpy(axial.labels.copy())[None], placement)[0])
+            labels.append(label_map)
             names.append(axial.name)
             patients.append(axial.patient)
     if not names:

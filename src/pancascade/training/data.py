@@ -16,10 +16,13 @@ from pancascade.datasets import (
     listed_images,
     prepared_store,
     read_split,
+    recognise,
     require_files,
     slice_folder,
     volume_list,
 )
+from pancascade.datasets.split_designs import DESIGNS, draw_design
+from pancascade.datasets.splits import PARTS, write_split
 from pancascade.errors import DataError, RecipeError
 from pancascade.io import content_digest
 from pancascade.labels import HELPERS_UNKNOWN, HelperOrgan, Label
@@ -97,7 +100,7 @@ def read_training_data(recipe: Recipe, *, root: Path, beside: Path, out: Path) -
     training, counts, validation = [], [], []
     for part in found:
         source = part.source
-        samples = _load(part.training, recipe.canvas).select(KEEP[source.keep])
+        samples = _load(part.training, recipe.canvas, keep=KEEP[source.keep])
         if len(samples) == 0:
             raise DataError(f"{source.folder}: nothing is left by {_rules(source)}. Choose another rule.")
         if recipe.helper_organs and isinstance(samples, SliceSet) and not source.outlined(recipe.helper_organs):
@@ -105,7 +108,7 @@ def read_training_data(recipe: Recipe, *, root: Path, beside: Path, out: Path) -
         training.append(samples)
         counts.append(source.per_epoch or len(samples))
         if part.validation:
-            kept = _load(part.validation, recipe.canvas).select(KEEP[source.keep])
+            kept = _load(part.validation, recipe.canvas, keep=KEEP[source.keep])
             validation += [kept] if len(kept) else []
     return TrainingData(tuple(training), tuple(counts), tuple(validation), patients)
 
@@ -131,8 +134,11 @@ def _split_source(
     return _SplitSource(source, train, validation, patients)
 
 
-def _load(cases: Sequence[Case], canvas: Canvas | VolumeGrid) -> SampleSet:
-    return load_slices(cases, canvas) if isinstance(canvas, Canvas) else load_volumes(cases, canvas)
+def _load(cases: Sequence[Case], canvas: Canvas | VolumeGrid, *, keep: Callable[[Tensor], bool]) -> SampleSet:
+    """What is kept of the cases; of slices, no others are held in memory, not even for a while."""
+    if isinstance(canvas, Canvas):
+        return load_slices(cases, canvas, keep=keep)
+    return load_volumes(cases, canvas).select(keep)
 
 
 def _is_there(source: DataSource, *, root: Path, beside: Path) -> bool:
@@ -154,17 +160,37 @@ def _mask_values(source: DataSource) -> dict[int, Label | HelperOrgan] | None:
 
 
 def _folder(source: DataSource, root: Path) -> Path:
-    """The source's folder below the data folder, or the data folder itself if that is the one."""
-    below = root / source.folder
-    return root if root.name == source.folder and not below.exists() else below
+    """The source's folder below the data folder, or the data folder itself where that is the one."""
+    named = Path(source.folder)
+    below = next((path for path in (root / named, root / named.name) if path.exists()), None)
+    if below is not None:
+        return below
+    return root if root.name == named.name or _holds_nih_alone(source, root) else root / named
+
+
+def _holds_nih_alone(source: DataSource, root: Path) -> bool:
+    """Whether the data folder is NIH Pancreas-CT under another name; its patients' folders tell it from all others."""
+    try:
+        return source.reader is Layout.NIH_PANCREAS_CT and recognise(root) is source.reader
+    except DataError:
+        return False
 
 
 def _split_file(source: DataSource, cases: Sequence[Case], *, seed: int, beside: Path, out: Path) -> Path:
-    if source.split != "seeded":
+    if source.split != "seeded" and source.split not in DESIGNS:
         return _beside(str(source.split), beside)
     path = out / f"split_{Path(source.folder).name}.json"
-    if not path.is_file():
-        draw_split([case.patient for case in cases], seed=seed, path=path)
+    if path.is_file():
+        return path
+    patients = [case.patient for case in cases]
+    if source.split == "seeded":
+        draw_split(patients, seed=seed, path=path)
+        return path
+    drawn = draw_design(DESIGNS[str(source.split)], patients, seed=seed)
+    for remark in drawn.remarks:
+        logger.info(remark)
+    about = {"design": drawn.design.name, "note": drawn.note, "seed": seed, "remarks": list(drawn.remarks)}
+    write_split(path, drawn.parts if drawn.design.folds else dict(zip(PARTS, drawn.parts, strict=True)), about=about)
     return path
 
 

@@ -20,9 +20,11 @@ class DataSource(Settings):
 
     Attributes:
         reader: Layout of the folder.
-        folder: Below the ``--data`` folder (for ``volume_list``: the CSV, beside the recipe or below it).
+        folder: Below the ``--data`` folder, with the folders above it or without, or that folder itself (for
+            ``volume_list``: the CSV, beside the recipe or below it).
         split: JSON file with the patients of each part, beside the recipe; ``seeded`` draws 70 / 10 / 20 % of the
-            patients and writes them to the run's folder; None uses all patients for training.
+            patients, the name of a paper's design (``qiu2024-msd`` and so on) draws that one, by the recipe's seed, and
+            both write them to the run's folder; None uses all patients for training.
         fold: Of a split of folds, the one that is tested on; the others train.
         keep: Which slices are used.
         per_epoch: Slices an epoch; None takes each once.

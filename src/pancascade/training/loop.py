@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ from pancascade.training.recording import (
     record,
     replace_lost_best,
 )
-from pancascade.training.run import ProgressCall, Run, start, take_up
+from pancascade.training.run import ProgressCall, Run, as_begun, start, take_up
 from pancascade.training.validation import validate
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,13 @@ def fit(
         lock_output(out, what="train"),
         nothing_left_of_a_failure(out),
     ):
-        run = start(recipe, out, device=device, start_from=start_from, beside=recipe_path.parent)
+        run = start(
+            as_begun(recipe, out) if resume else recipe,
+            out,
+            device=device,
+            start_from=start_from,
+            beside=recipe_path.parent,
+        )
         changed = take_up(run, resume=resume)
         sets = read_training_data(recipe, root=data, beside=recipe_path.parent, out=out)
         require_unseen(run.trained_on, sets.patients)
@@ -110,6 +117,8 @@ def _train_epoch(run: Run, sets: TrainingData, progress: ProgressCall | None) ->
     totals: dict[str, float] = {}
     run.cascade.train()
     phase, epoch, epochs = recipe.place_of(run.epoch)
+    if epoch == 0:
+        _begin_phase(run)
     run.cascade.begin_epoch(epoch, epochs=epochs, phase=phase)
     dealt = deal(
         sets.training,
@@ -122,13 +131,12 @@ def _train_epoch(run: Run, sets: TrainingData, progress: ProgressCall | None) ->
         step_now = (index + 1) % recipe.accumulate == 0
         steps = -(-batches * recipe.epochs // recipe.accumulate)
         step = (run.epoch * batches + index) // recipe.accumulate
-        set_learning_rate(run.optimiser, recipe.optimiser, step=step, steps=steps, epoch=run.epoch)
-        for name, value in _train_batch(run, batch, generator, step_now=step_now).items():
-            totals[name] = totals.get(name, 0.0) + value
+        for optimiser in run.optimisers:
+            set_learning_rate(optimiser, recipe.optimiser, step=step, steps=steps, epoch=run.epoch)
+        _add(totals, _train_batch(run, batch, generator, step_now=step_now))
         if progress is not None:
             progress(run, index + 1, batches)
-    if any(parameter.grad is not None for parameter in run.cascade.parameters()):
-        _step(run)  # what the last, incomplete round of accumulation left
+    _add(totals, _finish_round(run))  # the last, incomplete round of accumulation
     if not totals:
         raise DataError(
             f"{recipe.name}: an epoch of phase {phase} holds no batch of {recipe.batch_size} that teaches anything."
@@ -137,35 +145,72 @@ def _train_epoch(run: Run, sets: TrainingData, progress: ProgressCall | None) ->
     return {name: value / (index + 1) for name, value in totals.items()}
 
 
+def _begin_phase(run: Run) -> None:
+    earlier = [run.recipe.phase_of(epoch) for epoch in range(run.epoch)]
+    for cascade in (run.cascade, run.average):
+        if cascade is not None:
+            cascade.begin_phase(run.recipe.phase_of(run.epoch), earlier=tuple(dict.fromkeys(earlier)))
+
+
 def _train_batch(run: Run, batch: Batch, generator: Generator, *, step_now: bool) -> dict[str, float]:
+    """Gradient of a batch's first objective; with ``step_now`` the round's steps. Gives the losses that were seen."""
     images = fast_layout(batch.images.to(run.fabric.device))
     phase = run.recipe.phase_of(run.epoch)
     objectives = run.cascade.losses(images, batch.labels.to(run.fabric.device), phase=phase, generator=generator)
+    seen = _next_objective(run, batch.names, objectives)
+    return seen | _finish_round(run) if step_now else seen
+
+
+def _finish_round(run: Run) -> dict[str, float]:
+    """Step along what the round's batches gathered; then gather each further objective of all of them, and step.
+
+    So an objective's gradient is that of all its batches at the same weights, and of no other objective. Gives the
+    sums of the further losses.
+    """
     seen: dict[str, float] = {}
-    while True:
-        with run.fabric.autocast():
-            losses = next(objectives, None)
-        if losses is None:
-            return seen
-        total = torch.stack(list(losses.values())).sum()
-        if not bool(torch.isfinite(total)):
-            values = ", ".join(f"{name} {float(value.detach()):g}" for name, value in losses.items())
-            raise DivergedError(
-                f"Loss is not finite in phase {phase}, epoch {run.epoch + 1}, slices {', '.join(batch.names)} "
-                f"({values}). Lower the learning rate, or resume from the last checkpoint."
-            )
-        run.fabric.backward(total / run.recipe.accumulate)
-        seen |= {name: float(value.detach()) for name, value in losses.items()}
-        if step_now:
-            _step(run)
+    number = 0
+    while any(parameter.grad is not None for parameter in run.cascade.parameters()):
+        _step(run, number)
+        number += 1
+        pending, run.pending = run.pending, []
+        for names, objectives in pending:
+            _add(seen, _next_objective(run, names, objectives))
+    run.pending = []
+    return seen
 
 
-def _step(run: Run) -> None:
+def _next_objective(
+    run: Run, names: tuple[str, ...], objectives: Iterator[dict[str, torch.Tensor]]
+) -> dict[str, float]:
+    """Add the gradient of a batch's next objective up, if it has one, and keep the batch for those after it."""
+    with run.fabric.autocast():
+        losses = next(objectives, None)
+    if losses is None:
+        return {}
+    total = torch.stack(list(losses.values())).sum()
+    if not bool(torch.isfinite(total)):
+        values = ", ".join(f"{name} {float(value.detach()):g}" for name, value in losses.items())
+        raise DivergedError(
+            f"Loss is not finite in phase {run.recipe.phase_of(run.epoch)}, epoch {run.epoch + 1}, slices "
+            f"{', '.join(names)} ({values}). Lower the learning rate, or resume from the last checkpoint."
+        )
+    run.fabric.backward(total / run.recipe.accumulate)
+    run.pending.append((names, objectives))
+    return {name: float(value.detach()) for name, value in losses.items()}
+
+
+def _add(totals: dict[str, float], losses: Mapping[str, float]) -> None:
+    for name, value in losses.items():
+        totals[name] = totals.get(name, 0.0) + value
+
+
+def _step(run: Run, objective: int = 0) -> None:
     clip = run.recipe.optimiser.gradient_clip
     if clip is not None:
         torch.nn.utils.clip_grad_norm_(run.cascade.parameters(), clip)
-    run.optimiser.step()
-    run.optimiser.zero_grad(set_to_none=True)
+    optimiser = run.optimisers[min(objective, len(run.optimisers) - 1)]
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
     if run.average is not None and run.recipe.average_decay is not None:
         update_average(run.average, run.cascade, decay=run.recipe.average_decay, step=run.step)
     run.step += 1

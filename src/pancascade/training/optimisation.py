@@ -6,7 +6,17 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from pancascade.cascades import Cascade
 from pancascade.training.recipe import OptimiserSettings
+
+
+def build_optimisers(cascade: Cascade, settings: OptimiserSettings) -> tuple[Optimizer, ...]:
+    """One optimiser for all objectives of an iteration, or one for each; all of them know every parameter.
+
+    A parameter that an objective does not reach has no gradient then, and its optimiser leaves it alone.
+    """
+    count = cascade.objectives if settings.moments == "per_objective" else 1
+    return tuple(build_optimiser(cascade, settings) for _ in range(count))
 
 
 def build_optimiser(cascade: nn.Module, settings: OptimiserSettings) -> Optimizer:

@@ -45,6 +45,8 @@ class OptimiserSettings(Settings):
         decay_biases: Whether biases decay.
         factors: Learning-rate factor of parameters whose name starts so, e.g. ``{second: 10}``.
         gradient_clip: Largest gradient norm; None for no clipping.
+        moments: The objectives of an iteration (L-SNet has two, each with a step of its own) share one optimiser's
+            moments (``shared``), or each has an optimiser for itself (``per_objective``).
     """
 
     kind: Literal["sgd", "adam", "adamw"] = "sgd"
@@ -60,6 +62,7 @@ class OptimiserSettings(Settings):
     decay_biases: bool = True
     factors: dict[str, float] = Field(default_factory=dict)
     gradient_clip: float | None = Field(default=None, gt=0)
+    moments: Literal["shared", "per_objective"] = "shared"
 
 
 class PhaseSettings(Settings):
@@ -121,6 +124,12 @@ class Recipe(Settings):
     def _the_first_stage_is_validated_where_it_alone_learns(self) -> Self:
         if self.validate_in == "first_stage" and {phase.name for phase in self.phases} != {"first"}:
             raise ValueError("validate_in: first_stage is for runs whose only phase is first")
+        return self
+
+    @model_validator(mode="after")
+    def _moments_per_objective_need_several(self) -> Self:
+        if self.optimiser.moments == "per_objective" and CASCADES[type(self.cascade)].objectives == 1:
+            raise ValueError(f"optimiser.moments: {self.cascade.kind} has one objective an iteration; leave it shared")
         return self
 
     @model_validator(mode="after")

@@ -119,7 +119,9 @@ def record(run: Run, losses: dict[str, float], scores: dict[str, float], *, seco
     progress: dict[str, Any] = {"epoch": run.epoch, "step": run.step, "best": run.best, "history": run.history}
     progress[TRAINED_ON] = run.trained_on
     progress["recipe"] = _settings(run.recipe)
-    save_state(run.folder / LAST, cascade=run.cascade, average=run.average, optimiser=run.optimiser, progress=progress)
+    save_state(
+        run.folder / LAST, cascade=run.cascade, average=run.average, optimisers=run.optimisers, progress=progress
+    )
     with written_whole(run.folder / HISTORY) as temporary:
         temporary.write_text(json.dumps(run.history, indent=1))
     logger.info("epoch %d (%s): loss %s, Dice %s", run.epoch, phase, losses, scores)
@@ -162,7 +164,7 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
 
 def has_finite_weights(run: Run) -> bool:
     """Whether all that a run would write are numbers."""
-    moments = [value for state in run.optimiser.state.values() for value in state.values()]
+    moments = [value for one in run.optimisers for state in one.state.values() for value in state.values()]
     tensors = [*run.cascade.state_dict().values(), *run.kept.state_dict().values()]
     tensors += [value for value in moments if isinstance(value, torch.Tensor)]
     return all(bool(torch.isfinite(tensor).all()) for tensor in tensors if tensor.is_floating_point())

@@ -1,11 +1,13 @@
 """What a run that goes on may have changed in its recipe, and what it may not."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+from pancascade.cascades.earlier_readings import EARLIER_READINGS
 from pancascade.errors import RecipeError, listed
 from pancascade.io.documents import shortened
 from pancascade.names_only import names_only
+from pancascade.training.recipe import Recipe
 
 _FIXED = (
     "cascade",
@@ -16,6 +18,7 @@ _FIXED = (
     "optimiser.bias_factor",
     "optimiser.decay_biases",
     "optimiser.factors",
+    "optimiser.moments",
 )
 """Settings that make the network, its input, or what the moments of the optimiser belong to."""
 
@@ -25,6 +28,19 @@ _PICTURES = ("window", "flip_rows", "region_margin")
 _WITHOUT_EFFECT = ("name", "description", "pretrained")
 
 MISSING = "not set"
+
+
+def in_readings_of(recipe: Recipe, named: Collection[str]) -> Recipe:
+    """A recipe that goes on with a run: what neither names was not yet an option, and stays as it was done then.
+
+    Args:
+        recipe: As it was read.
+        named: Options of the cascade that the run's settings tell.
+    """
+    cascade = recipe.cascade
+    readings = EARLIER_READINGS.get(cascade.kind, {})
+    unnamed = {name: value for name, value in readings.items() if name not in {*named, *cascade.model_fields_set}}
+    return recipe.model_copy(update={"cascade": cascade.model_copy(update=unnamed)}) if unnamed else recipe
 
 
 def changes(former: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -1,7 +1,7 @@
 """A training run under way: started, or taken up where it was."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,16 +10,18 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from pydantic import ValidationError
+from torch import Tensor
 from torch.optim import Optimizer
 
 from pancascade.cascades import Cascade, build_cascade, fast_layout
-from pancascade.checkpoint import TRAINED_ON, load_weights, read_training
+from pancascade.cascades.earlier_readings import with_earlier_readings
+from pancascade.checkpoint import TRAINED_ON, load_weights, read_header, read_training
 from pancascade.engines.devices import find_device
-from pancascade.errors import OutputError, RecipeError
-from pancascade.training.optimisation import build_optimiser
+from pancascade.errors import CheckpointError, OutputError, RecipeError
+from pancascade.training.optimisation import build_optimisers
 from pancascade.training.pretrained import load_pretrained_encoders
 from pancascade.training.recipe import Recipe, read_recipe
-from pancascade.training.resumption import changes, described, require_resumable
+from pancascade.training.resumption import changes, described, in_readings_of, require_resumable
 from pancascade.training.state import LAST, Progress, read_state, restore_state
 
 logger = logging.getLogger(__name__)
@@ -37,7 +39,8 @@ class Run:
         fabric: Device and precision.
         cascade: The weights that learn.
         average: Their running average, if the recipe wants one.
-        optimiser: With its moments.
+        optimisers: With their moments; one for all objectives of an iteration, or one for each.
+        pending: Batches of the round of accumulation under way, and their objectives that are still to come.
         epoch: Epochs done.
         step: Optimiser steps done.
         best: Best validation score so far.
@@ -50,12 +53,18 @@ class Run:
     fabric: Fabric
     cascade: Cascade
     average: Cascade | None
-    optimiser: Optimizer
+    optimisers: tuple[Optimizer, ...]
+    pending: list[tuple[tuple[str, ...], Iterator[dict[str, Tensor]]]] = field(default_factory=list)
     epoch: int = 0
     step: int = 0
     best: float = -1.0
     history: list[dict[str, Any]] = field(default_factory=list)
     trained_on: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def optimiser(self) -> Optimizer:
+        """That of the first objective, and of all where there is one."""
+        return self.optimisers[0]
 
     @property
     def kept(self) -> Cascade:
@@ -87,6 +96,7 @@ def start(recipe: Recipe, out: Path, *, device: str, start_from: Path | None = N
     cascade = build_cascade(recipe.cascade)
     trained_on: list[dict[str, Any]] = []
     if not (out / LAST).exists():  # a resumed run has weights of its own
+        _require_first_stage(recipe, start_from)
         load_pretrained_encoders(cascade, recipe.pretrained, beside=beside)
         if start_from is not None:
             load_weights(cascade, start_from)
@@ -96,8 +106,18 @@ def start(recipe: Recipe, out: Path, *, device: str, start_from: Path | None = N
     average = None
     if recipe.average_decay is not None:
         average = deepcopy(cascade).eval().requires_grad_(False)
-    optimiser = build_optimiser(cascade, recipe.optimiser)
-    return Run(recipe, out, fabric, cascade, average, optimiser, trained_on=trained_on)
+    optimisers = build_optimisers(cascade, recipe.optimiser)
+    return Run(recipe, out, fabric, cascade, average, optimisers, trained_on=trained_on)
+
+
+def _require_first_stage(recipe: Recipe, start_from: Path | None) -> None:
+    """Pass only if stage 1 has learned before its weights are handed to stage 2."""
+    handed = getattr(recipe.cascade, "second_start", "random") == "first_stage"
+    if handed and start_from is None and recipe.phases[0].name != "first":
+        raise RecipeError(
+            "second_start: first_stage hands a stage 1 that has learned nothing to stage 2. "
+            "Begin with the phase first, or give weights with --start-from."
+        )
 
 
 def take_up(run: Run, *, resume: bool) -> list[str]:
@@ -124,19 +144,38 @@ def take_up(run: Run, *, resume: bool) -> list[str]:
     former = _former_recipe(run.folder, progress)
     changed = changes(former, run.recipe.model_dump(mode="json")) if former is not None else {}
     require_resumable(changed)
-    restore_state(last, tensors, cascade=run.cascade, average=run.average, optimiser=run.optimiser)
+    restore_state(last, tensors, cascade=run.cascade, average=run.average, optimisers=run.optimisers)
     run.epoch, run.step, run.best = progress.epoch, progress.step, progress.best
     run.history = [epoch.model_dump() for epoch in progress.history]
     run.trained_on = [record.model_dump(mode="json") for record in progress.trained_on]
     return [described(place, values) for place, values in changed.items()]
 
 
+def as_begun(recipe: Recipe, out: Path) -> Recipe:
+    """A recipe in the readings of the run in its folder, where that is older than some options; see `in_readings_of`.
+
+    Args:
+        recipe: Whose run may go on.
+        out: Folder of the run; nothing changes without one, or where its state is damaged, which `take_up` refuses.
+    """
+    if not (out / LAST).exists():
+        return recipe
+    try:
+        header = read_header(out / LAST)
+        former = header["recipe"] if isinstance(header, dict) and header.get("recipe") else None
+        named = former["cascade"] if former is not None else read_recipe(out / RECIPE).cascade.model_fields_set
+        return in_readings_of(recipe, frozenset(named))
+    except (CheckpointError, RecipeError, KeyError, TypeError):
+        return recipe
+
+
 def _former_recipe(folder: Path, progress: Progress) -> dict[str, Any] | None:
     """Settings of the run so far; from its recipe.yaml where the state is of an older version, None without one."""
     try:
         if progress.recipe is not None:
-            return Recipe.model_validate(progress.recipe).model_dump(mode="json")
-        return read_recipe(folder / RECIPE).model_dump(mode="json")
+            complete = {**progress.recipe, "cascade": with_earlier_readings(progress.recipe.get("cascade"))}
+            return Recipe.model_validate(complete).model_dump(mode="json")
+        return in_readings_of(read_recipe(folder / RECIPE), ()).model_dump(mode="json")
     except ValidationError:  # of another version, whose settings may be named otherwise
         return progress.recipe
     except RecipeError:

@@ -1,5 +1,6 @@
 """The state of a run between two epochs, saved so that a killed run goes on as if nothing had happened."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,12 @@ class Progress(Settings):
 
 
 def save_state(
-    path: Path, *, cascade: Cascade, average: Cascade | None, optimiser: Optimizer, progress: dict[str, Any]
+    path: Path,
+    *,
+    cascade: Cascade,
+    average: Cascade | None,
+    optimisers: Sequence[Optimizer],
+    progress: dict[str, Any],
 ) -> None:
     """Write weights, averaged weights, optimiser moments and progress to one file, whole or not at all.
 
@@ -76,11 +82,17 @@ def save_state(
     tensors: dict[str, Tensor] = {f"cascade/{k}": v for k, v in cascade.state_dict().items()}
     if average is not None:
         tensors |= {f"average/{k}": v for k, v in average.state_dict().items()}
-    for index, moments in optimiser.state_dict()["state"].items():
-        for name, value in moments.items():
-            if value is not None:
-                tensors[f"optimiser/{index}/{name}"] = torch.as_tensor(value)
+    for number, optimiser in enumerate(optimisers):
+        for index, moments in optimiser.state_dict()["state"].items():
+            for name, value in moments.items():
+                if value is not None:
+                    tensors[f"{_moments_of(number)}/{index}/{name}"] = torch.as_tensor(value)
     save_tensors(path, tensors, header=progress)
+
+
+def _moments_of(number: int) -> str:
+    """What the moments of an optimiser are kept under: the first one's as they were when there was but one."""
+    return "optimiser" if number == 0 else f"optimiser{number + 1}"
 
 
 def read_state(path: Path) -> tuple[dict[str, Tensor], Progress]:
@@ -106,7 +118,12 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], Progress]:
 
 
 def restore_state(
-    path: Path, tensors: dict[str, Tensor], *, cascade: Cascade, average: Cascade | None, optimiser: Optimizer
+    path: Path,
+    tensors: dict[str, Tensor],
+    *,
+    cascade: Cascade,
+    average: Cascade | None,
+    optimisers: Sequence[Optimizer],
 ) -> None:
     """Load the tensors of a state into the given objects.
 
@@ -115,12 +132,13 @@ def restore_state(
         tensors: Of `read_state`.
         cascade: The weights that learn.
         average: Their running average, where there is one.
-        optimiser: Its moments are replaced.
+        optimisers: Their moments are replaced.
 
     Raises:
         CheckpointError: They do not fit: another recipe's, or damaged.
     """
-    parts: dict[str, dict[str, Tensor]] = {"cascade": {}, "average": {}, "optimiser": {}}
+    places = [_moments_of(number) for number in range(len(optimisers))]
+    parts: dict[str, dict[str, Tensor]] = {part: {} for part in ("cascade", "average", *places)}
     for name, tensor in tensors.items():
         part, _, key = name.partition("/")
         if part not in parts:
@@ -132,7 +150,8 @@ def restore_state(
         cascade.load_state_dict(parts["cascade"])
         if average is not None:
             average.load_state_dict(parts["average"])
-        _restore_moments(optimiser, parts["optimiser"])
+        for place, optimiser in zip(places, optimisers, strict=True):
+            _restore_moments(optimiser, parts[place])
     except (RuntimeError, ValueError) as error:
         lines = str(error).splitlines()
         why = shortened(lines[1 if lines[1:] else 0], 90)

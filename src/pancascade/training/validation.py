@@ -49,11 +49,8 @@ def predict(
 
 
 def _first_stage_labels(cascade: Cascade, located: Located, images: Tensor) -> Tensor:
-    """(B, *S) uint8 where stage 1 believes at least ½; a belief on a coarser grid is enlarged by nearest voxel."""
-    found = located.probabilities[:, 0] >= 0.5
-    for axis, size in enumerate(images.shape[2:], start=1):
-        factor = -(-size // found.shape[axis])
-        found = found.repeat_interleave(factor, dim=axis).narrow(axis, 0, size)
+    """(B, *S) uint8 where stage 1 believes at least ½; a belief on a coarser grid is enlarged as its cascade does."""
+    found = cascade.first_map(located, images.shape[2:])[:, 0] >= 0.5
     return found.to(torch.uint8) * min(cascade.first_target)
 
 
