@@ -23,6 +23,7 @@ from pancascade.cascades.reduction import (
 )
 from pancascade.labels import Label
 from pancascade.losses.centre import CentreNormaliser, CentreSchedule, centre_loss, centre_weight, soft_dice_loss
+from pancascade.metrics import Region
 from pancascade.networks import NetworkSettings
 from pancascade.postprocessing import main_bodies
 from pancascade.postprocessing.vote import VoteRule, voted_probability
@@ -134,8 +135,7 @@ class Zhao2019(Cascade):
 
     def _first_pairs(self, images: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Belief and truth on the reduced grid, of the volumes with any target left there."""
-        whole = is_any(labels, self.first_target)
-        truth = reduce_masks(whole, self.settings.factor, mode=self.settings.label_reduction)
+        truth = self.first_reference(labels)
         kept = [index for index, mask in enumerate(truth) if bool(mask.any())]
         return [(self.first_probabilities(images[kept]), truth[kept])] if kept else []
 
@@ -202,6 +202,17 @@ class Zhao2019(Cascade):
         """Stage 1's belief enlarged as the vote sees it, (B, 1, *shape); see `Cascade.first_map`."""
         whole = Box.whole(tuple(shape))
         return torch.stack([self._enlarged(belief[0], whole)[None] for belief in located.probabilities])
+
+    def first_reference(self, labels: Tensor) -> Tensor:
+        """What stage 1 learns, on the reduced grid; see `Cascade.first_reference`."""
+        whole = is_any(labels, self.first_target)
+        return reduce_masks(whole, self.settings.factor, mode=self.settings.label_reduction)
+
+    def first_boxes(self, located: Located, shape: Sequence[int]) -> tuple[dict[str, Box | Region | None], ...]:
+        """``B1`` and ``B2``, whose margins are the paper's own; see `Cascade.first_boxes`."""
+        names = ("B1", "B2")
+        pairs = (boxes or (None, None) for boxes in _of_volumes(located).boxes)
+        return tuple(dict(zip(names, pair, strict=True)) for pair in pairs)
 
     def segment(self, images: Tensor, located: Located) -> Tensor:
         """Vote of stage 2 in each box and stage 1; see `Cascade.segment`.

@@ -18,6 +18,7 @@ from pancascade.cli.filled_arguments import FilledArguments
 from pancascade.cli.interrupts import ENDING, endings_heeded
 from pancascade.cli.join import join
 from pancascade.cli.models import models
+from pancascade.cli.predict import predict
 from pancascade.cli.segment import segment
 from pancascade.cli.threshold import threshold
 from pancascade.cli.train import train
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.command()(segment)
 app.command()(threshold)
 app.command()(train)
+app.command()(predict)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(attribute)
@@ -71,7 +73,7 @@ def main() -> None:
     except SystemExit as ended:
         if ended.code == INTERRUPTED or ended.code in ENDED:  # typer turns Ctrl-C into the first
             _say(
-                "Interrupted. Nothing half-written was left; a training run goes on with --resume, "
+                "Interrupted. Nothing half-written was left; `train` and `predict` go on with --resume, "
                 "an evaluation and the verbs of data when they are run again."
             )
         raise

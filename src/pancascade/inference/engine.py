@@ -1,6 +1,6 @@
 """Running a 2-D cascade through a volume, slice by slice in batches."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,10 +11,12 @@ from torch import Tensor
 
 from pancascade.cascades import Cascade, Located, fast_layout
 from pancascade.engines.precision import has_fast_bfloat16
+from pancascade.inference.additions import ALL, Additions
 from pancascade.inference.canvas_probabilities import CanvasProbabilities, smooth_along_the_body
 from pancascade.inference.finding import Believed, Finding
 from pancascade.inference.finite_output import require_finite
 from pancascade.inference.locating import Aim, Sight, aim_at
+from pancascade.inference.slice_batches import interpolated, on_canvas, parts_of, stored
 from pancascade.inference.stopwatch import Stopwatch
 from pancascade.preprocessing import Canvas, Placement, find_placement
 from pancascade.preprocessing.drawing import draw, take_off
@@ -26,8 +28,6 @@ Progress = Callable[[str, int, int], None]
 
 HandOver = Callable[[slice, Placement | None, Located], Located]
 """Sees, and may change, what stage 1 hands to stage 2: slices, their place on the canvas (None in 3-D), hand-over."""
-
-BATCH_SLICES = 8
 
 SMOOTHING_MM = 2.0
 """Standard deviation of the averaging along the body of both stages' probabilities, chosen on validation patients."""
@@ -50,6 +50,7 @@ class SliceEngine:
         consistent: Whether stage 1 is made consistent along the body before stage 2.
         trained_on: Whom its weights have learned from, as their checkpoint tells.
         rescue: Whether stage 2 looks at stage 1's best candidate where nothing reaches probability ½.
+        additions: Which of `segment`'s additions are on.
     """
 
     cascade: Cascade
@@ -58,6 +59,7 @@ class SliceEngine:
     consistent: bool = True
     trained_on: tuple[dict[str, Any], ...] = ()
     rescue: bool = False
+    additions: Additions = ALL
 
     @property
     def grows(self) -> bool:
@@ -101,7 +103,7 @@ class SliceEngine:
             volume, belief=belief, whole_body=whole_body, progress=progress, hand_over=hand_over, clock=clock
         )
         with clock.measure("paste"):
-            return maps.finding(at, spacing_mm=volume.spacing_mm)
+            return maps.finding(at, spacing_mm=volume.spacing_mm, one_organ=self.additions.component_rules)
 
     @torch.inference_mode()
     def run(
@@ -133,7 +135,7 @@ class SliceEngine:
         with clock.measure("aim"):
             aim = self._aim(located, placement, volume.spacing_mm, whole_body=whole_body)
         maps = CanvasProbabilities(placement, volume.shape[2], len(self.cascade.labels), aim.location)
-        for found, part in zip(located, _parts(volume.shape[2]), strict=True):
+        for found, part in zip(located, parts_of(volume.shape[2]), strict=True):
             with clock.measure("hand over"):
                 handed_over = self._hand_over(found, aim, part)
                 if hand_over is not None:
@@ -147,7 +149,7 @@ class SliceEngine:
             if progress is not None:
                 progress("segment", part.stop, volume.shape[2])
         with clock.measure("smooth"):
-            return maps.smoothed(SMOOTHING_MM / slice_mm) if self.consistent else maps
+            return maps.smoothed(SMOOTHING_MM / slice_mm) if self._smooths else maps
 
     def _locate_all(
         self,
@@ -163,25 +165,56 @@ class SliceEngine:
         every = max(1, int(LOCATE_EVERY_MM / volume.spacing_mm[2])) if self._may_skip and belief is None else 1
         looked_at = sorted({*range(0, count, every), count - 1})
         located = []
-        for part in _parts(len(looked_at)):
+        for part in parts_of(len(looked_at)):
             chosen = looked_at[part]
             where = slice(chosen[0], chosen[-1] + 1) if every == 1 else chosen
             with clock.measure("draw"):
                 images = self._images(volume, placement, where)
             with clock.measure("stage 1"), self._autocast():
-                located.append(_stored(self._locate(images, _on_canvas(belief, part, placement))))
+                located.append(stored(self._locate(images, on_canvas(belief, part, placement))))
             if progress is not None:
                 progress("locate", chosen[-1] + 1, count)
-        return located if every == 1 else _between(located, looked_at, count)
+        return located if every == 1 else interpolated(located, looked_at, count)
+
+    @property
+    def _smooths(self) -> bool:
+        return self.consistent and self.additions.smoothing
 
     @property
     def _may_skip(self) -> bool:
         """Whether slices between two that stage 1 has seen can take the mean of both beliefs."""
-        return self.consistent and self.cascade.locates and self.cascade.believes_in_masks
+        return self._smooths and self.cascade.locates and self.cascade.believes_in_masks
 
     @torch.inference_mode()
+    def run_alone(
+        self, images: Tensor, placements: Sequence[Placement], *, hand_over: Callable[[Located], Located] | None = None
+    ) -> list[Tensor]:
+        """Probabilities (C, h, w) float32 of slices on their own pixels, each by itself, as the 2-D papers do.
+
+        Locate, box, crop, segment, paste. All is float32, whatever the processor is faster with.
+
+        Args:
+            images: (B, channels, H, W), drawn on the canvas.
+            placements: Where each lies there.
+            hand_over: Sees, and may change, what stage 1 hands over.
+        """
+        shown = fast_layout(images.to(self.device))
+        located = self.cascade.locate(shown)
+        maps = self.cascade.segment(shown, located if hand_over is None else hand_over(located))
+        found = []
+        for one, placement in zip(require_finite(maps[:, 1:].float().cpu(), stage=2), placements, strict=True):
+            foreground = take_off(one[None], placement)[0]
+            # What was cut from the canvas is background.
+            found.append(torch.cat(((1 - foreground.sum(dim=0, keepdim=True)).clamp(min=0), foreground)))
+        return found
+
     def run_slice(self, hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None) -> Tensor:
-        """Probabilities (C, H, W) float32 of a single axial slice on its own pixels.
+        """The same of a single axial slice, (C, H, W); arguments as for `draw_alone`."""
+        image, placement = self.draw_alone(hu, spacing_mm)
+        return self.run_alone(image, [placement])[0]
+
+    def draw_alone(self, hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None) -> tuple[Tensor, Placement]:
+        """A single axial slice on the canvas, (1, channels, H, W), and its place; it stands in for its neighbours.
 
         Args:
             hu: (H, W), row 0 anterior, column 0 the patient's right.
@@ -189,11 +222,7 @@ class SliceEngine:
         """
         placement = find_placement(hu, spacing_mm=spacing_mm, canvas=self.canvas, grow=self.grows)
         shown = torch.from_numpy(self.canvas.window.apply(hu))[None, None].expand(-1, self.canvas.channels, -1, -1)
-        with self._autocast():
-            maps = self.cascade(draw(shown, placement).to(self.device))
-        foreground = take_off(require_finite(maps[:, 1:].float().cpu(), stage=2), placement)[0]
-        # What was cut from the canvas is background.
-        return torch.cat(((1 - foreground.sum(dim=0, keepdim=True)).clamp(min=0), foreground))
+        return draw(shown, placement), placement
 
     def _images(self, volume: Volume, placement: Placement, part: slice | list[int]) -> Tensor:
         window, count = self.canvas.window, volume.shape[2]
@@ -224,12 +253,13 @@ class SliceEngine:
     ) -> Aim:
         """Where stage 2 shall look, from stage 1's belief in all slices."""
         together = torch.cat([found.probabilities for found in located])
-        for place, part in enumerate(_parts(len(together))):  # one copy in memory, not two
+        for place, part in enumerate(parts_of(len(together))):  # one copy in memory, not two
             located[place] = replace(located[place], probabilities=together[part])
         belief = together[:, 0].numpy()
         if not (self.consistent and self.cascade.locates):
             return Aim(belief)
-        smooth_along_the_body(belief, SMOOTHING_MM / spacing_mm[2])
+        if self._smooths:
+            smooth_along_the_body(belief, SMOOTHING_MM / spacing_mm[2])
         shrunk = placement.canvas[0] / belief.shape[1]
         body = None
         if whole_body:
@@ -239,7 +269,8 @@ class SliceEngine:
             body = (tuple(edge / shrunk for edge in rows), tuple(edge / shrunk for edge in columns))
         pixel_mm = [spacing_mm[1 - axis] * placement.native[axis] / placement.resized[axis] * shrunk for axis in (0, 1)]
         sight = Sight(belief, (spacing_mm[2], pixel_mm[0], pixel_mm[1]), body, self.cascade.believes_in_masks)
-        return aim_at(sight, rescue=self.rescue)
+        rescue = self.rescue and self.additions.fallback_search
+        return aim_at(sight, rescue=rescue, one_organ=self.additions.component_rules)
 
     def _hand_over(self, found: Located, aim: Aim, part: slice) -> Located:
         belief = torch.from_numpy(aim.belief[part, None]).to(self.device).float()
@@ -248,34 +279,3 @@ class SliceEngine:
             return handed_over
         mask = torch.from_numpy(aim.mask[part, None]).to(self.device).float()
         return self.cascade.with_boxes_of(handed_over, self.cascade.narrow(found, mask))
-
-
-def _parts(count: int) -> Iterator[slice]:
-    for start in range(0, count, BATCH_SLICES):
-        yield slice(start, min(start + BATCH_SLICES, count))
-
-
-def _between(located: list[Located], looked_at: list[int], count: int) -> list[Located]:
-    """The hand-over of every slice in its batches, where only some were looked at: beliefs linear between them."""
-    seen = torch.cat([found.probabilities for found in located])
-    position = np.interp(np.arange(count), looked_at, np.arange(len(looked_at)))
-    below = np.floor(position).astype(int)
-    above = np.minimum(below + 1, len(looked_at) - 1)
-    share = torch.from_numpy((position - below).astype(np.float32))[:, None, None, None]
-    found = []
-    for part in _parts(count):
-        belief = seen[below[part]].float() * (1 - share[part]) + seen[above[part]].float() * share[part]
-        found.append(Located(belief.half(), ((),) * len(belief)))
-    return found
-
-
-def _on_canvas(belief: Believed | None, part: slice, placement: Placement) -> Tensor | None:
-    """Somebody else's belief in slices of a volume, (B, 1, H, W)."""
-    if belief is None:
-        return None
-    seen = belief(part.start, part.stop).transpose(2, 1, 0)
-    return draw(torch.from_numpy(np.ascontiguousarray(seen))[:, None], placement)
-
-
-def _stored(located: Located) -> Located:
-    return replace(located, probabilities=require_finite(located.probabilities.half().cpu(), stage=1))

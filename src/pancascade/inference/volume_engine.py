@@ -1,13 +1,16 @@
 """Running a 3-D cascade on a volume."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pancascade.cascades import Cascade, Located
 from pancascade.engines.precision import has_fast_bfloat16
+from pancascade.inference.additions import ALL, Additions
 from pancascade.inference.engine import HandOver, Progress
 from pancascade.inference.finding import Believed, Finding
 from pancascade.inference.finite_output import require_finite
@@ -28,6 +31,7 @@ class VolumeEngine:
         device: Where it runs.
         trained_on: Whom its weights have learned from, as their checkpoint tells.
         rescue: Whether stage 2 looks at stage 1's best candidate where nothing reaches probability ½.
+        additions: Which of `segment`'s additions are on.
     """
 
     cascade: Cascade
@@ -35,6 +39,7 @@ class VolumeEngine:
     device: torch.device
     trained_on: tuple[dict[str, Any], ...] = ()
     rescue: bool = False
+    additions: Additions = ALL
 
     @torch.inference_mode()
     def find(
@@ -87,6 +92,30 @@ class VolumeEngine:
         with clock.measure("paste"):
             return Finding.of(maps.float().cpu().numpy(), region.shift(at.start), location)
 
+    @torch.inference_mode()
+    def run_alone(
+        self, volume: Volume, *, hand_over: Callable[[Located], Located] | None = None
+    ) -> tuple[Box, Tensor] | None:
+        """Probabilities (C, *box.shape) float32 in the box where stage 2 looked, as the 3-D paper finds them.
+
+        All is float32, whatever the processor is faster with. Outside the box all is background.
+
+        Args:
+            volume: The whole scan, upright, Hounsfield units.
+            hand_over: Sees, and may change, what stage 1 hands over.
+
+        Returns:
+            None where stage 1 found nothing.
+        """
+        shown = self.grid.window.apply(volume.voxels)
+        images = torch.from_numpy(np.ascontiguousarray(shown))[None, None].to(self.device)
+        located = self.cascade.locate(images)
+        require_finite(located.probabilities, stage=1)
+        region, part, inside = self.cascade.focus(images, located if hand_over is None else hand_over(located))
+        if region is None:
+            return None
+        return region, require_finite(self.cascade.segment(part, inside)[0], stage=2).float().cpu()
+
     def _aimed(self, located: Located, volume: Volume, *, whole_body: bool) -> tuple[Located, Location | None]:
         """The hand-over as it is, or wider where the location is doubtful, and what the location is worth."""
         if not self.cascade.locates:
@@ -96,7 +125,7 @@ class VolumeEngine:
         spacing_mm = [step * times for step, times in zip(volume.spacing_mm[::-1], shrunk, strict=True)]
         body = ((0.0, float(belief.shape[1])), (0.0, float(belief.shape[2]))) if whole_body else None
         sight = Sight(belief, (spacing_mm[0], spacing_mm[1], spacing_mm[2]), body, self.cascade.believes_in_masks)
-        aim = aim_at(sight, rescue=self.rescue)
+        aim = aim_at(sight, rescue=self.rescue and self.additions.fallback_search)
         if aim.mask is None:
             return located, aim.location
         mask = torch.from_numpy(np.ascontiguousarray(aim.mask.transpose(2, 1, 0))).float()[None, None]
