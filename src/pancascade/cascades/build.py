@@ -13,11 +13,18 @@ from pancascade.cascades.protocol import Cascade
 from pancascade.cascades.qiu2024 import Qiu2024
 from pancascade.cascades.qiu2024_settings import Qiu2024Settings
 from pancascade.cascades.single_stage import SingleStage, SingleStageSettings
+from pancascade.cascades.three_views import ThreeViews, ThreeViewsSettings
 from pancascade.cascades.zhao2019 import Zhao2019, Zhao2019Settings
 from pancascade.errors import RecipeError
 
 CascadeSettings = Annotated[
-    CoarseToFineSettings | DsmsUNetSettings | LSNetSettings | Qiu2024Settings | SingleStageSettings | Zhao2019Settings,
+    CoarseToFineSettings
+    | DsmsUNetSettings
+    | LSNetSettings
+    | Qiu2024Settings
+    | SingleStageSettings
+    | ThreeViewsSettings
+    | Zhao2019Settings,
     Field(discriminator="kind"),
 ]
 
@@ -27,6 +34,7 @@ CASCADES: dict[type, type[Cascade]] = {
     LSNetSettings: LSNet,
     Qiu2024Settings: Qiu2024,
     SingleStageSettings: SingleStage,
+    ThreeViewsSettings: ThreeViews,
     Zhao2019Settings: Zhao2019,
 }
 
@@ -40,7 +48,7 @@ def build_cascade(settings: CascadeSettings) -> Cascade:
     """
     cascade = CASCADES[type(settings)](settings)
     wanted, given, foreign = (
-        ("volumes", "slices", nn.Conv2d) if cascade.dimensions == 3 else ("slices", "volumes", nn.Conv3d)
+        ("volumes", "slices", nn.Conv2d) if cascade.network_dimensions == 3 else ("slices", "volumes", nn.Conv3d)
     )
     for name, network in cascade.named_children():
         if any(isinstance(part, foreign) for part in network.modules()):
