@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pancascade.cli.evaluation_options import INCOMPLETE, claimed, spell, wide_console
-from pancascade.cli.segment import DEFAULT_MODEL
+from pancascade.cli.segment_options import DEFAULT_MODEL
 from pancascade.errors import DataError, PancascadeError
 
 if TYPE_CHECKING:

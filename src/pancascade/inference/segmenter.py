@@ -36,6 +36,7 @@ def segment(
     max_memory_gb: float | None = None,
     keep_doubtful: bool = False,
     progress: Progress | None = None,
+    loaded: Sequence[Member] | None = None,
 ) -> Segmentation:
     """Find the pancreas and its tumour in a CT scan.
 
@@ -50,6 +51,8 @@ def segment(
         keep_doubtful: Also mark what was found in a place that is hardly a pancreas'; by default nothing is, with a
             warning.
         progress: Called after each batch of slices with what is being done, slices done, and slices in all.
+        loaded: Models that `load_members` has loaded, for many scans one after another; `model`, `device` and `backend`
+            are then not looked at.
 
     Returns:
         Mask and probabilities on exactly the scan's grid.
@@ -62,7 +65,7 @@ def segment(
     """
     clock = Stopwatch()
     with clock.measure("load"):
-        members = load_members(model, device, backend=backend)
+        members = load_members(model, device, backend=backend) if loaded is None else loaded
     with clock.measure("read"):
         volume = _read(scan, series=series, keep_on_disk=max_memory_gb is not None)
     with clock.measure("check"):
