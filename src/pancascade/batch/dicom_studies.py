@@ -13,6 +13,7 @@ from pancascade.io.dicom_files import dicom_files
 from pancascade.io.dicom_search import Search, Series, search
 from pancascade.io.dicom_series import choose_series, read_series
 from pancascade.io.digests import text_digest
+from pancascade.io.scan import READABLE_SUFFIXES
 from pancascade.volume import Volume
 
 
@@ -87,7 +88,7 @@ def _parts(root: Path, leave_out: Path | None) -> list[Path]:
     """The folders of a folder, if all DICOM files lie in them; else the folder itself."""
     entries = sorted(entry for entry in root.iterdir() if not entry.name.startswith(".") or not entry.is_dir())
     below = [entry for entry in entries if entry.is_dir() and not _is_below(entry, leave_out)]
-    loose = [entry for entry in entries if entry.is_file()]
+    loose = [entry for entry in entries if entry.is_file() and not entry.name.lower().endswith(READABLE_SUFFIXES)]
     return [root] if any(_is_dicom(file) for file in loose) else below
 
 

@@ -49,7 +49,7 @@ def find_inputs(
         if not there(path):
             raise UnreadableError(f"{path}: there is no such file or folder. Check the path.", code="no_such_file")
         for scan in _in(path.absolute(), out):
-            wanted = scan.series or (series if _is_dicom(scan) else None)
+            wanted = scan.series or (series if series is not None and _is_dicom(scan) else None)
             found.setdefault((scan.identity, wanted), replace(scan, series=wanted))
     if not found:
         raise DataError(
@@ -117,7 +117,7 @@ def _given_name(row: TableRow) -> str | None:
     if not name:
         return None
     if _plain(name) != name:
-        raise row.fault(f"case is {abbreviated(name)!r}. Use letters, digits, - and _ (and . inside), at most 80.")
+        raise row.fault("the case's name needs letters, digits, - and _ alone (and . inside), at most 80 of them.")
     return name
 
 
