@@ -158,20 +158,21 @@ def _concerns_all(error: Exception) -> bool:
 
 def _said(error: Exception, job: CaseJob) -> Said:
     """Why there is no result, without the scan's own names where it is to have none."""
+
+    def said(code: str, sentence: str) -> Said:
+        return Said(code=code, sentence=_nameless(sentence, job) if job.nameless else sentence)
+
     if isinstance(error, ScanError):
-        code, sentence = error.code, str(error)
-    elif isinstance(error, MemoryShortageError) or is_memory_shortage(error):
-        code = "memory_shortage"
-        sentence = f"{job.scan.case}: there is not enough memory for this scan. Use --resume with fewer --workers."
-    elif isinstance(error, PancascadeError):
-        code, sentence = "failed", str(error)
-    else:
-        code = "fault"
-        sentence = (
-            f"{job.scan.case}: unexpected {type(error).__name__}: {names_only(str(error))[:100]}. This is a fault of "
-            "pancascade; report it."
+        return said(error.code, str(error))
+    if isinstance(error, MemoryShortageError) or is_memory_shortage(error):
+        return said(
+            "memory_shortage",
+            f"{job.scan.case}: there is not enough memory for this scan. Use --resume with fewer --workers.",
         )
-    return Said(code=code, sentence=_nameless(sentence, job) if job.nameless else sentence)
+    if isinstance(error, PancascadeError):
+        return said("case_failed", str(error))
+    what = f"{type(error).__name__}: {names_only(str(error))[:80]}"
+    return said("fault", f"{job.scan.case}: unexpected {what}. This is a fault of pancascade; report it.")
 
 
 def _nameless(sentence: str, job: CaseJob) -> str:
