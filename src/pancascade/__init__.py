@@ -4,13 +4,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pancascade.batch import segment_many
     from pancascade.inference import Segmentation, segment
     from pancascade.volume import Volume
 
 __version__ = "0.1.0"
-__all__ = ["Segmentation", "Volume", "__version__", "segment"]
+__all__ = ["Segmentation", "Volume", "__version__", "segment", "segment_many"]
 
-_HOME = {"Segmentation": "inference", "segment": "inference", "Volume": "volume"}
+_HOME = {"Segmentation": "inference", "segment": "inference", "segment_many": "batch", "Volume": "volume"}
 
 
 def __getattr__(name: str) -> Any:

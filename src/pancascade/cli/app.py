@@ -7,6 +7,7 @@ import sys
 import typer
 
 from pancascade.cli.attribute import attribute
+from pancascade.cli.batch import batch
 from pancascade.cli.calibrate import calibrate
 from pancascade.cli.cohort import cohort
 from pancascade.cli.compare import compare
@@ -36,6 +37,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(segment)
+app.command()(batch)
 app.command()(threshold)
 app.command()(train)
 app.command()(predict)
@@ -73,7 +75,7 @@ def main() -> None:
     except SystemExit as ended:
         if ended.code == INTERRUPTED or ended.code in ENDED:  # typer turns Ctrl-C into the first
             _say(
-                "Interrupted. Nothing half-written was left; `train` and `predict` go on with --resume, "
+                "Interrupted. Nothing half-written was left; `train`, `predict` and `batch` go on with --resume, "
                 "an evaluation and the verbs of data when they are run again."
             )
         raise

@@ -9,7 +9,7 @@ import typer
 
 from pancascade.cli import data_options as options
 from pancascade.cli.evaluation_options import INCOMPLETE, Fold, PartName, claimed, spell, wide_console
-from pancascade.cli.segment import DEFAULT_MODEL
+from pancascade.cli.segment_options import DEFAULT_MODEL
 from pancascade.errors import DataError, PancascadeError
 
 if TYPE_CHECKING:

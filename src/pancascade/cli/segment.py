@@ -1,12 +1,12 @@
 """``pancascade segment``: a scan in; mask, pictures, report and numbers out."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pancascade.cli import additions_options as additions
+from pancascade.cli import segment_options as options
 from pancascade.cli.interrupts import interrupt_held_back
 from pancascade.cli.out_folder import claimed, clear_drafts, refusals_filed, require_free, require_unedited
 from pancascade.errors import OutputError
@@ -14,24 +14,6 @@ from pancascade.errors import OutputError
 if TYPE_CHECKING:
     from pancascade.inference import Segmentation
     from pancascade.volume import Volume
-
-DEFAULT_MODEL = "qiu2024-small"
-
-
-class MaskFormat(StrEnum):
-    """Of the mask."""
-
-    NIFTI = "nifti"
-    DICOM_SEG = "dicom-seg"
-    RTSTRUCT = "rtstruct"
-
-
-class Backend(StrEnum):
-    """What runs the networks."""
-
-    AUTO = "auto"
-    TORCH = "torch"
-    OPENVINO = "openvino"
 
 
 def segment(
@@ -42,23 +24,10 @@ def segment(
         ),
     ],
     out: Annotated[Path | None, typer.Option(help="Folder for the results; made if it is missing.")] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            help=f"A name that `pancascade models` lists, or a checkpoint; several are averaged. [{DEFAULT_MODEL}]"
-        ),
-    ] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    format_: Annotated[
-        list[MaskFormat] | None,
-        typer.Option(
-            "--format", help="Of the mask; may be given several times. The last two need a scan as DICOM. [nifti]"
-        ),
-    ] = None,
-    save_probabilities: Annotated[
-        bool,
-        typer.Option("--save-probabilities", help="Also write a probability map of each label, for `threshold`."),
-    ] = False,
+    model: options.Model = None,
+    device: options.Device = "cpu",
+    format_: options.Formats = None,
+    save_probabilities: options.SaveProbabilities = False,
     vessels: Annotated[
         list[str] | None,
         typer.Option(
@@ -66,19 +35,12 @@ def segment(
             "for one value of a label map. May be given several times."
         ),
     ] = None,
-    series: Annotated[
-        str | None, typer.Option(help="Of DICOM, the series to take: its UID, number, or a part of its description.")
-    ] = None,
+    series: options.SeriesChoice = None,
     list_series: Annotated[bool, typer.Option("--list-series", help="Only list the DICOM series in SCAN.")] = False,
-    tta: Annotated[bool, typer.Option("--tta", help="Average three pixel sizes; takes three times as long.")] = False,
-    engine: Annotated[Backend, typer.Option(help="What runs the networks.")] = Backend.AUTO,
-    max_memory: Annotated[
-        float | None, typer.Option(help="Most memory to use, in GB; the voxels of the scan then stay on disk.")
-    ] = None,
-    keep_doubtful: Annotated[
-        bool,
-        typer.Option("--keep-doubtful", help="Also mark what was found where a pancreas hardly lies."),
-    ] = False,
+    tta: options.Tta = False,
+    engine: options.Engine = options.Backend.AUTO,
+    max_memory: options.MaxMemory = None,
+    keep_doubtful: options.KeepDoubtful = False,
     no_smoothing: additions.NoSmoothing = False,
     no_fallback_search: additions.NoFallbackSearch = False,
     no_component_rules: additions.NoComponentRules = False,
@@ -87,9 +49,7 @@ def segment(
     no_calibration: additions.NoCalibration = False,
     no_tuned_thresholds: additions.NoTunedThresholds = False,
     no_tumour_score: additions.NoTumourScore = False,
-    keep_identifiers: Annotated[
-        bool, typer.Option("--keep-identifiers", help="Name patient and study in report and result.json.")
-    ] = False,
+    keep_identifiers: options.KeepIdentifiers = False,
 ) -> None:
     """Find pancreas and tumour in a CT scan; write mask, overview.png, report.html and result.json."""
     if list_series:
@@ -97,7 +57,7 @@ def segment(
         return
     if out is None:
         raise OutputError("Give --out, a folder for the results.")
-    formats = list(dict.fromkeys(one.value for one in format_ or [MaskFormat.NIFTI]))
+    formats = options.format_names(format_)
     with claimed(out, what="segment"):
         require_place(out, scan)
         masks = read_masks(vessels or [])
@@ -108,7 +68,7 @@ def segment(
         with refusals_filed(out, scan=scan):
             found = _find(
                 volume or scan,
-                model=model or [DEFAULT_MODEL],
+                model=model or [options.DEFAULT_MODEL],
                 device=device,
                 series=series,
                 tta=tta,

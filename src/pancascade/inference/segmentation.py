@@ -105,19 +105,24 @@ class Segmentation:
         )
 
     def result(
-        self, *, vessels: Mapping[str, Volume] | None = None, identifiers: Mapping[str, str] | None = None
+        self,
+        *,
+        vessels: Mapping[str, Volume] | None = None,
+        identifiers: Mapping[str, str] | None = None,
+        case: str | None = None,
     ) -> Result:
         """All that ``result.json`` tells.
 
         Args:
             vessels: Masks by name, on the scan's grid.
             identifiers: Of patient and study, to be written as they are.
+            case: What the scan is called, and not by its file.
 
         Raises:
             GeometryError: A vessel's mask is on another grid.
         """
         return Result(
-            scan=public_name(self.scan.name),
+            scan=public_name(self.scan.name) if case is None else case,
             scan_digest=volume_digest(self.scan),
             series=self.series,
             model=self.model,
@@ -145,6 +150,7 @@ class Segmentation:
         save_probabilities: bool = False,
         vessels: Mapping[str, Volume] | None = None,
         keep_identifiers: bool = False,
+        case: str | None = None,
     ) -> Path:
         """Write the mask, ``overview.png``, ``report.html``, ``result.json`` and, if asked, probabilities.
 
@@ -156,6 +162,7 @@ class Segmentation:
                 scan's grid in steps of 0.001, from which `pancascade threshold` decides anew.
             vessels: Masks by name, on the scan's grid, to which lesions are measured.
             keep_identifiers: Name patient and study in ``result.json`` and the report.
+            case: What the scan is called there; None calls it by its file.
 
         Returns:
             The folder.
@@ -168,7 +175,7 @@ class Segmentation:
 
         folder = Path(folder)
         identifiers = self._identifiers() if keep_identifiers else None
-        result = self.result(vessels=vessels, identifiers=identifiers)
+        result = self.result(vessels=vessels, identifiers=identifiers, case=case)
         with written_together(folder, names=FILES) as draft:
             self._write_masks(draft, formats)
             if save_probabilities:

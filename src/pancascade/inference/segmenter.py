@@ -38,6 +38,7 @@ def segment(
     keep_doubtful: bool = False,
     progress: Progress | None = None,
     additions: Additions = ALL,
+    loaded: Sequence[Member] | None = None,
 ) -> Segmentation:
     """Find the pancreas and its tumour in a CT scan.
 
@@ -53,6 +54,8 @@ def segment(
             warning.
         progress: Called after each batch of slices with what is being done, slices done, and slices in all.
         additions: What is done beyond the papers' pass; `pancascade.inference.additions.NONE` for nothing.
+        loaded: Models that `load_members` has loaded, for many scans one after another; `model`, `device` and `backend`
+            are then not looked at.
 
     Returns:
         Mask and probabilities on exactly the scan's grid.
@@ -65,7 +68,7 @@ def segment(
     """
     clock = Stopwatch()
     with clock.measure("load"):
-        members = load_members(model, device, backend=backend)
+        members = load_members(model, device, backend=backend) if loaded is None else loaded
     members = [member.with_additions(additions) for member in members]
     with clock.measure("read"):
         volume = _read(scan, series=series, keep_on_disk=max_memory_gb is not None)

@@ -1,5 +1,6 @@
 """Which series lie in a folder of DICOM files, by their headers alone."""
 
+import hashlib
 import logging
 import math
 from collections import defaultdict
@@ -36,6 +37,7 @@ class Series:
         rows: Pixels from top to bottom, 0 for what is no picture.
         columns: Pixels from left to right.
         thickness_mm: SliceThickness, if given.
+        patient: A digest that stands for the patient, so that two of one study UID are told apart.
     """
 
     uid: str
@@ -50,6 +52,7 @@ class Series:
     rows: int
     columns: int
     thickness_mm: float | None = None
+    patient: str = ""
 
     def __str__(self) -> str:
         number = "without number" if self.number is None else str(self.number)
@@ -142,6 +145,7 @@ def _series(members: Sequence[_Member]) -> Series:
         rows=rows,
         columns=columns,
         thickness_mm=thickness_mm or None,
+        patient=hashlib.blake2b(repr(str(first.get("PatientID", ""))).encode(), digest_size=8).hexdigest(),
     )
 
 

@@ -81,11 +81,12 @@ def choose_series(series: Sequence[Series], *, wanted: str | None = None) -> Ser
     return best
 
 
-def read_series(series: Series) -> Volume:
+def read_series(series: Series, *, keep_on_disk: bool = False) -> Volume:
     """Read one CT series.
 
     Args:
         series: As `find_series` gives it.
+        keep_on_disk: Put the voxels into a temporary file rather than into memory.
 
     Returns:
         (I, J, K) = (columns, rows, slices along their normal), affine to RAS+ mm. HU as int16; float32
@@ -102,9 +103,9 @@ def read_series(series: Series) -> Volume:
         raise NotCTError(f"{series} is not a CT. Give the CT series.", code="no_ct_series")
     archive = next((parent for parent in series.files[0].parents if parent.is_file()), None)
     if archive is None:
-        return _read(series, source=Path(os.path.commonpath(series.files)))
+        return _read(series, source=Path(os.path.commonpath(series.files)), keep_on_disk=keep_on_disk)
     with opened(archive) as place:
-        return _read(_moved(series, archive, place), source=archive)
+        return _read(_moved(series, archive, place), source=archive, keep_on_disk=keep_on_disk)
 
 
 def read_dicom_folder(path: Path, *, wanted: str | None = None, keep_on_disk: bool = False) -> Volume:
@@ -151,8 +152,8 @@ def placed_slices(path: Path, *, wanted: str | None = None) -> Iterator[Stack]:
         yield stack._replace(notices=(*_left_out(found.left_out, path), *stack.notices))
 
 
-def _read(series: Series, *, source: Path) -> Volume:
-    return _voxels_of(_placed(series, source=source), source=source)
+def _read(series: Series, *, source: Path, keep_on_disk: bool) -> Volume:
+    return _voxels_of(_placed(series, source=source), source=source, keep_on_disk=keep_on_disk)
 
 
 def _voxels_of(stack: Stack, *, source: Path, keep_on_disk: bool = False) -> Volume:

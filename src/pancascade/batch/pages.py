@@ -1,0 +1,40 @@
+"""The page and the table of a whole batch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pancascade.batch.ledger import LedgerEntry
+
+PAGE, TABLE = "cohort.html", "cohort.csv"
+
+
+def write_pages(out: Path, entries: Sequence[LedgerEntry]) -> bool:
+    """Write ``cohort.html`` and ``cohort.csv`` from the results of the cases.
+
+    Args:
+        out: Folder of all results.
+        entries: Of the cases that belong on the page.
+
+    Returns:
+        Whether there was a result to show; without one, no page is written.
+
+    Raises:
+        OutputError: They cannot be written.
+    """
+    from pancascade.report.cohort import Unreadable, read_cohort, write_cohort, write_cohort_csv
+
+    results = [out / entry.case / "result.json" for entry in entries if entry.state == "done"]
+    if not results:
+        for name in (PAGE, TABLE):
+            (out / name).unlink(missing_ok=True)
+        return False
+    found = read_cohort(results)
+    without = [
+        Unreadable(out / entry.case, entry.reason.sentence)
+        for entry in entries
+        if entry.reason and entry.state != "done"
+    ]
+    found = found.model_copy(update={"unreadable": (*found.unreadable, *without)})
+    write_cohort(out / PAGE, found)
+    write_cohort_csv(out / TABLE, found)
+    return True

@@ -1,0 +1,101 @@
+"""How the scans of a batch are segmented, and what a folder of results says of it."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from pancascade.batch.inputs import Names
+from pancascade.errors import OutputError, listed
+from pancascade.io.atomic import written_whole
+from pancascade.io.digests import content_digest
+from pancascade.io.documents import read_json
+from pancascade.names_only import public_name
+from pancascade.settings import Settings
+
+NAME = "batch.json"
+FORMAT = 1
+
+MaskFormat = Literal["nifti", "dicom-seg", "rtstruct"]
+
+
+class BatchOptions(Settings):
+    """As for `pancascade.segment` and `Segmentation.save`.
+
+    Attributes:
+        model: Names of shipped models, or paths.
+        device: ``cpu`` or ``cuda``.
+        tta: Average over views at three pixel sizes.
+        backend: What runs the networks.
+        max_memory_gb: Most memory of each process.
+        keep_doubtful: Also mark what was found in a place that is hardly a pancreas'.
+        formats: Of the masks.
+        save_probabilities: Also write probability maps.
+        keep_identifiers: Name patient and study in the results.
+    """
+
+    model: tuple[str, ...] = ("qiu2024-small",)
+    device: str = "cpu"
+    tta: bool = False
+    backend: Literal["auto", "torch", "openvino"] = "auto"
+    max_memory_gb: float | None = Field(default=None, gt=0)
+    keep_doubtful: bool = False
+    formats: tuple[MaskFormat, ...] = ("nifti",)
+    save_probabilities: bool = False
+    keep_identifiers: bool = False
+
+    def with_places(self) -> "BatchOptions":
+        """The same, its models' paths whole, so that processes with another working directory find them."""
+        places = (str(Path(name).absolute()) if Path(name).is_file() else name for name in self.model)
+        return self.model_copy(update={"model": tuple(places)})
+
+    def public(self) -> dict[str, Any]:
+        """For a file that travels: of own models the file's name and the digest of its content."""
+        models = [
+            f"{public_name(name)} {content_digest(Path(name))}" if Path(name).is_file() else name for name in self.model
+        ]
+        return {**self.model_dump(mode="json"), "model": models}
+
+
+def begin(out: Path, options: BatchOptions, *, names: Names, resume: bool) -> None:
+    """Write what the folder holds, or make sure that it holds a batch that these options can go on with.
+
+    Args:
+        out: Folder, held.
+        options: Of this run.
+        names: Of this run.
+        resume: Whether an earlier run may be there.
+
+    Raises:
+        OutputError: There is an earlier batch and it is not to be resumed, or was made by other options.
+    """
+    path = out / NAME
+    described = {"format": FORMAT, "names": names, "options": options.public()}
+    if path.exists():
+        if not resume:
+            raise OutputError(
+                f"{out}: holds a batch already. Give --resume to go on with it, or choose another --out folder."
+            )
+        _require_same(path, described)
+        return
+    with written_whole(path) as temporary:
+        told = {**described, "begun": datetime.now(UTC).isoformat(timespec="seconds")}
+        temporary.write_text(json.dumps(told, indent=2) + "\n")
+
+
+def _require_same(path: Path, described: dict[str, Any]) -> None:
+    try:
+        former = read_json(path)
+        was, now = ({**one["options"], "names": one["names"]} for one in (former, described))
+        other = sorted(key for key in was | now if was.get(key) != now.get(key))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OutputError(
+            f"{path.name} in {path.absolute().parent.name}: not readable as a batch's. Choose another --out folder."
+        ) from error
+    if other:
+        raise OutputError(
+            f"{path.absolute().parent.name}: its batch was begun with another {listed(other)}. Give the same options, "
+            "or choose another --out folder."
+        )

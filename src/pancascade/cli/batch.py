@@ -1,0 +1,114 @@
+"""``pancascade batch``: many scans in; a folder of results each, a ledger, and one page of all, out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from pancascade.cli import executor_options, segment_options
+from pancascade.cli.batch_progress import BatchProgress
+from pancascade.errors import DataError, OutputError
+
+if TYPE_CHECKING:
+    from pancascade.batch.settings import BatchOptions
+
+INCOMPLETE = 1
+"""Exit code when a scan was refused, or a case failed."""
+
+
+def batch(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Scans as `segment` takes them; folders of such files or of DICOM studies; CSV lists with the column "
+            "image.",
+            metavar="INPUTS...",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the results; made if it is missing.", show_default=False)],
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted batch; what is finished is not repeated.")
+    ] = False,
+    names: Annotated[
+        Literal["digest", "order", "file"],
+        typer.Option(help="What cases are called: by a digest, their number, or their file or folder."),
+    ] = "digest",
+    mapping: Annotated[
+        Path | None, typer.Option(help="CSV to write that tells which case is which input; it names files.")
+    ] = None,
+    workers: executor_options.Workers = 0,
+    engine: executor_options.Where = executor_options.WorkEngine.LOCAL,
+    address: executor_options.Address = None,
+    model: segment_options.Model = None,
+    device: segment_options.Device = "cpu",
+    format_: segment_options.Formats = None,
+    save_probabilities: segment_options.SaveProbabilities = False,
+    series: segment_options.SeriesChoice = None,
+    tta: segment_options.Tta = False,
+    networks: Annotated[
+        segment_options.Backend, typer.Option("--networks", help="What runs the networks, as --engine of `segment`.")
+    ] = segment_options.Backend.AUTO,
+    max_memory: segment_options.MaxMemory = None,
+    keep_doubtful: segment_options.KeepDoubtful = False,
+    keep_identifiers: segment_options.KeepIdentifiers = False,
+) -> None:
+    """Segment many scans, several at a time; one that fails is a line of the ledger, never the end of the run.
+
+    Exit code 0: all are done; 1: a scan was refused or a case failed; 2: the batch could not be run.
+    """
+    from pancascade.batch.inputs import find_inputs, write_mapping
+    from pancascade.batch.run import run_batch
+
+    options = _options(
+        model=tuple(model or [segment_options.DEFAULT_MODEL]),
+        device=device,
+        tta=tta,
+        backend=networks.value,
+        max_memory_gb=max_memory,
+        keep_doubtful=keep_doubtful,
+        formats=tuple(segment_options.format_names(format_)),
+        save_probabilities=save_probabilities,
+        keep_identifiers=keep_identifiers,
+    )
+    executor = executor_options.choose_executor(engine, workers=workers, address=address, device=device)
+    _require_extra(options.formats)
+    with BatchProgress(out) as shown:
+        scans = find_inputs(inputs, names=names, out=out, series=series)
+        if mapping is not None:
+            _require_elsewhere(mapping, [scan.path for scan in scans])
+            write_mapping(mapping, scans)
+        run = run_batch(scans, out, options=options, names=names, resume=resume, executor=executor, begun=shown.begin)
+        for case in run:
+            shown.finished(case)
+    if shown.unfinished:
+        raise typer.Exit(INCOMPLETE)
+
+
+def _options(**choices: object) -> "BatchOptions":
+    from pydantic import ValidationError
+
+    from pancascade.batch.settings import BatchOptions
+    from pancascade.io.documents import first_fault
+
+    try:
+        return BatchOptions.model_validate(choices)
+    except ValidationError as error:
+        raise DataError(f"{first_fault(error)}. Check the options.") from error
+
+
+def _require_extra(formats: Sequence[str]) -> None:
+    """Refuse at once what would fail with every scan."""
+    from importlib.util import find_spec
+
+    if "dicom-seg" in formats and find_spec("highdicom") is None:
+        raise OutputError(
+            'Writing DICOM-SEG needs highdicom. Install it with `pip install "pancascade[dicom]"`, or choose another '
+            "--format."
+        )
+
+
+def _require_elsewhere(mapping: Path, scans: Sequence[Path]) -> None:
+    if mapping.absolute() in scans:
+        raise OutputError(f"--mapping {mapping}: this is one of the scans. Choose another name.")

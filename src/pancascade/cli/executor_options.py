@@ -1,0 +1,50 @@
+"""Where the work on many cases is done: options that verbs share."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pancascade.errors import DataError
+
+if TYPE_CHECKING:
+    from pancascade.execution import Executor
+
+
+class WorkEngine(StrEnum):
+    """What does the work on many cases."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+Workers = Annotated[
+    int, typer.Option("--workers", help="Cases at work at the same time; 0 takes one for every processor core.", min=0)
+]
+Where = Annotated[
+    WorkEngine,
+    typer.Option("--engine", help="Where cases are worked on: processes of this machine, or a Ray cluster."),
+]
+Address = Annotated[
+    str | None,
+    typer.Option("--address", help="Of the Ray cluster: HOST:PORT, or auto. [with --engine ray: one is started here]"),
+]
+
+
+def choose_executor(engine: WorkEngine, *, workers: int, address: str | None, device: str = "cpu") -> "Executor":
+    """The executor that the options ask for.
+
+    Raises:
+        DataError: They do not fit together.
+    """
+    from pancascade.execution import LocalProcesses, RayCluster
+    from pancascade.parallel import available_cores
+
+    if engine is WorkEngine.LOCAL:
+        if address is not None:
+            raise DataError("--address is of a Ray cluster. Give --engine ray as well, or leave it out.")
+        return LocalProcesses(workers)
+    if address is not None and workers:
+        raise DataError("--workers does not go with --address: the cluster's nodes say how many cases they take.")
+    cores = 1 if address is not None else max(1, available_cores() // (workers or available_cores()))
+    return RayCluster(address, workers=workers, cores=cores, gpus=0 if device == "cpu" else 1)

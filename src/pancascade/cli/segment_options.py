@@ -1,0 +1,64 @@
+"""Options that the verbs which segment share."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+DEFAULT_MODEL = "qiu2024-small"
+
+
+class MaskFormat(StrEnum):
+    """Of the mask."""
+
+    NIFTI = "nifti"
+    DICOM_SEG = "dicom-seg"
+    RTSTRUCT = "rtstruct"
+
+
+class Backend(StrEnum):
+    """What runs the networks."""
+
+    AUTO = "auto"
+    TORCH = "torch"
+    OPENVINO = "openvino"
+
+
+Model = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        help=f"A name that `pancascade models` lists, or a checkpoint; several are averaged. [{DEFAULT_MODEL}]",
+    ),
+]
+Device = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
+Formats = Annotated[
+    list[MaskFormat] | None,
+    typer.Option(
+        "--format", help="Of the mask; may be given several times. The last two need a scan as DICOM. [nifti]"
+    ),
+]
+SaveProbabilities = Annotated[
+    bool, typer.Option("--save-probabilities", help="Also write a probability map of each label, for `threshold`.")
+]
+SeriesChoice = Annotated[
+    str | None,
+    typer.Option("--series", help="Of DICOM, the series to take: its UID, number, or a part of its description."),
+]
+Tta = Annotated[bool, typer.Option("--tta", help="Average three pixel sizes; takes three times as long.")]
+Engine = Annotated[Backend, typer.Option("--engine", help="What runs the networks.")]
+MaxMemory = Annotated[
+    float | None,
+    typer.Option("--max-memory", help="Most memory to use, in GB; the voxels of the scan then stay on disk."),
+]
+KeepDoubtful = Annotated[
+    bool, typer.Option("--keep-doubtful", help="Also mark what was found where a pancreas hardly lies.")
+]
+KeepIdentifiers = Annotated[
+    bool, typer.Option("--keep-identifiers", help="Name patient and study in report and result.json.")
+]
+
+
+def format_names(chosen: list[MaskFormat] | None) -> list[str]:
+    """The formats asked for, each once; NIfTI where none is."""
+    return list(dict.fromkeys(one.value for one in chosen or [MaskFormat.NIFTI]))

@@ -1,0 +1,171 @@
+"""An executor on a Ray cluster: one task a job, done again on another node when a worker or a node dies."""
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from pancascade.errors import PancascadeError
+from pancascade.execution.executor import Finished, Job, Result
+from pancascade.parallel import available_cores
+
+LOCAL = "local"
+"""Address of a cluster that is started here and ends with the run."""
+
+RETRIES = 3
+"""How often a job is done again whose worker or node died."""
+
+AHEAD = 2
+"""Jobs that are given out for each job that can be at work, so that no node waits and none of 100,000 piles up."""
+
+LOST = f"its worker or node died {RETRIES + 1} times, or ran out of memory"
+
+
+class RayCluster:
+    """A Ray cluster: one that is there already, or one that is started on this machine.
+
+    All nodes must see the same files under the same paths, and have pancascade installed.
+
+    Args:
+        address: ``HOST:PORT`` of a cluster, or ``auto`` for the one that this machine belongs to; None starts one here
+            that ends with the run.
+        workers: Jobs at work at the same time on a cluster that is started here; 0 takes one for every core.
+        cores: Of a job. Ray gives its process so many threads.
+        gpus: Of a job.
+    """
+
+    def __init__(self, address: str | None = None, *, workers: int = 0, cores: int = 1, gpus: int = 0) -> None:
+        self.address = address or LOCAL
+        self.workers = workers or available_cores()
+        self.cores = cores
+        self.gpus = gpus
+
+    def run(self, work: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Finished[Job, Result]]:
+        """As the protocol says.
+
+        Raises:
+            PancascadeError: Ray is not installed, the cluster cannot be reached or was lost, or none of its nodes has
+                what a job needs.
+        """
+        ray = _load()
+        left = iter(jobs)
+        with self._connected(ray):
+            task = ray.remote(num_cpus=self.cores, num_gpus=self.gpus, max_retries=RETRIES)(work)
+            task = task.options(scheduling_strategy="SPREAD")
+            waiting: dict[Any, Job] = {}
+            try:
+                most = AHEAD * self._slots(ray)
+                while True:
+                    while len(waiting) < most and (pair := next(((job,) for job in left), None)):
+                        waiting[task.remote(pair[0])] = pair[0]
+                    if not waiting:
+                        return
+                    (reference, *_), _ = ray.wait(list(waiting), num_returns=1)
+                    job = waiting.pop(reference)
+                    finished: Finished[Job, Result] = _finished(ray, job, reference)
+                    del reference  # Ray then forgets the result
+                    most = AHEAD * self._slots(ray)  # nodes come and go
+                    yield finished
+            except BaseException:
+                for reference in waiting:
+                    ray.cancel(reference, force=True)
+                raise
+
+    @contextmanager
+    def _connected(self, ray: Any) -> Iterator[None]:
+        """Connect, or start a cluster; unless that was done before, give it up afterwards."""
+        if ray.is_initialized():
+            yield
+            return
+        started: dict[str, Any] = {"num_cpus": self.workers * self.cores} if self.address == LOCAL else {}
+        with _own_signals(), _no_messages_home():
+            try:
+                ray.init(
+                    address=self.address,
+                    include_dashboard=False if self.address == LOCAL else None,
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                    **started,
+                )
+            except (ConnectionError, TimeoutError, OSError, RuntimeError, ValueError) as error:
+                raise PancascadeError(
+                    f"No Ray cluster answers at {self.address}. Check the address, start one with `ray start --head`, "
+                    "or leave --address out to start one here."
+                ) from error
+        try:
+            yield
+        except ray.exceptions.RaySystemError as error:
+            raise PancascadeError(
+                "The Ray cluster was lost. What is finished is kept; run again with --resume when it is back."
+            ) from error
+        finally:
+            ray.shutdown()
+
+    def _slots(self, ray: Any) -> int:
+        """Jobs that can be at work at the same time.
+
+        Raises:
+            PancascadeError: None can.
+        """
+        there = ray.cluster_resources()
+        slots = int(there.get("CPU", 0) // self.cores)
+        if self.gpus:
+            slots = min(slots, int(there.get("GPU", 0) // self.gpus))
+        if slots < 1:
+            what = f"{self.cores} cores" + (f" and {self.gpus} GPUs" if self.gpus else "")
+            raise PancascadeError(
+                f"The Ray cluster has no {what} for a scan. Wait for its nodes, or ask for less (--device cpu)."
+            )
+        return slots
+
+
+def _load() -> Any:
+    try:
+        import ray
+        import ray.exceptions
+    except ImportError as error:
+        raise PancascadeError(
+            'Ray is not installed. Run pip install "pancascade[cluster]", or leave --engine ray out.'
+        ) from error
+    return ray
+
+
+def _finished(ray: Any, job: Job, reference: Any) -> Finished[Job, Result]:
+    try:
+        return Finished(job, ray.get(reference))
+    except ray.exceptions.RayTaskError as error:
+        # What the work raised, as it was; Ray's own copy of it holds a traceback with the paths of other machines.
+        raise (error.cause if isinstance(error.cause, PancascadeError | MemoryError) else error) from None
+    except (
+        ray.exceptions.WorkerCrashedError,
+        ray.exceptions.NodeDiedError,
+        ray.exceptions.OutOfMemoryError,
+        ray.exceptions.ObjectLostError,
+    ):
+        return Finished(job, None, lost=LOST)
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray takes SIGTERM over when it starts; what was to happen then must still happen."""
+    former = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        with suppress(TypeError, ValueError):  # not installed by Python, or not in the main thread
+            signal.signal(signal.SIGTERM, former)
+
+
+@contextmanager
+def _no_messages_home() -> Iterator[None]:
+    """Ray counts its users over the network, unless told not to."""
+    former = os.environ.get("RAY_USAGE_STATS_ENABLED")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    try:
+        yield
+    finally:
+        if former is None:
+            del os.environ["RAY_USAGE_STATS_ENABLED"]
+        else:
+            os.environ["RAY_USAGE_STATS_ENABLED"] = former

@@ -1,0 +1,174 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from abdomen_phantom import abdomen
+from dicom_writing import IDENTIFIERS, ct_slices, save_all
+
+import pancascade
+from pancascade.batch.run import RESULT
+from pancascade.batch.settings import BatchOptions
+from pancascade.errors import OutputError, UnknownModelError
+from pancascade.execution import Finished
+from pancascade.io import read_volume, write_volume
+from pancascade.io.output_lock import lock_output
+
+
+def run(folder, out, executor, **options):
+    return {case.scan.path.name: case for case in pancascade.segment_many([folder], out, executor=executor, **options)}
+
+
+def lines(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "ledger.jsonl").read_text().splitlines()]
+
+
+def test_every_scan_has_a_line_and_a_folder_and_a_bad_one_costs_no_other(finished):
+    states = {name: case.entry.state for name, case in finished.cases.items()}
+    assert states == {"MILLER.nii.gz": "done", "SMITH.nii.gz": "done", "JONES.nii.gz": "refused"}
+    for name, case in finished.cases.items():
+        written = {path.name for path in case.folder.iterdir()}
+        done = {"segmentation.nii.gz", "overview.png", "report.html", "result.json"}
+        assert written == (done if name != "JONES.nii.gz" else {"refusal.json"})
+    told = {line["case"]: line for line in lines(finished.out)}
+    assert told.keys() == {case.scan.case for case in finished.cases.values()}
+    assert told[finished.cases["JONES.nii.gz"].scan.case]["reason"]["code"]
+    done = told[finished.cases["SMITH.nii.gz"].scan.case]
+    assert done["seconds"] > 0
+    assert done["reason"] is None
+    assert "pancreas_not_found" in {warning["code"] for warning in done["warnings"]}
+    assert {path.name for path in finished.out.iterdir() if path.is_file()} == {
+        "batch.json", "cohort.csv", "cohort.html", "ledger.jsonl",
+    }  # fmt: skip
+
+
+def test_a_model_is_loaded_once(finished):
+    assert len(finished.loaded) == len(set(finished.loaded)) == 2  # its two steps
+
+
+def test_the_mask_is_the_one_of_segment(finished, here):
+    mask = read_volume(finished.cases["MILLER.nii.gz"].folder / "segmentation.nii.gz").voxels
+    assert np.array_equal(mask, pancascade.segment(finished.scans / "MILLER.nii.gz").mask.voxels)
+    assert mask.any()
+
+
+def test_nothing_in_the_results_names_a_file(finished):
+    written = b"".join(path.read_bytes() for path in finished.out.rglob("*") if path.is_file())
+    for name in (b"MILLER", b"SMITH", b"JONES", b"deep", str(finished.root).encode()):
+        assert name not in written
+
+
+def test_called_by_its_file_a_scan_is_named(finished, here, tmp_path):
+    (case,) = run(finished.scans / "MILLER.nii.gz", tmp_path / "out", here, names="file").values()
+    assert case.folder == tmp_path / "out" / "MILLER"
+    assert json.loads((case.folder / RESULT).read_text())["scan"] == "MILLER.nii.gz"
+
+
+def test_of_dicom_no_identifier_is_in_the_results(here, tmp_path):
+    volume, _ = abdomen()
+    orders = ct_slices(
+        volume.voxels.transpose(2, 1, 0),
+        spacing_mm=(volume.spacing_mm[1], volume.spacing_mm[0]),
+        origin_mm=volume.affine[:3, 3] * (-1, -1, 1),
+        step_mm=(0, 0, volume.spacing_mm[2]),
+    )
+    save_all(orders, tmp_path / "in" / "Doe^Jane" / "ct")
+    save_all(orders[:1], tmp_path / "in" / "Doe^Jane" / "empty", name="a.dcm")
+    found = run(tmp_path / "in", tmp_path / "out", here)
+    (case,) = found.values()
+    assert case.entry.state == "done"
+    result = json.loads((case.folder / RESULT).read_text())
+    assert (result["scan"], result["series"]) == (case.scan.case, None)
+    for path in (tmp_path / "out").rglob("*"):
+        text = path.name.encode() + (path.read_bytes() if path.is_file() else b"")
+        assert not [name for name in (*IDENTIFIERS.values(), "1.2.826.0") if str(name).encode() in text]
+
+
+def test_what_is_done_or_refused_is_not_repeated_and_what_has_changed_is(finished, here, out, tmp_path):
+    before = lines(out)
+    assert run(finished.scans, out, here, resume=True) == {}
+    assert lines(out) == before
+    moved = tmp_path / "list.csv"
+    refused = finished.cases["JONES.nii.gz"].scan.case
+    write_volume(abdomen()[0], tmp_path / "mended.nii.gz")
+    moved.write_text(f"image,case\nmended.nii.gz,{refused}\n")
+    (case,) = run(moved, out, here, resume=True).values()
+    assert case.entry.state == "done"
+    assert {path.name for path in case.folder.iterdir()} >= {"result.json"}
+    assert not (case.folder / "refusal.json").exists()
+    assert [line["case"] for line in lines(out)].count(refused) == 2
+
+
+class Dying:
+    """Every process dies at its job."""
+
+    def run(self, work, jobs):
+        for job in jobs:
+            yield Finished(job, None, lost="it was killed")
+
+
+def test_a_case_whose_process_died_is_a_line_and_is_tried_again_by_a_resumed_run(here, tiny_scans, tmp_path):
+    out = tmp_path / "out"
+    failed = run(tiny_scans, out, Dying())
+    assert {case.entry.state for case in failed.values()} == {"failed"}
+    assert all("--resume" in line["reason"]["sentence"] for line in lines(out))
+    assert not (out / "cohort.html").exists()
+    assert {case.entry.state for case in run(tiny_scans, out, here, resume=True).values()} == {"refused"}
+
+
+def test_a_run_that_was_stopped_goes_on(here, tiny_scans, tmp_path):
+    out = tmp_path / "out"
+    cases = pancascade.segment_many([tiny_scans], out, executor=here)
+    first = next(cases)
+    cases.close()
+    assert first.scan.path.name == "0.nii"  # the largest
+    assert [line["case"] for line in lines(out)] == [first.scan.case]
+    assert not (out / ".pancascade-lock").exists()
+    assert len(run(tiny_scans, out, here, resume=True)) == 2
+    assert len({line["case"] for line in lines(out)}) == len(lines(out)) == 3
+
+
+def test_a_folder_with_a_batch_is_not_written_to_without_being_asked(here, tiny_scans, tmp_path):
+    out = tmp_path / "out"
+    run(tiny_scans, out, here)
+    with pytest.raises(OutputError, match="holds a batch already"):
+        run(tiny_scans, out, here)
+    with pytest.raises(OutputError, match="begun with another tta"):
+        run(tiny_scans, out, here, resume=True, options=BatchOptions(tta=True))
+    with lock_output(out, what="x"), pytest.raises(OutputError, match="`x`, process"):
+        run(tiny_scans, out, here, resume=True)
+
+
+def test_an_edited_mask_is_never_replaced(finished, here, out, tmp_path):
+    edited = finished.cases["MILLER.nii.gz"].scan.case
+    (out / edited / "segmentation.nii.gz").write_bytes(b"mine")
+    (tmp_path / "list.csv").write_text(f"image,case\n{finished.scans / 'deep' / 'SMITH.nii.gz'},{edited}\n")
+    (case,) = run(tmp_path / "list.csv", out, here, resume=True).values()
+    assert case.entry.state == "failed"
+    assert "was edited" in case.entry.reason.sentence
+    assert (out / edited / "segmentation.nii.gz").read_bytes() == b"mine"
+
+
+def test_a_model_that_cannot_be_used_ends_the_run_with_one_sentence(finished, here, tmp_path):
+    with pytest.raises(UnknownModelError, match="no such model"):
+        run(finished.scans, tmp_path / "out", here, options=BatchOptions(model=("nothing",)))
+    assert {line["state"] for line in lines(tmp_path / "out")} <= {"refused"}
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (MemoryError(), "memory_shortage", "not enough memory"),
+        (ZeroDivisionError("x"), "fault", "ZeroDivisionError: x"),
+    ],
+)
+def test_too_little_memory_or_a_fault_of_ours_costs_one_case(finished, here, tmp_path, monkeypatch, error, code, said):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("pancascade.inference.segmenter.check_input", fail)
+    found = run(finished.scans, tmp_path / "out", here)
+    assert found["MILLER.nii.gz"].entry.reason.code == code
+    assert said in found["MILLER.nii.gz"].entry.reason.sentence
+    assert not found["MILLER.nii.gz"].folder.exists()
+    assert found["JONES.nii.gz"].entry.state == "refused"
