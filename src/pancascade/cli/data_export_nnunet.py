@@ -33,7 +33,7 @@ def export_nnunet(
 
     if not re.fullmatch(r"[A-Za-z0-9]+", name):
         raise DataError("--name: nnU-Net takes letters and digits only, such as Pancreas.")
-    numbers = list(range(count_folds(split))) or [None]
+    numbers: list[int | None] = [*range(count_folds(split))] or [None]
     folds = [dict(read_split(split, fold=number)) for number in numbers]
     cases = options.read_cases(data, layout=layout, picture_window=None, flip_rows=False)
     folder = out / f"Dataset{dataset_id:03d}_{name}"
