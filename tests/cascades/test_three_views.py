@@ -208,16 +208,16 @@ def test_it_is_trained_taken_up_again_and_segments_a_whole_ct_however_its_axes_l
     recipe = {
         "name": "rstn",
         "cascade": {"kind": "three_views", "first": tiny, "second": tiny, "handover": "saliency", "margin": 3}
-        | {"slices_per_volume": 2, "windows_per_step": 2},
+        | {"slices_per_volume": 2, "windows_per_step": 2, "rounds": 2},
         "canvas": {"kind": "volume"},
         "data": [{"reader": "volume_list", "folder": "volumes.csv"}],
         "optimiser": {"kind": "adam", "learning_rate": 0.02, "factors": {"second": 2, "saliency": 2}},
     }
-    for phases in ([("S", 6)], [("S", 6), ("J", 1)]):
+    for phases in ([("S", 4)], [("S", 4), ("J", 1)]):
         text = yaml.safe_dump(recipe | {"phases": [{"name": name, "epochs": epochs} for name, epochs in phases]})
         (tmp_path / "rstn.yaml").write_text(text)
         run = fit(tmp_path / "rstn.yaml", tmp_path, out=tmp_path / "run", resume=len(phases) > 1)
-    assert run.step == 7 * 2 * 3
+    assert run.step == 5 * 2 * 3
     rates = {round(group["lr"], 4) for group in run.optimiser.param_groups}
     assert rates == {0.02, 0.04}
     tilted = scan.affine.copy()
@@ -231,10 +231,9 @@ def test_it_is_trained_taken_up_again_and_segments_a_whole_ct_however_its_axes_l
     oblique = Volume(scan.voxels, tilted)
     found = pancascade.segment(oblique, model=model)
     assert np.count_nonzero(found.mask.voxels)
-    for codes in ("RAS", "SPR", "PIL"):
-        other = reorient(oblique, codes)
-        again = pancascade.segment(other, model=model)
-        assert np.array_equal(again.mask.affine, other.affine)
-        assert np.array_equal(reorient(again.mask, "LPS").voxels, reorient(found.mask, "LPS").voxels)
+    other = reorient(oblique, "SPR")
+    again = pancascade.segment(other, model=model)
+    assert np.array_equal(again.mask.affine, other.affine)
+    assert np.array_equal(reorient(again.mask, "LPS").voxels, reorient(found.mask, "LPS").voxels)
     described = json.loads((tmp_path / "run" / "history.json").read_text())
     assert {name for epoch in described for name in epoch["losses"]} >= {"first_axial", "second_sagittal"}

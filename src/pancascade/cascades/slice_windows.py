@@ -39,6 +39,11 @@ def slice_windows(stack: Tensor, count: int, *, at: Tensor | None = None) -> Ten
     return stack[places.clamp(0, len(stack) - 1)]
 
 
+def in_parts(places: Tensor, size: int) -> list[Tensor]:
+    """Places (n,) a few at a time."""
+    return [places[start : start + size] for start in range(0, len(places), size)]
+
+
 def window_mean(windows: Tensor) -> Tensor:
     """Each slice's mean (N, H, W) over the windows (N, count, H, W) that show it; repeated end slices do not count."""
     number, count = windows.shape[:2]

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from pancascade.cascades.cropping import ABSENT_LOGIT, box_around, random_margin
 from pancascade.cascades.protocol import Cascade, Located, is_any
-from pancascade.cascades.slice_windows import View, as_stack, as_volume, slice_windows, window_mean
+from pancascade.cascades.slice_windows import View, as_stack, as_volume, in_parts, slice_windows, window_mean
 from pancascade.labels import Label
 from pancascade.losses import dice_loss
 from pancascade.networks import NetworkSettings, OneMapNetwork, SaliencyTransformation
@@ -130,10 +130,9 @@ class ThreeViews(Cascade):
         """
         if first is not None and self.saliency is not None:
             window = window * self.saliency[view](first)
-        rows, columns = box.slices
-        crop = window[..., rows, columns]
-        logits = _answer(self.second[view], crop, pad=not self.settings.second.takes_any_size)
         (top, left), (bottom, right) = box.start, box.stop
+        crop = window[..., top:bottom, left:right]
+        logits = _answer(self.second[view], crop, pad=not self.settings.second.takes_any_size)
         around = (left, window.shape[-1] - right, top, window.shape[-2] - bottom)
         return torch.sigmoid(functional.pad(logits, around, value=ABSENT_LOGIT))
 
@@ -153,7 +152,7 @@ class ThreeViews(Cascade):
                 stacks = [as_stack(one, view) for one in (image, truth)]
                 shown = torch.nonzero(stacks[1].flatten(1).any(dim=1))[:, 0]
                 order = torch.randperm(len(shown), generator=generator)[: self.settings.slices_per_volume]
-                for chosen in torch.split(shown[order.to(shown.device)], self.settings.windows_per_step):
+                for chosen in in_parts(shown[order.to(shown.device)], self.settings.windows_per_step):
                     seen, true = (slice_windows(stack, self.settings.slices, at=chosen) for stack in stacks)
                     yield self._loss_terms(seen, true, view, phase=phase, generator=generator)
 
@@ -203,7 +202,7 @@ class ThreeViews(Cascade):
             views = []
             for view in self.settings.views:
                 stack = as_stack(image, view)
-                parts = torch.split(torch.arange(len(stack)), WINDOWS_AT_ONCE)
+                parts = in_parts(torch.arange(len(stack)), WINDOWS_AT_ONCE)
                 windows = (slice_windows(stack, self.settings.slices, at=part) for part in parts)
                 maps = [self.first_probabilities(some, view) for some in windows]
                 views.append(as_volume(window_mean(torch.cat(maps)), view))

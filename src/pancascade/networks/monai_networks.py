@@ -20,7 +20,7 @@ SpatialDims = Literal[2, 3]
 
 _WIDE, _MIDDLE = (64, 128, 256, 512, 1024), (32, 64, 128, 256, 512)
 
-DEFAULTS: dict[SpatialDims, dict[Net, dict[str, Any]]] = {
+DEFAULTS: dict[int, dict[Net, dict[str, Any]]] = {
     2: {
         "AttentionUnet": {"channels": _WIDE, "strides": (2, 2, 2, 2)},
         "BasicUNetPlusPlus": {"features": (*_MIDDLE, 32)},
@@ -74,8 +74,7 @@ _OURS = {
 
 def default_options(net: str, *, spatial_dims: int = 2, preset: str = "paper") -> dict[str, Any]:
     """Arguments of a network that a recipe need not tell; none for one that is not known."""
-    usual = {int(dims): options for dims, options in DEFAULTS.items()}
-    known: Mapping[Any, dict[str, Any]] = TINY if preset == "tiny" else usual.get(spatial_dims, {})
+    known: Mapping[Any, dict[str, Any]] = TINY if preset == "tiny" else DEFAULTS.get(spatial_dims, {})
     return dict(known.get(net, {}))
 
 
