@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from abdomen_phantom import abdomen
-from dicom_writing import IDENTIFIERS, ct_slices, save_all
+from dicom_writing import IDENTIFIERS, ct_slices, other_series, save_all
+from pydicom.uid import EnhancedSRStorage
 
 import pancascade
 from pancascade.batch.run import RESULT
@@ -15,8 +16,12 @@ from pancascade.io import read_volume, write_volume
 from pancascade.io.output_lock import lock_output
 
 
+def run_all(folder, out, executor, **options):
+    return list(pancascade.segment_many([folder], out, executor=executor, **options))
+
+
 def run(folder, out, executor, **options):
-    return {case.scan.path.name: case for case in pancascade.segment_many([folder], out, executor=executor, **options)}
+    return {case.scan.path.name: case for case in run_all(folder, out, executor, **options)}
 
 
 def lines(out: Path) -> list[dict]:
@@ -73,9 +78,15 @@ def test_of_dicom_no_identifier_is_in_the_results(here, tmp_path):
         step_mm=(0, 0, volume.spacing_mm[2]),
     )
     save_all(orders, tmp_path / "in" / "Doe^Jane" / "ct")
-    save_all(orders[:1], tmp_path / "in" / "Doe^Jane" / "empty", name="a.dcm")
-    found = run(tmp_path / "in", tmp_path / "out", here)
-    (case,) = found.values()
+    report = other_series(EnhancedSRStorage, "1.2.826.0.9", Modality="SR", StudyInstanceUID="1.2.826.0.8")
+    report.SeriesDescription = "Doe^Jane"
+    save_all([report], tmp_path / "in" / "Doe^Jane" / "report")
+    other, case = sorted(
+        run_all(tmp_path / "in", tmp_path / "out", here), key=lambda case: case.entry.state, reverse=True
+    )
+    assert (
+        other.entry.reason.sentence == f"{other.scan.case}: No series is an axial CT. Give the folder of a CT series."
+    )
     assert case.entry.state == "done"
     result = json.loads((case.folder / RESULT).read_text())
     assert (result["scan"], result["series"]) == (case.scan.case, None)

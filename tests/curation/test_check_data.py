@@ -151,11 +151,11 @@ def test_other_processes_give_the_same(folder):
 
 
 def test_a_process_that_dies_costs_its_case(folder, monkeypatch):
-    def died(work, jobs, *, workers):
+    def died(work, jobs, *, workers, executor):
         for number, job in enumerate(jobs):
             yield job, None if number == 1 else work(job)
 
-    monkeypatch.setattr("pancascade.curation.checking.check.each_in_processes", died)
+    monkeypatch.setattr("pancascade.curation.checking.check.each_job", died)
     found = check([folder])
     assert accused(found) == {("unreadable", "p1")}
     assert "died" in found.findings[0].message

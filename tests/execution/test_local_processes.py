@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pancascade.execution import Finished, LocalProcesses
+from pancascade.execution import Finished, LocalProcesses, each_job
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 
@@ -96,3 +96,16 @@ def test_closing_ends_what_is_at_work_and_clears_away_what_is_half_written(tmp_p
 
 def square_or_wait(job):
     return tell_and_wait(job) if isinstance(job, str) else square(job)
+
+
+class Cluster:
+    """An executor in whose hands the second job dies."""
+
+    def run(self, work, jobs):
+        for job in jobs:
+            yield Finished(job, None, lost="died") if job == 2 else Finished(job, work(job))
+
+
+def test_jobs_are_done_by_the_executor_if_there_is_one():
+    assert list(each_job(square, [1, 2, 3], workers=1)) == [(1, 1), (2, 4), (3, 9)]
+    assert list(each_job(square, [1, 2, 3], workers=1, executor=Cluster())) == [(1, 1), (2, None), (3, 9)]

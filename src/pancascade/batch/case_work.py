@@ -16,13 +16,13 @@ from pancascade.batch.scan_input import ScanInput
 from pancascade.batch.settings import BatchOptions
 from pancascade.errors import MemoryShortageError, OutputError, PancascadeError, ScanError
 from pancascade.memory_shortage import is_memory_shortage
-from pancascade.names_only import names_only
+from pancascade.names_only import DICOM_FOLDER, names_only
 
 if TYPE_CHECKING:
     from pancascade.inference.loading import Member
     from pancascade.volume import Volume
 
-_UID = re.compile(r" UID [0-9.]+")
+_LIST = re.compile(r" There are: .*?(?P<advice> (Give|Name) [^.]*\.)?$", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -176,9 +176,12 @@ def _said(error: Exception, job: CaseJob) -> Said:
 
 
 def _nameless(sentence: str, job: CaseJob) -> str:
-    sentence = _UID.sub("", sentence)
-    name = job.scan.path.name
-    return sentence.replace(name, job.scan.case) if name else sentence
+    """A sentence that calls the scan by its case, and lists no series: their UIDs and descriptions may tell whose."""
+    case = job.scan.case
+    sentence = _LIST.sub(lambda found: found["advice"] or "", sentence)
+    for name in filter(None, (job.scan.path.name, DICOM_FOLDER)):
+        sentence = sentence.replace(name, case)
+    return sentence if sentence.startswith(case) else f"{case}: {sentence}"
 
 
 def _write_refusal(error: ScanError, reason: Said, job: CaseJob) -> None:

@@ -73,7 +73,7 @@ def begin(out: Path, options: BatchOptions, *, names: Names, resume: bool) -> No
     """
     path = out / NAME
     described = {"format": FORMAT, "names": names, "options": options.public()}
-    if path.exists():
+    if path.exists() and _has_cases(out):
         if not resume:
             raise OutputError(
                 f"{out}: holds a batch already. Give --resume to go on with it, or choose another --out folder."
@@ -83,6 +83,12 @@ def begin(out: Path, options: BatchOptions, *, names: Names, resume: bool) -> No
     with written_whole(path) as temporary:
         told = {**described, "begun": datetime.now(UTC).isoformat(timespec="seconds")}
         temporary.write_text(json.dumps(told, indent=2) + "\n")
+
+
+def _has_cases(out: Path) -> bool:
+    """Whether a case is known; a run that ended before its first one left nothing to go on with."""
+    ledger = out / "ledger.jsonl"
+    return ledger.exists() and ledger.stat().st_size > 0
 
 
 def _require_same(path: Path, described: dict[str, Any]) -> None:

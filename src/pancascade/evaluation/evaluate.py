@@ -11,6 +11,7 @@ from pancascade.evaluation.pairing import Failure, Pairs, find_masks, pair
 from pancascade.evaluation.protocol import Protocol
 from pancascade.evaluation.records import CaseRecord, Outcome
 from pancascade.evaluation.work import Entry, Job, run_jobs
+from pancascade.execution import Executor
 from pancascade.io.file_names import abbreviated, match_names
 from pancascade.names_only import names_only
 
@@ -67,6 +68,7 @@ def evaluate(
     part: SplitPart | None = None,
     allow_training_cases: bool = False,
     workers: int = 1,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> list[Evaluation]:
     """Compare predicted masks with their references, all methods case by case.
@@ -79,6 +81,7 @@ def evaluate(
         part: Measure only the cases of this part of a split; None measures all.
         allow_training_cases: Also measure cases that a method is known to have been trained on.
         workers: Processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
+        executor: Where the work is done; None takes processes of this machine.
         progress: Called after each case.
 
     Returns:
@@ -100,7 +103,7 @@ def evaluate(
     jobs = _jobs(methods, matched, protocol=protocol, patients=patients, outcomes=outcomes)
     if progress is not None:
         progress(0, len(jobs))
-    for done, found in enumerate(run_jobs(jobs, workers=workers), start=1):
+    for done, found in enumerate(run_jobs(jobs, workers=workers, executor=executor), start=1):
         for name, outcome in found.items():
             outcomes[name].append(outcome)
         if progress is not None:

@@ -14,10 +14,10 @@ from pancascade.evaluation.case import measure_case
 from pancascade.evaluation.pairing import Failure
 from pancascade.evaluation.protocol import Protocol
 from pancascade.evaluation.records import CaseRecord, Outcome
+from pancascade.execution import Executor, each_job
 from pancascade.io import content_digest, read_volume, written_whole
 from pancascade.io.documents import read_json
 from pancascade.names_only import names_only
-from pancascade.parallel import each_in_processes
 from pancascade.volume import Volume
 
 RECORD_FORMAT = 1
@@ -62,7 +62,7 @@ class Job:
     protocol: Protocol
 
 
-def run_jobs(jobs: Sequence[Job], *, workers: int) -> Iterator[dict[str, Outcome]]:
+def run_jobs(jobs: Sequence[Job], *, workers: int, executor: Executor | None = None) -> Iterator[dict[str, Outcome]]:
     """Outcomes by method of each job, as they are finished.
 
     A worker that dies (out of memory, say) costs its own case only.
@@ -70,8 +70,9 @@ def run_jobs(jobs: Sequence[Job], *, workers: int) -> Iterator[dict[str, Outcome
     Args:
         jobs: One a case.
         workers: Processes; 1 works in this one.
+        executor: Where the work is done; None takes processes of this machine.
     """
-    for job, found in each_in_processes(do_job, jobs, workers=workers):
+    for job, found in each_job(do_job, jobs, workers=workers, executor=executor):
         yield _died(job) if found is None else found
 
 

@@ -1,8 +1,10 @@
 """The protocol of an executor: many jobs in, each once; results out as they come."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
+
+from pancascade.parallel import each_in_processes
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -40,3 +42,22 @@ class Executor(Protocol):
             jobs: What it works on; they travel to the processes, so they are small.
         """
         ...
+
+
+def each_job(
+    work: Callable[[Job], Result], jobs: Sequence[Job], *, workers: int, executor: Executor | None = None
+) -> Iterator[tuple[Job, Result | None]]:
+    """Do a piece of work on every job, here or where an executor does it; jobs come back in any order.
+
+    Args:
+        work: See `Executor`.
+        jobs: See `Executor`.
+        workers: Processes of this machine, where there is no executor; 1 works in this one.
+        executor: None takes processes of this machine.
+
+    Returns:
+        Jobs and results; None for a job whose process died.
+    """
+    if executor is None:
+        return each_in_processes(work, jobs, workers=workers)
+    return ((done.job, done.result) for done in executor.run(work, jobs))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -18,6 +19,8 @@ RETRIES = 3
 
 AHEAD = 2
 """Jobs that are given out for each job that can be at work, so that no node waits and none of 100,000 piles up."""
+
+_ANSWERS_WITHIN_S = 10
 
 LOST = f"its worker or node died {RETRIES + 1} times, or ran out of memory"
 
@@ -81,6 +84,7 @@ class RayCluster:
         started: dict[str, Any] = {"num_cpus": self.workers * self.cores} if self.address == LOCAL else {}
         with _own_signals(), _no_messages_home():
             try:
+                _require_answer(self.address)
                 ray.init(
                     address=self.address,
                     include_dashboard=False if self.address == LOCAL else None,
@@ -88,7 +92,12 @@ class RayCluster:
                     logging_level="ERROR",
                     **started,
                 )
-            except (ConnectionError, TimeoutError, OSError, RuntimeError, ValueError) as error:
+            # Ray raises what it likes, a bare Exception among others.
+            except Exception as error:
+                if self.address == LOCAL:
+                    raise PancascadeError(
+                        "Ray did not start on this machine in time. Is it very busy? Try again, or leave --engine out."
+                    ) from error
                 raise PancascadeError(
                     f"No Ray cluster answers at {self.address}. Check the address, start one with `ray start --head`, "
                     "or leave --address out to start one here."
@@ -129,6 +138,17 @@ def _load() -> Any:
             'Ray is not installed. Run pip install "pancascade[cluster]", or leave --engine ray out.'
         ) from error
     return ray
+
+
+def _require_answer(address: str) -> None:
+    """Ask quickly whether somebody listens there: Ray itself tries for minutes.
+
+    Raises:
+        OSError: Nobody does.
+    """
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=_ANSWERS_WITHIN_S).close()
 
 
 def _finished(ray: Any, job: Job, reference: Any) -> Finished[Job, Result]:

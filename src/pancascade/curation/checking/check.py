@@ -21,10 +21,10 @@ from pancascade.datasets.dataset_json import label_names as names_of_labels
 from pancascade.datasets.dataset_json import read_dataset_json
 from pancascade.datasets.reading_key import reading_key
 from pancascade.errors import DataError
+from pancascade.execution import Executor, each_job
 from pancascade.io import written_whole
 from pancascade.io.documents import read_json
 from pancascade.names_only import public_name
-from pancascade.parallel import each_in_processes
 
 RECORD_FORMAT = 2
 """Raised whenever a case's facts would differ; older records are then measured anew."""
@@ -78,6 +78,7 @@ def check(
     pictures: PictureReading | None = None,
     records: Path | None = None,
     workers: int = 1,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> DataCheck:
     """Measure and judge every case of one or several data sets.
@@ -88,6 +89,7 @@ def check(
         pictures: How pictures of slice folders are read.
         records: Folder that keeps finished cases, so that a second run only measures what changed; None keeps nothing.
         workers: Processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
+        executor: Where the work is done; None takes processes of this machine.
         progress: Called after each case.
 
     Raises:
@@ -112,20 +114,22 @@ def check(
             loose[str(folder)] = find_loose(folder, cases)
     if not jobs and unreadable:
         raise unreadable[0]
-    all_facts = _measure_all(jobs, workers=workers, progress=progress)
+    all_facts = _measure_all(jobs, workers=workers, executor=executor, progress=progress)
     images = [HashedImage(f.name, f.patient, f.source, f.image_hash) for f in all_facts if f.image_hash]
     findings = [Finding(kind="unreadable", severity=Severity.ERROR, message=str(error)) for error in unreadable]
     findings += judge_all(all_facts, pairs=find_duplicates(images), loose=loose, label_names=label_names)
     return DataCheck(tuple(all_facts), tuple(findings))
 
 
-def _measure_all(jobs: Sequence[_Job], *, workers: int, progress: Progress | None) -> list[CaseFacts]:
+def _measure_all(
+    jobs: Sequence[_Job], *, workers: int, executor: Executor | None, progress: Progress | None
+) -> list[CaseFacts]:
     """In the order of the jobs."""
     if progress is not None:
         progress(0, len(jobs))
     places = {id(job): place for place, job in enumerate(jobs)}
     found: dict[int, CaseFacts] = {}
-    for job, facts in each_in_processes(_do_job, jobs, workers=workers):
+    for job, facts in each_job(_do_job, jobs, workers=workers, executor=executor):
         found[places[id(job)]] = _died(job.case) if facts is None else facts
         if progress is not None:
             progress(len(found), len(jobs))

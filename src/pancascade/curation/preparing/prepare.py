@@ -17,10 +17,10 @@ from pancascade.curation.preparing.prepare_case import CaseOutcome, PrepareJob, 
 from pancascade.curation.preparing.store_folder import claim, sweep
 from pancascade.datasets import Case
 from pancascade.errors import DataError
+from pancascade.execution import Executor, each_job
 from pancascade.io import content_digest, written_whole
 from pancascade.io.output_lock import lock_output
 from pancascade.memory_shortage import memory_shortage_told
-from pancascade.parallel import each_in_processes
 from pancascade.store.extra import load_extra
 from pancascade.store.index import write_index
 from pancascade.store.manifest import (
@@ -64,6 +64,7 @@ def prepare(
     *,
     options: PrepareOptions | None = None,
     workers: int = 1,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Preparation:
     """Make a store of a data set, or finish one.
@@ -76,6 +77,7 @@ def prepare(
         out: Folder of the store: new, empty, or one that was made of the same data sets with the same options.
         options: None takes the default ones.
         workers: Processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
+        executor: Where the work is done; None takes processes of this machine.
         progress: Called after each case.
 
     Raises:
@@ -92,7 +94,7 @@ def prepare(
     with memory_shortage_told("Preparing", advice="Take fewer --workers."), lock_output(out, what="prepare"):
         claim(out, started)
         jobs = [PrepareJob(case, out, options, _root(cases)) for case in cases]
-        outcomes = _do(jobs, workers=workers, progress=progress)
+        outcomes = _do(jobs, workers=workers, executor=executor, progress=progress)
         prepared = [o.found for o in outcomes if isinstance(o.found, PreparedCase)]
         failures = [o.found for o in outcomes if isinstance(o.found, CaseFailure)]
         if not prepared:
@@ -124,12 +126,14 @@ def _root(cases: Sequence[Case]) -> Path:
         return Path()
 
 
-def _do(jobs: Sequence[PrepareJob], *, workers: int, progress: Progress | None) -> list[CaseOutcome]:
+def _do(
+    jobs: Sequence[PrepareJob], *, workers: int, executor: Executor | None, progress: Progress | None
+) -> list[CaseOutcome]:
     """Outcomes in the order of the jobs."""
     found: dict[str, CaseOutcome] = {}
     if progress is not None:
         progress(0, len(jobs))
-    for done, (job, outcome) in enumerate(each_in_processes(prepare_case, jobs, workers=workers), start=1):
+    for done, (job, outcome) in enumerate(each_job(prepare_case, jobs, workers=workers, executor=executor), start=1):
         found[job.case.name] = outcome or _died(job)
         if progress is not None:
             progress(done, len(jobs))
