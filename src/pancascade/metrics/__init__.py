@@ -1,7 +1,7 @@
 """Numbers that compare a prediction with its reference."""
 
 from pancascade.metrics.bootstrap import Interval, Resamples, patient_bootstrap
-from pancascade.metrics.boxes import BoxOverlap, box_overlap
+from pancascade.metrics.boxes import BoxOverlap, Region, box_overlap
 from pancascade.metrics.detection import LesionFinding, ScanDetections, detect
 from pancascade.metrics.detection_statistics import DetectionTable
 from pancascade.metrics.overlap import RATIOS, Confusion, confusion, confusion_by_slice
@@ -18,6 +18,7 @@ __all__ = [
     "LesionFinding",
     "MethodRank",
     "PairedComparison",
+    "Region",
     "Resamples",
     "ScanDetections",
     "SurfaceDefinition",

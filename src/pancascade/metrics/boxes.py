@@ -6,6 +6,23 @@ from typing import NamedTuple
 from pancascade.volume import Box
 
 
+class Region(NamedTuple):
+    """A box whose edges may lie between pixels, 2-D or 3-D, half-open as `pancascade.volume.Box`.
+
+    Attributes:
+        start: First edge along each axis.
+        stop: Last edge along each axis, not before the first.
+    """
+
+    start: tuple[float, ...]
+    stop: tuple[float, ...]
+
+    @property
+    def shape(self) -> tuple[float, ...]:
+        """Length along each axis."""
+        return tuple(stop - start for start, stop in zip(self.start, self.stop, strict=True))
+
+
 class BoxOverlap(NamedTuple):
     """Two numbers in [0, 1] that a located box is judged by."""
 
@@ -13,7 +30,7 @@ class BoxOverlap(NamedTuple):
     iou: float
 
 
-def box_overlap(found: Box | None, true: Box | None) -> BoxOverlap:
+def box_overlap(found: Box | Region | None, true: Box | Region | None) -> BoxOverlap:
     """Recall |B ∩ B̂| / |B| and IoU |B ∩ B̂| / |B ∪ B̂| of a found box against the true one, by voxels.
 
     Args:

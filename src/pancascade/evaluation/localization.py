@@ -1,0 +1,119 @@
+"""How well stage 1 locates: boxes without margin, and its own mask, as the papers' tables count them.
+
+L-SNet's mIoU (Tables 3 and 4) is over slices; Zhao et al.'s recall and IoU of B₁ and B₂ (Table 2) and stage-1 DSC
+(Table 1) are over volumes. A row here is one slice or one volume; nothing knows how it was found.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pancascade.metrics import BoxOverlap, Interval, Region, Resamples, box_overlap, confusion
+from pancascade.volume import Box
+
+
+@dataclass(frozen=True)
+class LocalizationRow:
+    """Stage 1 against the target of one slice or volume that shows it.
+
+    Attributes:
+        case: Name of the slice or volume.
+        patient: Whose it is.
+        boxes: Recall and IoU of each of stage 1's boxes, by its name; both 0 where it found nothing.
+        dice: DSC of stage 1's own mask, by the grid on which it is compared.
+    """
+
+    case: str
+    patient: str
+    boxes: Mapping[str, BoxOverlap]
+    dice: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LocalizationStatistic:
+    """One number over slices or volumes, as the papers print it.
+
+    Attributes:
+        mean: Over all; NaN where there is none.
+        low: Lower end of the 95 % interval, resampling patients.
+        high: Upper end.
+        sd: Standard deviation (n − 1); NaN of fewer than two.
+        minimum: Smallest value.
+        maximum: Largest value.
+        count: Slices or volumes.
+    """
+
+    mean: float
+    low: float
+    high: float
+    sd: float
+    minimum: float
+    maximum: float
+    count: int
+
+
+def localization_row(
+    boxes: Mapping[str, Box | Region | None],
+    true: Box | Region,
+    *,
+    case: str,
+    patient: str,
+    masks: Mapping[str, tuple[NDArray[Any], NDArray[Any]]] | None = None,
+) -> LocalizationRow:
+    """Compare stage 1's boxes with the true one.
+
+    Args:
+        boxes: Found, by name, without any margin that is not part of the method's own box; None for nothing found.
+        true: Smallest box around the target, on the same grid.
+        case: Name.
+        patient: Whose it is.
+        masks: Found and true mask of stage 1 by the name of their grid, each pair of one shape.
+    """
+    overlaps = {name: box_overlap(box, true) for name, box in boxes.items()}
+    dice = {grid: confusion(found, wanted).dice for grid, (found, wanted) in (masks or {}).items()}
+    return LocalizationRow(case, patient, overlaps, dice)
+
+
+def box_iou_table(
+    rows: Sequence[LocalizationRow], *, resamples: int = 10_000, seed: int = 0
+) -> dict[str, LocalizationStatistic]:
+    """Mean, interval, standard deviation, extremes of every number of the rows.
+
+    Args:
+        rows: Of one part, or of one fold.
+        resamples: Of the bootstrap over patients.
+        seed: Of the bootstrap.
+
+    Returns:
+        By ``NAME recall``, ``NAME IoU`` for each box and ``DSC, GRID`` for each grid, in their order.
+
+    Source: L-SNet, Tables 3–4 (mIoU); Zhao et al. 2019, Tables 1–2.
+    """
+    columns: dict[str, dict[int, float]] = {}
+    for place, row in enumerate(rows):
+        for name, overlap in row.boxes.items():
+            columns.setdefault(f"{name} recall", {})[place] = overlap.recall
+            columns.setdefault(f"{name} IoU", {})[place] = overlap.iou
+        for grid, dice in row.dice.items():
+            columns.setdefault(f"DSC, {grid}", {})[place] = dice
+    return {
+        name: _statistic(
+            [value for value in values.values() if not math.isnan(value)],
+            [rows[place].patient for place, value in values.items() if not math.isnan(value)],
+            resamples=resamples,
+            seed=seed,
+        )
+        for name, values in columns.items()
+    }
+
+
+def _statistic(values: Sequence[float], patients: Sequence[str], *, resamples: int, seed: int) -> LocalizationStatistic:
+    if not values:
+        return LocalizationStatistic(*[math.nan] * 6, 0)
+    interval: Interval = Resamples.draw(patients, resamples=resamples, seed=seed).ratio_interval(np.array(values))
+    sd = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+    return LocalizationStatistic(*interval, sd, min(values), max(values), len(values))
