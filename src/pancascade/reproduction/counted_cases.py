@@ -138,8 +138,9 @@ def found_beside_published(
     rows = []
     for part, what in shown.items():
         sets = {"all": [everything], "train": [train for train, _ in parts], "test": [test for _, test in parts]}[part]
-        numbers = {what: [one.scans() for one in sets], f"{kept}, {what}": [one.kept(data.keep) for one in sets]}
-        published = {what: data.cases.get(part), f"{kept}, {what}": data.slices.get(part)}  # type: ignore[call-overload]
+        theirs = kept if part == "all" else f"their {kept}"
+        numbers = {what: [one.scans() for one in sets], theirs: [one.kept(data.keep) for one in sets]}
+        published = {what: data.cases.get(part), theirs: data.slices.get(part)}  # type: ignore[call-overload]
         for name, values in numbers.items():
             said = published[name]
             spelled = ", ".join(map(str, values))
@@ -196,7 +197,8 @@ def _count(
         organs = [*tumours, *(value for value, found in meaning.items() if found == Label.PANCREAS)]
         tumour, organ = np.isin(values, tumours), np.isin(values, organs)
         volume_ml = float(np.count_nonzero(tumour)) * volume.voxel_volume_ml
-        return _counted(name, patient, organ.any(axis=(0, 1)), tumour.any(axis=(0, 1)), volume_ml)
+        shown, marked = (np.asarray(mask.any(axis=(0, 1)), bool) for mask in (organ, tumour))
+        return _counted(name, patient, shown, marked, volume_ml)
     slices = read_slices() if read_slices is not None else []
     tumour = np.array([bool((one.labels == Label.TUMOUR).any()) for one in slices], bool)
     organ = np.array([bool(np.isin(one.labels, (Label.PANCREAS, Label.TUMOUR)).any()) for one in slices], bool)

@@ -1,19 +1,13 @@
-"""The papers' tables as they were printed, each with its place, and how each row can be made here: ``published/``."""
+"""The papers' tables as they were printed, each with its place, and how each row can be made here."""
 
 import math
-from collections.abc import Mapping
-from importlib.resources import files
-from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from pancascade.datasets import Layout
 from pancascade.datasets.split_designs import DESIGNS
-from pancascade.errors import DataError
 from pancascade.evaluation import PROTOCOLS
-from pancascade.io.documents import first_fault, reason
-from pancascade.io.yaml_documents import read_yaml
 from pancascade.settings import Settings
 
 Scale = Literal["paper", "small"]
@@ -34,6 +28,8 @@ CaseQuantity = Literal[
     "box_iou_training",
 ]
 """One number a scan or slice, of stage 1 or of the boxes that it hands over."""
+
+CASE_QUANTITIES: tuple[CaseQuantity, ...] = get_args(CaseQuantity)
 
 Quantity = OverlapQuantity | CaseQuantity | Literal["first_parameters"]
 
@@ -163,6 +159,10 @@ class Row(Settings):
             parse_printed(value)
         return self
 
+    def averaged(self, column: Column) -> Quantity:
+        """What a column averages in this row."""
+        return self.quantity if column.quantity == "dice" and self.quantity is not None else column.quantity
+
 
 class Data(Settings):
     """What a table was made on, as its paper tells.
@@ -281,42 +281,3 @@ def parse_printed(text: str) -> Printed:
     if not 1 <= len(parts) <= 2 or not all(part.replace(".", "", 1).isdecimal() for part in parts):
         raise ValueError(f"value {text!r} is no number as tables print it")
     return Printed(float(parts[0]), float(parts[1]) if len(parts) > 1 else None)
-
-
-def published_folder() -> Path:
-    """Folder of the papers that come with the package."""
-    return Path(str(files("pancascade"))) / "published"
-
-
-def published_papers() -> Mapping[str, Path]:
-    """The papers' files by short name."""
-    return {path.stem: path for path in sorted(published_folder().glob("*.yaml"))}
-
-
-def read_published(name: str) -> Paper:
-    """A paper by its short name, or from a YAML file of the same form.
-
-    Raises:
-        DataError: There is none of that name, or the file does not hold a paper's tables.
-    """
-    known = published_papers()
-    path = known.get(name, Path(name))
-    if path.suffix not in (".yaml", ".yml"):
-        raise DataError(f"{name}: no such paper; known are {', '.join(known)}, or give a .yaml file.")
-    try:
-        return Paper.model_validate(read_yaml(path))
-    except ValidationError as error:
-        raise DataError(f"{path.name}: not a paper's tables ({first_fault(error)}).") from error
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"{path.name}: not a readable file of tables ({reason(error)}).") from error
-
-
-def find_table(paper: Paper, number: str) -> Table:
-    """A table of a paper.
-
-    Raises:
-        DataError: It has none of that number.
-    """
-    if number not in paper.tables:
-        raise DataError(f"{paper.paper}: has no table {number}; known are {', '.join(paper.tables)}.")
-    return paper.tables[number]

@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from pancascade.datasets import Layout
+from pancascade.datasets.data_reading import DataReading
 from pancascade.errors import DataError, RecipeError
 from pancascade.io import text_digest, written_whole
 from pancascade.io.documents import first_fault
@@ -20,39 +21,34 @@ from pancascade.training import Recipe, find_recipe
 
 
 @dataclass(frozen=True)
-class DataReading:
-    """How the data set lies, and how its pictures are read.
+class DataPlace:
+    """Where the data set lies, and how it is read.
 
     Attributes:
         path: Its folder, or the CSV of a volume list.
-        layout: Of it.
-        window: Hounsfield units of grey 0 and 255 of pictures, lower and upper.
-        flip_rows: Pictures show the back at the top.
+        reading: Its layout, and how pictures are read.
     """
 
     path: Path
-    layout: Layout
-    window: tuple[float, float] = (0.0, 255.0)
-    flip_rows: bool = False
+    reading: DataReading
 
     def source(self, *, split: Path, fold: int | None, keep: str) -> dict[str, Any]:
         """The data source of a recipe that reads it."""
         found: dict[str, Any] = {
-            "reader": self.layout.value,
+            "reader": self.reading.layout.value,
             "folder": str(self.path.resolve()),
             "split": str(split.resolve()),
             "keep": keep,
         }
         if fold is not None:
             found["fold"] = fold
-        if self.layout is Layout.SLICE_FOLDER:
-            found["window"] = {"lower_hu": self.window[0], "upper_hu": self.window[1]}
-            found["flip_rows"] = self.flip_rows
+        if self.reading.layout is Layout.SLICE_FOLDER:
+            found |= self.reading.model_dump(mode="json", include={"window", "flip_rows"})
         return found
 
 
 def row_recipe(
-    table: Table, row: Row, *, scale: Scale, reading: DataReading, seed: int, epochs: int | None = None
+    table: Table, row: Row, *, scale: Scale, regions: bool, seed: int, epochs: int | None = None
 ) -> dict[str, Any]:
     """A row's recipe without its data.
 
@@ -60,7 +56,7 @@ def row_recipe(
         table: Of the row.
         row: One that is made.
         scale: The paper's, or ours for ordinary computers.
-        reading: Of the data; those that are cut to the pancreas get a canvas of their own.
+        regions: Whether the data are cut to the pancreas, which has a canvas of its own.
         seed: Of weights, order and augmentation.
         epochs: In all, shared out over the phases as the recipe does; None keeps the recipe's.
 
@@ -75,7 +71,7 @@ def row_recipe(
     content: dict[str, Any] = read_yaml(find_recipe(name))
     if name == settings.recipe:
         _change(content, settings.changes, name=row.name)
-        if reading.layout is Layout.REGION_FOLDER:
+        if regions:
             _change(content, settings.on_regions, name=row.name)
     for changes in (row.make.changes, own.changes):
         _change(content, changes, name=row.name)
