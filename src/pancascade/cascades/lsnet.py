@@ -15,6 +15,7 @@ from pancascade.losses import bce_loss, compose_two_classes
 from pancascade.losses.distance_iou import distance_iou_loss
 from pancascade.losses.focal import DiceWeighting, FocalReading, focal_dice_loss
 from pancascade.losses.keypoint_targets import Spread, find_keypoints, keypoint_targets, nearest_cells, region_boxes
+from pancascade.metrics import Region
 from pancascade.networks import NetworkSettings, OneMapNetwork
 from pancascade.networks.localization_net import Localization
 from pancascade.networks.roi_recalibration import (
@@ -221,11 +222,27 @@ class LSNet(Cascade):
 
     def _regions_at(self, heatmaps: Tensor, distances: Tensor, size: tuple[int, int]) -> LocatedRegions:
         thetas = []
-        for maps, keypoints in zip(distances, find_keypoints(heatmaps), strict=True):
-            cells = nearest_cells(keypoints)
+        for maps, cells in zip(distances, self._keypoint_cells(heatmaps), strict=True):
             seen = _at_cells(maps.expand(len(cells), -1, -1, -1), cells)
             thetas.append(self._theta(cells, seen, size))
         return LocatedRegions(heatmaps, _boxes(thetas, size), distances, tuple(thetas))
+
+    def _keypoint_cells(self, heatmaps: Tensor) -> list[Tensor]:
+        """Cells (K, 2) of each image from which its boxes are seen."""
+        return [nearest_cells(keypoints) for keypoints in find_keypoints(heatmaps)]
+
+    def first_boxes(self, located: Located, shape: Sequence[int]) -> tuple[dict[str, Box | Region | None], ...]:
+        """``box``: the smallest that holds all of L-Net's boxes, between pixels, without m; see `Cascade.first_boxes`.
+
+        The mIoU of Tables 3 and 4 is of these.
+        """
+        found = _regions_of(located)
+        regions: list[dict[str, Box | Region | None]] = []
+        for maps, cells in zip(found.distances, self._keypoint_cells(found.probabilities), strict=True):
+            seen = _at_cells(maps.expand(len(cells), -1, -1, -1), cells)
+            corners = box_corners(cell_to_image(cells.float()), seen.float())
+            regions.append({"box": _hull(corners, shape) if len(cells) else None})
+        return tuple(regions)
 
     def segment(self, images: Tensor, located: Located) -> Tensor:
         """S-Net's answer in every region, put back; the largest where regions overlap. See `Cascade.segment`."""
@@ -243,6 +260,14 @@ def _at_cells(maps: Tensor, cells: Tensor) -> Tensor:
     columns = cells[:, 0].clamp(0, maps.shape[3] - 1)
     rows = cells[:, 1].clamp(0, maps.shape[2] - 1)
     return maps[torch.arange(len(maps), device=maps.device), :, rows, columns]
+
+
+def _hull(corners: Tensor, shape: Sequence[int]) -> Region:
+    """Smallest region that holds boxes (K, 4), x₁, y₁, x₂, y₂, inside an image."""
+    limits = torch.tensor([shape[1], shape[0]], device=corners.device)
+    low = corners[:, :2].amin(dim=0).clamp(min=0).tolist()
+    high = corners[:, 2:].amax(dim=0).minimum(limits).tolist()
+    return Region((low[1], low[0]), (high[1], high[0]))
 
 
 def _boxes(thetas: Sequence[Tensor], size: tuple[int, int]) -> tuple[tuple[Box, ...], ...]:

@@ -11,6 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from pancascade.labels import Label
+from pancascade.metrics import Region
 from pancascade.volume import Box
 
 
@@ -125,6 +126,38 @@ class Cascade(nn.Module, ABC):
             The part, None where nothing was located; the images and the hand-over cut to it.
         """
         return Box.whole(tuple(images.shape[2:])), images, located
+
+    def first_map(self, located: Located, shape: Sequence[int]) -> Tensor:
+        """Stage 1's probabilities on the images' grid, (B, 1, *shape), whatever grid of its own they have.
+
+        Args:
+            located: What `locate` gave for images (B, C, *shape).
+            shape: Of the images.
+        """
+        maps = located.probabilities
+        for axis, size in enumerate(shape, start=2):
+            factor = -(-size // maps.shape[axis])
+            maps = maps.repeat_interleave(factor, dim=axis).narrow(axis, 0, size)
+        return maps
+
+    def first_reference(self, labels: Tensor) -> Tensor:
+        """What stage 1 shall find in label maps (B, *S): a binary mask (B, 1, *s), float, on a grid of its own."""
+        return is_any(labels, self.first_target)
+
+    def first_boxes(self, located: Located, shape: Sequence[int]) -> tuple[dict[str, Box | Region | None], ...]:
+        """Where stage 1 says that the target lies in each image, to be compared with the target's own box.
+
+        A margin that only gives stage 2 some surround is not in it.
+
+        Args:
+            located: What `locate` gave for images (B, C, *shape).
+            shape: Of the images.
+
+        Returns:
+            Boxes of each image by their name in the paper, here ``box`` around P ≥ ½; None for nothing found.
+        """
+        masks = (self.first_map(located, shape)[:, 0] >= 0.5).cpu().numpy()
+        return tuple({"box": Box.around(mask)} for mask in masks)
 
     @abstractmethod
     def segment(self, images: Tensor, located: Located) -> Tensor:

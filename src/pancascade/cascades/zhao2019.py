@@ -13,6 +13,7 @@ from pancascade.cascades.protocol import Cascade, Located, is_any
 from pancascade.cascades.reduction import LocatedVolume, Reduction, cut, enlarge, reduce_labels, reduce_volumes, scaled
 from pancascade.labels import Label
 from pancascade.losses.centre import CentreSchedule, centre_loss, centre_weight, soft_dice_loss
+from pancascade.metrics import Region
 from pancascade.networks import NetworkSettings
 from pancascade.postprocessing import main_bodies
 from pancascade.postprocessing.vote import VoteRule, voted_probability
@@ -116,7 +117,7 @@ class Zhao2019(Cascade):
 
     def _first_pairs(self, images: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Belief and truth on the reduced grid, of the volumes with any target left there."""
-        truth = is_any(reduce_labels(labels, self.settings.factor), self.first_target)
+        truth = self.first_reference(labels)
         kept = [index for index, mask in enumerate(truth) if bool(mask.any())]
         return [(self.first_probabilities(images[kept]), truth[kept])] if kept else []
 
@@ -168,6 +169,16 @@ class Zhao2019(Cascade):
         b1 = scaled(found.expand(self.settings.coarse_margin), self.settings.factor)
         b2 = scaled(found, self.settings.factor).expand(self.settings.margin)
         return b1.clip(shape), b2.clip(shape)
+
+    def first_reference(self, labels: Tensor) -> Tensor:
+        """What stage 1 learns, on the reduced grid; see `Cascade.first_reference`."""
+        return is_any(reduce_labels(labels, self.settings.factor), self.first_target)
+
+    def first_boxes(self, located: Located, shape: Sequence[int]) -> tuple[dict[str, Box | Region | None], ...]:
+        """``B1`` and ``B2``, whose margins are the paper's own; see `Cascade.first_boxes`."""
+        names = ("B1", "B2")
+        pairs = (boxes or (None, None) for boxes in _of_volumes(located).boxes)
+        return tuple(dict(zip(names, pair, strict=True)) for pair in pairs)
 
     def segment(self, images: Tensor, located: Located) -> Tensor:
         """Vote of stage 2 in each box and stage 1; see `Cascade.segment`.

@@ -18,6 +18,7 @@ from pancascade.cli.filled_arguments import FilledArguments
 from pancascade.cli.interrupts import ENDING, endings_heeded
 from pancascade.cli.join import join
 from pancascade.cli.models import models
+from pancascade.cli.predict import predict
 from pancascade.cli.reproduce import reproduce
 from pancascade.cli.segment import segment
 from pancascade.cli.threshold import threshold
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.command()(segment)
 app.command()(threshold)
 app.command()(train)
+app.command()(predict)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(attribute)

@@ -3,18 +3,19 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pancascade.cli.evaluation_options import INCOMPLETE, claimed, spell, wide_console
+from pancascade.cli import data_options as options
+from pancascade.cli.evaluation_options import INCOMPLETE, Fold, PartName, claimed, spell, wide_console
 from pancascade.cli.segment import DEFAULT_MODEL
 from pancascade.errors import DataError, PancascadeError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pancascade.evaluation import Attribution, AttributionSummary, Failure
+    from pancascade.evaluation import Attribution, Failure
     from pancascade.inference import Model
 
 TITLES = {
@@ -29,15 +30,46 @@ TITLES = {
 
 
 def attribute(
-    scans: Annotated[Path, typer.Argument(help="Folder of CT scans, or one scan.")],
+    scans: Annotated[Path | None, typer.Argument(help="Folder of CT scans, or one scan.")] = None,
     reference: Annotated[
-        Path, typer.Argument(help="Folder of label maps with the same names (1 pancreas, 2 tumour), or one.")
-    ],
-    model: Annotated[str, typer.Option(help="A name that `pancascade models` lists, or a checkpoint.")] = DEFAULT_MODEL,
+        Path | None, typer.Argument(help="Folder of label maps with the same names (1 pancreas, 2 tumour), or one.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="A name that `pancascade models` lists, or a checkpoint; with --source also a run.")
+    ] = DEFAULT_MODEL,
     out: Annotated[Path | None, typer.Option(help="Folder for attribution.json.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    source: Annotated[
+        Path | None,
+        typer.Option("--source", help="A data set in place of SCANS and REFERENCE: by the papers' pass, as `predict`."),
+    ] = None,
+    split: Annotated[
+        Path | None, typer.Option("--split", help="With --source, a split file: only cases of one part are taken.")
+    ] = None,
+    fold: Fold = None,
+    part: PartName = "test",
+    layout: options.LayoutName = None,
+    picture_window: options.PictureWindow = None,
+    flip_rows: options.FlipRows = False,
 ) -> None:
-    """Segment scans twice, with stage 1's boxes and with the true ones: which stage do the errors come from?"""
+    """Which stage do the errors come from? Cases are segmented with stage 1's boxes and with the true ones."""
+    if source is not None:
+        if scans is not None or reference is not None:
+            raise DataError("Give either --source, or SCANS and REFERENCE.")
+        from pancascade.cli.attribute_data_set import attribute_data_set
+
+        reading = {"layout": layout, "picture_window": picture_window, "flip_rows": flip_rows}
+        chosen = {"split": split, "fold": fold, "part": part}
+        attribute_data_set(Path(model), source, out=out, device=device, reading=reading, chosen=chosen)
+        return
+    if scans is None or reference is None:
+        raise DataError("Give SCANS and REFERENCE, or a data set as --source.")
+    if split is not None or fold is not None or part != "test" or layout is not None:
+        raise DataError("--split, --fold, --part and --layout choose from a data set. Give it as --source.")
+    _attribute_scans(scans, reference, model=model, out=out, device=device)
+
+
+def _attribute_scans(scans: Path, reference: Path, *, model: str, out: Path | None, device: str) -> None:
     if out is not None:
         claimed(out)
     from rich.progress import track
@@ -70,10 +102,10 @@ def _attribute_case(
     """Attribution by target of those that the reference shows."""
     import numpy as np
 
-    from pancascade.evaluation import attribute
     from pancascade.inference.tracing import trace
     from pancascade.io import read_label_map, read_scan
     from pancascade.labels import Label
+    from pancascade.prediction.stage_errors import rows_of
 
     if scan is None:
         raise DataError(f"{truth}: no scan of this name.")
@@ -82,19 +114,7 @@ def _attribute_case(
     if not np.isin(values, list(Label)).all():
         raise DataError(f"{truth}: holds values other than 0, 1 (pancreas) and 2 (tumour). Map the labels first.")
     traced = trace(read_scan(scan), reference, model=model, device=device)
-    wanted = {Label.PANCREAS: (Label.PANCREAS, Label.TUMOUR), Label.TUMOUR: (Label.TUMOUR,)}
-    return {
-        label.title: attribute(
-            np.isin(traced.labels, wanted[label]),
-            np.isin(traced.true_box_labels, wanted[label]),
-            np.isin(traced.reference, wanted[label]),
-            covered,
-            case=case,
-            patient=case,
-        )
-        for label, covered in traced.covered.items()
-        if np.isin(traced.reference, wanted[label]).any()
-    }
+    return {label.title: row for label, row in rows_of(traced, case=case, patient=case).items()}
 
 
 def _report(
@@ -105,14 +125,26 @@ def _report(
     out: Path | None,
     model: str,
 ) -> None:
+    told = tell_stages(found, console=console, model=model)
+    for failure in failures:
+        console.print(f"No numbers for {failure.case}: {failure.message}", style="yellow", highlight=False)
+    if out is not None:
+        protocol = "per scan, native grid; intervals: 95 % bootstrap over patients, 10000 resamples, seed 0"
+        failed = [failure._asdict() for failure in failures]
+        write_attribution(
+            {"model": model, "protocol": protocol, "targets": told, "failures": failed}, out, console=console
+        )
+
+
+def tell_stages(found: "dict[str, list[Attribution]]", *, console: "Console", model: str) -> "dict[str, Any]":
+    """Print a table of each target; what is written about them."""
     from rich.table import Table
 
     from pancascade.evaluation import summarise_attribution
-    from pancascade.evaluation.writing import plain
-    from pancascade.io import written_whole
 
-    summaries: dict[str, AttributionSummary] = {name: summarise_attribution(rows) for name, rows in found.items()}
-    for target, summary in summaries.items():
+    told = {}
+    for target, rows in found.items():
+        summary = summarise_attribution(rows)
         table = Table(
             f"{model}: {target}",
             f"{summary.cases} {'case' if summary.cases == 1 else 'cases'}, {summary.missed} missed by stage 1",
@@ -120,18 +152,19 @@ def _report(
         for key, title in TITLES.items():
             table.add_row(title, spell(getattr(summary, key)))
         console.print(table)
-    for failure in failures:
-        console.print(f"No numbers for {failure.case}: {failure.message}", style="yellow", highlight=False)
-    if out is not None:
-        result = {
-            "model": model,
-            "protocol": "per scan, native grid; intervals: 95 % bootstrap over patients, 10000 resamples, seed 0",
-            "targets": {
-                target: {"summary": asdict(summaries[target]), "cases": [asdict(row) for row in rows]}
-                for target, rows in found.items()
-            },
-            "failures": [failure._asdict() for failure in failures],
-        }
-        with written_whole(out / "attribution.json") as temporary:
-            temporary.write_text(json.dumps(plain(result), indent=1) + "\n")
-        console.print(f"Numbers: {out / 'attribution.json'}", soft_wrap=True, highlight=False)
+        told[target] = {"summary": asdict(summary), "cases": [asdict(row) for row in rows]}
+    return told
+
+
+def write_attribution(result: "dict[str, Any]", out: Path, *, console: "Console") -> None:
+    """Write ``attribution.json`` and say where.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    from pancascade.evaluation.writing import plain
+    from pancascade.io import written_whole
+
+    with written_whole(out / "attribution.json") as temporary:
+        temporary.write_text(json.dumps(plain(result), indent=1) + "\n")
+    console.print(f"Numbers: {out / 'attribution.json'}", soft_wrap=True, highlight=False)

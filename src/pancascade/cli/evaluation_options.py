@@ -165,21 +165,19 @@ def run(
     """
     from rich.progress import Progress
 
+    from pancascade.cli.data_set_evaluation import are_of_data_set, run_on_data_set
     from pancascade.evaluation import evaluate
     from pancascade.evaluation.side_tables import read_patients
 
+    choices = {"part": part, "allow_training_cases": allow_training_cases, "workers": workers or available_cores()}
     with Progress(transient=True) as bars:
         task = bars.add_task("compare", total=None)
-        evaluations = evaluate(
-            methods,
-            reference,
-            protocol=protocol,
-            patients={} if patients is None else read_patients(patients),
-            part=part,
-            allow_training_cases=allow_training_cases,
-            workers=workers or available_cores(),
-            progress=lambda done, total: bars.update(task, completed=done, total=total),
-        )
+        choices["progress"] = lambda done, total: bars.update(task, completed=done, total=total)
+        if are_of_data_set(methods, reference):
+            evaluations = run_on_data_set(methods, reference, protocol=protocol, patients=patients, **choices)
+        else:
+            told = {} if patients is None else read_patients(patients)
+            evaluations = evaluate(methods, reference, protocol=protocol, patients=told, **choices)
     for evaluation in evaluations:
         if not evaluation.cases:
             raise DataError(

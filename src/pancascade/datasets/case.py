@@ -32,6 +32,7 @@ class AxialSlice:
         labels: (H, W) uint8, ids of `pancascade.labels.Label`.
         spacing_mm: Row and column spacing, None if the source does not tell.
         slice_mm: Distance to the next slice of the same list; None for slices that have no neighbours there.
+        flipped_rows: The picture that it came from shows the back at the top; masks beside that picture do, too.
     """
 
     name: str
@@ -40,6 +41,7 @@ class AxialSlice:
     labels: NDArray[np.uint8]
     spacing_mm: tuple[float, float] | None
     slice_mm: float | None = None
+    flipped_rows: bool = False
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,8 @@ def _read_slice(
         region = box.expand(pictures.region_margin).clip(labels.shape)
         grey, labels = grey[region.slices], labels[region.slices]
     spacing_mm = None if pixel_mm is None else (pixel_mm, pixel_mm)
-    return [AxialSlice(name, patient, pictures.window.to_hu(grey), labels, spacing_mm)]
+    hu = pictures.window.to_hu(grey)
+    return [AxialSlice(name, patient, hu, labels, spacing_mm, flipped_rows=pictures.flip_rows)]
 
 
 def _labels(mask: Path, pictures: _Pictures) -> NDArray[np.uint8]:

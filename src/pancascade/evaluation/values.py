@@ -64,6 +64,8 @@ def case_values(case: CaseRecord, target: str, protocol: Protocol) -> dict[str, 
         unmeasured = math.nan if counts.reference_size and counts.prediction_size else 0.0
         near = np.array([unmeasured if record.nsd is None else record.nsd[place]])
         values[f"nsd_{tolerance:g}mm"] = float(_ruled(near, np.array([counts], np.float64).T, rule)[0])
+        if math.isnan(case.voxel_ml):  # single slices have no surface in mm, missed or not
+            values[f"nsd_{tolerance:g}mm"] = math.nan
     return {key: values[key] for key in metrics_of(protocol)}
 
 

@@ -1,6 +1,6 @@
 """Running a 2-D cascade through a volume, slice by slice in batches."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -180,8 +180,35 @@ class SliceEngine:
         return self.consistent and self.cascade.locates and self.cascade.believes_in_masks
 
     @torch.inference_mode()
+    def run_alone(
+        self, images: Tensor, placements: Sequence[Placement], *, hand_over: Callable[[Located], Located] | None = None
+    ) -> list[Tensor]:
+        """Probabilities (C, h, w) float32 of slices on their own pixels, each by itself, as the 2-D papers do.
+
+        Locate, box, crop, segment, paste. All is float32, whatever the processor is faster with.
+
+        Args:
+            images: (B, channels, H, W), drawn on the canvas.
+            placements: Where each lies there.
+            hand_over: Sees, and may change, what stage 1 hands over.
+        """
+        shown = fast_layout(images.to(self.device))
+        located = self.cascade.locate(shown)
+        maps = self.cascade.segment(shown, located if hand_over is None else hand_over(located))
+        found = []
+        for one, placement in zip(require_finite(maps[:, 1:].float().cpu(), stage=2), placements, strict=True):
+            foreground = take_off(one[None], placement)[0]
+            # What was cut from the canvas is background.
+            found.append(torch.cat(((1 - foreground.sum(dim=0, keepdim=True)).clamp(min=0), foreground)))
+        return found
+
     def run_slice(self, hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None) -> Tensor:
-        """Probabilities (C, H, W) float32 of a single axial slice on its own pixels.
+        """The same of a single axial slice, (C, H, W); arguments as for `draw_alone`."""
+        image, placement = self.draw_alone(hu, spacing_mm)
+        return self.run_alone(image, [placement])[0]
+
+    def draw_alone(self, hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None) -> tuple[Tensor, Placement]:
+        """A single axial slice on the canvas, (1, channels, H, W), and its place; it stands in for its neighbours.
 
         Args:
             hu: (H, W), row 0 anterior, column 0 the patient's right.
@@ -189,11 +216,7 @@ class SliceEngine:
         """
         placement = find_placement(hu, spacing_mm=spacing_mm, canvas=self.canvas, grow=self.grows)
         shown = torch.from_numpy(self.canvas.window.apply(hu))[None, None].expand(-1, self.canvas.channels, -1, -1)
-        with self._autocast():
-            maps = self.cascade(draw(shown, placement).to(self.device))
-        foreground = take_off(require_finite(maps[:, 1:].float().cpu(), stage=2), placement)[0]
-        # What was cut from the canvas is background.
-        return torch.cat(((1 - foreground.sum(dim=0, keepdim=True)).clamp(min=0), foreground))
+        return draw(shown, placement), placement
 
     def _images(self, volume: Volume, placement: Placement, part: slice | list[int]) -> Tensor:
         window, count = self.canvas.window, volume.shape[2]

@@ -1,10 +1,12 @@
 """A scan's way through a model beside the way it would have gone with stage 2 in the true boxes."""
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pancascade.cascades import Cascade, Located
 from pancascade.errors import DataError, GeometryError
@@ -15,6 +17,7 @@ from pancascade.inference.loading import Engine, Member, load_engines
 from pancascade.inference.models import Model
 from pancascade.inference.segmenter import average, by_suspicion, decide_labels, thresholds_of
 from pancascade.inference.suspicion import tumour_suspicion
+from pancascade.inference.volume_engine import VolumeEngine
 from pancascade.inference.withholding import handed_out
 from pancascade.labels import Label
 from pancascade.location import Thresholds
@@ -78,30 +81,54 @@ def _labels(found: Finding, upright: Volume, member: Member, thresholds: Thresho
 
 
 def trace_slice(
-    engine: SliceEngine, hu: NDArray[np.int16], labels: NDArray[np.uint8], *, spacing_mm: tuple[float, float] | None
+    engine: SliceEngine,
+    hu: NDArray[np.int16],
+    labels: NDArray[np.uint8],
+    *,
+    spacing_mm: tuple[float, float] | None,
+    drawn: tuple[Tensor, Placement] | None = None,
 ) -> Trace:
-    """The same for a single axial slice, as the 2-D papers see it; labels by the papers' rule.
+    """The same for a single axial slice by the papers' pass, so that the labels are `predict`'s.
 
     Args:
         engine: Of a cascade with a stage 1.
         hu: (H, W), row 0 anterior, column 0 the patient's right.
         labels: (H, W), ids of `Label`.
         spacing_mm: Row and column spacing; None takes the canvas's assumption.
+        drawn: The slice on its canvas, (1, channels, H, W), and its place there, where its neighbours are known; None
+            draws it alone.
     """
-    row_mm, column_mm = spacing_mm or (engine.canvas.assumed_spacing_mm,) * 2
-    volume = Volume(hu.T[:, :, None], np.diag([-column_mm, -row_mm, 1.0, 1.0]))
     truth = labels.T[:, :, None]
-    single = SliceEngine(engine.cascade, engine.canvas, engine.device, consistent=False)
+    if drawn is None:
+        drawn = engine.draw_alone(hu, spacing_mm)
+    image, placement = drawn
     record = _Record()
-    found = [_decided(single, volume, hand_over) for hand_over in (record, _true_boxes(engine.cascade, truth))]
-    covered = record.covered(volume.shape)
+    found = []
+    for hand_over in (record, _true_boxes(engine.cascade, truth)):
+        maps = engine.run_alone(image, [placement], hand_over=partial(hand_over, slice(0, 1), placement))[0]
+        found.append(decide(maps[None])[0].numpy().T[:, :, None])
+    covered = record.covered(truth.shape)
     return Trace(truth, found[0], found[1], dict.fromkeys(engine.cascade.labels, covered))
 
 
-def _decided(engine: SliceEngine, volume: Volume, hand_over: HandOver) -> NDArray[np.uint8]:
-    foreground = torch.from_numpy(engine.run(volume, hand_over=hand_over).on_scan(0, volume.shape[2])).float()
-    probabilities = torch.cat(((1 - foreground.sum(dim=0, keepdim=True)).clamp(min=0), foreground))
-    return decide(probabilities[None])[0].numpy()
+def trace_volume(engine: VolumeEngine, upright: Volume, labels: NDArray[np.uint8]) -> Trace:
+    """The same for a whole scan by a 3-D cascade, by the paper's pass.
+
+    Args:
+        engine: Of a cascade with a stage 1.
+        upright: The scan, oriented LPS, Hounsfield units.
+        labels: (I, J, K) on its grid, ids of `Label`.
+    """
+    record = _Record()
+    found = []
+    for hand_over in (record, _true_boxes(engine.cascade, labels)):
+        answer = engine.run_alone(upright, hand_over=partial(hand_over, slice(0, upright.shape[2]), None))
+        mask = np.zeros(upright.shape, np.uint8)
+        if answer is not None:
+            mask[answer[0].slices] = decide(answer[1][None])[0].numpy()
+        found.append(mask)
+    covered = record.covered(upright.shape)
+    return Trace(labels, found[0], found[1], dict.fromkeys(engine.cascade.labels, covered))
 
 
 @dataclass

@@ -1,10 +1,12 @@
 """Running a 3-D cascade on a volume."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pancascade.cascades import Cascade, Located
 from pancascade.engines.precision import has_fast_bfloat16
@@ -86,6 +88,30 @@ class VolumeEngine:
             progress("segment", 1, 1)
         with clock.measure("paste"):
             return Finding.of(maps.float().cpu().numpy(), region.shift(at.start), location)
+
+    @torch.inference_mode()
+    def run_alone(
+        self, volume: Volume, *, hand_over: Callable[[Located], Located] | None = None
+    ) -> tuple[Box, Tensor] | None:
+        """Probabilities (C, *box.shape) float32 in the box where stage 2 looked, as the 3-D paper finds them.
+
+        All is float32, whatever the processor is faster with. Outside the box all is background.
+
+        Args:
+            volume: The whole scan, upright, Hounsfield units.
+            hand_over: Sees, and may change, what stage 1 hands over.
+
+        Returns:
+            None where stage 1 found nothing.
+        """
+        shown = self.grid.window.apply(volume.voxels)
+        images = torch.from_numpy(np.ascontiguousarray(shown))[None, None].to(self.device)
+        located = self.cascade.locate(images)
+        require_finite(located.probabilities, stage=1)
+        region, part, inside = self.cascade.focus(images, located if hand_over is None else hand_over(located))
+        if region is None:
+            return None
+        return region, require_finite(self.cascade.segment(part, inside)[0], stage=2).float().cpu()
 
     def _aimed(self, located: Located, volume: Volume, *, whole_body: bool) -> tuple[Located, Location | None]:
         """The hand-over as it is, or wider where the location is doubtful, and what the location is worth."""

@@ -1,26 +1,124 @@
 """Stage 1 of a checkpoint against the references of many cases."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from pancascade.datasets import Case
-from pancascade.evaluation.localization import LocalizationRow
+import numpy as np
+import torch
+from torch import Tensor
+
+from pancascade.cascades import Cascade
+from pancascade.datasets import AxialSlice, Case
+from pancascade.engines.devices import find_device
+from pancascade.errors import DataError
+from pancascade.evaluation.localization import LocalizationRow, localization_row
+from pancascade.inference.engine import SliceEngine
+from pancascade.inference.loading import Engine, load_engine
+from pancascade.inference.volume_engine import VolumeEngine
+from pancascade.prediction.predict_cases import find_checkpoint
+from pancascade.prediction.slice_pass import DrawnSlice, drawn_batches
+from pancascade.preprocessing.drawing import draw_labels
+from pancascade.volume import Box
+
+OWN_GRID, IMAGE_GRID = "stage 1's grid", "full grid"
+"""Where stage 1's mask is compared: with the reference as it learned it, and with the reference itself."""
 
 
-def localization_rows(checkpoint: Path, cases: Sequence[Case], *, device: str = "cpu") -> list[LocalizationRow]:
+def localization_rows(
+    checkpoint: Path,
+    cases: Sequence[Case],
+    *,
+    device: str = "cpu",
+    on_done: Callable[[int, int], None] | None = None,
+) -> list[LocalizationRow]:
     """A row for each slice (2-D cascades) or volume (3-D) that shows the target of stage 1.
 
-    Boxes are compared on the network's own grid and have no margin: ``box`` of 2-D cascades, ``B1`` and ``B2`` of
-    Zhao et al. (whose margins are part of them). Where stage 1 has a mask, its DSC is told by grid: ``reduced grid``
-    and ``full grid``, or ``network grid``.
+    Slices are compared on the network's canvas, volumes on their own grid. Boxes have no margin that only serves stage
+    2: ``box`` of 2-D cascades; ``B1`` and ``B2`` of Zhao et al., whose margins are the method. Where stage 1 has a mask
+    its DSC is there by grid: ``stage 1's grid`` (the reduced one) and, if that is another, ``full grid``.
 
     Args:
         checkpoint: A ``.safetensors`` file, or the folder of a training run.
         cases: Read one at a time.
         device: ``cpu`` or ``cuda``.
+        on_done: Called with the number of finished cases and of all.
 
     Raises:
         CheckpointError: Weights are missing or damaged.
-        DataError: The cascade has no stage 1, or no case shows the target.
+        DataError: The cascade has no stage 1, a case cannot be read, or none shows the target.
     """
-    raise NotImplementedError
+    engine = load_engine(find_checkpoint(checkpoint), find_device(device))
+    rows: list[LocalizationRow] = []
+    for done, case in enumerate(cases, start=1):
+        rows += case_localization(engine, case)
+        if on_done is not None:
+            on_done(done, len(cases))
+    if not rows:
+        raise DataError("No case shows the target of stage 1. Is it the right data set?")
+    return rows
+
+
+def case_localization(engine: Engine, case: Case) -> list[LocalizationRow]:
+    """The rows of one case; none where the target is not shown.
+
+    Raises:
+        DataError: The cascade has no stage 1, or the case cannot be read.
+    """
+    if not engine.cascade.locates:
+        raise DataError("A single network has no stage 1 that could locate anything. Give a cascade.")
+    slices = case.read_slices()
+    found = _of_slices(engine, slices) if isinstance(engine, SliceEngine) else _of_volume(engine, case.name, slices)
+    return list(found)
+
+
+@torch.inference_mode()
+def _of_slices(engine: SliceEngine, slices: Sequence[AxialSlice]) -> Iterator[LocalizationRow]:
+    for batch in drawn_batches(engine, [(0, slices)]):
+        drawn = [one for _, one in batch]
+        labels = torch.cat([_drawn_labels(one) for one in drawn])
+        images = torch.cat([one.image for one in drawn])
+        names = [(one.axial.name, one.axial.patient) for one in drawn]
+        yield from locate_rows(engine.cascade, images.to(engine.device), labels, names=names)
+
+
+def _drawn_labels(drawn: DrawnSlice) -> Tensor:
+    return draw_labels(torch.from_numpy(drawn.axial.labels.copy())[None], drawn.placement)
+
+
+@torch.inference_mode()
+def _of_volume(engine: VolumeEngine, name: str, slices: Sequence[AxialSlice]) -> Iterator[LocalizationRow]:
+    if not slices:
+        return
+    hu = np.stack([axial.hu.T for axial in slices], axis=-1)
+    labels = torch.from_numpy(np.stack([axial.labels.T for axial in slices], axis=-1))[None]
+    images = torch.from_numpy(engine.grid.window.apply(hu))[None, None]
+    yield from locate_rows(engine.cascade, images.to(engine.device), labels, names=[(name, slices[0].patient)])
+
+
+def locate_rows(
+    cascade: Cascade, images: Tensor, labels: Tensor, *, names: Sequence[tuple[str, str]]
+) -> Iterator[LocalizationRow]:
+    """Stage 1 on images, against label maps on the same grid; only images that show its target.
+
+    Args:
+        cascade: With a stage 1.
+        images: (B, C, *S) in [0, 1].
+        labels: (B, *S), ids of `pancascade.labels.Label`.
+        names: Case and patient of each image.
+    """
+    shape = tuple(images.shape[2:])
+    truth = np.isin(labels.cpu().numpy(), cascade.first_target)
+    located = cascade.locate(images)
+    masks: dict[str, tuple[Tensor, Tensor]] = {}
+    if cascade.believes_in_masks:
+        masks[OWN_GRID] = (located.probabilities[:, 0] >= 0.5, cascade.first_reference(labels)[:, 0] > 0)
+        if tuple(located.probabilities.shape[2:]) != shape:
+            masks[IMAGE_GRID] = (cascade.first_map(located, shape)[:, 0] >= 0.5, torch.from_numpy(truth))
+    for place, (boxes, (case, patient)) in enumerate(zip(cascade.first_boxes(located, shape), names, strict=True)):
+        true = Box.around(truth[place])
+        if true is not None:
+            pairs = {
+                grid: (found[place].cpu().numpy(), true_mask[place].cpu().numpy())
+                for grid, (found, true_mask) in masks.items()
+            }
+            yield localization_row(boxes, true, case=case, patient=patient, masks=pairs)

@@ -1,10 +1,33 @@
 """Masks of many cases by one checkpoint: in batches, by several processes, resumable, written whole."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from pancascade.datasets import Case
-from pancascade.evaluation.prediction_set import PredictionSet, PredictionSource
+from pancascade.errors import CheckpointError, DataError, OutputError, PancascadeError
+from pancascade.evaluation.prediction_set import (
+    NAME,
+    PredictedCase,
+    PredictionSet,
+    PredictionSource,
+    read_prediction_set,
+    write_prediction_set,
+)
+from pancascade.inference.engine import BATCH_SLICES
+from pancascade.inference.loading import Engine
+from pancascade.io import content_digest
+from pancascade.io.output_lock import lock_output
+from pancascade.memory_shortage import is_memory_shortage, memory_shortage_told
+from pancascade.parallel import available_cores, each_in_processes
+from pancascade.prediction.predict_job import PredictJob, cached_engine, do_job, fair_threads
+from pancascade.store.names import file_name
+
+BEST = "best.safetensors"
+
+_WRITTEN_TIMES = 100
+"""How often at most the list of finished cases is written: long lists take their time, too."""
 
 
 def predict_cases(
@@ -43,8 +66,33 @@ def predict_cases(
         CheckpointError: Weights are missing or damaged.
         DataError: There is no case, two have one name, or none could be predicted.
         OutputError: The folder cannot be written, is held, or holds other predictions.
+        MemoryShortageError: There is too little memory for the networks.
     """
-    raise NotImplementedError
+    weights = find_checkpoint(checkpoint)
+    _require_distinct(cases)
+    shortage = memory_shortage_told("Predicting", advice="Take fewer --workers.")
+    with shortage, lock_output(out, what="pancascade predict"):
+        begun = _begin(weights, _loaded(weights, device), probabilities=probabilities, source=source)
+        finished = _earlier(out, begun, resume=resume)
+        jobs = _jobs(
+            PredictJob(weights, (), out, device, probabilities, fair_threads(workers, cores=available_cores())),
+            cases,
+            finished=finished,
+        )
+        try:
+            for done in _do(jobs, workers=workers, finished=finished):
+                if done:
+                    write_prediction_set(_with_cases(begun, cases, finished), out)
+                if on_done is not None:
+                    on_done(len(finished), len(cases))
+        finally:
+            found = _with_cases(begun, cases, finished)
+            write_prediction_set(found, out)
+            if not found.done:  # what never was a set of predictions is none now
+                (out / NAME).unlink(missing_ok=True)
+        if not found.done:
+            raise DataError(f"{out.name}: no case could be predicted. The first reason: {found.failed[0].message}")
+    return found
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -53,4 +101,115 @@ def find_checkpoint(path: Path) -> Path:
     Raises:
         CheckpointError: There are none.
     """
-    raise NotImplementedError
+    if path.is_dir():
+        if not (path / BEST).is_file():
+            raise CheckpointError(f"{path.name}: holds no {BEST}. Give the folder of a training run, or a checkpoint.")
+        return path / BEST
+    if path.suffix != ".safetensors" or not path.is_file():
+        raise CheckpointError(f"{path.name}: no checkpoint. Give a .safetensors file or the folder of a training run.")
+    return path
+
+
+def _loaded(weights: Path, device: str) -> Engine:
+    try:
+        return cached_engine(weights, device)
+    except (RuntimeError, AssertionError) as error:
+        if is_memory_shortage(error):
+            raise
+        raise PancascadeError(f"Device {device!r} cannot be used ({str(error).splitlines()[0]}). Try cpu.") from error
+
+
+def _require_distinct(cases: Sequence[Case]) -> None:
+    if not cases:
+        raise DataError("There is no case to predict.")
+    # Some file systems do not tell capitals from small letters.
+    counted = Counter(file_name(case.name).casefold() for case in cases)
+    twice = [case.name for case in cases if counted[file_name(case.name).casefold()] > 1]
+    if twice:
+        raise DataError(f"Two cases are called {twice[0]} and {twice[1]}, too much alike for files. Rename one.")
+
+
+def _begin(weights: Path, engine: Engine, *, probabilities: bool, source: PredictionSource | None) -> PredictionSet:
+    return PredictionSet(
+        state="running",
+        checkpoint=weights.name,
+        checkpoint_digest=content_digest(weights),
+        labels={str(int(label)): label.title for label in engine.cascade.labels},
+        probabilities=probabilities,
+        engine=f"torch f32, {engine.device.type}",
+        source=source or PredictionSource(),
+        trained_on=engine.trained_on,
+        versions={name: version(name) for name in ("pancascade", "torch", "numpy", "nibabel")},
+    )
+
+
+def _earlier(out: Path, begun: PredictionSet, *, resume: bool) -> dict[str, PredictedCase]:
+    """What an earlier run of the same work has finished, by case.
+
+    Raises:
+        OutputError: The folder holds something else, or predictions that are not to be gone on with.
+    """
+    if not (out / NAME).is_file():
+        if any(not path.name.startswith(".") for path in out.iterdir()):
+            raise OutputError(f"{out}: is not empty and holds no {NAME}. Choose another --out folder.")
+        return {}
+    if not resume:
+        raise OutputError(f"{out}: holds predictions already. Go on with --resume, or choose another --out folder.")
+    before = read_prediction_set(out)
+    other = begun.same_work(before)
+    if other is not None:
+        raise OutputError(f"{out}: holds predictions of other {other}. Choose another --out folder.")
+    kept = {}
+    for case in before.done:
+        digests = {name: content_digest(out / name) for name in case.files if (out / name).is_file()}
+        edited = [name for name, digest in digests.items() if digest != case.files[name]]
+        if edited:
+            raise OutputError(f"{out}: {edited[0]} was changed since it was written. Move it away, or restore it.")
+        if digests.keys() == case.files.keys():
+            kept[case.case] = case
+    return kept
+
+
+def _jobs(pattern: PredictJob, cases: Sequence[Case], *, finished: Mapping[str, PredictedCase]) -> list[PredictJob]:
+    """One job a scan; single slices by the batch, always the same ones, so that a resumed run gives the same masks."""
+    together: list[list[Case]] = []
+    for case in cases:
+        alone = case.scan is not None or not together or together[-1][0].scan is not None
+        if alone or len(together[-1]) == BATCH_SLICES:
+            together.append([])
+        together[-1].append(case)
+    return [
+        PredictJob(pattern.checkpoint, tuple(some), pattern.out, pattern.device, pattern.probabilities, pattern.threads)
+        for some in together
+        if not all(case.name in finished for case in some)
+    ]
+
+
+def _do(jobs: Sequence[PredictJob], *, workers: int, finished: dict[str, PredictedCase]) -> Iterator[bool]:
+    """Fill in what is finished; yields, before the first job and after each, whether it is time to write that down."""
+    every = max(1, len(jobs) // _WRITTEN_TIMES)
+    owner = {name: case.case for case in finished.values() for name in case.files}
+    yield True
+    for number, (job, found) in enumerate(each_in_processes(do_job, jobs, workers=workers), start=1):
+        for case in found if found is not None else _died(job):
+            finished[case.case] = case
+            for name in case.files:
+                other = owner.setdefault(name, case.case)
+                if other != case.case:  # one has written over the other's
+                    finished |= {one: _clashing(finished[one], name) for one in (other, case.case)}
+        yield number % every == 0
+
+
+def _died(job: PredictJob) -> list[PredictedCase]:
+    message = "The process that worked on this case died, probably out of memory."
+    return [PredictedCase(case=case.name, state="failed", seconds=0, message=message) for case in job.cases]
+
+
+def _clashing(case: PredictedCase, name: str) -> PredictedCase:
+    message = f"{name} is another case's file, too: two slices have one name. Rename one."
+    return case.model_copy(update={"state": "failed", "files": {}, "message": message})
+
+
+def _with_cases(begun: PredictionSet, cases: Sequence[Case], finished: Mapping[str, PredictedCase]) -> PredictionSet:
+    listed = tuple(finished[case.name] for case in cases if case.name in finished)
+    return begun.model_copy(update={"state": "finished" if len(listed) == len(cases) else "running", "cases": listed})

@@ -8,11 +8,11 @@ from pydantic import ValidationError
 
 from pancascade.cascades import Cascade
 from pancascade.checkpoint import load_checkpoint, read_header
-from pancascade.datasets import Case
 from pancascade.errors import CheckpointError, DataError
-from pancascade.evaluation import CaseRecord, Protocol
+from pancascade.evaluation import Protocol
+from pancascade.evaluation.data_set import evaluate_data_set
 from pancascade.io import content_digest
-from pancascade.prediction import PredictionSet, localization_rows, predict_cases
+from pancascade.prediction import localization_rows, predict_cases
 from pancascade.reproduction.measured import NAME, CaseValue, Measured, keep_measured, kept_measured
 from pancascade.reproduction.measuring import masks_of_other_software, measure_masks, stage_one_values
 from pancascade.reproduction.plan import Plan, Training
@@ -74,7 +74,7 @@ def carry_out(plan: Plan, training: Training, means: Means, *, protocol: Protoco
     best, epochs, hours = _train(plan, training, folder, means)
     means.tell(f"predicting with {training.name}")
     cases = training.fold.test.cases
-    predicted = predict_cases(
+    predict_cases(
         best,
         cases,
         folder / TEST,
@@ -84,17 +84,17 @@ def carry_out(plan: Plan, training: Training, means: Means, *, protocol: Protoco
         on_done=means.predicted,
     )
     means.tell(f"measuring {training.name}")
-    records = _measured_cases(predicted, cases, folder / TEST, protocol=protocol, workers=means.workers)
+    found = evaluate_data_set(folder / TEST, cases, method=training.name, protocol=protocol, workers=means.workers)
     cascade, _ = load_checkpoint(best)
     measured = Measured(
         recipe=training.digest,
         weights=content_digest(best),
         epochs=epochs,
         hours=hours,
-        records=tuple(records),
-        values={key: tuple(found) for key, found in _stage_one(plan, training, best, cascade, means).items()},
+        records=found.cases,
+        values={key: tuple(values) for key, values in _stage_one(plan, training, best, cascade, means).items()},
         first_parameters=_millions(cascade),
-        failed={case.case: case.message for case in predicted.failed},
+        failed={failure.case: failure.message for failure in found.failures},
     )
     keep_measured(folder / NAME, measured)
     return measured
@@ -114,8 +114,8 @@ def measure_given(plan: Plan, row: str, *, protocol: Protocol, workers: int) -> 
     """
     found = []
     for fold in plan.folds:
-        named = masks_of_other_software(row, plan.masks[row], fold.test.cases)
-        records = measure_masks(fold.test.cases, plan.masks[row], protocol=protocol, named=named, workers=workers)
+        masks = masks_of_other_software(row, plan.masks[row], fold.test.cases)
+        records = measure_masks(fold.test.cases, masks, protocol=protocol, workers=workers)
         found.append(Measured(recipe="", records=tuple(records)))
     return tuple(found)
 
@@ -159,13 +159,6 @@ def _progress(last: Path) -> Progress | None:
         return Progress.model_validate(read_header(last))
     except (CheckpointError, ValidationError):
         return None  # training says what is wrong with it
-
-
-def _measured_cases(
-    predicted: PredictionSet, cases: tuple[Case, ...], folder: Path, *, protocol: Protocol, workers: int
-) -> list[CaseRecord]:
-    done = {case.case for case in predicted.done}
-    return measure_masks([case for case in cases if case.name in done], folder, protocol=protocol, workers=workers)
 
 
 def _stage_one(

@@ -1,0 +1,90 @@
+"""How ``predict``, ``evaluate`` and ``attribute`` read a data set: as the options say, or as it was read before."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pancascade.cli.data_options import choose_reading
+from pancascade.errors import DataError
+
+if TYPE_CHECKING:
+    from pancascade.datasets import Case
+    from pancascade.datasets.data_reading import DataReading
+    from pancascade.evaluation.prediction_set import PredictionSource
+
+
+def find_reading(
+    source: Path,
+    *,
+    layout: str | None,
+    picture_window: tuple[float, float] | None,
+    flip_rows: bool,
+    checkpoint: Path,
+) -> "DataReading":
+    """The reading that the options ask for; what they leave open of pictures is as the checkpoint was trained.
+
+    Args:
+        source: The data set.
+        layout: Named; None recognises it.
+        picture_window: Hounsfield units of grey 0 and 255.
+        flip_rows: Pictures show the back at the top.
+        checkpoint: Its recipe tells how pictures were read.
+
+    Raises:
+        DataError: No such data set, or nothing tells the window of its pictures.
+    """
+    from pancascade.datasets import Layout, recognise
+    from pancascade.datasets.data_reading import DataReading
+
+    chosen, pictures = choose_reading(layout, picture_window=picture_window, flip_rows=flip_rows)
+    found = chosen or recognise(source)
+    if found is not Layout.SLICE_FOLDER:
+        return DataReading(layout=found)
+    trained = _trained_reading(checkpoint, source.resolve().name)
+    if picture_window is not None:
+        return DataReading(layout=found, window=pictures.window, flip_rows=flip_rows)
+    if trained is None:
+        raise DataError(
+            f"{source.name}: pictures do not tell their Hounsfield units, nor do the weights. Give --picture-window, "
+            "and --flip-rows where the back is at the top."
+        )
+    return DataReading.model_validate(trained | {"flip_rows": flip_rows or trained["flip_rows"]})
+
+
+def _trained_reading(checkpoint: Path, name: str) -> dict[str, Any] | None:
+    """How the recipe of a checkpoint reads the slice folder of a name, or its first one."""
+    from pancascade.checkpoint import read_training
+    from pancascade.datasets.data_reading import DataReading
+
+    recipe = read_training(checkpoint).get("recipe")
+    sources = recipe.get("data") if isinstance(recipe, dict) else None
+    pictures = [one for one in sources or [] if isinstance(one, dict) and one.get("reader") == "slice_folder"]
+    pictures.sort(key=lambda one: Path(str(one.get("folder"))).name != name)
+    for one in pictures:
+        kept = {key: one[key] for key in DataReading.model_fields if key in one}
+        return {"layout": "slice_folder", "flip_rows": False, **kept}
+    return None
+
+
+def cases_of_part(
+    source: Path, reading: "DataReading", *, split: Path | None, part: str, fold: int | None
+) -> "tuple[list[Case], PredictionSource]":
+    """The cases of a part of a data set, or all of it, and what is written down about them.
+
+    Raises:
+        DataError: The data set or split cannot be used.
+    """
+    from pancascade.datasets import PARTS, cases_of, read_split
+    from pancascade.evaluation.prediction_set import PredictionSource
+    from pancascade.io import content_digest
+
+    cases = reading.cases(source)
+    told = PredictionSource(data_set=source.resolve().stem, reading=reading)
+    if split is None:
+        if fold is not None or part != "test":
+            raise DataError("--fold and --part choose from a split. Give --split, too.")
+        return cases, told
+    if part not in PARTS:
+        raise DataError(f"--part {part}: known are {', '.join(PARTS)}.")
+    chosen = cases_of(cases, read_split(split, fold=fold)[part])
+    about = {"split": split.name, "split_digest": content_digest(split), "part": part, "fold": fold}
+    return chosen, told.model_copy(update=about)

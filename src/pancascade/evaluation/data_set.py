@@ -1,0 +1,216 @@
+"""What `pancascade predict` wrote against the data set that it was predicted from: whole scans, or slice by slice."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from pancascade.datasets import AxialSlice, Case, recognise
+from pancascade.datasets.data_reading import DataReading
+from pancascade.errors import DataError, PancascadeError, listed
+from pancascade.evaluation.case import measure_case
+from pancascade.evaluation.evaluate import Evaluation
+from pancascade.evaluation.held_out import SplitPart
+from pancascade.evaluation.pairing import Failure
+from pancascade.evaluation.prediction_set import (
+    NAME,
+    PredictionSet,
+    read_prediction_set,
+    slice_mask_name,
+    volume_mask_name,
+)
+from pancascade.evaluation.protocol import Protocol
+from pancascade.evaluation.records import CaseRecord, slice_record
+from pancascade.io import patient_mark, read_volume
+from pancascade.metrics import Confusion, confusion
+from pancascade.parallel import each_in_processes
+
+Progress = Callable[[int, int], None]
+"""Called with the number of finished cases and of all cases."""
+
+
+@dataclass(frozen=True)
+class SliceCounts:
+    """Counts of one slice of a patient, by target."""
+
+    patient: str
+    name: str
+    targets: Mapping[str, Confusion]
+
+
+@dataclass(frozen=True)
+class DataSetJob:
+    """One case of a data set and the folder of its masks."""
+
+    case: Case
+    folder: Path
+    protocol: Protocol
+
+
+def is_of_data_set(predictions: Path, reference: Path) -> bool:
+    """Whether masks are compared with a data set: `predict` wrote them, and the reference is the data set itself.
+
+    Args:
+        predictions: Folder.
+        reference: A data set; or else a folder of label maps, which is matched by the names of its files.
+    """
+    if not (predictions / NAME).is_file():
+        return False
+    reading = read_prediction_set(predictions).source.reading
+    try:
+        layout = recognise(reference)
+    except DataError:
+        return False
+    return reading is None or layout is reading.layout
+
+
+def read_predicted_cases(predictions: Path, reference: Path) -> list[Case]:
+    """The cases of a data set, read as they were when they were predicted.
+
+    Raises:
+        DataError: The folder holds no predictions, or the data set cannot be read.
+    """
+    reading = read_prediction_set(predictions).source.reading
+    return (reading or DataReading(layout=recognise(reference))).cases(reference)
+
+
+def evaluate_data_set(
+    predictions: Path,
+    cases: Sequence[Case],
+    *,
+    method: str,
+    protocol: Protocol | None = None,
+    part: SplitPart | None = None,
+    allow_training_cases: bool = False,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Compare the masks that `predict_cases` wrote with the references of a data set.
+
+    Whole scans are measured as by `evaluate`. Single slices give one record a patient, counts alone: the papers'
+    tables over slices, with intervals over patients.
+
+    Args:
+        predictions: Folder that `predict_cases` wrote.
+        cases: Of the data set; those that were not predicted are passed over.
+        method: Name in tables.
+        protocol: What is compared and how; of references the labels are pancascade's own.
+        part: Measure only the cases of this part of a split.
+        allow_training_cases: Also measure cases that the weights were trained on.
+        workers: Processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
+        progress: Called after each case.
+
+    Raises:
+        DataError: There are no finished predictions, none is of these cases, or the weights learned from one.
+    """
+    protocol = (protocol or Protocol()).model_copy(update={"reference_labels": None})
+    found = read_prediction_set(predictions)
+    if found.state != "finished":
+        raise DataError(f"{predictions.name}: predicting was interrupted. Go on with `pancascade predict --resume`.")
+    wanted = {case.case: case for case in found.cases}
+    chosen = [case for case in cases if case.name in wanted]
+    if not chosen:
+        raise DataError(
+            f"{predictions.name}: no case of the data set is among the predictions. Is it another data set?"
+        )
+    left_out: dict[str, str] = {}
+    if part is not None:
+        left_out = part.left_out([case.name for case in chosen], {case.name: case.patient for case in chosen})
+        chosen = [case for case in chosen if case.name not in left_out]
+        if not chosen:
+            raise DataError(f"{part.split.name}: none of the predictions belongs to its {part.part} part.")
+    if not allow_training_cases:
+        _require_held_out(method, found, chosen)
+    failures = [Failure(case.case, f"was not predicted: {case.message}") for case in found.failed]
+    known = {case.name for case in cases}
+    failures += [Failure(name, "no case of this name in the data set.") for name in wanted if name not in known]
+    jobs = [DataSetJob(case, predictions, protocol) for case in chosen if wanted[case.name].state == "done"]
+    slices: list[SliceCounts] = []
+    records: list[CaseRecord] = []
+    for outcome in _measured(jobs, workers=workers, progress=progress):
+        for one in outcome:
+            kind = failures if isinstance(one, Failure) else slices if isinstance(one, SliceCounts) else records
+            kind.append(one)  # type: ignore[arg-type]
+    records += _of_patients(slices)
+    ordered = tuple(sorted(records, key=lambda record: record.case))
+    return Evaluation(method, protocol, ordered, tuple(sorted(failures)), left_out)
+
+
+def _require_held_out(method: str, found: PredictionSet, cases: Sequence[Case]) -> None:
+    marks = {str(mark) for record in found.trained_on for mark in record.get("patients", ())}
+    seen = sorted({case.patient for case in cases if patient_mark(case.patient) in marks})
+    if seen:
+        raise DataError(
+            f"{method}: the weights were trained on {listed(seen)}. Leave them out with --split, or ask for them with "
+            "--allow-training-cases."
+        )
+
+
+def _measured(
+    jobs: Sequence[DataSetJob], *, workers: int, progress: Progress | None
+) -> Iterator[list[SliceCounts | CaseRecord | Failure]]:
+    if progress is not None:
+        progress(0, len(jobs))
+    for done, (job, outcome) in enumerate(each_in_processes(measure_job, jobs, workers=workers), start=1):
+        died = Failure(job.case.name, "the process that worked on this case died, probably out of memory.")
+        yield [died] if outcome is None else outcome
+        if progress is not None:
+            progress(done, len(jobs))
+
+
+def measure_job(job: DataSetJob) -> list[SliceCounts | CaseRecord | Failure]:
+    """A record of a whole scan, or the counts of each single slice; or why there is none."""
+    try:
+        if job.case.scan is None:
+            return [_counts(axial, job) for axial in job.case.read_slices()]
+        _, reference = job.case.scan.read()
+        mask = read_volume(job.folder / volume_mask_name(job.case.name))
+        name, patient = job.case.name, job.case.patient
+        return [measure_case(reference, mask, case=name, patient=patient, protocol=job.protocol)]
+    except PancascadeError as error:
+        return [Failure(job.case.name, str(error))]
+
+
+def _counts(axial: AxialSlice, job: DataSetJob) -> SliceCounts:
+    labels = read_slice_mask(job.folder / slice_mask_name(axial.name), axial)
+    known = {value for wanted in job.protocol.labels.values() for value in wanted}
+    if job.protocol.other_labels == "refuse" and not np.isin(labels, [0, *known]).all():
+        raise DataError(f"{slice_mask_name(axial.name)}: holds values that no target names. Predict again.")
+    counts = {
+        target: confusion(np.isin(labels, values), np.isin(axial.labels, values))
+        for target, values in job.protocol.labels.items()
+    }
+    return SliceCounts(axial.patient, axial.name, counts)
+
+
+def read_slice_mask(path: Path, axial: AxialSlice) -> NDArray[np.uint8]:
+    """The predicted labels (H, W) of a slice, its rows as the slice's.
+
+    Args:
+        path: PNG that `predict_cases` wrote.
+        axial: The slice that was predicted.
+
+    Raises:
+        DataError: The file is missing, no such picture, or of another size.
+    """
+    try:
+        with Image.open(path) as picture:
+            labels = np.asarray(picture)
+    except (UnidentifiedImageError, OSError, ValueError) as error:
+        raise DataError(f"{path.name}: missing, or not a readable picture. Predict again.") from error
+    if labels.shape != axial.labels.shape or labels.dtype != np.uint8:
+        raise DataError(f"{path.name}: {labels.shape} pixels, but its slice has {axial.labels.shape}. Predict again.")
+    return labels[::-1] if axial.flipped_rows else labels
+
+
+def _of_patients(slices: Sequence[SliceCounts]) -> list[CaseRecord]:
+    by_patient: dict[str, list[SliceCounts]] = {}
+    for one in sorted(slices, key=lambda counts: counts.name):
+        by_patient.setdefault(one.patient, []).append(one)
+    return [
+        slice_record(patient, {target: [one.targets[target] for one in found] for target in found[0].targets})
+        for patient, found in by_patient.items()
+    ]

@@ -1,0 +1,179 @@
+"""The papers' pass over a data set: what is written, what is kept, what is refused."""
+
+from dataclasses import replace
+from multiprocessing.reduction import ForkingPickler
+
+import numpy as np
+import pytest
+import torch
+from abdomen_phantom import WINDOW, HounsfieldCascade, abdomen, dice, turned, volume_cascade
+from PIL import Image
+
+from pancascade.errors import CheckpointError, DataError, OutputError
+from pancascade.evaluation.prediction_set import read_prediction_set
+from pancascade.io import read_volume
+from pancascade.postprocessing import decide
+from pancascade.prediction import find_checkpoint, predict_cases
+from pancascade.prediction.predict_job import PredictJob, fair_threads
+
+
+def mask_of(folder, name):
+    return np.asarray(Image.open(folder / f"{name}.png"))
+
+
+def test_a_slice_s_mask_is_the_cascade_s_answer_on_the_picture_s_own_pixels(weights, pictures, tmp_path):
+    _, cases = pictures
+    cascade = HounsfieldCascade()
+    found = predict_cases(weights(cascade, spacing_mm=None), cases, tmp_path / "out")
+    assert [case.case for case in found.done] == [case.name for case in cases]
+    for case in cases:
+        (axial,) = case.read_slices()
+        shown = torch.from_numpy(WINDOW.apply(axial.hu))[None, None]
+        padded = torch.nn.functional.pad(shown, (3, 3, 9, 9))
+        expected = decide(cascade.segment(padded, cascade.locate(padded)))[0, 9:-9, 3:-3].numpy()
+        assert expected.any()
+        assert np.array_equal(mask_of(tmp_path / "out", case.name)[::-1], expected)
+
+
+def test_slices_share_batches_and_never_see_each_other(weights, pictures, tmp_path):
+    _, cases = pictures
+    cascade = HounsfieldCascade()
+    path = weights(cascade)
+    predict_cases(path, cases, tmp_path / "all")
+    assert len(cascade.sizes) == 1
+    for case in cases:
+        predict_cases(path, [case], tmp_path / case.name)
+        assert np.array_equal(mask_of(tmp_path / "all", case.name), mask_of(tmp_path / case.name, case.name))
+
+
+def test_a_scan_s_mask_lies_on_the_grid_of_its_file_however_that_is_stored(weights, scans, tmp_path):
+    _, cases = scans
+    scan, truth = abdomen()
+    predict_cases(weights(spacing_mm=None), cases, tmp_path / "out")
+    straight, other = (read_volume(tmp_path / "out" / f"{name}.nii.gz") for name in "ab")
+    assert straight.on_same_grid_as(turned(scan, "LPS"))
+    assert other.on_same_grid_as(turned(scan, "SRA"))
+    assert np.array_equal(turned(other, "LPS").voxels, straight.voxels)
+    bright = scan.voxels >= 150
+    assert np.array_equal(straight.voxels > 0, bright)
+    assert dice(straight.voxels > 0, truth > 0) < 1  # the vessel is left in: no rule about components
+
+
+def test_a_volume_s_mask_is_the_vote_of_the_3d_cascade(weights, scans, tmp_path):
+    cascade = volume_cascade(factor=2, margin=2, coarse_margin=1)
+    predict_cases(weights(cascade), scans[1][:1], tmp_path / "out")
+    scan, _ = abdomen()
+    images = torch.from_numpy(WINDOW.apply(scan.voxels))[None, None]
+    with torch.inference_mode():
+        expected = decide(cascade(images))[0].numpy()
+    assert expected.any()
+    assert np.array_equal(read_volume(tmp_path / "out" / "a.nii.gz").voxels, expected)
+
+
+def test_probabilities_decide_the_masks(weights, pictures, scans, tmp_path):
+    predict_cases(weights(), pictures[1], tmp_path / "slices", probabilities=True)
+    for case in pictures[1]:
+        stored = np.load(tmp_path / "slices" / "probabilities" / f"{case.name}.npz", allow_pickle=False)
+        assert stored["probabilities"].shape[0] == 3
+        decided = decide(torch.from_numpy(stored["probabilities"].astype(np.float32))[None])[0].numpy()
+        assert (decided != mask_of(tmp_path / "slices", case.name)).mean() < 0.001
+    predict_cases(weights(), scans[1][1:], tmp_path / "scans", probabilities=True)
+    tumour = read_volume(tmp_path / "scans" / "probabilities" / "tumour" / "b.nii.gz")
+    mask = read_volume(tmp_path / "scans" / "b.nii.gz")
+    assert tumour.on_same_grid_as(mask)
+    assert np.array_equal(tumour.voxels >= 0.5, mask.voxels == 2)
+
+
+def test_a_resumed_run_does_only_what_is_left_and_gives_the_same_masks(weights, pictures, tmp_path):
+    _, cases = pictures
+    cascade = HounsfieldCascade()
+    path = weights(cascade)
+    whole = predict_cases(path, cases, tmp_path / "out")
+    before = {case.name: mask_of(tmp_path / "out", case.name) for case in cases}
+    cascade.sizes.clear()
+    again = predict_cases(path, cases, tmp_path / "out", resume=True)
+    assert (again, cascade.sizes) == (whole, [])
+    (tmp_path / "out" / "s3.png").unlink()
+    told = []
+    predict_cases(path, cases, tmp_path / "out", resume=True, on_done=lambda *count: told.append(count))
+    assert told[0] == (5, 6)
+    assert told[-1] == (6, 6)
+    assert len(cascade.sizes) == 1
+    assert all(np.array_equal(mask_of(tmp_path / "out", name), mask) for name, mask in before.items())
+
+
+def test_an_interrupted_run_leaves_what_is_done_and_says_that_it_is_not_finished(weights, scans, tmp_path):
+    def interrupt(done, total):
+        if done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict_cases(weights(), scans[1], tmp_path / "out", on_done=interrupt)
+    left = read_prediction_set(tmp_path / "out")
+    assert (left.state, [case.case for case in left.done]) == ("running", ["a"])
+    found = predict_cases(weights(), scans[1], tmp_path / "out", resume=True)
+    assert (found.state, len(found.done)) == ("finished", 2)
+
+
+def test_predictions_are_not_mixed_with_others_nor_written_over(weights, pictures, tmp_path):
+    _, cases = pictures
+    path, out = weights(), tmp_path / "out"
+    predict_cases(path, cases, out)
+    with pytest.raises(OutputError, match="holds predictions already"):
+        predict_cases(path, cases, out)
+    with pytest.raises(OutputError, match="other weights"):
+        predict_cases(weights(name="other"), cases, out, resume=True)
+    with pytest.raises(OutputError, match="other --probabilities"):
+        predict_cases(path, cases, out, resume=True, probabilities=True)
+    (out / "s1.png").write_bytes(b"edited by hand")
+    with pytest.raises(OutputError, match=r"s1\.png was changed"):
+        predict_cases(path, cases, out, resume=True)
+    with pytest.raises(OutputError, match=r"holds no predictions\.json"):
+        predict_cases(path, cases, pictures[0])
+
+
+def test_a_case_that_cannot_be_read_costs_no_other(weights, pictures, tmp_path):
+    folder, cases = pictures
+    (folder / "images" / "s2.png").write_bytes(b"no picture")
+    found = predict_cases(weights(), cases, tmp_path / "out")
+    assert [case.case for case in found.failed] == ["s2"]
+    assert "not a readable picture" in found.failed[0].message
+    assert len(found.done) == 5
+    assert not (tmp_path / "out" / "s2.png").exists()
+
+
+def test_where_nothing_can_be_predicted_no_folder_is_left(weights, pictures, tmp_path):
+    with pytest.raises(DataError, match=r"needs whole scans"):
+        predict_cases(weights(volume_cascade()), pictures[1], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_cases_of_one_name_and_two_slices_of_one_name_are_refused(weights, pictures, tmp_path):
+    _, cases = pictures
+    with pytest.raises(DataError, match="too much alike"):
+        predict_cases(weights(), [cases[0], cases[0]], tmp_path / "out")
+    found = predict_cases(weights(), [*cases, replace(cases[0], name="again")], tmp_path / "out")
+    assert {case.case for case in found.failed} == {"s0", "again"}
+
+
+def test_a_run_s_folder_means_its_best_weights(weights, tmp_path):
+    path = weights(name="best")
+    assert find_checkpoint(path.parent) == find_checkpoint(path) == path
+    with pytest.raises(CheckpointError, match=r"holds no best\.safetensors"):
+        find_checkpoint(tmp_path)
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        find_checkpoint(tmp_path / "weights.txt")
+
+
+def test_jobs_travel_to_other_processes(pictures, scans, tmp_path):
+    for cases in (pictures[1], scans[1]):
+        job = PredictJob(tmp_path, tuple(cases), tmp_path, "cpu", False)
+        sent = ForkingPickler.loads(ForkingPickler.dumps(job))
+        assert [len(case.read_slices()) for case in sent.cases] == [len(case.read_slices()) for case in cases]
+
+
+def test_processes_share_the_cores(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert fair_threads(1, cores=8) is None
+    assert fair_threads(4, cores=8) == 2
+    assert fair_threads(16, cores=8) == 1
