@@ -20,14 +20,18 @@ def choose_place(
     Raises:
         DataError: No such folder, no known layout, or an option that does not fit.
     """
-    from pancascade.datasets import recognise
+    from pancascade.datasets import Layout, recognise
     from pancascade.datasets.data_reading import DataReading
     from pancascade.reproduction import DataPlace
 
     chosen, pictures = options.choose_reading(layout, picture_window=picture_window, flip_rows=flip_rows)
-    reading = DataReading(
-        layout=recognise(data) if chosen is None else chosen, window=pictures.window, flip_rows=pictures.flip_rows
-    )
+    found = recognise(data) if chosen is None else chosen
+    if found is Layout.SLICE_FOLDER and picture_window is None:
+        raise DataError(
+            f"{data.name}: pictures do not tell their Hounsfield units. Give --picture-window, and --flip-rows where the "
+            "back is at the top."
+        )
+    reading = DataReading(layout=found, window=pictures.window, flip_rows=pictures.flip_rows)
     return DataPlace(data, reading)
 
 
