@@ -28,8 +28,8 @@ def choose_place(
     found = recognise(data) if chosen is None else chosen
     if found is Layout.SLICE_FOLDER and picture_window is None:
         raise DataError(
-            f"{data.name}: pictures do not tell their Hounsfield units. Give --picture-window, and --flip-rows where the "
-            "back is at the top."
+            f"{data.name}: pictures do not tell their Hounsfield units. Give --picture-window, and --flip-rows where "
+            "the back is at the top."
         )
     reading = DataReading(layout=found, window=pictures.window, flip_rows=pictures.flip_rows)
     return DataPlace(data, reading)
