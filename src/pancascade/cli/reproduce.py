@@ -110,7 +110,7 @@ def _run(request: "Request", console: "Console", *, only_plan: bool) -> list[str
         prepared = prepare(request, counted=lambda done, total: bars.update(task, completed=done, total=total))
         _tell_plan(prepared, console)
         estimate = time_plan(prepared, tell=lambda what: bars.update(task, description=what, completed=0, total=None))
-        for sentence in estimate.sentences() if estimate.estimates else ("Nothing is left to train.",):
+        for sentence in estimate.sentences() if prepared.left() else ("Nothing is left to train.",):
             console.print(sentence, highlight=False, soft_wrap=True)
         if only_plan:
             return []

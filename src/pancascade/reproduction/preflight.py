@@ -11,7 +11,7 @@ from torch import Generator, nn
 
 from pancascade.cascades import build_cascade, fast_layout
 from pancascade.engines.devices import find_device
-from pancascade.errors import DataError
+from pancascade.errors import DataError, PancascadeError
 from pancascade.preprocessing import Canvas
 from pancascade.reproduction.counted_cases import CountedCases
 from pancascade.reproduction.plan import Plan, Training
@@ -56,11 +56,13 @@ class Preflight:
         estimates: One a training that is left.
         convolution_tflops: What a convolution reaches on this machine.
         device: Where the steps were timed.
+        untimed: Why trainings could not be timed; they will fail, or take time that is not counted.
     """
 
     estimates: tuple[Estimate, ...]
     convolution_tflops: float
     device: str
+    untimed: tuple[str, ...] = ()
 
     @property
     def here_s(self) -> float:
@@ -76,14 +78,14 @@ class Preflight:
         """What a user is told before anything long begins."""
         here = f"About {spell_time(self.here_s)} on this machine ({self.device}), by timed steps of every network."
         if self.device != "cpu":
-            return (here,)
+            return (here, *self.untimed)
         gpu = (
             f"About {spell_time(self.here_s / self.gpu_factor)} on a {REFERENCE_GPU}: an estimate, "
             f"{self.gpu_factor:.0f} times as fast, from "
             f"{REFERENCE_SHARE:.0%} of its {REFERENCE_TFLOPS:g} TFLOP/s (data sheet) against the "
             f"{self.convolution_tflops:.2g} TFLOP/s that a convolution reaches here. Small networks gain less."
         )
-        return here, gpu
+        return (here, gpu, *self.untimed)
 
 
 def preflight(
@@ -101,18 +103,20 @@ def preflight(
         device: As `pancascade.engines.devices.find_device` takes it.
         tell: Called with what is timed.
 
-    Raises:
-        DataError: No training case shows what is kept.
-        PancascadeError: A case cannot be read.
+    A training that cannot be timed is told, and costs no other one.
     """
     timed: dict[str, tuple[dict[str, float], float]] = {}
-    estimates = []
+    estimates, untimed = [], []
     for training, done in trainings:
         key = json.dumps(training.recipe, sort_keys=True, default=str)
         recipe = Recipe.model_validate({**training.recipe, "data": [dict(training.source)]})
         if key not in timed:
             tell(f"timing {training.name}")
-            timed[key] = _time(recipe, training.fold.train, keep=plan.table.data.keep, device=device)
+            try:
+                timed[key] = _time(recipe, training.fold.train, keep=plan.table.data.keep, device=device)
+            except PancascadeError as error:
+                untimed.append(f"{training.name} could not be timed: {error}")
+                continue
         by_phase, forward_s = timed[key]
         volumes = not isinstance(recipe.canvas, Canvas)
         samples = len(training.fold.train.cases) if volumes else training.fold.train.kept(plan.table.data.keep)
@@ -121,7 +125,7 @@ def preflight(
         phases = [recipe.phase_of(epoch) for epoch in range(done, recipe.epochs)]
         seconds = sum(batches * by_phase[phase] for phase in phases)
         estimates.append(Estimate(training.name, batches * len(phases), seconds, tested * forward_s))
-    return Preflight(tuple(estimates), convolution_tflops(), device)
+    return Preflight(tuple(estimates), convolution_tflops(), device, tuple(untimed))
 
 
 def spell_time(seconds: float) -> str:
