@@ -101,6 +101,17 @@ def test_a_split_of_folds_of_ones_own_is_run_fold_by_fold(tmp_path, msd):
     assert len(plan.rows["U"]) == 3
 
 
+def test_a_split_of_ones_own_is_kept_when_going_on_and_no_other_is_taken(tmp_path, msd):
+    mine, other = tmp_path / "mine.json", tmp_path / "other.json"
+    mine.write_text(json.dumps({"train": ["p4", "p0"], "validation": [], "test": ["p1"], "note": "mine"}))
+    other.write_text(json.dumps({"train": ["p0"], "validation": [], "test": ["p1"]}))
+    first = prepared(tmp_path, msd, split=mine, choices={"rows": ("U",)})
+    again = prepared(tmp_path, msd, split=mine, choices={"rows": ("U",)}, resume=True)
+    assert first.plan.trainings[0].name == again.plan.trainings[0].name
+    with pytest.raises(DataError, match="not the split that this folder was begun with"):
+        prepared(tmp_path, msd, split=other, choices={"rows": ("U",)}, resume=True)
+
+
 @pytest.mark.parametrize(
     ("choices", "told"),
     [

@@ -150,7 +150,7 @@ def make_split(
         except (OSError, ValueError) as error:
             raise DataError(f"{given.name}: not a split file ({reason(error)}).") from error
         read_split(given, fold=0 if isinstance(content, dict) and "folds" in content else None)
-        if again and path.is_file() and read_json(path) != content:
+        if again and path.is_file() and _lists(read_json(path)) != _lists(content):
             raise DataError(f"{given.name}: is not the split that this folder was begun with. Choose another --out.")
         parts = content.get("folds") or {part: content[part] for part in PARTS}
         write_split(path, parts, about={"note": str(content.get("note", ""))})
@@ -160,6 +160,12 @@ def make_split(
         parts = drawn.parts if drawn.design.folds else dict(zip(PARTS, drawn.parts, strict=True))
         write_split(path, parts, about={"note": drawn.note, "design": drawn.design.name, "seed": seed})
     return (f"{drawn.note[0].upper()}{drawn.note[1:]}.", *drawn.remarks)
+
+
+def _lists(content: Any) -> list[list[str]]:
+    """Patients of each part or fold of a split file's content, sorted."""
+    parts = content["folds"] if "folds" in content else [content[part] for part in PARTS]
+    return [sorted(map(str, part)) for part in parts]
 
 
 def folds_of(path: Path, cases: CountedCases, wanted: Sequence[int]) -> tuple[Fold, ...]:
