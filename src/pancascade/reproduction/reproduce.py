@@ -15,12 +15,13 @@ from pancascade.io.documents import read_json, reason
 from pancascade.reproduction.carrying_out import RUN, Means, carry_out, epochs_done, finished, measure_given
 from pancascade.reproduction.counted_cases import CountedCases, count_cases, found_beside_published
 from pancascade.reproduction.measured import Measured
-from pancascade.reproduction.plan import SPLIT, Choices, Plan, Training, make_plan, make_split
+from pancascade.reproduction.plan import Choices, Plan, Training, make_plan
 from pancascade.reproduction.preflight import Preflight, preflight
 from pancascade.reproduction.published import Paper
 from pancascade.reproduction.published_files import find_table, read_published
 from pancascade.reproduction.result import MadeRow, make_row, planned_tests, protocol_of
 from pancascade.reproduction.row_recipe import DataPlace
+from pancascade.reproduction.table_split import SPLIT, make_split
 from pancascade.reproduction.tables import ReproducedTable
 from pancascade.reproduction.writing import write_tables
 
