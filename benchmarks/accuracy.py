@@ -3,9 +3,10 @@
     python benchmarks/accuracy.py nih_slices --data DATA cascade=RUN/best.safetensors unet=RUN2/best.safetensors
     python benchmarks/accuracy.py curvas_slices --data DATA --part validation cascade=RUN/best.safetensors
 
-Every slice is predicted on its own grid. Aggregations, intervals and tests are those of `pancascade evaluate`; where
-a checkpoint is a cascade, its errors are attributed to its stages. Of slices without target it is counted how many are
-left clean, and what is marked in the others. `curvas_slices` have no part ``test``: its scans are kept back elsewhere.
+Every slice is predicted as `pancascade predict` does, on its own grid. Aggregations, intervals and tests are those of
+`pancascade evaluate`; where a checkpoint is a cascade, its errors are attributed to its stages. Of slices without
+target it is counted how many are left clean, and what is marked in the others. `curvas_slices` have no part ``test``:
+its scans are kept back elsewhere.
 """
 
 import argparse
@@ -26,24 +27,25 @@ from pancascade.checkpoint import count_parameters
 from pancascade.datasets import Case, cases_of, read_split, region_folder, slice_folder
 from pancascade.evaluation import (
     AGGREGATIONS,
-    Attribution,
     CaseRecord,
     Evaluation,
     Protocol,
-    attribute,
     compare,
     slice_record,
     summarise,
     summarise_attribution,
 )
+from pancascade.evaluation.localization import box_iou_table
 from pancascade.evaluation.tables import summary_table
 from pancascade.evaluation.writing import plain
 from pancascade.inference.engine import SliceEngine
 from pancascade.inference.loading import load_engine
-from pancascade.inference.tracing import trace_slice
 from pancascade.labels import HelperOrgan, Label
 from pancascade.metrics import Confusion, confusion
 from pancascade.postprocessing import decide
+from pancascade.prediction import localization_rows
+from pancascade.prediction.slice_pass import slice_probabilities
+from pancascade.prediction.stage_errors import attribution_rows
 from pancascade.preprocessing import Window
 from pancascade.training.recipe import recipes_folder
 
@@ -75,17 +77,17 @@ def predict(
     counts: dict[str, dict[str, list[Confusion]]] = {}
     false_cm2: dict[str, list[float]] = {target: [] for target in targets}
     assumed_mm = engine.canvas.assumed_spacing_mm
-    for case in track(cases, description=title, transient=True):
-        for axial in case.read_slices():
-            labels = decide(engine.run_slice(axial.hu, axial.spacing_mm)[None])[0].numpy()
-            mine = counts.setdefault(axial.patient, {target: [] for target in targets})
-            row_mm, column_mm = axial.spacing_mm or (assumed_mm, assumed_mm)
-            for target in targets:
-                wanted = TARGETS[target]
-                counted = confusion(np.isin(labels, wanted), np.isin(axial.labels, wanted))
-                mine[target].append(counted)
-                if not np.isin(axial.labels, wanted).any():
-                    false_cm2[target].append(counted.false_positives * row_mm * column_mm / 100)
+    stacks = ((None, case.read_slices()) for case in track(cases, description=title, transient=True))
+    for _, axial, probabilities in slice_probabilities(engine, stacks):
+        labels = decide(probabilities[None])[0].numpy()
+        mine = counts.setdefault(axial.patient, {target: [] for target in targets})
+        row_mm, column_mm = axial.spacing_mm or (assumed_mm, assumed_mm)
+        for target in targets:
+            wanted = TARGETS[target]
+            counted = confusion(np.isin(labels, wanted), np.isin(axial.labels, wanted))
+            mine[target].append(counted)
+            if not np.isin(axial.labels, wanted).any():
+                false_cm2[target].append(counted.false_positives * row_mm * column_mm / 100)
     return [slice_record(patient, found) for patient, found in sorted(counts.items())], false_cm2
 
 
@@ -95,24 +97,6 @@ def without_target(false_cm2: Sequence[float]) -> dict[str, Any]:
         return {"slices": 0, "clean_share": None, "mean_cm2": None}
     clean = float(np.mean(np.array(false_cm2) < CLEAN_CM2))
     return {"slices": len(false_cm2), "clean_share": round(clean, 4), "mean_cm2": round(float(np.mean(false_cm2)), 3)}
-
-
-def attribute_slices(engine: SliceEngine, cases: list[Case], title: str) -> list[Attribution]:
-    """Errors of a cascade's final target by stage, slice by slice with target."""
-    target = engine.cascade.labels[-1]
-    wanted = TARGETS[target.title]
-    rows = []
-    for case in track(cases, description=f"{title}, by stage", transient=True):
-        for axial in case.read_slices():
-            if not np.isin(axial.labels, wanted).any():
-                continue
-            traced = trace_slice(engine, axial.hu, axial.labels, spacing_mm=axial.spacing_mm)
-            found, bound, true = (
-                np.isin(labels, wanted) for labels in (traced.labels, traced.true_box_labels, traced.reference)
-            )
-            row = attribute(found, bound, true, traced.covered[target], case=axial.name, patient=axial.patient)
-            rows.append(row)
-    return rows
 
 
 def main() -> None:
@@ -141,7 +125,11 @@ def main() -> None:
             "without_target": {target: without_target(false_cm2[target]) for target in targets},
         }
         if cascade.locates:
-            more[name]["by_stage"] = asdict(summarise_attribution(attribute_slices(engine, cases, name)))
+            rows = attribution_rows(Path(path), cases)[cascade.labels[-1].title]
+            more[name]["by_stage"] = asdict(summarise_attribution(rows))
+            more[name]["stage_1"] = {
+                k: asdict(v) for k, v in box_iou_table(localization_rows(Path(path), cases)).items()
+            }
     result = summarise_all(evaluations, targets, more)
     if arguments.out is not None:
         machine = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}

@@ -29,7 +29,6 @@ from pancascade.datasets import Case, cases_of, read_split, slice_folder
 from pancascade.evaluation import (
     Evaluation,
     Protocol,
-    attribute,
     compare,
     slice_record,
     summarise,
@@ -38,10 +37,11 @@ from pancascade.evaluation import (
 from pancascade.evaluation.writing import plain
 from pancascade.inference.engine import SliceEngine
 from pancascade.inference.loading import load_engine
-from pancascade.inference.tracing import trace_slice
 from pancascade.io import written_whole
 from pancascade.metrics import Confusion, confusion
 from pancascade.postprocessing import decide
+from pancascade.prediction.slice_pass import slice_probabilities
+from pancascade.prediction.stage_errors import attribution_rows
 from pancascade.preprocessing import Window
 from pancascade.training import fit
 from pancascade.training.recipe import recipes_folder
@@ -206,7 +206,7 @@ def run(row: str, *, seed: int, epochs: int, data: Path, out: Path) -> None:
         "ms_per_slice": milliseconds,
         "training_minutes": sum(epoch["seconds"] for epoch in trained.history) / 60,
         "validation_dice": max(epoch["dice"].get("pancreas", 0.0) for epoch in trained.history),
-        "by_stage": by_stage(engine, test_cases(data)),
+        "by_stage": by_stage(engine, folder / "best.safetensors", test_cases(data)),
         "counts": counts,
         "machine": platform.processor() or platform.machine(),
         "torch": torch.__version__,
@@ -232,7 +232,7 @@ def measure_again(row: str, *, seed: int, epochs: int, data: Path, out: Path) ->
     engine = load_engine(folder / "best.safetensors", torch.device("cpu"))
     if isinstance(engine, SliceEngine):
         result["ms_per_slice"] = test(engine, test_cases(data))[2]
-        result["by_stage"] = by_stage(engine, test_cases(data))
+        result["by_stage"] = by_stage(engine, folder / "best.safetensors", test_cases(data))
     with written_whole(folder / "result.json") as temporary:
         temporary.write_text(json.dumps(result))
 
@@ -254,28 +254,22 @@ def test(
     """Counts of each patient's slices, the masks themselves, and milliseconds a slice."""
     counts: dict[str, list[Confusion]] = {}
     masks: dict[str, NDArray[np.bool_]] = {}
-    seconds = 0.0
-    for case in cases:
-        for axial in case.read_slices():
-            started = time.perf_counter()
-            labels = decide(engine.run_slice(axial.hu, axial.spacing_mm)[None])[0].numpy()
-            seconds += time.perf_counter() - started
-            masks[axial.name] = labels > 0
-            counts.setdefault(axial.patient, []).append(confusion(labels > 0, axial.labels > 0))
+    stacks = [(None, case.read_slices()) for case in cases]
+    started = time.perf_counter()
+    found = list(slice_probabilities(engine, stacks))
+    seconds = time.perf_counter() - started
+    for _, axial, probabilities in found:
+        labels = decide(probabilities[None])[0].numpy()
+        masks[axial.name] = labels > 0
+        counts.setdefault(axial.patient, []).append(confusion(labels > 0, axial.labels > 0))
     return counts, masks, 1000 * seconds / len(masks)
 
 
-def by_stage(engine: SliceEngine, cases: list[Case]) -> dict[str, float] | None:
+def by_stage(engine: SliceEngine, checkpoint: Path, cases: list[Case]) -> dict[str, float] | None:
     """Box recall of stage 1 and Dice if stage 2 had the true boxes; None for a single network."""
     if not engine.cascade.locates:
         return None
-    rows = []
-    for axial in (axial for case in cases for axial in case.read_slices()):
-        traced = trace_slice(engine, axial.hu, axial.labels, spacing_mm=axial.spacing_mm)
-        covered = next(iter(traced.covered.values()))
-        masks = (traced.labels > 0, traced.true_box_labels > 0, traced.reference > 0)
-        rows.append(attribute(*masks, covered, case=axial.name, patient=axial.patient))
-    summary = summarise_attribution(rows)
+    summary = summarise_attribution(attribution_rows(checkpoint, cases)["pancreas"])
     return {"box_recall": summary.box_recall.mean, "true_box_dice": summary.true_box_dice.mean}
 
 

@@ -169,7 +169,11 @@ def run(
     from pancascade.evaluation import evaluate
     from pancascade.evaluation.side_tables import read_patients
 
-    choices = {"part": part, "allow_training_cases": allow_training_cases, "workers": workers or available_cores()}
+    choices: dict[str, Any] = {
+        "part": part,
+        "allow_training_cases": allow_training_cases,
+        "workers": workers or available_cores(),
+    }
     with Progress(transient=True) as bars:
         task = bars.add_task("compare", total=None)
         choices["progress"] = lambda done, total: bars.update(task, completed=done, total=total)

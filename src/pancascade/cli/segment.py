@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pancascade.cli import additions_options as additions
 from pancascade.cli.interrupts import interrupt_held_back
 from pancascade.cli.out_folder import claimed, clear_drafts, refusals_filed, require_free, require_unedited
 from pancascade.errors import OutputError
@@ -78,6 +79,14 @@ def segment(
         bool,
         typer.Option("--keep-doubtful", help="Also mark what was found where a pancreas hardly lies."),
     ] = False,
+    no_smoothing: additions.NoSmoothing = False,
+    no_fallback_search: additions.NoFallbackSearch = False,
+    no_component_rules: additions.NoComponentRules = False,
+    no_body_box: additions.NoBodyBox = False,
+    no_search_range: additions.NoSearchRange = False,
+    no_calibration: additions.NoCalibration = False,
+    no_tuned_thresholds: additions.NoTunedThresholds = False,
+    no_tumour_score: additions.NoTumourScore = False,
     keep_identifiers: Annotated[
         bool, typer.Option("--keep-identifiers", help="Name patient and study in report and result.json.")
     ] = False,
@@ -106,6 +115,16 @@ def segment(
                 backend=engine.value,
                 max_memory_gb=max_memory,
                 keep_doubtful=keep_doubtful,
+                additions=additions.chosen_additions(
+                    smoothing=no_smoothing,
+                    fallback_search=no_fallback_search,
+                    component_rules=no_component_rules,
+                    body_box=no_body_box,
+                    search_range=no_search_range,
+                    calibration=no_calibration,
+                    tuned_thresholds=no_tuned_thresholds,
+                    tumour_score=no_tumour_score,
+                ),
             )
         found.save(
             out,

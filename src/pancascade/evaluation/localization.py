@@ -113,7 +113,8 @@ def box_iou_table(
 
 def _statistic(values: Sequence[float], patients: Sequence[str], *, resamples: int, seed: int) -> LocalizationStatistic:
     if not values:
-        return LocalizationStatistic(*[math.nan] * 6, 0)
+        nan = math.nan
+        return LocalizationStatistic(nan, nan, nan, nan, nan, nan, 0)
     interval: Interval = Resamples.draw(patients, resamples=resamples, seed=seed).ratio_interval(np.array(values))
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
     return LocalizationStatistic(*interval, sd, min(values), max(values), len(values))

@@ -70,7 +70,7 @@ class CanvasProbabilities:
         native = torch.cat([self._native(k) for k in range(first, last)])
         return native.permute(1, 3, 2, 0).numpy()
 
-    def finding(self, at: Box, *, spacing_mm: tuple[float, float, float]) -> Finding:
+    def finding(self, at: Box, *, spacing_mm: tuple[float, float, float], one_organ: bool = True) -> Finding:
         """What the maps show.
 
         Only what lies within `KEPT_MM` of something likely is brought back to the scan's own pixels.
@@ -78,8 +78,9 @@ class CanvasProbabilities:
         Args:
             at: Box of the scan that the slices fill.
             spacing_mm: Of the scan, upright.
+            one_organ: Whether small components elsewhere may be left out.
         """
-        box = self._busy(spacing_mm)
+        box = self._busy(spacing_mm, one_organ=one_organ)
         if box is None:
             return Finding.nothing(self.location)
         maps = np.stack([self._native(k)[0].permute(0, 2, 1)[:, *box.slices[:2]].numpy() for k in _range(box)], axis=-1)
@@ -99,7 +100,7 @@ class CanvasProbabilities:
                 dense[low - first : high - first] = maps[low - start : high - start].numpy()
         return dense
 
-    def _busy(self, spacing_mm: tuple[float, float, float]) -> Box | None:
+    def _busy(self, spacing_mm: tuple[float, float, float], *, one_organ: bool) -> Box | None:
         """Box (I, J, K) of the volume around what is likely, or what is faint where nothing is."""
         span = self.span()
         if span is None:
@@ -108,7 +109,8 @@ class CanvasProbabilities:
         peak = float(organ.max())
         if peak < FAINT:
             return None
-        likely = main_bodies(organ, threshold=min(LIKELY, 0.9 * peak), share=0.05)
+        threshold = min(LIKELY, 0.9 * peak)
+        likely = main_bodies(organ, threshold=threshold, share=0.05) if one_organ else organ >= threshold
         box = Box.around(likely)
         if box is None:
             return None

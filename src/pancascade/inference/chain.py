@@ -56,7 +56,8 @@ def follow(
         watcher: Sees every hand-over.
     """
     clock = clock or Stopwatch()
-    body = body_box(upright)
+    whole = Box.whole(upright.shape)
+    body = body_box(upright) if member.additions.body_box else whole
     finding = Finding.nothing()
     for step, engine in zip(member.model.steps, member.engines, strict=True):
         watch = clock.within(Path(step.weights).stem)
@@ -72,7 +73,7 @@ def follow(
             finding = look(
                 upright, finding, step, engine, field=field, progress=progress, hand_over=hand_over, clock=watch
             )
-    return calibrated(finding, member.model.calibration)
+    return calibrated(finding, member.model.calibration) if member.additions.calibration else finding
 
 
 def search(
@@ -98,7 +99,7 @@ def search(
         clock: Where the time goes.
         watcher: Sees the hand-overs at full resolution.
     """
-    field = search_range(upright, body)
+    field = search_range(upright, body) if engine.additions.search_range else body
     between = None if watcher is None else watcher.between(engine, field)
     found = engine.find(
         crop(upright, field), at=field, whole_body=True, progress=progress, hand_over=between, clock=clock

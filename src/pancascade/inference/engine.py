@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pancascade.cascades import Cascade, Located, fast_layout
 from pancascade.engines.precision import has_fast_bfloat16
+from pancascade.inference.additions import ALL, Additions
 from pancascade.inference.canvas_probabilities import CanvasProbabilities, smooth_along_the_body
 from pancascade.inference.finding import Believed, Finding
 from pancascade.inference.finite_output import require_finite
@@ -50,6 +51,7 @@ class SliceEngine:
         consistent: Whether stage 1 is made consistent along the body before stage 2.
         trained_on: Whom its weights have learned from, as their checkpoint tells.
         rescue: Whether stage 2 looks at stage 1's best candidate where nothing reaches probability ½.
+        additions: Which of `segment`'s additions are on.
     """
 
     cascade: Cascade
@@ -58,6 +60,7 @@ class SliceEngine:
     consistent: bool = True
     trained_on: tuple[dict[str, Any], ...] = ()
     rescue: bool = False
+    additions: Additions = ALL
 
     @property
     def grows(self) -> bool:
@@ -101,7 +104,7 @@ class SliceEngine:
             volume, belief=belief, whole_body=whole_body, progress=progress, hand_over=hand_over, clock=clock
         )
         with clock.measure("paste"):
-            return maps.finding(at, spacing_mm=volume.spacing_mm)
+            return maps.finding(at, spacing_mm=volume.spacing_mm, one_organ=self.additions.component_rules)
 
     @torch.inference_mode()
     def run(
@@ -147,7 +150,7 @@ class SliceEngine:
             if progress is not None:
                 progress("segment", part.stop, volume.shape[2])
         with clock.measure("smooth"):
-            return maps.smoothed(SMOOTHING_MM / slice_mm) if self.consistent else maps
+            return maps.smoothed(SMOOTHING_MM / slice_mm) if self._smooths else maps
 
     def _locate_all(
         self,
@@ -175,9 +178,13 @@ class SliceEngine:
         return located if every == 1 else _between(located, looked_at, count)
 
     @property
+    def _smooths(self) -> bool:
+        return self.consistent and self.additions.smoothing
+
+    @property
     def _may_skip(self) -> bool:
         """Whether slices between two that stage 1 has seen can take the mean of both beliefs."""
-        return self.consistent and self.cascade.locates and self.cascade.believes_in_masks
+        return self._smooths and self.cascade.locates and self.cascade.believes_in_masks
 
     @torch.inference_mode()
     def run_alone(
@@ -252,7 +259,8 @@ class SliceEngine:
         belief = together[:, 0].numpy()
         if not (self.consistent and self.cascade.locates):
             return Aim(belief)
-        smooth_along_the_body(belief, SMOOTHING_MM / spacing_mm[2])
+        if self._smooths:
+            smooth_along_the_body(belief, SMOOTHING_MM / spacing_mm[2])
         shrunk = placement.canvas[0] / belief.shape[1]
         body = None
         if whole_body:
@@ -262,7 +270,8 @@ class SliceEngine:
             body = (tuple(edge / shrunk for edge in rows), tuple(edge / shrunk for edge in columns))
         pixel_mm = [spacing_mm[1 - axis] * placement.native[axis] / placement.resized[axis] * shrunk for axis in (0, 1)]
         sight = Sight(belief, (spacing_mm[2], pixel_mm[0], pixel_mm[1]), body, self.cascade.believes_in_masks)
-        return aim_at(sight, rescue=self.rescue)
+        rescue = self.rescue and self.additions.fallback_search
+        return aim_at(sight, rescue=rescue, one_organ=self.additions.component_rules)
 
     def _hand_over(self, found: Located, aim: Aim, part: slice) -> Located:
         belief = torch.from_numpy(aim.belief[part, None]).to(self.device).float()

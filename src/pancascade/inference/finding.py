@@ -89,6 +89,7 @@ class Finding:
         spacing_mm: tuple[float, float, float],
         organ_threshold: float = 0.5,
         tumour_threshold: float = 0.5,
+        component_rules: bool = True,
     ) -> NDArray[np.uint8]:
         """Final labels on a grid of that shape.
 
@@ -100,13 +101,16 @@ class Finding:
             spacing_mm: Of the grid's voxels.
             organ_threshold: Least probability of pancreas and tumour together.
             tumour_threshold: Least probability of tumour.
+            component_rules: Whether components are dropped; without, all that is likely enough is marked.
         """
         labels = np.zeros(shape, np.uint8)
         if self.box is None:
             return labels
-        organ = main_organ(self.organ, spacing_mm=spacing_mm, threshold=organ_threshold)
-        least = max(1, round(LEAST_TUMOUR_ML * 1000 / math.prod(spacing_mm)))
-        tumour = touching(self.tumour >= tumour_threshold, organ, least_voxels=least)
+        organ, tumour = self.organ >= organ_threshold, self.tumour >= tumour_threshold
+        if component_rules:
+            organ = main_organ(self.organ, spacing_mm=spacing_mm, threshold=organ_threshold)
+            least = max(1, round(LEAST_TUMOUR_ML * 1000 / math.prod(spacing_mm)))
+            tumour = touching(tumour, organ, least_voxels=least)
         inside = labels[self.box.slices]
         inside[organ] = Label.PANCREAS
         inside[tumour] = Label.TUMOUR

@@ -11,6 +11,7 @@ from pancascade.checkpoint import TRAINED_ON, load_checkpoint
 from pancascade.engines.devices import find_device
 from pancascade.engines.openvino_networks import Backend, accelerated
 from pancascade.errors import PancascadeError
+from pancascade.inference.additions import ALL, Additions
 from pancascade.inference.engine import VIEW_SCALES, SliceEngine
 from pancascade.inference.models import Model, find_model
 from pancascade.inference.volume_engine import VolumeEngine
@@ -28,10 +29,17 @@ class Member:
     Attributes:
         model: The model.
         engines: One a step.
+        additions: Which of `segment`'s additions are on.
     """
 
     model: Model
     engines: tuple[Engine, ...]
+    additions: Additions = ALL
+
+    def with_additions(self, additions: Additions) -> "Member":
+        """The same with other additions."""
+        engines = tuple(replace(engine, additions=additions) for engine in self.engines)
+        return replace(self, engines=engines, additions=additions)
 
     def views(self, pixel_mm: float) -> "list[Member]":
         """Itself at the pixel sizes of test-time augmentation; 3-D cascades see every view alike.

@@ -75,7 +75,7 @@ class Aim:
     location: Location | None = None
 
 
-def aim_at(sight: Sight, *, rescue: bool) -> Aim:
+def aim_at(sight: Sight, *, rescue: bool, one_organ: bool = True) -> Aim:
     """Stage 1's organ in one place or, where nothing reaches ½, its best candidate below that with more around it.
 
     What was found is never traded for something else: on whole CTs of other hospitals a wider search ended worse.
@@ -83,15 +83,17 @@ def aim_at(sight: Sight, *, rescue: bool) -> Aim:
     Args:
         sight: What stage 1 believes; its values are changed in place.
         rescue: Whether a candidate below ½ is taken where nothing reaches it, if there is one.
+        one_organ: Whether only one organ in one place is handed over, or all that reaches ½.
     """
     location = judge(sight)
-    usual = main_organ(sight.belief, spacing_mm=sight.spacing_mm)
+    usual = main_organ(sight.belief, spacing_mm=sight.spacing_mm) if one_organ else sight.belief >= 0.5
     if rescue and not usual.any() and (wider := best_candidate(sight)).any():
         found = location.model_copy(
             update={"level": "wider", "candidates": count_pieces(wider), "margin_mm": WIDER_MARGIN_MM}
         )
         return Aim(sight.belief, widened(wider, spacing_mm=sight.spacing_mm, margin_mm=WIDER_MARGIN_MM), found)
-    sight.belief[~usual] = 0
+    if one_organ:
+        sight.belief[~usual] = 0
     return Aim(sight.belief, None, location.model_copy(update={"candidates": count_pieces(usual)}))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pancascade.inference.additions import ALL, Additions
 from pancascade.inference.finding import STEP
 from pancascade.io import content_digest, volume_digest, write_volume, written_together
 from pancascade.io.nifti import write_nifti
@@ -57,6 +58,7 @@ class Segmentation:
         runs_on: What ran the networks.
         card: Of the model, Markdown.
         series: Of DICOM, what was asked for.
+        additions: What was done beyond the papers' pass.
     """
 
     scan: Volume
@@ -73,6 +75,7 @@ class Segmentation:
     runs_on: str = "torch"
     card: str = ""
     series: str | None = None
+    additions: Additions = ALL
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -131,6 +134,7 @@ class Segmentation:
             peak_memory_gb=peak_memory_gb(),
             identifiers=None if identifiers is None else dict(identifiers),
             trained_on=self.trained_on,
+            switched_off=self.additions.switched_off,
         )
 
     def save(

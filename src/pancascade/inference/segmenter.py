@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pancascade.engines.openvino_networks import Backend, engine_name
+from pancascade.inference.additions import ALL, Additions
 from pancascade.inference.chain import follow
 from pancascade.inference.doubts import doubts, location_notices
 from pancascade.inference.engine import Progress
@@ -36,6 +37,7 @@ def segment(
     max_memory_gb: float | None = None,
     keep_doubtful: bool = False,
     progress: Progress | None = None,
+    additions: Additions = ALL,
 ) -> Segmentation:
     """Find the pancreas and its tumour in a CT scan.
 
@@ -50,6 +52,7 @@ def segment(
         keep_doubtful: Also mark what was found in a place that is hardly a pancreas'; by default nothing is, with a
             warning.
         progress: Called after each batch of slices with what is being done, slices done, and slices in all.
+        additions: What is done beyond the papers' pass; `pancascade.inference.additions.NONE` for nothing.
 
     Returns:
         Mask and probabilities on exactly the scan's grid.
@@ -63,6 +66,7 @@ def segment(
     clock = Stopwatch()
     with clock.measure("load"):
         members = load_members(model, device, backend=backend)
+    members = [member.with_additions(additions) for member in members]
     with clock.measure("read"):
         volume = _read(scan, series=series, keep_on_disk=max_memory_gb is not None)
     with clock.measure("check"):
@@ -79,7 +83,8 @@ def segment(
             finding, keep_doubtful=keep_doubtful, voxel_ml=upright.voxel_volume_ml, threshold=thresholds.organ
         )
         thresholds, unmarked = by_suspicion(finding, thresholds, members, suspicion=suspicion)
-        mask = _mask(finding, upright, volume, thresholds)
+        labels = decide_labels(finding, upright, thresholds, component_rules=additions.component_rules)
+        mask = restore(upright.with_voxels(labels), volume)
         region, probabilities = _on_grid_of(volume, upright, finding)
     return Segmentation(
         scan=volume,
@@ -103,6 +108,7 @@ def segment(
         runs_on=_runs_on(members),
         card="\n\n".join(member.model.card_text() for member in members),
         series=series,
+        additions=additions,
     )
 
 
@@ -119,7 +125,9 @@ def _looks(members: Sequence[Member], upright: Volume, *, tta: bool) -> list[Mem
 
 
 def thresholds_of(members: Sequence[Member]) -> Thresholds:
-    """The mean of the models' thresholds."""
+    """The mean of the models' thresholds; ½ where tuned ones are switched off."""
+    if not all(member.additions.tuned_thresholds for member in members):
+        return Thresholds()
     return Thresholds(
         organ=float(np.mean([member.model.organ_threshold for member in members])),
         tumour=float(np.mean([member.model.tumour_threshold for member in members])),
@@ -138,7 +146,7 @@ def by_suspicion(
         suspicion: The scan's tumour score.
     """
     least = float(np.mean([member.model.least_suspicion for member in members]))
-    if suspicion >= least:
+    if suspicion >= least or not all(member.additions.tumour_score for member in members):
         return thresholds, []
     found = thresholds.model_copy(update={"tumour_marked": False})
     if finding.box is None or not (finding.tumour >= thresholds.tumour).any():
@@ -165,18 +173,17 @@ def average(findings: Sequence[Finding]) -> Finding:
     return Finding.mean(findings).rounded()
 
 
-def decide_labels(finding: Finding, upright: Volume, thresholds: Thresholds) -> NDArray[np.uint8]:
+def decide_labels(
+    finding: Finding, upright: Volume, thresholds: Thresholds, *, component_rules: bool = True
+) -> NDArray[np.uint8]:
     """Final labels (I, J, K) on the grid of the upright scan."""
     return finding.labels(
         upright.shape,
         spacing_mm=upright.spacing_mm,
         organ_threshold=thresholds.organ,
         tumour_threshold=thresholds.least_tumour,
+        component_rules=component_rules,
     )
-
-
-def _mask(finding: Finding, upright: Volume, scan: Volume, thresholds: Thresholds) -> Volume:
-    return restore(upright.with_voxels(decide_labels(finding, upright, thresholds)), scan)
 
 
 def _on_grid_of(scan: Volume, upright: Volume, finding: Finding) -> tuple[Box | None, NDArray[np.float32]]:

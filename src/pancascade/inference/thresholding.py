@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pancascade.errors import GeometryError, ScanError, UnknownModelError, UnreadableError
+from pancascade.inference.additions import Additions
 from pancascade.inference.doubts import doubts
 from pancascade.inference.finding import STEP, Finding
 from pancascade.inference.models import find_model
@@ -68,6 +69,7 @@ def load_segmentation(folder: str | Path, *, scan: str | Path | None = None) -> 
         runs_on=result.engine,
         card=_card(result.model),
         series=result.series,
+        additions=Additions.without(result.switched_off),
     )
 
 
@@ -88,6 +90,7 @@ def with_thresholds(found: Segmentation, thresholds: Thresholds) -> Segmentation
             spacing_mm=found.scan.spacing_mm,
             organ_threshold=thresholds.organ,
             tumour_threshold=thresholds.least_tumour,
+            component_rules=found.additions.component_rules,
         )
     mask = found.scan.with_voxels(labels)
     unmarked = set() if thresholds.tumour_marked else {"tumour_unmarked"}

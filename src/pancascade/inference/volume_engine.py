@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pancascade.cascades import Cascade, Located
 from pancascade.engines.precision import has_fast_bfloat16
+from pancascade.inference.additions import ALL, Additions
 from pancascade.inference.engine import HandOver, Progress
 from pancascade.inference.finding import Believed, Finding
 from pancascade.inference.finite_output import require_finite
@@ -30,6 +31,7 @@ class VolumeEngine:
         device: Where it runs.
         trained_on: Whom its weights have learned from, as their checkpoint tells.
         rescue: Whether stage 2 looks at stage 1's best candidate where nothing reaches probability ½.
+        additions: Which of `segment`'s additions are on.
     """
 
     cascade: Cascade
@@ -37,6 +39,7 @@ class VolumeEngine:
     device: torch.device
     trained_on: tuple[dict[str, Any], ...] = ()
     rescue: bool = False
+    additions: Additions = ALL
 
     @torch.inference_mode()
     def find(
@@ -122,7 +125,7 @@ class VolumeEngine:
         spacing_mm = [step * times for step, times in zip(volume.spacing_mm[::-1], shrunk, strict=True)]
         body = ((0.0, float(belief.shape[1])), (0.0, float(belief.shape[2]))) if whole_body else None
         sight = Sight(belief, (spacing_mm[0], spacing_mm[1], spacing_mm[2]), body, self.cascade.believes_in_masks)
-        aim = aim_at(sight, rescue=self.rescue)
+        aim = aim_at(sight, rescue=self.rescue and self.additions.fallback_search)
         if aim.mask is None:
             return located, aim.location
         mask = torch.from_numpy(np.ascontiguousarray(aim.mask.transpose(2, 1, 0))).float()[None, None]

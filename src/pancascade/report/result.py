@@ -67,6 +67,7 @@ class Result(Settings):
         peak_memory_gb: Most memory that the process held.
         identifiers: Of patient and study, only where asked for.
         trained_on: Marks of the patients whom the model has learned from, by data set.
+        switched_off: Names of what `segment` adds to the papers' pass and was told to leave out.
         files: Digests of the files that were written together with it, by name.
         versions: Of what the result depends on.
     """
@@ -95,6 +96,7 @@ class Result(Settings):
     peak_memory_gb: float | None = None
     identifiers: dict[str, str] | None = None
     trained_on: tuple[dict[str, Any], ...] = ()
+    switched_off: tuple[str, ...] = ()
     files: dict[str, str] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=current_versions)
 

@@ -1,0 +1,36 @@
+"""Options that switch off, by name, what ``segment`` does beyond the papers' pass."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pancascade.inference.additions import Additions
+
+NoSmoothing = Annotated[bool, typer.Option("--no-smoothing", help="Do not average along the body.")]
+NoFallbackSearch = Annotated[
+    bool, typer.Option("--no-fallback-search", help="Do not search a candidate below ½ where stage 1 finds nothing.")
+]
+NoComponentRules = Annotated[
+    bool, typer.Option("--no-component-rules", help="Keep every component, not one organ in one place.")
+]
+NoBodyBox = Annotated[bool, typer.Option("--no-body-box", help="Do not leave out air and table.")]
+NoSearchRange = Annotated[
+    bool, typer.Option("--no-search-range", help="Search all heights, wherever the base of the lungs is.")
+]
+NoCalibration = Annotated[bool, typer.Option("--no-calibration", help="Leave probabilities as the networks give them.")]
+NoTunedThresholds = Annotated[bool, typer.Option("--no-tuned-thresholds", help="Thresholds of ½, not the model's own.")]
+NoTumourScore = Annotated[
+    bool, typer.Option("--no-tumour-score", help="Mark tumour in a scan of low tumour score as well.")
+]
+
+
+def chosen_additions(**switched_off: bool) -> "Additions":
+    """The additions that are left on.
+
+    Args:
+        switched_off: By name, whether its option was given.
+    """
+    from pancascade.inference.additions import Additions
+
+    return Additions.without(name for name, off in switched_off.items() if off)
