@@ -136,7 +136,7 @@ def test_time_is_that_of_all_steps_that_are_left(tmp_path, msd):
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
-        (0.2, "1 seconds"),
+        (0.2, "1 second"),
         (80, "80 seconds"),
         (100, "1.7 minutes"),
         (3000, "50 minutes"),

@@ -18,7 +18,11 @@ SMALLER = {
     "cascade.crop_size: [192, 192]": "cascade.crop_size: [32, 48]",
     "spacing_mm: 1.3\n": "spacing_mm: 6.0\n",
     "changes: {phases: [{name: alternate, epochs: 20}]}": (
-        "changes: {canvas: {size: [32, 64], spacing_mm: 6.0}, phases: [{name: alternate, epochs: 20}]}"
+        "changes: {canvas: {size: [32, 64], spacing_mm: 6.0}, phases: [{name: alternate, epochs: 20}], "
+        "cascade.first: {name: localization_net, preset: tiny}, cascade.second: {name: resnet_unet, preset: tiny}}"
+    ),
+    "cascade.centre_epochs: 5": (
+        "cascade.first: {name: unet3d, preset: tiny}\n          cascade.second: {name: unet3d, preset: tiny}"
     ),
     "canvas.window: {lower_hu: -100, upper_hu: 240}": "canvas: {size: [32, 48], spacing_mm: 6.0}",
 }

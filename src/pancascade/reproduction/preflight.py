@@ -12,6 +12,8 @@ from torch import Generator, nn
 from pancascade.cascades import build_cascade, fast_layout
 from pancascade.engines.devices import find_device
 from pancascade.errors import DataError, PancascadeError
+from pancascade.io.documents import shortened
+from pancascade.names_only import names_only
 from pancascade.preprocessing import Canvas
 from pancascade.reproduction.counted_cases import CountedCases
 from pancascade.reproduction.plan import Plan, Training
@@ -114,8 +116,8 @@ def preflight(
             tell(f"timing {training.name}")
             try:
                 timed[key] = _time(recipe, training.fold.train, keep=plan.table.data.keep, device=device)
-            except PancascadeError as error:
-                untimed.append(f"{training.name} could not be timed: {error}")
+            except (PancascadeError, ValueError, RuntimeError) as error:  # torch's, of images too small for a network
+                untimed.append(f"{training.name} could not be timed: {first_line(error)}")
                 continue
         by_phase, forward_s = timed[key]
         volumes = not isinstance(recipe.canvas, Canvas)
@@ -128,12 +130,20 @@ def preflight(
     return Preflight(tuple(estimates), convolution_tflops(), device, tuple(untimed))
 
 
+def first_line(error: Exception) -> str:
+    """What an error says, without folders; of another library's its kind and the first line."""
+    if isinstance(error, PancascadeError):
+        return str(error)
+    lines = str(error).splitlines() or [""]
+    return names_only(f"{type(error).__name__}, {shortened(lines[0], 120)}")
+
+
 def spell_time(seconds: float) -> str:
     """A duration as people say it: "40 seconds", "25 minutes", "7 hours", "12 days"."""
     for size, unit in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
         if seconds >= 1.5 * size:
             return f"{seconds / size:.{1 if seconds < 10 * size else 0}f} {unit}"
-    return f"{max(1, round(seconds))} seconds"
+    return "1 second" if seconds < 1.5 else f"{round(seconds)} seconds"
 
 
 def convolution_tflops() -> float:

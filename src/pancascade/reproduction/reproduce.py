@@ -16,7 +16,7 @@ from pancascade.reproduction.carrying_out import RUN, Means, carry_out, epochs_d
 from pancascade.reproduction.counted_cases import CountedCases, count_cases, found_beside_published
 from pancascade.reproduction.measured import Measured
 from pancascade.reproduction.plan import Choices, Plan, Training, make_plan
-from pancascade.reproduction.preflight import Preflight, preflight
+from pancascade.reproduction.preflight import Preflight, first_line, preflight
 from pancascade.reproduction.published import Paper
 from pancascade.reproduction.published_files import find_table, read_published
 from pancascade.reproduction.result import MadeRow, make_row, planned_tests, protocol_of
@@ -153,9 +153,9 @@ def reproduce(prepared: Prepared, means: Means) -> tuple[ReproducedTable, list[s
             done[name] = _make(prepared, name, means)
         except OutputError:
             raise
-        except PancascadeError as error:
-            failures.append(f"{name}: not made: {error}")
-            logger.warning("%s: not made: %s", name, error)
+        except (PancascadeError, ValueError, RuntimeError) as error:  # torch's, of images too small for a network
+            failures.append(f"{name}: not made: {first_line(error)}")
+            logger.warning("%s", failures[-1])
         table = tabulate(prepared, done, failures)
         write_tables(table, prepared.request.out)
     return table, failures
