@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from pancascade.report.page import page_environment
+from pancascade.reproduction.plan import Training
 from pancascade.reproduction.published import Column
 from pancascade.reproduction.remarks import remarks_on
 from pancascade.reproduction.result import Cell, MadeRow
@@ -62,19 +63,17 @@ def _row(made: ReproducedTable, row: MadeRow) -> dict[str, Any]:
                 "hours": f"{measured.hours:.2f}",
                 "cases": len(measured.records),
                 "failed": len(measured.failed),
-                "recipe": yaml.safe_dump(
-                    {
-                        key: training.recipe[key]
-                        for key in ("cascade", "canvas", "optimiser", "phases")
-                        if key in training.recipe
-                    },
-                    sort_keys=False,
-                    allow_unicode=True,
-                ),
+                "recipe": _shown_recipe(training),
             }
             for training, measured in zip(trainings, row.measured, strict=False)
         ],
     }
+
+
+def _shown_recipe(training: Training) -> str:
+    """Every reading of the method, and what else makes the training, without its data."""
+    kept = {key: training.recipe[key] for key in ("canvas", "optimiser", "phases") if key in training.recipe}
+    return yaml.safe_dump({"cascade": dict(training.readings), **kept}, sort_keys=False, allow_unicode=True)
 
 
 def _cell(cell: Cell) -> dict[str, str]:

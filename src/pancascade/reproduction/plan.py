@@ -46,6 +46,7 @@ class Training:
         recipe: Without its data.
         source: Its only data source.
         fold: Whom it trains on, and whom it is tested on.
+        readings: Every choice of the method, those that the recipe leaves at their default included.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Training:
     recipe: Mapping[str, Any]
     source: Mapping[str, Any]
     fold: Fold
+    readings: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -156,8 +158,8 @@ def _training(
     regions = place.reading.layout is Layout.REGION_FOLDER
     recipe = row_recipe(table, row, scale=choices.scale, regions=regions, seed=choices.seed, epochs=choices.epochs)
     source = place.source(split=split, fold=fold.number, keep=table.data.keep)
-    checked(recipe, source, row=row.name)
+    settings = checked(recipe, source, row=row.name)
     digest = recipe_digest(recipe, data=data, split=content_digest(split), fold=fold.number, keep=table.data.keep)
     slug = re.sub(r"[^a-z0-9]+", "-", row.name.lower()).strip("-") or "row"
     part = "" if fold.number is None else f"-fold{fold.number}"
-    return Training(f"{slug}-{digest}{part}", digest, recipe, source, fold)
+    return Training(f"{slug}-{digest}{part}", digest, recipe, source, fold, settings.cascade.model_dump(mode="json"))

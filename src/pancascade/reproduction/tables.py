@@ -158,7 +158,7 @@ def _row_document(made: ReproducedTable, row: MadeRow) -> dict[str, Any]:
                 "hours": round(measured.hours, 3),
                 "test_cases": len(measured.records),
                 "failed": len(measured.failed),
-                "cascade": training.recipe["cascade"],
+                "cascade": training.readings,
                 "canvas": training.recipe["canvas"],
                 "optimiser": training.recipe.get("optimiser"),
                 "phases": training.recipe["phases"],
