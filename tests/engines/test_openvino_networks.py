@@ -133,6 +133,9 @@ def example_on(canvas, *, slices: tuple[int, ...]) -> torch.Tensor:
         ("unet", {"out_channels": 2}),
         ("efficient_unet", {"out_channels": 2, "presence": True}),
         ("efficient_unet", {"widths": (8, 8, 4, 4, 4)}),
+        ("fcn8s", {"in_channels": 3, "normalisation": "imagenet"}),
+        ("dense_unet", {}),
+        ("focusing_resnet", {"depth": 18}),
     ],
 )
 def test_every_reading_of_every_network_on_slices_has_a_counterpart(name, options):
@@ -156,7 +159,11 @@ def as_tuple(answer) -> tuple[torch.Tensor, ...]:
 
 def test_the_list_of_networks_tested_is_the_list_of_networks():
     """A new network shall be added above, or named here with the reason."""
-    on_volumes, too_small = {"unet3d"}, {"saliency"}
+    on_volumes, too_small, when_trained = (
+        {"unet3d"},
+        {"saliency"},
+        {"monai"},
+    )  # tests/training/test_baselines_trained.py
     tested = {
         "multiscale_unet",
         "focusing_net",
@@ -165,8 +172,11 @@ def test_the_list_of_networks_tested_is_the_list_of_networks():
         "dsms_unet",
         "unet",
         "efficient_unet",
+        "fcn8s",
+        "dense_unet",
+        "focusing_resnet",
     }
-    assert set(PRESETS) == tested | on_volumes | too_small
+    assert set(PRESETS) == tested | on_volumes | too_small | when_trained
 
 
 def test_batches_of_any_size_are_answered_image_by_image():

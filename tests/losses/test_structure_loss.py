@@ -175,6 +175,10 @@ def test_unknown_readings_are_refused() -> None:
         deep_supervision_weights("pfnet")  # type: ignore[arg-type]
 
 
-def test_three_focusing_predictions_are_refused() -> None:
-    with pytest.raises(ValueError, match="got 3"):
-        second_stage_loss(SMALL, [SMALL] * 3, SMALL)
+def test_two_focusing_predictions_are_refused() -> None:
+    with pytest.raises(ValueError, match="got 2"):
+        second_stage_loss(SMALL, [SMALL] * 2, SMALL)
+
+
+def test_without_fm5_the_weights_are_those_of_the_other_three() -> None:
+    assert combine_second_stage(0.5, (0.3, 0.2, 0.1)) == pytest.approx(0.5 + 0.3 + 2 * 0.2 + 4 * 0.1)

@@ -2,8 +2,14 @@ import pytest
 import torch
 
 from pancascade.networks import FocusingNet, MultiScaleUNet, SaliencyTransformation, UNet, build
+from pancascade.networks.densenet import DenseNetEncoder, DenseUNet
+from pancascade.networks.fcn8s import FCN8s
 from pancascade.networks.focusing import ContextExploration, Focusing
+from pancascade.networks.focusing_resnet import FocusingResNet
 from pancascade.networks.nonlocal_localization import NonLocalLocalization
+from pancascade.networks.resnet import ResNetEncoder
+from pancascade.networks.resnet_unet import ResNetUNet
+from pancascade.networks.vgg import VggEncoder
 
 
 def count(make):
@@ -29,6 +35,14 @@ def count(make):
         (lambda: Focusing(128, 256), 1_927_171),
         (lambda: Focusing(64, 128), 484_355),
         (lambda: Focusing(32, 64), 122_371),
+        (lambda: ResNetEncoder(50), 25_557_032 - 2_049_000),  # torchvision's resnet50 without its classifier
+        (lambda: ResNetUNet(50), 32_521_105),  # segmentation_models_pytorch
+        (VggEncoder, 138_357_544 - 4_097_000),  # torchvision's vgg16 without the last layer of its classifier
+        (FCN8s, 134_265_699),
+        (lambda: FCN8s(out_channels=3), 134_277_737),
+        (DenseNetEncoder, 7_978_856 - 1_025_000),  # torchvision's densenet121 without its classifier
+        (DenseUNet, 13_607_633),  # segmentation_models_pytorch
+        (FocusingResNet, 46_497_804),
         (SaliencyTransformation, 36),
         (lambda: SaliencyTransformation(3), 312),
     ],

@@ -196,8 +196,8 @@ def test_features_halve_five_times():
 
 
 def test_another_depth_is_refused():
-    with pytest.raises(ValueError, match="one of 18, 34, got 50"):
-        ResNetEncoder(50)
+    with pytest.raises(ValueError, match="one of 18, 34, 50, got 101"):
+        ResNetEncoder(101)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -33,6 +33,8 @@ class Cascade(nn.Module, ABC):
 
     Attributes:
         dimensions: Spatial dimensions *S of its images: 2 (axial slices) or 3 (volumes).
+        network_dimensions: Spatial dimensions of what its networks see; those of its images, but where a cascade cuts
+            volumes into slices itself.
         phases: Names of its training phases, in the paper's order.
         labels: What is segmented besides background, in the channel order of `segment`.
         first_target: Labels that together are what stage 1 looks for.
@@ -41,11 +43,17 @@ class Cascade(nn.Module, ABC):
     """
 
     dimensions: ClassVar[int]
+    network_dimensions: ClassVar[int]
     phases: ClassVar[tuple[str, ...]]
     labels: tuple[Label, ...]
     first_target: tuple[Label, ...] = (Label.PANCREAS, Label.TUMOUR)
     locates: ClassVar[bool] = True
     believes_in_masks: ClassVar[bool] = True
+
+    def __init_subclass__(cls) -> None:
+        """The networks see what the cascade sees, unless it says otherwise."""
+        if "dimensions" in vars(cls) and "network_dimensions" not in vars(cls):
+            cls.network_dimensions = cls.dimensions
 
     def prepare(self, labels: Sequence[Tensor], *, seed: int) -> None:
         """What must be learnt from the label maps alone before the first phase; nothing, for most methods.
@@ -199,15 +207,27 @@ def run_scaled(network: nn.Module, images: Tensor, scale: float) -> Tensor:
     """Logits of a network that sees the images scaled, back at the images' size.
 
     Args:
-        network: Maps (B, C, h, w) to logits (B, N, h, w).
+        network: Maps (B, C, h, w) to logits (B, N, h, w); of several maps the last is taken.
         images: (B, C, H, W).
         scale: Factor; the scaled sides are the nearest multiples of 16, which U-Nets take.
 
     Returns:
         (B, N, H, W), float32.
     """
+    return run_scaled_maps(network, images, scale)[-1]
+
+
+def run_scaled_maps(network: nn.Module, images: Tensor, scale: float) -> tuple[Tensor, ...]:
+    """As `run_scaled`, of a network that may give several maps: all of them, the answer last."""
     if scale == 1.0:
-        return network(images).float()
+        return tuple(maps.float() for maps in _as_tuple(network(images)))
     size = tuple(max(16, 16 * round(side * scale / 16)) for side in images.shape[-2:])
     small = functional.interpolate(images, size=size, mode="bilinear", antialias=True)
-    return functional.interpolate(network(small).float(), size=images.shape[-2:], mode="bilinear")
+    return tuple(
+        functional.interpolate(maps.float(), size=images.shape[-2:], mode="bilinear")
+        for maps in _as_tuple(network(small))
+    )
+
+
+def _as_tuple(answer: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return answer if isinstance(answer, tuple) else (answer,)

@@ -1,16 +1,22 @@
 """One network on the whole image: the baselines "U" and "M" of the papers' tables."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Generator, Tensor
 
-from pancascade.cascades.protocol import Cascade, Located, is_any, run_scaled
+from pancascade.cascades.protocol import Cascade, Located, is_any, run_scaled, run_scaled_maps
 from pancascade.labels import Label
-from pancascade.losses import SegmentationLoss, compose_classes, compose_two_classes, segmentation_loss
-from pancascade.networks import NetworkSettings, OneMapNetwork
+from pancascade.losses import (
+    SegmentationLoss,
+    compose_classes,
+    compose_two_classes,
+    second_stage_loss,
+    segmentation_loss,
+)
+from pancascade.networks import MapNetwork, NetworkSettings
 from pancascade.settings import Settings
 from pancascade.volume import Box
 
@@ -19,17 +25,24 @@ class SingleStageSettings(Settings):
     """Choices of a single network.
 
     Attributes:
-        network: The network; as many logit maps as there are labels.
+        network: The network; a channel for each label. Of several maps the last is the answer.
         labels: ``pancreas`` alone, ``tumour`` alone, or both as nested targets (organ with tumour, tumour).
         scale: The network sees the canvas scaled by this factor.
-        loss: Dice, binary cross-entropy, both added, or ℓ_FD of L-SNet.
+        loss: Dice, binary cross-entropy, both added, or ℓ_FD of L-SNet; or ``structure``, Eq. 13 of Qiu et al. 2024
+            over all maps of a network that focuses, which then finds a single label.
     """
 
     kind: Literal["single_stage"] = "single_stage"
-    network: OneMapNetwork = NetworkSettings(name="unet")
+    network: MapNetwork = NetworkSettings(name="unet")
     labels: tuple[Literal["pancreas", "tumour"], ...] = ("pancreas",)
     scale: float = Field(default=1.0, gt=0, le=4)
-    loss: SegmentationLoss = "dice_bce"
+    loss: SegmentationLoss | Literal["structure"] = "dice_bce"
+
+    @model_validator(mode="after")
+    def _structure_is_for_networks_that_focus(self) -> Self:
+        if self.loss == "structure" and (len(self.labels) > 1 or not self.network.gives_several_maps):
+            raise ValueError("loss: structure is for focusing_net or focusing_resnet, and a single label")
+        return self
 
 
 class OneNetwork(Cascade):
@@ -85,9 +98,16 @@ class SingleStage(OneNetwork):
         self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
     ) -> Iterator[dict[str, Tensor]]:
         """The loss of each target; the organ's target encloses the tumour."""
+        if self.settings.loss == "structure":
+            maps = run_scaled_maps(self.network, images, self.scale)
+            yield {self.targets[0].title: second_stage_loss(maps[0], maps[1:], self._target(labels, self.targets[0]))}
+            return
         logits = self.logits(images)
         found: dict[str, Tensor] = {}
         for channel, label in enumerate(self.targets):
-            target = is_any(labels, self.targets if label == Label.PANCREAS else (label,))
-            found[label.title] = segmentation_loss(logits[:, channel : channel + 1], target, kind=self.settings.loss)
+            one = logits[:, channel : channel + 1]
+            found[label.title] = segmentation_loss(one, self._target(labels, label), kind=self.settings.loss)
         yield found
+
+    def _target(self, labels: Tensor, label: Label) -> Tensor:
+        return is_any(labels, self.targets if label == Label.PANCREAS else (label,))

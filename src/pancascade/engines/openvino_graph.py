@@ -4,8 +4,9 @@ OpenVINO's own converter traces the network with TorchScript first: 1 to 4 s and
 more than its speed gains on one scan. Writing down what torch computes takes as long as computing it once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from openvino import Node
 from openvino import opset13 as ops
 from torch import Tensor, nn
 from torch._ops import OpOverload
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_map_only, tree_unflatten
 
@@ -68,6 +71,44 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.alive.append(tensor)
 
 
+class _NormalisedImageByImage(TorchFunctionMode):
+    """Instance and group normalisation as the arithmetic that they are.
+
+    Torch computes the first as batch normalisation in training mode of an image whose batch became channels, which a
+    graph for batches of any size cannot say.
+    """
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        arguments: tuple[Any, ...] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Another way to the same numbers for the two; everything else as it is."""
+        options = options or {}
+        if function in (functional.instance_norm, functional.group_norm):
+            known = signature(function).bind(*arguments, **options)
+            known.apply_defaults()
+            given = known.arguments
+            groups = given.get("num_groups", given["input"].shape[1])
+            if given.get("use_input_stats", True):
+                return _standardised(given["input"], groups, given["weight"], given["bias"], given["eps"])
+        return function(*arguments, **options)
+
+
+def _standardised(images: Tensor, groups: int, weight: Tensor | None, bias: Tensor | None, epsilon: float) -> Tensor:
+    """(x − mean) / √(variance + ε) of each group of channels of each image, scaled and shifted by channel."""
+    parts = images.reshape(len(images), groups, -1)
+    centred = parts - parts.mean(dim=2, keepdim=True)
+    parts = centred / ((centred * centred).mean(dim=2, keepdim=True) + epsilon).sqrt()
+    found = parts.reshape(images.shape)
+    by_channel = (1, -1, *(1 for _ in images.shape[2:]))
+    if weight is not None:
+        found = found * weight.reshape(by_channel)
+    return found if bias is None else found + bias.reshape(by_channel)
+
+
 def _require_shape(node: Value, tensor: Tensor, name: str) -> None:
     """Refuse a node of another shape than torch's, or of a fixed batch: OpenVINO would crash when it runs."""
     result = node.output(0) if isinstance(node, Node) else node
@@ -95,7 +136,7 @@ def record(network: nn.Module, images: Tensor) -> tuple[openvino.Model, list[Ten
     # In inference mode torch does not take composite operators apart.
     with torch.inference_mode(False), torch.no_grad(), torch.autocast("cpu", enabled=False):
         seen = images.detach().clone(memory_format=torch.contiguous_format)
-        with _Recorder(seen, parameter) as recorder:
+        with _NormalisedImageByImage(), _Recorder(seen, parameter) as recorder:
             answer = network(seen)
     maps, arrangement = tree_flatten(answer)
     results = [ops.result(recorder.node(values)) for values in maps]

@@ -70,6 +70,11 @@ def limited(values: Value, lowest: float = -1.0, highest: float = 1.0) -> Value:
     return ops.clamp(values, float(lowest), float(highest))
 
 
+def leaky(values: Value, slope: float = 0.01) -> Value:
+    """Leaky ReLU."""
+    return ops.prelu(values, _number(slope))
+
+
 def mean(values: Value, axes: Sequence[int] | None = None, keep: bool = False) -> Value:
     """Mean over axes other than the batch; torch may count them from the last one, and means all by none."""
     rank = _rank(values)
@@ -93,6 +98,22 @@ def max_pool(
     steps = list(stride) or list(kernel)
     rounding = "ceil" if ceil else "floor"
     return ops.max_pool(images, steps, list(dilation)[:axes], around, around, list(kernel), rounding).output(0)
+
+
+def mean_pool(
+    images: Value,
+    kernel: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0, 0),
+    ceil: bool = False,
+    count_padding: bool = True,
+    divisor: int | None = None,
+) -> Value:
+    """Mean of each window."""
+    if ceil or divisor is not None:
+        raise UnknownOperatorError("means of windows that reach out of the image, or over another number")
+    steps, around = list(stride) or list(kernel), list(padding)
+    return ops.avg_pool(images, steps, around, around, list(kernel), not count_padding)
 
 
 def bilinear(images: Value, size: Sequence[int], align_corners: bool, *_scales: float | None) -> Value:
@@ -128,6 +149,15 @@ def pad(images: Value, widths: Sequence[int], value: float = 0.0) -> Value:
         "constant",
         _number(value),
     )
+
+
+def repeat_edge(images: Value, widths: Sequence[int]) -> Value:
+    """The outermost values repeated; torch counts axes from the last one."""
+    if not any(widths):
+        return images
+    missing = [0] * (_rank(images) - len(widths) // 2)
+    before, after = ([*missing, *reversed(widths[start::2])] for start in (0, 1))
+    return ops.pad(images, _whole(before), _whole(after), "edge")
 
 
 def cut(images: Value, axis: int = 0, start: int | None = None, stop: int | None = None, step: int = 1) -> Value:
@@ -206,10 +236,13 @@ def same(values: Value, *_arguments: Any, **_options: Any) -> Value:
 
 
 OPERATORS: dict[str, Callable[..., Value]] = {
+    "aten._prelu_kernel": ops.prelu,
     "aten._softmax": softmax,
     "aten._unsafe_view": view,
     "aten.add": add,
+    "aten.add_": add,
     "aten.alias": same,
+    "aten.avg_pool2d": mean_pool,
     "aten.bmm": lambda one, other: ops.matmul(one, other, False, False),
     "aten.cat": concatenate,
     "aten.clone": same,
@@ -221,6 +254,8 @@ OPERATORS: dict[str, Callable[..., Value]] = {
     "aten.expand": expand,
     "aten.hardtanh": limited,
     "aten.hardtanh_": limited,
+    "aten.leaky_relu": leaky,
+    "aten.leaky_relu_": leaky,
     "aten.mean": mean,
     "aten.max_pool2d_with_indices": max_pool,
     "aten.max_pool3d_with_indices": max_pool,
@@ -228,10 +263,12 @@ OPERATORS: dict[str, Callable[..., Value]] = {
     "aten.native_batch_norm": batch_norm,
     "aten.relu": ops.relu,
     "aten.relu_": ops.relu,
+    "aten.replication_pad2d": repeat_edge,
     "aten.rsub": subtract_from,
     "aten.sigmoid": ops.sigmoid,
     "aten.slice": cut,
     "aten.softplus": softplus,
+    "aten.sqrt": ops.sqrt,
     "aten.sub": subtract,
     "aten.transpose": transpose,
     "aten.upsample_bilinear2d": bilinear,

@@ -6,6 +6,7 @@ from pydantic import Field
 from torch import nn
 
 from pancascade.networks.focusing_net import FocusingNet
+from pancascade.networks.focusing_resnet import FocusingResNet
 from pancascade.networks.localization_net import LocalizationNet
 from pancascade.networks.saliency import SaliencyTransformation
 from pancascade.settings import Settings
@@ -57,8 +58,8 @@ CHAINS: dict[str, tuple[str, ...]] = {
     ),
     "dsms_unet": ("network: the canvas; probability = sigmoid(logits).",),
     "single_stage": (
-        "network: the canvas, scaled by scale to the input's size (bilinear, antialiased); resize its logits back to "
-        "the canvas (bilinear); probability = sigmoid(logits).",
+        "network: the canvas, scaled by scale to the input's size (bilinear, antialiased); resize its last logits "
+        "back to the canvas (bilinear); probability = sigmoid(logits).",
     ),
 }
 
@@ -160,8 +161,9 @@ class Export(Settings):
 
 def output_names(network: nn.Module) -> tuple[tuple[str, str], ...]:
     """Name and meaning of each map that a network on slices gives, in order."""
-    if isinstance(network, FocusingNet):
-        deep = tuple((name, "logits from further away, for training only") for name in ("ml", "fm5", "fm4", "fm3"))
+    if isinstance(network, FocusingNet | FocusingResNet):
+        names = ("ml", "fm5", "fm4", "fm3") if isinstance(network, FocusingNet) else ("ml", "fm4", "fm3")
+        deep = tuple((name, "logits from further away, for training only") for name in names)
         return (*deep, ("fm2", "logits of the target: the answer"))
     if isinstance(network, LocalizationNet):
         return (

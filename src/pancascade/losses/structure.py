@@ -148,19 +148,19 @@ def combine_second_stage(l_pm: Scalar, l_fm: Sequence[Scalar], *, weights: DeepS
 
     Args:
         l_pm: Loss of the localization module.
-        l_fm: Losses of FM5, FM4, FM3, FM2, deepest first.
+        l_fm: Losses of FM5, FM4, FM3, FM2, deepest first; of FM4, FM3, FM2 where a network has no FM5.
         weights: See deep_supervision_weights.
 
     Raises:
-        ValueError: There are not four focusing losses.
+        ValueError: There are neither four nor three focusing losses.
 
     Source: Qiu et al. 2024, Eq. 13.
     """
     w = deep_supervision_weights(weights)
-    if len(l_fm) != len(w):
-        raise ValueError(f"expected {len(w)} focusing terms, FM5 to FM2, got {len(l_fm)}")
+    if len(l_fm) not in (3, 4):
+        raise ValueError(f"expected {len(w)} focusing terms, FM5 to FM2, or 3 without FM5, got {len(l_fm)}")
     total = l_pm
-    for w_i, l_i in zip(w, l_fm, strict=True):
+    for w_i, l_i in zip(w[-len(l_fm) :], l_fm, strict=True):
         total = total + w_i * l_i
     return total
 
@@ -177,7 +177,7 @@ def second_stage_loss(
 
     Args:
         localization_logits: (B, 1, H, W), resized to the target.
-        focusing_logits: Four times (B, 1, H, W), resized to the target, deepest first: FM5, FM4, FM3, FM2.
+        focusing_logits: (B, 1, H, W) each, resized to the target, deepest first: FM5, FM4, FM3, FM2, or without FM5.
         target: (B, 1, H, W), binary.
         wbce: Reading of the weighted cross-entropy.
         weights: Reading of 2^(4,i).
@@ -186,7 +186,7 @@ def second_stage_loss(
         Scalar.
 
     Raises:
-        ValueError: The shapes differ, or there are not four focusing predictions.
+        ValueError: The shapes differ, or there are neither four nor three focusing predictions.
 
     Source: Qiu et al. 2024, Eq. 13.
     """

@@ -7,15 +7,19 @@ from inspect import signature
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from torch import nn
 
 from pancascade.errors import RecipeError
 from pancascade.memory_shortage import is_memory_shortage
+from pancascade.networks.densenet import DenseUNet
 from pancascade.networks.dsms_unet import DeeplySupervisedUNet
 from pancascade.networks.efficient_unet import EfficientUNet
+from pancascade.networks.fcn8s import FCN8s
 from pancascade.networks.focusing_net import FocusingNet
+from pancascade.networks.focusing_resnet import FocusingResNet
 from pancascade.networks.localization_net import LocalizationNet
+from pancascade.networks.monai_networks import MonaiNetwork, Net, default_options
 from pancascade.networks.multiscale_unet import MultiScaleUNet
 from pancascade.networks.resnet_unet import ResNetUNet
 from pancascade.networks.saliency import SaliencyTransformation
@@ -24,10 +28,14 @@ from pancascade.networks.unet3d import UNet3d
 from pancascade.settings import Settings
 
 NETWORKS: dict[str, type[nn.Module]] = {
+    "dense_unet": DenseUNet,
     "dsms_unet": DeeplySupervisedUNet,
     "efficient_unet": EfficientUNet,
+    "fcn8s": FCN8s,
     "focusing_net": FocusingNet,
+    "focusing_resnet": FocusingResNet,
     "localization_net": LocalizationNet,
+    "monai": MonaiNetwork,
     "multiscale_unet": MultiScaleUNet,
     "resnet_unet": ResNetUNet,
     "saliency": SaliencyTransformation,
@@ -36,6 +44,10 @@ NETWORKS: dict[str, type[nn.Module]] = {
 }
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "dense_unet": {
+        "paper": {},
+        "tiny": {"blocks": (1, 1, 1, 1), "growth": 4, "stem": 8, "in_channels": 1, "widths": (8, 8, 4, 4, 4)},
+    },
     "dsms_unet": {
         "paper": {},
         "kcmdrs": {"skips": "kcm"},
@@ -44,6 +56,12 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "tiny": {"widths": (4, 4, 8, 8, 8)},
     },
     "efficient_unet": {"paper": {}, "fine": {"widths": (128, 64, 48, 32, 16)}, "tiny": {"widths": (8, 8, 4, 4)}},
+    "fcn8s": {
+        "paper": {},
+        "three_slices": {"out_channels": 3},
+        "small": {"widths": (16, 32, 64, 128, 128), "hidden": 256},
+        "tiny": {"in_channels": 1, "widths": (4, 4, 4, 4, 4), "hidden": 8},
+    },
     "focusing_net": {
         "paper": {},
         "encoder": {"source": "encoder"},
@@ -51,12 +69,17 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "small": {"widths": (8, 16, 32, 64), "centre": 64, "reduced": (64, 48, 32, 16, 8)},
         "tiny": {"widths": (4, 4, 8, 8), "centre": 8, "reduced": (8, 8, 8, 4, 4)},
     },
+    "focusing_resnet": {
+        "paper": {},
+        "tiny": {"in_channels": 1, "base_width": 4, "reduced": (8, 8, 4, 4)},
+    },
     "localization_net": {
         "paper": {},
         "fcn": {"basis": "fcn"},
         "small": {"in_channels": 1, "base_width": 16, "widths": (64, 48, 32)},
         "tiny": {"in_channels": 1, "base_width": 4, "widths": (8, 8, 8)},
     },
+    "monai": {"paper": {}, "tiny": {}},
     "multiscale_unet": {
         "paper": {},
         "stan": {"widths": (32, 64, 128, 256)},
@@ -68,6 +91,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "paper": {},
         "fcn": {"basis": "fcn"},
         "resnet18": {"depth": 18},
+        "resnet50": {"depth": 50},
         "small": {"in_channels": 1, "base_width": 16, "widths": (128, 64, 32, 16, 16)},
         "tiny": {"depth": 18, "in_channels": 1, "base_width": 4, "widths": (8, 8, 4, 4, 4)},
     },
@@ -104,6 +128,21 @@ def _check_readings(name: str, network: type[nn.Module], arguments: Mapping[str,
             raise RecipeError(f"Network {name!r}: {option} is one of {', '.join(map(repr, known))}, got {value!r}.")
 
 
+def _arguments(name: str, preset: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A preset's arguments with the options over them.
+
+    Raises:
+        RecipeError: The name or the preset is unknown.
+    """
+    found = _find(f"preset of {name}", preset, _find("network", name, PRESETS))
+    if name == "monai":
+        if "net" not in options:
+            raise RecipeError(f"Network 'monai' needs net, one of {', '.join(get_args(Net))}.")
+        told = {key: options[key] for key in ("spatial_dims",) if isinstance(options.get(key), int)}
+        found = default_options(str(options["net"]), preset=preset, **told)
+    return {**found, **options}
+
+
 def build(name: str, *, preset: str = "paper", **options: Any) -> nn.Module:
     """Build a network.
 
@@ -117,7 +156,7 @@ def build(name: str, *, preset: str = "paper", **options: Any) -> nn.Module:
         RecipeError: The name, the preset or an option is unknown.
     """
     network = _find("network", name, NETWORKS)
-    arguments = {**_find(f"preset of {name}", preset, PRESETS[name]), **options}
+    arguments = _arguments(name, preset, options)
     _check_readings(name, network, arguments)
     try:
         _require_buildable(network, arguments)
@@ -156,11 +195,27 @@ def _is_number(value: Any) -> bool:
 
 
 class NetworkSettings(Settings):
-    """A network by name, preset and options, as recipes and checkpoints write it."""
+    """A network by name, preset and options, as recipes and checkpoints write it.
+
+    ``{name: monai, net: UNet}`` is short for ``{name: monai, options: {net: UNet}}``.
+    """
 
     name: str
     preset: str = "paper"
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _net_is_an_option_of_monai(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("name") != "monai" or "net" not in given:
+            return given
+        options = given.get("options", {})
+        if not isinstance(options, dict):
+            return given
+        if options.get("net", given["net"]) != given["net"]:
+            raise ValueError("net and options.net differ; tell one of them")
+        rest = {key: value for key, value in given.items() if key != "net"}
+        return {**rest, "options": {"net": given["net"], **options}}
 
     def resolved(self) -> "NetworkSettings":
         """The same network with its preset written out, so that later changes of a preset cannot change it.
@@ -168,8 +223,17 @@ class NetworkSettings(Settings):
         Raises:
             RecipeError: The name or the preset is unknown.
         """
-        preset = _find(f"preset of {self.name}", self.preset, _find("network", self.name, PRESETS))
-        return NetworkSettings(name=self.name, options={**preset, **self.options})
+        return NetworkSettings(name=self.name, options=_arguments(self.name, self.preset, self.options))
+
+    @property
+    def gives_several_maps(self) -> bool:
+        """Whether it gives several maps of logits, the last of them the answer."""
+        return self.name in _SEVERAL_MAPS
+
+    @property
+    def takes_any_size(self) -> bool:
+        """Whether images need not be of sides divisible by 16."""
+        return self.name in (*_REPEATING, "monai")
 
     def takes(self, channels: int) -> bool:
         """Whether images of so many channels fit; networks on ResNets repeat a single one. Unknown networks pass."""
@@ -202,9 +266,9 @@ def _gives_maps(network: NetworkSettings) -> NetworkSettings:
     return network
 
 
-_REPEATING = ("localization_net", "resnet_unet")
+_REPEATING = ("dense_unet", "fcn8s", "focusing_resnet", "localization_net", "resnet_unet")
 
-_SEVERAL_MAPS, _NO_MAP = ("focusing_net",), ("localization_net",)
+_SEVERAL_MAPS, _NO_MAP = ("focusing_net", "focusing_resnet"), ("localization_net",)
 
 OneMapNetwork = Annotated[NetworkSettings, AfterValidator(_gives_one_map)]
 """A network that gives one map of logits, as most stages need."""

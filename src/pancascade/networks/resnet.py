@@ -1,4 +1,4 @@
-"""ResNet-18 and ResNet-34 encoders in torchvision's parameter layout, so that its published weights load."""
+"""ResNet-18, ResNet-34 and ResNet-50 encoders in torchvision's parameter layout, so that its published weights load."""
 
 from pathlib import Path
 from typing import Literal, get_args
@@ -9,7 +9,7 @@ from torch.nn import functional
 from pancascade.errors import CheckpointError
 from pancascade.networks.pretrained import misfit, read_tensors
 
-Depth = Literal[18, 34]
+Depth = Literal[18, 34, 50]
 
 Normalisation = Literal["none", "imagenet"]
 
@@ -19,7 +19,11 @@ STRIDE = 32
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of red, green and blue in ImageNet; torchvision's published weights were learnt from images normalised by them."""
 
-BLOCKS: dict[Depth, tuple[int, int, int, int]] = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
+BLOCKS: dict[Depth, tuple[int, int, int, int]] = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+}
 
 
 class BasicBlock(nn.Module):
@@ -44,21 +48,48 @@ class BasicBlock(nn.Module):
         return functional.relu(self.bn2(self.conv2(inner)) + identity, inplace=True)
 
 
+class Bottleneck(nn.Module):
+    """1×1 to a quarter of the channels, 3×3 with the stride, 1×1 back, beside the identity (He et al. 2016, Fig. 5)."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1) -> None:
+        super().__init__()
+        inner = out_channels // 4
+        self.conv1 = nn.Conv2d(in_channels, inner, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(inner)
+        self.conv2 = nn.Conv2d(inner, inner, 3, stride=stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(inner)
+        self.conv3 = nn.Conv2d(inner, out_channels, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.downsample: nn.Sequential | None = None
+        if stride != 1 or in_channels != out_channels:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False), nn.BatchNorm2d(out_channels)
+            )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, in, H, W) to (B, out, H/stride, W/stride)."""
+        identity = features if self.downsample is None else self.downsample(features)
+        inner = functional.relu(self.bn1(self.conv1(features)), inplace=True)
+        inner = functional.relu(self.bn2(self.conv2(inner)), inplace=True)
+        return functional.relu(self.bn3(self.conv3(inner)) + identity, inplace=True)
+
+
 class ResNetEncoder(nn.Module):
     """ResNet without pooling and classifier, whose five resolutions a decoder takes.
 
-    Parameters with the default width: ResNet-18 11,176,512; ResNet-34 21,284,672; each 6,272 less with one input
-    channel. Names and shapes of parameters and buffers are torchvision's (``conv1.weight`` … ``layer4.1.bn2.bias``).
+    Parameters with the default width: ResNet-18 11,176,512; ResNet-34 21,284,672; ResNet-50 23,508,032; each 6,272
+    less with one input channel. Names and shapes of parameters and buffers are torchvision's (``conv1.weight`` …
+    ``layer4.1.bn2.bias``).
 
     Args:
-        depth: 18 or 34.
+        depth: 18, 34 or 50.
         in_channels: 3 as published, or another number.
         base_width: Channels of the stem; 64 as published.
         normalisation: ``imagenet`` shifts and scales images as the published weights expect; ``none`` takes them as
             they are.
 
     Attributes:
-        channels: Of the features at strides 2, 4, 8, 16 and 32: w, w, 2w, 4w, 8w.
+        channels: Of the features at strides 2, 4, 8, 16 and 32: w, w, 2w, 4w, 8w; of ResNet-50 w, 4w, 8w, 16w, 32w.
 
     Source: He et al. 2016, Table 1; L-SNet's backbones (methods.md §B1).
     """
@@ -78,13 +109,15 @@ class ResNetEncoder(nn.Module):
             raise ValueError(f"normalisation must be 'none' or 'imagenet', got {normalisation!r}")
         self.depth = depth
         self.normalisation = normalisation
-        self.channels = (base_width, base_width, 2 * base_width, 4 * base_width, 8 * base_width)
+        block: type[BasicBlock | Bottleneck] = Bottleneck if depth == 50 else BasicBlock
+        width = 4 * base_width if depth == 50 else base_width
+        self.channels = (base_width, width, 2 * width, 4 * width, 8 * width)
         self.conv1 = nn.Conv2d(in_channels, base_width, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(base_width)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         layers = [
-            self._layer(deeper, width, blocks, stride=1 if level == 0 else 2)
-            for level, (deeper, width, blocks) in enumerate(
+            self._layer(block, inputs, outputs, blocks, stride=1 if level == 0 else 2)
+            for level, (inputs, outputs, blocks) in enumerate(
                 zip(self.channels[:-1], self.channels[1:], BLOCKS[depth], strict=True)
             )
         ]
@@ -94,9 +127,11 @@ class ResNetEncoder(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     @staticmethod
-    def _layer(in_channels: int, out_channels: int, blocks: int, *, stride: int) -> nn.Sequential:
-        first = BasicBlock(in_channels, out_channels, stride=stride)
-        return nn.Sequential(first, *(BasicBlock(out_channels, out_channels) for _ in range(blocks - 1)))
+    def _layer(
+        block: type[BasicBlock | Bottleneck], in_channels: int, out_channels: int, blocks: int, *, stride: int
+    ) -> nn.Sequential:
+        first = block(in_channels, out_channels, stride=stride)
+        return nn.Sequential(first, *(block(out_channels, out_channels) for _ in range(blocks - 1)))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Features of images (B, in_channels, H, W), or of slices (B, 1, H, W), which every input channel sees.
@@ -144,7 +179,7 @@ def load_pretrained(encoder: ResNetEncoder, path: Path) -> None:
     weights do not fit.
 
     Args:
-        encoder: ResNet-18 or ResNet-34.
+        encoder: ResNet-18, ResNet-34 or ResNet-50.
         path: ``*.safetensors``, or a state_dict that ``torch.save`` wrote.
 
     Raises:

@@ -8,15 +8,19 @@ from torch import nn
 
 from pancascade.errors import RecipeError
 from pancascade.io.documents import shortened
+from pancascade.networks.densenet import DenseNetEncoder, load_densenet
 from pancascade.networks.efficientnet import EfficientNetEncoder, load_efficientnet
 from pancascade.networks.resnet import ResNetEncoder, load_pretrained
+from pancascade.networks.vgg import VggEncoder, load_vgg
+
+_Encoder = DenseNetEncoder | EfficientNetEncoder | ResNetEncoder | VggEncoder
 
 
 def load_pretrained_encoders(cascade: nn.Module, files: Mapping[str, Path], *, beside: Path) -> None:
     """Load weight files into the encoders of a cascade.
 
     Args:
-        cascade: Its ResNet and EfficientNet encoders are found by name, like ``first.encoder``.
+        cascade: Its encoders are found by name, like ``first.encoder``.
         files: Path by encoder: absolute, beside the recipe, or ``PACKAGE/PATH`` within an installed package.
         beside: Folder of the recipe.
 
@@ -28,6 +32,10 @@ def load_pretrained_encoders(cascade: nn.Module, files: Mapping[str, Path], *, b
         encoder, found = _encoder(cascade, name), find_weights(path, beside=beside)
         if isinstance(encoder, EfficientNetEncoder):
             load_efficientnet(encoder, found)
+        elif isinstance(encoder, DenseNetEncoder):
+            load_densenet(encoder, found)
+        elif isinstance(encoder, VggEncoder):
+            load_vgg(encoder, found)
         else:
             load_pretrained(encoder, found)
 
@@ -49,10 +57,8 @@ def find_weights(path: Path, *, beside: Path) -> Path:
     return Path(package.submodule_search_locations[0], *path.parts[1:])
 
 
-def _encoder(cascade: nn.Module, name: str) -> ResNetEncoder | EfficientNetEncoder:
-    encoders = {
-        path: part for path, part in cascade.named_modules() if isinstance(part, ResNetEncoder | EfficientNetEncoder)
-    }
+def _encoder(cascade: nn.Module, name: str) -> _Encoder:
+    encoders = {path: part for path, part in cascade.named_modules() if isinstance(part, _Encoder)}
     if name not in encoders:
         known = ", ".join(encoders) or "none"
         raise RecipeError(

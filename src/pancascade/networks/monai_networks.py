@@ -1,0 +1,204 @@
+"""Networks of other papers as MONAI builds them (extra ``baselines``): no copies of well-kept code."""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from importlib import import_module
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pancascade.errors import RecipeError
+
+Net = Literal["AttentionUnet", "BasicUNetPlusPlus", "DiNTS", "DynUNet", "FlexibleUNet", "SegResNet", "UNet"]
+
+SpatialDims = Literal[2, 3]
+
+_WIDE, _MIDDLE = (64, 128, 256, 512, 1024), (32, 64, 128, 256, 512)
+
+DEFAULTS: dict[SpatialDims, dict[Net, dict[str, Any]]] = {
+    2: {
+        "AttentionUnet": {"channels": _WIDE, "strides": (2, 2, 2, 2)},
+        "BasicUNetPlusPlus": {"features": (*_MIDDLE, 32)},
+        "DiNTS": {"num_blocks": 12, "num_depths": 4, "channel_mul": 0.5},
+        "DynUNet": {
+            "filters": (32, 64, 128, 256, 512, 512, 512, 512),
+            "kernel_size": (3,) * 8,
+            "strides": (1, 2, 2, 2, 2, 2, 2, 2),
+        },
+        "FlexibleUNet": {"backbone": "resnet50"},
+        "SegResNet": {"init_filters": 32, "blocks_down": (1, 2, 2, 4), "blocks_up": (1, 1, 1)},
+        "UNet": {"channels": _WIDE, "strides": (2, 2, 2, 2), "num_res_units": 2},
+    },
+    3: {
+        "AttentionUnet": {"channels": _MIDDLE, "strides": (2, 2, 2, 2)},
+        "BasicUNetPlusPlus": {"features": (32, 32, 64, 128, 256, 32)},
+        "DiNTS": {"num_blocks": 12, "num_depths": 4, "channel_mul": 0.5},
+        "DynUNet": {
+            "filters": (32, 64, 128, 256, 320, 320),
+            "kernel_size": ((3, 3, 1), 3, 3, 3, 3, 3),
+            "strides": (1, (2, 2, 1), 2, 2, 2, (2, 2, 1)),
+        },
+        "FlexibleUNet": {"backbone": "resnet50"},
+        "SegResNet": {"init_filters": 32, "blocks_down": (1, 2, 2, 4), "blocks_up": (1, 1, 1)},
+        "UNet": {"channels": _MIDDLE, "strides": (2, 2, 2, 2), "num_res_units": 2},
+    },
+}
+"""What is not told. Widths are those of the methods' papers where these say any; MONAI's own arguments do the rest.
+
+UNet with residual units is the row Res-UNet, FlexibleUNet the row ResNet50. DynUNet has the stages of nnU-Net's plans
+for CTs of this kind; volumes have their axial axis last.
+"""
+
+TINY: dict[Net, dict[str, Any]] = {
+    "AttentionUnet": {"channels": (4, 8, 8), "strides": (2, 2)},
+    "BasicUNetPlusPlus": {"features": (4, 4, 4, 4, 4, 4)},
+    "DiNTS": {"num_blocks": 2, "num_depths": 2, "channel_mul": 0.125},
+    "DynUNet": {"filters": (4, 8, 8), "kernel_size": (3, 3, 3), "strides": (1, 2, 2)},
+    "FlexibleUNet": {"backbone": "resnet10", "decoder_channels": (8, 8, 4, 4, 4)},
+    "SegResNet": {"init_filters": 8, "blocks_down": (1, 1), "blocks_up": (1,)},
+    "UNet": {"channels": (4, 8, 8), "strides": (2, 2), "num_res_units": 2},
+}
+"""For tests, in 2-D and 3-D."""
+
+_OURS = {
+    "DynUNet": ("deep_supervision", "its side outputs would learn nothing from the losses here"),
+    "FlexibleUNet": ("pretrained", "its weights would be downloaded"),
+}
+"""Options that are not passed on, and why."""
+
+
+def default_options(net: str, *, spatial_dims: int = 2, preset: str = "paper") -> dict[str, Any]:
+    """Arguments of a network that a recipe need not tell; none for one that is not known."""
+    known: Mapping[str, Any] = TINY if preset == "tiny" else DEFAULTS.get(spatial_dims, {})  # type: ignore[call-overload]
+    return dict(known.get(net, {}))
+
+
+class MonaiNetwork(nn.Module):
+    """A network of MONAI that gives one map of logits for images of any size.
+
+    Zeros at the far ends make images as large as the network needs them, and the map is cut back. Of a
+    BasicUNetPlusPlus with ``deep_supervision`` the answer is the mean of its four maps, the "accurate mode" of
+    U-Net++. DiNTS is an architecture of its search space, by default every path with a 3×3 convolution; a searched one
+    is given by ``arch_code_a``, ``arch_code_c`` and ``node_a`` as MONAI names them.
+
+    Parameters with the defaults and one channel in 2-D: AttentionUnet 31,739,185; UNet 25,969,628; FlexibleUNet
+    32,103,409.
+
+    Args:
+        net: Which, as MONAI calls it.
+        spatial_dims: 2 for slices, 3 for volumes.
+        in_channels: Channels of an image.
+        out_channels: Maps of logits.
+        options: MONAI's arguments of that network; what is missing comes from `default_options`.
+
+    Raises:
+        RecipeError: MONAI is not installed, or an option is not to be had here.
+
+    Source: docs/comparison-methods.md names each method's paper.
+    """
+
+    def __init__(
+        self,
+        *,
+        net: Net,
+        spatial_dims: SpatialDims = 2,
+        in_channels: int = 1,
+        out_channels: int = 1,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        refused, why = _OURS.get(net, ("", ""))
+        if options.get(refused):
+            raise RecipeError(f"Network 'monai': {net} takes no {refused} here: {why}. Leave it out.")
+        given = {name: _as_tuple(value) for name, value in options.items()}
+        arguments = {**default_options(net, spatial_dims=spatial_dims), **given}
+        self.divisors = _divisors(net, arguments, spatial_dims)
+        self.mean_of_maps = bool(arguments.get("deep_supervision"))
+        shape = {"spatial_dims": spatial_dims, "in_channels": in_channels, "out_channels": out_channels}
+        self.network = _dints(arguments, shape) if net == "DiNTS" else _made(net, arguments, shape)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, out_channels, *S) of images (B, in_channels, *S)."""
+        sides = images.shape[2:]
+        missing = [_enough(side, by) - side for side, by in zip(sides, self.divisors, strict=True)]
+        if any(missing):
+            images = functional.pad(images, [width for side in reversed(missing) for width in (0, side)])
+        maps = self.network(images)
+        if isinstance(maps, (list, tuple)):
+            maps = torch.stack(list(maps)).mean(dim=0) if self.mean_of_maps else maps[-1]
+        if not any(missing):
+            return maps
+        return maps[(..., *(slice(0, side) for side in sides))]
+
+
+def _enough(side: int, divisor: int) -> int:
+    """The next multiple, and two positions at the deepest level: normalisations cannot learn from a single one."""
+    return max(2, -(-side // divisor)) * divisor
+
+
+def _divisors(net: Net, arguments: Mapping[str, Any], axes: int) -> tuple[int, ...]:
+    """What each side of an image must be divisible by."""
+    if net in ("AttentionUnet", "DynUNet", "UNet"):
+        steps = [step if isinstance(step, Sequence) else (step,) * axes for step in arguments["strides"]]
+        return tuple(math.prod(step[axis] for step in steps) for axis in range(axes))
+    halvings = {
+        "BasicUNetPlusPlus": 4,
+        "DiNTS": arguments.get("num_depths", 4) + 1,
+        "FlexibleUNet": 5,
+        "SegResNet": len(arguments.get("blocks_down", ())) - 1,
+    }[net]
+    return (2**halvings,) * axes
+
+
+def _as_tuple(value: Any) -> Any:
+    """YAML's lists as the tuples that MONAI takes."""
+    return tuple(_as_tuple(one) for one in value) if isinstance(value, (list, tuple)) else value
+
+
+def _nets() -> Any:
+    try:
+        return import_module("monai.networks.nets")
+    except ImportError as error:
+        raise RecipeError(
+            "Network 'monai' needs MONAI, which is not installed. Run: pip install 'pancascade[baselines]'"
+        ) from error
+
+
+def _made(net: Net, arguments: Mapping[str, Any], shape: Mapping[str, int]) -> nn.Module:
+    more = dict(arguments)
+    if net == "DynUNet":
+        more.setdefault("upsample_kernel_size", more["strides"][1:])
+    made: nn.Module = getattr(_nets(), net)(**shape, **more)
+    return made
+
+
+def _dints(arguments: Mapping[str, Any], shape: Mapping[str, int]) -> nn.Module:
+    """DiNTS with a fixed architecture."""
+    nets, more = _nets(), dict(arguments)
+    blocks, depths = more["num_blocks"], more["num_depths"]
+    paths = 3 * depths - 2
+    codes = [more.pop(name, None) for name in ("arch_code_a", "arch_code_c")]
+    code = [np.ones((blocks, paths), np.int64) if one is None else np.asarray(one, np.int64) for one in codes]
+    if any(one.shape != (blocks, paths) for one in code):
+        raise ValueError(f"arch_code_a and arch_code_c need {blocks} rows of {paths}")
+    nodes = more.pop("node_a", ((1,) * depths,) * (blocks + 1))
+    both = {name: more.pop(name) for name in ("act_name", "norm_name", "use_downsample") if name in more}
+    # MONAI prints a recommendation.
+    with redirect_stdout(io.StringIO()):
+        space = nets.TopologyInstance(arch_code=code, spatial_dims=shape["spatial_dims"], **more, **both)
+    # As tensors they would make `forward` depend on data, and nothing could be exported.
+    space.arch_code_a = code[0]
+    made: nn.Module = nets.DiNTS(
+        space,
+        in_channels=shape["in_channels"],
+        num_classes=shape["out_channels"],
+        spatial_dims=shape["spatial_dims"],
+        node_a=nodes,
+        **both,
+    )
+    return made
