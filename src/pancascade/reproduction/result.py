@@ -95,7 +95,7 @@ def make_row(
             statistic = overlap.get(quantity)
             cells.append(empty if statistic is None else _cell(empty, statistic))
         else:
-            values = [value for one in measured for value in one.values.get(quantity, ())]  # type: ignore[call-overload]
+            values = [v for one in measured for key, found in one.values.items() if key == quantity for v in found]
             cells.append(_cell(empty, _statistic(values, protocol)) if values else empty)
     return MadeRow(row, tuple(cells), tuple(measured), tuple(folds))
 
