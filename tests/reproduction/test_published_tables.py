@@ -1,11 +1,18 @@
 """The papers' tables: every number as printed, every row made or quoted, and what arithmetic says against some."""
 
 import re
+import sys
 from functools import cache
 from pathlib import Path
+from random import Random
 
 import pytest
 import yaml
+
+# Damaged texts are made beside the tests of hostile inputs.
+sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
+
+from text_mutations import mutated_yaml
 
 from pancascade.errors import DataError
 from pancascade.reproduction import published_files
@@ -141,6 +148,24 @@ def test_a_file_of_tables_that_does_not_fit_together_is_refused_in_one_sentence(
     with pytest.raises(DataError, match=re.escape(told)) as caught:
         published_files.read_published(str(changed(tmp_path, change)))
     assert len(str(caught.value)) <= 200
+
+
+def test_a_damaged_file_of_tables_is_read_or_refused_in_one_sentence(tmp_path):
+    good, path = published_papers()["dsms_unet"].read_bytes(), tmp_path / "mine.yaml"
+    read = 0
+    for number in range(80):
+        what, content = mutated_yaml(good, Random(number))
+        path.write_bytes(content)
+        try:
+            paper = published_files.read_published(str(path))
+        except DataError as error:
+            assert len(str(error)) <= 200, what
+            continue
+        read += 1
+        for table in paper.tables.values():
+            for row in table.rows:
+                assert len(table.printed(row)) == len(table.columns), what
+    assert 0 < read < 80
 
 
 def test_an_unknown_paper_or_table_is_refused_with_the_known_ones():

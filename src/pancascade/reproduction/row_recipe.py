@@ -17,7 +17,7 @@ from pancascade.io import text_digest, written_whole
 from pancascade.io.documents import first_fault
 from pancascade.io.yaml_documents import read_yaml
 from pancascade.reproduction.published import Row, Scale, Table
-from pancascade.training import Recipe, find_recipe
+from pancascade.training import Recipe, find_recipe, read_recipe
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,9 @@ def row_recipe(
         raise DataError(f"{row.name}: is only quoted ({row.quoted}).")
     settings, own = table.scales[scale], row.make.at(scale)
     name = own.recipe or row.make.recipe or settings.recipe
-    content: dict[str, Any] = read_yaml(find_recipe(name))
+    path = find_recipe(name)
+    read_recipe(path)  # says what is wrong with a recipe of one's own
+    content: dict[str, Any] = read_yaml(path)
     if name == settings.recipe:
         _change(content, settings.changes, name=row.name)
         if regions:
@@ -77,7 +79,10 @@ def row_recipe(
         _change(content, changes, name=row.name)
     content |= {"seed": seed, "name": content.get("name", name)}
     if epochs is not None:
-        content["phases"] = shared_out(content["phases"], epochs)
+        try:
+            content["phases"] = shared_out(content["phases"], epochs)
+        except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+            raise RecipeError(f"row {row.name}: its phases are no list of names with epochs.") from error
     return content
 
 
