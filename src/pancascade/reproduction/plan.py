@@ -41,7 +41,7 @@ class Training:
     """One set of weights.
 
     Attributes:
-        name: Of its folder: the row that asked first, the digest, the fold.
+        name: Of its folder: the method, the digest, the fold; the same for every row and table that needs it.
         digest: Of all that the weights depend on.
         recipe: Without its data.
         source: Its only data source.
@@ -160,6 +160,13 @@ def _training(
     source = place.source(split=split, fold=fold.number, keep=table.data.keep)
     settings = checked(recipe, source, row=row.name)
     digest = recipe_digest(recipe, data=data, split=content_digest(split), fold=fold.number, keep=table.data.keep)
-    slug = re.sub(r"[^a-z0-9]+", "-", row.name.lower()).strip("-") or "row"
+    slug = _slug(settings.cascade.model_dump(mode="json"))
     part = "" if fold.number is None else f"-fold{fold.number}"
     return Training(f"{slug}-{digest}{part}", digest, recipe, source, fold, settings.cascade.model_dump(mode="json"))
+
+
+def _slug(cascade: Mapping[str, Any]) -> str:
+    """Kind and network of a cascade, as a part of a folder's name."""
+    network = cascade.get("network") or cascade.get("second") or {}
+    name = network.get("options", {}).get("net") or network.get("name", "")
+    return re.sub(r"[^a-z0-9]+", "-", f"{cascade['kind']} {name}".lower()).strip("-")
