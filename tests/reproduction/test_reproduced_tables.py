@@ -87,6 +87,15 @@ def test_two_rows_of_qius_ablation_stand_beside_the_published_ones(table_3):
     assert (training["cascade"]["network"]["name"], training["epochs"], training["test_cases"]) == ("unet", 1, 1)
 
 
+def test_rows_that_were_not_made_are_grey_in_every_kind_of_text(table_3):
+    _, out = table_3
+    texts = {name: (out / name).read_text(encoding="utf-8") for name in KEPT}
+    assert "| *M-P* | *0.5319* | *–* | *–* |" in texts["table.md"]
+    assert r"\textcolor{gray}{M-P} & \textcolor{gray}{0.5319}" in texts["table.tex"]
+    assert '<tr class="quoted"><th><div>M-P ' in texts["table.html"]
+    assert "| U | 0.4913 |" in texts["table.md"]
+
+
 def test_counts_found_stand_beside_the_papers(table_3):
     _, out = table_3
     counts = {count["what"]: (count["found"], count["published"]) for count in document(out)["counts"]}
