@@ -4,7 +4,8 @@ import torch
 from abdomen_phantom import LPS_AXES, WINDOW, HounsfieldCascade, OneLook, abdomen, centred
 from scipy import ndimage
 
-from pancascade.inference.engine import BATCH_SLICES, SliceEngine
+from pancascade.inference.engine import SliceEngine
+from pancascade.inference.slice_batches import BATCH_SLICES
 from pancascade.preprocessing import Canvas
 from pancascade.volume import crop
 from pancascade.volume.box import Box

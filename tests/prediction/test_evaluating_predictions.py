@@ -1,5 +1,7 @@
 """What `predict` wrote, against the data set: slice by slice, or scan by scan."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from abdomen_phantom import HounsfieldCascade
@@ -7,7 +9,7 @@ from PIL import Image
 
 from pancascade.datasets.data_reading import DataReading
 from pancascade.errors import DataError
-from pancascade.evaluation import find_protocol, summarise
+from pancascade.evaluation import Protocol, SplitPart, find_protocol, summarise
 from pancascade.evaluation.data_set import evaluate_data_set, is_of_data_set, read_predicted_cases
 from pancascade.evaluation.prediction_set import read_prediction_set, write_prediction_set
 from pancascade.prediction import PredictionSource, predict_cases
@@ -97,3 +99,23 @@ def test_a_data_set_is_read_as_it_was_when_it_was_predicted(weights, pictures, t
     assert not is_of_data_set(folder, folder)
     (first, *_) = read_predicted_cases(out, folder)
     assert np.array_equal(first.read_slices()[0].labels, cases[0].read_slices()[0].labels)
+
+
+def test_only_one_part_of_a_split_is_measured_if_that_is_asked_for(weights, pictures, tmp_path):
+    predict_cases(weights(), pictures[1], tmp_path / "out")
+    part = SplitPart(Path("split.json"), "test", {"train": ["p0"], "validation": [], "test": ["p1", "p2"]})
+    found = evaluate_data_set(tmp_path / "out", pictures[1], method="ours", part=part)
+    assert [record.case for record in found.cases] == ["p1", "p2"]
+    assert found.left_out == {"s0": "train", "s1": "train"}
+
+
+def test_a_case_without_a_mask_counts_as_empty_where_the_protocol_says_so(weights, scans, tmp_path):
+    predict_cases(weights(), scans[1], tmp_path / "out")
+    found = read_prediction_set(tmp_path / "out")
+    failed = found.cases[1].model_copy(update={"state": "failed", "files": {}, "message": "too large"})
+    write_prediction_set(found.model_copy(update={"cases": (found.cases[0], failed)}), tmp_path / "out")
+    told = evaluate_data_set(tmp_path / "out", scans[1], method="ours")
+    assert [failure.case for failure in told.failures] == ["b"]
+    empty = evaluate_data_set(tmp_path / "out", scans[1], method="ours", protocol=Protocol(missing="empty"))
+    assert [record.targets["pancreas"].total.dice > 0 for record in empty.cases] == [True, False]
+    assert empty.failures == ()

@@ -15,6 +15,7 @@ from pancascade.io import read_volume
 from pancascade.postprocessing import decide
 from pancascade.prediction import find_checkpoint, predict_cases
 from pancascade.prediction.predict_job import PredictJob, fair_threads
+from pancascade.prediction.scan_pass import upright_hu
 
 
 def mask_of(folder, name):
@@ -177,3 +178,14 @@ def test_processes_share_the_cores(monkeypatch):
     assert fair_threads(1, cores=8) is None
     assert fair_threads(4, cores=8) == 2
     assert fair_threads(16, cores=8) == 1
+
+
+def test_a_scan_of_other_numbers_is_seen_as_training_sees_it():
+    scan, _ = abdomen()
+    odd = scan.with_voxels(scan.voxels.astype(np.float32) + 0.4)
+    odd.voxels[0, 0, 0] = 1e6
+    seen = upright_hu(odd).voxels
+    assert seen.dtype == np.int16
+    assert seen[0, 0, 0] == np.iinfo(np.int16).max
+    assert np.array_equal(seen[1:], np.trunc(odd.voxels[1:]))
+    assert upright_hu(scan).voxels is scan.voxels or np.shares_memory(upright_hu(scan).voxels, scan.voxels)

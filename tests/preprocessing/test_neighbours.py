@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pancascade.cascades import Cascade, Located
 from pancascade.datasets import AxialSlice, Case
 from pancascade.datasets.case import axial_slices
-from pancascade.inference.engine import BATCH_SLICES, SliceEngine
+from pancascade.inference.engine import SliceEngine
+from pancascade.inference.slice_batches import BATCH_SLICES
 from pancascade.labels import Label
 from pancascade.preprocessing import Canvas, Window
 from pancascade.preprocessing.neighbours import with_neighbours

@@ -43,11 +43,12 @@ class SliceCounts:
 
 @dataclass(frozen=True)
 class DataSetJob:
-    """One case of a data set and the folder of its masks."""
+    """One case of a data set and the folder of its masks; one without masks counts as empty."""
 
     case: Case
     folder: Path
     protocol: Protocol
+    predicted: bool = True
 
 
 def is_of_data_set(predictions: Path, reference: Path) -> bool:
@@ -124,10 +125,17 @@ def evaluate_data_set(
             raise DataError(f"{part.split.name}: none of the predictions belongs to its {part.part} part.")
     if not allow_training_cases:
         _require_held_out(method, found, chosen)
-    failures = [Failure(case.case, f"was not predicted: {case.message}") for case in found.failed]
+    as_empty = protocol.missing == "empty"
+    failed = [] if as_empty else found.failed
+    failures = [
+        Failure(case.case, f"was not predicted: {case.message}") for case in failed if case.case not in left_out
+    ]
     known = {case.name for case in cases}
     failures += [Failure(name, "no case of this name in the data set.") for name in wanted if name not in known]
-    jobs = [DataSetJob(case, predictions, protocol) for case in chosen if wanted[case.name].state == "done"]
+    done = {case.case for case in found.done}
+    jobs = [
+        DataSetJob(case, predictions, protocol, case.name in done) for case in chosen if case.name in done or as_empty
+    ]
     slices: list[SliceCounts] = []
     records: list[CaseRecord] = []
     for outcome in _measured(jobs, workers=workers, progress=progress):
@@ -167,7 +175,7 @@ def measure_job(job: DataSetJob) -> list[SliceCounts | CaseRecord | Failure]:
         if job.case.scan is None:
             return [_counts(axial, job) for axial in job.case.read_slices()]
         _, reference = job.case.scan.read()
-        mask = read_volume(job.folder / volume_mask_name(job.case.name))
+        mask = read_volume(job.folder / volume_mask_name(job.case.name)) if job.predicted else None
         name, patient = job.case.name, job.case.patient
         return [measure_case(reference, mask, case=name, patient=patient, protocol=job.protocol)]
     except PancascadeError as error:
@@ -175,7 +183,9 @@ def measure_job(job: DataSetJob) -> list[SliceCounts | CaseRecord | Failure]:
 
 
 def _counts(axial: AxialSlice, job: DataSetJob) -> SliceCounts:
-    labels = read_slice_mask(job.folder / slice_mask_name(axial.name), axial)
+    labels = np.zeros(axial.labels.shape, np.uint8)
+    if job.predicted:
+        labels = read_slice_mask(job.folder / slice_mask_name(axial.name), axial)
     known = {value for wanted in job.protocol.labels.values() for value in wanted}
     if job.protocol.other_labels == "refuse" and not np.isin(labels, [0, *known]).all():
         raise DataError(f"{slice_mask_name(axial.name)}: holds values that no target names. Predict again.")

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 from pancascade.datasets.data_reading import DataReading
 from pancascade.errors import DataError
 from pancascade.io import written_whole
-from pancascade.io.documents import first_fault, read_json, reason
+from pancascade.io.documents import first_fault, read_json, reason, shortened
 from pancascade.io.file_names import composed
 from pancascade.labels import Label
 from pancascade.settings import Settings
@@ -145,7 +145,8 @@ def read_prediction_set(folder: Path) -> PredictionSet:
     except FileNotFoundError as error:
         raise DataError(f"{folder.name}: holds no {NAME}. Give a folder that `pancascade predict` wrote.") from error
     except ValidationError as error:
-        raise DataError(f"{NAME} in {folder.name}: not what was written ({first_fault(error)}).") from error
+        why = shortened(first_fault(error), 90)
+        raise DataError(f"{NAME} in {folder.name}: not what was written ({why}). Predict again.") from error
     except (OSError, ValueError, TypeError) as error:
         raise DataError(f"{NAME} in {folder.name}: not readable ({reason(error)}). Predict again.") from error
 

@@ -1,6 +1,6 @@
 """Running a 2-D cascade through a volume, slice by slice in batches."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from pancascade.inference.canvas_probabilities import CanvasProbabilities, smoot
 from pancascade.inference.finding import Believed, Finding
 from pancascade.inference.finite_output import require_finite
 from pancascade.inference.locating import Aim, Sight, aim_at
+from pancascade.inference.slice_batches import interpolated, on_canvas, parts_of, stored
 from pancascade.inference.stopwatch import Stopwatch
 from pancascade.preprocessing import Canvas, Placement, find_placement
 from pancascade.preprocessing.drawing import draw, take_off
@@ -27,8 +28,6 @@ Progress = Callable[[str, int, int], None]
 
 HandOver = Callable[[slice, Placement | None, Located], Located]
 """Sees, and may change, what stage 1 hands to stage 2: slices, their place on the canvas (None in 3-D), hand-over."""
-
-BATCH_SLICES = 8
 
 SMOOTHING_MM = 2.0
 """Standard deviation of the averaging along the body of both stages' probabilities, chosen on validation patients."""
@@ -136,7 +135,7 @@ class SliceEngine:
         with clock.measure("aim"):
             aim = self._aim(located, placement, volume.spacing_mm, whole_body=whole_body)
         maps = CanvasProbabilities(placement, volume.shape[2], len(self.cascade.labels), aim.location)
-        for found, part in zip(located, _parts(volume.shape[2]), strict=True):
+        for found, part in zip(located, parts_of(volume.shape[2]), strict=True):
             with clock.measure("hand over"):
                 handed_over = self._hand_over(found, aim, part)
                 if hand_over is not None:
@@ -166,16 +165,16 @@ class SliceEngine:
         every = max(1, int(LOCATE_EVERY_MM / volume.spacing_mm[2])) if self._may_skip and belief is None else 1
         looked_at = sorted({*range(0, count, every), count - 1})
         located = []
-        for part in _parts(len(looked_at)):
+        for part in parts_of(len(looked_at)):
             chosen = looked_at[part]
             where = slice(chosen[0], chosen[-1] + 1) if every == 1 else chosen
             with clock.measure("draw"):
                 images = self._images(volume, placement, where)
             with clock.measure("stage 1"), self._autocast():
-                located.append(_stored(self._locate(images, _on_canvas(belief, part, placement))))
+                located.append(stored(self._locate(images, on_canvas(belief, part, placement))))
             if progress is not None:
                 progress("locate", chosen[-1] + 1, count)
-        return located if every == 1 else _between(located, looked_at, count)
+        return located if every == 1 else interpolated(located, looked_at, count)
 
     @property
     def _smooths(self) -> bool:
@@ -254,7 +253,7 @@ class SliceEngine:
     ) -> Aim:
         """Where stage 2 shall look, from stage 1's belief in all slices."""
         together = torch.cat([found.probabilities for found in located])
-        for place, part in enumerate(_parts(len(together))):  # one copy in memory, not two
+        for place, part in enumerate(parts_of(len(together))):  # one copy in memory, not two
             located[place] = replace(located[place], probabilities=together[part])
         belief = together[:, 0].numpy()
         if not (self.consistent and self.cascade.locates):
@@ -280,34 +279,3 @@ class SliceEngine:
             return handed_over
         mask = torch.from_numpy(aim.mask[part, None]).to(self.device).float()
         return self.cascade.with_boxes_of(handed_over, self.cascade.narrow(found, mask))
-
-
-def _parts(count: int) -> Iterator[slice]:
-    for start in range(0, count, BATCH_SLICES):
-        yield slice(start, min(start + BATCH_SLICES, count))
-
-
-def _between(located: list[Located], looked_at: list[int], count: int) -> list[Located]:
-    """The hand-over of every slice in its batches, where only some were looked at: beliefs linear between them."""
-    seen = torch.cat([found.probabilities for found in located])
-    position = np.interp(np.arange(count), looked_at, np.arange(len(looked_at)))
-    below = np.floor(position).astype(int)
-    above = np.minimum(below + 1, len(looked_at) - 1)
-    share = torch.from_numpy((position - below).astype(np.float32))[:, None, None, None]
-    found = []
-    for part in _parts(count):
-        belief = seen[below[part]].float() * (1 - share[part]) + seen[above[part]].float() * share[part]
-        found.append(Located(belief.half(), ((),) * len(belief)))
-    return found
-
-
-def _on_canvas(belief: Believed | None, part: slice, placement: Placement) -> Tensor | None:
-    """Somebody else's belief in slices of a volume, (B, 1, H, W)."""
-    if belief is None:
-        return None
-    seen = belief(part.start, part.stop).transpose(2, 1, 0)
-    return draw(torch.from_numpy(np.ascontiguousarray(seen))[:, None], placement)
-
-
-def _stored(located: Located) -> Located:
-    return replace(located, probabilities=require_finite(located.probabilities.half().cpu(), stage=1))

@@ -15,9 +15,10 @@ from pancascade.evaluation.prediction_set import (
     read_prediction_set,
     write_prediction_set,
 )
-from pancascade.inference.engine import BATCH_SLICES
 from pancascade.inference.loading import Engine
+from pancascade.inference.slice_batches import BATCH_SLICES
 from pancascade.io import content_digest
+from pancascade.io.documents import shortened
 from pancascade.io.output_lock import lock_output
 from pancascade.memory_shortage import is_memory_shortage, memory_shortage_told
 from pancascade.parallel import available_cores, each_in_processes
@@ -91,7 +92,8 @@ def predict_cases(
             if not found.done:  # what never was a set of predictions is none now
                 (out / NAME).unlink(missing_ok=True)
         if not found.done:
-            raise DataError(f"{out.name}: no case could be predicted. The first reason: {found.failed[0].message}")
+            why = shortened(found.failed[0].message, 120)
+            raise DataError(f"{out.name}: no case could be predicted. The first reason: {why}")
     return found
 
 

@@ -50,7 +50,7 @@ def run_scan(engine: Engine, scan: Volume, *, probabilities: bool = False) -> Sc
         scan: Hounsfield units, any orientation.
         probabilities: Whether they are kept.
     """
-    upright = reorient(scan, "LPS")
+    upright = upright_hu(scan)
     labels = np.zeros(upright.shape, np.uint8)
     maps = {label: np.zeros(upright.shape, np.float16) for label in engine.cascade.labels} if probabilities else {}
     if isinstance(engine, SliceEngine):
@@ -65,6 +65,15 @@ def run_scan(engine: Engine, scan: Volume, *, probabilities: bool = False) -> Sc
         for label, values in maps.items():
             values[box.slices] = found[_channel(engine, label)].numpy()
     return ScanAnswer(_on_own_grid(labels, upright, scan), {k: _on_own_grid(v, upright, scan) for k, v in maps.items()})
+
+
+def upright_hu(scan: Volume) -> Volume:
+    """The scan oriented LPS, whole Hounsfield units of 16 bits as training has them; a view if it is that."""
+    upright = reorient(scan, "LPS")
+    if upright.voxels.dtype == np.int16:
+        return upright
+    limits = np.iinfo(np.int16)
+    return upright.with_voxels(np.clip(upright.voxels, limits.min, limits.max).astype(np.int16))
 
 
 def upright_slices(upright: Volume, labels: NDArray[np.uint8] | None = None) -> list[AxialSlice]:

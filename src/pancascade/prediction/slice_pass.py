@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from pancascade.datasets import AxialSlice
-from pancascade.inference.engine import BATCH_SLICES, SliceEngine
+from pancascade.inference.engine import SliceEngine
+from pancascade.inference.slice_batches import BATCH_SLICES
 from pancascade.preprocessing import Placement, find_placement
 from pancascade.preprocessing.drawing import draw
 from pancascade.preprocessing.neighbours import with_neighbours

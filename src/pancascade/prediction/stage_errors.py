@@ -15,6 +15,7 @@ from pancascade.inference.loading import Engine, load_engine
 from pancascade.inference.tracing import Trace, trace_slice, trace_volume
 from pancascade.labels import Label
 from pancascade.prediction.predict_cases import find_checkpoint
+from pancascade.prediction.scan_pass import upright_hu
 from pancascade.prediction.slice_pass import draw_slice
 from pancascade.volume import reorient
 
@@ -90,4 +91,4 @@ def _traces(engine: Engine, case: Case) -> Iterator[tuple[str, str, Trace]]:
     if not case.scan.region:
         hounsfield_notices(scan)
     truth = reorient(labels, "LPS").voxels
-    yield case.name, case.patient, trace_volume(engine, reorient(scan, "LPS"), np.ascontiguousarray(truth, np.uint8))
+    yield case.name, case.patient, trace_volume(engine, upright_hu(scan), np.ascontiguousarray(truth, np.uint8))
