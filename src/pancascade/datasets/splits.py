@@ -51,6 +51,16 @@ def read_split(path: Path, *, fold: int | None = None) -> dict[Part, frozenset[s
     return dict(zip(PARTS, parts, strict=True))
 
 
+def count_folds(path: Path) -> int:
+    """How many folds a split file holds; 0 for a file of parts, or one that `read_split` refuses."""
+    try:
+        content = read_json(path)
+    except (OSError, ValueError):
+        return 0
+    folds = content.get("folds") if isinstance(content, dict) else None
+    return len(folds) if isinstance(folds, list) else 0
+
+
 def _lists(content: Any, *, folded: bool) -> list[list[str | int]]:
     if not isinstance(content, dict):
         raise ValueError("no JSON object")

@@ -1,0 +1,54 @@
+"""``pancascade data export-nnunet``: a data set in, nnU-Net's raw layout out."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pancascade.cli import data_options as options
+from pancascade.cli.held_folder import held
+from pancascade.errors import DataError
+
+
+def export_nnunet(
+    data: Annotated[Path, typer.Argument(help="Folder of a data set, or a CSV of scans.")],
+    split: Annotated[Path, typer.Option(help="Split file of parts, or of folds, which all become folds of nnU-Net.")],
+    out: Annotated[Path, typer.Option(help="Folder of raw data sets, nnUNet_raw; DatasetXXX_NAME is made in it.")],
+    dataset_id: Annotated[int, typer.Option("--id", min=1, max=999, help="XXX, which is yours to choose.")] = 701,
+    name: Annotated[str, typer.Option(help="NAME.")] = "Pancreas",
+    target: Annotated[
+        Literal["both", "pancreas"], typer.Option(help="Labels: pancreas and tumour, or the pancreas with its tumour.")
+    ] = "both",
+    layout: options.LayoutName = None,
+    workers: options.Workers = 0,
+) -> None:
+    """Write a data set and its split for nnU-Net v2: the same patients, labels and grids, for a fair comparison."""
+    from rich.progress import MofNCompleteColumn, Progress
+
+    from pancascade.curation.exporting.nnunet import SPLITS, export_nnunet
+    from pancascade.datasets import read_split
+    from pancascade.datasets.splits import count_folds
+    from pancascade.parallel import available_cores
+
+    if not re.fullmatch(r"[A-Za-z0-9]+", name):
+        raise DataError("--name: nnU-Net takes letters and digits only, such as Pancreas.")
+    numbers = list(range(count_folds(split))) or [None]
+    folds = [dict(read_split(split, fold=number)) for number in numbers]
+    cases = options.read_cases(data, layout=layout, picture_window=None, flip_rows=False)
+    folder = out / f"Dataset{dataset_id:03d}_{name}"
+    with (
+        held(folder, what="data export-nnunet"),
+        Progress(*Progress.get_default_columns(), MofNCompleteColumn(), transient=True) as bars,
+    ):
+        task = bars.add_task("export", total=None)
+        made = export_nnunet(
+            cases,
+            folder,
+            folds=[{str(part): patients for part, patients in fold.items()} for fold in folds],
+            target=target,
+            workers=workers or available_cores(),
+            progress=lambda done, total: bars.update(task, completed=done, total=total),
+        )
+    typer.echo(f"{folder}: {len(made.training)} cases to train on, {len(made.test)} for the test.")
+    typer.echo(f"{SPLITS}: {made.folds} folds. Copy it into nnUNet_preprocessed/{folder.name} before training.")
