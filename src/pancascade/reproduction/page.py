@@ -14,6 +14,7 @@ from pancascade.reproduction.tables import (
     DASH,
     ReproducedTable,
     as_document,
+    quoted_or_given,
     spell_cell,
     spell_published,
     spell_test,
@@ -51,7 +52,7 @@ def _row(made: ReproducedTable, row: MadeRow) -> dict[str, Any]:
         "made": row.made,
         "quoted": row.row.quoted,
         "how": row.row.make.note if row.row.make is not None else "",
-        "remarks": remarks_on(made.plan.table, row.row),
+        "remarks": [*remarks_on(made.plan.table, row.row), *quoted_or_given(row)],
         "cells": [_cell(cell) for cell in row.cells],
         "trainings": [
             {

@@ -57,7 +57,7 @@ def text_table(made: ReproducedTable) -> TextTable:
     rows: list[tuple[str, ...]] = []
     notes: list[str] = []
     for row in made.rows:
-        remarks = [*remarks_on(table, row.row), *([f"Quoted: {row.row.quoted}."] if row.row.quoted else [])]
+        remarks = [*remarks_on(table, row.row), *quoted_or_given(row)]
         mark = f" ({len(notes) + 1})" if remarks else ""
         if remarks:
             notes.append(f"({len(notes) + 1}) {row.row.name}: {' '.join(remarks)}")
@@ -66,6 +66,13 @@ def text_table(made: ReproducedTable) -> TextTable:
     caption = f"{made.paper.citation}, {table.place}: {table.caption}. Mean over {table.mean_over}"
     told = [*notes, *map(spell_test, made.tests), *([table.remark] if table.remark else []), *made.notes]
     return TextTable(caption, tuple(header), tuple(rows), grey=grey, notes=(*told, made.protocol.sentence()))
+
+
+def quoted_or_given(row: MadeRow) -> list[str]:
+    """Why a row is only quoted, or that its masks are other software's; nothing for rows that were made here."""
+    if not row.row.quoted:
+        return []
+    return ["Ours are masks of other software."] if row.made else [f"Quoted: {row.row.quoted}."]
 
 
 def counts_table(made: ReproducedTable) -> TextTable:
