@@ -95,9 +95,13 @@ def test_a_resumed_run_does_only_what_is_left_and_gives_the_same_masks(weights, 
     again = predict_cases(path, cases, tmp_path / "out", resume=True)
     assert (again, cascade.sizes) == (whole, [])
     (tmp_path / "out" / "s3.png").unlink()
+    draft, foreign = (tmp_path / "out" / name for name in (".0123abcd.s3.png", ".keep"))
+    draft.touch()
+    foreign.touch()
     told = []
     predict_cases(path, cases, tmp_path / "out", resume=True, on_done=lambda *count: told.append(count))
     assert told[0] == (5, 6)
+    assert (draft.exists(), foreign.exists()) == (False, True)
     assert told[-1] == (6, 6)
     assert len(cascade.sizes) == 1
     assert all(np.array_equal(mask_of(tmp_path / "out", name), mask) for name, mask in before.items())

@@ -75,7 +75,7 @@ def main() -> None:
     except SystemExit as ended:
         if ended.code == INTERRUPTED or ended.code in ENDED:  # typer turns Ctrl-C into the first
             _say(
-                "Interrupted. Nothing half-written was left; a training run goes on with --resume, "
+                "Interrupted. Nothing half-written was left; `train` and `predict` go on with --resume, "
                 "an evaluation and the verbs of data when they are run again."
             )
         raise

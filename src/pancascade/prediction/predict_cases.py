@@ -1,5 +1,6 @@
 """Masks of many cases by one checkpoint: in batches, by several processes, resumable, written whole."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
@@ -26,6 +27,9 @@ from pancascade.prediction.predict_job import PredictJob, cached_engine, do_job,
 from pancascade.store.names import file_name
 
 BEST = "best.safetensors"
+
+_DRAFT = re.compile(r"\.[0-9a-f]{8}\..+\.(png|npz|nii\.gz|json)")
+"""Names of files that `written_whole` has not finished."""
 
 _WRITTEN_TIMES = 100
 """How often at most the list of finished cases is written: long lists take their time, too."""
@@ -161,6 +165,7 @@ def _earlier(out: Path, begun: PredictionSet, *, resume: bool) -> dict[str, Pred
     other = begun.same_work(before)
     if other is not None:
         raise OutputError(f"{out}: holds predictions of other {other}. Choose another --out folder.")
+    _clear_drafts(out)
     kept = {}
     for case in before.done:
         digests = {name: content_digest(out / name) for name in case.files if (out / name).is_file()}
@@ -170,6 +175,13 @@ def _earlier(out: Path, begun: PredictionSet, *, resume: bool) -> dict[str, Pred
         if digests.keys() == case.files.keys():
             kept[case.case] = case
     return kept
+
+
+def _clear_drafts(out: Path) -> None:
+    """Remove what a killed run had begun to write; the folder is held, so that none of them still runs."""
+    for path in out.rglob(".*"):
+        if _DRAFT.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def _jobs(pattern: PredictJob, cases: Sequence[Case], *, finished: Mapping[str, PredictedCase]) -> list[PredictJob]:
