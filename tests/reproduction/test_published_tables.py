@@ -105,8 +105,6 @@ def test_each_row_that_is_made_names_a_recipe_of_ours(name, number, row):
     for scale in SCALES:
         settings, make = table.scales[scale], table.row(row).make
         recipe = make.at(scale).recipe or make.recipe or settings.recipe
-        if recipe in ("fixed_point", "rstn"):
-            continue  # recipes of the comparison methods have tests of their own
         assert find_recipe(recipe).is_file()
         assert row_recipe(table, table.row(row), scale=scale, regions=False, seed=3)["seed"] == 3
 

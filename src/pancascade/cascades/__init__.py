@@ -8,6 +8,7 @@ from pancascade.cascades.lsnet import LSNet, LSNetSettings
 from pancascade.cascades.protocol import Cascade, Located, is_any
 from pancascade.cascades.qiu2024 import Qiu2024, Qiu2024Settings
 from pancascade.cascades.single_stage import SingleStage, SingleStageSettings
+from pancascade.cascades.three_views import ThreeViews, ThreeViewsSettings
 from pancascade.cascades.zhao2019 import Zhao2019, Zhao2019Settings
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "Qiu2024Settings",
     "SingleStage",
     "SingleStageSettings",
+    "ThreeViews",
+    "ThreeViewsSettings",
     "Zhao2019",
     "Zhao2019Settings",
     "build_cascade",

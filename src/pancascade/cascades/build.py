@@ -11,11 +11,18 @@ from pancascade.cascades.lsnet import LSNet, LSNetSettings
 from pancascade.cascades.protocol import Cascade
 from pancascade.cascades.qiu2024 import Qiu2024, Qiu2024Settings
 from pancascade.cascades.single_stage import SingleStage, SingleStageSettings
+from pancascade.cascades.three_views import ThreeViews, ThreeViewsSettings
 from pancascade.cascades.zhao2019 import Zhao2019, Zhao2019Settings
 from pancascade.errors import RecipeError
 
 CascadeSettings = Annotated[
-    CoarseToFineSettings | DsmsUNetSettings | LSNetSettings | Qiu2024Settings | SingleStageSettings | Zhao2019Settings,
+    CoarseToFineSettings
+    | DsmsUNetSettings
+    | LSNetSettings
+    | Qiu2024Settings
+    | SingleStageSettings
+    | ThreeViewsSettings
+    | Zhao2019Settings,
     Field(discriminator="kind"),
 ]
 
@@ -25,6 +32,7 @@ CASCADES: dict[type, type[Cascade]] = {
     LSNetSettings: LSNet,
     Qiu2024Settings: Qiu2024,
     SingleStageSettings: SingleStage,
+    ThreeViewsSettings: ThreeViews,
     Zhao2019Settings: Zhao2019,
 }
 
@@ -38,7 +46,7 @@ def build_cascade(settings: CascadeSettings) -> Cascade:
     """
     cascade = CASCADES[type(settings)](settings)
     wanted, given, foreign = (
-        ("volumes", "slices", nn.Conv2d) if cascade.dimensions == 3 else ("slices", "volumes", nn.Conv3d)
+        ("volumes", "slices", nn.Conv2d) if cascade.network_dimensions == 3 else ("slices", "volumes", nn.Conv3d)
     )
     for name, network in cascade.named_children():
         if any(isinstance(part, foreign) for part in network.modules()):

@@ -74,7 +74,8 @@ _OURS = {
 
 def default_options(net: str, *, spatial_dims: int = 2, preset: str = "paper") -> dict[str, Any]:
     """Arguments of a network that a recipe need not tell; none for one that is not known."""
-    known: Mapping[str, Any] = TINY if preset == "tiny" else DEFAULTS.get(spatial_dims, {})  # type: ignore[call-overload]
+    by_dims: Mapping[int, Mapping[Any, dict[str, Any]]] = {**DEFAULTS}
+    known: Mapping[Any, dict[str, Any]] = TINY if preset == "tiny" else by_dims.get(spatial_dims, {})
     return dict(known.get(net, {}))
 
 
