@@ -20,6 +20,7 @@ from pancascade.cli.interrupts import ENDING, endings_heeded
 from pancascade.cli.join import join
 from pancascade.cli.models import models
 from pancascade.cli.predict import predict
+from pancascade.cli.reproduce import reproduce
 from pancascade.cli.segment import segment
 from pancascade.cli.threshold import threshold
 from pancascade.cli.train import train
@@ -48,6 +49,7 @@ app.command()(calibrate)
 app.command()(join)
 app.command()(models)
 app.command()(export)
+app.command()(reproduce)
 app.command()(cohort)
 app.command()(compare_dates)
 app.add_typer(data)

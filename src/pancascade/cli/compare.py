@@ -39,6 +39,10 @@ def compare(
     part: options.PartName = "test",
     allow_training_cases: options.AllowTrainingCases = False,
     scans: Annotated[Path | None, typer.Option(help="Folder of the CT scans, for the report's pictures.")] = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option(help="Also a figure as in papers, methods side by side on the same slices: .png, .pdf or .svg."),
+    ] = None,
     workers: options.Workers = 0,
 ) -> None:
     """Compare methods over the same cases: significance, ranks, figures, worst cases; one report.html."""
@@ -55,6 +59,10 @@ def compare(
         least_iou=least_iou,
     )
     folders = name_methods(methods)
+    if figure is not None:
+        from pancascade.report.method_figure import require_suffix
+
+        require_suffix(figure)
     pictures = options.find_scans(scans)
     held_out = options.choose_part(split, fold=fold, part=part)
     from pancascade.evaluation import Method
@@ -71,11 +79,18 @@ def compare(
             part=held_out,
             allow_training_cases=allow_training_cases,
         )
-        _tell(evaluations, out, scans=pictures, console=console)
+        _tell(evaluations, out, scans=pictures, figure=figure, console=console)
     options.tell_failures(evaluations, console)
 
 
-def _tell(evaluations: "Sequence[Evaluation]", out: Path, *, scans: dict[str, Path], console: "Console") -> None:
+def _tell(
+    evaluations: "Sequence[Evaluation]",
+    out: Path,
+    *,
+    scans: dict[str, Path],
+    figure: Path | None,
+    console: "Console",
+) -> None:
     from pancascade.evaluation import compare, summarise, summarise_detection, targets_with_voxels
 
     protocol = evaluations[0].protocol
@@ -86,6 +101,11 @@ def _tell(evaluations: "Sequence[Evaluation]", out: Path, *, scans: dict[str, Pa
     _print(evaluations, summaries, comparison, console)
     options.write(evaluations, summaries, detections, out, comparison=comparison, scans=scans)
     console.print(f"Report: {out / 'report.html'}", soft_wrap=True, highlight=False)
+    if figure is not None:
+        from pancascade.report.method_figure import write_method_figure
+
+        write_method_figure(figure, evaluations, comparison, target=targets[-1], scans=scans)
+        console.print(f"Figure: {figure}", soft_wrap=True, highlight=False)
 
 
 def name_methods(methods: "Sequence[str]") -> dict[str, Path]:

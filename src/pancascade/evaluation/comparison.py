@@ -77,7 +77,7 @@ def compare(evaluations: Sequence[Evaluation], *, targets: Sequence[str]) -> Com
     compared = []
     for target in targets:
         rows = [
-            {name: _values(found[name], target, protocol) if name in found else {} for name in cases}
+            {name: headline_values(found[name], target, protocol) if name in found else {} for name in cases}
             for found in records
         ]
         for metric in tested:
@@ -107,7 +107,7 @@ def worst_cases(comparison: Comparison, method: str, *, target: str, count: int)
     return [comparison.cases[place] for place in order[:count]]
 
 
-def _values(case: CaseRecord, target: str, protocol: Protocol) -> dict[str, float]:
+def headline_values(case: CaseRecord, target: str, protocol: Protocol) -> dict[str, float]:
     """Metrics of one case, by the protocol's headline."""
     whole = case_values(case, target, protocol)
     if protocol.headline not in ("slices_with_target", "all_slices"):

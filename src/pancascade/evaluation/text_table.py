@@ -13,28 +13,31 @@ class TextTable:
         header: Of the columns.
         rows: One a method.
         best: (row, column) of the best value of each column that has one.
+        grey: Rows that are only quoted.
+        notes: Below the table, in their order.
     """
 
     caption: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     best: frozenset[tuple[int, int]] = frozenset()
+    grey: frozenset[int] = frozenset()
+    notes: tuple[str, ...] = ()
 
     def markdown(self) -> str:
-        """As GitHub renders it; the best values bold."""
+        """As GitHub renders it; the best values bold, quoted rows in italics."""
         lines = [f"**{self.caption}**", "", _line(self.header), _line(["---", *["---:"] * (len(self.header) - 1)])]
         for place, row in enumerate(self.rows):
-            lines.append(_line(f"**{c}**" if (place, n) in self.best else c for n, c in enumerate(row)))
+            cells = (f"**{c}**" if (place, n) in self.best else c for n, c in enumerate(row))
+            lines.append(_line(f"*{c}*" if c and place in self.grey else c for c in cells))
+        lines += [text for note in self.notes for text in ("", note)]
         return "\n".join(lines) + "\n"
 
     def latex(self) -> str:
-        """A booktabs table; the best values bold."""
+        """A booktabs table; the best values bold, quoted rows grey, which needs the package xcolor."""
         columns = "l" + "r" * (len(self.header) - 1)
         body = [
-            " & ".join(
-                rf"\textbf{{{_escape(cell)}}}" if (place, n) in self.best else _escape(cell)
-                for n, cell in enumerate(row)
-            )
+            " & ".join(self._latex_cell(place, n, cell) for n, cell in enumerate(row))
             for place, row in enumerate(self.rows)
         ]
         lines = [
@@ -47,9 +50,14 @@ class TextTable:
             *(row + r" \\" for row in body),
             r"\bottomrule",
             r"\end{tabular}",
+            *(rf"\par\footnotesize {_escape(note)}" for note in self.notes),
             r"\end{table}",
         ]
         return "\n".join(lines) + "\n"
+
+    def _latex_cell(self, row: int, column: int, cell: str) -> str:
+        text = rf"\textbf{{{_escape(cell)}}}" if (row, column) in self.best else _escape(cell)
+        return rf"\textcolor{{gray}}{{{text}}}" if cell and row in self.grey else text
 
 
 def _line(cells: Iterable[str]) -> str:

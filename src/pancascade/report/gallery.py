@@ -119,8 +119,8 @@ def draw_gallery(wanted: Sequence[Wanted], protocol: Protocol, scans: Mapping[st
     pictures = []
     for entry in wanted:
         try:
-            masks = _read_masks(entry, protocol)
-            scan, note = _read_scan(scans.get(entry.record.case))
+            masks = read_masks(entry, protocol)
+            scan, note = read_scan(scans.get(entry.record.case))
             view = cut(*masks, scan=scan)
             pictures.append(Picture(entry, None if view is None else embed(draw_strip(view)), note))
         except (PancascadeError, OSError, ValueError, MemoryError) as error:
@@ -128,7 +128,7 @@ def draw_gallery(wanted: Sequence[Wanted], protocol: Protocol, scans: Mapping[st
     return pictures
 
 
-def _read_masks(wanted: Wanted, protocol: Protocol) -> tuple[Volume, Volume]:
+def read_masks(wanted: Wanted, protocol: Protocol) -> tuple[Volume, Volume]:
     """Reference and prediction as upright masks on the reference's grid."""
     record, target = wanted.record, wanted.target
     truth = _read_upright(Path(record.reference))
@@ -138,7 +138,8 @@ def _read_masks(wanted: Wanted, protocol: Protocol) -> tuple[Volume, Volume]:
     return reference, _mask(onto(_read_upright(Path(record.prediction)), truth), protocol.labels[target])
 
 
-def _read_scan(path: Path | None) -> tuple[Volume | None, str]:
+def read_scan(path: Path | None) -> tuple[Volume | None, str]:
+    """The scan upright, or why there is none; without a path nothing is said."""
     if path is None:
         return None, ""
     try:
@@ -222,7 +223,7 @@ def draw_strip(view: View) -> Figure:
     figure.subplots_adjust(left=0.003, right=0.997, bottom=0.01, top=height / (height + 0.6), wspace=0.02)
     for place, k in enumerate(chosen):
         axes = figure.add_subplot(1, SLICES, place + 1)
-        _draw_slice(axes, view, k)
+        draw_slice(axes, view, k)
         what = "largest error, " if place == 0 else ""
         axes.set_title(f"{what}slice {view.first_slice + k + 1} of {view.slice_count} from the feet", fontsize=9)
     handles = [Line2D([], [], color=colour, linewidth=3) for colour in (REFERENCE, PREDICTION)]
@@ -230,7 +231,8 @@ def draw_strip(view: View) -> Figure:
     return figure
 
 
-def _draw_slice(axes: Any, view: View, k: int) -> None:
+def draw_slice(axes: Any, view: View, k: int) -> None:
+    """One axial slice of a view with both contours; grey, the errors tinted, where there is no scan."""
     reference, prediction = view.reference[:, :, k].T, view.prediction[:, :, k].T
     picture = _shade(reference, prediction) if view.scan is None else WINDOW.apply(view.scan[:, :, k].T)
     axes.imshow(picture, aspect=view.spacing_mm[1] / view.spacing_mm[0], cmap="gray", vmin=0, vmax=1)

@@ -1,0 +1,89 @@
+"""What the options of ``pancascade reproduce`` mean for a table."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pancascade.cli import data_options as options
+from pancascade.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pancascade.reproduction import Choices, DataPlace, Table
+
+
+def choose_place(
+    data: Path, *, layout: str | None, picture_window: tuple[float, float] | None, flip_rows: bool
+) -> "DataPlace":
+    """Where the data lie, and how they are read.
+
+    Raises:
+        DataError: No such folder, no known layout, or an option that does not fit.
+    """
+    from pancascade.datasets import Layout, recognise
+    from pancascade.datasets.data_reading import DataReading
+    from pancascade.reproduction import DataPlace
+
+    chosen, pictures = options.choose_reading(layout, picture_window=picture_window, flip_rows=flip_rows)
+    found = recognise(data) if chosen is None else chosen
+    if found is Layout.SLICE_FOLDER and picture_window is None:
+        raise DataError(
+            f"{data.name}: pictures do not tell their Hounsfield units. Give --picture-window, and --flip-rows where "
+            "the back is at the top."
+        )
+    reading = DataReading(layout=found, window=pictures.window, flip_rows=pictures.flip_rows)
+    return DataPlace(data, reading)
+
+
+def choose(
+    table: "Table",
+    *,
+    scale: str,
+    seed: int,
+    epochs: int | None,
+    rows: "Sequence[str] | None",
+    folds: "Sequence[str] | None",
+    masks: "Sequence[str] | None",
+) -> "Choices":
+    """What is asked for beside the table, as the options say.
+
+    Raises:
+        DataError: An option does not fit the table.
+    """
+    from pancascade.reproduction import Choices
+    from pancascade.reproduction.published import SCALES
+
+    chosen = next((one for one in SCALES if one == scale), None)
+    if chosen is None:
+        raise DataError(f"--scale {scale}: known are {' and '.join(SCALES)}.")
+    numbers = [part.strip() for text in folds or () for part in text.split(",")]
+    if not all(number.isascii() and number.isdigit() for number in numbers):
+        raise DataError(f"--folds {', '.join(folds or ())}: give whole numbers from 0, such as --folds 0 --folds 1.")
+    given = dict(_mask_folder(text) for text in masks or ())
+    return Choices(
+        chosen,
+        seed=seed,
+        epochs=epochs,
+        rows=tuple(dict.fromkeys(name for text in rows or () for name in _row_names(table, text))),
+        folds=tuple(dict.fromkeys(map(int, numbers))),
+        masks={_row_names(table, name)[0]: folder for name, folder in given.items()},
+    )
+
+
+def _row_names(table: "Table", text: str) -> list[str]:
+    """Rows that a text names: one, whatever its capitals, or several with commas between."""
+    known = {row.name.lower(): row.name for row in table.rows}
+    if text.lower() in known:
+        return [known[text.lower()]]
+    parts = [part.strip() for part in text.split(",")]
+    strange = next((part for part in parts if part.lower() not in known), None)
+    if strange is not None:
+        raise DataError(f"--rows {strange}: no such row; known are {'; '.join(known.values())}.")
+    return [known[part.lower()] for part in parts]
+
+
+def _mask_folder(text: str) -> tuple[str, Path]:
+    name, equals, folder = text.rpartition("=")
+    if not equals or not name:
+        raise DataError(f"--masks {text}: write it as ROW=FOLDER.")
+    return name, Path(folder)

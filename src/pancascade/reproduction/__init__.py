@@ -1,0 +1,24 @@
+"""The papers' tables, made again: published numbers, plans, trainings, and the two side by side."""
+
+from pancascade.reproduction.carrying_out import Means
+from pancascade.reproduction.plan import Choices
+from pancascade.reproduction.published import Paper, Table
+from pancascade.reproduction.published_files import find_table, published_papers, read_published
+from pancascade.reproduction.reproduce import Prepared, Request, prepare, reproduce, time_plan
+from pancascade.reproduction.row_recipe import DataPlace
+
+__all__ = [
+    "Choices",
+    "DataPlace",
+    "Means",
+    "Paper",
+    "Prepared",
+    "Request",
+    "Table",
+    "find_table",
+    "prepare",
+    "published_papers",
+    "read_published",
+    "reproduce",
+    "time_plan",
+]

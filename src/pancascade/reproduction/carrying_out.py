@@ -1,0 +1,183 @@
+"""One training of a plan, from nothing to its numbers: train, predict as the paper, measure; resumable at any place."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pancascade.cascades import Cascade
+from pancascade.checkpoint import load_checkpoint, read_header
+from pancascade.errors import CheckpointError, DataError
+from pancascade.evaluation import Protocol
+from pancascade.evaluation.data_set import evaluate_data_set
+from pancascade.io import content_digest
+from pancascade.prediction import localization_rows, predict_cases
+from pancascade.reproduction.measured import NAME, CaseValue, Measured, keep_measured, kept_measured
+from pancascade.reproduction.measuring import masks_of_other_software, measure_masks, stage_one_values
+from pancascade.reproduction.plan import Plan, Training
+from pancascade.reproduction.published import CaseQuantity
+from pancascade.reproduction.row_recipe import write_recipe
+from pancascade.training import fit
+from pancascade.training.run import BEST, ProgressCall
+from pancascade.training.state import LAST, Progress
+
+RECIPE, RUN, TEST = "recipe.yaml", "run", "test"
+
+
+@dataclass(frozen=True)
+class Means:
+    """With what a plan is carried out.
+
+    Attributes:
+        folder: Of the trainings, a folder each.
+        device: ``cpu`` or ``cuda``.
+        workers: Processes of prediction and measurement.
+        tell: Called with what begins: "training U, fold 0".
+        trained: Called after each batch.
+        predicted: Called after each case, with the number of finished ones and of all.
+    """
+
+    folder: Path
+    device: str = "cpu"
+    workers: int = 1
+    tell: Callable[[str], None] = lambda _: None
+    trained: ProgressCall | None = None
+    predicted: Callable[[int, int], None] | None = None
+
+
+def finished(plan: Plan, training: Training, folder: Path) -> Measured | None:
+    """The numbers of a training that needs nothing more; None where something is left to do."""
+    kept = kept_measured(folder / training.name / NAME, recipe=training.digest)
+    return kept if kept is not None and plan.needed(training) <= kept.values.keys() else None
+
+
+def carry_out(plan: Plan, training: Training, means: Means, *, protocol: Protocol) -> Measured:
+    """Train what is not trained, predict the test part as the paper does, and measure.
+
+    Writes below the folder of trainings, in one of its own: ``recipe.yaml``, ``run`` (see `pancascade.training.fit`),
+    ``test`` (masks, see `pancascade.prediction.predict_cases`) and ``measured.json``.
+
+    Args:
+        plan: Of the table.
+        training: One of the plan's.
+        means: Device, processes, who is told.
+        protocol: By which masks are counted.
+
+    Raises:
+        PancascadeError: Data, recipe or folder cannot be used, or no case could be predicted.
+    """
+    folder = means.folder / training.name
+    kept = finished(plan, training, means.folder)
+    if kept is not None:
+        return kept
+    best, epochs, hours = _train(plan, training, folder, means)
+    means.tell(f"predicting with {training.name}")
+    cases = training.fold.test.cases
+    predict_cases(
+        best,
+        cases,
+        folder / TEST,
+        device=means.device,
+        workers=means.workers,
+        resume=True,
+        on_done=means.predicted,
+    )
+    means.tell(f"measuring {training.name}")
+    found = evaluate_data_set(folder / TEST, cases, method=training.name, protocol=protocol, workers=means.workers)
+    cascade, _ = load_checkpoint(best)
+    measured = Measured(
+        recipe=training.digest,
+        weights=content_digest(best),
+        epochs=epochs,
+        hours=hours,
+        records=found.cases,
+        values={key: tuple(values) for key, values in _stage_one(plan, training, best, cascade, means).items()},
+        first_parameters=_millions(cascade),
+        failed={failure.case: failure.message for failure in found.failures},
+    )
+    keep_measured(folder / NAME, measured)
+    return measured
+
+
+def measure_given(plan: Plan, row: str, *, protocol: Protocol, workers: int) -> tuple[Measured, ...]:
+    """Numbers of masks that other software made, fold by fold.
+
+    Args:
+        plan: Of the table.
+        row: One of its rows that has masks.
+        protocol: By which masks are counted.
+        workers: Processes.
+
+    Raises:
+        PancascadeError: A mask is missing, or does not fit its reference.
+    """
+    found = []
+    for fold in plan.folds:
+        masks = masks_of_other_software(row, plan.masks[row], fold.test.cases)
+        records = measure_masks(fold.test.cases, masks, protocol=protocol, workers=workers)
+        found.append(Measured(recipe="", records=tuple(records)))
+    return tuple(found)
+
+
+def _train(plan: Plan, training: Training, folder: Path, means: Means) -> tuple[Path, int, float]:
+    """Best weights, epochs trained, hours."""
+    run, last, best = folder / RUN, folder / RUN / LAST, folder / RUN / BEST
+    total = sum(phase["epochs"] for phase in training.recipe["phases"])
+    progress = _progress(last)
+    if progress is None or progress.epoch < total or not best.is_file():
+        means.tell(f"training {training.name}")
+        write_recipe(folder / RECIPE, training.recipe, training.source)
+        fit(
+            folder / RECIPE,
+            plan.place.path.resolve().parent,
+            out=run,
+            resume=True,
+            device=means.device,
+            progress=means.trained,
+        )
+        progress = _progress(last)
+    if progress is None or not best.is_file():
+        raise DataError(f"{training.name}: the training left no weights. Delete its folder and go on with --resume.")
+    return best, progress.epoch, sum(epoch.seconds for epoch in progress.history) / 3600
+
+
+def epochs_done(run: Path) -> int:
+    """Epochs that a training has finished.
+
+    Args:
+        run: Folder of it, which may be missing.
+    """
+    progress = _progress(run / LAST)
+    return 0 if progress is None else progress.epoch
+
+
+def _progress(last: Path) -> Progress | None:
+    if not last.is_file():
+        return None
+    try:
+        return Progress.model_validate(read_header(last))
+    except (CheckpointError, ValidationError):
+        return None  # training says what is wrong with it
+
+
+def _stage_one(
+    plan: Plan, training: Training, best: Path, cascade: Cascade, means: Means
+) -> dict[CaseQuantity, list[CaseValue]]:
+    needed = plan.needed(training)
+    if not needed or not cascade.locates:
+        return {key: [] for key in needed}
+    means.tell(f"stage 1 of {training.name}")
+    values = stage_one_values(localization_rows(best, training.fold.test.cases, device=means.device), training=False)
+    if "box_iou_training" in needed:
+        rows = localization_rows(best, training.fold.train.cases, device=means.device)
+        values |= stage_one_values(rows, training=True)
+    return {**{key: [] for key in needed}, **values}
+
+
+def _millions(cascade: Cascade) -> float | None:
+    """Parameters of stage 1."""
+    first = getattr(cascade, "first", None)
+    if not cascade.locates or first is None:
+        return None
+    return sum(parameter.numel() for parameter in first.parameters()) / 1e6

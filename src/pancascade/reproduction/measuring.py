@@ -1,0 +1,115 @@
+"""Masks of other software against the references, and stage 1 in the numbers that the tables need."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pancascade.datasets import Case
+from pancascade.errors import DataError
+from pancascade.evaluation import CaseRecord, Protocol, measure_case
+from pancascade.evaluation.localization import LocalizationRow
+from pancascade.evaluation.pairing import find_masks
+from pancascade.io import read_label_map
+from pancascade.io.file_names import match_names
+from pancascade.parallel import each_in_processes
+from pancascade.reproduction.measured import CaseValue
+from pancascade.reproduction.published import CaseQuantity
+
+
+@dataclass(frozen=True)
+class MaskJob:
+    """A volume and its mask.
+
+    Attributes:
+        case: With its reference.
+        mask: By other software.
+        protocol: By which it counts.
+    """
+
+    case: Case
+    mask: Path
+    protocol: Protocol
+
+
+def measure_masks(
+    cases: Sequence[Case], masks: Mapping[str, Path], *, protocol: Protocol, workers: int = 1
+) -> list[CaseRecord]:
+    """Compare masks of other software with the references of a data set.
+
+    Args:
+        cases: Whole scans.
+        masks: Of each, by its name.
+        protocol: Whose targets are counted.
+        workers: Processes.
+
+    Raises:
+        PancascadeError: A mask or reference cannot be read, or they do not fit each other.
+    """
+    jobs = [MaskJob(case, masks[case.name], protocol) for case in cases]
+    records: dict[str, CaseRecord] = {}
+    for job, found in each_in_processes(measure_job, jobs, workers=workers):
+        if found is None:
+            raise DataError(f"{job.case.name}: the process that measured it died. Try again with --workers 1.")
+        records[job.case.name] = found
+    return [records[case.name] for case in cases]
+
+
+def measure_job(job: MaskJob) -> CaseRecord:
+    """One volume's record."""
+    if job.case.scan is None:
+        raise DataError(f"{job.case.name}: a single slice, and masks of other software are for whole scans.")
+    _, labels = job.case.scan.read()
+    name, patient = job.case.name, job.case.patient
+    return measure_case(labels, read_label_map(job.mask), case=name, patient=patient, protocol=job.protocol)
+
+
+def masks_of_other_software(name: str, folder: Path, cases: Iterable[Case]) -> dict[str, Path]:
+    """Masks of volumes by case, found by their names in a folder.
+
+    Args:
+        name: Of the row, for messages.
+        folder: Given as ``--masks NAME=FOLDER``.
+        cases: Tested on.
+
+    Raises:
+        DataError: A case has none, or the data set has single slices.
+    """
+    cases = list(cases)
+    if any(case.scan is None for case in cases):
+        raise DataError("--masks: masks of other software are for whole scans, and this data set has single slices.")
+    found, _ = find_masks(folder)
+    matched = match_names({case.name: case for case in cases}, found)
+    missing = [case.name for case in cases if case.name not in matched]
+    if missing:
+        raise DataError(f"--masks {name}: {len(missing)} of {len(cases)} test cases have no mask, first {missing[0]}.")
+    return matched
+
+
+def stage_one_values(rows: Iterable[LocalizationRow], *, training: bool) -> dict[CaseQuantity, list[CaseValue]]:
+    """The tables' numbers of stage 1.
+
+    Args:
+        rows: Of a checkpoint's stage 1.
+        training: Whether the cases are those that it was trained on.
+    """
+    found: dict[CaseQuantity, list[CaseValue]] = {}
+
+    def add(quantity: CaseQuantity, row: LocalizationRow, value: float) -> None:
+        found.setdefault(quantity, []).append(CaseValue(case=row.case, patient=row.patient, value=value))
+
+    for row in rows:
+        if "box" in row.boxes:
+            add("box_iou_training" if training else "box_iou_test", row, row.boxes["box"].iou)
+        if training:
+            continue
+        if "B1" in row.boxes and "B2" in row.boxes:
+            add("b1_recall", row, row.boxes["B1"].recall)
+            add("b1_iou", row, row.boxes["B1"].iou)
+            add("b2_recall", row, row.boxes["B2"].recall)
+            add("b2_iou", row, row.boxes["B2"].iou)
+        if "reduced grid" in row.dice:
+            add("first_dice_reduced", row, row.dice["reduced grid"])
+        grid = next((grid for grid in ("full grid", "network grid") if grid in row.dice), None)
+        if grid is not None:
+            add("first_dice", row, row.dice[grid])
+    return found

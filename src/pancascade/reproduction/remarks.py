@@ -1,0 +1,46 @@
+"""What arithmetic says against published numbers."""
+
+from pancascade.reproduction.published import SAME_NUMBER, Row, Table
+
+
+def most_dice(sensitivity: float) -> float:
+    """The largest mean Dice that test images with this mean sensitivity can have: 2S / (1 + S).
+
+    In one image, or pooled, Dice = 2TP / (2TP + FP + FN) is at most 2TP / (2TP + FN) = 2s / (1 + s), reached without
+    any false positive; that is concave in s, so that the mean over images is at most its value at the mean (Jensen).
+
+    Args:
+        sensitivity: In [0, 1].
+    """
+    return 2 * sensitivity / (1 + sensitivity)
+
+
+def impossible_dice(table: Table, row: Row) -> str:
+    """A remark on a row whose Dice is larger than its sensitivity allows; empty for any other.
+
+    Printed numbers are rounded: both are given the half of their last digit.
+
+    Args:
+        table: Of the row.
+        row: One of its rows.
+    """
+    found = {
+        column.quantity: value.mean / column.factor
+        for column, value in zip(table.columns, table.printed(row), strict=True)
+        if column.statistic in ("mean", "mean_sd")
+    }
+    dice, sensitivity = found.get("dice"), found.get("sensitivity")
+    if dice is None or sensitivity is None:
+        return ""
+    bound = most_dice(sensitivity + SAME_NUMBER)
+    if not dice - SAME_NUMBER > bound:
+        return ""
+    return (
+        f"A mean sensitivity S of {sensitivity:.4f} allows a mean Dice of at most 2S / (1 + S) = "
+        f"{most_dice(sensitivity):.4f}, and {dice:.4f} is printed: the two are not of the same test images."
+    )
+
+
+def remarks_on(table: Table, row: Row) -> tuple[str, ...]:
+    """All that is to be said of a row's published numbers, one sentence or more each."""
+    return tuple(remark for remark in (row.remark, impossible_dice(table, row)) if remark)

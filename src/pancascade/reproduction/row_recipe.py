@@ -1,0 +1,156 @@
+"""The recipe of one row of a table: ours, changed as the row says, on the data that are there."""
+
+import json
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from pancascade.datasets import Layout
+from pancascade.datasets.data_reading import DataReading
+from pancascade.errors import DataError, RecipeError
+from pancascade.io import text_digest, written_whole
+from pancascade.io.documents import first_fault
+from pancascade.io.yaml_documents import read_yaml
+from pancascade.reproduction.published import Row, Scale, Table
+from pancascade.training import Recipe, find_recipe, read_recipe
+
+
+@dataclass(frozen=True)
+class DataPlace:
+    """Where the data set lies, and how it is read.
+
+    Attributes:
+        path: Its folder, or the CSV of a volume list.
+        reading: Its layout, and how pictures are read.
+    """
+
+    path: Path
+    reading: DataReading
+
+    def source(self, *, split: Path, fold: int | None, keep: str) -> dict[str, Any]:
+        """The data source of a recipe that reads it."""
+        found: dict[str, Any] = {
+            "reader": self.reading.layout.value,
+            "folder": str(self.path.resolve()),
+            "split": str(split.resolve()),
+            "keep": keep,
+        }
+        if fold is not None:
+            found["fold"] = fold
+        if self.reading.layout is Layout.SLICE_FOLDER:
+            found |= self.reading.model_dump(mode="json", include={"window", "flip_rows"})
+        return found
+
+
+def row_recipe(
+    table: Table, row: Row, *, scale: Scale, regions: bool, seed: int, epochs: int | None = None
+) -> dict[str, Any]:
+    """A row's recipe without its data.
+
+    Args:
+        table: Of the row.
+        row: One that is made.
+        scale: The paper's, or ours for ordinary computers.
+        regions: Whether the data are cut to the pancreas, which has a canvas of its own.
+        seed: Of weights, order and augmentation.
+        epochs: In all, shared out over the phases as the recipe does; None keeps the recipe's.
+
+    Raises:
+        RecipeError: The recipe is unknown or damaged, or the row changes what it does not have.
+        DataError: The row is only quoted.
+    """
+    if row.make is None:
+        raise DataError(f"{row.name}: is only quoted ({row.quoted}).")
+    settings, own = table.scales[scale], row.make.at(scale)
+    name = own.recipe or row.make.recipe or settings.recipe
+    path = find_recipe(name)
+    read_recipe(path)  # says what is wrong with a recipe of one's own
+    content: dict[str, Any] = read_yaml(path)
+    if name == settings.recipe:
+        _change(content, settings.changes, name=row.name)
+        if regions:
+            _change(content, settings.on_regions, name=row.name)
+    for changes in (row.make.changes, own.changes):
+        _change(content, changes, name=row.name)
+    content |= {"seed": seed, "name": content.get("name", name)}
+    if epochs is not None:
+        try:
+            content["phases"] = shared_out(content["phases"], epochs)
+        except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+            raise RecipeError(f"row {row.name}: its phases are no list of names with epochs.") from error
+    return content
+
+
+def shared_out(phases: list[dict[str, Any]], epochs: int) -> list[dict[str, Any]]:
+    """Phases with so many epochs in all, in the same proportion; each keeps one at least.
+
+    Args:
+        phases: Of a recipe: ``name`` and ``epochs``.
+        epochs: In all; where there are more phases, each gets one.
+    """
+    total = sum(phase["epochs"] for phase in phases)
+    shares = [max(1, round(epochs * phase["epochs"] / total)) for phase in phases]
+    longest = max(range(len(phases)), key=lambda place: phases[place]["epochs"])
+    shares[longest] = max(1, shares[longest] + epochs - sum(shares))
+    return [{**phase, "epochs": share} for phase, share in zip(phases, shares, strict=True)]
+
+
+def recipe_digest(recipe: Mapping[str, Any], *, data: str, split: str, fold: int | None, keep: str) -> str:
+    """What the weights of a training depend on, in eight hexadecimal digits; names and places of files do not matter.
+
+    Args:
+        recipe: Without its data.
+        data: Name of the data set.
+        split: Digest of the split file.
+        fold: Of the split.
+        keep: Slices that train.
+    """
+    described = {key: value for key, value in recipe.items() if key not in ("name", "description", "data")}
+    return text_digest(json.dumps([described, data, split, fold, keep], sort_keys=True, default=str))[:8]
+
+
+def write_recipe(path: Path, recipe: Mapping[str, Any], source: Mapping[str, Any]) -> None:
+    """Write a recipe that `pancascade.training.fit` takes.
+
+    Args:
+        path: YAML to write.
+        recipe: Without its data.
+        source: Its only data source.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    with written_whole(path) as temporary:
+        text = yaml.safe_dump({**recipe, "data": [dict(source)]}, sort_keys=False, allow_unicode=True)
+        temporary.write_text(text, encoding="utf-8")
+
+
+def checked(recipe: Mapping[str, Any], source: Mapping[str, Any], *, row: str) -> Recipe:
+    """The recipe as typed settings.
+
+    Raises:
+        RecipeError: It is none; the row is named.
+    """
+    try:
+        return Recipe.model_validate({**recipe, "data": [dict(source)]})
+    except ValidationError as error:
+        raise RecipeError(f"row {row}: not a recipe ({first_fault(error)}).") from error
+
+
+def _change(content: dict[str, Any], changes: Mapping[str, Any], *, name: str) -> None:
+    for place, value in changes.items():
+        *above, last = place.split(".")
+        inner = content
+        for key in above:
+            inner = inner.setdefault(key, {})
+            if not isinstance(inner, dict):
+                raise RecipeError(f"row {name}: changes {place}, but {key} holds no settings.")
+        new = deepcopy(value)
+        if last == "options" and isinstance(inner.get(last), dict):
+            new = {**inner[last], **new}
+        inner[last] = new

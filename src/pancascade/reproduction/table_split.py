@@ -1,0 +1,104 @@
+"""The split of a table: its paper's design, drawn by seed, or a file of one's own; and its folds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pancascade.datasets import read_split
+from pancascade.datasets.split_designs import draw_design, find_design
+from pancascade.datasets.splits import PARTS, write_split
+from pancascade.errors import DataError
+from pancascade.io.documents import read_json, reason
+from pancascade.reproduction.counted_cases import CountedCases
+from pancascade.reproduction.published import Table
+
+SPLIT = "split.json"
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One division of the patients.
+
+    Attributes:
+        number: Of a split of folds; None where there is one division only.
+        train: Cases that train.
+        test: Cases tested on.
+    """
+
+    number: int | None
+    train: CountedCases
+    test: CountedCases
+
+
+def make_split(
+    table: Table, cases: CountedCases, *, seed: int, path: Path, given: Path | None, again: bool
+) -> tuple[str, ...]:
+    """Write the split of a table: by its paper's design, or a given one.
+
+    Args:
+        table: Whose design is drawn.
+        cases: All.
+        seed: Of the draw.
+        path: Where it is written.
+        given: A split file of one's own, which is copied; None draws.
+        again: Whether a split that stands there already is kept.
+
+    Returns:
+        What is worth knowing of it, one sentence each.
+
+    Raises:
+        DataError: There are too few patients, the given file is no split, or another one stands there.
+        OutputError: The file cannot be written.
+    """
+    if given is not None:
+        try:
+            content = read_json(given)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{given.name}: not a split file ({reason(error)}).") from error
+        read_split(given, fold=0 if isinstance(content, dict) and "folds" in content else None)
+        if again and path.is_file() and _lists(read_json(path)) != _lists(content):
+            raise DataError(f"{given.name}: is not the split that this folder was begun with. Choose another --out.")
+        parts = content.get("folds") or {part: content[part] for part in PARTS}
+        write_split(path, parts, about={"note": str(content.get("note", ""))})
+        return (f"Split of your own, {given.name}, in place of the design {table.data.design}.",)
+    drawn = draw_design(find_design(table.data.design), cases.patients, seed=seed, strata=cases.strata())
+    if not (again and path.is_file()):
+        parts = drawn.parts if drawn.design.folds else dict(zip(PARTS, drawn.parts, strict=True))
+        write_split(path, parts, about={"note": drawn.note, "design": drawn.design.name, "seed": seed})
+    return (f"{drawn.note[0].upper()}{drawn.note[1:]}.", *drawn.remarks)
+
+
+def _lists(content: Any) -> list[list[str]]:
+    """Patients of each part or fold of a split file's content, sorted."""
+    parts = content["folds"] if "folds" in content else [content[part] for part in PARTS]
+    return [sorted(map(str, part)) for part in parts]
+
+
+def folds_of(path: Path, cases: CountedCases, wanted: Sequence[int]) -> tuple[Fold, ...]:
+    """The folds of a split that are run.
+
+    Args:
+        path: Split file.
+        cases: All.
+        wanted: Numbers of folds; empty for all.
+
+    Raises:
+        DataError: The split has no such fold, or a fold has no case.
+    """
+    content = read_json(path)
+    numbers = range(len(content["folds"])) if "folds" in content else [None]
+    strange = [fold for fold in wanted if fold not in numbers]
+    if strange:
+        known = "no folds" if "folds" not in content else f"folds 0 to {len(content['folds']) - 1}"
+        raise DataError(f"--folds {strange[0]}: the split has {known}.")
+    folds = []
+    for number in numbers:
+        if wanted and number not in wanted:
+            continue
+        split = read_split(path, fold=number)
+        train, test = cases.of(split["train"]), cases.of(split["test"])
+        if not train.cases or not test.cases:
+            raise DataError(f"{path.name}: a part of it has no case of this data set. Is it another data set's?")
+        folds.append(Fold(number, train, test))
+    return tuple(folds)
