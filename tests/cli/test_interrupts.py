@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pancascade.cli.interrupts import ENDING, endings_heeded, interrupt_held_back
+from pancascade.interrupts import ENDING, endings_heeded, interrupt_held_back
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pancascade.cli.interrupts import interrupt_held_back
 from pancascade.cli.out_folder import claimed, clear_drafts, refusals_filed, require_free, require_unedited
 from pancascade.errors import OutputError
+from pancascade.interrupts import interrupt_held_back
 
 if TYPE_CHECKING:
     from pancascade.inference import Segmentation
