@@ -230,4 +230,4 @@ def _list_series(scan: Path) -> None:
     if not found:
         raise UnreadableError(f"{scan}: there is no DICOM series here.")
     for each in found:
-        typer.echo(f"{each}  {each.uid}")
+        typer.echo(f'{each} "{each.description}"  {each.uid}')
