@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pancascade.cli.evaluation_options import INCOMPLETE, claimed, spell, wide_console
+from pancascade.cli.evaluation_options import INCOMPLETE, spell, wide_console
+from pancascade.cli.held_folder import held
 from pancascade.cli.segment import DEFAULT_MODEL
 from pancascade.errors import DataError, PancascadeError
 
@@ -38,8 +39,11 @@ def attribute(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Segment scans twice, with stage 1's boxes and with the true ones: which stage do the errors come from?"""
-    if out is not None:
-        claimed(out)
+    with held(out, what="attribute"):
+        _attribute(scans, reference, model=model, out=out, device=device)
+
+
+def _attribute(scans: Path, reference: Path, *, model: str, out: Path | None, device: str) -> None:
     from rich.progress import track
 
     from pancascade.evaluation import Failure
