@@ -41,7 +41,8 @@ def find_file(place: str, *, folder: Path, digest: str | None = None) -> Path:
     """
     beside = folder / place
     there = [path for path in (beside, shipped_folder() / place) if path.is_file()]
-    there += places_of_scan(Path(place).as_posix(), seen_from=folder) if "~" in place else []
+    if "~" in place:
+        there.extend(places_of_scan(Path(place).as_posix(), seen_from=folder))
     if digest is None or not there:
         return there[0] if there else beside
     for path in there:
