@@ -1,17 +1,23 @@
 """A run that is told to end takes its workers with it."""
 
+import _thread
+import operator
 import os
 import signal
 import subprocess
 import sys
+from multiprocessing import active_children
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
+
+from pancascade.parallel import each_in_processes
 
 ENDED = """
 import sys
 from test_parallel_endings import tell_and_wait
-from pancascade.cli.interrupts import endings_heeded
+from pancascade.interrupts import endings_heeded
 from pancascade.parallel import each_in_processes
 
 if __name__ == "__main__":
@@ -53,3 +59,34 @@ def test_workers_end_in_the_middle_of_their_jobs_and_clear_away_what_is_half_wri
         with pytest.raises(ProcessLookupError):
             os.kill(worker, 0)
     assert [[path.name for path in folder.iterdir()] for folder in folders] == [["pipe"], ["pipe"]]
+
+
+PLACES = [
+    "multiprocessing.context.SpawnProcess.start",
+    "pancascade.worker_process.WorkerProcess.begin",
+    "pancascade.worker_process.WorkerProcess.answer",
+    "pancascade.worker_process.WorkerProcess.end",
+    "pancascade.parallel.wait",
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_ctrl_c_that_another_thread_takes_ends_the_workers_wherever_this_one_is(place, monkeypatch):
+    """A thread that shows progress hears what this one has masked; the handler runs here all the same."""
+    name, _, attribute = place.rpartition(".")
+    owner = resolve_name(name)
+    original = getattr(owner, attribute)
+
+    def pressed_meanwhile(*arguments, **options):
+        monkeypatch.setattr(owner, attribute, original)
+        _thread.interrupt_main(signal.SIGINT)
+        return original(*arguments, **options)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        monkeypatch.setattr(owner, attribute, pressed_meanwhile)
+        with pytest.raises(KeyboardInterrupt):
+            list(each_in_processes(operator.neg, [1, 2, 3], workers=2))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert active_children() == []

@@ -123,6 +123,8 @@ def read_header(path: Path) -> Any:
 
 
 def _unreadable(path: Path, error: Exception) -> CheckpointError:
+    if isinstance(error, FileNotFoundError):  # of safetensors, which says no more than its name
+        return CheckpointError(f"{path.name}: there is no such file. Check the path.")
     why = "it has no description of ours" if isinstance(error, KeyError) else reason(error)
     return CheckpointError(f"{path.name}: not a readable pancascade checkpoint ({why}). Copy it again.")
 

@@ -3,13 +3,15 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing import active_children, get_context, parent_process
-from threading import Thread
+from multiprocessing import resource_tracker
+from multiprocessing.connection import wait
 from typing import TypeVar
+
+from pancascade.interrupts import interrupt_held_back
+from pancascade.worker_process import WorkerProcess
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -32,17 +34,10 @@ def each_in_processes(
         for job in jobs:
             yield job, work(job)
         return
-    left = dict(enumerate(jobs))
-    try:
-        for number, found in _in_pool(work, left, workers):
-            yield left.pop(number), found
-    except BrokenProcessPool:
-        # Nobody knows which job killed its worker: do the rest one by one, each in a process of its own.
-        for number, job in left.items():
-            try:
-                yield from ((job, found) for _, found in _in_pool(work, {number: job}, 1))
-            except BrokenProcessPool:
-                yield job, None
+    # Two together may have needed more memory than there is: those that died are done again, one by one.
+    for job in (yield from _work_off(work, jobs, min(workers, len(jobs)))):
+        if (yield from _work_off(work, [job], 1)):
+            yield job, None
 
 
 def available_cores() -> int:
@@ -50,66 +45,63 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _in_pool(work: Callable[[Job], Result], jobs: dict[int, Job], workers: int) -> Iterator[tuple[int, Result]]:
-    # Forked workers could inherit a lock that a progress bar's thread holds; spawned ones start clean.
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_begin_as_worker)
+def _work_off(
+    work: Callable[[Job], Result], jobs: Sequence[Job], workers: int
+) -> Generator[tuple[Job, Result], None, list[Job]]:
+    """Jobs with their results as they are finished; returns those whose process died.
+
+    No thread and no lock is shared with the processes, as an executor's are: an interrupt between taking and holding a
+    lock would leave it locked, and whoever dies in the middle of an answer would leave its reader waiting.
+    """
+    left, died = deque(jobs), list[Job]()
+    crew = list[WorkerProcess[Job, Result]]()
+
+    def hire() -> None:
+        if left:
+            crew.append(WorkerProcess(work, left.popleft()))
+
     try:
-        with _interrupts_held():
-            waiting = {pool.submit(_do_as_worker, work, job): number for number, job in jobs.items()}
-        for future in as_completed(waiting):
-            yield waiting[future], future.result()
-    except (KeyboardInterrupt, SystemExit):
-        # Ctrl-C reaches the workers too; a signal to this process alone does not, and a job can take long.
-        for worker in active_children():
-            worker.terminate()
-        raise
+        with interrupts_held():
+            for _ in range(workers):
+                hire()
+        while crew:
+            ready = wait([worker.answers for worker in crew])
+            for worker in [worker for worker in crew if worker.answers in ready]:
+                job, answer = worker.job, worker.answer()
+                if left and answer is not None:
+                    worker.begin(left.popleft())
+                else:
+                    with interrupts_held():
+                        crew.remove(worker)
+                        worker.end()
+                        hire()
+                if answer is None:
+                    died.append(job)
+                else:
+                    yield job, answer.result()
     finally:
-        # Without waiting, a pool that is collected too soon forgets to cancel, and leaves its processes behind.
-        with _interrupts_held():
-            pool.shutdown(wait=True, cancel_futures=True)
+        # Ctrl-C reaches the workers too; a signal to this process alone does not, and a job can take long.
+        with interrupts_held():
+            for worker in crew:
+                worker.stop()
+            for worker in crew:
+                worker.end()
+    return died
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Put Ctrl-C off, here and in processes started here."""
-    if sys.platform == "win32":
-        yield
-        return
-    heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, heard)
+def interrupts_held() -> Iterator[None]:
+    """Put Ctrl-C and other endings off, here and in processes started here.
 
-
-def _begin_as_worker() -> None:
-    _ignore_interrupts()
-    Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A parent that was killed cannot send its workers home; they would wait for jobs for ever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _ignore_interrupts() -> None:
-    """Between two jobs: whoever died while sending a result would leave the parent waiting for the rest of it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform != "win32":
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
-def _do_as_worker(work: Callable[[Job], Result], job: Job) -> Result:
-    """Ctrl-C and SIGTERM clear away a half-written file, then end the process without a traceback."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        return work(job)
-    except KeyboardInterrupt:
-        os._exit(1)
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    A thread's mask alone would not do: another thread takes the signal then, and its handler runs in this one.
+    """
+    with interrupt_held_back():
+        if sys.platform == "win32":
+            yield
+            return
+        resource_tracker.ensure_running()  # the first process would start it, and that lifts the mask
+        heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, heard)

@@ -24,21 +24,19 @@ def watch(event, arguments):
 sys.addaudithook(watch)
 """
 
-# Tells when all jobs are given out, and when the processes of a run are told to end.
+# Tells when a run does nothing but wait for its processes, and when they are told to end.
 MAIN = """
-import concurrent.futures.process as pools, os, signal
+import os, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background were started with it ignored
-from pancascade import parallel
-as_completed = parallel.as_completed
-def given_out(waiting):
-    os.write(1, b"given out\\n")
-    return as_completed(waiting)
-parallel.as_completed = given_out
-shut_down = pools.ProcessPoolExecutor.shutdown
-def shutdown(pool, *arguments, **options):
+from pancascade import parallel, worker_process
+wait, stop = parallel.wait, worker_process.WorkerProcess.stop
+def waits(answers):
+    os.write(1, b"waits\\n")
+    return wait(answers)
+def stops(worker):
+    stop(worker)
     os.write(1, b"ending\\n")
-    shut_down(pool, *arguments, **options)
-pools.ProcessPoolExecutor.shutdown = shutdown
+parallel.wait, worker_process.WorkerProcess.stop = waits, stops
 from pancascade.cli.app import main
 main()
 """
@@ -82,7 +80,7 @@ class GatedRun:
 
     def wait_at_gate(self, *, workers: int) -> None:
         """Wait until every worker is at the gate, and the first process does nothing but wait for them."""
-        self.wait_for(*["at the gate"] * workers, *["given out"] * (workers > 1))
+        self.wait_for(*["at the gate"] * workers, *["waits"] * (workers > 1))
 
     def open_gate(self) -> None:
         """Let everybody through, now and later."""

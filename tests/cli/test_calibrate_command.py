@@ -30,6 +30,7 @@ def model(tmp_path):
     path = tmp_path / "models" / "phantom.json"
     path.parent.mkdir()
     content = {"name": "phantom", "summary": "knows the phantom", "steps": [{"weights": "w.safetensors"}]}
+    (path.parent / "w.safetensors").write_bytes(b"weights")
     content["trained_on"] = [{"data_set": "d", "patients": [patient_mark("learned")]}]
     path.write_text(json.dumps(content))
     return path
@@ -45,7 +46,8 @@ def test_a_calibrated_model_is_written_beside_its_plot(pancascade, folders, mode
         assert quality.patients == 3
         assert quality.voxels > 500
         assert quality.nll_after < quality.nll_before
-    assert (found.folder / found.steps[0].weights).resolve() == (model.parent / "w.safetensors").resolve()
+    assert found.weights_of(found.steps[0]) == (model.parent / "w.safetensors").resolve()
+    assert "models" not in (tmp_path / "out" / "warm.json").read_text()
     assert found.trained_on == find_model(str(model)).trained_on
     with Image.open(tmp_path / "out" / "warm.png") as plot:
         assert plot.width > 600

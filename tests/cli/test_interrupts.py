@@ -1,6 +1,5 @@
 """Ctrl-C at the wrong moment."""
 
-import os
 import signal
 import zipfile
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pancascade.cli.interrupts import ENDING, endings_heeded, interrupt_held_back
+from pancascade.interrupts import ENDING, endings_heeded, interrupt_held_back
 
 
 @pytest.fixture(autouse=True)
@@ -71,9 +70,9 @@ def test_a_signal_to_end_unwinds_the_program_and_comes_no_second_time(number, tm
     before = signal.getsignal(number)
     with as_in_a_terminal(number), pytest.raises(SystemExit) as ended, endings_heeded():
         try:
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
         finally:
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
             (tmp_path / "cleaned").touch()
     assert ended.value.code == 128 + number
     assert (tmp_path / "cleaned").exists()
@@ -84,7 +83,7 @@ def test_a_signal_to_end_unwinds_the_program_and_comes_no_second_time(number, tm
 def test_a_signal_to_end_waits_like_ctrl_c_until_the_block_is_done(number):
     done = []
     with as_in_a_terminal(number), pytest.raises(SystemExit), endings_heeded(), interrupt_held_back():
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         done.append("the rest")
     assert done == ["the rest"]
 
@@ -93,13 +92,13 @@ def test_what_is_told_to_ignore_a_hung_up_terminal_goes_on():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with endings_heeded(), interrupt_held_back():
-            os.kill(os.getpid(), signal.SIGHUP)
+            signal.raise_signal(signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
 
 
 def end_here(*_: object, **__: object) -> None:
-    os.kill(os.getpid(), signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)
 
 
 def ended(answer: tuple[int, str, str]) -> None:

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from abdomen_phantom import HounsfieldCascade, abdomen, described
 from dicom_writing import ct_slices, save_all
+from pydicom import dcmread
 from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
 
 from pancascade.io import read_volume, write_volume
 from pancascade.volume import reorient
@@ -158,14 +160,37 @@ def test_refusals(pancascade, home, series, out, places, kind):
     require_silent(pancascade("cohort", out, "--out", out / "c.html"), code=2, places=places)
 
 
-def test_series_that_cannot_be_told_apart(pancascade, home, series, out, places):
-    """Their descriptions are shown to whoever must choose, and stand in no file."""
+@pytest.fixture
+def two_series(series) -> Path:
+    """Two CT series that no rule tells apart, described by the patient's name."""
+    second = generate_uid()
     for number, file in enumerate(sorted(series.rglob("*.dcm"))):
-        shutil.copy(file, home / f"{number}.dcm")
-    code, _, err = pancascade("segment", series, "--series", "none of these", "--out", out / "r")
-    assert code == 2
-    assert 'No series is "none of these"' in err
-    assert not (out / "r").exists()
+        image = dcmread(file)
+        image.SeriesDescription = f"{MARK} first"
+        image.save_as(file)
+        image.SeriesDescription, image.SeriesInstanceUID = f"{MARK} second", second
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        image.save_as(file.with_name(f"second{number}.dcm"))
+    return series
+
+
+def test_descriptions_of_series_are_in_no_sentence(pancascade, two_series, out, places, caplog):
+    for choice in ((), ("--series", f"{MARK} third"), ("--series", MARK)):
+        answer = pancascade("segment", two_series, *choice, "--out", out / "r")
+        require_silent(answer, code=2, places=places)
+        assert len(answer[2].strip()) <= 200
+    assert MARK not in caplog.text
+
+
+def test_a_series_that_is_named_by_its_description_is_found_again_without_it(pancascade, two_series, out, places):
+    chosen = ("--series", f"{MARK} second", "--save-probabilities", "--out", out / "r")
+    require_silent(pancascade("segment", two_series, *chosen), code=0, places=places)
+    require_silent(pancascade("threshold", out / "r", "--tumour", "0.6", "--out", out / "t"), code=0, places=places)
+    kept = [json.loads((out / name / "result.json").read_text())["series"] for name in "rt"]
+    assert kept[0] == kept[1]
+    assert kept[0].startswith("uid-")
+    code, _, err = pancascade("segment", two_series, "--series", kept[0], "--out", out / "again")
+    assert (code, err) == (0, "")
 
 
 def test_evaluations(pancascade, home, out, places):
@@ -201,3 +226,47 @@ def test_masks_carry_nothing_of_the_scan_s_header(home, tmp_path):
     volume = read_volume(home / "images" / "a.nii.gz")
     write_volume(volume.with_voxels(np.zeros(volume.shape, np.uint8)), tmp_path / "mask.nii")
     assert MARK.encode() not in (tmp_path / "mask.nii").read_bytes()
+
+
+RECIPE = """
+name: tiny
+cascade: {kind: qiu2024, first: {name: unet, preset: tiny}, second: {name: focusing_net, preset: tiny},
+  crop_size: [32, 32], margin: 4}
+canvas: {size: [32, 32]}
+batch_size: 8
+data: [{reader: volume_list, folder: "HOME/list.csv", split: "HOME/split.json"}]
+phases: [{name: S, epochs: 1}]
+"""
+
+
+def test_runs_and_the_models_that_come_of_them(pancascade, home, out, places, monkeypatch):
+    (home / "split.json").write_text(json.dumps({"train": ["pa"], "validation": ["pb"], "test": []}))
+    (home / "tiny.yaml").write_text(RECIPE.replace("HOME", str(home)))
+    source = ("--source", home / "list.csv", "--split", home / "split.json", "--keep", "pancreas")
+    require_silent(pancascade("train", home / "tiny.yaml", *source, "--out", out / "one"), code=0, places=places)
+    run = ("train", home / "tiny.yaml", "--data", home, "--out", out / "two")
+    require_silent(pancascade(*run), code=0, places=places)
+    require_silent(pancascade(*run, "--resume"), code=0, places=places)
+    require_silent(pancascade(*run), code=2, places=places)
+    weights = shutil.copy(out / "two" / "best.safetensors", home / "best.safetensors")
+    stages = (f"first={weights}", f"second={out}/one/best.safetensors")
+    require_silent(pancascade("join", *stages, "--out", out / "joined.safetensors"), code=0, places=places)
+    require_silent(pancascade("join", f"first={home}/gone", "--out", out / "j.safetensors"), code=2, places=places)
+    require_silent(pancascade("models", weights), code=0, places=places)
+
+
+def test_descriptions_of_models(pancascade, home, out, places):
+    shutil.copy(home / "labels" / "a.nii.gz", home / "w.safetensors")  # any content: the phantom's cascade is loaded
+    noise = np.random.default_rng(0)
+    for name in ("a", "b"):
+        scan = read_volume(home / "images" / f"{name}.nii.gz")
+        noisy = (scan.voxels + noise.normal(0, 45, scan.shape)).astype(np.int16)
+        marked(nib.Nifti1Image(noisy, scan.affine), home / "noisy" / f"{name}.nii.gz")
+    given = (home / "w.safetensors", home / "noisy", home / "labels", "--out", out / "model.json")
+    require_silent(pancascade("calibrate", *given), code=1, places=places)
+    answer = pancascade("segment", home / "images" / "a.nii.gz", "--model", out / "model.json", "--out", out / "r")
+    require_silent(answer, code=0, places=places)
+    (home / "w.safetensors").write_bytes(b"other weights")
+    answer = pancascade("segment", home / "images" / "a.nii.gz", "--model", out / "model.json", "--out", out / "s")
+    require_silent(answer, code=2, places=places)
+    assert "not the weights" in answer[2]

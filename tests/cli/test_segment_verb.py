@@ -80,7 +80,7 @@ def test_series_are_listed_and_chosen(pancascade, knows_the_phantom, series, tmp
     folder, _ = series
     code, told, _ = pancascade("segment", folder, "--list-series")
     assert code == 0
-    assert '"Dose report" (structured report)' in told
+    assert '(structured report) "Dose report"' in told
     assert "(ct, " in told
     code, _, err = pancascade("segment", folder, "--series", "Dose", "--out", tmp_path / "out")
     assert (code, names(tmp_path / "out")) == (2, {"refusal.json"})

@@ -67,7 +67,7 @@ def test_paths_of_a_list_are_relative_to_it(tmp_path):
 def test_what_is_no_data_set_is_refused_and_a_folder_of_them_names_its_own(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         recognise(tmp_path / "nothing")
-    with pytest.raises(DataError, match=r"no known layout\. Known are: dataset\.json"):
+    with pytest.raises(DataError, match=r"no known layout\. Known are MSD"):
         recognise(tmp_path)
     make(tmp_path, "Task07_Pancreas/dataset.json")
     with pytest.raises(DataError, match="Give one of its data sets: Task07_Pancreas"):

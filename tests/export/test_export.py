@@ -117,6 +117,7 @@ def test_onnx_files_answer_as_torch_for_batches_of_any_size(make_model, tmp_path
     made = export_model(model, tmp_path / "out", file_format="onnx")
     (network,) = made.steps[0].networks
     assert network.largest_difference < 1e-4
+    assert b".py" not in (tmp_path / "out" / network.file).read_bytes()  # torch's notes of where each node came from
     session = onnxruntime.InferenceSession(tmp_path / "out" / network.file, providers=["CPUExecutionProvider"])
     cascade, _ = exporting.load_checkpoint(model.folder / "single_stage.safetensors")
     for batch in (1, 4):

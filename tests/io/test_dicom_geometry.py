@@ -155,7 +155,7 @@ def test_an_image_that_is_there_twice_is_read_once_with_a_warning(tmp_path, same
     volume = read_dicom_folder(tmp_path)
     (notice,) = volume.notices
     assert (notice.code, notice.severity, notice.values) == ("copies_left_out", "warning", {"copies": 1})
-    assert "1 slice of the series are there twice" in notice.sentence
+    assert "1 slice of the series is there twice" in notice.sentence
     require_every_voxel_in_place(volume, ct_slices(hu), hu)
 
 

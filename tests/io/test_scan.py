@@ -70,11 +70,11 @@ def test_a_series_is_chosen_by_name_and_of_dicom_only(tmp_path):
             each.SeriesInstanceUID, each.SeriesNumber, each.SeriesDescription = f"1.2.{number}", number, description
         save_all(slices, tmp_path / description)
     assert read_volume(tmp_path, series="native").voxels.max() == 20
-    with pytest.raises(ScanError, match='No series is "late"'):
+    with pytest.raises(ScanError, match="No series is what --series names"):
         read_volume(tmp_path, series="late")
     path = tmp_path / "scan.nii.gz"
     nib.save(nib.Nifti1Image(hu, np.eye(4)), path)
-    with pytest.raises(UnreadableError, match="not DICOM, so there is no series 'native'"):
+    with pytest.raises(UnreadableError, match="not DICOM, so there is no series to choose"):
         read_volume(path, series="native")
 
 

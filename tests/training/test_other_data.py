@@ -78,7 +78,7 @@ def test_the_command_trains_on_it_and_the_run_says_so(project, decathlon):
     result = run(project / "tiny.yaml", "--source", decathlon, "--keep", "pancreas", "--out", out)
     assert result.exit_code == 0, result.output
     (source,) = read_recipe(out / "recipe.yaml").data
-    assert (source.reader, source.folder, source.split) == ("msd", str(decathlon), "seeded")
+    assert (source.reader, source.folder, source.split) == ("msd", decathlon.name, "seeded")
     split = json.loads((out / "split_Task07_Pancreas.json").read_text())
     assert sorted(name for part in split.values() for name in part) == [f"pancreas_{number:03d}" for number in range(6)]
     assert (out / "best.safetensors").is_file()

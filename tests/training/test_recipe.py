@@ -88,8 +88,10 @@ def test_a_recipe_is_found_by_name_or_path(project):
     assert find_recipe("qiu2024").name == "qiu2024.yaml"
     assert find_recipe("qiu2024.yaml").name == "qiu2024.yaml"
     assert find_recipe(str(project / "tiny.yaml")) == project / "tiny.yaml"
-    with pytest.raises(RecipeError, match=r"shipped recipes: .*qiu2024"):
+    with pytest.raises(RecipeError, match=r"nothing: no such recipe.*Shipped ones, like qiu2024"):
         find_recipe("nothing")
+    with pytest.raises(RecipeError, match=r"Did you mean the shipped qiu2024_demo\?"):
+        find_recipe("qiu2024_dmo")
 
 
 def test_a_recipe_cannot_be_changed_once_read(project):

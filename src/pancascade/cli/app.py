@@ -16,7 +16,6 @@ from pancascade.cli.data import data
 from pancascade.cli.evaluate import evaluate
 from pancascade.cli.export import export
 from pancascade.cli.filled_arguments import FilledArguments
-from pancascade.cli.interrupts import ENDING, endings_heeded
 from pancascade.cli.join import join
 from pancascade.cli.models import models
 from pancascade.cli.predict import predict
@@ -25,6 +24,7 @@ from pancascade.cli.segment import segment
 from pancascade.cli.threshold import threshold
 from pancascade.cli.train import train
 from pancascade.errors import PancascadeError
+from pancascade.interrupts import ENDING, endings_heeded
 from pancascade.memory_shortage import is_memory_shortage
 from pancascade.names_only import DICOM_FOLDER, names_only
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pancascade.cli import data_options as options
-from pancascade.cli.evaluation_options import INCOMPLETE, Fold, PartName, claimed, spell, wide_console
+from pancascade.cli.evaluation_options import INCOMPLETE, Fold, PartName, spell, wide_console
+from pancascade.cli.held_folder import held
 from pancascade.cli.segment_options import DEFAULT_MODEL
 from pancascade.errors import DataError, PancascadeError
 
@@ -60,18 +61,18 @@ def attribute(
 
         reading = {"layout": layout, "picture_window": picture_window, "flip_rows": flip_rows}
         chosen = {"split": split, "fold": fold, "part": part}
-        attribute_data_set(Path(model), source, out=out, device=device, reading=reading, chosen=chosen)
+        with held(out, what="attribute"):
+            attribute_data_set(Path(model), source, out=out, device=device, reading=reading, chosen=chosen)
         return
     if scans is None or reference is None:
         raise DataError("Give SCANS and REFERENCE, or a data set as --source.")
     if split is not None or fold is not None or part != "test" or layout is not None:
         raise DataError("--split, --fold, --part and --layout choose from a data set. Give it as --source.")
-    _attribute_scans(scans, reference, model=model, out=out, device=device)
+    with held(out, what="attribute"):
+        _attribute(scans, reference, model=model, out=out, device=device)
 
 
-def _attribute_scans(scans: Path, reference: Path, *, model: str, out: Path | None, device: str) -> None:
-    if out is not None:
-        claimed(out)
+def _attribute(scans: Path, reference: Path, *, model: str, out: Path | None, device: str) -> None:
     from rich.progress import track
 
     from pancascade.evaluation import Failure

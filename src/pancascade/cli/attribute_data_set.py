@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pancascade.cli.evaluation_options import claimed, wide_console
+from pancascade.cli.evaluation_options import wide_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,8 +38,6 @@ def attribute_data_set(
 
     weights = find_checkpoint(model)
     cases, told = cases_of_part(source, find_reading(source, checkpoint=weights, **reading), **chosen)
-    if out is not None:
-        claimed(out)
     console = wide_console()
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console, transient=True) as bars:
         tasks = [bars.add_task(name, total=len(cases)) for name in ("locate", "segment")]

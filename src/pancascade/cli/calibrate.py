@@ -49,7 +49,7 @@ def calibrate(
 
     from rich.progress import track
 
-    from pancascade.cli.out_folder import claim_folder
+    from pancascade.cli.out_folder import tried
     from pancascade.evaluation.pairing import Failure, pair
     from pancascade.evaluation.side_tables import read_patients
     from pancascade.inference.calibrated_model import with_calibration, write_model
@@ -62,12 +62,11 @@ def calibrate(
     patient_of = {} if patients is None else match_names(pairs.masks, read_patients(patients))
     if not allow_training_cases:
         _require_new(chosen, pairs, patient_of, device=device)
-    claim_folder(out.parent)
     failures = list(pairs.failures)
     found: Found = {"organ": {}, "tumour": {}}
-    with TemporaryDirectory() as folder:
+    with tried(out.parent), TemporaryDirectory() as folder:
         plain = Path(folder) / "model.json"
-        write_model(with_calibration(chosen, Calibration()), plain)
+        write_model(with_calibration(chosen, Calibration()), plain, whole_paths=True)
         for case, (truth, scan) in track(pairs.masks.items(), description="segment", console=console, transient=True):
             try:
                 counts = _count_case(scan, truth, model=str(plain), device=device)

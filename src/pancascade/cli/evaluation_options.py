@@ -213,18 +213,6 @@ def tell_failures(evaluations: "Sequence[Evaluation]", console: "Console") -> No
         raise typer.Exit(INCOMPLETE)
 
 
-def claimed(out: Path) -> Path:
-    """The folder, made and tried before any long work.
-
-    Raises:
-        OutputError: It cannot be made or written.
-    """
-    from pancascade.cli.out_folder import claim_folder
-
-    claim_folder(out)
-    return out
-
-
 def spell(interval: "Interval") -> str:
     """A number with its interval, or a dash."""
     from pancascade.evaluation.tables import spell_interval

@@ -31,6 +31,26 @@ def claim_folder(out: Path) -> None:
 
 
 @contextmanager
+def tried(out: Path) -> Iterator[None]:
+    """The folder of single files, made and tried before any long work; gone again if nothing was written.
+
+    Args:
+        out: The folder.
+
+    Raises:
+        OutputError: It cannot be made or written.
+    """
+    from pancascade.io.output_lock import made_by, remove_empty
+
+    made = made_by(out)
+    try:
+        claim_folder(out)
+        yield
+    finally:
+        remove_empty(made)
+
+
+@contextmanager
 def claimed(out: Path, *, what: str) -> Iterator[None]:
     """The folder, made and held for this run before any long work; gone again if it was made for nothing.
 

@@ -7,9 +7,9 @@ import typer
 
 from pancascade.cli import additions_options as additions
 from pancascade.cli import segment_options as options
-from pancascade.cli.interrupts import interrupt_held_back
 from pancascade.cli.out_folder import claimed, clear_drafts, refusals_filed, require_free, require_unedited
 from pancascade.errors import OutputError
+from pancascade.interrupts import interrupt_held_back
 
 if TYPE_CHECKING:
     from pancascade.inference import Segmentation
@@ -209,4 +209,4 @@ def _list_series(scan: Path) -> None:
     if not found:
         raise UnreadableError(f"{scan}: there is no DICOM series here.")
     for each in found:
-        typer.echo(f"{each}  {each.uid}")
+        typer.echo(f'{each} "{each.description}"  {each.uid}')

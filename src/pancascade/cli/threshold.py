@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from pancascade.cli.interrupts import interrupt_held_back
 from pancascade.cli.out_folder import claimed
 from pancascade.errors import OutputError, UnreadableError
+from pancascade.interrupts import interrupt_held_back
 
 
 def threshold(

@@ -15,7 +15,7 @@ from pancascade.datasets.prepared_store import prepared_store
 from pancascade.datasets.region_folder import region_folder
 from pancascade.datasets.slice_folder import slice_folder
 from pancascade.datasets.volume_list import COLUMNS, volume_list
-from pancascade.errors import DataError
+from pancascade.errors import DataError, listed
 from pancascade.preprocessing import Window
 from pancascade.store.manifest import is_store
 
@@ -81,7 +81,7 @@ def recognise(path: Path) -> Layout:
     if next(path.rglob("*_0000.nii.gz"), None) is not None:
         return Layout.PANORAMA
     below = [child.name for child in sorted(path.iterdir()) if child.is_dir() and _is_data_set(child)]
-    hint = f"Give one of its data sets: {', '.join(below)}." if below else _expected()
+    hint = f"Give one of its data sets: {listed(below)}." if below else _expected()
     raise DataError(f"{path}: no known layout. {hint}")
 
 
@@ -118,7 +118,6 @@ def _is_data_set(folder: Path) -> bool:
 
 def _expected() -> str:
     return (
-        "Known are: dataset.json with imagesTr and labelsTr (MSD, nnU-Net), folders PANCREAS_0001 with DICOM and "
-        "label0001.nii.gz (NIH Pancreas-CT), CASE_0000.nii.gz with CASE.nii.gz (PANORAMA), index.csv with images and "
-        f"masks (slices), manifest.json (a store), or a CSV with the columns {', '.join(sorted(COLUMNS))} (your own)."
+        "Known are MSD, nnU-Net, NIH Pancreas-CT and PANORAMA as they unpack, folders with index.csv, stores, and a "
+        f"CSV with the columns {', '.join(sorted(COLUMNS))}."
     )

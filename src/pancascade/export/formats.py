@@ -81,6 +81,21 @@ def _write_onnx(network: nn.Module, path: Path, image: Tensor, outputs: Sequence
             external_data=False,
             verbose=False,
         )
+    _forget_origins(path)
+
+
+def _forget_origins(path: Path) -> None:
+    """Torch notes with every node from which line of which file it came: whole paths of this machine."""
+    import onnx
+
+    model = onnx.load(path)
+    graph = model.graph
+    parts = [model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer]
+    parts += [part for function in model.functions for part in (function, *function.node, *function.value_info)]
+    for part in parts:
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    onnx.save(model, path)
 
 
 def _write_openvino(network: nn.Module, path: Path, image: Tensor, outputs: Sequence[str]) -> None:

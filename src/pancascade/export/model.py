@@ -73,7 +73,7 @@ def export_model(
         OutputError: The folder cannot be written.
     """
     require_installed(file_format)
-    loaded = [load_checkpoint(model.folder / step.weights) for step in model.steps]
+    loaded = [load_checkpoint(model.weights_of(step)) for step in model.steps]
     plans = [
         _plan(cascade, description, prefix=f"{number}_{Path(step.weights).stem}", suffix=SUFFIX[file_format])
         for number, (step, (cascade, description)) in enumerate(zip(model.steps, loaded, strict=True), start=1)
@@ -118,7 +118,7 @@ def _described(
 ) -> ExportedStep:
     settings = description.cascade
     return ExportedStep(
-        step=step.model_dump(mode="json"),
+        step=step.model_copy(update={"weights": Path(step.weights).name}).model_dump(mode="json", exclude={"digest"}),
         cascade=settings.model_dump(mode="json"),
         canvas=description.canvas.model_dump(mode="json"),
         labels=tuple(label.title for label in cascade.labels),

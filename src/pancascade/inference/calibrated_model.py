@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 from pancascade.inference.calibration import Calibration
+from pancascade.inference.model_files import find_file, told_place
 from pancascade.inference.models import Model
-from pancascade.io import written_whole
+from pancascade.io import content_digest, written_whole
 from pancascade.metrics.calibration import Scaling, apply_scaling
 
 
@@ -30,20 +31,27 @@ def _moved(threshold: float, old: Scaling, new: Scaling) -> float:
     return float(apply_scaling(apply_scaling(threshold, old.inverse), new))
 
 
-def write_model(model: Model, path: Path) -> None:
+def write_model(model: Model, path: Path, *, whole_paths: bool = False) -> None:
     """Write a model's description, named like its file.
 
-    Weights and card stay where they are. Beside them their names are enough; elsewhere the file holds whole paths.
+    Weights and card stay where they are. Of those that lie elsewhere the file tells the way, without names of folders,
+    and their weights' digest.
+
+    Args:
+        model: It.
+        path: The file.
+        whole_paths: Tell whole paths, for a file that nobody keeps.
 
     Raises:
         OutputError: The path cannot be written.
     """
     description = model.model_dump(mode="json", exclude={"folder"}) | {"name": path.stem}
-    if model.folder.resolve() != path.parent.resolve():
-        folder = model.folder.resolve()
-        for step in description["steps"]:
-            step["weights"] = str(folder / step["weights"])
-        if model.card is not None:
-            description["card"] = str(folder / model.card)
+    for step, told in zip(model.steps, description["steps"], strict=True):
+        weights = model.weights_of(step).absolute()
+        told["weights"] = str(weights) if whole_paths else told_place(weights, seen_from=path.parent)
+        told["digest"] = None if weights.parent.resolve() == path.parent.resolve() else content_digest(weights)
+    if model.card is not None:
+        card = find_file(model.card, folder=model.folder).absolute()
+        description["card"] = str(card) if whole_paths else told_place(card, seen_from=path.parent)
     with written_whole(path) as temporary:
         temporary.write_text(json.dumps(description, indent=1) + "\n")

@@ -76,7 +76,7 @@ def load_engines(model: Model, device: str, *, backend: Backend = "auto") -> lis
         chosen = find_device(device)
         return [
             load_engine(
-                model.folder / step.weights,
+                model.weights_of(step),
                 chosen,
                 consistent=step.consistent,
                 rescue=step.rescue and step.field == "scan" and step.locator == "own",

@@ -1,6 +1,5 @@
 """Models by name: which weights find what, where."""
 
-from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +8,7 @@ from pydantic import Field, ValidationError, field_validator
 from pancascade.errors import UnknownModelError, listed
 from pancascade.inference.calibration import Calibration
 from pancascade.inference.location_confidence import LocationFit
+from pancascade.inference.model_files import find_file, shipped_folder
 from pancascade.io.documents import first_fault, read_json, reason
 from pancascade.settings import Settings
 
@@ -17,7 +17,8 @@ class Step(Settings):
     """One cascade of a model.
 
     Attributes:
-        weights: Checkpoint, beside the model's own file.
+        weights: Checkpoint, beside the model's own file; or as `pancascade.inference.model_files` writes it.
+        digest: Of the checkpoint's content, where it lies elsewhere; None takes what has its name.
         field: Where it works: the whole ``scan``, or the ``region`` around the pancreas of the step before.
         margin_mm: Width added around that region.
         locator: Whose belief about the organ is handed to stage 2: that of the cascade's ``own`` stage 1, or of the
@@ -28,6 +29,7 @@ class Step(Settings):
     """
 
     weights: str
+    digest: str | None = None
     field: Literal["scan", "region"] = "scan"
     locator: Literal["own", "before"] = "own"
     margin_mm: float = 10.0
@@ -91,6 +93,14 @@ class Model(Settings):
             raise ValueError("the first step's locator must be own")
         return steps
 
+    def weights_of(self, step: Step) -> Path:
+        """Where a step's checkpoint lies.
+
+        Raises:
+            UnknownModelError: What has its name holds other weights.
+        """
+        return find_file(step.weights, folder=self.folder, digest=step.digest)
+
     def card_text(self) -> str:
         """The model card, or the summary if there is none.
 
@@ -100,7 +110,7 @@ class Model(Settings):
         if self.card is None:
             return self.summary
         try:
-            return (self.folder / self.card).read_text(encoding="utf-8")
+            return find_file(self.card, folder=self.folder).read_text(encoding="utf-8")
         except OSError as error:
             raise UnknownModelError(f"{self.folder / self.card}: the model's card is missing.") from error
 
@@ -110,8 +120,7 @@ DEFAULT_MODEL = "qiu2024-small"
 
 def shipped_models() -> list[Model]:
     """The models that come with the package."""
-    folder = Path(str(files("pancascade"))) / "weights"
-    return [_read(path) for path in sorted(folder.glob("*.json"))]
+    return [_read(path) for path in sorted(shipped_folder().glob("*.json"))]
 
 
 def find_model(name: str) -> Model:

@@ -57,7 +57,7 @@ class Segmentation:
         tumour_suspicion: See `pancascade.inference.suspicion.tumour_suspicion`.
         runs_on: What ran the networks.
         card: Of the model, Markdown.
-        series: Of DICOM, what was asked for.
+        series: Of DICOM, what was asked for: a series number, or the mark of a UID.
         additions: What was done beyond the papers' pass.
     """
 

@@ -120,6 +120,18 @@ def read_table(path: Path, *, required: Sequence[str], columns: Sequence[str] = 
     return rows
 
 
+def read_cells(path: Path) -> list[list[str]]:
+    """The cells of a CSV file with commas, line by line, of a program that gives it no header.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DataError: The file cannot be read, is no text, or is damaged.
+    """
+    return [cells for _, cells in _Lines(read_text(path), ",", path.name, skipped=0).take()]
+
+
 def _row(
     table: str, line: int, header: Sequence[str], cells: Sequence[str], required: Collection[str], separator: str
 ) -> TableRow:

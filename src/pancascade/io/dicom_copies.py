@@ -51,11 +51,12 @@ def without_copies(
 
 
 def _left_out(copies: Sequence[Frame], source: Path) -> Notice:
+    are, were = ("is", "was") if len(copies) == 1 else ("are", "were")
     return Notice(
         code="copies_left_out",
         about="input",
-        sentence=f"{source}: {counted(len(copies))} of the series are there twice, with the same pixels, and were read "
-        f"once; the first copy is {named(copies[0])}.",
+        sentence=f"{source}: {counted(len(copies))} of the series {are} there twice, with the same pixels, and {were} "
+        f"read once; the first copy is {named(copies[0])}.",
         values={"copies": len(copies)},
     )
 

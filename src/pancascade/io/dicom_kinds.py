@@ -53,6 +53,7 @@ _DERIVED = {
 }  # fmt: skip
 # Both energies of a dual-energy scan, weighted to what a single energy would show.
 _MIXED = {"ENERGY_PROP_WT"}
+_LONGEST_MODALITY = 10
 # PS3.3 C.11.1.1.2: Hounsfield units, modified ones, unspecified.
 _HU_TYPES = {"", "HU", "HU_MOD", "US"}
 
@@ -67,7 +68,7 @@ def kind_of(header: "Dataset") -> str:
     if storage_class not in _CT_CLASSES:
         number = storage_class.removeprefix(_STORAGE)
         names = [name for key, name in _OTHER_CLASSES.items() if number == key or number.startswith(f"{key}.")]
-        return names[0] if names else f"{header.get('Modality')} series"
+        return names[0] if names else f"{_modality(header)} series"
     words = {str(word).strip().upper() for word in header.get("ImageType") or ()}
     if words & _LOCALIZER:
         return "localizer"
@@ -76,6 +77,12 @@ def kind_of(header: "Dataset") -> str:
     if str(header.get("RescaleType") or "").strip().upper() not in _HU_TYPES:
         return "CT map that is not in HU"
     return MIXED if words & _MIXED else CT
+
+
+def _modality(header: "Dataset") -> str:
+    """As it is written, if it can be one of the defined terms (PS3.3 C.7.3.1.1.1)."""
+    text = str(header.get("Modality") or "")
+    return text if text.isascii() and text.isalpha() and text.isupper() and len(text) <= _LONGEST_MODALITY else "other"
 
 
 def is_axial(header: "Dataset") -> bool:

@@ -22,7 +22,8 @@ _logger = logging.getLogger(__name__)
 _AIR_HU = -1024
 # What is scanned has these values; padding among them is a wrong header, and replacing it would punch holes.
 _SCANNED_HU = (-1000, 3071)
-# JPEG-LS and JPEG 2000 know their own number of bits; pydicom minds their sign.
+# JPEG-LS and JPEG 2000 know their own number of bits, and have none above it: what is compressed carries no overlays in
+# unused bits (PS3.5 8.2), so that a smaller BitsStored beside it is a wrong header. pydicom minds their sign.
 _SELF_DESCRIBING = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.9")
 
 Pixels = npt.NDArray[Any]

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
+_LARGEST_NUMBER = 2**31
+"""Of an integer string (PS3.5 6.2)."""
+
 
 @dataclass(frozen=True)
 class Series:
@@ -55,9 +58,22 @@ class Series:
     patient: str = ""
 
     def __str__(self) -> str:
-        number = "without number" if self.number is None else str(self.number)
         size = f", {self.slice_count} x {self.columns} x {self.rows}" if self.slice_count else ""
-        return f'series {number} "{self.description}" ({self.kind}{size})'
+        return f"{self._numbered} ({self.kind}{size})"
+
+    @property
+    def short(self) -> str:
+        """For a list in a sentence; the description may name the patient and stands in none."""
+        return f"{self._numbered} ({self.kind})"
+
+    @property
+    def mark(self) -> str:
+        """Stands for the UID where others read it, and names the series as well as the UID does."""
+        return f"uid-{hashlib.blake2b(self.uid.encode(), digest_size=8).hexdigest()}"
+
+    @property
+    def _numbered(self) -> str:
+        return "series without number" if self.number is None else f"series {self.number}"
 
 
 class Search(NamedTuple):
@@ -136,7 +152,7 @@ def _series(members: Sequence[_Member]) -> Series:
         uid=str(first.get("SeriesInstanceUID", "")),
         study_uid=str(first.get("StudyInstanceUID", "")),
         modality=str(first.get("Modality", "")),
-        number=None if number is None else int(number),
+        number=None if number is None or abs(number) > _LARGEST_NUMBER else int(number),
         description=str(first.get("SeriesDescription") or "").strip(),
         files=tuple(member.file for member in members),
         instance_count=len(members),

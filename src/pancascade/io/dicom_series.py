@@ -23,6 +23,12 @@ from pancascade.volume import Volume
 
 _logger = logging.getLogger(__name__)
 
+_NAMED = 2
+"""Series that a sentence names."""
+
+_LONGEST_NUMBER = 10
+_SEE = " See --list-series."
+
 
 def find_series(folder: Path) -> list[Series]:
     """All DICOM series at or below a folder, from their headers alone.
@@ -46,39 +52,55 @@ def choose_series(series: Sequence[Series], *, wanted: str | None = None) -> Ser
 
     Args:
         series: As `find_series` gives them.
-        wanted: Series UID, series number, or a part of the description; looked for in this order. The
+        wanted: Series UID or its mark, series number, or a part of the description; looked for in this order. The
             rule above decides among several of that name. Names a coronal, sagittal or mixed dual-energy CT, too.
 
     Raises:
         ScanError: no such series, no CT, or several that the rule cannot tell apart or that belong to
-            different studies. The message lists what there is.
+            different studies. The message lists what there is, without descriptions.
     """
     named = list(series) if wanted is None else _named(series, wanted)
     if not named:
-        found = "There is no DICOM series here." if wanted is None else f'No series is "{wanted}".'
+        found = "There is no DICOM series here." if wanted is None else f"No series is what --series names.{_SEE}"
         raise ScanError(f"{found}{_listed(series)}", code="no_series" if wanted is None else "no_such_series")
     fit = [each for each in named if each.kind == CT]
     if not fit and wanted is not None:
         fit = [each for each in named if each.kind in NAMEABLE]
     if not fit:
-        which = "" if wanted is None else f' called "{wanted}"'
+        which = "No series" if wanted is None else "None that --series names"
         more = any(each.kind in NAMEABLE for each in named)
         advice = "Name one by --series to read it all the same." if more else "Give the folder of a CT series."
-        raise ScanError(f"No series{which} is an axial CT.{_listed(named)} {advice}", code="no_ct_series")
+        raise ScanError(f"{which} is an axial CT.{_listed(named)} {advice}", code="no_ct_series")
     if len({each.study_uid for each in fit}) > 1:
         raise ScanError(
-            f"CT series of several studies.{_listed(fit, uids=True)} Name one by its series UID.",
+            f"CT series of several studies.{_listed(fit)} Name one by --series and its UID.{_SEE}",
             code="several_studies",
         )
     best, *others = sorted(fit, key=_rank)
     if others and _rank(others[0]) == _rank(best):
         raise ScanError(
-            f"Several CT series fit equally.{_listed(fit, uids=True)} Name one by its series UID.",
+            f"Several CT series fit equally.{_listed(fit)} Name one by --series and its UID.{_SEE}",
             code="several_series",
         )
     if others:
         _logger.warning("Of %d CT series this one is read: %s.%s", len(fit), best, _listed(others))
     return best
+
+
+def series_name(path: Path, *, wanted: str) -> str:
+    """What was asked for, told without words that may name a patient: a series number, or the mark of a UID.
+
+    Args:
+        path: A folder, a zip archive of one, or a single DICOM file.
+        wanted: As for `choose_series`.
+
+    Raises:
+        ScanError: as `find_series` and `choose_series`.
+    """
+    wanted = wanted.strip()
+    if wanted.isdecimal() and len(wanted) <= _LONGEST_NUMBER:
+        return wanted
+    return choose_series(find_series(path), wanted=wanted).mark
 
 
 def read_series(series: Series, *, keep_on_disk: bool = False) -> Volume:
@@ -188,7 +210,7 @@ def _moved(series: Series, old: Path, new: Path) -> Series:
 
 def _named(series: Sequence[Series], wanted: str) -> list[Series]:
     wanted = wanted.strip()
-    by_uid = [each for each in series if each.uid == wanted]
+    by_uid = [each for each in series if wanted in (each.uid, each.mark)]
     by_number = [each for each in series if each.number is not None and str(each.number) == wanted]
     return by_uid or by_number or [each for each in series if wanted.casefold() in each.description.casefold()]
 
@@ -197,7 +219,7 @@ def _rank(series: Series) -> tuple[float, float, float]:
     return (-series.slice_count, series.thickness_mm or np.inf, series_number(series))
 
 
-def _listed(series: Sequence[Series], *, uids: bool = False) -> str:
-    names = [f"{each} UID {each.uid}" if uids else str(each) for each in series]
-    more = [f"and {len(names) - 12} more"] if len(names) > 12 else []
-    return f" There are: {'; '.join([*names[:12], *more])}." if names else ""
+def _listed(series: Sequence[Series]) -> str:
+    names = [each.short for each in series]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f" There are: {', '.join(names[:_NAMED])}{more}." if names else ""

@@ -12,7 +12,7 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -66,22 +66,44 @@ def lock_output(folder: Path, *, what: str) -> Iterator[None]:
     Raises:
         OutputError: Another writer holds the folder, or it cannot be written.
     """
-    made = not folder.exists()
+    made = made_by(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = _take(
             folder, Holder(what, socket.gethostname()[:_MOST_LETTERS], os.getpid(), time.strftime("%Y-%m-%d %H:%M"))
         )
     except OSError as error:
+        remove_empty(made)
         reason = error.strerror or error
         raise OutputError(f"{_name(folder)}: cannot be written ({reason}). Choose another --out folder.") from error
     try:
         yield
     finally:
         _give_back(descriptor, folder / LOCK)
-        if made:
-            with suppress(OSError):  # not empty: something was written
-                folder.rmdir()
+        remove_empty(made)
+
+
+def made_by(folder: Path) -> list[Path]:
+    """The folders that making this one will make, from the inside out."""
+    return [each for each in (folder, *folder.absolute().parents) if not os.path.lexists(each)]
+
+
+def remove_empty(made: Sequence[Path]) -> None:
+    """Remove folders that were made for nothing, and those inside them that are as empty.
+
+    Args:
+        made: Of `made_by`.
+    """
+    if not made:
+        return
+    for inside in sorted(
+        (path for path in made[0].rglob("*") if path.is_dir() and not path.is_symlink()), reverse=True
+    ):
+        with suppress(OSError):  # not empty: something was written
+            inside.rmdir()
+    for each in made:
+        with suppress(OSError):
+            each.rmdir()
 
 
 def _take(folder: Path, holder: Holder) -> int:

@@ -53,7 +53,7 @@ def read_volume(path: str | Path, *, series: str | None = None, keep_on_disk: bo
     require_file(path)
     if series is not None:
         raise UnreadableError(
-            f"{path}: not DICOM, so there is no series {series!r} to choose. Leave --series out.", code="not_dicom"
+            f"{path}: not DICOM, so there is no series to choose. Leave --series out.", code="not_dicom"
         )
     if suffix is None:
         raise UnreadableError(

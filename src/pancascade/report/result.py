@@ -51,7 +51,7 @@ class Result(Settings):
         scan: Name of the scan's file, without its folders; older results hold its path.
         scan_place: Where it lies, seen from the result, its folders as marks; see `pancascade.io.scan_place`.
         scan_digest: Of its voxels and grid; see `pancascade.io.volume_digest`.
-        series: Of DICOM, what was asked for.
+        series: Of DICOM, what was asked for: a series number, or the mark of a UID.
         model: Name of the model.
         engine: What ran the networks, such as ``torch bfloat16``.
         created: UTC, ISO 8601.

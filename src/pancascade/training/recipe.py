@@ -208,7 +208,9 @@ def find_recipe(name: str) -> Path:
     shipped = {p.stem: p for p in sorted(recipes_folder().glob("*.yaml"))}
     if path.name.removesuffix(".yaml") in shipped and path.parent == Path():
         return shipped[path.name.removesuffix(".yaml")]
-    raise RecipeError(f"{name}: no such recipe file; shipped recipes: {', '.join(shipped)}.")
+    near = get_close_matches(path.name[:_LONGEST_KEY].removesuffix(".yaml"), shipped, n=1)
+    hint = f"Did you mean the shipped {near[0]}?" if near else "Shipped ones, like qiu2024, are in docs/training.md."
+    raise RecipeError(f"{shortened(path.name, _LONGEST_KEY)}: no such recipe, neither a file nor shipped. {hint}")
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -13,6 +13,7 @@ import torch
 from pancascade.checkpoint import TRAINED_ON, describe, load_tensors, save_checkpoint
 from pancascade.errors import CheckpointError, OutputError
 from pancascade.io import written_whole
+from pancascade.training.public_recipe import public_recipe, public_text
 from pancascade.training.recipe import Recipe
 from pancascade.training.run import BEST, RECIPE, Run
 from pancascade.training.state import LAST, save_state
@@ -60,7 +61,7 @@ def keep_recipe(run: Run, text: str, *, changed: Sequence[str]) -> None:
     for line in notes:
         logger.warning("The recipe changed: %s.", line.removeprefix(_NOTE).partition(": ")[2].strip().rstrip("."))
     former = [line for line in _lines(path) if line.startswith(_NOTE)] if run.epoch > 0 else []
-    body = [line for line in text.splitlines(keepends=True) if not line.startswith(_NOTE)]
+    body = [line for line in public_text(text).splitlines(keepends=True) if not line.startswith(_NOTE)]
     with written_whole(path) as temporary:
         temporary.write_text("".join([*former, *notes, *body]), encoding="utf-8")
 
@@ -159,7 +160,7 @@ def _save_best(run: Run, scores: dict[str, float]) -> None:
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
-    return recipe.model_dump(mode="json")
+    return public_recipe(recipe.model_dump(mode="json"))
 
 
 def has_finite_weights(run: Run) -> bool:

@@ -20,6 +20,7 @@ from pancascade.engines.devices import find_device
 from pancascade.errors import CheckpointError, OutputError, RecipeError
 from pancascade.training.optimisation import build_optimisers
 from pancascade.training.pretrained import load_pretrained_encoders
+from pancascade.training.public_recipe import public_recipe
 from pancascade.training.recipe import Recipe, read_recipe
 from pancascade.training.resumption import changes, described, in_readings_of, require_resumable
 from pancascade.training.state import LAST, Progress, read_state, restore_state
@@ -142,7 +143,8 @@ def take_up(run: Run, *, resume: bool) -> list[str]:
         raise OutputError(f"{run.folder.name}: holds a run already. Add --resume or choose another --out folder.")
     tensors, progress = read_state(last)
     former = _former_recipe(run.folder, progress)
-    changed = changes(former, run.recipe.model_dump(mode="json")) if former is not None else {}
+    now = public_recipe(run.recipe.model_dump(mode="json"))
+    changed = changes(public_recipe(former), now) if former is not None else {}
     require_resumable(changed)
     restore_state(last, tensors, cascade=run.cascade, average=run.average, optimisers=run.optimisers)
     run.epoch, run.step, run.best = progress.epoch, progress.step, progress.best

@@ -14,6 +14,7 @@ from pancascade.curation.fetching.tcia import INCOMING, fetch_collection
 from pancascade.errors import FetchError, OutputError
 from pancascade.io import written_whole
 from pancascade.io.documents import read_json
+from pancascade.io.output_lock import made_by, remove_empty
 
 RECEIPT = "fetched.json"
 """What was fetched from where, on which terms; beside the data."""
@@ -39,6 +40,15 @@ def fetch(source: Source, out: Path, *, progress: Progress | None = None) -> Pat
     if not source.unattended:
         raise FetchError(f"{source.name}: can only be downloaded by hand. {source.by_hand} See {source.page}.")
     folder = out / source.folder
+    made = made_by(folder)
+    try:
+        _fetch_into(folder, source, progress=progress)
+    finally:
+        remove_empty(made)
+    return folder
+
+
+def _fetch_into(folder: Path, source: Source, *, progress: Progress | None) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -50,7 +60,6 @@ def fetch(source: Source, out: Path, *, progress: Progress | None = None) -> Pat
         if _signed(folder, source, file.file_name) != _origin(file):
             _fetch_file(file, folder, progress=progress)
             _sign(source, folder, file.file_name, _origin(file))
-    return folder
 
 
 def missing_of(source: Source, folder: Path) -> list[str]:

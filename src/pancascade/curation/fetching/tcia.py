@@ -1,6 +1,5 @@
 """Collections of The Cancer Imaging Archive, series by series, through its public service."""
 
-import csv
 import hashlib
 import re
 import shutil
@@ -13,9 +12,9 @@ from zipfile import BadZipFile, ZipFile
 
 from pancascade.curation.fetching.download import Progress, download, open_url
 from pancascade.curation.fetching.sources import Collection
-from pancascade.errors import FetchError, OutputError
+from pancascade.errors import DataError, FetchError, OutputError
+from pancascade.io.csv_tables import read_cells
 from pancascade.io.documents import parse_json, reason
-from pancascade.io.text_files import read_text
 
 HASHES, INCOMING = "md5hashes.csv", ".incoming-"
 SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -115,8 +114,10 @@ def _fetch_series(collection: Collection, series: Mapping[str, Any], place: Path
 def _require_whole(draft: Path, series: Mapping[str, Any], url: str) -> None:
     hashes = draft / HASHES
     if hashes.is_file():
-        lines = read_text(hashes).splitlines()
-        rows = [[cell.strip() for cell in row] for row in csv.reader(lines) if len(row) >= 2]
+        try:
+            rows = [row for row in read_cells(hashes) if len(row) >= 2]
+        except DataError as error:
+            raise FetchError(f"{HASHES}: the archive sent damaged checksums. Run again.") from error
         for name, wanted in (row[:2] for row in rows if re.fullmatch("[0-9a-fA-F]{32}", row[1])):
             file = draft / Path(name).name
             if not file.is_file() or _md5(file) != wanted.lower():
