@@ -135,6 +135,6 @@ def test_a_batch_that_is_told_to_end_says_how_to_go_on(no_scans, tmp_path):
     run.process.terminate()
     said = run.end()
     assert run.process.returncode == 128 + signal.SIGTERM
-    assert "Interrupted. Nothing half-written was left; a training run or a batch goes on with --resume" in said
+    assert "Interrupted. Nothing half-written was left; `train`, `predict` and `batch` go on with --resume" in said
     assert len(said.splitlines()) == 1
     assert not (tmp_path / "out" / ".pancascade-lock").exists()

@@ -6,7 +6,7 @@ from abdomen_phantom import abdomen
 
 from pancascade.cascades import SingleStage, SingleStageSettings
 from pancascade.checkpoint import ModelDescription, load_checkpoint, save_checkpoint
-from pancascade.cli import segment as segment_verb
+from pancascade.cli import segment_options
 from pancascade.errors import CheckpointError, PancascadeError, UnknownModelError
 from pancascade.inference import DEFAULT_MODEL, find_model, segment, shipped_models
 from pancascade.networks import NetworkSettings
@@ -56,7 +56,7 @@ def test_every_shipped_model_is_whole():
 
 
 def test_the_command_line_s_default_is_the_interface_s():
-    assert segment_verb.DEFAULT_MODEL == DEFAULT_MODEL
+    assert segment_options.DEFAULT_MODEL == DEFAULT_MODEL
 
 
 def test_a_model_of_one_s_own_by_the_path_of_its_json(tmp_path):

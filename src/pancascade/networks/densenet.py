@@ -126,7 +126,7 @@ class DenseUNet(nn.Module):
         widths: Of the five decoder steps, deep to shallow.
         normalisation: Of the images, see `DenseNetEncoder`.
 
-    Source: row "Dense-UNet" of Qiu et al. 2024, Table 1, whose layers are nowhere told (methods.md §7).
+    Source: row "Dense-UNet" of Qiu et al. 2024, Table 1, whose layers are nowhere told.
     """
 
     def __init__(

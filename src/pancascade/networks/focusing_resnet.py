@@ -15,7 +15,7 @@ class FocusingResNet(nn.Module):
     """Reductions of a ResNet's four deepest levels, non-local localization, three focusing modules.
 
     Parameters with the defaults: 46,497,804. The authors' ``train_res.py`` trains such a network on images of 416²;
-    their Table 1 does not say what "ResNet50" is (methods.md §9): an assumption.
+    their Table 1 does not say what "ResNet50" is: an assumption (comparison-methods.md).
 
     Args:
         depth: Of the ResNet.
