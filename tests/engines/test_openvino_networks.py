@@ -36,6 +36,8 @@ BOUNDS = {"f32": 1e-4, "bf16": 0.05}
 SHIPPED_BOUNDS = {"f32": 1e-4, "bf16": 0.2}
 """Depthwise networks differ more at single pixels of an edge; on average and in the mask as little as others."""
 MEANS = {"f32": 1e-6, "bf16": 1e-3}
+SHIPPED_AGREEMENT = {"f32": 0.9999, "bf16": 0.999}
+"""Share of pixels on the same side of ½; a network of the region sees a whole slice here, and is in doubt in places."""
 CPU = torch.device("cpu")
 
 
@@ -105,7 +107,7 @@ def test_shipped_weights_answer_as_with_torch_on_slices_of_the_example(weights, 
     for by_torch, by_openvino in (located, segmented):
         assert (by_torch - by_openvino).abs().max() <= SHIPPED_BOUNDS[precision]
         assert (by_torch - by_openvino).abs().mean() <= MEANS[precision]
-        assert ((by_torch >= 0.5) == (by_openvino >= 0.5)).float().mean() >= 0.9995
+        assert ((by_torch >= 0.5) == (by_openvino >= 0.5)).float().mean() >= SHIPPED_AGREEMENT[precision]
     assert (located[0] >= 0.5).any()
     require_openvino_ran(fast)
 

@@ -60,14 +60,14 @@ class LocalProcesses:
                 ready = wait([worker.answers for worker in crew])
                 for worker in [worker for worker in crew if worker.answers in ready]:
                     job, answer = worker.job, worker.answer()
-                    # The next one first: whoever takes the result may need some time for it.
+                    # The result first: were the next job begun before, a kill could lose both.
                     if answer is not None:
-                        go_on(worker)
                         yield Finished(job, answer.result())
+                        go_on(worker)
                     else:
+                        yield Finished(job, None, lost=DIED)
                         dismiss(worker)
                         hire()
-                        yield Finished(job, None, lost=DIED)
         finally:
             # Ctrl-C reaches the workers too; a signal to this process alone does not, and a job can take long.
             with interrupts_held():
