@@ -74,7 +74,8 @@ def test_a_fit_with_huge_factors_stays_within_0_and_1():
 
 
 def test_disagreement_is_told_as_a_reason():
-    found = with_fitted_confidence(located(agreement=DISAGREE - 0.01, plausibility=1.0), FIT)
+    assert with_fitted_confidence(located(agreement=DISAGREE, plausibility=1.0), FIT).location.reasons == ()
+    found = with_fitted_confidence(located(agreement=0.4, plausibility=1.0), FIT)
     assert found.location.reasons == ("steps_disagree",)
     (notice,) = location_notices(found.location)
     assert notice.code == "location_doubtful"
