@@ -12,8 +12,10 @@ from pancascade.cli.app import main
 from pancascade.datasets import Layout
 from pancascade.datasets.data_reading import DataReading
 from pancascade.errors import DataError, OutputError
+from pancascade.evaluation.localization import LocalizationRow
 from pancascade.reproduction import Choices, DataPlace, Means, Request, prepare, reproduce
 from pancascade.reproduction.carrying_out import RUN
+from pancascade.reproduction.measuring import stage_one_values
 from pancascade.training.state import LAST
 
 KEPT = ("table.md", "table.tex", "table.html", "table.json")
@@ -225,6 +227,7 @@ def test_one_fold_of_zhaos_table_serves_three_tables(nih, tmp_path):
     assert not any(line.startswith("training") for line in (*told["2"], *told["3"]))
     first = {cell["column"]: cell for cell in rows_of(tmp_path / "1")["F0"]["cells"]}
     coarse = rows_of(tmp_path / "3")["Ours (Coarse)"]["cells"][0]
+    assert all(isinstance(cell["ours"], float) for cell in first.values())
     assert first["Stage 1 mean DSC"]["ours"] == coarse["ours"]
     boxes = {cell["column"]: cell["ours"] for cell in rows_of(tmp_path / "2")["F0"]["cells"]}
     assert all(0 <= value <= 100 for value in boxes.values())
@@ -235,3 +238,18 @@ def test_single_slices_are_refused_for_volumes(tmp_path):
     request = asked("zhao2019", "1", tmp_path, tmp_path / "out", layout=Layout.SLICE_FOLDER)
     with pytest.raises(DataError):
         prepare(request)
+
+
+@pytest.mark.parametrize(
+    ("dice", "wanted"),
+    [
+        ({"stage 1's grid": 0.25, "full grid": 0.75}, {"first_dice_reduced": 0.25, "first_dice": 0.75}),
+        ({"stage 1's grid": 0.5}, {"first_dice": 0.5}),
+        ({}, {}),
+    ],
+)
+def test_stage_1_s_dsc_is_taken_from_the_grids_that_it_is_measured_on(dice, wanted):
+    row = LocalizationRow("case", "patient", {}, dice)
+    found = stage_one_values([row], training=False)
+    assert {quantity: one.value for quantity, (one,) in found.items()} == wanted
+    assert stage_one_values([row], training=True) == {}

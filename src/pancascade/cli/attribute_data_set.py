@@ -66,8 +66,9 @@ def _tell_localization(rows: "list[LocalizationRow]", *, console: "Console", tit
     statistics = box_iou_table(rows)
     table = Table(title, "mean ± sd [95 % interval]", "max", "min", "slices or volumes")
     for name, one in statistics.items():
-        text = f"{one.mean:.4f} ± {one.sd:.4f} [{one.low:.4f}, {one.high:.4f}]"
-        table.add_row(name, text, f"{one.maximum:.4f}", f"{one.minimum:.4f}", f"{one.count}")
+        spread = "" if one.sd is None else f" ± {one.sd:.4f} [{one.low:.4f}, {one.high:.4f}]"
+        extremes = ("–" if value is None else f"{value:.4f}" for value in (one.maximum, one.minimum))
+        table.add_row(name, f"{one.mean:.4f}{spread}", *extremes, f"{one.count}")
     console.print(table)
     cases = [
         {

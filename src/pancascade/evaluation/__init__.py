@@ -10,7 +10,8 @@ from pancascade.evaluation.pairing import Failure
 from pancascade.evaluation.protocol import AGGREGATIONS, PROTOCOLS, EmptyRule, LesionRule, Protocol, find_protocol
 from pancascade.evaluation.quantities import Metric
 from pancascade.evaluation.records import CaseRecord, TargetRecord, slice_record
-from pancascade.evaluation.summary import Statistic, Summary, count_cases, summarise, targets_with_voxels
+from pancascade.evaluation.statistic import Statistic
+from pancascade.evaluation.summary import Summary, count_cases, summarise, targets_with_voxels
 from pancascade.evaluation.values import case_values, metrics_of
 from pancascade.evaluation.writing import write_results
 

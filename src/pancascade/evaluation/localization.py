@@ -4,16 +4,18 @@ L-SNet's mIoU (Tables 3 and 4) is over slices; Zhao et al.'s recall and IoU of B
 (Table 1) are over volumes. A row here is one slice or one volume; nothing knows how it was found.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from pancascade.metrics import BoxOverlap, Interval, Region, Resamples, box_overlap, confusion
+from pancascade.evaluation.statistic import Statistic, statistic_of
+from pancascade.metrics import BoxOverlap, Region, box_overlap, confusion
 from pancascade.volume import Box
+
+OWN_GRID, IMAGE_GRID = "stage 1's grid", "full grid"
+"""Where stage 1's mask is compared: as it learned it and, if that is another, on the grid of the images."""
 
 
 @dataclass(frozen=True)
@@ -31,29 +33,6 @@ class LocalizationRow:
     patient: str
     boxes: Mapping[str, BoxOverlap]
     dice: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class LocalizationStatistic:
-    """One number over slices or volumes, as the papers print it.
-
-    Attributes:
-        mean: Over all; NaN where there is none.
-        low: Lower end of the 95 % interval, resampling patients.
-        high: Upper end.
-        sd: Standard deviation (n − 1); NaN of fewer than two.
-        minimum: Smallest value.
-        maximum: Largest value.
-        count: Slices or volumes.
-    """
-
-    mean: float
-    low: float
-    high: float
-    sd: float
-    minimum: float
-    maximum: float
-    count: int
 
 
 def localization_row(
@@ -78,9 +57,7 @@ def localization_row(
     return LocalizationRow(case, patient, overlaps, dice)
 
 
-def box_iou_table(
-    rows: Sequence[LocalizationRow], *, resamples: int = 10_000, seed: int = 0
-) -> dict[str, LocalizationStatistic]:
+def box_iou_table(rows: Sequence[LocalizationRow], *, resamples: int = 10_000, seed: int = 0) -> dict[str, Statistic]:
     """Mean, interval, standard deviation, extremes of every number of the rows.
 
     Args:
@@ -101,20 +78,8 @@ def box_iou_table(
         for grid, dice in row.dice.items():
             columns.setdefault(f"DSC, {grid}", {})[place] = dice
     return {
-        name: _statistic(
-            [value for value in values.values() if not math.isnan(value)],
-            [rows[place].patient for place, value in values.items() if not math.isnan(value)],
-            resamples=resamples,
-            seed=seed,
+        name: statistic_of(
+            list(values.values()), [rows[place].patient for place in values], resamples=resamples, seed=seed
         )
         for name, values in columns.items()
     }
-
-
-def _statistic(values: Sequence[float], patients: Sequence[str], *, resamples: int, seed: int) -> LocalizationStatistic:
-    if not values:
-        nan = math.nan
-        return LocalizationStatistic(nan, nan, nan, nan, nan, nan, 0)
-    interval: Interval = Resamples.draw(patients, resamples=resamples, seed=seed).ratio_interval(np.array(values))
-    sd = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
-    return LocalizationStatistic(*interval, sd, min(values), max(values), len(values))

@@ -1,6 +1,5 @@
 """All aggregations of a set of cases, side by side, with intervals over patients."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,36 +8,9 @@ from numpy.typing import NDArray
 
 from pancascade.evaluation.protocol import Aggregation, Protocol
 from pancascade.evaluation.records import CaseRecord
+from pancascade.evaluation.statistic import Statistic
 from pancascade.evaluation.values import case_values, overlap_values
 from pancascade.metrics import RATIOS, Confusion, Resamples
-
-
-@dataclass(frozen=True)
-class Statistic:
-    """A metric over a set of slices or scans.
-
-    Attributes:
-        mean: Over `count` values, or the ratio of the pooled counts.
-        low: Lower end of the 95 % interval, resampling patients; NaN where fewer than two have a value.
-        high: Upper end; likewise.
-        sd: Standard deviation of the values (n − 1); None for pooled counts.
-        minimum: Smallest value.
-        median: Median.
-        maximum: Largest value.
-        count: Slices or scans that count.
-        left_out: Slices or scans without a value under the protocol.
-    """
-
-    mean: float
-    low: float
-    high: float
-    sd: float | None
-    minimum: float | None
-    median: float | None
-    maximum: float | None
-    count: int
-    left_out: int
-
 
 Summary = dict[str, dict[Aggregation, dict[str, Statistic]]]
 """Statistic by target, aggregation and metric."""
@@ -129,21 +101,11 @@ def _mean(values: Sequence[NDArray[np.float64]], resamples: Resamples) -> Statis
     everything = np.concatenate(values)
     known = everything[~np.isnan(everything)]
     if not len(known):
-        return Statistic(math.nan, math.nan, math.nan, None, None, None, None, 0, len(everything))
+        return Statistic.none(left_out=len(everything))
     sums = np.array([np.nansum(case) for case in values])
     counts = np.array([np.count_nonzero(~np.isnan(case)) for case in values])
-    _, low, high = resamples.ratio_interval(sums, counts)
-    return Statistic(
-        float(known.mean()),
-        low,
-        high,
-        sd=float(known.std(ddof=1)) if len(known) > 1 else None,
-        minimum=float(known.min()),
-        median=float(np.median(known)),
-        maximum=float(known.max()),
-        count=len(known),
-        left_out=len(everything) - len(known),
-    )
+    interval = resamples.ratio_interval(sums, counts)._replace(mean=float(known.mean()))
+    return Statistic.of(known, interval, left_out=len(everything) - len(known))
 
 
 def _pooled(totals: Sequence[Confusion], resamples: Resamples) -> dict[str, Statistic]:

@@ -10,7 +10,8 @@ from pancascade.evaluation.comparison import Comparison, MetricComparison
 from pancascade.evaluation.evaluate import Evaluation
 from pancascade.evaluation.protocol import AGGREGATIONS, PROTOCOLS, Aggregation
 from pancascade.evaluation.quantities import Metric
-from pancascade.evaluation.summary import Statistic, Summary, summarise
+from pancascade.evaluation.statistic import Statistic
+from pancascade.evaluation.summary import Summary, summarise
 from pancascade.evaluation.text_table import TextTable
 from pancascade.evaluation.values import metrics_of
 from pancascade.io import written_whole

@@ -11,7 +11,7 @@ from pancascade.cascades import Cascade
 from pancascade.datasets import AxialSlice, Case
 from pancascade.engines.devices import find_device
 from pancascade.errors import DataError
-from pancascade.evaluation.localization import LocalizationRow, localization_row
+from pancascade.evaluation.localization import IMAGE_GRID, OWN_GRID, LocalizationRow, localization_row
 from pancascade.inference.engine import SliceEngine
 from pancascade.inference.loading import Engine, load_engine
 from pancascade.inference.volume_engine import VolumeEngine
@@ -19,9 +19,6 @@ from pancascade.prediction.predict_cases import find_checkpoint
 from pancascade.prediction.slice_pass import DrawnSlice, drawn_batches
 from pancascade.preprocessing.drawing import draw_labels
 from pancascade.volume import Box
-
-OWN_GRID, IMAGE_GRID = "stage 1's grid", "full grid"
-"""Where stage 1's mask is compared: with the reference as it learned it, and with the reference itself."""
 
 
 def localization_rows(

@@ -7,7 +7,7 @@ from pathlib import Path
 from pancascade.datasets import Case
 from pancascade.errors import DataError
 from pancascade.evaluation import CaseRecord, Protocol, measure_case
-from pancascade.evaluation.localization import LocalizationRow
+from pancascade.evaluation.localization import IMAGE_GRID, OWN_GRID, LocalizationRow
 from pancascade.evaluation.pairing import find_masks
 from pancascade.io import read_label_map
 from pancascade.io.file_names import match_names
@@ -107,9 +107,10 @@ def stage_one_values(rows: Iterable[LocalizationRow], *, training: bool) -> dict
             add("b1_iou", row, row.boxes["B1"].iou)
             add("b2_recall", row, row.boxes["B2"].recall)
             add("b2_iou", row, row.boxes["B2"].iou)
-        if "reduced grid" in row.dice:
-            add("first_dice_reduced", row, row.dice["reduced grid"])
-        grid = next((grid for grid in ("full grid", "network grid") if grid in row.dice), None)
-        if grid is not None:
-            add("first_dice", row, row.dice[grid])
+        if IMAGE_GRID in row.dice:
+            add("first_dice_reduced", row, row.dice[OWN_GRID])
+        for grid in (IMAGE_GRID, OWN_GRID):
+            if grid in row.dice:
+                add("first_dice", row, row.dice[grid])
+                break
     return found

@@ -4,12 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from pancascade.evaluation import Protocol, Statistic, summarise
 from pancascade.evaluation.comparison import headline_values
-from pancascade.metrics import PairedComparison, Resamples, compare_pair, holm
-from pancascade.reproduction.measured import CaseValue, Measured
+from pancascade.evaluation.statistic import statistic_of
+from pancascade.metrics import PairedComparison, compare_pair, holm
+from pancascade.reproduction.measured import Measured
 from pancascade.reproduction.published import Column, Printed, Row, Table
 
 OVERLAP = ("dice", "sensitivity", "specificity", "precision")
@@ -96,7 +95,13 @@ def make_row(
             cells.append(empty if statistic is None else _cell(empty, statistic))
         else:
             values = [v for one in measured for key, found in one.values.items() if key == quantity for v in found]
-            cells.append(_cell(empty, _statistic(values, protocol)) if values else empty)
+            statistic = statistic_of(
+                [one.value for one in values],
+                [one.patient for one in values],
+                resamples=protocol.resamples,
+                seed=protocol.seed,
+            )
+            cells.append(_cell(empty, statistic) if values else empty)
     return MadeRow(row, tuple(cells), tuple(measured), tuple(folds))
 
 
@@ -145,24 +150,6 @@ def case_values_of(table: Table, made: MadeRow, *, protocol: Protocol) -> dict[s
         for one in made.measured
         for record in one.records
     }
-
-
-def _statistic(values: Sequence[CaseValue], protocol: Protocol) -> Statistic:
-    """As `pancascade.evaluation.summarise` makes them, of plain numbers."""
-    known = [value for value in values if not math.isnan(value.value)]
-    numbers = np.array([value.value for value in known])
-    if not known:
-        return Statistic(math.nan, math.nan, math.nan, None, None, None, None, 0, len(values))
-    drawn = Resamples.draw([value.patient for value in known], resamples=protocol.resamples, seed=protocol.seed)
-    return Statistic(
-        *drawn.ratio_interval(numbers),
-        sd=float(numbers.std(ddof=1)) if len(known) > 1 else None,
-        minimum=float(numbers.min()),
-        median=float(np.median(numbers)),
-        maximum=float(numbers.max()),
-        count=len(known),
-        left_out=len(values) - len(known),
-    )
 
 
 def _cell(empty: Cell, found: Statistic) -> Cell:
