@@ -67,6 +67,17 @@ class Cascade(nn.Module, ABC):
             seed: Of any randomness.
         """
 
+    def require_start(self, phases: Sequence[str], *, from_weights: bool) -> None:
+        """Refuse phases that a run cannot begin with; none, for most methods.
+
+        Args:
+            phases: Of the run, in order.
+            from_weights: Whether it starts from weights of the whole cascade.
+
+        Raises:
+            RecipeError: The first phase builds on something that was never learned.
+        """
+
     def begin_phase(self, phase: str, *, earlier: Sequence[str]) -> None:
         """What happens once, before the first batch of a phase; nothing, for most methods.
 
@@ -216,6 +227,12 @@ def evaluating(network: nn.Module) -> Iterator[None]:
         yield
     finally:
         network.train(training)
+
+
+def mask_dice(one: Tensor, other: Tensor) -> float:
+    """Dice of two boolean masks; 1 where both are empty."""
+    total = int(one.sum() + other.sum())
+    return 2 * int((one & other).sum()) / total if total else 1.0
 
 
 def run_scaled(network: nn.Module, images: Tensor, scale: float) -> Tensor:

@@ -19,9 +19,10 @@ from pancascade.cascades.cropping import (
     resize_and_paste,
 )
 from pancascade.cascades.helper_organs import FirstMaps, helper_loss
-from pancascade.cascades.protocol import Cascade, Located, evaluating, is_any, run_scaled
+from pancascade.cascades.protocol import Cascade, Located, evaluating, is_any, mask_dice, run_scaled
 from pancascade.cascades.qiu2024_settings import Qiu2024Settings
 from pancascade.cascades.weight_transfer import require_transferable, transfer_weights
+from pancascade.errors import RecipeError
 from pancascade.labels import HelperOrgan
 from pancascade.losses import (
     SharedBoundaryEncoder,
@@ -98,6 +99,14 @@ class Qiu2024(Cascade):
         return resize_and_paste(logits, boxes, canvas, outside=outside)
 
     # ── training ──
+
+    def require_start(self, phases: Sequence[str], *, from_weights: bool) -> None:
+        """Stage 1 learns before it hands its weights to stage 2, where that is chosen; see `Cascade.require_start`."""
+        if self.settings.second_start == "first_stage" and not from_weights and phases[0] != "first":
+            raise RecipeError(
+                "second_start: first_stage hands a stage 1 that has learned nothing to stage 2. "
+                "Begin with the phase first, or give weights with --start-from."
+            )
 
     def begin_phase(self, phase: str, *, earlier: Sequence[str]) -> None:
         """Before the first phase in which stage 2 learns, it takes over stage 1's weights, where that is chosen."""
@@ -249,15 +258,10 @@ class Qiu2024(Cascade):
         for _ in range(self.settings.recurrence_rounds):
             before = second >= 0.5
             second = self._second_probability(images, self._boxes_of(second))
-            if _dice(before, second >= 0.5) >= 0.99:
+            if mask_dice(before, second >= 0.5) >= 0.99:
                 break
         return compose_two_classes(second)
 
 
 def _size(images: Tensor) -> tuple[int, int]:
     return images.shape[-2], images.shape[-1]
-
-
-def _dice(one: Tensor, other: Tensor) -> float:
-    total = int(one.sum() + other.sum())
-    return 2 * int((one & other).sum()) / total if total else 1.0

@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from pancascade.cascades.cropping import ABSENT_LOGIT, box_around, random_margin
-from pancascade.cascades.protocol import Cascade, Located, is_any
+from pancascade.cascades.protocol import Cascade, Located, is_any, mask_dice
 from pancascade.cascades.slice_windows import View, as_stack, as_volume, in_parts, slice_windows, window_mean
 from pancascade.labels import Label
 from pancascade.losses import dice_loss
@@ -241,7 +241,7 @@ class ThreeViews(Cascade):
             views = [self._one_round(image, probabilities, mask, view) for view in self.settings.views]
             found = voted_probability(views, rule=self.settings.vote)
             before, mask, probabilities = mask, found >= 0.5, found
-            if _dice(before, mask) >= self.settings.agreement or not bool(mask.any()):
+            if mask_dice(before, mask) >= self.settings.agreement or not bool(mask.any()):
                 break
         return found
 
@@ -270,11 +270,6 @@ def _answer(network: nn.Module, images: Tensor, *, pad: bool) -> Tensor:
         right, below = (max(32, -(-side // 16) * 16) - side for side in (width, height))
         images = functional.pad(images, (0, right, 0, below))
     return network(images)[..., :height, :width].float()
-
-
-def _dice(one: Tensor, other: Tensor) -> float:
-    total = int(one.sum() + other.sum())
-    return 2 * int((one & other).sum()) / total if total else 1.0
 
 
 def _of_mask(located: Located) -> LocatedMask:

@@ -97,7 +97,7 @@ def start(recipe: Recipe, out: Path, *, device: str, start_from: Path | None = N
     cascade = build_cascade(recipe.cascade)
     trained_on: list[dict[str, Any]] = []
     if not (out / LAST).exists():  # a resumed run has weights of its own
-        _require_first_stage(recipe, start_from)
+        cascade.require_start([phase.name for phase in recipe.phases], from_weights=start_from is not None)
         load_pretrained_encoders(cascade, recipe.pretrained, beside=beside)
         if start_from is not None:
             load_weights(cascade, start_from)
@@ -109,16 +109,6 @@ def start(recipe: Recipe, out: Path, *, device: str, start_from: Path | None = N
         average = deepcopy(cascade).eval().requires_grad_(False)
     optimisers = build_optimisers(cascade, recipe.optimiser)
     return Run(recipe, out, fabric, cascade, average, optimisers, trained_on=trained_on)
-
-
-def _require_first_stage(recipe: Recipe, start_from: Path | None) -> None:
-    """Pass only if stage 1 has learned before its weights are handed to stage 2."""
-    handed = getattr(recipe.cascade, "second_start", "random") == "first_stage"
-    if handed and start_from is None and recipe.phases[0].name != "first":
-        raise RecipeError(
-            "second_start: first_stage hands a stage 1 that has learned nothing to stage 2. "
-            "Begin with the phase first, or give weights with --start-from."
-        )
 
 
 def take_up(run: Run, *, resume: bool) -> list[str]:
