@@ -3,15 +3,14 @@
 import os
 import signal
 import sys
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import TypeVar
 
 from pancascade.interrupts import interrupt_held_back
-from pancascade.worker_process import WorkerProcess
+from pancascade.worker_process import Answer, WorkerProcess
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -34,10 +33,18 @@ def each_in_processes(
         for job in jobs:
             yield job, work(job)
         return
+    died = list[Job]()
+    with closing(worked_off(work, jobs, workers=min(workers, len(jobs)))) as done:
+        for job, answer in done:
+            if answer is None:
+                died.append(job)
+            else:
+                yield job, answer.result()
     # Two together may have needed more memory than there is: those that died are done again, one by one.
-    for job in (yield from _work_off(work, jobs, min(workers, len(jobs)))):
-        if (yield from _work_off(work, [job], 1)):
-            yield job, None
+    for one in died:
+        with closing(worked_off(work, [one], workers=1)) as done:
+            for job, answer in done:
+                yield job, None if answer is None else answer.result()
 
 
 def available_cores() -> int:
@@ -45,48 +52,61 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _work_off(
-    work: Callable[[Job], Result], jobs: Sequence[Job], workers: int
-) -> Generator[tuple[Job, Result], None, list[Job]]:
-    """Jobs with their results as they are finished; returns those whose process died.
+def worked_off(
+    work: Callable[[Job], Result],
+    jobs: Iterable[Job],
+    *,
+    workers: int,
+    starting: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Generator[tuple[Job, Answer[Result] | None]]:
+    """Jobs with their answers as they come, in any order; None for a job whose process died over it.
+
+    A process gets its next job when the answer to the last one has been dealt with: whoever writes answers down has
+    lost none but those under way when everything is killed. Jobs are taken from the iterable only as they are needed.
 
     No thread and no lock is shared with the processes, as an executor's are: an interrupt between taking and holding a
     lock would leave it locked, and whoever dies in the middle of an answer would leave its reader waiting.
-    """
-    left, died = deque(jobs), list[Job]()
-    crew = list[WorkerProcess[Job, Result]]()
 
-    def hire() -> None:
-        if left:
-            crew.append(WorkerProcess(work, left.popleft()))
+    Args:
+        work: A function of a module, so that other processes find it.
+        jobs: What it works on.
+        workers: Processes.
+        starting: Entered around the start of each process.
+    """
+    left = iter(jobs)
+    processes = list[WorkerProcess[Job, Result]]()
+
+    def start() -> None:
+        with interrupts_held(), starting():
+            for job in left:
+                processes.append(WorkerProcess(work, job))
+                return
+
+    def end(process: WorkerProcess[Job, Result]) -> None:
+        with interrupts_held():
+            processes.remove(process)
+            process.end()
 
     try:
-        with interrupts_held():
-            for _ in range(workers):
-                hire()
-        while crew:
-            ready = wait([worker.answers for worker in crew])
-            for worker in [worker for worker in crew if worker.answers in ready]:
-                job, answer = worker.job, worker.answer()
-                if left and answer is not None:
-                    worker.begin(left.popleft())
-                else:
-                    with interrupts_held():
-                        crew.remove(worker)
-                        worker.end()
-                        hire()
+        for _ in range(workers):
+            start()
+        while processes:
+            ready = wait([process.answers for process in processes])
+            for process in [process for process in processes if process.answers in ready]:
+                answer = process.answer()
+                yield process.job, answer
                 if answer is None:
-                    died.append(job)
-                else:
-                    yield job, answer.result()
+                    end(process)
+                    start()
+                elif not process.take_next(left):
+                    end(process)
     finally:
-        # Ctrl-C reaches the workers too; a signal to this process alone does not, and a job can take long.
+        # Ctrl-C reaches the processes too; a signal to this one alone does not, and a job can take long.
         with interrupts_held():
-            for worker in crew:
-                worker.stop()
-            for worker in crew:
-                worker.end()
-    return died
+            for process in processes:
+                process.stop()
+            for process in processes:
+                process.end()
 
 
 @contextmanager

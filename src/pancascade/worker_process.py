@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
@@ -60,6 +60,13 @@ class WorkerProcess(Generic[Job, Result]):
         self.job = job
         with suppress(ConnectionError):  # it died; `answer` tells
             self.answers.send(job)
+
+    def take_next(self, jobs: Iterator[Job]) -> bool:
+        """Give it the next job, if there is one; whether there was."""
+        for job in jobs:
+            self.begin(job)
+            return True
+        return False
 
     def answer(self) -> Answer[Result] | None:
         """What came of the job; None if the process died over it."""

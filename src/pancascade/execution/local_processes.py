@@ -2,13 +2,11 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from multiprocessing.connection import wait
+from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Any
 
 from pancascade.execution.executor import Finished, Job, Result
-from pancascade.parallel import available_cores, interrupts_held
-from pancascade.worker_process import WorkerProcess
+from pancascade.parallel import available_cores, worked_off
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """What numerical libraries ask for the number of their threads, once, when they are loaded."""
@@ -33,48 +31,13 @@ class LocalProcesses:
 
     def run(self, work: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Finished[Job, Result]]:
         """As the protocol says."""
-        left = iter(jobs)
-        crew = list[WorkerProcess[Job, Result]]()
 
-        def hire() -> None:
-            with interrupts_held(), _environment({name: self._threads_of(name) for name in THREAD_VARIABLES}):
-                for job in left:
-                    crew.append(WorkerProcess(work, job))
-                    return
+        def starting() -> AbstractContextManager[None]:
+            return _environment({name: self._threads_of(name) for name in THREAD_VARIABLES})
 
-        def go_on(worker: WorkerProcess[Job, Result]) -> None:
-            for job in left:
-                worker.begin(job)
-                return
-            dismiss(worker)
-
-        def dismiss(worker: WorkerProcess[Job, Result]) -> None:
-            with interrupts_held():
-                crew.remove(worker)
-                worker.end()
-
-        try:
-            for _ in range(self.workers):
-                hire()
-            while crew:
-                ready = wait([worker.answers for worker in crew])
-                for worker in [worker for worker in crew if worker.answers in ready]:
-                    job, answer = worker.job, worker.answer()
-                    # The result first: were the next job begun before, a kill could lose both.
-                    if answer is not None:
-                        yield Finished(job, answer.result())
-                        go_on(worker)
-                    else:
-                        yield Finished(job, None, lost=DIED)
-                        dismiss(worker)
-                        hire()
-        finally:
-            # Ctrl-C reaches the workers too; a signal to this process alone does not, and a job can take long.
-            with interrupts_held():
-                for worker in crew:
-                    worker.stop()
-                for worker in crew:
-                    worker.end()
+        with closing(worked_off(work, jobs, workers=self.workers, starting=starting)) as done:
+            for job, answer in done:
+                yield Finished(job, None, lost=DIED) if answer is None else Finished(job, answer.result())
 
     def _threads_of(self, name: str) -> str:
         """The share of a process; fewer where the user has asked for fewer."""
