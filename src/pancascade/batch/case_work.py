@@ -1,10 +1,8 @@
 """The work on one case, in another process: scan in, folder of results out; what goes wrong is told, not raised."""
 
-import logging
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +15,7 @@ from pancascade.batch.settings import BatchOptions
 from pancascade.errors import MemoryShortageError, OutputError, PancascadeError, ScanError
 from pancascade.memory_shortage import is_memory_shortage
 from pancascade.names_only import DICOM_FOLDER, names_only
+from pancascade.quiet_log import quiet_log
 
 if TYPE_CHECKING:
     from pancascade.inference.loading import Member
@@ -61,7 +60,8 @@ def do_case(job: CaseJob) -> LedgerEntry:
     """
     began = time.perf_counter()
     _forget_peak()
-    with _readers_quiet():
+    # What readers warn of is in the results; said by many processes at once it would tear the progress.
+    with quiet_log("pancascade"):
         warnings: tuple[Said, ...] = ()
         state: State = "done"
         reason = None
@@ -192,18 +192,6 @@ def _write_refusal(error: ScanError, reason: Said, job: CaseJob) -> None:
     # Why it was refused is worth more than that nobody could be told of it by file.
     with suppress(OutputError), written_case(job.out, job.scan.case) as folder:
         write_refusal(type(error)(reason.sentence, code=reason.code), scan, folder)
-
-
-@contextmanager
-def _readers_quiet() -> Iterator[None]:
-    """What readers warn of is in the results; said by many processes at once it would tear the progress."""
-    logger = logging.getLogger("pancascade")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _forget_peak() -> None:

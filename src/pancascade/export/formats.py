@@ -1,6 +1,5 @@
 """Writing a network as ONNX or OpenVINO IR, and running what was written."""
 
-import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from pancascade.engines.fused_networks import folded
 from pancascade.errors import ExportError
 from pancascade.export.description import ExportFormat
+from pancascade.quiet_log import quiet_log
 
 INPUT = "images"
 
@@ -127,12 +127,6 @@ def run_file(path: Path, images: NDArray[np.float32], *, file_format: ExportForm
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Torch's exporter tells of libraries that it could do without, and of its own old habits."""
-    log = logging.getLogger("torch.onnx")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.setLevel(level)
+    with quiet_log("torch.onnx"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,8 +1,7 @@
 """Masks as DICOM-SEG (PS3.3 A.51), through highdicom, an extra."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from pancascade.io.dicom_carried import carried_over
 from pancascade.io.dicom_files import quiet
 from pancascade.io.dicom_source import DicomSource, require_references, require_source, slices_of
 from pancascade.labels import COLOURS, MEANINGS, Concept, Label
+from pancascade.quiet_log import quiet_log
 from pancascade.volume import Volume
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def write_dicom_seg(mask: Volume, path: Path, *, source: DicomSource, model: str
     require_source(source.path, kind="dicom-seg")
     require_references(source)
     slices = slices_of(mask, source=source)
-    with _quiet_highdicom():
+    # highdicom, too, quotes names that it finds odd, in its log.
+    with quiet_log("highdicom", level=logging.CRITICAL + 1), quiet():
         segmentation = _segmentation(slices, source, model=model, version=version)
         with written_whole(path) as temporary:
             segmentation.save_as(temporary, enforce_file_format=True)
@@ -178,16 +179,3 @@ def _item(**numbers: Sequence[float]) -> "Dataset":
         strings = [DSfloat(value, auto_format=True) for value in values]
         setattr(item, keyword, strings if len(strings) > 1 else strings[0])
     return item
-
-
-@contextmanager
-def _quiet_highdicom() -> Iterator[None]:
-    # highdicom, too, quotes names that it finds odd, in its log.
-    logger = logging.getLogger("highdicom")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        with quiet():
-            yield
-    finally:
-        logger.setLevel(level)

@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from pancascade.execution import Executor, each_job
 from pancascade.io import written_whole
 from pancascade.io.documents import read_json
 from pancascade.names_only import public_name
+from pancascade.quiet_log import quiet_log
 
 RECORD_FORMAT = 2
 """Raised whenever a case's facts would differ; older records are then measured anew."""
@@ -153,25 +152,14 @@ def _do_job(job: _Job) -> CaseFacts:
         return known.model_copy(
             update={"name": case.name, "patient": case.patient, "source": case.source, "files": files}
         )
-    with _readers_quiet():
+    # What readers warn of becomes a finding; said twice it would tear the progress bar.
+    with quiet_log("pancascade"):
         facts = measure(case, region=job.region)
     # A fault's sentence names paths, and finding it again takes no time.
     if record is not None and facts.fault is None:
         with written_whole(record) as temporary:
             temporary.write_text(facts.model_dump_json(), encoding="utf-8")
     return facts
-
-
-@contextmanager
-def _readers_quiet() -> Iterator[None]:
-    """What readers warn of becomes a finding; said twice it would tear the progress bar."""
-    logger = logging.getLogger("pancascade")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _record_name(job: _Job) -> str:
