@@ -4,15 +4,14 @@ import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pancascade.errors import CheckpointError
-from pancascade.networks.pretrained import misfit, read_tensors
-from pancascade.networks.resnet import STRIDE, Normalisation, normalised_for_imagenet
+from pancascade.networks.encoder_input import Normalisation, encoder_input, require_normalisation
+from pancascade.networks.pretrained import fit_encoder, read_tensors
+from pancascade.networks.resnet import STRIDE
 from pancascade.networks.resnet_unet import UNetDecoder
 
 
@@ -61,11 +60,10 @@ class DenseNetEncoder(nn.Module):
         normalisation: Normalisation = "none",
     ) -> None:
         super().__init__()
-        if normalisation not in get_args(Normalisation):
-            raise ValueError(f"normalisation must be 'none' or 'imagenet', got {normalisation!r}")
+        require_normalisation(normalisation)
         if len(blocks) != 4:
             raise ValueError(f"blocks must hold the layers of 4 dense blocks, got {tuple(blocks)}")
-        self.normalisation = normalisation
+        self.in_channels, self.normalisation = in_channels, normalisation
         parts: OrderedDict[str, nn.Module] = OrderedDict()
         parts["conv0"] = nn.Conv2d(in_channels, stem, 7, stride=2, padding=3, bias=False)
         parts["norm0"] = nn.BatchNorm2d(stem)
@@ -94,14 +92,10 @@ class DenseNetEncoder(nn.Module):
         Returns:
             Five maps (B, channels[i], ⌈H⌉/s, ⌈W⌉/s) at strides s = 2 … 32.
         """
-        first = self.features["conv0"]
-        if images.shape[1] == 1 and isinstance(first, nn.Conv2d):
-            images = images.expand(-1, first.in_channels, -1, -1)
-        if self.normalisation == "imagenet":
-            images = normalised_for_imagenet(images)
+        images = encoder_input(images, channels=self.in_channels, normalisation=self.normalisation)
         height, width = images.shape[-2:]
         images = functional.pad(images, (0, -width % STRIDE, 0, -height % STRIDE))
-        found = [functional.relu(self.features["norm0"](first(images)))]
+        found = [functional.relu(self.features["norm0"](self.features["conv0"](images)))]
         features = functional.max_pool2d(found[0], 3, stride=2, padding=1)
         for number in (1, 2, 3):
             transition = self.features[f"transition{number}"]
@@ -162,8 +156,7 @@ _OLD_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 def load_densenet(encoder: DenseNetEncoder, path: Path) -> None:
     """Load torchvision's published weights of DenseNet-121; the classifier is left out.
 
-    An encoder of one input channel gets the stem's kernels summed over their three channels. No code in the file is
-    ever run. The encoder is left as it was if the weights do not fit.
+    No code in the file is ever run. The encoder is left as it was if the weights do not fit.
 
     Args:
         encoder: DenseNet-121.
@@ -177,10 +170,5 @@ def load_densenet(encoder: DenseNetEncoder, path: Path) -> None:
         for name, tensor in read_tensors(path).items()
         if not name.startswith("classifier.")
     }
-    stem, expected = weights.get("features.conv0.weight"), encoder.state_dict()
-    if stem is not None and stem.ndim == 4 and stem.shape[1] == 3 and expected["features.conv0.weight"].shape[1] == 1:
-        weights["features.conv0.weight"] = stem.sum(dim=1, keepdim=True)
-    problem = misfit(weights, expected)
-    if problem:
-        raise CheckpointError(f"{path}: {problem}; give the weights that torchvision publishes for densenet121.")
-    encoder.load_state_dict(weights)
+    published = "that torchvision publishes for densenet121"
+    fit_encoder(encoder, weights, first="features.conv0.weight", path=path, published=published)

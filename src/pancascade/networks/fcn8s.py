@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from pancascade.networks.resnet import Normalisation
+from pancascade.networks.encoder_input import Normalisation
 from pancascade.networks.vgg import VggEncoder
 
 BORDER = 100

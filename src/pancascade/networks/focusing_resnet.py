@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pancascade.networks.encoder_input import Normalisation
 from pancascade.networks.focusing import Discover, Focusing
 from pancascade.networks.nonlocal_localization import Eq8Reading, NonLocalLocalization
-from pancascade.networks.resnet import Depth, Normalisation, ResNetEncoder
+from pancascade.networks.resnet import Depth, ResNetEncoder
 from pancascade.networks.unet import conv_bn_relu
 
 

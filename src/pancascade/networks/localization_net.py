@@ -6,7 +6,8 @@ from typing import Literal, NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pancascade.networks.resnet import Depth, Normalisation, ResNetEncoder
+from pancascade.networks.encoder_input import Normalisation
+from pancascade.networks.resnet import Depth, ResNetEncoder
 from pancascade.networks.resnet_unet import Basis, FcnDecoder, UNetDecoder
 from pancascade.networks.unet import conv_bn_relu
 

@@ -6,9 +6,36 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from pancascade.errors import CheckpointError
+
+
+def fit_encoder(encoder: nn.Module, weights: Mapping[str, Tensor], *, first: str, path: Path, published: str) -> None:
+    """Load published weights, learnt from three channels, into an encoder of any number of input channels.
+
+    An encoder of another number gets the first kernels summed over their channels and shared evenly: its answer to a
+    slice that all its channels see is what the published network answers to the slice repeated three times.
+
+    Args:
+        encoder: Left as it was if the weights do not fit.
+        weights: By the encoder's own names.
+        first: Name of the kernels that see the image.
+        path: File they were read from, for the error.
+        published: Which weights would fit, for the error.
+
+    Raises:
+        CheckpointError: They are another network's.
+    """
+    expected, kernels = encoder.state_dict(), weights.get(first)
+    channels = expected[first].shape[1]
+    if kernels is not None and kernels.ndim == 4 and kernels.shape[1] == 3 != channels:
+        shared = kernels.sum(dim=1, keepdim=True) / channels
+        weights = {**weights, first: shared.expand(-1, channels, -1, -1)}
+    problem = misfit(weights, expected)
+    if problem:
+        raise CheckpointError(f"{path}: {problem}; give the weights {published}.")
+    encoder.load_state_dict(weights)
 
 
 def misfit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:

@@ -1,29 +1,33 @@
 """ResNet-18, ResNet-34 and ResNet-50 encoders in torchvision's parameter layout, so that its published weights load."""
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pancascade.errors import CheckpointError
-from pancascade.networks.pretrained import misfit, read_tensors
+from pancascade.networks.encoder_input import Normalisation, encoder_input, require_normalisation
+from pancascade.networks.pretrained import fit_encoder, read_tensors
 
 Depth = Literal[18, 34, 50]
 
-Normalisation = Literal["none", "imagenet"]
-
 STRIDE = 32
 """Pixels to a position of the deepest features, along each axis."""
-
-IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of red, green and blue in ImageNet; torchvision's published weights were learnt from images normalised by them."""
 
 BLOCKS: dict[Depth, tuple[int, int, int, int]] = {
     18: (2, 2, 2, 2),
     34: (3, 4, 6, 3),
     50: (3, 4, 6, 3),
 }
+
+
+def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:
+    """What stands beside a block's convolutions; None for the identity."""
+    if stride == 1 and in_channels == out_channels:
+        return None
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False), nn.BatchNorm2d(out_channels)
+    )
 
 
 class BasicBlock(nn.Module):
@@ -35,11 +39,7 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(out_channels)
-        self.downsample: nn.Sequential | None = None
-        if stride != 1 or in_channels != out_channels:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False), nn.BatchNorm2d(out_channels)
-            )
+        self.downsample = _shortcut(in_channels, out_channels, stride)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, in, H, W) to (B, out, H/stride, W/stride)."""
@@ -60,11 +60,7 @@ class Bottleneck(nn.Module):
         self.bn2 = nn.BatchNorm2d(inner)
         self.conv3 = nn.Conv2d(inner, out_channels, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(out_channels)
-        self.downsample: nn.Sequential | None = None
-        if stride != 1 or in_channels != out_channels:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False), nn.BatchNorm2d(out_channels)
-            )
+        self.downsample = _shortcut(in_channels, out_channels, stride)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, in, H, W) to (B, out, H/stride, W/stride)."""
@@ -105,8 +101,7 @@ class ResNetEncoder(nn.Module):
         super().__init__()
         if depth not in BLOCKS:
             raise ValueError(f"depth must be one of {', '.join(map(str, BLOCKS))}, got {depth}")
-        if normalisation not in get_args(Normalisation):
-            raise ValueError(f"normalisation must be 'none' or 'imagenet', got {normalisation!r}")
+        require_normalisation(normalisation)
         self.depth = depth
         self.normalisation = normalisation
         block: type[BasicBlock | Bottleneck] = Bottleneck if depth == 50 else BasicBlock
@@ -149,34 +144,16 @@ class ResNetEncoder(nn.Module):
         return stem, quarter, eighth, sixteenth, self.layer4(sixteenth)
 
     def _prepared(self, images: Tensor) -> Tensor:
-        if images.shape[1] == 1:
-            images = images.expand(-1, self.conv1.in_channels, -1, -1)
-        if self.normalisation == "imagenet":
-            images = normalised_for_imagenet(images)
+        images = encoder_input(images, channels=self.conv1.in_channels, normalisation=self.normalisation)
         height, width = images.shape[-2:]
         return functional.pad(images, (0, -width % STRIDE, 0, -height % STRIDE))
 
 
-def normalised_for_imagenet(images: Tensor) -> Tensor:
-    """(x − mean) / sd of each channel, as the published weights expect.
-
-    Args:
-        images: (B, C, H, W) in [0, 1]; three channels are red, green and blue, any other number takes the channels'
-            mean constants.
-    """
-    mean, deviation = images.new_tensor(IMAGENET_MEAN), images.new_tensor(IMAGENET_DEVIATION)
-    if images.shape[1] != len(mean):
-        mean, deviation = mean.mean(), deviation.mean()
-    return (images - mean.view(-1, 1, 1)) / deviation.view(-1, 1, 1)
-
-
-def load_pretrained(encoder: ResNetEncoder, path: Path) -> None:
+def load_resnet(encoder: ResNetEncoder, path: Path) -> None:
     """Load published weights into an encoder; the classifier ``fc.*`` is left out.
 
-    An encoder of one input channel gets the stem's kernels summed over their three channels: its answer to a slice
-    is what the published network answers to the slice repeated three times. The weights expect images as
-    `normalised_for_imagenet` gives them. No code in the file is ever run. The encoder is left as it was if the
-    weights do not fit.
+    The weights expect images as `pancascade.networks.encoder_input.normalised_for_imagenet` gives them. No code in the
+    file is ever run. The encoder is left as it was if the weights do not fit.
 
     Args:
         encoder: ResNet-18, ResNet-34 or ResNet-50.
@@ -186,13 +163,5 @@ def load_pretrained(encoder: ResNetEncoder, path: Path) -> None:
         CheckpointError: The file is missing, damaged, no state_dict, or the weights of another network.
     """
     weights = {name: tensor for name, tensor in read_tensors(path).items() if not name.startswith("fc.")}
-    stem = weights.get("conv1.weight")
-    if stem is not None and stem.ndim == 4 and stem.shape[1] == 3 and encoder.conv1.in_channels == 1:
-        weights["conv1.weight"] = stem.sum(dim=1, keepdim=True)
-    problem = misfit(weights, encoder.state_dict())
-    if problem:
-        raise CheckpointError(
-            f"{path}: {problem}; give the weights that torchvision publishes for resnet{encoder.depth},"
-            f" and an encoder of their width."
-        )
-    encoder.load_state_dict(weights)
+    published = f"that torchvision publishes for resnet{encoder.depth}, and an encoder of their width"
+    fit_encoder(encoder, weights, first="conv1.weight", path=path, published=published)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pancascade.networks.resnet import Depth, Normalisation, ResNetEncoder
+from pancascade.networks.encoder_input import Normalisation
+from pancascade.networks.resnet import Depth, ResNetEncoder
 
 Basis = Literal["unet", "fcn"]
 

@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 from torch import Tensor, nn
 
-from pancascade.errors import CheckpointError
-from pancascade.networks.pretrained import misfit, read_tensors
-from pancascade.networks.resnet import Normalisation, normalised_for_imagenet
+from pancascade.networks.encoder_input import Normalisation, encoder_input, require_normalisation
+from pancascade.networks.pretrained import fit_encoder, read_tensors
 
 CONVOLUTIONS = (2, 2, 3, 3, 3)
 """Of the five levels of VGG-16 (configuration D)."""
@@ -41,9 +39,8 @@ class VggEncoder(nn.Module):
         normalisation: Normalisation = "none",
     ) -> None:
         super().__init__()
-        if normalisation not in get_args(Normalisation):
-            raise ValueError(f"normalisation must be 'none' or 'imagenet', got {normalisation!r}")
-        self.normalisation = normalisation
+        require_normalisation(normalisation)
+        self.in_channels, self.normalisation = in_channels, normalisation
         self.channels = (widths[2], widths[3], hidden)
         layers: list[nn.Module] = []
         self.pools: list[int] = []
@@ -70,11 +67,7 @@ class VggEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Features at strides 8, 16 and 32 of images (B, in_channels, H, W), or of slices that each channel sees."""
-        first = self.features[0]
-        if images.shape[1] == 1 and isinstance(first, nn.Conv2d):
-            images = images.expand(-1, first.in_channels, -1, -1)
-        if self.normalisation == "imagenet":
-            images = normalised_for_imagenet(images)
+        images = encoder_input(images, channels=self.in_channels, normalisation=self.normalisation)
         eighth = self.features[: self.pools[2] + 1](images)
         sixteenth = self.features[self.pools[2] + 1 : self.pools[3] + 1](eighth)
         return eighth, sixteenth, self.classifier(self.features[self.pools[3] + 1 :](sixteenth))
@@ -83,8 +76,7 @@ class VggEncoder(nn.Module):
 def load_vgg(encoder: VggEncoder, path: Path) -> None:
     """Load torchvision's published weights of VGG-16; the last layer of its classifier is left out.
 
-    An encoder of one input channel gets the first kernels summed over their three channels. No code in the file is
-    ever run. The encoder is left as it was if the weights do not fit.
+    No code in the file is ever run. The encoder is left as it was if the weights do not fit.
 
     Args:
         encoder: VGG-16.
@@ -98,10 +90,5 @@ def load_vgg(encoder: VggEncoder, path: Path) -> None:
     for name in ("classifier.0.weight", "classifier.3.weight"):
         if name in weights and weights[name].numel() == expected[name].numel():
             weights[name] = weights[name].reshape(expected[name].shape)
-    first = weights.get("features.0.weight")
-    if first is not None and first.ndim == 4 and first.shape[1] == 3 and expected["features.0.weight"].shape[1] == 1:
-        weights["features.0.weight"] = first.sum(dim=1, keepdim=True)
-    problem = misfit(weights, expected)
-    if problem:
-        raise CheckpointError(f"{path}: {problem}; give the weights that torchvision publishes for vgg16.")
-    encoder.load_state_dict(weights)
+    published = "that torchvision publishes for vgg16"
+    fit_encoder(encoder, weights, first="features.0.weight", path=path, published=published)

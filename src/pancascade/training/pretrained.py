@@ -1,8 +1,9 @@
 """Encoders of a cascade that start from published weights."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -10,10 +11,16 @@ from pancascade.errors import RecipeError
 from pancascade.io.documents import shortened
 from pancascade.networks.densenet import DenseNetEncoder, load_densenet
 from pancascade.networks.efficientnet import EfficientNetEncoder, load_efficientnet
-from pancascade.networks.resnet import ResNetEncoder, load_pretrained
+from pancascade.networks.resnet import ResNetEncoder, load_resnet
 from pancascade.networks.vgg import VggEncoder, load_vgg
 
-_Encoder = DenseNetEncoder | EfficientNetEncoder | ResNetEncoder | VggEncoder
+_LOADERS: dict[type[nn.Module], Callable[[Any, Path], None]] = {
+    DenseNetEncoder: load_densenet,
+    EfficientNetEncoder: load_efficientnet,
+    ResNetEncoder: load_resnet,
+    VggEncoder: load_vgg,
+}
+"""How the published weights of each encoder are read."""
 
 
 def load_pretrained_encoders(cascade: nn.Module, files: Mapping[str, Path], *, beside: Path) -> None:
@@ -29,15 +36,8 @@ def load_pretrained_encoders(cascade: nn.Module, files: Mapping[str, Path], *, b
         CheckpointError: A file is missing, damaged, or of another network.
     """
     for name, path in files.items():
-        encoder, found = _encoder(cascade, name), find_weights(path, beside=beside)
-        if isinstance(encoder, EfficientNetEncoder):
-            load_efficientnet(encoder, found)
-        elif isinstance(encoder, DenseNetEncoder):
-            load_densenet(encoder, found)
-        elif isinstance(encoder, VggEncoder):
-            load_vgg(encoder, found)
-        else:
-            load_pretrained(encoder, found)
+        encoder = _encoder(cascade, name)
+        _LOADERS[type(encoder)](encoder, find_weights(path, beside=beside))
 
 
 def find_weights(path: Path, *, beside: Path) -> Path:
@@ -57,8 +57,8 @@ def find_weights(path: Path, *, beside: Path) -> Path:
     return Path(package.submodule_search_locations[0], *path.parts[1:])
 
 
-def _encoder(cascade: nn.Module, name: str) -> _Encoder:
-    encoders = {path: part for path, part in cascade.named_modules() if isinstance(part, _Encoder)}
+def _encoder(cascade: nn.Module, name: str) -> nn.Module:
+    encoders = {path: part for path, part in cascade.named_modules() if type(part) in _LOADERS}
     if name not in encoders:
         known = ", ".join(encoders) or "none"
         raise RecipeError(
