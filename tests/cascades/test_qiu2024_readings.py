@@ -15,18 +15,12 @@ from pancascade.losses import bce_iou_loss, second_stage_loss
 from pancascade.networks import NetworkSettings
 from pancascade.volume import Box
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 UNET = NetworkSettings(name="unet", preset="tiny")
 FOCUSING = NetworkSettings(name="focusing_net", preset="tiny")
 BACKBONE = NetworkSettings(name="multiscale_unet", options={"widths": (4, 4, 8, 8), "centre": 8})
 """As large as the backbone of the tiny focusing network."""
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def tiny(**options):
