@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
@@ -20,3 +21,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 # Compiled networks of tests are none of the user's.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="pancascade-tests-")
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Sums are added in the same order each time: ``pytestmark = pytest.mark.usefixtures("one_thread")``."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

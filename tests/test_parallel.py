@@ -54,10 +54,43 @@ def test_a_process_that_dies_costs_its_own_job_only():
     assert found == {1: 1, 2: 4, 3: None, 4: 16}
 
 
+def die_once(folder):
+    """As a job that has too little memory beside another one, and enough when it is alone."""
+    mark = Path(folder) / "died"
+    if not mark.exists():
+        mark.touch()
+        os._exit(9)
+    return "done"
+
+
+def test_a_job_whose_process_died_is_done_again(tmp_path):
+    folders = [tmp_path / name for name in "ab"]
+    for folder in folders:
+        folder.mkdir()
+    assert dict(each_in_processes(die_once, list(map(str, folders)), workers=2)) == dict.fromkeys(
+        map(str, folders), "done"
+    )
+
+
+def heeds_ctrl_c(_):
+    return signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+
+
+@pytest.mark.parametrize(("handler", "heeded"), [(signal.SIG_IGN, False), (signal.default_int_handler, True)])
+def test_where_ctrl_c_is_to_be_ignored_it_is_in_other_processes_too(handler, heeded):
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        assert dict(each_in_processes(heeds_ctrl_c, [0, 1], workers=2)) == {0: heeded, 1: heeded}
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_the_work_raises_is_raised(workers):
-    with pytest.raises(ValueError, match="no 1"):
+    with pytest.raises(ValueError, match="no 1") as raised:
         list(each_in_processes(refuse, [1, 1], workers=workers))
+    notes = getattr(raised.value, "__notes__", [])
+    assert any("In another process:" in note and "in refuse" in note for note in notes) == (workers > 1)
 
 
 def test_there_is_a_core():

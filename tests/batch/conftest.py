@@ -78,5 +78,5 @@ def out(finished, tmp_path) -> Path:
 def tiny_scans(tmp_path) -> Path:
     """Files that are refused before any network is loaded."""
     for number in range(3):
-        (tmp_path / f"{number}.nii").write_bytes(b"x" * (9 - number))
+        (tmp_path / f"{number}.nii").write_bytes(b"x" * (7 + number))
     return tmp_path

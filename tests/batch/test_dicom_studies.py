@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from dicom_writing import ct_slices, other_series, picture, save_all
@@ -74,4 +76,8 @@ def test_a_folder_of_nothing_but_damaged_files_is_not_lost(tmp_path):
 def test_results_are_no_studies(tmp_path):
     study(tmp_path / "p1", 1)
     study(tmp_path / "out" / "case-1", 2)
+    shutil.copy(next((tmp_path / "p1").iterdir()), tmp_path / "README")  # now the whole root is searched at once
+    assert len(find_studies(tmp_path)) == 2
+    assert [scan.path.name for scan in find_studies(tmp_path, leave_out=tmp_path / "out")] == [tmp_path.name]
+    (tmp_path / "README").unlink()
     assert [scan.path.name for scan in find_studies(tmp_path, leave_out=tmp_path / "out")] == ["p1"]

@@ -1,4 +1,5 @@
 import csv
+import os
 from pathlib import Path
 
 import pytest
@@ -53,12 +54,26 @@ def test_a_scan_with_other_content_has_another_stamp(tmp_path):
     (tmp_path / "a.nii").write_bytes(b"longer than before")
     (after,) = find_inputs([tmp_path])
     assert (before.case, before.stamp == after.stamp) == (after.case, False)
+    os.utime(tmp_path / "a.nii", ns=(1, 1))
+    (of_another_day,) = find_inputs([tmp_path])
+    assert (after.case, after.stamp == of_another_day.stamp) == (of_another_day.case, False)
 
 
 def test_cases_can_be_numbered_or_called_by_their_files_without_collision(tmp_path):
     touch(*(tmp_path / name for name in ("a/scan.nii", "b/SCAN.nii.gz", "c/we ird?.nii")))
     assert list(cases(tmp_path, names="order")) == ["case-0001", "case-0002", "case-0003"]
     assert list(cases(tmp_path, names="file")) == ["scan", "SCAN-2", "we_ird"]
+
+
+def test_a_long_file_s_name_is_cut(tmp_path):
+    touch(tmp_path / f"{'a' * 200}.nii", tmp_path / f"{'a' * 201}.nii")
+    assert list(cases(tmp_path, names="file")) == ["a" * 80, f"{'a' * 80}-2"]
+
+
+def test_a_series_is_asked_of_dicom_alone(tmp_path):
+    touch(tmp_path / "a.nii")
+    (scan,) = find_inputs([tmp_path], series="portal")
+    assert scan.series is None
 
 
 def test_a_list_names_scans_cases_and_series(tmp_path):

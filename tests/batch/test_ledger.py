@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -54,6 +55,20 @@ def test_a_damaged_line_costs_no_other(tmp_path, caplog, line):
     ledger.close()
     assert list(Ledger(tmp_path).entries) == ["a", "c"]
     assert "1 damaged" in caplog.text
+
+
+def test_of_a_line_that_does_not_fit_on_the_disk_nothing_stays(tmp_path, monkeypatch):
+    ledger = Ledger(tmp_path)
+    ledger.add(entry("a"))
+    before = (tmp_path / "ledger.jsonl").read_bytes()
+    write = os.write
+    monkeypatch.setattr("os.write", lambda descriptor, line: write(descriptor, line[:10]))
+    with pytest.raises(OutputError, match="the disk is full"):
+        ledger.add(entry("b"))
+    monkeypatch.undo()
+    assert list(ledger.entries) == ["a"]
+    assert (tmp_path / "ledger.jsonl").read_bytes() == before
+    ledger.close()
 
 
 def test_a_ledger_that_cannot_be_written_is_said(tmp_path):

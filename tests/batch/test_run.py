@@ -1,4 +1,7 @@
+import itertools
 import json
+import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +42,6 @@ def test_every_scan_has_a_line_and_a_folder_and_a_bad_one_costs_no_other(finishe
     assert told.keys() == {case.scan.case for case in finished.cases.values()}
     assert told[finished.cases["JONES.nii.gz"].scan.case]["reason"]["code"]
     done = told[finished.cases["SMITH.nii.gz"].scan.case]
-    assert done["seconds"] > 0
     assert done["reason"] is None
     assert "pancreas_not_found" in {warning["code"] for warning in done["warnings"]}
     assert {path.name for path in finished.out.iterdir() if path.is_file()} == {
@@ -132,11 +134,20 @@ def test_a_run_that_was_stopped_goes_on(here, tiny_scans, tmp_path):
     cases = pancascade.segment_many([tiny_scans], out, executor=here)
     first = next(cases)
     cases.close()
-    assert first.scan.path.name == "0.nii"  # the largest
+    (out / ".pancascade-draft-0123").mkdir()  # as a killed process leaves one
+    assert first.scan.path.name == "2.nii"  # the largest
     assert [line["case"] for line in lines(out)] == [first.scan.case]
     assert not (out / ".pancascade-lock").exists()
     assert len(run(tiny_scans, out, here, resume=True)) == 2
     assert len({line["case"] for line in lines(out)}) == len(lines(out)) == 3
+    assert not (out / ".pancascade-draft-0123").exists()
+
+
+def test_a_run_that_ended_before_its_first_case_binds_nobody(here, tiny_scans, tmp_path):
+    out = tmp_path / "out"
+    run(tiny_scans, out, here)
+    (out / "ledger.jsonl").write_bytes(b"")
+    assert len(run(tiny_scans, out, here, options=BatchOptions(tta=True))) == 3
 
 
 def test_a_folder_with_a_batch_is_not_written_to_without_being_asked(here, tiny_scans, tmp_path):
@@ -146,6 +157,8 @@ def test_a_folder_with_a_batch_is_not_written_to_without_being_asked(here, tiny_
         run(tiny_scans, out, here)
     with pytest.raises(OutputError, match="begun with another tta"):
         run(tiny_scans, out, here, resume=True, options=BatchOptions(tta=True))
+    with pytest.raises(OutputError, match="begun with another names"):
+        run(tiny_scans, out, here, resume=True, names="order")
     with lock_output(out, what="x"), pytest.raises(OutputError, match="`x`, process"):
         run(tiny_scans, out, here, resume=True)
 
@@ -158,6 +171,68 @@ def test_an_edited_mask_is_never_replaced(finished, here, out, tmp_path):
     assert case.entry.state == "failed"
     assert "was edited" in case.entry.reason.sentence
     assert (out / edited / "segmentation.nii.gz").read_bytes() == b"mine"
+    (out / edited / "segmentation.nii.gz").unlink()
+    (case,) = run(tmp_path / "list.csv", out, here, resume=True).values()
+    assert case.entry.state == "done", "what failed is tried again, though a former result lies there"
+
+
+def test_a_result_that_is_gone_is_made_again(finished, here, out):
+    gone = finished.cases["SMITH.nii.gz"].scan.case
+    shutil.rmtree(out / gone)
+    assert [case.scan.case for case in run(finished.scans, out, here, resume=True).values()] == [gone]
+    assert (out / gone / RESULT).is_file()
+
+
+def test_a_full_disk_ends_the_run(finished, here, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OutputError("no space left") from OSError("no space left")
+
+    monkeypatch.setattr("pancascade.inference.segmentation.Segmentation.save", full)
+    with pytest.raises(OutputError, match="no space left"):
+        run(finished.scans, tmp_path / "out", here)
+    assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".pancascade-draft")]
+
+
+def test_seconds_are_those_of_the_case(here, tiny_scans, tmp_path, monkeypatch):
+    monkeypatch.setattr("pancascade.batch.case_work.time.perf_counter", itertools.count(0, 2.5).__next__)
+    run(tiny_scans, tmp_path / "out", here)
+    assert [line["seconds"] for line in lines(tmp_path / "out")] == [2.5, 2.5, 2.5]
+
+
+def test_readers_may_warn_again_when_a_case_is_done(here, tiny_scans, tmp_path):
+    logger = logging.getLogger("pancascade")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        run(tiny_scans, tmp_path / "out", here)
+        assert logger.level == logging.WARNING
+    finally:
+        logger.setLevel(before)
+
+
+def test_a_scan_that_masks_in_dicom_cannot_refer_to_costs_no_model(finished, here, tmp_path):
+    options = BatchOptions(formats=("dicom-seg",))
+    found = run(finished.scans, tmp_path / "out", here, options=options)
+    assert {case.entry.state for case in found.values()} == {"failed"}
+    assert here.loaded == []
+
+
+def test_a_page_without_any_result_goes(here, tiny_scans, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    run(tiny_scans, out, here)
+    for name in ("cohort.html", "cohort.csv"):
+        (out / name).write_text("of another time")
+    run(tiny_scans, out, here, resume=True)
+    assert not (out / "cohort.html").exists()
+    assert not (out / "cohort.csv").exists()
+
+
+def test_models_are_told_to_processes_by_their_whole_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.json").touch()
+    options = BatchOptions(model=("mine.json", "qiu2024-small")).with_places()
+    assert options.model == (str(tmp_path / "mine.json"), "qiu2024-small")
 
 
 def test_a_model_that_cannot_be_used_ends_the_run_with_one_sentence(finished, here, tmp_path):

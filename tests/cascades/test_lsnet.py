@@ -87,6 +87,29 @@ def test_without_decay_factor_or_with_cropping_stage_2_teaches_stage_1_nothing(b
     assert all(not bool(grad.any()) for grad in gradients(second_step_gradient(batch, **options).first))
 
 
+def test_a_stopped_gradient_reaches_the_box_head_by_the_sampled_image_alone(batch):
+    through, stopped = (
+        gradients(second_step_gradient(batch, target_gradient=how).first.distance_head)
+        for how in ("through", "stopped")
+    )
+    assert any(bool(grad.any()) for grad in stopped)
+    assert not all(torch.allclose(one, other, rtol=0.01) for one, other in zip(through, stopped, strict=True))
+
+
+def test_a_training_region_is_seen_from_one_of_the_highest_cells():
+    cascade = tiny(candidates=2, margin=0)
+    heatmap = torch.full((1, 1, 24, 32), -5.0)
+    heatmap[0, 0, 6, 10], heatmap[0, 0, 15, 20], heatmap[0, 0, 3, 3] = 2.0, 1.0, 0.5
+    found = Localization(heatmap, torch.full((1, 4, 24, 32), 8.0))
+    seen = set()
+    for seed in range(12):
+        generator = torch.Generator().manual_seed(seed)
+        (theta,) = cascade._training_regions(found, torch.zeros(1, 1, *SIZE), generator)
+        x, y = (float(side * (theta[axis, 2] + 1) / 2) for axis, side in ((0, SIZE[1]), (1, SIZE[0])))
+        seen.add((round(x, 3), round(y, 3)))
+    assert seen == {(4 * 10 + 2, 4 * 6 + 2), (4 * 20 + 2, 4 * 15 + 2)}
+
+
 def test_each_iteration_yields_two_steps(batch):
     assert len(list(steps(tiny(), batch))) == 2
 

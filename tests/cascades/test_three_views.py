@@ -15,7 +15,7 @@ from pancascade.io import write_volume
 from pancascade.labels import Label
 from pancascade.networks import NetworkSettings
 from pancascade.training import fit
-from pancascade.volume import Volume, reorient
+from pancascade.volume import Box, Volume, reorient
 
 TINY = NetworkSettings(name="unet", preset="tiny")
 VIEWS = ("axial", "coronal", "sagittal")
@@ -59,7 +59,8 @@ def test_a_view_s_slices_put_back_are_the_volume(view):
     volume = torch.rand(3, 4, 5)
     stack = as_stack(volume, view)
     assert torch.equal(as_volume(stack, view), volume)
-    assert stack.shape[0] == {"axial": 5, "coronal": 4, "sagittal": 3}[view]
+    # Slices, rows and columns; the patient's superior and posterior run along rows.
+    assert stack.shape == {"axial": (5, 4, 3), "coronal": (4, 5, 3), "sagittal": (3, 5, 4)}[view]
 
 
 @pytest.mark.parametrize("number", [1, 2, 7])
@@ -69,6 +70,8 @@ def test_windows_put_back_are_the_slices(number, count):
     windows = slice_windows(stack, count)
     assert windows.shape == (number, count, 2, 3)
     assert torch.equal(windows[:, count // 2], stack)
+    assert torch.equal(windows[0, 0], stack[0])
+    assert torch.equal(windows[-1, -1], stack[-1])
     torch.testing.assert_close(window_mean(windows), stack)
     last = torch.tensor([number - 1])
     assert torch.equal(slice_windows(stack, count, at=last), windows[-1:])
@@ -104,7 +107,7 @@ def test_two_of_three_views_outvote_the_third():
     assert not (with_networks(cascade(), blind, blind)(volume)[:, 1:] >= 0.5).any()
 
 
-@pytest.mark.parametrize(("agreement", "rounds", "asked"), [(0.95, 10, 2), (0.5, 10, 1), (1.0, 1, 1)])
+@pytest.mark.parametrize(("agreement", "rounds", "asked"), [(0.95, 10, 2), (0.5, 10, 1), (1.0, 1, 1), (1.0, 10, 2)])
 def test_rounds_end_when_two_masks_agree_or_at_the_last_one(agreement, rounds, asked):
     """Stage 1 finds a mask twice as long, of Dice ⅔ with stage 2's; from then on nothing changes."""
     longer = volume_of_a_box()
@@ -115,6 +118,34 @@ def test_rounds_end_when_two_masks_agree_or_at_the_last_one(agreement, rounds, a
     made.first["sagittal"], made.second["sagittal"] = Bright(also=0.35), second["sagittal"]
     made.eval().segment(longer, made.locate(longer))
     assert second["sagittal"].asked == asked * (5 + 2)
+
+
+def test_each_round_sees_the_probabilities_and_the_mask_of_the_one_before(monkeypatch):
+    made, seen = cascade(views=("axial",), agreement=1.0, rounds=3).eval(), []
+    answers = [torch.full((4, 4, 4), value) for value in (0.6, 0.7, 0.8)]
+    for number, answer in enumerate(answers):
+        answer[number] = 0.2
+
+    def round_of(image, probabilities, mask, view):
+        seen.append((probabilities, mask))
+        return answers[len(seen) - 1]
+
+    monkeypatch.setattr(made, "_one_round", round_of)
+    start = torch.full((4, 4, 4), 0.9)
+    vote = made._rounds(torch.zeros(4, 4, 4), start, start >= 0.5)
+    given = [probabilities for probabilities, _ in seen]
+    assert torch.equal(given[0], start)
+    for place in (1, 2):
+        assert torch.equal(given[place] >= 0.5, answers[place - 1] >= 0.5)
+        assert torch.equal(seen[place][1], answers[place - 1] >= 0.5)
+    assert torch.equal(vote >= 0.5, answers[2] >= 0.5)
+
+
+@pytest.mark.parametrize(("probability", "inside"), [(0.4999, False), (0.5, True)])
+def test_a_mask_is_what_is_likely_with_at_least_one_half(probability, inside):
+    located = cascade()._hand_over(torch.full((1, 1, 4, 4, 4), probability))
+    assert bool(located.mask.all()) == bool(located.mask.any()) == inside
+    assert bool(located.boxes[0]) == inside
 
 
 def test_nothing_found_stays_nothing():
@@ -172,9 +203,36 @@ def test_in_j_the_box_is_the_prediction_s_and_the_truth_s_where_that_is_empty():
     made = cascade(margins="fixed")
     generator, truth, first = torch.Generator(), torch.zeros(3, 20, 20), torch.zeros(3, 20, 20)
     truth[:, 5:8, 6:9] = 1
+    first[2, 16, 17] = 0.45  # is in no mask
     assert made._training_box(truth, first, generator).slices == (slice(3, 10), slice(4, 11))
     first[1, 12, 13] = 0.5
     assert made._training_box(truth, first, generator).slices == (slice(10, 15), slice(11, 16))
+
+
+def test_random_borders_vary_from_nothing_to_twice_as_wide_and_fixed_ones_do_not():
+    truth, generator = torch.zeros(3, 40, 40), torch.Generator().manual_seed(0)
+    truth[:, 15:20, 16:22] = 1
+    seen = {}
+    for margins in ("fixed", "random"):
+        made = cascade(margins=margins)
+        seen[margins] = {made._training_box(truth, None, generator) for _ in range(30)}
+    assert seen["fixed"] == {Box((13, 14), (22, 24))}
+    assert len(seen["random"]) > 5
+    assert all(Box((11, 12), (24, 26)).contains(box) for box in seen["random"])
+
+
+def test_where_both_stages_learn_the_first_one_s_loss_weighs_a_third_and_the_second_one_s_two_thirds():
+    made = cascade(views=("axial",), margins="fixed").eval()
+    labels = (volume_of_a_box()[0] > 0).to(torch.uint8) * Label.PANCREAS
+    images = torch.rand(1, 1, 14, 12, 10, generator=torch.Generator().manual_seed(1))
+
+    def losses(phase):
+        with torch.no_grad():
+            return next(made.losses(images, labels, phase=phase, generator=torch.Generator().manual_seed(0)))
+
+    both = losses("S")
+    assert float(both["first_axial"]) == pytest.approx(float(losses("first")["first_axial"]) / 3)
+    assert float(both["second_axial"]) == pytest.approx(float(losses("second")["second_axial"]) * 2 / 3)
 
 
 @pytest.mark.parametrize("options", [{"slices": 2}, {"views": ("axial", "axial")}, {"first": "focusing_net"}])

@@ -16,15 +16,9 @@ from pancascade.postprocessing import decide
 from pancascade.postprocessing.vote import majority_vote, mean_vote
 from pancascade.volume import Box
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SHARED = Path(__file__).parents[3] / "shared" / "data"
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def tiny(**options):

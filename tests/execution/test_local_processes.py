@@ -53,11 +53,13 @@ def test_every_job_comes_back_once_and_none_is_taken_before_it_is_needed():
         found[done.job] = done.result
         ahead.append(len(taken) - len(found))
     assert found == {number: number**2 for number in range(6)}
-    assert max(ahead) <= 2
+    # A result is handed over before its process is given another job: a kill in between costs one of them, not both.
+    assert max(ahead) <= 1
 
 
-def test_a_process_that_is_killed_costs_its_own_job_and_the_others_go_on():
-    found = {done.job: done for done in LocalProcesses(2, threads=1).run(square_or_die, [1, 2, 3, 4, 5])}
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_process_that_is_killed_costs_its_own_job_and_the_others_go_on(workers):
+    found = {done.job: done for done in LocalProcesses(workers, threads=1).run(square_or_die, [1, 2, 3, 4, 5])}
     assert {job: done.result for job, done in found.items()} == {1: 1, 2: 4, 3: None, 4: 16, 5: 25}
     assert "killed" in found[3].lost
     assert found[1] == Finished(1, 1)

@@ -33,15 +33,9 @@ from pancascade.networks import NetworkSettings
 from pancascade.preprocessing import Canvas
 from pancascade.volume import Box, Volume, crop, reorient
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def engine(cascade=None) -> VolumeEngine:

@@ -123,6 +123,9 @@ def test_detectors_divide_by_the_number_of_positives():
     assert found == pytest.approx(whole / int((target >= 0.5).sum()))
     dice = dice_loss(logits.sigmoid(), target).item()
     assert focal_dice_loss(logits, target, normaliser="positives").item() == pytest.approx(found + 0.2 * dice)
+    edge = torch.tensor([0.5, 0.5, 0.4, 0.0], dtype=torch.float64).view(1, 1, 1, 4)
+    sum_of_two = 4 * focal_loss(torch.zeros_like(edge), edge).item()
+    assert focal_loss(torch.zeros_like(edge), edge, normaliser="positives").item() == pytest.approx(sum_of_two / 2)
     none = torch.full_like(target, 0.4)
     assert focal_loss(logits, none, normaliser="positives").item() == pytest.approx(
         focal_loss(logits, none).item() * none.numel()

@@ -237,3 +237,12 @@ def test_wrong_arguments_of_the_targets_are_named():
         keypoint_targets(torch.zeros(1, 1, 12, 12), sigma=0)
     with pytest.raises(ValueError, match=r"heatmaps \(B, 1, h, w\), got \(6, 8\)"):
         find_keypoints(torch.zeros(6, 8))
+
+
+def test_a_cell_whose_heatmap_is_the_threshold_itself_is_positive():
+    mask = torch.zeros(1, 1, 48, 48)
+    mask[..., 8:40, 8:40] = 1
+    heatmap = keypoint_targets(mask).heatmap
+    positive = keypoint_targets(mask, threshold=float(heatmap[0, 0, 5, 7])).positive
+    assert bool(positive[0, 0, 5, 7])
+    assert not bool(positive[0, 0, 5, 8])

@@ -95,6 +95,9 @@ def test_a_data_set_is_read_as_it_was_when_it_was_predicted(weights, pictures, t
     predict_cases(weights(), cases, out, source=PredictionSource(data_set="pictures", reading=reading))
     assert read_prediction_set(out).source.reading == reading
     assert is_of_data_set(out, folder)
+    other = PredictionSource(data_set="regions", reading=DataReading(layout="region_folder"))
+    write_prediction_set(read_prediction_set(out).model_copy(update={"source": other}), tmp_path / "regions")
+    assert not is_of_data_set(tmp_path / "regions", folder)
     assert not is_of_data_set(out, folder / "masks")
     assert not is_of_data_set(folder, folder)
     (first, *_) = read_predicted_cases(out, folder)
@@ -107,6 +110,43 @@ def test_only_one_part_of_a_split_is_measured_if_that_is_asked_for(weights, pict
     found = evaluate_data_set(tmp_path / "out", pictures[1], method="ours", part=part)
     assert [record.case for record in found.cases] == ["p1", "p2"]
     assert found.left_out == {"s0": "train", "s1": "train"}
+    assert found.failures == ()
+
+
+def test_a_case_that_failed_is_a_failure_of_its_own_part_alone(weights, pictures, tmp_path):
+    folder, cases = pictures
+    (folder / "images" / "s0.png").write_bytes(b"no picture")
+    predict_cases(weights(), cases, tmp_path / "out")
+    parts = {"train": ["p0"], "validation": [], "test": ["p1", "p2"]}
+    told = {
+        part: [
+            failure.case
+            for failure in evaluate_data_set(
+                tmp_path / "out", cases, method="ours", part=SplitPart(Path("split.json"), part, parts)
+            ).failures
+        ]
+        for part in ("train", "test")
+    }
+    assert told == {"train": ["s0"], "test": []}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda labels: np.where(labels > 0, 7, labels).astype(np.uint8), "values that no target names"),
+        (lambda labels: labels.astype(np.uint16), "pixels, but its slice has"),
+        (lambda labels: labels[:-1], "pixels, but its slice has"),
+    ],
+    ids=["another value", "16 bits", "another size"],
+)
+def test_a_mask_of_other_pixels_than_predict_writes_is_a_failure(weights, pictures, tmp_path, change, told):
+    out = tmp_path / "out"
+    predict_cases(weights(), pictures[1], out)
+    labels = np.asarray(Image.open(out / "s3.png"))
+    Image.fromarray(change(labels)).save(out / "s3.png")
+    (failure,) = evaluate_data_set(out, pictures[1], method="ours").failures
+    assert failure.case == "s3"
+    assert told in failure.message
 
 
 def test_a_case_without_a_mask_counts_as_empty_where_the_protocol_says_so(weights, scans, tmp_path):

@@ -1,5 +1,8 @@
 """Stage 1's boxes and masks as the papers' tables count them."""
 
+import math
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -9,13 +12,15 @@ from torch import nn
 from pancascade.cascades import LSNet, LSNetSettings, is_any
 from pancascade.errors import DataError
 from pancascade.evaluation.localization import LocalizationRow, box_iou_table, localization_row
+from pancascade.inference.tracing import Trace
+from pancascade.labels import Label
 from pancascade.losses.keypoint_targets import keypoint_targets
 from pancascade.metrics import BoxOverlap, Region, box_overlap
 from pancascade.networks import NetworkSettings
 from pancascade.networks.localization_net import Localization
 from pancascade.prediction import localization_rows
 from pancascade.prediction.localization import locate_rows
-from pancascade.prediction.stage_errors import attribution_rows
+from pancascade.prediction.stage_errors import attribution_rows, rows_of
 from pancascade.volume import Box
 
 
@@ -116,6 +121,59 @@ def test_the_table_holds_mean_spread_and_extremes_as_the_papers_print_them():
     assert found.sd == pytest.approx(np.std([0.2, 0.4, 0.9], ddof=1))
     assert 0.2 <= found.low < found.mean < found.high <= 0.9
     assert box_iou_table(rows[:1])["B1 IoU"].sd is None
+
+
+def test_intervals_are_over_patients_and_not_over_slices():
+    rows = [
+        LocalizationRow(f"{patient}{n}", patient, {"box": BoxOverlap(1.0, iou)})
+        for patient, iou in (("p", 0.2), ("q", 0.8))
+        for n in range(6)
+    ]
+    found = box_iou_table(rows, resamples=400)["box IoU"]
+    assert (found.low, found.mean, found.high) == pytest.approx((0.2, 0.5, 0.8))
+    alone = box_iou_table(rows[:6], resamples=400)["box IoU"]
+    assert math.isnan(alone.low), "one patient has no interval"
+    assert alone.sd == pytest.approx(0)
+
+
+class HalfSure:
+    """A stage 1 whose probabilities lie close to ½, on a grid half as fine as the image's."""
+
+    first_target = (1,)
+    believes_in_masks = True
+
+    def locate(self, images):
+        found = torch.zeros(1, 1, 4, 4)
+        found[..., :2, :], found[..., 2, :] = 0.5, 0.45
+        return SimpleNamespace(probabilities=found)
+
+    def first_map(self, located, shape):
+        return torch.repeat_interleave(torch.repeat_interleave(located.probabilities, 2, 2), 2, 3) + 0.02
+
+    def first_reference(self, labels):
+        return (labels[:, None, ::2, ::2] == 1).float()
+
+    def first_boxes(self, located, shape):
+        return ({"box": None},)
+
+
+def test_stage_1_s_mask_is_where_it_says_at_least_one_half():
+    labels = torch.zeros(1, 8, 8, dtype=torch.uint8)
+    labels[:, :4] = 1
+    (row,) = locate_rows(HalfSure(), torch.zeros(1, 1, 8, 8), labels, names=[("a", "p")])
+    assert row.dice == {"stage 1's grid": 1, "full grid": 1}
+    assert row.boxes["box"] == BoxOverlap(0, 0)
+
+
+def test_the_pancreas_s_errors_are_of_the_organ_with_its_tumour():
+    reference = np.array([[[1, 2, 0, 0]]], np.uint8)
+    whole = np.ones(reference.shape, bool)
+    covered = {Label.PANCREAS: whole, Label.TUMOUR: whole}
+    rows = rows_of(Trace(reference, reference, reference, covered), case="a", patient="p")
+    assert {label: row.dice for label, row in rows.items()} == {Label.PANCREAS: 1, Label.TUMOUR: 1}
+    half = np.where(reference == 2, 0, reference)
+    rows = rows_of(Trace(reference, half, reference, covered), case="a", patient="p")
+    assert {label: row.dice for label, row in rows.items()} == {Label.PANCREAS: pytest.approx(2 / 3), Label.TUMOUR: 0}
 
 
 def test_plain_boxes_and_masks_make_a_row():

@@ -11,11 +11,15 @@ from PIL import Image
 
 from pancascade.errors import CheckpointError, DataError, OutputError
 from pancascade.evaluation.prediction_set import read_prediction_set
-from pancascade.io import read_volume
+from pancascade.inference.finding import STEP
+from pancascade.inference.loading import load_engine
+from pancascade.io import read_volume, write_volume
 from pancascade.postprocessing import decide
-from pancascade.prediction import find_checkpoint, predict_cases
-from pancascade.prediction.predict_job import PredictJob, fair_threads
-from pancascade.prediction.scan_pass import upright_hu
+from pancascade.prediction import PredictionSet, PredictionSource, find_checkpoint, predict_cases
+from pancascade.prediction.predict_job import PredictJob, do_job, fair_threads
+from pancascade.prediction.scan_pass import read_for_pass, run_scan, upright_hu, upright_slices
+from pancascade.prediction.slice_pass import DrawnSlice, drawn_batches
+from pancascade.volume import Volume
 
 
 def mask_of(folder, name):
@@ -109,7 +113,8 @@ def test_a_resumed_run_does_only_what_is_left_and_gives_the_same_masks(weights, 
 
 def test_an_interrupted_run_leaves_what_is_done_and_says_that_it_is_not_finished(weights, scans, tmp_path):
     def interrupt(done, total):
-        if done == 1:
+        if done == 1:  # a killed process would leave what stands there now
+            assert [case.case for case in read_prediction_set(tmp_path / "out").done] == ["a"]
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -147,6 +152,90 @@ def test_a_case_that_cannot_be_read_costs_no_other(weights, pictures, tmp_path):
     assert not (tmp_path / "out" / "s2.png").exists()
 
 
+def test_a_case_that_failed_is_tried_again_by_a_resumed_run(weights, pictures, tmp_path):
+    folder, cases = pictures
+    picture = folder / "images" / "s2.png"
+    good = picture.read_bytes()
+    picture.write_bytes(b"no picture")
+    predict_cases(weights(), cases, tmp_path / "out")
+    picture.write_bytes(good)
+    assert len(predict_cases(weights(), cases, tmp_path / "out", resume=True).done) == 6
+
+
+def test_a_scan_that_is_not_in_hounsfield_units_is_not_predicted(weights, scans, tmp_path):
+    _, (good, bad) = scans
+    shown = read_volume(bad.scan.image)
+    write_volume(shown.with_voxels(np.clip(shown.voxels, 0, 255)), bad.scan.image)
+    found = predict_cases(weights(), [good, bad], tmp_path / "out")
+    assert [case.case for case in found.failed] == ["b"]
+    assert not (tmp_path / "out" / "b.nii.gz").exists()
+
+
+def test_single_slices_are_done_a_batch_at_a_time(weights, pictures, tmp_path, monkeypatch):
+    monkeypatch.setitem(predict_cases.__globals__, "BATCH_SLICES", 4)
+    told = []
+    predict_cases(weights(), pictures[1], tmp_path / "out", on_done=lambda *count: told.append(count))
+    assert told == [(0, 6), (4, 6), (6, 6)]
+
+
+def test_canvases_of_different_sizes_share_no_batch(monkeypatch):
+    shapes = {"a": (1, 1, 4, 4), "b": (1, 1, 4, 6)}
+
+    def drawn(engine, slices, place):
+        return DrawnSlice(None, torch.zeros(shapes[slices[place]]), None)
+
+    monkeypatch.setattr("pancascade.prediction.slice_pass.draw_slice", drawn)
+    batches = list(drawn_batches(None, [(0, "aab"), (1, "ba")]))
+    assert [[key for key, _ in batch] for batch in batches] == [[0, 0], [0, 1], [1]]
+
+
+class Graded(HounsfieldCascade):
+    """Probabilities of every size."""
+
+    def above(self, images, hu):
+        return super().above(images, hu) ** 0.2
+
+
+def test_stored_probabilities_are_rounded_to_the_nearest_step(weights, scans, tmp_path):
+    case, path = scans[1][1], weights(Graded(), spacing_mm=None)
+    predict_cases(path, [case], tmp_path / "out", probabilities=True)
+    exact = run_scan(load_engine(path, torch.device("cpu")), read_for_pass(case.scan), probabilities=True)
+    for label, wanted in exact.probabilities.items():
+        stored = read_volume(tmp_path / "out" / "probabilities" / label.title / "b.nii.gz").voxels
+        assert np.unique(wanted.voxels).size > 3
+        assert np.abs(stored - wanted.voxels.astype(np.float32)).max() <= 0.5 * STEP + 1e-6
+
+
+def test_slices_have_the_spacing_of_their_rows_before_that_of_their_columns():
+    scan = Volume(np.zeros((5, 4, 2), np.int16), np.diag((-0.7, -0.9, 3.0, 1.0)))
+    (first, _) = upright_slices(upright_hu(scan))
+    assert first.hu.shape == (4, 5)
+    assert (first.spacing_mm, first.slice_mm) == (pytest.approx((0.9, 0.7)), pytest.approx(3.0))
+
+
+def test_a_process_takes_its_share_of_the_threads(weights, pictures, tmp_path, monkeypatch):
+    taken = []
+    monkeypatch.setattr("torch.set_num_threads", taken.append)
+    (tmp_path / "out").mkdir()
+    do_job(PredictJob(weights(), tuple(pictures[1][:1]), tmp_path / "out", "cpu", False, 3))
+    assert taken == [3]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"checkpoint_digest": "other"}, "weights"),
+        ({"probabilities": True}, "--probabilities"),
+        ({"engine": "torch f32, cuda"}, "device or engine"),
+        ({"source": PredictionSource(part="test")}, "cases (data set, reading, split or part)"),
+        ({"checkpoint": "renamed.safetensors", "state": "finished"}, None),
+    ],
+)
+def test_what_makes_predictions_those_of_other_work_is_named(change, words):
+    one = PredictionSet(state="running", checkpoint="best.safetensors", checkpoint_digest="a", engine="torch f32, cpu")
+    assert one.same_work(one.model_copy(update=change)) == words
+
+
 def test_where_nothing_can_be_predicted_no_folder_is_left(weights, pictures, tmp_path):
     with pytest.raises(DataError, match=r"needs whole scans"):
         predict_cases(weights(volume_cascade()), pictures[1], tmp_path / "out")
@@ -157,6 +246,8 @@ def test_two_cases_of_one_name_and_two_slices_of_one_name_are_refused(weights, p
     _, cases = pictures
     with pytest.raises(DataError, match="too much alike"):
         predict_cases(weights(), [cases[0], cases[0]], tmp_path / "out")
+    with pytest.raises(DataError, match="too much alike"):  # where capitals do not count, one would be written over
+        predict_cases(weights(), [cases[0], replace(cases[0], name="S0")], tmp_path / "out")
     found = predict_cases(weights(), [*cases, replace(cases[0], name="again")], tmp_path / "out")
     assert {case.case for case in found.failed} == {"s0", "again"}
 

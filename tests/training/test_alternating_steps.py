@@ -15,6 +15,8 @@ from pancascade.sampling import Batch
 from pancascade.training import fit, loop, read_recipe
 from pancascade.training import run as run_module
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 RECIPE = {
     "name": "alternating",
     "seed": 3,
@@ -32,14 +34,6 @@ RECIPE = {
     "phases": [{"name": "alternate", "epochs": 1}],
 }
 TWO_EPOCHS = [{"name": "alternate", "epochs": 2}]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,8 @@ import torch
 torch.set_num_threads(1)
 from pathlib import Path
 from pancascade import checkpoint
-from pancascade.training import fit
+from pancascade.training import fit, validation
+validation._draw_sheet = lambda *_: None  # the picture takes as long as the epoch, and nobody looks at it
 folder, kill_at = Path(sys.argv[1]), sys.argv[2]
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
@@ -48,6 +49,7 @@ def without_times(history):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_a_run_killed_twice_and_resumed_ends_with_the_same_bits_as_an_uninterrupted_one(whole_run):
     project, _ = whole_run
     # Killed while the second epoch's state is half on the disk, and its best checkpoint wholly.
@@ -58,8 +60,7 @@ def test_a_run_killed_twice_and_resumed_ends_with_the_same_bits_as_an_uninterrup
     killed = run_apart(project, "batch 2:1", "resume")
     assert killed.returncode == -9, killed.stderr
     assert len(json.loads((project / "killed" / "history.json").read_text())) == 2
-    resumed = run_apart(project, "never", "resume")
-    assert resumed.returncode == 0, resumed.stderr
+    fit(project / "tiny.yaml", project, out=project / "killed", resume=True)
     for name in ("last", "best"):
         whole, about_whole = load_tensors(project / "run" / f"{name}.safetensors")
         again, about_again = load_tensors(project / "killed" / f"{name}.safetensors")

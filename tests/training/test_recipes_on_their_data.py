@@ -29,6 +29,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
 
 from dicom_writing import ct_slices, save_all
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SHAPE, SPACING_MM = (48, 40, 12), (5.0, 5.0, 5.0)
 NIH_NUMBERS = (1, 2, 22, 23, 42, 62, 63)
 """Patients of all four folds of RSTN."""
@@ -46,14 +48,6 @@ PAPERS = {
     "zhao2019": ("nih_pancreas_ct", "all", None),
 }
 RECIPES = sorted(path.stem for path in recipes_folder().glob("*.yaml") if path.stem not in OTHERS)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def patient(seed):

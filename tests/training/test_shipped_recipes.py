@@ -8,18 +8,12 @@ from pancascade.labels import Label
 from pancascade.networks import NetworkSettings
 from pancascade.training.recipe import read_recipe, recipes_folder
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TAKEN_BY_QIU2024 = ("qiu2024_authors", "qiu2024_nih")
 """Their networks are those of `qiu2024`, which is slow enough once; `test_recipes_on_their_data` takes their steps."""
 
 RECIPES = sorted(path.stem for path in recipes_folder().glob("*.yaml") if path.stem not in TAKEN_BY_QIU2024)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def made_small(cascade):

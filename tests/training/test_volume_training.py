@@ -27,6 +27,8 @@ from pancascade.training.data import read_training_data
 from pancascade.training.validation import predict, sample_dice
 from pancascade.volume import Box, Volume, reorient
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TINY = {"name": "unet3d", "preset": "tiny"}
 RECIPE = {
     "name": "tiny3d",
@@ -41,14 +43,6 @@ RECIPE = {
 }
 SPLIT = {"train": ["p0", "p1", "p2"], "validation": ["p3"], "test": ["p4"]}
 LPS = np.diag([-4.0, -4.0, 6.0, 1.0])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # a resumed run must add in the same order
-    yield
-    torch.set_num_threads(threads)
 
 
 def write_volumes(folder, *, count=5):

@@ -8,6 +8,8 @@ from pancascade.checkpoint import load_tensors
 from pancascade.errors import RecipeError
 from pancascade.training import fit
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FIRST = (
     "first: {name: unet, preset: tiny}",
     "first: {name: multiscale_unet, options: {widths: [4, 4, 8, 8], centre: 8}}",
@@ -19,14 +21,6 @@ AUGMENTATION = (
 )
 PHASES = "phases:\n  - {name: first, epochs: 1}\n  - {name: S, epochs: 1}\n"
 QUICK = (("batch_size: 4", "batch_size: 8"), ("split: split.json, ", ""), ("bf16-mixed", "32-true"))
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class StoppedError(Exception):
