@@ -32,8 +32,7 @@ from pancascade.io import read_volume, written_whole
 from pancascade.labels import Label
 from pancascade.preprocessing import Window
 from pancascade.volume import Volume, reorient
-from safety_net import thinned
-from scan_damage import OF_SCANS, SAME_FOR_SLICES, Damage, as_it_is
+from scan_damage import IN_PLANE, OF_SCANS, Damage, as_it_is, thinned
 from tumour_detection import split_of, stacks
 
 STEADY = 0.02
@@ -50,10 +49,10 @@ Scene = tuple[str, str, Volume, NDArray[np.uint8]]
 def scenes(data: Path) -> Iterator[Scene]:
     """All scans, upright, with each damage."""
     window = Window(lower_hu=0, upper_hu=255)
-    few = {name: SAME_FOR_SLICES[name] for name in FEW}
+    few = {name: IN_PLANE[name] for name in FEW}
     scan, label = (read_volume(data / "nih_volumes" / f"PANCREAS_0001_{kind}.nii.gz") for kind in ("ct", "label"))
     organ = (reorient(label, "LPS").voxels > 0).astype(np.uint8)
-    yield from damaged("PANCREAS_0001", *thinned(reorient(scan, "LPS"), organ), {**SAME_FOR_SLICES, **OF_SCANS})
+    yield from damaged("PANCREAS_0001", *thinned(reorient(scan, "LPS"), organ), {**IN_PLANE, **OF_SCANS})
     for path in sorted((data / "amos_slices").glob("*_stack.npz")):
         with np.load(path) as stored:
             hu, labels, spacing = (stored[key].astype(np.float64) for key in ("hu", "labels", "spacing"))

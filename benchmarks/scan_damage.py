@@ -11,6 +11,8 @@ from scipy import ndimage
 from pancascade.volume import Volume
 
 AIR_HU = -1000
+SCAN_SLICE_MM = 3.0
+"""Thinner scans are measured on every n-th of their slices, which take an n-th of the time."""
 
 Damage = Callable[[Volume, NDArray[np.uint8]], tuple[Volume, NDArray[np.uint8]]]
 """Takes and gives an upright scan (I, J, K), LPS, and its labels; the affine goes on telling what it told."""
@@ -19,6 +21,14 @@ Damage = Callable[[Volume, NDArray[np.uint8]], tuple[Volume, NDArray[np.uint8]]]
 def as_it_is(scan: Volume, labels: NDArray[np.uint8]) -> tuple[Volume, NDArray[np.uint8]]:
     """No damage."""
     return scan, labels
+
+
+def thinned(scan: Volume, labels: NDArray[np.uint8]) -> tuple[Volume, NDArray[np.uint8]]:
+    """Every n-th slice, so that they are about `SCAN_SLICE_MM` apart."""
+    step = max(1, round(SCAN_SLICE_MM / scan.spacing_mm[2]))
+    affine = np.array(scan.affine)
+    affine[:3, 2] *= step
+    return Volume(scan.voxels[:, :, ::step], affine), labels[:, :, ::step]
 
 
 def noisy(
@@ -71,13 +81,6 @@ def padded(scan: Volume, labels: NDArray[np.uint8]) -> tuple[Volume, NDArray[np.
     return Volume(voxels, scan.affine), np.pad(labels, widths)
 
 
-def slices_kept(scan: Volume, labels: NDArray[np.uint8], *, first: int, last: int) -> tuple[Volume, NDArray[np.uint8]]:
-    """Only slices first…last − 1."""
-    affine = np.array(scan.affine)
-    affine[:3, 3] += first * affine[:3, 2]
-    return Volume(scan.voxels[:, :, first:last], affine), labels[:, :, first:last]
-
-
 def with_arms_and_table(scan: Volume, labels: NDArray[np.uint8]) -> tuple[Volume, NDArray[np.uint8]]:
     """Arms of 9 cm beside the body and a table of 3 cm at its back, on a wider field of view."""
     beside = round(110 / scan.spacing_mm[0])
@@ -96,7 +99,7 @@ def with_arms_and_table(scan: Volume, labels: NDArray[np.uint8]) -> tuple[Volume
     return Volume(np.maximum(voxels, added[:, :, None]), affine), labels
 
 
-SAME_FOR_SLICES: dict[str, Damage] = {
+IN_PLANE: dict[str, Damage] = {
     "as it is": as_it_is,
     "noise of 20 HU": partial(noisy, sigma_hu=20),
     "noise of 40 HU": partial(noisy, sigma_hu=40),
@@ -110,7 +113,7 @@ SAME_FOR_SLICES: dict[str, Damage] = {
     "shifted 60 mm left, 30 mm back": partial(shifted, left_mm=60, back_mm=30),
     "mirrored left-right": partial(mirrored, axis=0),
 }
-"""Of slices and whole scans."""
+"""Damages that stacks of slices and whole scans can have."""
 
 OF_SCANS: dict[str, Damage] = {
     "arms and table": with_arms_and_table,
@@ -119,7 +122,7 @@ OF_SCANS: dict[str, Damage] = {
     "patient in a corner": padded,
     "intercept 100 HU too high": partial(intercept_wrong, by_hu=100),
 }
-"""Of whole scans alone."""
+"""Damages of whole scans alone."""
 
 
 def _moved(
@@ -134,11 +137,7 @@ def _moved(
     middle = (np.array(scan.shape[:2]) - 1) / 2
     offset = middle - in_vox @ middle + np.array(offset_vox)
     voxels, mask = np.empty_like(scan.voxels), np.empty_like(labels)
-    # Equal slices, as a lone slice makes them, are moved once.
     for k in range(scan.shape[2]):
-        if k and np.array_equal(scan.voxels[:, :, k], scan.voxels[:, :, k - 1]):
-            voxels[:, :, k], mask[:, :, k] = voxels[:, :, k - 1], mask[:, :, k - 1]
-            continue
         voxels[:, :, k] = ndimage.affine_transform(scan.voxels[:, :, k], in_vox, offset, order=1, cval=AIR_HU)
         mask[:, :, k] = ndimage.affine_transform(labels[:, :, k], in_vox, offset, order=0)
     return scan.with_voxels(voxels), mask

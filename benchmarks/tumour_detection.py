@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from scipy import ndimage
+from skimage.morphology import convex_hull_image
 
-from lone_slice import patient_outline
 from pancascade.datasets import AxialSlice, Case, Part, cases_of, read_split, region_folder, slice_folder
 from pancascade.inference import find_model, segment
 from pancascade.io import read_volume, written_whole
@@ -86,6 +87,15 @@ def stack(slices: Sequence[AxialSlice]) -> tuple[Volume, NDArray[np.uint8]]:
     return Volume(np.stack(hu, axis=2).astype(np.int16), affine), np.stack([a.labels.T for a in slices], axis=2)
 
 
+def patient_outline(hu: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """Hull of the lean tissue (H, W) and 8 mm of skin and fat around it; thin tables are left out."""
+    lean = ndimage.binary_closing(np.pad(hu > 25, 20), iterations=12)[20:-20, 20:-20]
+    pieces, _ = ndimage.label(ndimage.binary_opening(ndimage.binary_fill_holes(lean), iterations=4))
+    largest = int(np.argmax(np.bincount(pieces.ravel())[1:])) + 1
+    hull = convex_hull_image(pieces == largest)  # type: ignore[no-untyped-call]
+    return ndimage.binary_dilation(hull, iterations=round(8 / PIXEL_MM))
+
+
 def measure(name: str, scan: Volume, labels: NDArray[np.uint8], model: str) -> tuple[dict[str, Any], ScanDetections]:
     """What the whole model finds: with every voxel that reaches the threshold, and with the least score."""
     found = segment(scan, model=model)
@@ -97,6 +107,8 @@ def measure(name: str, scan: Volume, labels: NDArray[np.uint8], model: str) -> t
         "tumour_ml": round(float(tumour.sum() * ml), 2),
         "marked_ml": round(float(marked.sum() * ml), 2),
         "dice": dice(marked, tumour) if tumour.any() else None,
+        "slices": int(tumour.any(axis=(0, 1)).sum()),
+        "dice_slices": over_slices(marked, tumour),
         "dice_organ": dice(found.mask.voxels > 0, organ),
         "score": found.tumour_suspicion,
         "false_lesions": len(lesions.false_positives),
@@ -111,6 +123,12 @@ def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return round(float(2 * (one & other).sum() / max(1, one.sum() + other.sum())), 4)
 
 
+def over_slices(found: NDArray[np.bool_], reference: NDArray[np.bool_]) -> float | None:
+    """Mean Dice over the axial slices that show the target; None where none does."""
+    shown = np.flatnonzero(reference.any(axis=(0, 1)))
+    return mean([dice(found[:, :, k], reference[:, :, k]) for k in shown])
+
+
 def summarise(rows: Sequence[dict[str, Any]], found: Sequence[ScanDetections]) -> dict[str, Any]:
     """Means over patients, by size, and the AUROC of the tumour score with its 95 % interval."""
     sick = [row for row in rows if row["dice"] is not None]
@@ -123,6 +141,12 @@ def summarise(rows: Sequence[dict[str, Any]], found: Sequence[ScanDetections]) -
     return {
         "ill": len(sick),
         "dice": mean([row["dice"] for row in sick]),
+        "dice_over_slices": round(
+            float(np.average([r["dice_slices"] for r in sick], weights=[r["slices"] for r in sick])), 4
+        )
+        if sick
+        else None,
+        "slices": sum(row["slices"] for row in sick),
         "dice_organ_ill": mean([row["dice_organ"] for row in sick]),
         "by_size": [
             {
