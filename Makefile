@@ -13,7 +13,7 @@ SEED ?= 1
 # of by the new ones that they stand on, which is not for us to mend.
 LOWEST := $(VENV)-lowest
 
-.PHONY: demo test fuzz lowest lint format clean
+.PHONY: demo test fuzz lowest lint format docs package clean
 
 demo: $(VENV)/.installed
 	$(BIN)/pancascade segment examples/pancreatic_ct.nii.gz --out demo
@@ -33,14 +33,22 @@ lowest:
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 --dist loadfile -W ignore
 
 lint: $(VENV)/.installed-dev
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks docs/site .ci
+	$(BIN)/ruff format --check src tests benchmarks docs/site .ci
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The site of the documentation, in build/site; a warning is an error.
+docs: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --site-dir build/site
+
+# Wheel and sdist, looked into, installed in a fresh environment, and used there.
+package: $(VENV)/.installed-dev
+	$(BIN)/python .ci/check_package.py $(BIN)/python --torch "$(TORCH)"
+
 format: $(VENV)/.installed-dev
-	$(BIN)/ruff check --fix src tests benchmarks
-	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks docs/site .ci
+	$(BIN)/ruff format src tests benchmarks docs/site .ci
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -59,4 +67,4 @@ $(VENV)/.installed-dev: $(VENV)/.torch pyproject.toml
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) $(LOWEST) demo
+	rm -rf $(VENV) $(LOWEST) build demo
