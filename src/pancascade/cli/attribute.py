@@ -66,8 +66,11 @@ def attribute(
         return
     if scans is None or reference is None:
         raise DataError("Give SCANS and REFERENCE, or a data set as --source.")
-    if split is not None or fold is not None or part != "test" or layout is not None:
-        raise DataError("--split, --fold, --part and --layout choose from a data set. Give it as --source.")
+    given = {"--split": split, "--fold": fold, "--layout": layout, "--picture-window": picture_window}
+    misplaced = [option for option, value in given.items() if value is not None]
+    misplaced += ["--part"] * (part != "test") + ["--flip-rows"] * flip_rows
+    if misplaced:
+        raise DataError(f"{misplaced[0]} is about a data set, and SCANS and REFERENCE are none. Give it as --source.")
     with held(out, what="attribute"):
         _attribute(scans, reference, model=model, out=out, device=device)
 
