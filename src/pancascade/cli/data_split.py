@@ -105,18 +105,16 @@ def _sizes(path: Path, report: dict[str, Any], *, reading: dict[str, Any], worke
 
 
 def _write(drawn: "DrawnSplit", out: Path, *, seed: int, sources: Sequence[str], strata: dict[str, str]) -> None:
-    from pancascade.datasets.splits import PARTS, write_split
     from pancascade.io import text_digest
 
     about = {
-        "note": ". ".join([drawn.note[0].upper() + drawn.note[1:], *(remark.rstrip(".") for remark in drawn.remarks)])
-        + ".",
+        "note": " ".join(drawn.sentences),
         "design": drawn.design.name,
         "seed": seed,
         "source": list(sources),
         "patients": {"number": len(strata), "digest": text_digest("\n".join(sorted(strata)))},
     }
-    write_split(out, drawn.parts if drawn.design.folds else dict(zip(PARTS, drawn.parts, strict=True)), about=about)
+    drawn.write(out, about=about)
 
 
 def _tell(drawn: "DrawnSplit", strata: dict[str, str], out: Path) -> None:

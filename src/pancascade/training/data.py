@@ -22,7 +22,6 @@ from pancascade.datasets import (
     volume_list,
 )
 from pancascade.datasets.split_designs import DESIGNS, draw_design
-from pancascade.datasets.splits import PARTS, write_split
 from pancascade.errors import DataError, RecipeError
 from pancascade.io import content_digest
 from pancascade.labels import HELPERS_UNKNOWN, HelperOrgan, Label
@@ -190,7 +189,7 @@ def _split_file(source: DataSource, cases: Sequence[Case], *, seed: int, beside:
     for remark in drawn.remarks:
         logger.info(remark)
     about = {"design": drawn.design.name, "note": drawn.note, "seed": seed, "remarks": list(drawn.remarks)}
-    write_split(path, drawn.parts if drawn.design.folds else dict(zip(PARTS, drawn.parts, strict=True)), about=about)
+    drawn.write(path, about=about)
     return path
 
 
