@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pancascade.cli import data_options as options
-from pancascade.cli.evaluation_options import INCOMPLETE, Fold, PartName, spell, wide_console
+from pancascade.cli.evaluation_options import Fold, PartName, spell, wide_console
+from pancascade.cli.exit_codes import INCOMPLETE
 from pancascade.cli.held_folder import held
 from pancascade.cli.segment_options import DEFAULT_MODEL
 from pancascade.errors import DataError, PancascadeError

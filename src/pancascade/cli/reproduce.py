@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pancascade.cli import data_options as options
+from pancascade.cli.exit_codes import INCOMPLETE
 from pancascade.cli.held_folder import held
 from pancascade.cli.reproduce_options import choose, choose_place
 from pancascade.errors import DataError
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from pancascade.reproduction import Means, Prepared, Request
     from pancascade.reproduction.tables import ReproducedTable
     from pancascade.training import Run
-
-INCOMPLETE = 1
-"""Exit code when the table was written, but a row could not be made."""
 
 EXAMPLE = (
     "Example: pancascade reproduce qiu2024 3 --data Task07_Pancreas --out table3 --scale small --rows U --rows M. "
