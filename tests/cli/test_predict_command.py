@@ -144,6 +144,13 @@ def test_where_nothing_tells_the_window_of_pictures_they_are_not_guessed(
     assert pancascade("predict", run, "--source", folder, "--out", tmp_path / "out", *given)[0] == 0
 
 
+def test_nor_is_the_window_guessed_where_there_are_no_weights_yet(pancascade, pictures, tmp_path):
+    code, _, err = pancascade("reproduce", "qiu2024", 3, "--data", pictures[0], "--out", tmp_path / "out")
+    assert code == 2
+    assert "pictures do not tell their Hounsfield units. Give --picture-window" in err
+    assert len(err.strip()) <= 200
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [

@@ -8,7 +8,8 @@ import typer
 from pancascade.cli import data_options as options
 from pancascade.cli.exit_codes import INCOMPLETE
 from pancascade.cli.held_folder import held
-from pancascade.cli.reproduce_options import choose, choose_place
+from pancascade.cli.reading_options import find_reading
+from pancascade.cli.reproduce_options import choose
 from pancascade.errors import DataError
 
 if TYPE_CHECKING:
@@ -72,13 +73,14 @@ def reproduce(
     if data is None or out is None:
         raise DataError("Give --data, the folder of the data set, and --out, the folder for the table.")
     from pancascade.parallel import available_cores
-    from pancascade.reproduction import Request, find_table, read_published
+    from pancascade.reproduction import DataPlace, Request, find_table, read_published
 
     found = find_table(read_published(paper), table)
+    reading = find_reading(data, layout=layout, picture_window=picture_window, flip_rows=flip_rows)
     request = Request(
         paper,
         table,
-        choose_place(data, layout=layout, picture_window=picture_window, flip_rows=flip_rows),
+        DataPlace(data, reading),
         out,
         choose(found, scale=scale, seed=seed, epochs=epochs, rows=rows, folds=folds, masks=masks),
         split=split,
