@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from pancascade.reproduction import Means, Prepared, Request
+    from pancascade.reproduction import Prepared, Request, Resources
     from pancascade.reproduction.tables import ReproducedTable
     from pancascade.training import Run
 
@@ -114,7 +114,7 @@ def _run(request: "Request", console: "Console", *, only_plan: bool) -> list[str
             console.print(sentence, highlight=False, soft_wrap=True)
         if only_plan:
             return []
-        made, failures = make(prepared, _means(prepared, bars, console))
+        made, failures = make(prepared, _resources(prepared, bars, console))
     _print_table(made, console)
     console.print(f"Table: {request.out / 'table.html'}", soft_wrap=True, highlight=False)
     for failure in failures:
@@ -122,8 +122,8 @@ def _run(request: "Request", console: "Console", *, only_plan: bool) -> list[str
     return failures
 
 
-def _means(prepared: "Prepared", bars: "Progress", console: "Console") -> "Means":
-    from pancascade.reproduction import Means
+def _resources(prepared: "Prepared", bars: "Progress", console: "Console") -> "Resources":
+    from pancascade.reproduction import Resources
 
     task = bars.tasks[0].id
     current = ""
@@ -138,7 +138,7 @@ def _means(prepared: "Prepared", bars: "Progress", console: "Console") -> "Means
         title = f"{current}: epoch {run.epoch + 1}/{run.recipe.epochs} ({run.recipe.phase_of(run.epoch)})"
         bars.update(task, description=title, completed=done, total=batches)
 
-    return Means(
+    return Resources(
         prepared.trainings,
         device=prepared.request.device,
         workers=prepared.request.workers,
