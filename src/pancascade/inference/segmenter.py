@@ -111,18 +111,13 @@ def segment(
         tumour_suspicion=suspicion if finding.box is not None else 0.0,
         runs_on=_runs_on(members),
         card="\n\n".join(member.model.card_text() for member in members),
-        series=_series_name(volume, series),
+        series=None if series is None else series_name(volume, series),
         additions=additions,
     )
 
 
 def _read(scan: str | Path | Volume, *, series: str | None, keep_on_disk: bool) -> Volume:
     return scan if isinstance(scan, Volume) else read_volume(scan, series=series, keep_on_disk=keep_on_disk)
-
-
-def _series_name(volume: Volume, wanted: str | None) -> str | None:
-    """What was asked for, without words."""
-    return None if wanted is None or volume.source is None else series_name(volume.source, wanted=wanted)
 
 
 def _looks(members: Sequence[Member], upright: Volume, *, tta: bool) -> list[Member]:
