@@ -59,11 +59,16 @@ def attribute(
         if scans is not None or reference is not None:
             raise DataError("Give either --source, or SCANS and REFERENCE.")
         from pancascade.cli.attribute_data_set import attribute_data_set
+        from pancascade.cli.reading_options import cases_of_part, find_reading
+        from pancascade.prediction.predict_cases import find_checkpoint
 
-        reading = {"layout": layout, "picture_window": picture_window, "flip_rows": flip_rows}
-        chosen = {"split": split, "fold": fold, "part": part}
         with held(out, what="attribute"):
-            attribute_data_set(Path(model), source, out=out, device=device, reading=reading, chosen=chosen)
+            weights = find_checkpoint(Path(model))
+            reading = find_reading(
+                source, layout=layout, picture_window=picture_window, flip_rows=flip_rows, checkpoint=weights
+            )
+            cases, told = cases_of_part(source, reading, split=split, part=part, fold=fold)
+            attribute_data_set(Path(model), cases, source=told, out=out, device=device)
         return
     if scans is None or reference is None:
         raise DataError("Give SCANS and REFERENCE, or a data set as --source.")
