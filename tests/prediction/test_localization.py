@@ -141,7 +141,7 @@ class HalfSure:
     """A stage 1 whose probabilities lie close to ½, on a grid half as fine as the image's."""
 
     first_target = (1,)
-    believes_in_masks = True
+    first_map_is_mask = True
 
     def locate(self, images):
         found = torch.zeros(1, 1, 4, 4)

@@ -183,7 +183,7 @@ class SliceEngine:
     @property
     def _may_skip(self) -> bool:
         """Whether slices between two that stage 1 has seen can take the mean of both beliefs."""
-        return self._smooths and self.cascade.locates and self.cascade.believes_in_masks
+        return self._smooths and self.cascade.locates and self.cascade.first_map_is_mask
 
     @torch.inference_mode()
     def run_alone(
@@ -268,7 +268,7 @@ class SliceEngine:
             )
             body = (tuple(edge / shrunk for edge in rows), tuple(edge / shrunk for edge in columns))
         pixel_mm = [spacing_mm[1 - axis] * placement.native[axis] / placement.resized[axis] * shrunk for axis in (0, 1)]
-        sight = Sight(belief, (spacing_mm[2], pixel_mm[0], pixel_mm[1]), body, self.cascade.believes_in_masks)
+        sight = Sight(belief, (spacing_mm[2], pixel_mm[0], pixel_mm[1]), body, self.cascade.first_map_is_mask)
         rescue = self.rescue and self.additions.fallback_search
         return aim_at(sight, rescue=rescue, one_organ=self.additions.component_rules)
 

@@ -98,7 +98,7 @@ def locate_rows(
     truth = np.isin(labels.cpu().numpy(), cascade.first_target)
     located = cascade.locate(images)
     masks: dict[str, tuple[Tensor, Tensor]] = {}
-    if cascade.believes_in_masks:
+    if cascade.first_map_is_mask:
         masks[OWN_GRID] = (located.probabilities[:, 0] >= 0.5, cascade.first_reference(labels)[:, 0] > 0)
         if tuple(located.probabilities.shape[2:]) != shape:
             masks[IMAGE_GRID] = (cascade.first_map(located, shape)[:, 0] >= 0.5, torch.from_numpy(truth))
