@@ -16,7 +16,7 @@ from pancascade.prediction import localization_rows, predict_cases
 from pancascade.reproduction.measured import NAME, CaseValue, Measured, keep_measured, kept_measured
 from pancascade.reproduction.measuring import masks_of_other_software, measure_masks, stage_one_values
 from pancascade.reproduction.plan import Plan, Training
-from pancascade.reproduction.published import CaseQuantity
+from pancascade.reproduction.published_numbers import CaseQuantity
 from pancascade.reproduction.row_recipe import write_recipe
 from pancascade.training import fit
 from pancascade.training.run import BEST, ProgressCall
