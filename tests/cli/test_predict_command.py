@@ -4,8 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from abdomen_phantom import HounsfieldCascade, abdomen, described, turned
-from PIL import Image
+from abdomen_phantom import HounsfieldCascade, abdomen, described, save_pictures, turned
 
 from pancascade.io import read_volume, write_volume
 from pancascade.preprocessing import Window
@@ -32,17 +31,8 @@ def run(tmp_path, monkeypatch):
 @pytest.fixture
 def pictures(tmp_path):
     """Slices of four patients as pictures, the back at the top, and a split of them; (data set, split)."""
-    scan, truth = abdomen()
     folder = tmp_path / "pictures"
-    for part in ("images", "masks"):
-        (folder / part).mkdir(parents=True)
-    rows = ["name,patient,pixel_mm"]
-    for number, k in enumerate(range(8, 12)):
-        grey = np.rint(PICTURES.apply(scan.voxels[:, :, k].T) * 255).astype(np.uint8)
-        Image.fromarray(grey[::-1]).save(folder / "images" / f"s{number}.png")
-        Image.fromarray(truth[:, :, k].T[::-1]).save(folder / "masks" / f"s{number}.png")
-        rows.append(f"s{number},p{number},4.0")
-    (folder / "index.csv").write_text("\n".join(rows) + "\n")
+    save_pictures(folder, range(8, 12), window=PICTURES, patient="p{}".format)
     split = tmp_path / "split.json"
     split.write_text(json.dumps({"train": ["p0"], "validation": ["p1"], "test": ["p2", "p3"]}))
     return folder, split
