@@ -100,14 +100,14 @@ def measure_network(network: nn.Module, images: Tensor, *, rounds: int) -> Itera
 
 def measure_stages(cascade: Cascade, images: Tensor, *, rounds: int) -> Iterator[dict[str, Any]]:
     """Both stages on a canvas, with a hand-over that has something in every slice."""
-    belief = (images > 0.5).float()
-    wanted = cascade.segment(images, cascade.take_over(images, belief))
+    probabilities = (images > 0.5).float()
+    wanted = cascade.segment(images, cascade.take_over(images, probabilities))
     for name in ("torch f32", "torch bf16", "OpenVINO f32", "OpenVINO bf16"):
         ready = accelerate(cascade, precision="bf16" if "bf16" in name else "f32") if "OpenVINO" in name else cascade
 
         def run(ready: Cascade = ready) -> Tensor:
             ready.locate(images)
-            return ready.segment(images, ready.take_over(images, belief))
+            return ready.segment(images, ready.take_over(images, probabilities))
 
         with torch.autocast("cpu", dtype=torch.bfloat16) if "bf16" in name else nullcontext():
             answer = run()

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from pancascade.batch.ledger import Ledger, LedgerEntry, Said
+from pancascade.batch.ledger import CodedSentence, Ledger, LedgerEntry
 from pancascade.errors import OutputError
 
 
@@ -13,7 +13,7 @@ def entry(case: str, **more) -> LedgerEntry:
 
 def test_every_line_is_there_as_soon_as_it_is_added(tmp_path):
     ledger = Ledger(tmp_path)
-    ledger.add(entry("a", seconds=2.5, warnings=(Said(code="few_slices", sentence="Only 8 slices."),)))
+    ledger.add(entry("a", seconds=2.5, warnings=(CodedSentence(code="few_slices", sentence="Only 8 slices."),)))
     (line,) = (tmp_path / "ledger.jsonl").read_text().splitlines()
     assert json.loads(line)["warnings"] == [{"code": "few_slices", "sentence": "Only 8 slices."}]
     ledger.close()

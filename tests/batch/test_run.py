@@ -11,12 +11,12 @@ from dicom_writing import IDENTIFIERS, ct_slices, other_series, save_all
 from pydicom.uid import EnhancedSRStorage
 
 import pancascade
-from pancascade.batch.run import RESULT
 from pancascade.batch.settings import BatchOptions
 from pancascade.errors import OutputError, UnknownModelError
 from pancascade.execution import Finished
 from pancascade.io import read_volume, write_volume
 from pancascade.io.output_lock import lock_output
+from pancascade.report.result import NAME as RESULT
 
 
 def run_all(folder, out, executor, **options):
@@ -86,8 +86,9 @@ def test_of_dicom_no_identifier_is_in_the_results(here, tmp_path):
     other, case = sorted(
         run_all(tmp_path / "in", tmp_path / "out", here), key=lambda case: case.entry.state, reverse=True
     )
-    assert (
-        other.entry.reason.sentence == f"{other.scan.case}: No series is an axial CT. Give the folder of a CT series."
+    assert other.entry.reason.sentence == (
+        f"{other.scan.case}: No series is an axial CT. There are: series without number (structured report). "
+        "Give the folder of a CT series."
     )
     assert case.entry.state == "done"
     result = json.loads((case.folder / RESULT).read_text())

@@ -229,14 +229,14 @@ def test_the_boxes_follow_a_second_thought(batch):
     say_everywhere(cascade.first, 5.0)
     located = cascade.locate(batch[0])
     assert located.boxes == ((Box((0, 0), (48, 64)),),) * 2
-    belief = torch.zeros(2, 1, 48, 64)
-    belief[0, 0, 15:30, 20:45] = 0.5
-    narrowed = cascade.narrow(located, belief)
+    probabilities = torch.zeros(2, 1, 48, 64)
+    probabilities[0, 0, 15:30, 20:45] = 0.5
+    narrowed = cascade.narrow(located, probabilities)
     assert narrowed.boxes == ((BOX,), ())
     maps = cascade.segment(batch[0], narrowed)
     assert maps[1, 1:].max() == 0
-    # Where the tumour is not looked for, the new belief decides alone.
-    assert torch.equal(narrowed.probabilities, belief)
+    # Where the tumour is not looked for, the new probabilities decide alone.
+    assert torch.equal(narrowed.probabilities, probabilities)
     assert float(maps[0, 1, 15:30, 20:45].max()) <= 0.5
 
 

@@ -214,9 +214,9 @@ def test_a_new_heatmap_moves_the_keypoints_and_keeps_the_distances(batch):
 
 def test_the_true_regions_enclose_each_component_with_its_margin(batch):
     cascade = tiny(margin=4).eval()
-    belief = (batch[1] > 0)[:, None].float()
-    belief[0, 0, 80:84, 100:108] = 1
-    located = cascade.take_over(batch[0], belief)
+    probabilities = (batch[1] > 0)[:, None].float()
+    probabilities[0, 0, 80:84, 100:108] = 1
+    located = cascade.take_over(batch[0], probabilities)
     assert [(box.start, box.stop) for box in located.boxes[0]] == [((16, 36), (48, 76)), ((76, 96), (88, 112))]
     assert [(box.start, box.stop) for box in located.boxes[1]] == [((46, 26), (84, 94))]
     own = cascade.with_boxes_of(cascade.locate(batch[0]), located)
@@ -324,12 +324,12 @@ def test_distances_are_taught_where_the_heatmap_reaches_their_threshold(batch):
 
 
 def test_a_slice_may_have_one_box_around_all_its_components(batch):
-    belief = (batch[1] > 0)[:, None].float()
-    belief[0, 0, 80:84, 100:108] = 1
+    probabilities = (batch[1] > 0)[:, None].float()
+    probabilities[0, 0, 80:84, 100:108] = 1
     cascade = tiny(margin=4, regions="slice")
-    located = cascade.take_over(batch[0], belief)
+    located = cascade.take_over(batch[0], probabilities)
     assert [(box.start, box.stop) for box in located.boxes[0]] == [((16, 36), (88, 112))]
-    wanted = cascade._targets(belief)
+    wanted = cascade._targets(probabilities)
     assert (wanted.heatmap[0, 0] >= 0.9).nonzero().tolist() == [[12, 18], [13, 18]], "the middle of that box"
     assert cascade._targets(torch.zeros(1, 1, *SIZE)).heatmap.max() == 0
 

@@ -273,12 +273,12 @@ def test_stage_two_sees_the_plain_crop_in_s_and_without_saliency_and_the_weighte
 def test_an_image_is_segmented_the_same_alone_and_beside_one_without_box(batch):
     cascade = tiny().eval()
     move_saliency(cascade)
-    belief = torch.zeros(2, 1, 48, 64)
-    belief[1, :, 20:28, 30:40] = 0.9
+    probabilities = torch.zeros(2, 1, 48, 64)
+    probabilities[1, :, 20:28, 30:40] = 0.9
     inputs = []
     cascade.second.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
-    both = cascade.segment(batch[0], cascade.narrow(cascade.locate(batch[0]), belief))
-    alone = cascade.segment(batch[0][1:], cascade.narrow(cascade.locate(batch[0][1:]), belief[1:]))
+    both = cascade.segment(batch[0], cascade.narrow(cascade.locate(batch[0]), probabilities))
+    alone = cascade.segment(batch[0][1:], cascade.narrow(cascade.locate(batch[0][1:]), probabilities[1:]))
     assert torch.allclose(*inputs, atol=1e-6)
     assert torch.allclose(both[1:], alone, atol=1e-6)
     assert both[0, Label.TUMOUR].max() == 0
@@ -294,10 +294,10 @@ def test_probabilities_sum_to_one_on_the_grid_of_the_image(batch):
 
 def test_there_is_no_tumour_outside_the_box_of_stage_one(batch):
     cascade = tiny().eval()
-    belief = torch.zeros(2, 1, 48, 64)
-    belief[:, :, 20:28, 30:40] = 0.9
+    probabilities = torch.zeros(2, 1, 48, 64)
+    probabilities[:, :, 20:28, 30:40] = 0.9
     with torch.no_grad():
-        located = cascade.narrow(cascade.locate(batch[0]), belief)
+        located = cascade.narrow(cascade.locate(batch[0]), probabilities)
         tumour = cascade.segment(batch[0], located)[:, Label.TUMOUR]
     assert located.boxes == ((Box((16, 26), (32, 44)),),) * 2
     outside = torch.ones(48, 64, dtype=torch.bool)
@@ -367,7 +367,7 @@ def test_a_network_that_gives_no_such_map_is_refused_at_once(choice, sentence):
 
 
 def recurrent(rounds):
-    """Stage 1 believes in everything; stage 2 is sure of about half of what it sees."""
+    """Stage 1 finds everything; stage 2 is sure of about half of what it sees."""
     cascade = tiny(second_labels=("pancreas", "tumour"), recurrence_rounds=rounds).eval()
     move = torch.Generator().manual_seed(1)
     with torch.no_grad():

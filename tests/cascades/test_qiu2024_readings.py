@@ -196,9 +196,9 @@ def test_what_is_found_in_an_unresized_crop_lands_where_it_is_and_nothing_of_the
     images = torch.zeros(2, 1, 80, 96)
     images[0, 0, 20:28, 30:40] = images[1, 0, 50:70, 5:9] = 0.9
     images[0, 0, 70, 90] = 0.9  # outside of the box
-    belief = torch.zeros(2, 1, 80, 96)
-    belief[0, 0, 18:30, 28:42] = belief[1, 0, 45:75, 2:12] = 0.8
-    located = cascade.narrow(cascade.locate(images), belief)
+    probabilities = torch.zeros(2, 1, 80, 96)
+    probabilities[0, 0, 18:30, 28:42] = probabilities[1, 0, 45:75, 2:12] = 0.8
+    located = cascade.narrow(cascade.locate(images), probabilities)
     tumour = cascade.segment(images, located)[:, Label.TUMOUR] > 0.5
     expected = images[:, 0] > 0.5
     expected[0, 70, 90] = False

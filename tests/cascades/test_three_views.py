@@ -276,7 +276,7 @@ def test_it_is_trained_taken_up_again_and_segments_a_whole_ct_however_its_axes_l
         (tmp_path / "rstn.yaml").write_text(text)
         run = fit(tmp_path / "rstn.yaml", tmp_path, out=tmp_path / "run", resume=len(phases) > 1)
     assert run.step == 7 * 2 * 3
-    rates = {round(group["lr"], 4) for group in run.optimiser.param_groups}
+    rates = {round(group["lr"], 4) for group in run.optimisers[0].param_groups}
     assert rates == {0.02, 0.04}
     tilted = scan.affine.copy()
     turn = np.deg2rad(9)

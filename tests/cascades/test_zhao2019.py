@@ -42,16 +42,16 @@ def bright(**options):
 
 
 def coarse_mask(size, *boxes, value=0.9):
-    belief = torch.zeros(1, 1, *size)
+    probabilities = torch.zeros(1, 1, *size)
     for box in boxes:
-        belief[0, 0][box.slices] = value
-    return belief
+        probabilities[0, 0][box.slices] = value
+    return probabilities
 
 
-def located(cascade, shape, belief):
-    """The hand-over for this belief of stage 1 in volumes of that shape."""
-    whole = LocatedVolume(torch.zeros_like(belief), ((),) * len(belief), shape, Box.whole(shape))
-    return cascade.narrow(whole, belief)
+def located(cascade, shape, probabilities):
+    """The hand-over for these probabilities of stage 1 in volumes of that shape."""
+    whole = LocatedVolume(torch.zeros_like(probabilities), ((),) * len(probabilities), shape, Box.whole(shape))
+    return cascade.narrow(whole, probabilities)
 
 
 @pytest.fixture
@@ -99,8 +99,8 @@ def test_the_boxes_of_the_specification():
 
 
 def test_boxes_end_with_the_volume():
-    belief = coarse_mask((6, 9, 5), Box((0, 4, 4), (2, 9, 5)))
-    ((b1, b2),) = located(tiny(enlarging="repeat"), (23, 34, 17), belief).boxes
+    probabilities = coarse_mask((6, 9, 5), Box((0, 4, 4), (2, 9, 5)))
+    ((b1, b2),) = located(tiny(enlarging="repeat"), (23, 34, 17), probabilities).boxes
     assert b1 == Box((0, 8, 8), (16, 34, 17))
     assert b2 == Box((0, 6, 6), (18, 34, 17))
 
@@ -112,7 +112,7 @@ def test_margins_and_the_factor_are_settings():
     assert b2 == Box((22, 22, 22), (32, 35, 38))
 
 
-def test_a_belief_of_one_half_is_found_and_less_is_not():
+def test_a_probability_of_one_half_is_found_and_less_is_not():
     for value, count in ((0.5, 2), (0.4999, 0)):
         found = located(tiny(), (32, 32, 32), coarse_mask((8, 8, 8), Box((3, 3, 3), (5, 5, 5)), value=value))
         assert len(found.boxes[0]) == count
@@ -120,9 +120,9 @@ def test_a_belief_of_one_half_is_found_and_less_is_not():
 
 def test_only_the_heaviest_component_is_handed_over_where_that_is_chosen():
     large, small = Box((1, 1, 1), (4, 4, 4)), Box((8, 8, 8), (10, 10, 10))
-    belief = coarse_mask((12, 12, 12), large, small)
-    every, largest = (located(tiny(component=c), (48, 48, 48), belief) for c in ("all", "largest"))
-    assert torch.equal(every.probabilities, belief)
+    probabilities = coarse_mask((12, 12, 12), large, small)
+    every, largest = (located(tiny(component=c), (48, 48, 48), probabilities) for c in ("all", "largest"))
+    assert torch.equal(every.probabilities, probabilities)
     assert torch.equal(largest.probabilities, coarse_mask((12, 12, 12), large))
     assert every.boxes[0][0] == Box((0, 0, 0), (48, 48, 48))
     assert largest.boxes[0][0] == Box((0, 0, 0), (24, 24, 24))
@@ -130,7 +130,7 @@ def test_only_the_heaviest_component_is_handed_over_where_that_is_chosen():
 
 @pytest.mark.parametrize("reduction", ["linear", "area"])
 @torch.no_grad()
-def test_stage_one_sees_the_whole_volume_at_a_quarter_and_its_belief_stays_there(reduction):
+def test_stage_one_sees_the_whole_volume_at_a_quarter_and_its_map_stays_there(reduction):
     cascade, seen = tiny(reduction=reduction), []
     cascade.first.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     image = torch.rand(2, 1, 33, 40, 22)
@@ -207,24 +207,24 @@ def test_linear_enlarging_is_trilinear_interpolation_between_the_middles(factor,
     assert torch.allclose(found, whole[region.slices], atol=1e-6)
 
 
-def test_the_second_box_encloses_what_the_enlarged_belief_shows():
+def test_the_second_box_encloses_what_the_enlarged_map_shows():
     """A voxel of .9 and one of .6 beside it, both four voxels thick: linear, the second ends a voxel earlier."""
-    belief = coarse_mask((12, 12, 12), Box((4, 4, 4), (7, 8, 8)))
-    belief[0, 0, 6] *= 2 / 3
+    probabilities = coarse_mask((12, 12, 12), Box((4, 4, 4), (7, 8, 8)))
+    probabilities[0, 0, 6] *= 2 / 3
     ends = {}
     for enlarging in ("linear", "repeat"):
         cascade = tiny(enlarging=enlarging, margin=0)
-        ((b1, b2),) = located(cascade, (48, 48, 48), belief).boxes
+        ((b1, b2),) = located(cascade, (48, 48, 48), probabilities).boxes
         assert b1 == Box((8, 8, 8), (36, 40, 40))
         ends[enlarging] = b2.stop
-        seen = cascade.first_map(located(cascade, (48, 48, 48), belief), (48, 48, 48))
+        seen = cascade.first_map(located(cascade, (48, 48, 48), probabilities), (48, 48, 48))
         assert b2 == Box.around((seen[0, 0] >= 0.5).numpy())
     assert ends == {"linear": (27, 32, 32), "repeat": (28, 32, 32)}
 
 
 def test_a_lone_voxel_that_enlarging_smooths_away_still_has_both_boxes():
-    belief = coarse_mask((12, 12, 12), Box((5, 5, 5), (6, 6, 6)), value=0.55)
-    ((b1, b2),) = located(tiny(margin=3), (48, 48, 48), belief).boxes
+    probabilities = coarse_mask((12, 12, 12), Box((5, 5, 5), (6, 6, 6)), value=0.55)
+    ((b1, b2),) = located(tiny(margin=3), (48, 48, 48), probabilities).boxes
     assert (b1, b2) == (Box((12,) * 3, (32,) * 3), Box((17,) * 3, (27,) * 3))
 
 
@@ -290,17 +290,17 @@ def test_a_perfect_first_stage_reaches_the_papers_best_on_real_masks():
 def test_the_answer_is_the_vote_of_both_boxes_and_stage_one_in_place(vote, enlarging):
     cascade = bright(vote=vote, coarse_margin=1, margin=3, enlarging=enlarging)
     image = torch.rand(1, 1, 64, 56, 40, generator=torch.Generator().manual_seed(2))
-    belief = torch.zeros(1, 1, 16, 14, 10)
-    belief[:, :, 5:9, 6:9, 3:7] = torch.rand(1, 1, 4, 3, 4, generator=torch.Generator().manual_seed(3))
-    found = located(cascade, (64, 56, 40), belief)
+    probabilities = torch.zeros(1, 1, 16, 14, 10)
+    probabilities[:, :, 5:9, 6:9, 3:7] = torch.rand(1, 1, 4, 3, 4, generator=torch.Generator().manual_seed(3))
+    found = located(cascade, (64, 56, 40), probabilities)
     (boxes,) = found.boxes
     mode = {"scale_factor": 4, "mode": "trilinear" if enlarging == "linear" else "nearest"}
-    beliefs = [nn.functional.interpolate(belief, **mode)[0, 0]]
+    maps = [nn.functional.interpolate(probabilities, **mode)[0, 0]]
     for box in boxes:
         pasted = torch.zeros(64, 56, 40)
         pasted[box.slices] = torch.sigmoid(20 * (image[0, 0] - 0.5))[box.slices]
-        beliefs.append(pasted)
-    expected = majority_vote([one >= 0.5 for one in beliefs]) if vote == "majority" else mean_vote(beliefs)
+        maps.append(pasted)
+    expected = majority_vote([one >= 0.5 for one in maps]) if vote == "majority" else mean_vote(maps)
     maps = cascade.segment(image, found)
     assert 500 < int(expected.sum()) < 5000
     assert torch.equal(decide(maps)[0] == Label.PANCREAS, expected)
@@ -313,8 +313,8 @@ def test_the_two_rules_of_the_vote_differ():
     answers = []
     for vote in ("majority", "mean"):
         cascade = bright(vote=vote)
-        belief = coarse_mask((12, 12, 12), Box((4, 4, 4), (8, 8, 8)), value=1.0)
-        answers.append(decide(cascade.segment(image, located(cascade, (48, 48, 48), belief))))
+        probabilities = coarse_mask((12, 12, 12), Box((4, 4, 4), (8, 8, 8)), value=1.0)
+        answers.append(decide(cascade.segment(image, located(cascade, (48, 48, 48), probabilities))))
     assert not torch.equal(*answers)
 
 
@@ -329,7 +329,7 @@ def test_stage_two_sees_the_plain_boxes_at_full_resolution(blob):
 
 
 @torch.no_grad()
-def test_probabilities_sum_to_one_and_nothing_is_believed_outside_of_the_boxes(blob):
+def test_probabilities_sum_to_one_and_nothing_is_found_outside_of_the_boxes(blob):
     cascade = tiny()
     nn.init.constant_(cascade.second.head.bias, 9.0)
     found = located(cascade, (48, 40, 32), coarse_mask((12, 10, 8), Box((8, 7, 1), (10, 8, 2))))
@@ -342,9 +342,9 @@ def test_probabilities_sum_to_one_and_nothing_is_believed_outside_of_the_boxes(b
     outside[region.slices] = False
     assert outside.any()
     assert (maps[0, 1][outside] == 0).all()
-    (b1, b2), belief = found.boxes[0], maps[0, 1]
+    (b1, b2), probabilities = found.boxes[0], maps[0, 1]
     both = Box(tuple(map(max, b1.start, b2.start)), tuple(map(min, b1.stop, b2.stop)))
-    assert (belief[both.slices] > 0.9).all()
+    assert (probabilities[both.slices] > 0.9).all()
 
 
 @torch.no_grad()
@@ -450,10 +450,10 @@ def test_stage_two_needs_only_the_part_around_the_boxes(blob):
     assert cascade.focus(0.3 * blob, cascade.locate(0.3 * blob))[0] is None
 
 
-def test_a_belief_at_full_resolution_is_taken_over_on_the_reduced_grid():
-    belief = torch.zeros(1, 1, 64, 61, 40)
-    belief[:, :, 24:40, 20:32, 16:28] = 0.8
-    found = tiny().take_over(torch.rand(1, 1, 64, 61, 40), belief)
+def test_a_map_at_full_resolution_is_taken_over_on_the_reduced_grid():
+    probabilities = torch.zeros(1, 1, 64, 61, 40)
+    probabilities[:, :, 24:40, 20:32, 16:28] = 0.8
+    found = tiny().take_over(torch.rand(1, 1, 64, 61, 40), probabilities)
     assert found.probabilities.shape == (1, 1, 16, 16, 10)
     assert found.boxes == ((Box((16, 12, 8), (48, 40, 36)), Box((14, 10, 6), (50, 42, 38))),)
     assert (found.shape, found.field) == ((64, 61, 40), Box.whole((64, 61, 40)))
@@ -484,14 +484,14 @@ def test_each_phase_has_dice_and_centre_loss_of_its_own_stage(case, target, box,
     image, labels = case
     truth = ((labels > 0) if target == "pancreas" else (labels == Label.TUMOUR))[:, None].float()
     if phase == "first":
-        belief = torch.sigmoid(cascade.first(reduce_volumes(image, 4)))
+        probabilities = torch.sigmoid(cascade.first(reduce_volumes(image, 4)))
         truth = (nn.functional.avg_pool3d(truth, 4) >= 0.5).float()
     else:
-        belief, truth = torch.sigmoid(cascade.second(cut(image, box))), cut(truth, box)
+        probabilities, truth = torch.sigmoid(cascade.second(cut(image, box))), cut(truth, box)
     (losses,) = losses_of(cascade, case, phase)
     assert list(losses) == [f"{phase}_dice", f"{phase}_centre"]
-    assert float(losses[f"{phase}_dice"]) == pytest.approx(float(soft_dice_loss(belief, truth)))
-    assert float(losses[f"{phase}_centre"]) == pytest.approx(0.3 * float(centre_loss(belief, truth)))
+    assert float(losses[f"{phase}_dice"]) == pytest.approx(float(soft_dice_loss(probabilities, truth)))
+    assert float(losses[f"{phase}_centre"]) == pytest.approx(0.3 * float(centre_loss(probabilities, truth)))
 
 
 @pytest.mark.parametrize(("phase", "taught", "idle"), [("first", "first", "second"), ("second", "second", "first")])

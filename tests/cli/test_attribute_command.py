@@ -67,6 +67,26 @@ def test_nothing_to_attribute_is_one_sentence(pancascade, folders, tmp_path):
     assert not (tmp_path / "out" / "attribution.json").exists()
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--split", "split.json"),
+        ("--fold", 0),
+        ("--part", "train"),
+        ("--layout", "msd"),
+        ("--picture-window", -100, 240),
+        ("--flip-rows",),
+    ],
+    ids=lambda option: option[0],
+)
+def test_an_option_about_data_sets_needs_one(pancascade, tmp_path, option):
+    code, _, err = pancascade("attribute", tmp_path / "scans", tmp_path / "labels", *option)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert f"{option[0]} is about a data set" in err
+    assert "--source" in err
+
+
 class Graded(HounsfieldCascade):
     """Probabilities that rise slowly, so that calibration and thresholds matter."""
 

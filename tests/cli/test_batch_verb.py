@@ -9,7 +9,6 @@ import pytest
 from gated_runs import GatedRun
 
 from pancascade.batch import case_work
-from pancascade.cli.batch_progress import spell_duration
 from pancascade.execution import Finished
 
 
@@ -89,13 +88,6 @@ def test_without_ray_a_sentence_says_how_to_install_it(pancascade, scan, tmp_pat
     code, _, err = pancascade("batch", scan, "--out", tmp_path / "out", "--engine", "ray")
     assert code == 2
     assert err.startswith('Error: Ray is not installed. Run pip install "pancascade[cluster]"')
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(0.2, "1 s"), (59, "59 s"), (61, "1 min"), (3599, "1 h 0 min"), (12_060, "3 h 21 min")]
-)
-def test_a_duration_is_said_as_people_say_it(seconds, said):
-    assert spell_duration(seconds) == said
 
 
 @pytest.fixture

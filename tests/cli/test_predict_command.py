@@ -4,8 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from abdomen_phantom import HounsfieldCascade, abdomen, described, turned
-from PIL import Image
+from abdomen_phantom import HounsfieldCascade, abdomen, described, save_pictures, turned
 
 from pancascade.io import read_volume, write_volume
 from pancascade.preprocessing import Window
@@ -32,17 +31,8 @@ def run(tmp_path, monkeypatch):
 @pytest.fixture
 def pictures(tmp_path):
     """Slices of four patients as pictures, the back at the top, and a split of them; (data set, split)."""
-    scan, truth = abdomen()
     folder = tmp_path / "pictures"
-    for part in ("images", "masks"):
-        (folder / part).mkdir(parents=True)
-    rows = ["name,patient,pixel_mm"]
-    for number, k in enumerate(range(8, 12)):
-        grey = np.rint(PICTURES.apply(scan.voxels[:, :, k].T) * 255).astype(np.uint8)
-        Image.fromarray(grey[::-1]).save(folder / "images" / f"s{number}.png")
-        Image.fromarray(truth[:, :, k].T[::-1]).save(folder / "masks" / f"s{number}.png")
-        rows.append(f"s{number},p{number},4.0")
-    (folder / "index.csv").write_text("\n".join(rows) + "\n")
+    save_pictures(folder, range(8, 12), window=PICTURES, patient="p{}".format)
     split = tmp_path / "split.json"
     split.write_text(json.dumps({"train": ["p0"], "validation": ["p1"], "test": ["p2", "p3"]}))
     return folder, split
@@ -142,6 +132,13 @@ def test_where_nothing_tells_the_window_of_pictures_they_are_not_guessed(
     assert len(err.strip()) <= 200
     given = ("--picture-window", -155, 355, "--flip-rows")
     assert pancascade("predict", run, "--source", folder, "--out", tmp_path / "out", *given)[0] == 0
+
+
+def test_nor_is_the_window_guessed_where_there_are_no_weights_yet(pancascade, pictures, tmp_path):
+    code, _, err = pancascade("reproduce", "qiu2024", 3, "--data", pictures[0], "--out", tmp_path / "out")
+    assert code == 2
+    assert "pictures do not tell their Hounsfield units. Give --picture-window" in err
+    assert len(err.strip()) <= 200
 
 
 @pytest.mark.parametrize(

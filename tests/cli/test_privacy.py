@@ -16,7 +16,7 @@ from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from pancascade.io import read_volume, write_volume
+from pancascade.io import dicom_search, dicom_series, read_volume, write_volume
 from pancascade.volume import reorient
 
 MARK = "ZZDoe"
@@ -182,9 +182,14 @@ def test_descriptions_of_series_are_in_no_sentence(pancascade, two_series, out, 
     assert MARK not in caplog.text
 
 
-def test_a_series_that_is_named_by_its_description_is_found_again_without_it(pancascade, two_series, out, places):
+def test_a_series_that_is_named_by_its_description_is_found_again_without_it(
+    pancascade, two_series, out, places, monkeypatch
+):
+    searched = []
+    monkeypatch.setattr(dicom_series, "search", lambda place: searched.append(place) or dicom_search.search(place))
     chosen = ("--series", f"{MARK} second", "--save-probabilities", "--out", out / "r")
     require_silent(pancascade("segment", two_series, *chosen), code=0, places=places)
+    assert len(searched) == 1
     require_silent(pancascade("threshold", out / "r", "--tumour", "0.6", "--out", out / "t"), code=0, places=places)
     kept = [json.loads((out / name / "result.json").read_text())["series"] for name in "rt"]
     assert kept[0] == kept[1]

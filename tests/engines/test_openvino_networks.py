@@ -67,9 +67,11 @@ def disc(count: int, size: tuple[int, int]) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def both_answers(plain, fast, images: torch.Tensor, belief: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def both_answers(
+    plain, fast, images: torch.Tensor, probabilities: torch.Tensor
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Stage 1's probabilities, and the final ones after the same hand-over, by torch and by OpenVINO."""
-    handed_over = plain.take_over(images, belief)
+    handed_over = plain.take_over(images, probabilities)
     return [
         (plain.locate(images).probabilities, fast.locate(images).probabilities),
         (plain.segment(images, handed_over), fast.segment(images, handed_over)),

@@ -10,7 +10,7 @@ openvino = pytest.importorskip("openvino")
 from openvino import opset13 as ops  # noqa: E402
 
 from pancascade.engines import openvino_operators as ours  # noqa: E402
-from pancascade.engines.openvino_operators import UnknownOperatorError  # noqa: E402
+from pancascade.engines.openvino_values import UnknownOperatorError  # noqa: E402
 
 CORE = openvino.Core()
 

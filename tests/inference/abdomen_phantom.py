@@ -3,12 +3,14 @@
 Every threshold lies halfway between two neighbouring tissues, so the true mask is known on every grid.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
 import torch
+from PIL import Image
 from torch import Generator, Tensor, nn
 
 from pancascade.cascades import Cascade, Located, Zhao2019, Zhao2019Settings
@@ -79,6 +81,27 @@ def turned(volume: Volume, codes: str) -> Volume:
     wanted = nib.orientations.axcodes2ornt(codes)
     other = image.as_reoriented(nib.orientations.ornt_transform(nib.io_orientation(image.affine), wanted))
     return Volume(np.asarray(other.dataobj), other.affine)
+
+
+def save_pictures(folder: Path, slices: Sequence[int], *, window: Window, patient: Callable[[int], str]) -> None:
+    """Slices of the phantom as a folder of pictures ``s0`` and so on, the back at the top, with their masks.
+
+    Args:
+        folder: Where they are written.
+        slices: Which.
+        window: Hounsfield units of grey 0 and 255.
+        patient: Whose the picture of a number is.
+    """
+    scan, truth = abdomen()
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+    rows = ["name,patient,pixel_mm"]
+    for number, k in enumerate(slices):
+        grey = np.rint(window.apply(scan.voxels[:, :, k].T) * 255).astype(np.uint8)
+        Image.fromarray(grey[::-1]).save(folder / "images" / f"s{number}.png")
+        Image.fromarray(truth[:, :, k].T[::-1]).save(folder / "masks" / f"s{number}.png")
+        rows.append(f"s{number},{patient(number)},4.0")
+    (folder / "index.csv").write_text("\n".join(rows) + "\n")
 
 
 def dice(one: np.ndarray, other: np.ndarray) -> float:

@@ -184,7 +184,7 @@ def test_a_boolean_mask_and_a_wide_one_are_the_same_to_it(tmp_path):
         ("PatientBirthDate", "1950-02-14", ""),
         ("PatientSex", "female", ""),
         ("StudyTime", "10:15", ""),
-        ("PatientAge", "73", "None"),
+        ("PatientAge", "73 years", "None"),
         ("StudyDate", None, ""),
     ],
 )

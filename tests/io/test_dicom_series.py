@@ -21,7 +21,7 @@ from pydicom.uid import (
 from pancascade.errors import GeometryError, ScanError, UnreadableError
 from pancascade.io import read_scan, require_ct, write_volume
 from pancascade.io.dicom_files import quiet
-from pancascade.io.dicom_series import Series, choose_series, find_series, read_dicom_folder, read_series
+from pancascade.io.dicom_series import Series, choose_series, find_series, read_dicom_folder, read_series, series_name
 from pancascade.names_only import DICOM_FOLDER
 from work_done import calls_of, peak_bytes
 
@@ -97,12 +97,14 @@ def test_every_series_is_found_and_its_kind_named(patient):
 def test_the_ct_is_read_from_among_everything_else(patient):
     volume = read_dicom_folder(patient)
     assert volume.source == patient
+    assert volume.series == choose_series(find_series(patient)).mark
     assert np.array_equal(volume.voxels.transpose(2, 1, 0), picture())
 
 
 def test_read_series_names_the_folder_of_the_files(patient):
     ct = choose_series(find_series(patient))
     assert read_series(ct).source == patient / "study" / "3.000000-CT"
+    assert read_series(ct).series == ct.mark
 
 
 def test_an_archive_is_read_like_the_folder_and_leaves_nothing_behind(patient, tmp_path, monkeypatch):
@@ -211,6 +213,13 @@ def test_the_choice_among_several_is_logged(caplog):
 def test_a_series_is_wanted_by_uid_number_or_a_part_of_its_description(wanted):
     arterial = series(uid="1.9.1", number=7, description="Arterial thin", slice_count=2)
     assert choose_series([series(), arterial, series(uid="8", description="17")], wanted=wanted) is arterial
+
+
+def test_what_was_wanted_is_told_by_number_or_mark_and_never_by_words(patient):
+    volume = read_dicom_folder(patient)
+    assert series_name(volume, " 3 ") == "3"
+    for wanted in ("Portal", SERIES_UID, "9" * 20):
+        assert series_name(volume, wanted) == volume.series
 
 
 def test_a_coronal_series_is_read_when_it_is_wanted(patient):

@@ -161,16 +161,16 @@ def test_the_localization_module_is_equations_5_to_8_position_by_position(eq8):
 
 def test_the_saliency_module_starts_as_the_identity_without_gradient_to_stage_one():
     saliency = SaliencyTransformation()
-    belief = torch.rand(1, 1, 12, 12, requires_grad=True)
-    weights = saliency(belief)
+    probabilities = torch.rand(1, 1, 12, 12, requires_grad=True)
+    weights = saliency(probabilities)
     assert torch.equal(weights, torch.ones_like(weights))
     (weights * torch.rand(1, 1, 12, 12)).sum().backward()
-    assert belief.grad.abs().max() == 0
+    assert probabilities.grad.abs().max() == 0
     assert saliency.second.weight.grad.abs().sum() > 0
     torch.optim.SGD(saliency.parameters(), lr=0.1).step()
-    belief.grad = None
-    (saliency(belief) * torch.rand(1, 1, 12, 12)).sum().backward()
-    assert belief.grad.abs().sum() > 0
+    probabilities.grad = None
+    (saliency(probabilities) * torch.rand(1, 1, 12, 12)).sum().backward()
+    assert probabilities.grad.abs().sum() > 0
 
 
 def test_the_focusing_module_is_equation_9():

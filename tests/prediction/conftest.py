@@ -6,10 +6,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "inference"))
 
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-from abdomen_phantom import GRID, HounsfieldCascade, abdomen, described
-from PIL import Image
+from abdomen_phantom import GRID, HounsfieldCascade, abdomen, described, save_pictures, turned
 
 from pancascade.datasets import read_data_set, slice_folder
 from pancascade.io import patient_mark, write_volume
@@ -41,18 +39,8 @@ def weights(tmp_path, monkeypatch):
 @pytest.fixture
 def pictures(tmp_path):
     """Slices of the phantom as pictures, the back at the top, two of each of three patients; (folder, cases)."""
-    scan, truth = abdomen()
     folder = tmp_path / "pictures"
-    for part in ("images", "masks"):
-        (folder / part).mkdir(parents=True)
-    rows = ["name,patient,pixel_mm"]
-    for number, k in enumerate(range(7, 13)):
-        name = f"s{number}"
-        grey = np.rint(PICTURES.apply(scan.voxels[:, :, k].T) * 255).astype(np.uint8)
-        Image.fromarray(grey[::-1]).save(folder / "images" / f"{name}.png")
-        Image.fromarray(truth[:, :, k].T[::-1]).save(folder / "masks" / f"{name}.png")
-        rows.append(f"{name},p{number // 2},4.0")
-    (folder / "index.csv").write_text("\n".join(rows) + "\n")
+    save_pictures(folder, range(7, 13), window=PICTURES, patient=lambda number: f"p{number // 2}")
     values = {1: Label.PANCREAS, 2: Label.TUMOUR}
     return folder, slice_folder(folder, window=PICTURES, flip_rows=True, mask_values=values)
 
@@ -63,8 +51,6 @@ def scans(tmp_path):
     scan, truth = abdomen()
     rows = ["image,label,patient"]
     for name, codes in (("a", "LPS"), ("b", "SRA")):
-        from abdomen_phantom import turned
-
         write_volume(turned(scan, codes), tmp_path / "data" / f"{name}.nii.gz")
         write_volume(turned(scan.with_voxels(truth), codes), tmp_path / "data" / f"{name}_label.nii.gz")
         rows.append(f"{name}.nii.gz,{name}_label.nii.gz,{name}")

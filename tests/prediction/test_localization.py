@@ -1,6 +1,7 @@
 """Stage 1's boxes and masks as the papers' tables count them."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,9 +19,9 @@ from pancascade.losses.keypoint_targets import keypoint_targets
 from pancascade.metrics import BoxOverlap, Region, box_overlap
 from pancascade.networks import NetworkSettings
 from pancascade.networks.localization_net import Localization
-from pancascade.prediction import localization_rows
+from pancascade.prediction import labelled_cases, localization_rows
 from pancascade.prediction.localization import locate_rows
-from pancascade.prediction.stage_errors import attribution_rows, rows_of
+from pancascade.prediction.stage_errors import attribution_rows, localization_and_attribution_rows, rows_of
 from pancascade.volume import Box
 
 
@@ -140,7 +141,7 @@ class HalfSure:
     """A stage 1 whose probabilities lie close to ½, on a grid half as fine as the image's."""
 
     first_target = (1,)
-    believes_in_masks = True
+    first_map_is_mask = True
 
     def locate(self, images):
         found = torch.zeros(1, 1, 4, 4)
@@ -215,3 +216,27 @@ def test_a_volume_s_errors_are_traced_through_the_vote(weights, scans):
     assert one.box_recall == 1
     assert one.true_box_dice > one.dice > 0.8  # the vessel is not in the true boxes
     assert one.dice == pytest.approx(other.dice, abs=0.01)
+
+
+@pytest.mark.parametrize("kind", ["pictures", "scans"])
+def test_both_are_measured_with_the_weights_and_each_case_read_once(weights, kind, request, monkeypatch):
+    cases = request.getfixturevalue(kind)[1][:2]
+    cascade = HounsfieldCascade() if kind == "pictures" else volume_cascade(factor=2, margin=2, coarse_margin=1)
+    path = weights(cascade)
+    expected = localization_rows(path, cases), attribution_rows(path, cases)
+    read, loaded = [], []
+    load = labelled_cases.load_engine
+    monkeypatch.setattr(labelled_cases, "load_engine", lambda *given: loaded.append(given) or load(*given))
+    assert localization_and_attribution_rows(path, [counted(case, read) for case in cases]) == expected
+    assert read == [case.name for case in cases]
+    assert len(loaded) == 1
+
+
+def counted(case, read):
+    """The case; its name is added whenever it is read."""
+
+    def counting(work):
+        return lambda *given: read.append(case.name) or work(*given)
+
+    scan = case.scan and replace(case.scan, read_image=counting(case.scan.read_image))
+    return replace(case, read_slices=counting(case.read_slices), scan=scan)

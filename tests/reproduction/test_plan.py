@@ -11,7 +11,7 @@ from pancascade.datasets import Layout
 from pancascade.datasets.data_reading import DataReading
 from pancascade.errors import DataError
 from pancascade.reproduction import Choices, DataPlace, Request, find_table, prepare, read_published, time_plan
-from pancascade.reproduction.preflight import Preflight, spell_time
+from pancascade.reproduction.preflight import Preflight
 from pancascade.reproduction.row_recipe import recipe_digest, row_recipe, shared_out
 
 
@@ -131,21 +131,6 @@ def test_time_is_that_of_all_steps_that_are_left(tmp_path, msd):
     assert estimate.steps == 2 * batches
     assert estimate.training_s > 0
     assert estimate.prediction_s > 0
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0.2, "1 second"),
-        (80, "80 seconds"),
-        (100, "1.7 minutes"),
-        (3000, "50 minutes"),
-        (9000, "2.5 hours"),
-        (2e6, "23 days"),
-    ],
-)
-def test_durations_are_spelled_in_the_unit_that_fits(seconds, words):
-    assert spell_time(seconds) == words
 
 
 def test_the_gpu_is_an_estimate_that_says_where_it_is_from():

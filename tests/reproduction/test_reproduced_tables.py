@@ -13,9 +13,9 @@ from pancascade.datasets import Layout
 from pancascade.datasets.data_reading import DataReading
 from pancascade.errors import DataError, OutputError
 from pancascade.evaluation.localization import LocalizationRow
-from pancascade.reproduction import Choices, DataPlace, Means, Request, prepare, reproduce
-from pancascade.reproduction.carrying_out import RUN
+from pancascade.reproduction import Choices, DataPlace, Request, Resources, prepare, reproduce
 from pancascade.reproduction.measuring import stage_one_values
+from pancascade.reproduction.training_run import RUN
 from pancascade.training.state import LAST
 
 KEPT = ("table.md", "table.tex", "table.html", "table.json")
@@ -47,7 +47,7 @@ def asked(paper, table, data, out, *, layout, resume=False, **choices):
 def made(request):
     prepared = prepare(request)
     told = []
-    table, failures = reproduce(prepared, Means(prepared.trainings, tell=told.append))
+    table, failures = reproduce(prepared, Resources(prepared.trainings, tell=told.append))
     assert failures == []
     return table, told
 
@@ -180,7 +180,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(nih, tmp_path, monkeypatch)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        reproduce(prepared, Means(prepared.trainings, trained=stop))
+        reproduce(prepared, Resources(prepared.trainings, trained=stop))
     (training,) = prepared.plan.trainings
     assert (prepared.trainings / training.name / RUN / LAST).is_file()
     assert not (tmp_path / "out" / "table.json").exists()
@@ -189,7 +189,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(nih, tmp_path, monkeypatch)
         request.paper, "3", nih, request.out, layout=Layout.NIH_PANCREAS_CT, rows=("L-Net",), epochs=2, resume=True
     )
     prepared = prepare(request)
-    reproduce(prepared, Means(prepared.trainings, trained=lambda run, done, batches: epochs.append(run.epoch)))
+    reproduce(prepared, Resources(prepared.trainings, trained=lambda run, done, batches: epochs.append(run.epoch)))
     assert set(epochs) == {1}
     cells = {cell["column"]: cell for cell in rows_of(tmp_path / "out")["L-Net"]["cells"]}
     assert 0 <= cells["mIoU"]["ours"] <= 100
@@ -221,7 +221,7 @@ def test_one_fold_of_zhaos_table_serves_three_tables(nih, tmp_path):
         )
         prepared = prepare(Request(**{**vars(request), "trainings": shared}))
         told[number] = []
-        _, failures = reproduce(prepared, Means(shared, tell=told[number].append))
+        _, failures = reproduce(prepared, Resources(shared, tell=told[number].append))
         assert failures == []
     assert any(line.startswith("training") for line in told["1"])
     assert not any(line.startswith("training") for line in (*told["2"], *told["3"]))

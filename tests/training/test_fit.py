@@ -118,7 +118,7 @@ def test_progress_is_told_after_every_batch_and_the_schedule_spans_all_epochs(pr
 
     def progress(run, done, batches):
         told.append((run.epoch, done, batches))
-        rates.append(run.optimiser.param_groups[0]["lr"])
+        rates.append(run.optimisers[0].param_groups[0]["lr"])
 
     recipe = change_recipe(project, ("average_decay: 0.9", ""), ("name: S, epochs: 1", "name: first, epochs: 2"))
     run = fit(recipe, project, out=project / "run", progress=progress)
@@ -190,7 +190,7 @@ def test_the_schedule_counts_steps_not_batches(project, change_recipe):
         recipe,
         project,
         out=project / "run",
-        progress=lambda run, done, batches: rates.append(run.optimiser.param_groups[0]["lr"]),
+        progress=lambda run, done, batches: rates.append(run.optimisers[0].param_groups[0]["lr"]),
     )
     share = [0.5 * (1 + math.cos(math.pi * step / 4)) * warm for step, warm in enumerate((0.5, 1, 1, 1))]
     assert rates == pytest.approx([0.03 * share[step] for step in (0, 0, 1, 1, 2, 2, 3, 3)])

@@ -213,7 +213,7 @@ def test_in_true_boxes_stage_two_sees_the_boxes_of_the_reduced_truth(folder):
 
 
 def test_stage_one_can_be_validated_alone(folder, tmp_path, monkeypatch):
-    """Its belief on the reduced grid, enlarged, counts; an untrained stage 2 is never asked."""
+    """Its map on the reduced grid, enlarged, counts; an untrained stage 2 is never asked."""
     monkeypatch.setattr(Zhao2019, "segment", lambda *_: pytest.fail("stage 2 was asked"))
     recipe = write_recipe(
         tmp_path,

@@ -1,6 +1,5 @@
 """The work on one case, in another process: scan in, folder of results out; what goes wrong is told, not raised."""
 
-import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -9,19 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pancascade.batch.case_folder import written_case
-from pancascade.batch.ledger import LedgerEntry, Said, State
+from pancascade.batch.ledger import CodedSentence, LedgerEntry, State
 from pancascade.batch.scan_input import ScanInput
 from pancascade.batch.settings import BatchOptions
 from pancascade.errors import MemoryShortageError, OutputError, PancascadeError, ScanError
 from pancascade.memory_shortage import is_memory_shortage
-from pancascade.names_only import DICOM_FOLDER, names_only
+from pancascade.names_only import DICOM_FOLDER, names_only, public_name
 from pancascade.quiet_log import quiet_log
 
 if TYPE_CHECKING:
     from pancascade.inference.loading import Member
     from pancascade.volume import Volume
-
-_LIST = re.compile(r" There are: .*?(?P<advice> (Give|Name) [^.]*\.)?$", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -58,11 +55,13 @@ def do_case(job: CaseJob) -> LedgerEntry:
     Raises:
         PancascadeError: What would go wrong with every scan: the model, the device, or a full disk.
     """
+    from pancascade.report.result import peak_memory_gb
+
     began = time.perf_counter()
     _forget_peak()
     # What readers warn of is in the results; said by many processes at once it would tear the progress.
     with quiet_log("pancascade"):
-        warnings: tuple[Said, ...] = ()
+        warnings: tuple[CodedSentence, ...] = ()
         state: State = "done"
         reason = None
         try:
@@ -73,21 +72,21 @@ def do_case(job: CaseJob) -> LedgerEntry:
             if _concerns_all(error):
                 raise
             state = "refused" if isinstance(error, ScanError) else "failed"
-            reason = _said(error, job)
+            reason = _reason(error, job)
             if isinstance(error, ScanError):
                 _write_refusal(error, reason, job)
     return LedgerEntry(
         case=job.scan.case,
         state=state,
         seconds=round(time.perf_counter() - began, 2),
-        peak_memory_gb=_peak(),
+        peak_memory_gb=peak_memory_gb(),
         warnings=warnings,
         reason=reason,
         input=job.scan.stamp,
     )
 
 
-def _segment(job: CaseJob) -> tuple[Said, ...]:
+def _segment(job: CaseJob) -> tuple[CodedSentence, ...]:
     options = job.options
     _require_source(job)
     volume, series = _read(job)
@@ -110,7 +109,9 @@ def _segment(job: CaseJob) -> tuple[Said, ...]:
             keep_identifiers=options.keep_identifiers,
             case=job.scan.case if job.nameless else None,
         )
-    return tuple(Said(code=one.code, sentence=one.sentence) for one in found.notices if one.severity == "warning")
+    return tuple(
+        CodedSentence(code=one.code, sentence=one.sentence) for one in found.notices if one.severity == "warning"
+    )
 
 
 @lru_cache(maxsize=1)
@@ -156,35 +157,37 @@ def _concerns_all(error: Exception) -> bool:
     return isinstance(error, OutputError) and isinstance(error.__cause__, OSError)
 
 
-def _said(error: Exception, job: CaseJob) -> Said:
+def _reason(error: Exception, job: CaseJob) -> CodedSentence:
     """Why there is no result, without the scan's own names where it is to have none."""
 
-    def said(code: str, sentence: str) -> Said:
-        return Said(code=code, sentence=_nameless(sentence, job) if job.nameless else sentence)
+    def reason(code: str, sentence: str) -> CodedSentence:
+        return CodedSentence(code=code, sentence=_nameless(sentence, job) if job.nameless else sentence)
 
     if isinstance(error, ScanError):
-        return said(error.code, str(error))
+        return reason(error.code, str(error))
     if isinstance(error, MemoryShortageError) or is_memory_shortage(error):
-        return said(
+        return reason(
             "memory_shortage",
             f"{job.scan.case}: there is not enough memory for this scan. Use --resume with fewer --workers.",
         )
     if isinstance(error, PancascadeError):
-        return said("case_failed", str(error))
+        return reason("case_failed", str(error))
     what = f"{type(error).__name__}: {names_only(str(error))[:80]}"
-    return said("fault", f"{job.scan.case}: unexpected {what}. This is a fault of pancascade; report it.")
+    return reason("fault", f"{job.scan.case}: unexpected {what}. This is a fault of pancascade; report it.")
 
 
 def _nameless(sentence: str, job: CaseJob) -> str:
-    """A sentence that calls the scan by its case, and lists no series: their UIDs and descriptions may tell whose."""
-    case = job.scan.case
-    sentence = _LIST.sub(lambda found: found["advice"] or "", sentence)
-    for name in filter(None, (job.scan.path.name, DICOM_FOLDER)):
+    """A sentence that calls the scan by its case."""
+    case, name = job.scan.case, job.scan.path.name
+    sentence = sentence.replace(DICOM_FOLDER, case)
+    if public_name(job.scan.path) == DICOM_FOLDER:  # it may be called as a word of the sentence, such as CT
+        sentence = sentence.replace(f"{name}:", f"{case}:")
+    elif name:
         sentence = sentence.replace(name, case)
     return sentence if sentence.startswith(case) else f"{case}: {sentence}"
 
 
-def _write_refusal(error: ScanError, reason: Said, job: CaseJob) -> None:
+def _write_refusal(error: ScanError, reason: CodedSentence, job: CaseJob) -> None:
     """Why the scan was refused, beside the other results."""
     from pancascade.report.refusal import write_refusal
 
@@ -198,9 +201,3 @@ def _forget_peak() -> None:
     """Begin a new maximum of the memory held, where the system allows it (Linux)."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak() -> float | None:
-    from pancascade.report.result import peak_memory_gb
-
-    return peak_memory_gb()

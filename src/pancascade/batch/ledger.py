@@ -21,7 +21,7 @@ State = Literal["done", "refused", "failed"]
 """``refused``: the scan cannot be used, and never will; ``failed``: something else went wrong, and may go well."""
 
 
-class Said(Settings):
+class CodedSentence(Settings):
     """A code and its sentence.
 
     Attributes:
@@ -51,8 +51,8 @@ class LedgerEntry(Settings):
     state: State
     seconds: float | None = None
     peak_memory_gb: float | None = None
-    warnings: tuple[Said, ...] = ()
-    reason: Said | None = None
+    warnings: tuple[CodedSentence, ...] = ()
+    reason: CodedSentence | None = None
     input: str
     finished: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 

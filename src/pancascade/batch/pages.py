@@ -22,8 +22,9 @@ def write_pages(out: Path, entries: Sequence[LedgerEntry]) -> bool:
         OutputError: They cannot be written.
     """
     from pancascade.report.cohort import Unreadable, read_cohort, write_cohort, write_cohort_csv
+    from pancascade.report.result import NAME as RESULT
 
-    results = [out / entry.case / "result.json" for entry in entries if entry.state == "done"]
+    results = [out / entry.case / RESULT for entry in entries if entry.state == "done"]
     if not results:
         for name in (PAGE, TABLE):
             (out / name).unlink(missing_ok=True)

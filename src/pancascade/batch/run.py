@@ -8,14 +8,12 @@ from pathlib import Path
 from pancascade.batch.case_folder import clear_drafts
 from pancascade.batch.case_work import CaseJob, do_case
 from pancascade.batch.inputs import Names, find_inputs, write_mapping
-from pancascade.batch.ledger import Ledger, LedgerEntry, Said
+from pancascade.batch.ledger import CodedSentence, Ledger, LedgerEntry
 from pancascade.batch.pages import write_pages
 from pancascade.batch.scan_input import ScanInput
 from pancascade.batch.settings import BatchOptions, begin
 from pancascade.execution import Executor, LocalProcesses
 from pancascade.io.output_lock import lock_output
-
-RESULT = "result.json"
 
 
 @dataclass(frozen=True)
@@ -137,6 +135,8 @@ def run_batch(
 
 def _is_known(entry: LedgerEntry | None, scan: ScanInput, out: Path) -> bool:
     """Whether a case need not be done: its scan has not changed, and what the ledger says of it is there."""
+    from pancascade.report.result import NAME as RESULT
+
     if entry is None or entry.input != scan.stamp or entry.state == "failed":
         return False
     return entry.state == "refused" or (out / scan.case / RESULT).is_file()
@@ -145,5 +145,5 @@ def _is_known(entry: LedgerEntry | None, scan: ScanInput, out: Path) -> bool:
 def _lost(scan: ScanInput, why: str) -> LedgerEntry:
     sentence = f"{scan.case}: {why}. Use --resume with fewer --workers to try it again."
     return LedgerEntry(
-        case=scan.case, state="failed", reason=Said(code="process_died", sentence=sentence), input=scan.stamp
+        case=scan.case, state="failed", reason=CodedSentence(code="process_died", sentence=sentence), input=scan.stamp
     )

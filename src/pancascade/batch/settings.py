@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from pancascade.batch.inputs import Names
+from pancascade.batch.ledger import NAME as LEDGER
 from pancascade.errors import OutputError, listed
 from pancascade.io.atomic import written_whole
 from pancascade.io.digests import content_digest
@@ -87,7 +88,7 @@ def begin(out: Path, options: BatchOptions, *, names: Names, resume: bool) -> No
 
 def _has_cases(out: Path) -> bool:
     """Whether a case is known; a run that ended before its first one left nothing to go on with."""
-    ledger = out / "ledger.jsonl"
+    ledger = out / LEDGER
     return ledger.exists() and ledger.stat().st_size > 0
 
 

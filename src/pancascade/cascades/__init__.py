@@ -10,7 +10,8 @@ from pancascade.cascades.protocol import Cascade, Located, is_any
 from pancascade.cascades.qiu2024 import Qiu2024
 from pancascade.cascades.qiu2024_settings import Qiu2024Settings
 from pancascade.cascades.single_stage import SingleStage, SingleStageSettings
-from pancascade.cascades.three_views import ThreeViews, ThreeViewsSettings
+from pancascade.cascades.three_views import ThreeViews
+from pancascade.cascades.three_views_settings import ThreeViewsSettings
 from pancascade.cascades.zhao2019 import Zhao2019, Zhao2019Settings
 
 __all__ = [

@@ -58,7 +58,7 @@ class LSNet(Cascade):
     """
 
     dimensions = 2
-    believes_in_masks = False
+    first_map_is_mask = False
     objectives = 2
     phases = ("alternate",)
     labels = (Label.PANCREAS,)
@@ -171,12 +171,12 @@ class LSNet(Cascade):
         size = (4 * probabilities.shape[2], 4 * probabilities.shape[3])
         return self._regions_at(probabilities, found.distances, size)
 
-    def take_over(self, images: Tensor, belief: Tensor) -> LocatedRegions:
-        """A region around each component (or all) of a belief (B, 1, H, W) at least ½."""
-        masks, size = (belief >= 0.5).float(), _size(images)
+    def take_over(self, images: Tensor, probabilities: Tensor) -> LocatedRegions:
+        """A region around each component (or all) of probabilities (B, 1, H, W) at least ½."""
+        masks, size = (probabilities >= 0.5).float(), _size(images)
         thetas = []
         for mask in masks[:, 0]:
-            boxes = region_boxes(mask, regions=self.settings.regions).to(belief.device)
+            boxes = region_boxes(mask, regions=self.settings.regions).to(probabilities.device)
             half = (boxes[:, 2:] - boxes[:, :2]) / 2
             centre = (boxes[:, 2:] + boxes[:, :2]) / 2
             distances = torch.cat((half, half), dim=1)

@@ -20,7 +20,7 @@ class Located:
     """The hand-over: what stage 1 found in each image.
 
     Attributes:
-        probabilities: Stage 1's belief in [0, 1], (B, 1, *S), or on a coarser grid of its own.
+        probabilities: Stage 1's probability map in [0, 1], (B, 1, *S), or on a coarser grid of its own.
         boxes: Regions of each image that stage 2 shall look at; none where stage 1 found nothing.
     """
 
@@ -39,7 +39,7 @@ class Cascade(nn.Module, ABC):
         labels: What is segmented besides background, in the channel order of `segment`.
         first_target: Labels that together are what stage 1 looks for.
         locates: Whether there is a stage 1 that can be asked (a single network has none).
-        believes_in_masks: Whether stage 1's belief covers the organ; keypoints do not.
+        first_map_is_mask: Whether stage 1's probability map covers the organ; a heatmap of keypoints does not.
         objectives: How many dictionaries `losses` yields at most, each with an optimiser step of its own.
         any_size: Names of its networks that see images of a size of their own each.
     """
@@ -50,7 +50,7 @@ class Cascade(nn.Module, ABC):
     labels: tuple[Label, ...]
     first_target: tuple[Label, ...] = (Label.PANCREAS, Label.TUMOUR)
     locates: ClassVar[bool] = True
-    believes_in_masks: ClassVar[bool] = True
+    first_map_is_mask: ClassVar[bool] = True
     objectives: ClassVar[int] = 1
     any_size: tuple[str, ...] = ()
 
@@ -133,20 +133,20 @@ class Cascade(nn.Module, ABC):
             probabilities: (B, 1, *S), in place of stage 1's own.
 
         Returns:
-            The new hand-over; images without any belief left have no box.
+            The new hand-over; images without any probability left have no box.
         """
 
-    def take_over(self, images: Tensor, belief: Tensor) -> Located:
-        """The hand-over that somebody else's belief about the organ would make: another cascade's, or the truth.
+    def take_over(self, images: Tensor, probabilities: Tensor) -> Located:
+        """The hand-over that other probabilities of the organ would make: another cascade's, or the truth.
 
         Args:
             images: (B, C, *S).
-            belief: (B, 1, *S) in [0, 1], on the images' grid.
+            probabilities: (B, 1, *S) in [0, 1], on the images' grid.
         """
-        return self.narrow(Located(belief, ((),) * len(images)), belief)
+        return self.narrow(Located(probabilities, ((),) * len(images)), probabilities)
 
     def with_boxes_of(self, located: Located, other: Located) -> Located:
-        """A hand-over with its own belief, and the boxes of another one for the same images."""
+        """A hand-over with its own probabilities, and the boxes of another one for the same images."""
         return replace(located, boxes=other.boxes)
 
     def focus(self, images: Tensor, located: Located) -> tuple[Box | None, Tensor, Located]:

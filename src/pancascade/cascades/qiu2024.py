@@ -162,9 +162,9 @@ class Qiu2024(Cascade):
             maps = self.second_logits(images[kept], first[kept], inside, saliency=phase != "S")
             found["second"] = self.settings.alpha * self._second_loss(maps, target[kept], inside)
             if phase != "S" or self.settings.boundary_in_s == "detached":
-                belief = first[kept].detach() if phase == "S" else first[kept]
+                handed_over = first[kept].detach() if phase == "S" else first[kept]
                 second = torch.sigmoid(self._pasted(maps[-1], inside, _size(images)))
-                boundary = self._boundary_loss(belief, second, organ[kept], target[kept])
+                boundary = self._boundary_loss(handed_over, second, organ[kept], target[kept])
                 found["boundary"] = self.settings.beta * boundary
         yield found
 

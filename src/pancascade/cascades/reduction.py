@@ -18,7 +18,7 @@ Enlarging = Literal["linear", "repeat"]
 
 @dataclass(frozen=True)
 class LocatedVolume(Located):
-    """What stage 1 found in volumes; its belief stays on its own grid, R³ times smaller.
+    """What stage 1 found in volumes; its probabilities stay on their own grid, R³ times smaller.
 
     Attributes:
         probabilities: (B, 1, ⌈I/R⌉, ⌈J/R⌉, ⌈K/R⌉) in [0, 1], of the whole volumes. Entry n along an axis is about the

@@ -69,7 +69,7 @@ class OneNetwork(Cascade):
         return run_scaled(self.network, images, self.scale)
 
     def locate(self, images: Tensor) -> Located:
-        """The whole image, believed everywhere."""
+        """The whole image, with probability 1."""
         whole = Box.whole(tuple(images.shape[2:]))
         return Located(torch.ones_like(images[:, :1]), tuple((whole,) for _ in range(len(images))))
 

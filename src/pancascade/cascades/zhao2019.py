@@ -42,7 +42,7 @@ class Zhao2019Settings(Settings):
         reduction: ``linear`` interpolates between the two middle voxels of R along each axis, ``area`` averages all R.
         label_reduction: What stage 1 learns of R³ voxels: whether half of them are the target (``area``), or the
             ``middle_voxel``.
-        enlarging: Of stage 1's belief, for B₂ and the vote: ``linear``, or ``repeat`` each voxel.
+        enlarging: Of stage 1's probability map, for B₂ and the vote: ``linear``, or ``repeat`` each voxel.
         coarse_margin: Voxels of the reduced volume around the box that becomes B₁.
         margin: Voxels of the volume around B₂, and around the true box in training.
         component: ``largest`` hands only the 3-D component with the largest sum of probabilities over.
@@ -95,12 +95,12 @@ class Zhao2019(Cascade):
     # ── stages ──
 
     def first_probabilities(self, images: Tensor) -> Tensor:
-        """Stage 1's belief (B, 1, ⌈I/R⌉, ⌈J/R⌉, ⌈K/R⌉), float32, in volumes (B, 1, I, J, K)."""
+        """Stage 1's probabilities (B, 1, ⌈I/R⌉, ⌈J/R⌉, ⌈K/R⌉), float32, in volumes (B, 1, I, J, K)."""
         small = reduce_volumes(images, self.settings.factor, mode=self.settings.reduction)
         return torch.sigmoid(self.first(small).float())
 
     def second_probabilities(self, images: Tensor, box: Box) -> Tensor:
-        """Stage 2's belief (B, 1, *box.shape), float32, in a box of volumes (B, 1, I, J, K)."""
+        """Stage 2's probabilities (B, 1, *box.shape), float32, in a box of volumes (B, 1, I, J, K)."""
         return torch.sigmoid(self.second(cut(images, box)).float())
 
     # ── training ──
@@ -134,13 +134,13 @@ class Zhao2019(Cascade):
         yield found
 
     def _first_pairs(self, images: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Belief and truth on the reduced grid, of the volumes with any target left there."""
+        """Probabilities and truth on the reduced grid, of the volumes with any target left there."""
         truth = self.first_reference(labels)
         kept = [index for index, mask in enumerate(truth) if bool(mask.any())]
         return [(self.first_probabilities(images[kept]), truth[kept])] if kept else []
 
     def _second_pairs(self, images: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Belief and truth in the true box with margin, of each volume with target."""
+        """Probabilities and truth in the true box with margin, of each volume with target."""
         pairs = []
         for index in range(len(images)):
             truth = is_any(labels[index : index + 1], self.first_target)
@@ -162,9 +162,9 @@ class Zhao2019(Cascade):
         """
         return self._hand_over(probabilities, _of_volumes(located).shape)
 
-    def take_over(self, images: Tensor, belief: Tensor) -> LocatedVolume:
-        """A belief at full resolution is reduced as the images are; see `Cascade.take_over`."""
-        small = reduce_volumes(belief, self.settings.factor, mode=self.settings.reduction)
+    def take_over(self, images: Tensor, probabilities: Tensor) -> LocatedVolume:
+        """Probabilities at full resolution are reduced as the images are; see `Cascade.take_over`."""
+        small = reduce_volumes(probabilities, self.settings.factor, mode=self.settings.reduction)
         return self._hand_over(small, tuple(images.shape[2:]))
 
     def focus(self, images: Tensor, located: Located) -> tuple[Box | None, Tensor, Located]:
@@ -175,33 +175,33 @@ class Zhao2019(Cascade):
 
     def _hand_over(self, probabilities: Tensor, shape: tuple[int, ...]) -> LocatedVolume:
         if self.settings.component == "largest":
-            probabilities = torch.stack([_largest_component(belief) for belief in probabilities])
-        boxes = tuple(self._boxes(belief[0], shape) for belief in probabilities)
+            probabilities = torch.stack([_largest_component(one) for one in probabilities])
+        boxes = tuple(self._boxes(one[0], shape) for one in probabilities)
         return LocatedVolume(probabilities, boxes, shape, Box.whole(shape))
 
-    def _boxes(self, belief: Tensor, shape: tuple[int, ...]) -> tuple[Box, ...]:
-        """B₁ and B₂ in voxels of the volume, of a belief on the reduced grid; none where it is nowhere ½.
+    def _boxes(self, probabilities: Tensor, shape: tuple[int, ...]) -> tuple[Box, ...]:
+        """B₁ and B₂ in voxels of the volume, of probabilities on the reduced grid; none where they are nowhere ½.
 
-        Where no voxel of the enlarged belief reaches ½, as between a lone voxel and its neighbours, B₂ is drawn around
+        Where no voxel of the enlarged map reaches ½, as between a lone voxel and its neighbours, B₂ is drawn around
         what the reduced grid shows.
         """
-        found = Box.around((belief >= 0.5).cpu().numpy())
+        found = Box.around((probabilities >= 0.5).cpu().numpy())
         if found is None:
             return ()
         factor = self.settings.factor
         b1 = scaled(found.expand(self.settings.coarse_margin), factor)
         near = scaled(found.expand(1), factor).clip(shape)
-        inside = Box.around((self._enlarged(belief, near) >= 0.5).cpu().numpy())
+        inside = Box.around((self._enlarged(probabilities, near) >= 0.5).cpu().numpy())
         enlarged = scaled(found, factor) if inside is None else inside.shift(near.start)
         return b1.clip(shape), enlarged.expand(self.settings.margin).clip(shape)
 
-    def _enlarged(self, belief: Tensor, region: Box) -> Tensor:
-        return enlarge(belief.float(), self.settings.factor, region=region, mode=self.settings.enlarging)
+    def _enlarged(self, probabilities: Tensor, region: Box) -> Tensor:
+        return enlarge(probabilities.float(), self.settings.factor, region=region, mode=self.settings.enlarging)
 
     def first_map(self, located: Located, shape: Sequence[int]) -> Tensor:
-        """Stage 1's belief enlarged as the vote sees it, (B, 1, *shape); see `Cascade.first_map`."""
+        """Stage 1's probability map enlarged as the vote sees it, (B, 1, *shape); see `Cascade.first_map`."""
         whole = Box.whole(tuple(shape))
-        return torch.stack([self._enlarged(belief[0], whole)[None] for belief in located.probabilities])
+        return torch.stack([self._enlarged(one[0], whole)[None] for one in located.probabilities])
 
     def first_reference(self, labels: Tensor) -> Tensor:
         """What stage 1 learns, on the reduced grid; see `Cascade.first_reference`."""
@@ -244,19 +244,19 @@ class Zhao2019(Cascade):
         return maps
 
     def _vote(self, image: Tensor, first: Tensor, boxes: Sequence[Box], region: Box) -> Tensor:
-        """Probability (*region.shape) of stage 1's belief there and stage 2's in each box of an image (1, 1, *S)."""
-        beliefs = [first]
+        """Probability (*region.shape) by stage 1's map there and stage 2's in each box of an image (1, 1, *S)."""
+        maps = [first]
         for box in boxes:
-            belief = torch.zeros_like(first)
+            second = torch.zeros_like(first)
             inside = box.shift([-start for start in region.start])
-            belief[inside.slices] = self.second_probabilities(image, box)[0, 0]
-            beliefs.append(belief)
-        return voted_probability(beliefs, rule=self.settings.vote)
+            second[inside.slices] = self.second_probabilities(image, box)[0, 0]
+            maps.append(second)
+        return voted_probability(maps, rule=self.settings.vote)
 
 
-def _largest_component(belief: Tensor) -> Tensor:
-    kept = main_bodies(belief[0].float().cpu().numpy(), share=1.0)
-    return belief * torch.from_numpy(kept).to(belief.device)
+def _largest_component(probabilities: Tensor) -> Tensor:
+    kept = main_bodies(probabilities[0].float().cpu().numpy(), share=1.0)
+    return probabilities * torch.from_numpy(kept).to(probabilities.device)
 
 
 def _of_volumes(located: Located) -> LocatedVolume:

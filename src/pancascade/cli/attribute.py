@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pancascade.cli import data_options as options
-from pancascade.cli.evaluation_options import INCOMPLETE, Fold, PartName, spell, wide_console
+from pancascade.cli.evaluation_options import Fold, PartName, spell, wide_console
+from pancascade.cli.exit_codes import INCOMPLETE
 from pancascade.cli.held_folder import held
 from pancascade.cli.segment_options import DEFAULT_MODEL
 from pancascade.errors import DataError, PancascadeError
@@ -58,16 +59,24 @@ def attribute(
         if scans is not None or reference is not None:
             raise DataError("Give either --source, or SCANS and REFERENCE.")
         from pancascade.cli.attribute_data_set import attribute_data_set
+        from pancascade.cli.reading_options import cases_of_part, find_reading
+        from pancascade.prediction.predict_cases import find_checkpoint
 
-        reading = {"layout": layout, "picture_window": picture_window, "flip_rows": flip_rows}
-        chosen = {"split": split, "fold": fold, "part": part}
         with held(out, what="attribute"):
-            attribute_data_set(Path(model), source, out=out, device=device, reading=reading, chosen=chosen)
+            weights = find_checkpoint(Path(model))
+            reading = find_reading(
+                source, layout=layout, picture_window=picture_window, flip_rows=flip_rows, checkpoint=weights
+            )
+            cases, told = cases_of_part(source, reading, split=split, part=part, fold=fold)
+            attribute_data_set(Path(model), cases, source=told, out=out, device=device)
         return
     if scans is None or reference is None:
         raise DataError("Give SCANS and REFERENCE, or a data set as --source.")
-    if split is not None or fold is not None or part != "test" or layout is not None:
-        raise DataError("--split, --fold, --part and --layout choose from a data set. Give it as --source.")
+    given = {"--split": split, "--fold": fold, "--layout": layout, "--picture-window": picture_window}
+    misplaced = [option for option, value in given.items() if value is not None]
+    misplaced += ["--part"] * (part != "test") + ["--flip-rows"] * flip_rows
+    if misplaced:
+        raise DataError(f"{misplaced[0]} is about a data set, and SCANS and REFERENCE are none. Give it as --source.")
     with held(out, what="attribute"):
         _attribute(scans, reference, model=model, out=out, device=device)
 

@@ -7,52 +7,47 @@ from typing import TYPE_CHECKING, Any
 from pancascade.cli.evaluation_options import wide_console
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
+    from pancascade.datasets import Case
     from pancascade.evaluation.localization import LocalizationRow
+    from pancascade.evaluation.prediction_set import PredictionSource
 
 
 def attribute_data_set(
-    model: Path, source: Path, *, out: Path | None, device: str, reading: dict[str, Any], chosen: dict[str, Any]
+    model: Path, cases: "Sequence[Case]", *, source: "PredictionSource", out: Path | None, device: str
 ) -> None:
-    """Print and write the attribution and the localization table of a part of a data set.
+    """Print and write the attribution and the localization table of some cases of a data set.
 
     Args:
         model: Folder of a training run, or a checkpoint.
-        source: The data set.
-        out: Folder for ``attribution.json``.
+        cases: Of the data set.
+        source: Where they come from, for ``attribution.json``.
+        out: Folder for that file.
         device: Where the networks run.
-        reading: Options about how the data set is read.
-        chosen: Split, fold and part.
 
     Raises:
-        PancascadeError: The weights or the data set cannot be used.
+        PancascadeError: The weights or a case cannot be used.
     """
     from rich.progress import MofNCompleteColumn, Progress
 
     from pancascade.cli.attribute import tell_stages, write_attribution
-    from pancascade.cli.reading_options import cases_of_part, find_reading
-    from pancascade.prediction.localization import localization_rows
-    from pancascade.prediction.predict_cases import find_checkpoint
-    from pancascade.prediction.stage_errors import attribution_rows
+    from pancascade.prediction.stage_errors import localization_and_attribution_rows
 
-    weights = find_checkpoint(model)
-    cases, told = cases_of_part(source, find_reading(source, checkpoint=weights, **reading), **chosen)
     console = wide_console()
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console, transient=True) as bars:
-        tasks = [bars.add_task(name, total=len(cases)) for name in ("locate", "segment")]
-        located = localization_rows(
-            weights, cases, device=device, on_done=lambda done, _: bars.update(tasks[0], completed=done)
-        )
-        lost = attribution_rows(
-            weights, cases, device=device, on_done=lambda done, _: bars.update(tasks[1], completed=done)
+        task = bars.add_task("locate and segment", total=len(cases))
+        located, lost = localization_and_attribution_rows(
+            model, cases, device=device, on_done=lambda done, _: bars.update(task, completed=done)
         )
     name = model.resolve().name
     targets = tell_stages(lost, console=console, model=name)
     localization = _tell_localization(located, console=console, title=f"{name}: stage 1")
     if out is not None:
         protocol = "the papers' pass; intervals: 95 % bootstrap over patients, 10000 resamples, seed 0"
-        about = {"model": name, "protocol": protocol, "source": told.model_dump(mode="json")}
+        about = {"model": name, "protocol": protocol, "source": source.model_dump(mode="json")}
         result = {**about, "targets": targets, "localization": localization, "failures": []}
         write_attribution(result, out, console=console)
 

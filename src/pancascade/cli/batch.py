@@ -8,13 +8,11 @@ import typer
 
 from pancascade.cli import executor_options, segment_options
 from pancascade.cli.batch_progress import BatchProgress
+from pancascade.cli.exit_codes import INCOMPLETE
 from pancascade.errors import DataError, OutputError
 
 if TYPE_CHECKING:
     from pancascade.batch.settings import BatchOptions
-
-INCOMPLETE = 1
-"""Exit code when a scan was refused, or a case failed."""
 
 
 def batch(

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from pancascade.durations import spell_duration
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -115,13 +117,3 @@ class BatchProgress:
             if path.exists():
                 self._console.print(f"{what}: {path}")
         self._console.print("Research use only. Not for clinical use.", style="dim")
-
-
-def spell_duration(seconds: float) -> str:
-    """A duration as people say it: 40 s, 12 min, 3 h 20 min."""
-    if seconds < 60:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pancascade.cli.evaluation_options import INCOMPLETE, Patients, wide_console
+from pancascade.cli.evaluation_options import Patients, wide_console
+from pancascade.cli.exit_codes import INCOMPLETE
 from pancascade.errors import DataError, OutputError, PancascadeError, listed
 
 if TYPE_CHECKING:

@@ -5,10 +5,8 @@ from typing import Annotated
 
 import typer
 
+from pancascade.cli.exit_codes import INCOMPLETE
 from pancascade.errors import DataError
-
-INCOMPLETE = 1
-"""Exit code when a scan was refused or its result could not be read."""
 
 
 def cohort(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pancascade.cli import data_options as options
+from pancascade.cli.exit_codes import INCOMPLETE
 from pancascade.cli.held_folder import held
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from pancascade.curation.describing.case_groups import Spread
     from pancascade.curation.describing.fingerprint import Fingerprint
     from pancascade.datasets import Case
-
-INCOMPLETE = 1
-"""Exit code when all was written, but some cases have no numbers."""
 
 _SHOWN = (
     "column_spacing_mm",

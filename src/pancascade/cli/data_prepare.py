@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pancascade.cli import data_options as options
+from pancascade.cli.exit_codes import INCOMPLETE
 from pancascade.errors import DataError
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from pancascade.curation.preparing.prepare import Preparation
     from pancascade.datasets import Case
     from pancascade.store.options import PrepareOptions, SourceReading
-
-INCOMPLETE = 1
-"""Exit code when a store was written but lacks cases, or when its files are not as they were written."""
 
 
 def prepare(

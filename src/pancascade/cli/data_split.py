@@ -1,6 +1,7 @@
 """``pancascade data split``: data sets in, a split by patient out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ from pancascade.cli import data_options as options
 from pancascade.errors import DataError
 
 if TYPE_CHECKING:
+    from pancascade.datasets import Case
     from pancascade.datasets.split_designs import Design, DrawnSplit
     from pancascade.datasets.tumour_sizes import CaseSize
 
@@ -53,9 +55,9 @@ def split(
         raise DataError(f"{out}: exists already, and runs may depend on it. Choose another --out.")
     report = {"findings": []} if duplicates is None else read_report(duplicates)
     sizes: list[CaseSize] = []
+    read = partial(options.read_cases, layout=layout, picture_window=picture_window, flip_rows=flip_rows)
     for path in data:
-        reading = {"layout": layout, "picture_window": picture_window, "flip_rows": flip_rows}
-        sizes += _sizes(path, report, reading=reading, workers=workers)
+        sizes += _sizes(path, report, read=read, workers=workers)
     strata = size_strata(sizes)
     groups, strange = duplicate_patients(report, {size.case: size.patient for size in sizes})
     drawn = draw_design(
@@ -82,7 +84,9 @@ def _design(name: str | None, shares: tuple[float, float, float] | None) -> "Des
     return custom_design(shares) if shares is not None else find_design(str(name))
 
 
-def _sizes(path: Path, report: dict[str, Any], *, reading: dict[str, Any], workers: int) -> "list[CaseSize]":
+def _sizes(
+    path: Path, report: dict[str, Any], *, read: "Callable[[Path], list[Case]]", workers: int
+) -> "list[CaseSize]":
     from rich.progress import Progress
 
     from pancascade.datasets.check_report import sizes_in_report
@@ -91,7 +95,7 @@ def _sizes(path: Path, report: dict[str, Any], *, reading: dict[str, Any], worke
 
     if (path / "cases.parquet").is_file():
         return sizes_in_store(path)
-    cases = options.read_cases(path, **reading)
+    cases = read(path)
     known = sizes_in_report(report)
     if all(case.name in known for case in cases):
         return [CaseSize(case.name, case.patient, known[case.name]) for case in cases]
@@ -105,18 +109,16 @@ def _sizes(path: Path, report: dict[str, Any], *, reading: dict[str, Any], worke
 
 
 def _write(drawn: "DrawnSplit", out: Path, *, seed: int, sources: Sequence[str], strata: dict[str, str]) -> None:
-    from pancascade.datasets.splits import PARTS, write_split
     from pancascade.io import text_digest
 
     about = {
-        "note": ". ".join([drawn.note[0].upper() + drawn.note[1:], *(remark.rstrip(".") for remark in drawn.remarks)])
-        + ".",
+        "note": " ".join(drawn.sentences),
         "design": drawn.design.name,
         "seed": seed,
         "source": list(sources),
         "patients": {"number": len(strata), "digest": text_digest("\n".join(sorted(strata)))},
     }
-    write_split(out, drawn.parts if drawn.design.folds else dict(zip(PARTS, drawn.parts, strict=True)), about=about)
+    drawn.write(out, about=about)
 
 
 def _tell(drawn: "DrawnSplit", strata: dict[str, str], out: Path) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pancascade.cli.exit_codes import INCOMPLETE
 from pancascade.errors import DataError
 from pancascade.parallel import available_cores
 
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
 
     from pancascade.evaluation import Comparison, DetectionSummary, Evaluation, Method, Protocol, SplitPart, Summary
     from pancascade.metrics import Interval
-
-INCOMPLETE = 1
-"""Exit code when all was written, but some cases have no numbers."""
 
 ProtocolName = Annotated[
     str,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pancascade.cli import data_options as options
-from pancascade.cli.evaluation_options import INCOMPLETE, Fold, PartName, wide_console
+from pancascade.cli.evaluation_options import Fold, PartName, wide_console
+from pancascade.cli.exit_codes import INCOMPLETE
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""How ``predict``, ``evaluate`` and ``attribute`` read a data set: as the options say, or as it was read before."""
+"""How verbs that predict read a data set: as the options say, or as it was read before."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ def find_reading(
     layout: str | None,
     picture_window: tuple[float, float] | None,
     flip_rows: bool,
-    checkpoint: Path,
+    checkpoint: Path | None = None,
 ) -> "DataReading":
     """The reading that the options ask for; what they leave open of pictures is as the checkpoint was trained.
 
@@ -27,7 +27,7 @@ def find_reading(
         layout: Named; None recognises it.
         picture_window: Hounsfield units of grey 0 and 255.
         flip_rows: Pictures show the back at the top.
-        checkpoint: Its recipe tells how pictures were read.
+        checkpoint: Its recipe tells how pictures were read; None where there are no weights yet.
 
     Raises:
         DataError: No such data set, or nothing tells the window of its pictures.
@@ -39,13 +39,14 @@ def find_reading(
     found = chosen or recognise(source)
     if found is not Layout.SLICE_FOLDER:
         return DataReading(layout=found)
-    trained = _trained_reading(checkpoint, source.resolve().name)
+    trained = None if checkpoint is None else _trained_reading(checkpoint, source.resolve().name)
     if picture_window is not None:
         return DataReading(layout=found, window=pictures.window, flip_rows=flip_rows)
     if trained is None:
+        nor = "" if checkpoint is None else ", nor do the weights"
         raise DataError(
-            f"{source.name}: pictures do not tell their Hounsfield units, nor do the weights. Give --picture-window, "
-            "and --flip-rows where the back is at the top."
+            f"{source.name}: pictures do not tell their Hounsfield units{nor}. Give --picture-window, and --flip-rows "
+            "where the back is at the top."
         )
     return DataReading.model_validate(trained | {"flip_rows": flip_rows or trained["flip_rows"]})
 

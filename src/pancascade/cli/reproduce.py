@@ -6,20 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pancascade.cli import data_options as options
+from pancascade.cli.exit_codes import INCOMPLETE
 from pancascade.cli.held_folder import held
-from pancascade.cli.reproduce_options import choose, choose_place
+from pancascade.cli.reading_options import find_reading
+from pancascade.cli.reproduce_options import choose
 from pancascade.errors import DataError
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from pancascade.reproduction import Means, Prepared, Request
+    from pancascade.reproduction import Prepared, Request, Resources
     from pancascade.reproduction.tables import ReproducedTable
     from pancascade.training import Run
-
-INCOMPLETE = 1
-"""Exit code when the table was written, but a row could not be made."""
 
 EXAMPLE = (
     "Example: pancascade reproduce qiu2024 3 --data Task07_Pancreas --out table3 --scale small --rows U --rows M. "
@@ -74,13 +73,14 @@ def reproduce(
     if data is None or out is None:
         raise DataError("Give --data, the folder of the data set, and --out, the folder for the table.")
     from pancascade.parallel import available_cores
-    from pancascade.reproduction import Request, find_table, read_published
+    from pancascade.reproduction import DataPlace, Request, find_table, read_published
 
     found = find_table(read_published(paper), table)
+    reading = find_reading(data, layout=layout, picture_window=picture_window, flip_rows=flip_rows)
     request = Request(
         paper,
         table,
-        choose_place(data, layout=layout, picture_window=picture_window, flip_rows=flip_rows),
+        DataPlace(data, reading),
         out,
         choose(found, scale=scale, seed=seed, epochs=epochs, rows=rows, folds=folds, masks=masks),
         split=split,
@@ -114,7 +114,7 @@ def _run(request: "Request", console: "Console", *, only_plan: bool) -> list[str
             console.print(sentence, highlight=False, soft_wrap=True)
         if only_plan:
             return []
-        made, failures = make(prepared, _means(prepared, bars, console))
+        made, failures = make(prepared, _resources(prepared, bars, console))
     _print_table(made, console)
     console.print(f"Table: {request.out / 'table.html'}", soft_wrap=True, highlight=False)
     for failure in failures:
@@ -122,8 +122,8 @@ def _run(request: "Request", console: "Console", *, only_plan: bool) -> list[str
     return failures
 
 
-def _means(prepared: "Prepared", bars: "Progress", console: "Console") -> "Means":
-    from pancascade.reproduction import Means
+def _resources(prepared: "Prepared", bars: "Progress", console: "Console") -> "Resources":
+    from pancascade.reproduction import Resources
 
     task = bars.tasks[0].id
     current = ""
@@ -138,7 +138,7 @@ def _means(prepared: "Prepared", bars: "Progress", console: "Console") -> "Means
         title = f"{current}: epoch {run.epoch + 1}/{run.recipe.epochs} ({run.recipe.phase_of(run.epoch)})"
         bars.update(task, description=title, completed=done, total=batches)
 
-    return Means(
+    return Resources(
         prepared.trainings,
         device=prepared.request.device,
         workers=prepared.request.workers,

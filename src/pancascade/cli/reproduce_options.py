@@ -3,36 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pancascade.cli import data_options as options
 from pancascade.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pancascade.reproduction import Choices, DataPlace, Table
-
-
-def choose_place(
-    data: Path, *, layout: str | None, picture_window: tuple[float, float] | None, flip_rows: bool
-) -> "DataPlace":
-    """Where the data lie, and how they are read.
-
-    Raises:
-        DataError: No such folder, no known layout, or an option that does not fit.
-    """
-    from pancascade.datasets import Layout, recognise
-    from pancascade.datasets.data_reading import DataReading
-    from pancascade.reproduction import DataPlace
-
-    chosen, pictures = options.choose_reading(layout, picture_window=picture_window, flip_rows=flip_rows)
-    found = recognise(data) if chosen is None else chosen
-    if found is Layout.SLICE_FOLDER and picture_window is None:
-        raise DataError(
-            f"{data.name}: pictures do not tell their Hounsfield units. Give --picture-window, and --flip-rows where "
-            "the back is at the top."
-        )
-    reading = DataReading(layout=found, window=pictures.window, flip_rows=pictures.flip_rows)
-    return DataPlace(data, reading)
+    from pancascade.reproduction import Choices, Table
 
 
 def choose(

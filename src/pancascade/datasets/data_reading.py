@@ -1,19 +1,17 @@
 """How a data set is read, where its files do not tell: written down beside what was made of it."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from pancascade.datasets.case import Case
 from pancascade.datasets.layout import Layout, PictureReading, read_data_set
 from pancascade.datasets.slice_folder import slice_folder
+from pancascade.datasets.structure import StructureName, named_structures
 from pancascade.errors import DataError
-from pancascade.labels import HelperOrgan, Label
 from pancascade.preprocessing import Window
 from pancascade.settings import Settings
-
-StructureName = Literal["pancreas", "tumour", "liver", "kidneys", "spleen", "stomach", "duodenum"]
 
 
 class DataReading(Settings):
@@ -48,13 +46,11 @@ class DataReading(Settings):
             return read_data_set(path, layout=self.layout, pictures=PictureReading(self.window, self.flip_rows))
         if not path.is_dir():
             raise DataError(f"{path}: no such folder. Layout {self.layout} is a folder.")
-        ours = {structure.name.lower(): structure for structure in (*Label, *HelperOrgan)}
-        values = None if self.mask_values is None else {key: ours[name] for key, name in self.mask_values.items()}
         return slice_folder(
             path,
             window=self.window,
             flip_rows=self.flip_rows,
-            mask_values=values,
+            mask_values=named_structures(self.mask_values),
             without_masks=self.without_masks,
             pixel_mm=self.pixel_mm,
         )

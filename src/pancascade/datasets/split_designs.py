@@ -3,9 +3,11 @@
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from pancascade.datasets.nih_pancreas_ct import WITHDRAWN
-from pancascade.datasets.splits import PARTS
+from pancascade.datasets.splits import PARTS, write_split
 from pancascade.datasets.stratified_draw import deal_patients, joined_groups, sizes_of
 from pancascade.errors import DataError
 
@@ -56,6 +58,23 @@ class DrawnSplit:
     parts: tuple[tuple[str, ...], ...]
     note: str
     remarks: tuple[str, ...]
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The note, and the remarks."""
+        return (f"{self.note[0].upper()}{self.note[1:]}.", *self.remarks)
+
+    def write(self, path: Path, *, about: Mapping[str, Any]) -> None:
+        """Write the split file, which `pancascade.datasets.read_split` reads.
+
+        Args:
+            path: Where.
+            about: How it was made; written first.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        write_split(path, self.parts if self.design.folds else dict(zip(PARTS, self.parts, strict=True)), about=about)
 
 
 _UNPUBLISHED = "seeded draw of the sizes of {}, not the paper's lists, which are unpublished"

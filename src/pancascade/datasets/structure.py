@@ -1,9 +1,10 @@
-"""What the values of a label map stand for."""
+"""What the values of a label map, or of a picture's mask, stand for."""
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Literal
 
-from pancascade.labels import Label
+from pancascade.labels import HelperOrgan, Label
 
 
 class Structure(StrEnum):
@@ -40,3 +41,17 @@ PANORAMA: Meaning = {
     6: Structure.BILE_DUCT,
 }
 """PANORAMA: lesion, veins, arteries, parenchyma, pancreatic duct, common bile duct."""
+
+StructureName = Literal["pancreas", "tumour", "liver", "kidneys", "spleen", "stomach", "duodenum"]
+"""What a picture's mask may outline: a label, or an organ that helps to locate the pancreas."""
+
+_BY_NAME: dict[str, Label | HelperOrgan] = {one.name.lower(): one for one in (*Label, *HelperOrgan)}
+
+
+def named_structures(names: Mapping[int, StructureName] | None) -> dict[int, Label | HelperOrgan] | None:
+    """What each value of a picture's mask stands for; None stays None.
+
+    Args:
+        names: Of what each value stands for.
+    """
+    return None if names is None else {value: _BY_NAME[name] for value, name in names.items()}

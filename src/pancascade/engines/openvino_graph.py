@@ -21,7 +21,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_map_only, tree_unflatten
 
-from pancascade.engines.openvino_operators import OPERATORS, UnknownOperatorError, Value
+from pancascade.engines.openvino_operators import OPERATORS
+from pancascade.engines.openvino_values import UnknownOperatorError, Value
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -35,16 +35,6 @@ class Attribution:
     lost_share: float
     lost_voxels: int
 
-    @property
-    def first_stage_error(self) -> float:
-        """Dice that the true box would have won; below 0 where the wrong box did better."""
-        return self.true_box_dice - self.dice
-
-    @property
-    def second_stage_error(self) -> float:
-        """Dice that is missing even in the true box."""
-        return 1 - self.true_box_dice
-
 
 def attribute(
     prediction: NDArray[Any],

@@ -43,6 +43,9 @@ class _Cut(NamedTuple):
         return mask
 
 
+_NOTHING = _Cut(np.zeros((0, 0, 0), np.uint8), Box((0, 0, 0), (0, 0, 0)))
+
+
 def measure_case(
     reference: Volume,
     prediction: Volume | None,
@@ -72,22 +75,16 @@ def measure_case(
     notes: list[str] = []
     true = _read_labels(upright, protocol, of_reference=True)
     if prediction is None:
-        found = _Cut(np.zeros((0, 0, 0), np.uint8), Box((0, 0, 0), (0, 0, 0)))
+        found = _NOTHING
         notes.append("no prediction; counted as empty")
     else:
         found = _read_labels(_on_grid(prediction, upright, protocol, notes), protocol, of_reference=False)
     box = _union(true.box, found.box)
     masks = {
-        target: (
-            found.inside(box, protocol.labels.get(target, ())),
-            true.inside(box, protocol.labels_of_reference(target)),
-        )
-        for target in protocol.labels
+        target: (found.inside(box, wanted), true.inside(box, protocol.labels_of_reference(target)))
+        for target, wanted in protocol.labels.items()
     }
     notes += [str(notice) for volume in (reference, prediction) if volume is not None for notice in volume.notices]
-    targets = {
-        target: _measure_target(mask, truth, box, upright, protocol=protocol) for target, (mask, truth) in masks.items()
-    }
     detections = None
     if protocol.lesions.target in masks:
         mask, truth = masks[protocol.lesions.target]
@@ -104,7 +101,7 @@ def measure_case(
         spacing_mm=upright.spacing_mm,
         voxel_ml=upright.voxel_volume_ml,
         diagonal_mm=math.dist((0, 0, 0), [n * mm for n, mm in zip(upright.shape, upright.spacing_mm, strict=True)]),
-        targets=targets,
+        targets={key: _measure_target(*pair, box, upright, protocol=protocol) for key, pair in masks.items()},
         detections=detections,
         notes=tuple(notes),
     )
@@ -155,7 +152,7 @@ def _read_labels(volume: Volume, protocol: Protocol, *, of_reference: bool) -> _
     volume = as_label_map(volume)
     box = Box.around(volume.voxels)
     if box is None:
-        return _Cut(np.zeros((0, 0, 0), np.uint8), Box((0, 0, 0), (0, 0, 0)))
+        return _NOTHING
     part = volume.voxels[box.slices]
     values = np.unique(part[part != 0])
     if not np.isfinite(values).all():

@@ -111,27 +111,11 @@ def evaluate_data_set(
     found = read_prediction_set(predictions)
     if found.state != "finished":
         raise DataError(f"{predictions.name}: predicting was interrupted. Go on with `pancascade predict --resume`.")
-    wanted = {case.case: case for case in found.cases}
-    chosen = [case for case in cases if case.name in wanted]
-    if not chosen:
-        raise DataError(
-            f"{predictions.name}: no case of the data set is among the predictions. Is it another data set?"
-        )
-    left_out: dict[str, str] = {}
-    if part is not None:
-        left_out = part.left_out([case.name for case in chosen], {case.name: case.patient for case in chosen})
-        chosen = [case for case in chosen if case.name not in left_out]
-        if not chosen:
-            raise DataError(f"{part.split.name}: none of the predictions belongs to its {part.part} part.")
+    chosen, left_out = _chosen(predictions.name, found, cases, part)
     if not allow_training_cases:
         _require_held_out(method, found, chosen)
     as_empty = protocol.missing == "empty"
-    failed = [] if as_empty else found.failed
-    failures = [
-        Failure(case.case, f"was not predicted: {case.message}") for case in failed if case.case not in left_out
-    ]
-    known = {case.name for case in cases}
-    failures += [Failure(name, "no case of this name in the data set.") for name in wanted if name not in known]
+    failures = _failures(found, cases, left_out=left_out, as_empty=as_empty)
     done = {case.case for case in found.done}
     jobs = [
         DataSetJob(case, predictions, protocol, case.name in done) for case in chosen if case.name in done or as_empty
@@ -145,6 +129,36 @@ def evaluate_data_set(
     records += _of_patients(slices)
     ordered = tuple(sorted(records, key=lambda record: record.case))
     return Evaluation(method, protocol, ordered, tuple(sorted(failures)), left_out)
+
+
+def _chosen(
+    name: str, found: PredictionSet, cases: Sequence[Case], part: SplitPart | None
+) -> tuple[list[Case], dict[str, str]]:
+    """Cases that were predicted and are of the part; and those that are not, with the part that they are of."""
+    wanted = {case.case for case in found.cases}
+    chosen = [case for case in cases if case.name in wanted]
+    if not chosen:
+        raise DataError(f"{name}: no case of the data set is among the predictions. Is it another data set?")
+    if part is None:
+        return chosen, {}
+    left_out = part.left_out([case.name for case in chosen], {case.name: case.patient for case in chosen})
+    chosen = [case for case in chosen if case.name not in left_out]
+    if not chosen:
+        raise DataError(f"{part.split.name}: none of the predictions belongs to its {part.part} part.")
+    return chosen, left_out
+
+
+def _failures(
+    found: PredictionSet, cases: Sequence[Case], *, left_out: Mapping[str, str], as_empty: bool
+) -> list[Failure]:
+    """Predictions that cannot be measured, before any mask is read."""
+    failed = [] if as_empty else [case for case in found.failed if case.case not in left_out]
+    known = {case.name for case in cases}
+    strange = [case.case for case in found.cases if case.case not in known]
+    return [
+        *(Failure(case.case, f"was not predicted: {case.message}") for case in failed),
+        *(Failure(name, "no case of this name in the data set.") for name in strange),
+    ]
 
 
 def _require_held_out(method: str, found: PredictionSet, cases: Sequence[Case]) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pancascade.evaluation.protocol import Protocol
 from pancascade.evaluation.records import CaseRecord
-from pancascade.metrics import DetectionTable, Interval, Resamples, ScanDetections
+from pancascade.metrics import DetectionTable, Interval, Resamples
 from pancascade.metrics.detection_statistics import (
     FROC_POINTS,
     auroc,
@@ -142,7 +142,3 @@ def _curve(table: DetectionTable) -> tuple[tuple[float, float, float], ...]:
     curve = froc(table)
     points = zip(curve.thresholds[1:], curve.false_positives[1:], curve.sensitivity[1:], strict=True)
     return tuple((float(threshold), float(false), float(true)) for threshold, false, true in points)
-
-
-def _diameters(scan: ScanDetections) -> NDArray[np.float64]:
-    return np.array([lesion.diameter_mm for lesion in scan.lesions], np.float64)

@@ -19,9 +19,6 @@ NAME = "predictions.json"
 PROBABILITIES = "probabilities"
 """Folder of the probability maps, below that of the masks."""
 
-PAPERS_PASS = "papers"
-"""Locate, box, crop, segment, paste, threshold at ½: nothing that the papers do not have."""
-
 
 class PredictedCase(Settings):
     """What came of one case.

@@ -15,13 +15,12 @@ from pancascade.inference.additions import ALL, Additions
 from pancascade.inference.canvas_probabilities import CanvasProbabilities, smooth_along_the_body
 from pancascade.inference.finding import Believed, Finding
 from pancascade.inference.finite_output import require_finite
-from pancascade.inference.locating import Aim, Sight, aim_at
-from pancascade.inference.slice_batches import interpolated, on_canvas, parts_of, stored
+from pancascade.inference.locating import Aim, aim_at
+from pancascade.inference.slice_batches import draw_slices, interpolated, on_canvas, parts_of, sight_on_canvas, stored
 from pancascade.inference.stopwatch import Stopwatch
 from pancascade.preprocessing import Canvas, Placement, find_placement
 from pancascade.preprocessing.drawing import draw, take_off
-from pancascade.preprocessing.neighbours import with_neighbours
-from pancascade.volume import Box, Volume, release
+from pancascade.volume import Box, Volume
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many slices are done, and how many there are."""
@@ -183,7 +182,7 @@ class SliceEngine:
     @property
     def _may_skip(self) -> bool:
         """Whether slices between two that stage 1 has seen can take the mean of both beliefs."""
-        return self._smooths and self.cascade.locates and self.cascade.believes_in_masks
+        return self._smooths and self.cascade.locates and self.cascade.first_map_is_mask
 
     @torch.inference_mode()
     def run_alone(
@@ -225,20 +224,7 @@ class SliceEngine:
         return draw(shown, placement), placement
 
     def _images(self, volume: Volume, placement: Placement, part: slice | list[int]) -> Tensor:
-        window, count = self.canvas.window, volume.shape[2]
-        if self.canvas.neighbours == 0:
-            shown = np.ascontiguousarray(window.apply(volume.voxels[:, :, part].transpose(2, 1, 0)))[:, None]
-        else:
-            shown = with_neighbours(
-                lambda index: window.apply(volume.voxels[:, :, index].T),
-                list(range(count)[part]) if isinstance(part, slice) else part,
-                count=count,
-                slice_mm=volume.spacing_mm[2],
-                canvas=self.canvas,
-            )
-        release(volume.voxels)
-        images = draw(torch.from_numpy(shown), placement)
-        return fast_layout(images.to(self.device))
+        return fast_layout(draw_slices(volume, placement, part, canvas=self.canvas).to(self.device))
 
     def _locate(self, images: Tensor, belief: Tensor | None) -> Located:
         if belief is None:
@@ -260,15 +246,9 @@ class SliceEngine:
             return Aim(belief)
         if self._smooths:
             smooth_along_the_body(belief, SMOOTHING_MM / spacing_mm[2])
-        shrunk = placement.canvas[0] / belief.shape[1]
-        body = None
-        if whole_body:
-            rows, columns = (
-                (offset, offset + size) for offset, size in zip(placement.offset, placement.resized, strict=True)
-            )
-            body = (tuple(edge / shrunk for edge in rows), tuple(edge / shrunk for edge in columns))
-        pixel_mm = [spacing_mm[1 - axis] * placement.native[axis] / placement.resized[axis] * shrunk for axis in (0, 1)]
-        sight = Sight(belief, (spacing_mm[2], pixel_mm[0], pixel_mm[1]), body, self.cascade.believes_in_masks)
+        sight = sight_on_canvas(
+            belief, placement, spacing_mm, whole_body=whole_body, is_mask=self.cascade.first_map_is_mask
+        )
         rescue = self.rescue and self.additions.fallback_search
         return aim_at(sight, rescue=rescue, one_organ=self.additions.component_rules)
 

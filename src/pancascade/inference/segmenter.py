@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,15 +82,9 @@ def segment(
     looks = _looks(members, upright, tta=tta)
     finding = average([follow(upright, look, progress=progress, clock=clock) for look in looks])
     with clock.measure("decide"):
-        thresholds = thresholds_of(members)
-        suspicion = round(tumour_suspicion(finding, upright.spacing_mm), 4)
-        finding, withheld = handed_out(
-            finding, keep_doubtful=keep_doubtful, voxel_ml=upright.voxel_volume_ml, threshold=thresholds.organ
-        )
-        thresholds, unmarked = by_suspicion(finding, thresholds, members, suspicion=suspicion)
-        labels = decide_labels(finding, upright, thresholds, component_rules=additions.component_rules)
-        mask = restore(upright.with_voxels(labels), volume)
-        region, probabilities = _on_grid_of(volume, upright, finding)
+        decision = decide_finding(finding, upright, members, keep_doubtful=keep_doubtful)
+        mask = restore(upright.with_voxels(decision.labels), volume)
+        region, probabilities = _on_grid_of(volume, upright, decision.finding)
     return Segmentation(
         scan=volume,
         mask=mask,
@@ -97,21 +92,21 @@ def segment(
         region_probabilities=probabilities,
         model=" + ".join(member.model.name for member in members),
         notices=(
-            *withheld,
-            *location_notices(finding.location),
-            *unmarked,
+            *decision.withheld,
+            *location_notices(decision.finding.location),
+            *decision.unmarked,
             *doubts(mask),
             *notices,
             *memory_notices(max_memory_gb),
         ),
         times_s=clock.rounded(),
         trained_on=trained_on(members),
-        thresholds=thresholds,
-        location=finding.location,
-        tumour_suspicion=suspicion if finding.box is not None else 0.0,
+        thresholds=decision.thresholds,
+        location=decision.finding.location,
+        tumour_suspicion=decision.suspicion,
         runs_on=_runs_on(members),
         card="\n\n".join(member.model.card_text() for member in members),
-        series=_series_name(volume, series),
+        series=None if series is None else series_name(volume, series),
         additions=additions,
     )
 
@@ -120,17 +115,59 @@ def _read(scan: str | Path | Volume, *, series: str | None, keep_on_disk: bool) 
     return scan if isinstance(scan, Volume) else read_volume(scan, series=series, keep_on_disk=keep_on_disk)
 
 
-def _series_name(volume: Volume, wanted: str | None) -> str | None:
-    """What was asked for, without words."""
-    return None if wanted is None or volume.source is None else series_name(volume.source, wanted=wanted)
-
-
 def _looks(members: Sequence[Member], upright: Volume, *, tta: bool) -> list[Member]:
     """Every model once, or once at each pixel size."""
     if not tta:
         return list(members)
     pixel_mm = float(np.mean(upright.spacing_mm[:2]))
     return [view for member in members for view in member.views(pixel_mm)]
+
+
+class Decision(NamedTuple):
+    """What of a finding is handed out, and marked.
+
+    Attributes:
+        finding: What is handed out.
+        labels: (I, J, K) uint8 on the grid of the upright scan.
+        thresholds: By which they were decided.
+        suspicion: The scan's tumour score; 0 where nothing is handed out.
+        withheld: Why nothing is handed out.
+        unmarked: Why no tumour is marked.
+    """
+
+    finding: Finding
+    labels: NDArray[np.uint8]
+    thresholds: Thresholds
+    suspicion: float
+    withheld: list[Notice]
+    unmarked: list[Notice]
+
+
+def decide_finding(
+    finding: Finding, upright: Volume, members: Sequence[Member], *, keep_doubtful: bool = False
+) -> Decision:
+    """What is handed out of a finding, by the models' thresholds, and which labels that makes.
+
+    Args:
+        finding: With calibrated probabilities.
+        upright: The scan, oriented LPS.
+        members: The models.
+        keep_doubtful: Also hand out what lies in a place that is hardly a pancreas'.
+    """
+    thresholds = thresholds_of(members)
+    suspicion = round(tumour_suspicion(finding, upright.spacing_mm), 4)
+    kept, withheld = handed_out(
+        finding, keep_doubtful=keep_doubtful, voxel_ml=upright.voxel_volume_ml, threshold=thresholds.organ
+    )
+    thresholds, unmarked = by_suspicion(kept, thresholds, members, suspicion=suspicion)
+    labels = kept.labels(
+        upright.shape,
+        spacing_mm=upright.spacing_mm,
+        organ_threshold=thresholds.organ,
+        tumour_threshold=thresholds.least_tumour,
+        component_rules=all(member.additions.component_rules for member in members),
+    )
+    return Decision(kept, labels, thresholds, 0.0 if kept.box is None else suspicion, withheld, unmarked)
 
 
 def thresholds_of(members: Sequence[Member]) -> Thresholds:
@@ -180,19 +217,6 @@ def _runs_on(members: Sequence[Member]) -> str:
 def average(findings: Sequence[Finding]) -> Finding:
     """What several looks at a scan find together, as it is decided and stored."""
     return Finding.mean(findings).rounded()
-
-
-def decide_labels(
-    finding: Finding, upright: Volume, thresholds: Thresholds, *, component_rules: bool = True
-) -> NDArray[np.uint8]:
-    """Final labels (I, J, K) on the grid of the upright scan."""
-    return finding.labels(
-        upright.shape,
-        spacing_mm=upright.spacing_mm,
-        organ_threshold=thresholds.organ,
-        tumour_threshold=thresholds.least_tumour,
-        component_rules=component_rules,
-    )
 
 
 def _on_grid_of(scan: Volume, upright: Volume, finding: Finding) -> tuple[Box | None, NDArray[np.float32]]:

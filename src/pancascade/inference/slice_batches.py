@@ -5,13 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pancascade.cascades import Located
 from pancascade.inference.finding import Believed
 from pancascade.inference.finite_output import require_finite
-from pancascade.preprocessing import Placement
+from pancascade.inference.locating import Sight
+from pancascade.preprocessing import Canvas, Placement
 from pancascade.preprocessing.drawing import draw
+from pancascade.preprocessing.neighbours import with_neighbours
+from pancascade.volume import Volume, release
 
 BATCH_SLICES = 8
 
@@ -20,6 +24,30 @@ def parts_of(count: int) -> Iterator[slice]:
     """The batches of so many slices, in order."""
     for start in range(0, count, BATCH_SLICES):
         yield slice(start, min(start + BATCH_SLICES, count))
+
+
+def draw_slices(volume: Volume, placement: Placement, part: slice | list[int], *, canvas: Canvas) -> Tensor:
+    """Slices of a volume on the canvas, (B, channels, H, W), with the neighbours that it asks for.
+
+    Args:
+        volume: Hounsfield units, oriented LPS.
+        placement: Where its slices lie on the canvas.
+        part: Which slices.
+        canvas: The canvas.
+    """
+    count = volume.shape[2]
+    if canvas.neighbours == 0:
+        shown = np.ascontiguousarray(canvas.window.apply(volume.voxels[:, :, part].transpose(2, 1, 0)))[:, None]
+    else:
+        shown = with_neighbours(
+            lambda index: canvas.window.apply(volume.voxels[:, :, index].T),
+            list(range(count)[part]) if isinstance(part, slice) else part,
+            count=count,
+            slice_mm=volume.spacing_mm[2],
+            canvas=canvas,
+        )
+    release(volume.voxels)
+    return draw(torch.from_numpy(shown), placement)
 
 
 def interpolated(located: list[Located], looked_at: list[int], count: int) -> list[Located]:
@@ -42,6 +70,35 @@ def on_canvas(belief: Believed | None, part: slice, placement: Placement) -> Ten
         return None
     seen = belief(part.start, part.stop).transpose(2, 1, 0)
     return draw(torch.from_numpy(np.ascontiguousarray(seen))[:, None], placement)
+
+
+def sight_on_canvas(
+    probabilities: NDArray[np.floating],
+    placement: Placement,
+    spacing_mm: tuple[float, float, float],
+    *,
+    whole_body: bool,
+    is_mask: bool,
+) -> Sight:
+    """What stage 1 found in all slices of a volume, with its pixel size and the body's place on stage 1's grid.
+
+    Args:
+        probabilities: (K, H, W) on the canvas, or on a coarser grid of it.
+        placement: Where the slices lie on the canvas.
+        spacing_mm: Of the volume.
+        whole_body: Whether the volume spans the body.
+        is_mask: See `Sight`.
+    """
+    shrunk = placement.canvas[0] / probabilities.shape[1]
+    body = None
+    if whole_body:
+        rows, columns = (
+            (offset / shrunk, (offset + size) / shrunk)
+            for offset, size in zip(placement.offset, placement.resized, strict=True)
+        )
+        body = (rows, columns)
+    pixel_mm = [spacing_mm[1 - axis] * placement.native[axis] / placement.resized[axis] * shrunk for axis in (0, 1)]
+    return Sight(probabilities, (spacing_mm[2], pixel_mm[0], pixel_mm[1]), body, is_mask)
 
 
 def stored(located: Located) -> Located:

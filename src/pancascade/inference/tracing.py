@@ -12,15 +12,11 @@ from pancascade.cascades import Cascade, Located
 from pancascade.errors import DataError, GeometryError
 from pancascade.inference.chain import follow
 from pancascade.inference.engine import HandOver, SliceEngine
-from pancascade.inference.finding import Finding
 from pancascade.inference.loading import Engine, Member, load_engines
 from pancascade.inference.models import Model
-from pancascade.inference.segmenter import average, by_suspicion, decide_labels, thresholds_of
-from pancascade.inference.suspicion import tumour_suspicion
+from pancascade.inference.segmenter import average, decide_finding
 from pancascade.inference.volume_engine import VolumeEngine
-from pancascade.inference.withholding import handed_out
 from pancascade.labels import Label
-from pancascade.location import Thresholds
 from pancascade.postprocessing import decide
 from pancascade.preprocessing import Placement
 from pancascade.preprocessing.drawing import draw, take_off
@@ -67,17 +63,9 @@ def trace(scan: Volume, reference: Volume, *, model: Model, device: str = "cpu")
     if not any(engine.cascade.locates for engine in member.engines) and len(member.engines) == 1:
         raise DataError(f"{model.name}: has no stage 1 that could lose anything. Give a cascade.")
     recorder, bound = _Recorder(), _TrueBoxes(truth.voxels)
-    own = thresholds_of([member])
     found = (average([follow(upright, member, watcher=watcher)]) for watcher in (recorder, bound))
-    labels, true_box_labels = (_labels(one, upright, member, own) for one in found)
+    labels, true_box_labels = (decide_finding(one, upright, [member]).labels for one in found)
     return Trace(truth.voxels.astype(np.uint8), labels, true_box_labels, recorder.covered(upright.shape, member))
-
-
-def _labels(found: Finding, upright: Volume, member: Member, thresholds: Thresholds) -> NDArray[np.uint8]:
-    """As `segment` decides them."""
-    suspicion = round(tumour_suspicion(found, upright.spacing_mm), 4)
-    kept, _ = handed_out(found, keep_doubtful=False, voxel_ml=upright.voxel_volume_ml, threshold=thresholds.organ)
-    return decide_labels(kept, upright, by_suspicion(kept, thresholds, [member], suspicion=suspicion)[0])
 
 
 def trace_slice(

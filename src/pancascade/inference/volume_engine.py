@@ -124,7 +124,7 @@ class VolumeEngine:
         shrunk = [whole / seen for whole, seen in zip(volume.shape[::-1], belief.shape, strict=True)]
         spacing_mm = [step * times for step, times in zip(volume.spacing_mm[::-1], shrunk, strict=True)]
         body = ((0.0, float(belief.shape[1])), (0.0, float(belief.shape[2]))) if whole_body else None
-        sight = Sight(belief, (spacing_mm[0], spacing_mm[1], spacing_mm[2]), body, self.cascade.believes_in_masks)
+        sight = Sight(belief, (spacing_mm[0], spacing_mm[1], spacing_mm[2]), body, self.cascade.first_map_is_mask)
         aim = aim_at(sight, rescue=self.rescue and self.additions.fallback_search)
         if aim.mask is None:
             return located, aim.location

@@ -87,20 +87,15 @@ def choose_series(series: Sequence[Series], *, wanted: str | None = None) -> Ser
     return best
 
 
-def series_name(path: Path, *, wanted: str) -> str:
+def series_name(volume: Volume, wanted: str) -> str | None:
     """What was asked for, told without words that may name a patient: a series number, or the mark of a UID.
 
     Args:
-        path: A folder, a zip archive of one, or a single DICOM file.
+        volume: What was read.
         wanted: As for `choose_series`.
-
-    Raises:
-        ScanError: as `find_series` and `choose_series`.
     """
     wanted = wanted.strip()
-    if wanted.isdecimal() and len(wanted) <= _LONGEST_NUMBER:
-        return wanted
-    return choose_series(find_series(path), wanted=wanted).mark
+    return wanted if wanted.isdecimal() and len(wanted) <= _LONGEST_NUMBER else volume.series
 
 
 def read_series(series: Series, *, keep_on_disk: bool = False) -> Volume:
@@ -145,8 +140,8 @@ def read_dicom_folder(path: Path, *, wanted: str | None = None, keep_on_disk: bo
         ScanError: as the three functions.
     """
     path = Path(path).absolute()
-    with placed_slices(path, wanted=wanted) as stack:
-        return _voxels_of(stack, source=path, keep_on_disk=keep_on_disk)
+    with _chosen_slices(path, wanted) as (series, stack):
+        return _voxels_of(stack, series, source=path, keep_on_disk=keep_on_disk)
 
 
 @contextmanager
@@ -163,6 +158,12 @@ def placed_slices(path: Path, *, wanted: str | None = None) -> Iterator[Stack]:
     Raises:
         ScanError: as `find_series`, `choose_series` and `read_series`.
     """
+    with _chosen_slices(path, wanted) as (_, stack):
+        yield stack
+
+
+@contextmanager
+def _chosen_slices(path: Path, wanted: str | None) -> Iterator[tuple[Series, Stack]]:
     with opened(path) as place:
         try:
             found = search(place)
@@ -171,17 +172,17 @@ def placed_slices(path: Path, *, wanted: str | None = None) -> Iterator[Stack]:
             raise type(error)(f"{path}: {error}", code=error.code) from error
         _logger.info("%s: reading %s.", path, chosen)
         stack = _placed(chosen, source=path)
-        yield stack._replace(notices=(*_left_out(found.left_out, path), *stack.notices))
+        yield chosen, stack._replace(notices=(*_left_out(found.left_out, path), *stack.notices))
 
 
 def _read(series: Series, *, source: Path, keep_on_disk: bool) -> Volume:
-    return _voxels_of(_placed(series, source=source), source=source, keep_on_disk=keep_on_disk)
+    return _voxels_of(_placed(series, source=source), series, source=source, keep_on_disk=keep_on_disk)
 
 
-def _voxels_of(stack: Stack, *, source: Path, keep_on_disk: bool = False) -> Volume:
+def _voxels_of(stack: Stack, series: Series, *, source: Path, keep_on_disk: bool) -> Volume:
     rescale = require_rescale(stack.frames, source=source)
     voxels = hounsfield(stack.frames, source=source, keep_on_disk=keep_on_disk)
-    return Volume(voxels, stack.affine, source, (*stack.notices, *rescale))
+    return Volume(voxels, stack.affine, source, (*stack.notices, *rescale), series.mark)
 
 
 def _left_out(files: Sequence[Path], source: Path) -> Iterator[Notice]:

@@ -1,4 +1,4 @@
-"""Saliency transformation: what stage 1 believes, as weights on the image of stage 2."""
+"""Saliency transformation: the probabilities of stage 1 as weights on the image of stage 2."""
 
 from torch import Tensor, nn
 

@@ -9,13 +9,10 @@ from torch import Tensor
 
 from pancascade.cascades import Cascade
 from pancascade.datasets import AxialSlice, Case
-from pancascade.engines.devices import find_device
 from pancascade.errors import DataError
 from pancascade.evaluation.localization import IMAGE_GRID, OWN_GRID, LocalizationRow, localization_row
 from pancascade.inference.engine import SliceEngine
-from pancascade.inference.loading import Engine, load_engine
-from pancascade.inference.volume_engine import VolumeEngine
-from pancascade.prediction.predict_cases import find_checkpoint
+from pancascade.prediction.labelled_cases import LabelledCase, LabelledSlices, LabelledVolume, labelled_cases
 from pancascade.prediction.slice_pass import DrawnSlice, drawn_batches
 from pancascade.preprocessing.drawing import draw_labels
 from pancascade.volume import Box
@@ -44,28 +41,24 @@ def localization_rows(
         CheckpointError: Weights are missing or damaged.
         DataError: The cascade has no stage 1, a case cannot be read, or none shows the target.
     """
-    engine = load_engine(find_checkpoint(checkpoint), find_device(device))
-    rows: list[LocalizationRow] = []
-    for done, case in enumerate(cases, start=1):
-        rows += case_localization(engine, case)
-        if on_done is not None:
-            on_done(done, len(cases))
+    found = labelled_cases(checkpoint, cases, device=device, on_done=on_done)
+    return require_located([row for case in found for row in case_localization(case)])
+
+
+def require_located(rows: list[LocalizationRow]) -> list[LocalizationRow]:
+    """The rows, if there is one.
+
+    Raises:
+        DataError: There is none.
+    """
     if not rows:
         raise DataError("No case shows the target of stage 1. Is it the right data set?")
     return rows
 
 
-def case_localization(engine: Engine, case: Case) -> list[LocalizationRow]:
-    """The rows of one case; none where the target is not shown.
-
-    Raises:
-        DataError: The cascade has no stage 1, or the case cannot be read.
-    """
-    if not engine.cascade.locates:
-        raise DataError("A single network has no stage 1 that could locate anything. Give a cascade.")
-    slices = case.read_slices()
-    found = _of_slices(engine, slices) if isinstance(engine, SliceEngine) else _of_volume(engine, case.name, slices)
-    return list(found)
+def case_localization(case: LabelledCase) -> list[LocalizationRow]:
+    """The rows of one case; none where the target is not shown."""
+    return list(_of_slices(*case) if isinstance(case, LabelledSlices) else _of_volume(case))
 
 
 @torch.inference_mode()
@@ -83,13 +76,11 @@ def _drawn_labels(drawn: DrawnSlice) -> Tensor:
 
 
 @torch.inference_mode()
-def _of_volume(engine: VolumeEngine, name: str, slices: Sequence[AxialSlice]) -> Iterator[LocalizationRow]:
-    if not slices:
-        return
-    hu = np.stack([axial.hu.T for axial in slices], axis=-1)
-    labels = torch.from_numpy(np.stack([axial.labels.T for axial in slices], axis=-1))[None]
-    images = torch.from_numpy(engine.grid.window.apply(hu))[None, None]
-    yield from locate_rows(engine.cascade, images.to(engine.device), labels, names=[(name, slices[0].patient)])
+def _of_volume(volume: LabelledVolume) -> Iterator[LocalizationRow]:
+    engine, case, upright, labels = volume
+    images = torch.from_numpy(engine.grid.window.apply(np.ascontiguousarray(upright.voxels)))[None, None]
+    names = [(case.name, case.patient)]
+    yield from locate_rows(engine.cascade, images.to(engine.device), torch.from_numpy(labels)[None], names=names)
 
 
 def locate_rows(
@@ -107,7 +98,7 @@ def locate_rows(
     truth = np.isin(labels.cpu().numpy(), cascade.first_target)
     located = cascade.locate(images)
     masks: dict[str, tuple[Tensor, Tensor]] = {}
-    if cascade.believes_in_masks:
+    if cascade.first_map_is_mask:
         masks[OWN_GRID] = (located.probabilities[:, 0] >= 0.5, cascade.first_reference(labels)[:, 0] > 0)
         if tuple(located.probabilities.shape[2:]) != shape:
             masks[IMAGE_GRID] = (cascade.first_map(located, shape)[:, 0] >= 0.5, torch.from_numpy(truth))

@@ -1,7 +1,6 @@
 """Masks of many cases by one checkpoint: in batches, by several processes, resumable, written whole."""
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +23,7 @@ from pancascade.io.output_lock import lock_output
 from pancascade.memory_shortage import is_memory_shortage, memory_shortage_told
 from pancascade.parallel import available_cores, each_in_processes
 from pancascade.prediction.predict_job import PredictJob, cached_engine, do_job, fair_threads
-from pancascade.store.names import file_name
+from pancascade.store.names import require_distinct_files
 
 BEST = "best.safetensors"
 
@@ -128,11 +127,7 @@ def _loaded(weights: Path, device: str) -> Engine:
 def _require_distinct(cases: Sequence[Case]) -> None:
     if not cases:
         raise DataError("There is no case to predict.")
-    # Some file systems do not tell capitals from small letters.
-    counted = Counter(file_name(case.name).casefold() for case in cases)
-    twice = [case.name for case in cases if counted[file_name(case.name).casefold()] > 1]
-    if twice:
-        raise DataError(f"Two cases are called {twice[0]} and {twice[1]}, too much alike for files. Rename one.")
+    require_distinct_files([case.name for case in cases])
 
 
 def _begin(weights: Path, engine: Engine, *, probabilities: bool, source: PredictionSource | None) -> PredictionSet:

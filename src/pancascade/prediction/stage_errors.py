@@ -5,19 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
-from pancascade.datasets import Case
-from pancascade.datasets.case import hounsfield_notices
-from pancascade.engines.devices import find_device
+from pancascade.datasets import AxialSlice, Case
 from pancascade.errors import DataError
 from pancascade.evaluation.attribution import Attribution, attribute
+from pancascade.evaluation.localization import LocalizationRow
 from pancascade.inference.engine import SliceEngine
-from pancascade.inference.loading import Engine, load_engine
 from pancascade.inference.tracing import Trace, trace_slice, trace_volume
 from pancascade.labels import Label
-from pancascade.prediction.predict_cases import find_checkpoint
-from pancascade.prediction.scan_pass import upright_hu
+from pancascade.prediction.labelled_cases import LabelledCase, LabelledSlices, LabelledVolume, labelled_cases
+from pancascade.prediction.localization import case_localization, require_located
 from pancascade.prediction.slice_pass import draw_slice
-from pancascade.volume import reorient
 
 TARGETS = {Label.PANCREAS: (Label.PANCREAS, Label.TUMOUR), Label.TUMOUR: (Label.TUMOUR,)}
 """Labels that are together what a label's Dice is of."""
@@ -42,16 +39,46 @@ def attribution_rows(
         CheckpointError: Weights are missing or damaged.
         DataError: The cascade has no stage 1, a case cannot be read, or none shows a target.
     """
-    engine = load_engine(find_checkpoint(checkpoint), find_device(device))
-    if not engine.cascade.locates:
-        raise DataError(f"{checkpoint.name}: has no stage 1 that could lose anything. Give a cascade.")
     rows: dict[str, list[Attribution]] = {}
-    for done, case in enumerate(cases, start=1):
-        for name, patient, traced in _traces(engine, case):
-            for label, row in rows_of(traced, case=name, patient=patient).items():
-                rows.setdefault(label.title, []).append(row)
-        if on_done is not None:
-            on_done(done, len(cases))
+    for case in labelled_cases(checkpoint, cases, device=device, on_done=on_done):
+        _add_rows(rows, case)
+    return _require_targets(rows)
+
+
+def localization_and_attribution_rows(
+    checkpoint: Path,
+    cases: Sequence[Case],
+    *,
+    device: str = "cpu",
+    on_done: Callable[[int, int], None] | None = None,
+) -> tuple[list[LocalizationRow], dict[str, list[Attribution]]]:
+    """What `localization_rows` and `attribution_rows` give, with weights and cases read once.
+
+    Args:
+        checkpoint: See `attribution_rows`.
+        cases: See `attribution_rows`.
+        device: See `attribution_rows`.
+        on_done: See `attribution_rows`.
+
+    Raises:
+        CheckpointError: See `attribution_rows`.
+        DataError: See `attribution_rows`.
+    """
+    located: list[LocalizationRow] = []
+    rows: dict[str, list[Attribution]] = {}
+    for case in labelled_cases(checkpoint, cases, device=device, on_done=on_done):
+        located += case_localization(case)
+        _add_rows(rows, case)
+    return require_located(located), _require_targets(rows)
+
+
+def _add_rows(rows: dict[str, list[Attribution]], case: LabelledCase) -> None:
+    for name, patient, traced in _slice_traces(*case) if isinstance(case, LabelledSlices) else _volume_trace(case):
+        for label, row in rows_of(traced, case=name, patient=patient).items():
+            rows.setdefault(label.title, []).append(row)
+
+
+def _require_targets(rows: dict[str, list[Attribution]]) -> dict[str, list[Attribution]]:
     if not rows:
         raise DataError("No case shows a target that the weights can find. Is it the right data set?")
     return rows
@@ -73,22 +100,17 @@ def rows_of(traced: Trace, *, case: str, patient: str) -> dict[Label, Attributio
     }
 
 
-def _traces(engine: Engine, case: Case) -> Iterator[tuple[str, str, Trace]]:
-    """Case, patient and trace of each slice or volume that shows anything."""
-    if isinstance(engine, SliceEngine):
-        slices = case.read_slices()
-        for place, axial in enumerate(slices):
-            if np.isin(axial.labels, list(TARGETS)).any():
-                drawn = draw_slice(engine, slices, place)
-                traced = trace_slice(
-                    engine, axial.hu, axial.labels, spacing_mm=axial.spacing_mm, drawn=(drawn.image, drawn.placement)
-                )
-                yield axial.name, axial.patient, traced
-        return
-    if case.scan is None:
-        raise DataError(f"{case.name}: single slices, and the weights need whole scans. Give volumes.")
-    scan, labels = case.scan.read()
-    if not case.scan.region:
-        hounsfield_notices(scan)
-    truth = reorient(labels, "LPS").voxels
-    yield case.name, case.patient, trace_volume(engine, upright_hu(scan), np.ascontiguousarray(truth, np.uint8))
+def _slice_traces(engine: SliceEngine, slices: Sequence[AxialSlice]) -> Iterator[tuple[str, str, Trace]]:
+    """Name, patient and trace of each slice that shows anything."""
+    for place, axial in enumerate(slices):
+        if np.isin(axial.labels, list(TARGETS)).any():
+            drawn = draw_slice(engine, slices, place)
+            traced = trace_slice(
+                engine, axial.hu, axial.labels, spacing_mm=axial.spacing_mm, drawn=(drawn.image, drawn.placement)
+            )
+            yield axial.name, axial.patient, traced
+
+
+def _volume_trace(volume: LabelledVolume) -> Iterator[tuple[str, str, Trace]]:
+    engine, case, upright, labels = volume
+    yield case.name, case.patient, trace_volume(engine, upright, labels)

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 from pancascade.evaluation import CaseRecord
 from pancascade.io import written_whole
 from pancascade.io.documents import read_json
-from pancascade.reproduction.published import CaseQuantity
+from pancascade.reproduction.published_numbers import CaseQuantity
 from pancascade.settings import Settings
 
 NAME = "measured.json"

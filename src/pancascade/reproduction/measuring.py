@@ -13,7 +13,7 @@ from pancascade.io import read_label_map
 from pancascade.io.file_names import match_names
 from pancascade.parallel import each_in_processes
 from pancascade.reproduction.measured import CaseValue
-from pancascade.reproduction.published import CaseQuantity
+from pancascade.reproduction.published_numbers import CaseQuantity
 
 
 @dataclass(frozen=True)

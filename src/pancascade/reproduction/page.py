@@ -7,7 +7,7 @@ import yaml
 
 from pancascade.report.page import page_environment
 from pancascade.reproduction.plan import Training
-from pancascade.reproduction.published import Column
+from pancascade.reproduction.published_numbers import Column
 from pancascade.reproduction.remarks import remarks_on
 from pancascade.reproduction.result import Cell, MadeRow
 from pancascade.reproduction.tables import (

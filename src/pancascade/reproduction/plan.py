@@ -10,7 +10,8 @@ from pancascade.datasets import Layout
 from pancascade.errors import DataError, RecipeError
 from pancascade.io import content_digest
 from pancascade.reproduction.counted_cases import CountedCases
-from pancascade.reproduction.published import CASE_QUANTITIES, CaseQuantity, Row, Scale, Table
+from pancascade.reproduction.published import Row, Scale, Table
+from pancascade.reproduction.published_numbers import CASE_QUANTITIES, CaseQuantity
 from pancascade.reproduction.row_recipe import DataPlace, checked, recipe_digest, row_recipe
 from pancascade.reproduction.table_split import Fold, folds_of
 

@@ -10,6 +10,7 @@ import torch
 from torch import Generator, nn
 
 from pancascade.cascades import build_cascade, fast_layout
+from pancascade.durations import spell_duration
 from pancascade.engines.devices import find_device
 from pancascade.errors import DataError, PancascadeError
 from pancascade.io.documents import shortened
@@ -78,11 +79,11 @@ class Preflight:
 
     def sentences(self) -> tuple[str, ...]:
         """What a user is told before anything long begins."""
-        here = f"About {spell_time(self.here_s)} on this machine ({self.device}), by timed steps of every network."
+        here = f"About {spell_duration(self.here_s)} on this machine ({self.device}), by timed steps of every network."
         if self.device != "cpu":
             return (here, *self.untimed)
         gpu = (
-            f"About {spell_time(self.here_s / self.gpu_factor)} on a {REFERENCE_GPU}: an estimate, "
+            f"About {spell_duration(self.here_s / self.gpu_factor)} on a {REFERENCE_GPU}: an estimate, "
             f"{self.gpu_factor:.0f} times as fast, from "
             f"{REFERENCE_SHARE:.0%} of its {REFERENCE_TFLOPS:g} TFLOP/s (data sheet) against the "
             f"{self.convolution_tflops:.2g} TFLOP/s that a convolution reaches here. Small networks gain less."
@@ -97,15 +98,13 @@ def preflight(
     device: str,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Preflight:
-    """Time what is left of a plan.
+    """Time what is left of a plan; a training that cannot be timed is told, and costs no other one.
 
     Args:
         plan: Of a table.
         trainings: Those that are left, and the epochs that each has done.
         device: As `pancascade.engines.devices.find_device` takes it.
         tell: Called with what is timed.
-
-    A training that cannot be timed is told, and costs no other one.
     """
     timed: dict[str, tuple[dict[str, float], float]] = {}
     estimates, untimed = [], []
@@ -136,14 +135,6 @@ def first_line(error: Exception) -> str:
         return str(error)
     lines = str(error).splitlines() or [""]
     return names_only(f"{type(error).__name__}, {shortened(lines[0], 120)}")
-
-
-def spell_time(seconds: float) -> str:
-    """A duration as people say it: "40 seconds", "25 minutes", "7 hours", "12 days"."""
-    for size, unit in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.{1 if seconds < 10 * size else 0}f} {unit}"
-    return "1 second" if seconds < 1.5 else f"{round(seconds)} seconds"
 
 
 def convolution_tflops() -> float:

@@ -1,6 +1,7 @@
 """What arithmetic says against published numbers."""
 
-from pancascade.reproduction.published import SAME_NUMBER, Row, Table
+from pancascade.reproduction.published import Row, Table
+from pancascade.reproduction.published_numbers import SAME_NUMBER
 
 
 def most_dice(sensitivity: float) -> float:

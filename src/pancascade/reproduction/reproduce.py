@@ -12,7 +12,6 @@ from pancascade.errors import DataError, OutputError, PancascadeError
 from pancascade.evaluation import PROTOCOLS, Protocol
 from pancascade.io import content_digest, written_whole
 from pancascade.io.documents import read_json, reason
-from pancascade.reproduction.carrying_out import RUN, Means, carry_out, epochs_done, finished, measure_given
 from pancascade.reproduction.counted_cases import CountedCases, count_cases, found_beside_published
 from pancascade.reproduction.measured import Measured
 from pancascade.reproduction.plan import Choices, Plan, Training, make_plan
@@ -23,6 +22,7 @@ from pancascade.reproduction.result import MadeRow, make_row, planned_tests, pro
 from pancascade.reproduction.row_recipe import DataPlace
 from pancascade.reproduction.table_split import SPLIT, make_split
 from pancascade.reproduction.tables import ReproducedTable
+from pancascade.reproduction.training_run import RUN, Resources, epochs_done, finished, measure_given, run_training
 from pancascade.reproduction.writing import write_tables
 
 logger = logging.getLogger(__name__)
@@ -130,14 +130,14 @@ def time_plan(prepared: Prepared, *, tell: Callable[[str], None] = lambda _: Non
     return preflight(prepared.plan, left, device=prepared.request.device, tell=tell)
 
 
-def reproduce(prepared: Prepared, means: Means) -> tuple[ReproducedTable, list[str]]:
+def reproduce(prepared: Prepared, resources: Resources) -> tuple[ReproducedTable, list[str]]:
     """Make the rows of a plan one after another; the table's files are written anew after each.
 
     A row that fails costs no other one.
 
     Args:
         prepared: A plan.
-        means: Device, processes, who is told.
+        resources: Device, processes, who is told.
 
     Returns:
         The table, and why rows could not be made, one sentence each.
@@ -150,7 +150,7 @@ def reproduce(prepared: Prepared, means: Means) -> tuple[ReproducedTable, list[s
     table = tabulate(prepared, done, failures)
     for name in (*prepared.plan.masks, *prepared.plan.rows):
         try:
-            done[name] = _make(prepared, name, means)
+            done[name] = _make(prepared, name, resources)
         except OutputError:
             raise
         except (PancascadeError, ValueError, RuntimeError) as error:  # torch's, of images too small for a network
@@ -187,11 +187,11 @@ def tabulate(
     )
 
 
-def _make(prepared: Prepared, name: str, means: Means) -> tuple[Measured, ...]:
+def _make(prepared: Prepared, name: str, resources: Resources) -> tuple[Measured, ...]:
     if name in prepared.plan.masks:
-        return measure_given(prepared.plan, name, protocol=prepared.protocol, workers=means.workers)
+        return measure_given(prepared.plan, name, protocol=prepared.protocol, workers=resources.workers)
     trainings = prepared.plan.rows[name]
-    return tuple(carry_out(prepared.plan, training, means, protocol=prepared.protocol) for training in trainings)
+    return tuple(run_training(prepared.plan, training, resources, protocol=prepared.protocol) for training in trainings)
 
 
 def _finished_row(prepared: Prepared, name: str, done: dict[str, tuple[Measured, ...]]) -> tuple[Measured, ...]:

@@ -9,7 +9,8 @@ from pancascade.evaluation.comparison import headline_values
 from pancascade.evaluation.statistic import statistic_of
 from pancascade.metrics import PairedComparison, compare_pair, holm
 from pancascade.reproduction.measured import Measured
-from pancascade.reproduction.published import Column, Printed, Row, Table
+from pancascade.reproduction.published import Row, Table
+from pancascade.reproduction.published_numbers import Column, Printed
 
 OVERLAP = ("dice", "sensitivity", "specificity", "precision")
 

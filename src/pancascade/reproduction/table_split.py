@@ -64,9 +64,8 @@ def make_split(
         return (f"Split of your own, {given.name}, in place of the design {table.data.design}.",)
     drawn = draw_design(find_design(table.data.design), cases.patients, seed=seed, strata=cases.strata())
     if not (again and path.is_file()):
-        parts = drawn.parts if drawn.design.folds else dict(zip(PARTS, drawn.parts, strict=True))
-        write_split(path, parts, about={"note": drawn.note, "design": drawn.design.name, "seed": seed})
-    return (f"{drawn.note[0].upper()}{drawn.note[1:]}.", *drawn.remarks)
+        drawn.write(path, about={"note": drawn.note, "design": drawn.design.name, "seed": seed})
+    return drawn.sentences
 
 
 def _lists(content: Any) -> list[list[str]]:

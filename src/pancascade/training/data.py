@@ -22,10 +22,10 @@ from pancascade.datasets import (
     volume_list,
 )
 from pancascade.datasets.split_designs import DESIGNS, draw_design
-from pancascade.datasets.splits import PARTS, write_split
+from pancascade.datasets.structure import named_structures
 from pancascade.errors import DataError, RecipeError
 from pancascade.io import content_digest
-from pancascade.labels import HELPERS_UNKNOWN, HelperOrgan, Label
+from pancascade.labels import HELPERS_UNKNOWN, Label
 from pancascade.preprocessing import Canvas, VolumeGrid
 from pancascade.sampling import SampleSet, SliceSet, contains, load_slices, load_volumes
 from pancascade.training.data_source import DataSource
@@ -152,13 +152,6 @@ def _rules(source: DataSource) -> str:
     return f"rows_with and keep: {source.keep}" if source.rows_with else f"keep: {source.keep}"
 
 
-def _mask_values(source: DataSource) -> dict[int, Label | HelperOrgan] | None:
-    if source.mask_values is None:
-        return None
-    ours = {structure.name.lower(): structure for structure in (*Label, *HelperOrgan)}
-    return {value: ours[name] for value, name in source.mask_values.items()}
-
-
 def _folder(source: DataSource, root: Path) -> Path:
     """The source's folder below the data folder, or the data folder itself where that is the one."""
     named = Path(source.folder)
@@ -190,7 +183,7 @@ def _split_file(source: DataSource, cases: Sequence[Case], *, seed: int, beside:
     for remark in drawn.remarks:
         logger.info(remark)
     about = {"design": drawn.design.name, "note": drawn.note, "seed": seed, "remarks": list(drawn.remarks)}
-    write_split(path, drawn.parts if drawn.design.folds else dict(zip(PARTS, drawn.parts, strict=True)), about=about)
+    drawn.write(path, about=about)
     return path
 
 
@@ -200,7 +193,7 @@ def _cases(source: DataSource, canvas: Canvas | VolumeGrid, *, root: Path, besid
             _folder(source, root),
             window=source.window,
             flip_rows=source.flip_rows,
-            mask_values=_mask_values(source),
+            mask_values=named_structures(source.mask_values),
             without_masks=source.without_masks,
             region_margin=source.region_margin,
             pixel_mm=source.pixel_mm,

@@ -6,13 +6,12 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from pancascade.datasets import Layout
+from pancascade.datasets.structure import StructureName
 from pancascade.preprocessing import Window
 from pancascade.settings import Settings
 
 MOST_PER_EPOCH = 10_000_000
 """Slices of an epoch: years of training."""
-
-StructureName = Literal["pancreas", "tumour", "liver", "kidneys", "spleen", "stomach", "duodenum"]
 
 
 class DataSource(Settings):

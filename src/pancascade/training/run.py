@@ -63,11 +63,6 @@ class Run:
     trained_on: list[dict[str, Any]] = field(default_factory=list)
 
     @property
-    def optimiser(self) -> Optimizer:
-        """That of the first objective, and of all where there is one."""
-        return self.optimisers[0]
-
-    @property
     def kept(self) -> Cascade:
         """The weights that are validated and shipped."""
         return self.average if self.average is not None else self.cascade

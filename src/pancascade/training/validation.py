@@ -49,7 +49,7 @@ def predict(
 
 
 def _first_stage_labels(cascade: Cascade, located: Located, images: Tensor) -> Tensor:
-    """(B, *S) uint8 where stage 1 believes at least ½; a belief on a coarser grid is enlarged as its cascade does."""
+    """(B, *S) uint8 where stage 1 gives at least ½; a map on a coarser grid is enlarged as its cascade does."""
     found = cascade.first_map(located, images.shape[2:])[:, 0] >= 0.5
     return found.to(torch.uint8) * min(cascade.first_target)
 

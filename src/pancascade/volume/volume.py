@@ -27,6 +27,7 @@ class Volume:
         affine: (4, 4) float64, voxel index to RAS+ mm at the voxel's centre (nibabel's convention).
         source: File the voxels came from; names the volume in messages.
         notices: What was noticed, or decided, while the file was read.
+        series: Mark of the DICOM series that it was read from; None for any other file.
 
     Raises:
         GeometryError: voxels are not 3-D or empty, or the affine is not a finite, invertible
@@ -37,6 +38,7 @@ class Volume:
     affine: npt.NDArray[np.float64]
     source: Path | None = None
     notices: tuple[Notice, ...] = ()
+    series: str | None = None
 
     def __post_init__(self) -> None:
         # A private read-only copy: a shared affine changed in place would move the scan silently.

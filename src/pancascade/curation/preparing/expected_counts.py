@@ -16,7 +16,7 @@ MSD_CASES, MSD_TUMOUR_SLICES = 281, 1957 + 580
 """Of MSD Task07: 216 cases with 1957 slices that show tumour for training, 65 with 580 for testing."""
 MSD_TUMOUR_SLICES_A_CASE = (4, 25)
 NIH_PATIENTS, NIH_SLICES = 80, 18_942
-NIH_QIU_PATIENTS, NIH_PANCREAS_SLICES = 62 + 20, 5304 + 1699
+NIH_PANCREAS_SLICES = 5304 + 1699
 """Of NIH Pancreas-CT, when it had 82 patients: 62 with 5304 slices that show pancreas, 20 with 1699."""
 
 

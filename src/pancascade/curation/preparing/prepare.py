@@ -6,7 +6,6 @@ are in ``arrays``, or in ``images`` and ``masks``; ``records`` lets a second run
 
 import csv
 import os
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -34,7 +33,7 @@ from pancascade.store.manifest import (
     is_store,
     write_manifest,
 )
-from pancascade.store.names import PICTURE_INDEX, file_name
+from pancascade.store.names import PICTURE_INDEX, require_distinct_files
 from pancascade.store.options import PrepareOptions
 
 Progress = Callable[[int, int], None]
@@ -110,11 +109,7 @@ def prepare(
 def _require_distinct(cases: Sequence[Case]) -> None:
     if not cases:
         raise DataError("The data set has no cases to prepare.")
-    # Some file systems do not tell capitals from small letters.
-    counted = Counter(file_name(case.name).casefold() for case in cases)
-    twice = [case.name for case in cases if counted[file_name(case.name).casefold()] > 1]
-    if twice:
-        raise DataError(f"Two cases are called {twice[0]} and {twice[1]}, too much alike for files. Rename one.")
+    require_distinct_files([case.name for case in cases])
 
 
 def _root(cases: Sequence[Case]) -> Path:

@@ -16,7 +16,7 @@ from pancascade.prediction import localization_rows, predict_cases
 from pancascade.reproduction.measured import NAME, CaseValue, Measured, keep_measured, kept_measured
 from pancascade.reproduction.measuring import masks_of_other_software, measure_masks, stage_one_values
 from pancascade.reproduction.plan import Plan, Training
-from pancascade.reproduction.published import CaseQuantity
+from pancascade.reproduction.published_numbers import CaseQuantity
 from pancascade.reproduction.row_recipe import write_recipe
 from pancascade.training import fit
 from pancascade.training.run import BEST, ProgressCall
@@ -26,8 +26,8 @@ RECIPE, RUN, TEST = "recipe.yaml", "run", "test"
 
 
 @dataclass(frozen=True)
-class Means:
-    """With what a plan is carried out.
+class Resources:
+    """With what a training is run, and who is told.
 
     Attributes:
         folder: Of the trainings, a folder each.
@@ -52,7 +52,7 @@ def finished(plan: Plan, training: Training, folder: Path) -> Measured | None:
     return kept if kept is not None and plan.needed(training) <= kept.values.keys() else None
 
 
-def carry_out(plan: Plan, training: Training, means: Means, *, protocol: Protocol) -> Measured:
+def run_training(plan: Plan, training: Training, resources: Resources, *, protocol: Protocol) -> Measured:
     """Train what is not trained, predict the test part as the paper does, and measure.
 
     Writes below the folder of trainings, in one of its own: ``recipe.yaml``, ``run`` (see `pancascade.training.fit`),
@@ -61,30 +61,30 @@ def carry_out(plan: Plan, training: Training, means: Means, *, protocol: Protoco
     Args:
         plan: Of the table.
         training: One of the plan's.
-        means: Device, processes, who is told.
+        resources: Device, processes, who is told.
         protocol: By which masks are counted.
 
     Raises:
         PancascadeError: Data, recipe or folder cannot be used, or no case could be predicted.
     """
-    folder = means.folder / training.name
-    kept = finished(plan, training, means.folder)
+    folder = resources.folder / training.name
+    kept = finished(plan, training, resources.folder)
     if kept is not None:
         return kept
-    best, epochs, hours = _train(plan, training, folder, means)
-    means.tell(f"predicting with {training.name}")
+    best, epochs, hours = _train(plan, training, folder, resources)
+    resources.tell(f"predicting with {training.name}")
     cases = training.fold.test.cases
     predict_cases(
         best,
         cases,
         folder / TEST,
-        device=means.device,
-        workers=means.workers,
+        device=resources.device,
+        workers=resources.workers,
         resume=True,
-        on_done=means.predicted,
+        on_done=resources.predicted,
     )
-    means.tell(f"measuring {training.name}")
-    found = evaluate_data_set(folder / TEST, cases, method=training.name, protocol=protocol, workers=means.workers)
+    resources.tell(f"measuring {training.name}")
+    found = evaluate_data_set(folder / TEST, cases, method=training.name, protocol=protocol, workers=resources.workers)
     cascade, _ = load_checkpoint(best)
     measured = Measured(
         recipe=training.digest,
@@ -92,7 +92,7 @@ def carry_out(plan: Plan, training: Training, means: Means, *, protocol: Protoco
         epochs=epochs,
         hours=hours,
         records=found.cases,
-        values={key: tuple(values) for key, values in _stage_one(plan, training, best, cascade, means).items()},
+        values={key: tuple(values) for key, values in _stage_one(plan, training, best, cascade, resources).items()},
         first_parameters=_millions(cascade),
         failed={failure.case: failure.message for failure in found.failures},
     )
@@ -120,21 +120,21 @@ def measure_given(plan: Plan, row: str, *, protocol: Protocol, workers: int) -> 
     return tuple(found)
 
 
-def _train(plan: Plan, training: Training, folder: Path, means: Means) -> tuple[Path, int, float]:
+def _train(plan: Plan, training: Training, folder: Path, resources: Resources) -> tuple[Path, int, float]:
     """Best weights, epochs trained, hours."""
     run, last, best = folder / RUN, folder / RUN / LAST, folder / RUN / BEST
     total = sum(phase["epochs"] for phase in training.recipe["phases"])
     progress = _progress(last)
     if progress is None or progress.epoch < total or not best.is_file():
-        means.tell(f"training {training.name}")
+        resources.tell(f"training {training.name}")
         write_recipe(folder / RECIPE, training.recipe, training.source)
         fit(
             folder / RECIPE,
             plan.place.path.resolve().parent,
             out=run,
             resume=True,
-            device=means.device,
-            progress=means.trained,
+            device=resources.device,
+            progress=resources.trained,
         )
         progress = _progress(last)
     if progress is None or not best.is_file():
@@ -162,15 +162,17 @@ def _progress(last: Path) -> Progress | None:
 
 
 def _stage_one(
-    plan: Plan, training: Training, best: Path, cascade: Cascade, means: Means
+    plan: Plan, training: Training, best: Path, cascade: Cascade, resources: Resources
 ) -> dict[CaseQuantity, list[CaseValue]]:
     needed = plan.needed(training)
     if not needed or not cascade.locates:
         return {key: [] for key in needed}
-    means.tell(f"stage 1 of {training.name}")
-    values = stage_one_values(localization_rows(best, training.fold.test.cases, device=means.device), training=False)
+    resources.tell(f"stage 1 of {training.name}")
+    values = stage_one_values(
+        localization_rows(best, training.fold.test.cases, device=resources.device), training=False
+    )
     if "box_iou_training" in needed:
-        rows = localization_rows(best, training.fold.train.cases, device=means.device)
+        rows = localization_rows(best, training.fold.train.cases, device=resources.device)
         values |= stage_one_values(rows, training=True)
     return {**{key: [] for key in needed}, **values}
 
