@@ -36,6 +36,7 @@ const nv = new niivue.Niivue({
   loadingText: "loading",
   logLevel: "error",
 });
+const WIDE = window.matchMedia("(min-width: 761px)");
 
 function address(name) {
   if (!embedded) return name;
@@ -300,6 +301,8 @@ async function begin() {
     showResult(state.result);
     wire(state.result);
     await load(state.result);
+    nv.opts.multiplanarLayout = WIDE.matches ? 2 : 0; /* a grid, or what fits */
+    nv.opts.multiplanarShowRender = WIDE.matches ? 1 : 0; /* with 3-D in its fourth field */
     nv.setSliceType(3);
     windowTo(...WINDOWS.Abdomen);
     if (state.result.lesions.length) goTo(0);
