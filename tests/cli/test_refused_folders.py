@@ -21,6 +21,7 @@ RUNS = {
     "export": ["export", "none.safetensors", "--out", "a/out"],
     "join": ["join", "first=none.safetensors", "second=other.safetensors", "--out", "a/out/joined.safetensors"],
     "threshold": ["threshold", "empty", "--tumour", "0.5", "--out", "a/out"],
+    "view": ["view", "empty", "--out", "a/out/page.html"],
     "train": ["train", "gone.yaml", "--data", "empty", "--out", "a/out"],
     "train, no data": ["train", "qiu2024_demo", "--data", "empty", "--out", "a/out"],
 }

@@ -106,7 +106,7 @@ function showResult(result) {
 function goTo(index) {
   state.lesion = index;
   [...$("lesions").tBodies[0].rows].forEach((line, n) => line.setAttribute("aria-selected", String(n === index)));
-  nv.scene.crosshairPos = nv.mm2frac(state.result.lesions[index].centre_mm);
+  nv.scene.crosshairPos = nv.mm2frac(state.result.lesions[index].centre_mm, 0, true);
   nv.drawScene();
   nv.createOnLocationChange();
 }
@@ -307,7 +307,7 @@ async function begin() {
     windowTo(...WINDOWS.Abdomen);
     if (state.result.lesions.length) goTo(0);
     else if (state.result.centre_mm) {
-      nv.scene.crosshairPos = nv.mm2frac(state.result.centre_mm);
+      nv.scene.crosshairPos = nv.mm2frac(state.result.centre_mm, 0, true);
       nv.drawScene();
     }
     document.body.dataset.state = "ready";
