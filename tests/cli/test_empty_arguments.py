@@ -5,6 +5,7 @@ import pytest
 VERBS = {
     "segment": ("segment", "scan.nii.gz"),
     "threshold": ("threshold", "result", "--tumour", "0.5"),
+    "view": ("view", "result"),
     "train": ("train", "qiu2024_demo"),
     "evaluate": ("evaluate", "predictions", "reference"),
     "compare": ("compare", "reference", "one", "two"),

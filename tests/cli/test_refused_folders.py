@@ -2,6 +2,9 @@
 
 import pytest
 
+from pancascade.cli.out_folder import require_unedited
+from pancascade.errors import OutputError
+
 NONE = "none.nii.gz"
 RUNS = {
     "attribute": ["attribute", NONE, NONE, "--out", "a/out"],
@@ -18,6 +21,7 @@ RUNS = {
     "export": ["export", "none.safetensors", "--out", "a/out"],
     "join": ["join", "first=none.safetensors", "second=other.safetensors", "--out", "a/out/joined.safetensors"],
     "threshold": ["threshold", "empty", "--tumour", "0.5", "--out", "a/out"],
+    "view": ["view", "empty", "--out", "a/out/page.html"],
     "train": ["train", "gone.yaml", "--data", "empty", "--out", "a/out"],
     "train, no data": ["train", "qiu2024_demo", "--data", "empty", "--out", "a/out"],
 }
@@ -33,3 +37,11 @@ def test_a_refused_run_leaves_no_folder(pancascade, tmp_path, monkeypatch, argum
     assert err.startswith("Error: ") or code == 1
     assert len(err.strip()) <= 200
     assert not (tmp_path / "a").exists()
+
+
+def test_a_folder_with_a_reader_s_corrections_is_not_written_over(tmp_path):
+    (tmp_path / "out" / "corrections").mkdir(parents=True)
+    require_unedited(tmp_path / "out", [])
+    (tmp_path / "out" / "corrections" / "001.nii.gz").touch()
+    with pytest.raises(OutputError, match="out: holds corrections that a reader saved"):
+        require_unedited(tmp_path / "out", [])

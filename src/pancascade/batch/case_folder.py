@@ -50,9 +50,15 @@ def clear_drafts(out: Path) -> None:
 
 
 def _require_unedited(folder: Path) -> None:
+    from pancascade.corrections import has_corrections
     from pancascade.inference.segmentation import MASKS
     from pancascade.report.result import changed_files, read_result
 
+    if has_corrections(folder):
+        raise OutputError(
+            f"{folder.name}: holds corrections that a reader saved, and the result of another scan would replace them. "
+            "Move it away."
+        )
     try:
         known = read_result(folder)
     except ScanError:  # a refusal, or a damaged result that cannot tell

@@ -23,6 +23,7 @@ from pancascade.cli.reproduce import reproduce
 from pancascade.cli.segment import segment
 from pancascade.cli.threshold import threshold
 from pancascade.cli.train import train
+from pancascade.cli.view import view
 from pancascade.errors import PancascadeError
 from pancascade.interrupts import ENDING, endings_heeded
 from pancascade.memory_shortage import is_memory_shortage
@@ -40,6 +41,7 @@ app = typer.Typer(
 app.command()(segment)
 app.command()(batch)
 app.command()(threshold)
+app.command()(view)
 app.command()(train)
 app.command()(predict)
 app.command()(evaluate)

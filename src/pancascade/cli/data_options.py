@@ -14,7 +14,8 @@ LayoutName = Annotated[
     str | None,
     typer.Option(
         "--layout",
-        help="msd, nih_pancreas_ct, panorama, nnunet_raw, slice_folder, region_folder, volume_list or store.",
+        help="msd, nih_pancreas_ct, panorama, nnunet_raw, slice_folder, region_folder, volume_list, store or "
+        "corrections.",
         show_default="recognised",
     ),
 ]

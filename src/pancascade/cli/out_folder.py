@@ -111,7 +111,7 @@ def require_free(out: Path, names: Sequence[str], *, scan: Path) -> None:
 
 
 def require_unedited(out: Path, masks: Sequence[str]) -> None:
-    """Refuse a folder whose mask was changed by hand since it was written.
+    """Refuse a folder whose mask was changed by hand since it was written, or to which a reader saved corrections.
 
     Args:
         out: Folder for the results.
@@ -120,8 +120,14 @@ def require_unedited(out: Path, masks: Sequence[str]) -> None:
     Raises:
         OutputError: One was.
     """
+    from pancascade.corrections import has_corrections
     from pancascade.report.result import changed_files, read_result
 
+    if has_corrections(out):
+        raise OutputError(
+            f"{out}: holds corrections that a reader saved, of the result that would be replaced. Choose another --out "
+            "folder."
+        )
     try:
         known = read_result(out / OWN[0])
     except ScanError:  # No result, or a damaged one, that could tell.

@@ -18,13 +18,22 @@ def train(
     source: Annotated[
         Path | None, typer.Option(help="One data set to train on instead of the recipe's: folder, store or CSV.")
     ] = None,
-    split: Annotated[Path | None, typer.Option(help="Split file of --source; drawn if not given.")] = None,
+    split: Annotated[
+        Path | None,
+        typer.Option(help="Split file of --source; drawn if not given. All corrections train, but with: seeded."),
+    ] = None,
     fold: Annotated[int | None, typer.Option(help="Of a --split of folds, the one to test on.", min=0)] = None,
     keep: Annotated[
         str | None, typer.Option(help="Slices of --source: all, pancreas, tumour, no_pancreas or no_tumour.")
     ] = None,
+    scans: Annotated[
+        Path | None,
+        typer.Option(help="Scans of a --source of corrections that are not beside them: their folder, or a CSV."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
-    start_from: Annotated[Path | None, typer.Option(help="Checkpoint whose weights are trained further.")] = None,
+    start_from: Annotated[
+        Path | None, typer.Option(help="Weights to train further: a checkpoint, or a model by name or file.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, one of several like cuda:1, or mps.")] = "cpu",
 ) -> None:
     """Train a cascade by a recipe; stop and --resume at will."""
@@ -36,11 +45,13 @@ def train(
     if source is None:
         if data is None:
             raise RecipeError("Give --data, the folder that holds the recipe's data sets, or --source, another one.")
-        if split is not None or fold is not None or keep is not None:
-            raise RecipeError("--split, --fold and --keep are of --source; a recipe names its own. Give --source too.")
+        if any(value is not None for value in (split, fold, keep, scans)):
+            raise RecipeError(
+                "--split, --fold, --keep and --scans are of --source; a recipe names its own. Give --source too."
+            )
         _fit(path, data, out, resume=resume, start_from=start_from, device=device)
         return
-    text = recipe_on(path, source, split=split, fold=fold, keep=keep)
+    text = recipe_on(path, source, split=split, fold=fold, keep=keep, scans=scans)
     with TemporaryDirectory() as folder:
         changed = Path(folder) / path.name
         changed.write_text(text, encoding="utf-8")

@@ -1,6 +1,7 @@
 """Data sets as distributed, read into cases."""
 
 from pancascade.datasets.case import AxialSlice, Case, LabelledScan, require_files
+from pancascade.datasets.corrected_results import corrected_results
 from pancascade.datasets.layout import READERS, Layout, PictureReading, read_data_set, recognise
 from pancascade.datasets.msd import msd
 from pancascade.datasets.nih_pancreas_ct import nih_pancreas_ct
@@ -22,6 +23,7 @@ __all__ = [
     "Part",
     "PictureReading",
     "cases_of",
+    "corrected_results",
     "draw_split",
     "listed_images",
     "msd",

@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from pancascade.datasets.case import Case
+from pancascade.datasets.corrected_results import corrected_results, holds_corrections
 from pancascade.datasets.dataset_json import read_dataset_json
 from pancascade.datasets.msd import msd
 from pancascade.datasets.nih_pancreas_ct import nih_pancreas_ct
@@ -31,6 +32,7 @@ class Layout(StrEnum):
     REGION_FOLDER = "region_folder"
     VOLUME_LIST = "volume_list"
     STORE = "store"
+    CORRECTIONS = "corrections"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ READERS: dict[Layout, Callable[[Path], list[Case]]] = {
     Layout.NNUNET_RAW: nnunet_raw,
     Layout.REGION_FOLDER: region_folder,
     Layout.STORE: prepared_store,
+    Layout.CORRECTIONS: corrected_results,
 }
 """Readers that need nothing but the folder."""
 
@@ -78,8 +81,8 @@ def recognise(path: Path) -> Layout:
         return Layout.SLICE_FOLDER if (path / "images").is_dir() else Layout.REGION_FOLDER
     if any(found.is_dir() for found in (*_itself(path), *path.rglob("PANCREAS_[0-9][0-9][0-9][0-9]"))):
         return Layout.NIH_PANCREAS_CT
-    if next(path.rglob("*_0000.nii.gz"), None) is not None:
-        return Layout.PANORAMA
+    if (found := _of_files_below(path)) is not None:
+        return found
     below = [child.name for child in sorted(path.iterdir()) if child.is_dir() and _is_data_set(child)]
     hint = f"Give one of its data sets: {listed(below)}." if below else _expected()
     raise DataError(f"{path}: no known layout. {hint}")
@@ -107,6 +110,12 @@ def read_data_set(path: Path, *, layout: Layout | None = None, pictures: Picture
     return READERS[layout](path)
 
 
+def _of_files_below(path: Path) -> Layout | None:
+    if next(path.rglob("*_0000.nii.gz"), None) is not None:
+        return Layout.PANORAMA
+    return Layout.CORRECTIONS if holds_corrections(path) else None
+
+
 def _itself(path: Path) -> list[Path]:
     """The folder, if it is one patient's."""
     return [path] if path.resolve().match("PANCREAS_[0-9][0-9][0-9][0-9]") else []
@@ -118,6 +127,6 @@ def _is_data_set(folder: Path) -> bool:
 
 def _expected() -> str:
     return (
-        "Known are MSD, nnU-Net, NIH Pancreas-CT and PANORAMA as they unpack, folders with index.csv, stores, and a "
-        f"CSV with the columns {', '.join(sorted(COLUMNS))}."
+        "Known are MSD, nnU-Net, NIH Pancreas-CT and PANORAMA as they unpack, folders with index.csv, stores, "
+        f"corrected results, and a CSV with the columns {', '.join(sorted(COLUMNS))}."
     )

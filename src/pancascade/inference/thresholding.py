@@ -50,7 +50,9 @@ def load_segmentation(folder: str | Path, *, scan: str | Path | None = None) -> 
             "--save-probabilities.",
             code="result_changed",
         )
-    volume = _find_scan(result, folder, maps[0], scan=scan)
+    volume = find_scan(result, folder, scan=scan)
+    if not maps[0].on_same_grid_as(volume, tolerance_mm=1e-2):
+        raise GeometryError(f"{volume.name}: is not on the grid of the probabilities in {name}. Give the same scan.")
     region = Box.around(np.maximum(maps[0].voxels, maps[1].voxels))
     empty = np.zeros((2, 0, 0, 0), np.float32)
     probabilities = empty if region is None else np.stack([one.voxels[region.slices] for one in maps])
@@ -114,13 +116,23 @@ def vessels_in(folder: Path) -> set[str]:
     return {contact.vessel for lesion in lesions for contact in lesion.vessels}
 
 
-def _find_scan(result: Result, folder: Path, probabilities: Volume, *, scan: str | Path | None) -> Volume:
-    """The scan that was segmented: the first of the places where it may be that holds it, by its digest."""
+def find_scan(result: Result, folder: Path, *, scan: str | Path | None = None) -> Volume:
+    """The scan that was segmented: the first of the places where it may be that holds it, by its digest.
+
+    Args:
+        result: Of that scan.
+        folder: That holds the result.
+        scan: Where the scan is now; None for where it was.
+
+    Raises:
+        UnreadableError: It is missing, damaged, or another one.
+        GeometryError: It has another grid.
+    """
     places = [Path(scan)] if scan is not None else _places(result, folder)
     refusals: list[ScanError] = []
     for place in places:
         try:
-            return _same_scan(place, result, probabilities, name=folder.name)
+            return _same_scan(place, result, name=folder.name)
         except ScanError as error:
             refusals.append(error)
     if refusals:
@@ -139,11 +151,12 @@ def _places(result: Result, folder: Path) -> list[Path]:
     return [*there, by_name] if by_name.exists() and result.scan != DICOM_FOLDER else there
 
 
-def _same_scan(path: Path, result: Result, probabilities: Volume, *, name: str) -> Volume:
+def _same_scan(path: Path, result: Result, *, name: str) -> Volume:
     volume = read_volume(path, series=result.series if looks_like_dicom(path) else None)
     require_ct(volume)
-    if not probabilities.on_same_grid_as(volume, tolerance_mm=1e-2):
-        raise GeometryError(f"{volume.name}: is not on the grid of the probabilities in {name}. Give the same scan.")
+    segmented = Volume(np.broadcast_to(np.uint8(0), result.grid.shape), np.array(result.grid.affine))
+    if not segmented.on_same_grid_as(volume, tolerance_mm=1e-2):
+        raise GeometryError(f"{volume.name}: is not on the grid of the scan in {name}. Give the same scan.")
     if result.scan_digest is not None and volume_digest(volume) != result.scan_digest:
         raise UnreadableError(
             f"{volume.name}: is not the scan that was segmented, its voxels are others. Say where that one is with "

@@ -12,6 +12,7 @@ from pancascade.datasets import (
     Case,
     Layout,
     cases_of,
+    corrected_results,
     draw_split,
     listed_images,
     prepared_store,
@@ -201,6 +202,9 @@ def _cases(source: DataSource, canvas: Canvas | VolumeGrid, *, root: Path, besid
         )
     if source.reader is Layout.VOLUME_LIST:
         return volume_list(_beside(source.folder, beside, root), root=root)
+    if source.reader is Layout.CORRECTIONS:
+        scans = None if source.scans is None else root / source.scans
+        return corrected_results(_folder(source, root), scans=scans)
     if source.reader is Layout.STORE:
         return _of_store(source, _folder(source, root), canvas)
     return READERS[source.reader](_folder(source, root))

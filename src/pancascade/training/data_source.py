@@ -35,6 +35,7 @@ class DataSource(Settings):
         rows_with: Only pictures whose row of the index has these values in these columns.
         pixel_mm: Pixel spacing of pictures whose row does not tell it.
         region_margin: Pictures are cut to their mask's box with so many pixels around; None keeps them whole.
+        scans: Of corrected results, the folder of their scans or the CSV that lists them, where they are not beside.
         optional: Go on without this source where its files are missing, with a warning.
         validate_on: Whether the validation part is used.
     """
@@ -52,6 +53,7 @@ class DataSource(Settings):
     rows_with: dict[str, str] = Field(default_factory=dict)
     pixel_mm: float | None = Field(default=None, gt=0)
     region_margin: int | None = Field(default=None, ge=0)
+    scans: str | None = None
     optional: bool = False
     validate_on: bool = True
 
@@ -62,6 +64,12 @@ class DataSource(Settings):
             raise ValueError(f"{given[0]} is for reader slice_folder, not {self.reader.value}")
         if self.without_masks and self.mask_values:
             raise ValueError("without_masks and mask_values contradict each other; give one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _corrections_alone_have_scans_elsewhere(self) -> Self:
+        if self.scans is not None and self.reader is not Layout.CORRECTIONS:
+            raise ValueError(f"scans is for reader corrections, not {self.reader.value}")
         return self
 
     def outlined(self, organs: Set[str]) -> frozenset[str]:

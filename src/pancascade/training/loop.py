@@ -57,7 +57,8 @@ def fit(
         data: Folder that holds the recipe's data sets.
         out: Folder of the run.
         resume: Go on from ``out/last.safetensors`` if it is there.
-        start_from: Checkpoint of the same cascade whose weights are trained further; None for random weights.
+        start_from: Weights of the same cascade that are trained further, a checkpoint or a model by name or file;
+            None for random weights.
         device: ``cpu`` or ``cuda``.
         progress: Called after every batch.
 

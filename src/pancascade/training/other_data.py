@@ -17,18 +17,29 @@ from pancascade.training.recipe import read_recipe
 PICTURE_KEYS = {"window", "flip_rows", "region_margin", "mask_values", "without_masks", "pixel_mm"}
 """What a source tells about how its pictures are read."""
 
+SEEDED = Path("seeded")
+"""In place of a split file: one is drawn by the recipe's seed."""
+
 
 def recipe_on(
-    recipe: Path, data_set: Path, *, split: Path | None = None, fold: int | None = None, keep: str | None = None
+    recipe: Path,
+    data_set: Path,
+    *,
+    split: Path | None = None,
+    fold: int | None = None,
+    keep: str | None = None,
+    scans: Path | None = None,
 ) -> str:
     """The text of a recipe whose only source is this data set; all else is as it was written.
 
     Args:
         recipe: YAML file.
-        data_set: Folder of any known layout, a prepared store, or the CSV of a volume list.
-        split: Split file; None draws 70 / 10 / 20 % of the patients by the recipe's seed.
+        data_set: Folder of any known layout, a prepared store, corrected results, or the CSV of a volume list.
+        split: Split file; None draws 70 / 10 / 20 % of the patients by the recipe's seed, but takes all corrected
+            results for training, of which there may be two: ``seeded`` draws theirs as well.
         fold: Of a split of folds, the one that is tested on.
         keep: Which slices are used; None keeps the rule of the recipe's first source.
+        scans: Of corrected results, the folder of their scans or the CSV that lists them.
 
     Raises:
         DataError: The data set or the split file is missing, or the data set is of no known layout.
@@ -36,7 +47,8 @@ def recipe_on(
             they are read.
     """
     own = read_recipe(recipe).data[0]
-    if split is not None and not split.is_file():
+    drawn = split == SEEDED
+    if split is not None and not drawn and not split.is_file():
         raise DataError(f"{split}: no such split file. Check the path, or leave --split out to draw one.")
     layout = recognise(data_set)
     if layout is Layout.SLICE_FOLDER and own.reader is not layout:
@@ -45,7 +57,10 @@ def recipe_on(
             "`pancascade data prepare`, whose --picture-window and --flip-rows tell."
         )
     source: dict[str, Any] = {"reader": layout.value, "folder": str(data_set.resolve()), "keep": keep or own.keep}
-    source["split"] = "seeded" if split is None else str(split.resolve())
+    if layout is not Layout.CORRECTIONS or split is not None:
+        source["split"] = str(SEEDED) if split is None or drawn else str(split.resolve())
+    if scans is not None:
+        source["scans"] = str(scans.resolve())
     if fold is not None:
         source["fold"] = fold
     if layout is Layout.SLICE_FOLDER:

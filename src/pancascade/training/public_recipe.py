@@ -9,7 +9,7 @@ import yaml
 from pancascade.io.yaml_documents import parse_yaml
 from pancascade.training.recipe import recipes_folder
 
-_PATHS = ("folder", "split")
+_PATHS = ("folder", "split", "scans")
 """Keys of a data source that hold a path."""
 
 

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from pancascade.cascades import Cascade, build_cascade, fast_layout
 from pancascade.cascades.earlier_readings import with_earlier_readings
-from pancascade.checkpoint import TRAINED_ON, load_weights, read_header, read_training
+from pancascade.checkpoint import load_weights, read_header
 from pancascade.engines.devices import find_device
 from pancascade.errors import CheckpointError, OutputError, RecipeError
 from pancascade.training.optimisation import build_optimisers
@@ -23,6 +23,7 @@ from pancascade.training.pretrained import load_pretrained_encoders
 from pancascade.training.public_recipe import public_recipe
 from pancascade.training.recipe import Recipe, read_recipe
 from pancascade.training.resumption import changes, described, in_readings_of, require_resumable
+from pancascade.training.start_weights import find_start
 from pancascade.training.state import LAST, Progress, read_state, restore_state
 
 logger = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ def start(recipe: Recipe, out: Path, *, device: str, start_from: Path | None = N
         recipe: What is trained and how.
         out: Folder of the run.
         device: As `find_device` takes it.
-        start_from: Checkpoint of the same cascade whose weights are trained further.
+        start_from: Weights of the same cascade that are trained further: a checkpoint, or a model by name or file.
         beside: Folder of the recipe, where weights of encoders are looked for.
 
     Raises:
@@ -95,8 +96,9 @@ def start(recipe: Recipe, out: Path, *, device: str, start_from: Path | None = N
         cascade.require_start([phase.name for phase in recipe.phases], from_weights=start_from is not None)
         load_pretrained_encoders(cascade, recipe.pretrained, beside=beside)
         if start_from is not None:
-            load_weights(cascade, start_from)
-            trained_on = read_training(start_from).get(TRAINED_ON, [])
+            weights = find_start(start_from, cascade)
+            load_weights(cascade, weights.checkpoint)
+            trained_on = weights.trained_on
     cascade = cascade.to(fabric.device)
     cascade = fast_layout(cascade)
     average = None

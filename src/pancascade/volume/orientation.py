@@ -40,12 +40,13 @@ def reorient(volume: Volume, axis_codes: str = "RAS") -> Volume:
     return _turn(volume, axes=axes, flips=flips)
 
 
-def restore(volume: Volume, like: Volume) -> Volume:
+def restore(volume: Volume, like: Volume, *, tolerance_mm: float = 1e-3) -> Volume:
     """Bring a reoriented volume back to the grid it came from, exactly.
 
     Args:
         volume: On a flipped or permuted copy of the grid of `like`, e.g. a mask predicted on the RAS copy.
         like: The scan before `reorient`.
+        tolerance_mm: Largest distance between corner voxels, for grids whose headers were rounded.
 
     Returns:
         The values of `volume` with the shape, affine and source of `like`, bit for bit.
@@ -59,7 +60,7 @@ def restore(volume: Volume, like: Volume) -> Volume:
     if sorted(axes) == [0, 1, 2]:
         flips = [bool(steps[row, axis] < 0) for row, axis in enumerate(axes)]
         turned = _turn(volume, axes=axes, flips=flips)
-        if turned.on_same_grid_as(like):
+        if turned.on_same_grid_as(like, tolerance_mm=tolerance_mm):
             return like.with_voxels(turned.voxels)
     raise GeometryError(
         f"{like.name}: a volume of shape {volume.shape} and orientation {volume.orientation} is no flipped "

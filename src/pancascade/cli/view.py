@@ -1,0 +1,84 @@
+"""``pancascade view``: one result in the browser."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from pancascade.viewer import Pictures
+    from pancascade.volume import Volume
+
+
+def view(
+    result: Annotated[Path, typer.Argument(help="Folder of a result.", metavar="RESULT")],
+    scan: Annotated[
+        Path | None, typer.Option(help="Where the scan is now, if it is not where it was when it was segmented.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write one HTML file that holds everything, instead of serving the page.")
+    ] = None,
+    author: Annotated[str, typer.Option(help="Your name or initials, for corrections.")] = "",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the loopback address; 0 takes a free one.")] = 0,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+) -> None:
+    """Look at a result in the browser: CT, mask, probabilities, lesions; correct the mask by hand.
+
+    The page works offline. A corrected mask is saved beside the result, whose own mask stays as it is.
+
+    Example: pancascade view RESULT
+    """
+    from pancascade.cli.out_folder import require_other_files
+    from pancascade.viewer import Pictures, viewer_document, write_single_page
+
+    folder = result if result.is_dir() else result.parent
+    if out is not None:
+        require_other_files({"--out": out}, read=[folder, *folder.glob("*")])
+    volume = _scan(folder, scan)
+    pictures = Pictures(folder, volume)
+    document = viewer_document(folder, scan=volume is not None, corrections=out is None, author=author)
+    pictures.content(document["files"]["mask"])  # says early that there is none
+    if volume is None:
+        typer.echo("The scan is not at hand, so the mask is shown alone. Say where the scan is with --scan.", err=True)
+    if out is not None:
+        write_single_page(out, document, pictures)
+        typer.echo(f"Written: {out}")
+        return
+    _serve(folder, document, pictures, port=port, browser=browser)
+
+
+def _scan(folder: Path, scan: Path | None) -> "Volume | None":
+    """The scan that was segmented; None where it is not where it was, and no other place was given."""
+    from pancascade.errors import ScanError
+    from pancascade.inference.thresholding import find_scan
+    from pancascade.report.result import read_result
+
+    read = read_result(folder)
+    try:
+        return find_scan(read, folder.absolute(), scan=scan)
+    except ScanError:
+        if scan is not None:
+            raise
+        return None
+
+
+def _serve(folder: Path, document: "dict[str, Any]", pictures: "Pictures", *, port: int, browser: bool) -> None:
+    import webbrowser
+    from datetime import UTC, datetime
+
+    from pancascade.corrections import save_correction
+    from pancascade.errors import OutputError
+    from pancascade.viewer.serving import Shown, ViewerServer
+
+    def save(content: bytes, author: str) -> str:
+        return save_correction(folder, content, author=author, now=datetime.now(UTC)).name
+
+    try:
+        server = ViewerServer(Shown(document, pictures, save), port=port)
+    except OSError as error:
+        raise OutputError(f"--port {port}: is in use or not allowed. Choose another, or 0 for a free one.") from error
+    with server:
+        typer.echo(f"{server.address}\nCtrl-C ends it.")
+        if browser:
+            webbrowser.open(server.address)
+        server.serve_forever()

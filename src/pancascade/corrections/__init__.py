@@ -1,0 +1,29 @@
+"""Masks that a reader corrected, beside the results that they belong to."""
+
+from pancascade.corrections.label_map import MOST_BYTES, read_packed_label_map
+from pancascade.corrections.record import (
+    FOLDER,
+    Correction,
+    CorrectionRecord,
+    SegmentedScan,
+    corrections_of,
+    has_corrections,
+    newest_correction,
+    read_segmented_scan,
+)
+from pancascade.corrections.saving import save_correction, save_label_map
+
+__all__ = [
+    "FOLDER",
+    "MOST_BYTES",
+    "Correction",
+    "CorrectionRecord",
+    "SegmentedScan",
+    "corrections_of",
+    "has_corrections",
+    "newest_correction",
+    "read_packed_label_map",
+    "read_segmented_scan",
+    "save_correction",
+    "save_label_map",
+]

@@ -1,0 +1,58 @@
+"""The weights that a run starts from: a checkpoint, or the step of a model that fits the recipe."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from pancascade.checkpoint import TRAINED_ON, load_tensors, read_training
+from pancascade.errors import CheckpointError, listed
+from pancascade.inference.models import Model, find_model
+
+
+@dataclass(frozen=True)
+class StartWeights:
+    """Where weights are, and whom they learned from.
+
+    Attributes:
+        checkpoint: The file.
+        trained_on: Patients' marks by data set, as far as checkpoint or model tell.
+    """
+
+    checkpoint: Path
+    trained_on: list[dict[str, Any]]
+
+
+def find_start(name: Path, cascade: nn.Module) -> StartWeights:
+    """The weights to start from.
+
+    Args:
+        name: A checkpoint; or a model, by the name of a shipped one or by its JSON file, of which the first step is
+            taken whose weights fit.
+        cascade: That they are to fit.
+
+    Raises:
+        CheckpointError: A file is missing or damaged, or no step of the model fits.
+        UnknownModelError: There is no such model, or its description is damaged.
+    """
+    if name.suffix == ".safetensors" or (name.is_file() and name.suffix != ".json"):
+        return StartWeights(name, read_training(name).get(TRAINED_ON, []))
+    model = find_model(str(name))
+    wanted = {key: value.shape for key, value in cascade.state_dict().items()}
+    for step in model.steps:
+        checkpoint = model.weights_of(step)
+        tensors, _ = load_tensors(checkpoint)
+        if {key: value.shape for key, value in tensors.items()} == wanted:
+            return StartWeights(checkpoint, _trained_on(model, checkpoint))
+    names = listed([Path(step.weights).name for step in model.steps])
+    raise CheckpointError(
+        f"{model.name}: none of its weights ({names}) fits this recipe's cascade. Give the recipe that they were "
+        "trained by, or other weights."
+    )
+
+
+def _trained_on(model: Model, checkpoint: Path) -> list[dict[str, Any]]:
+    """The model's own word goes before its checkpoints': shipped ones do not tell."""
+    told = [record.model_dump(mode="json") for record in model.trained_on]
+    return told or list(read_training(checkpoint).get(TRAINED_ON, []))

@@ -1,0 +1,65 @@
+"""``pancascade view``: what it refuses, and the page in one file."""
+
+import socket
+
+import pytest
+
+from pancascade.viewer import Pictures
+from pancascade.viewer.serving import ViewerServer
+
+
+@pytest.fixture
+def result(pancascade, knows_the_phantom, scan, tmp_path):
+    code, _, _ = pancascade("segment", scan, "--out", tmp_path / "result", "--save-probabilities")
+    assert code == 0
+    return tmp_path / "result"
+
+
+def test_one_file_holds_the_page_the_scan_and_no_folder_s_name(pancascade, result, tmp_path):
+    code, _, err = pancascade("view", result, "--out", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert (code, err) == (0, "")
+    assert '"files/ct.nii.gz"' in page
+    assert str(tmp_path) not in page
+
+
+def test_a_scan_that_is_gone_is_told_and_the_mask_shown_alone(pancascade, result, scan, tmp_path):
+    scan.unlink()
+    code, _, err = pancascade("view", result, "--out", tmp_path / "page.html")
+    assert (code, "--scan" in err) == (0, True)
+    assert '"ct": null' in (tmp_path / "page.html").read_text(encoding="utf-8")
+    code, _, err = pancascade("view", result, "--scan", scan, "--out", tmp_path / "other.html")
+    assert (code, err.count("\n")) == (2, 1)
+    assert not (tmp_path / "other.html").exists()
+
+
+def test_a_port_in_use_is_one_sentence(pancascade, result):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, _, err = pancascade("view", result, "--no-browser", "--port", port)
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"--port {port}" in err
+
+
+def test_the_page_is_served_until_it_is_ended(pancascade, result, monkeypatch):
+    served = []
+
+    def once(server):
+        served.append((server.shown.pictures, server.shown.document["corrections"]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ViewerServer, "serve_forever", once)
+    code, out, _ = pancascade("view", result, "--no-browser")
+    assert code == 130
+    assert out.startswith("http://127.0.0.1:")
+    ((pictures, corrections),) = served
+    assert isinstance(pictures, Pictures)
+    assert pictures.scan is not None
+    assert corrections
+
+
+def test_a_folder_without_result_is_refused(pancascade, tmp_path):
+    code, _, err = pancascade("view", tmp_path, "--no-browser")
+    assert (code, err.count("\n")) == (2, 1)
