@@ -130,8 +130,7 @@ def _require_source(job: CaseJob) -> None:
         return
     from pancascade.io import dicom_source
 
-    seg = "dicom-seg" in job.options.formats
-    dicom_source.require_source(job.scan.path, kind="dicom-seg" if seg else "rtstruct")
+    dicom_source.require_source(job.scan.path, kind=dicom_source.most_demanding(job.options.formats))
 
 
 def _read(job: CaseJob) -> "tuple[Volume, str | None]":

@@ -125,7 +125,7 @@ def require_source(scan: Path, formats: list[str], *, series: str | None) -> Non
         return
     from pancascade.io import dicom_source
 
-    dicom_source.require_source(scan, kind="dicom-seg" if "dicom-seg" in formats else "rtstruct")
+    dicom_source.require_source(scan, kind=dicom_source.most_demanding(formats))
     dicom_source.require_references(dicom_source.find_source(scan, series=series))
 
 
@@ -182,7 +182,7 @@ def tell(found: "Segmentation", out: Path) -> None:
     """Say what was found, and where the results are."""
     import rich.console
 
-    from pancascade.inference.segmentation import MASKS
+    from pancascade.inference.segmentation import MASKS, REPORTS
     from pancascade.measurements import label_sizes
 
     console = rich.console.Console(markup=False)
@@ -193,6 +193,7 @@ def tell(found: "Segmentation", out: Path) -> None:
     masks = [out / name for name in MASKS.values() if (out / name).exists()]
     for what, path in (
         *(("Mask", mask) for mask in masks),
+        *(("Measurements", out / name) for name in REPORTS.values() if (out / name).exists()),
         ("Pictures", out / "overview.png"),
         ("Report", out / "report.html"),
         ("Numbers", out / "result.json"),

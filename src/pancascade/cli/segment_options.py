@@ -14,6 +14,7 @@ class MaskFormat(StrEnum):
     NIFTI = "nifti"
     DICOM_SEG = "dicom-seg"
     RTSTRUCT = "rtstruct"
+    DICOM_SR = "dicom-sr"
 
 
 class Backend(StrEnum):
@@ -35,7 +36,9 @@ Device = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
 Formats = Annotated[
     list[MaskFormat] | None,
     typer.Option(
-        "--format", help="Of the mask; may be given several times. The last two need a scan as DICOM. [nifti]"
+        "--format",
+        help="Of the mask, or of the measurements (dicom-sr); may be given several times. All but the first need a "
+        "scan as DICOM. [nifti]",
     ),
 ]
 SaveProbabilities = Annotated[
