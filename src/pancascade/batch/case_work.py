@@ -113,6 +113,18 @@ def _segment(job: CaseJob) -> tuple[Said, ...]:
     return tuple(Said(code=one.code, sentence=one.sentence) for one in found.notices if one.severity == "warning")
 
 
+def load_models(options: BatchOptions) -> None:
+    """Load the models in this process before its first case, to learn at once that they can be used.
+
+    Raises:
+        PancascadeError: They cannot.
+    """
+    try:
+        _loaded(options.model, options.device, options.backend)
+    except _ModelUnusableError as error:
+        raise error.reason from None
+
+
 @lru_cache(maxsize=1)
 def _loaded(model: tuple[str, ...], device: str, backend: str) -> "list[Member]":
     """Models stay for the next case of the same process."""
