@@ -9,6 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
 
 import pytest
+from orthanc import PROGRAM, Orthanc
 from stand_ins import Pacs, RunningNode
 
 from pancascade.cli.app import main
@@ -50,6 +51,17 @@ def pacs():
     """A PACS that takes everything, on a port that the system has chosen."""
     with Pacs() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def orthanc(tmp_path_factory):
+    """A real PACS, shared by all tests of a process."""
+    if PROGRAM is None:
+        pytest.skip("Orthanc (package orthanc) is not installed")
+    running = Orthanc(tmp_path_factory.mktemp("orthanc") / "orthanc")
+    running.start()
+    yield running
+    running.stop()
 
 
 @pytest.fixture

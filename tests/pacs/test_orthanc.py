@@ -7,24 +7,14 @@ import highdicom
 import numpy as np
 import pytest
 from dicom_writing import save_all
-from orthanc import PROGRAM, Orthanc
 from stand_ins import RTSTRUCT, SEG, SR, RunningNode, mask_of, study
 
 from pancascade.io import read_volume
 
 pytestmark = [
-    pytest.mark.skipif(PROGRAM is None, reason="Orthanc (package orthanc) is not installed"),
     pytest.mark.skipif(shutil.which("storescu") is None, reason="storescu (package dcmtk) is not installed"),
     pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (package dicom3tools) is not installed"),
 ]
-
-
-@pytest.fixture(scope="module")
-def orthanc(tmp_path_factory):
-    running = Orthanc(tmp_path_factory.mktemp("orthanc") / "orthanc")
-    running.start()
-    yield running
-    running.stop()
 
 
 @pytest.fixture

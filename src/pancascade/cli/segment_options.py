@@ -62,6 +62,8 @@ KeepIdentifiers = Annotated[
 ]
 
 
-def format_names(chosen: list[MaskFormat] | None) -> list[str]:
-    """The formats asked for, each once; NIfTI where none is."""
-    return list(dict.fromkeys(one.value for one in chosen or [MaskFormat.NIFTI]))
+def format_names(chosen: list[MaskFormat] | None, *, store: bool = False) -> list[str]:
+    """The formats asked for, each once; NIfTI where none is, or all of DICOM where results go to a PACS."""
+    of_dicom = [MaskFormat.DICOM_SEG, MaskFormat.RTSTRUCT, MaskFormat.DICOM_SR]
+    default = of_dicom if store else [MaskFormat.NIFTI]
+    return list(dict.fromkeys(one.value for one in chosen or default))
