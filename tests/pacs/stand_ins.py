@@ -8,7 +8,7 @@ from threading import Thread
 import numpy as np
 import pydicom
 from dicom_phantoms import STUDY
-from dicom_writing import ct_slices, other_series, picture
+from dicom_writing import ct_slices, other_series, picture, save
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 from pynetdicom import AE, AllStoragePresentationContexts, evt
@@ -16,6 +16,7 @@ from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pancascade.batch.case_folder import written_case
 from pancascade.batch.case_work import CaseJob, do_case
 from pancascade.batch.ledger import LedgerEntry
+from pancascade.errors import ScanError
 from pancascade.io import find_source, read_volume, write_dicom_seg, write_rtstruct
 from pancascade.measurements import measure_scan
 from pancascade.pacs.node import DicomNode
@@ -73,14 +74,27 @@ def mask_of(scan: Volume) -> Volume:
     return scan.with_voxels(voxels)
 
 
-def stub(job: CaseJob) -> LedgerEntry:
-    """Segments without a network; a scan that cannot be read is refused as the real work does it."""
-    if not list(job.scan.path.glob("*.dcm")):
-        raise AssertionError("a study without images was handed out")
+def quick(job: CaseJob) -> LedgerEntry:
+    """Results that hold nothing, at the right study; a scan that cannot be read is refused as the real work does it."""
     try:
-        scan = read_volume(job.scan.path)
-    except Exception:
+        (first, *_) = find_source(job.scan.path).datasets
+    except ScanError:
         return do_case(job)
+    names = {SEG: "segmentation", RTSTRUCT: "rtstruct", SR: "measurements"}
+    with written_case(job.out, job.scan.case) as folder:
+        for kind, name in names.items():
+            own = {
+                "StudyInstanceUID": first.StudyInstanceUID,
+                "PatientID": first.PatientID,
+                "Manufacturer": "pancascade",
+            }
+            save(other_series(kind, generate_uid(), ManufacturerModelName="pancascade", **own), folder / f"{name}.dcm")
+    return LedgerEntry(case=job.scan.case, state="done", seconds=0.1, input=job.scan.stamp)
+
+
+def segmented(job: CaseJob) -> LedgerEntry:
+    """Real results of a mask that needs no network."""
+    scan = read_volume(job.scan.path)
     mask, source = mask_of(scan), find_source(job.scan.path)
     about = {"source": source, "model": "stub", "version": "0.1.0"}
     with written_case(job.out, job.scan.case) as folder:
@@ -141,7 +155,7 @@ class Pacs:
 class RunningNode:
     """A node in a thread, which listens when this is made."""
 
-    def __init__(self, folder: Path, send_to: int, *, work=stub, title: str = "PACS", **choices: object) -> None:
+    def __init__(self, folder: Path, send_to: int, *, work=quick, title: str = "PACS", **choices: object) -> None:
         quick = {"port": 0, "quiet_s": 0, "first_retry_s": 0.05, "last_retry_s": 0.2}
         quick["send_to"] = Peer(ae_title=title, host="127.0.0.1", port=send_to)
         self.folder = folder

@@ -181,8 +181,10 @@ def test_the_verb_fetches_segments_and_gives_the_results_back(
     assert list((tmp_path / "temporary").iterdir()) == []
     found = [each for each in orthanc.instances() if each.StudyInstanceUID == uids[0] and each.Modality != "CT"]
     assert sorted(each.SOPClassUID for each in found) == sorted((SEG, RTSTRUCT, SR))
-    code, out, _ = pancascade("segment", f"dicomweb:{orthanc.dicomweb}", "--study", uids[0], "--out", tmp_path / "out")
-    assert code == 0
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "private.dcm").write_bytes(b"of somebody else")
+    given = ("--study", uids[0], "--out", tmp_path / "out", "--store", "--format", "dicom-seg", "--format", "nifti")
+    assert pancascade("segment", f"dicomweb:{orthanc.dicomweb}", *given)[0] == 0
     told = (tmp_path / "out" / "result.json").read_text() + (tmp_path / "out" / "report.html").read_text()
     assert not [text for text in (*IDENTIFIERS.values(), *uids) if text in told]
     assert (tmp_path / "out" / "segmentation.nii.gz").exists()

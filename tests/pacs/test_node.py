@@ -8,7 +8,21 @@ import highdicom
 import numpy as np
 import pytest
 from dicom_writing import IDENTIFIERS
-from stand_ins import RTSTRUCT, SEG, SR, Pacs, RunningNode, associated, mask_of, store, study, with_meta, without_ct
+from stand_ins import (
+    RTSTRUCT,
+    SEG,
+    SR,
+    Pacs,
+    RunningNode,
+    associated,
+    mask_of,
+    quick,
+    segmented,
+    store,
+    study,
+    with_meta,
+    without_ct,
+)
 
 from pancascade.errors import OutputError, PacsError
 from pancascade.io import read_volume
@@ -19,11 +33,16 @@ def ledger(node: RunningNode) -> list[dict]:
     return [json.loads(line) for line in (node.folder / "ledger.jsonl").read_text().splitlines()]
 
 
-def require_results_of(found, images, tmp_path):
-    """SEG, RTSTRUCT and SR, of the patient and study of these images, with the mask of the scan voxel for voxel."""
+def require_three_of(found, images):
+    """One SEG, RTSTRUCT and SR, of the patient and study of these images."""
     assert sorted(each.SOPClassUID for each in found) == sorted((SEG, RTSTRUCT, SR))
     for each in found:
         assert (each.StudyInstanceUID, each.PatientID) == (images[0].StudyInstanceUID, images[0].PatientID)
+
+
+def require_results_of(found, images, tmp_path):
+    """SEG, RTSTRUCT and SR, of the patient and study of these images, with the mask of the scan voxel for voxel."""
+    require_three_of(found, images)
     (segmentation,) = (each for each in found if each.SOPClassUID == SEG)
     folder = tmp_path / images[0].PatientID
     folder.mkdir()
@@ -44,7 +63,7 @@ def test_an_echo_is_answered(start, pacs):
 
 
 def test_a_study_comes_back_as_segmentation_contours_and_report(start, pacs, log, tmp_path):
-    node, images = start(pacs.port), study()
+    node, images = start(pacs.port, work=segmented), study()
     store(node.port, images)
     require_results_of(pacs.take(3), images, tmp_path)
     log.wait_for("the results are with PACS@127.0.0.1")
@@ -58,7 +77,7 @@ def test_a_study_comes_back_as_segmentation_contours_and_report(start, pacs, log
 
 
 def test_two_studies_at_once_are_kept_apart(start, pacs, tmp_path):
-    node, first, second = start(pacs.port), study(1), study(2, slices=4)
+    node, first, second = start(pacs.port, work=segmented), study(1), study(2, slices=4)
     one, other = associated(node.port, *first), associated(node.port, *second)
     for image in first[:4]:
         assert one.send_c_store(with_meta(image)).Status == 0
@@ -83,7 +102,7 @@ def test_a_study_in_two_associations_is_one(start, pacs, tmp_path):
         assert other.send_c_store(with_meta(image)).Status == 0
     one.release()
     other.release()
-    require_results_of(pacs.take(3), images, tmp_path)
+    require_three_of(pacs.take(3), images)
 
 
 def test_a_half_sent_study_is_refused_and_not_taken_for_complete(start, pacs, log):
@@ -105,7 +124,7 @@ def test_the_rest_of_a_half_sent_study_makes_it_whole(start, pacs, tmp_path):
         assert association.send_c_store(with_meta(image)).Status == 0
     association.abort()
     store(node.port, images[3:])
-    require_results_of(pacs.take(3), images, tmp_path)
+    require_three_of(pacs.take(3), images)
 
 
 def test_a_study_without_ct_is_recorded_once_and_nothing_is_sent(start, pacs, log):
@@ -151,7 +170,7 @@ def test_while_the_pacs_is_down_results_wait_and_arrive_once(forgotten_sockets, 
     for _ in range(2):
         assert "not sent to PACS@127.0.0.1" in log.wait_for("it cannot be reached; trying again in")
     with Pacs(port) as back:
-        require_results_of(back.take(3), images, tmp_path)
+        require_three_of(back.take(3), images)
         log.wait_for("the results are with")
         assert not back.has_more
     assert [line["state"] for line in ledger(node)] == ["done"]
@@ -244,6 +263,22 @@ def test_a_full_disk_is_told_to_the_sender_and_its_study_is_not_taken_for_whole(
     assert not pacs.has_more
 
 
+def test_a_study_waits_while_the_disk_is_full(start, pacs, log, tmp_path):
+    full = [True]
+
+    def work(job):
+        if full[0]:
+            raise OutputError("to_send: cannot be written, the disk is full.")
+        return quick(job)
+
+    node, images = start(pacs.port, work=work), study()
+    store(node.port, images)
+    for _ in range(MOST_ATTEMPTS + 1):
+        log.wait_for("The queue waits: to_send: cannot be written, the disk is full.")
+    full[0] = False
+    require_three_of(pacs.take(3), images)
+
+
 def test_an_object_that_is_none_is_refused(start, pacs, log):
     node, image = start(pacs.port), with_meta(study()[0])
     association = associated(node.port, image)
@@ -270,4 +305,4 @@ def test_a_connection_that_says_nothing_of_use_harms_nobody(forgotten_sockets, s
     with socket.create_connection(("127.0.0.1", node.port)) as stranger:
         stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
     store(node.port, images)
-    require_results_of(pacs.take(3), images, tmp_path)
+    require_three_of(pacs.take(3), images)

@@ -7,7 +7,7 @@ import highdicom
 import numpy as np
 import pytest
 from dicom_writing import save_all
-from stand_ins import RTSTRUCT, SEG, SR, RunningNode, mask_of, study
+from stand_ins import RTSTRUCT, SEG, SR, RunningNode, mask_of, segmented, study
 
 from pancascade.io import read_volume
 
@@ -19,7 +19,7 @@ pytestmark = [
 
 @pytest.fixture
 def node(tmp_path, orthanc, log):
-    running = RunningNode(tmp_path / "queue", orthanc.port, title="ORTHANC")
+    running = RunningNode(tmp_path / "queue", orthanc.port, title="ORTHANC", work=segmented)
     yield running
     running.stop()
 

@@ -65,6 +65,16 @@ def test_the_release_counts_also_when_the_connection_is_told_to_be_closed_before
     assert due(place, at_s=10) == [("a", True)]
 
 
+def test_so_does_the_release_of_one_that_sent_the_study_again(tmp_path):
+    place = incoming(tmp_path)
+    place.store("a", "1", b"image", association="broken")
+    place.ended("broken")
+    place.store("a", "1", b"image", association="again")
+    place.ended("again")
+    place.released("again")
+    assert due(place, at_s=10) == [("a", True)]
+
+
 def test_a_killed_node_s_open_studies_are_not_whole_and_the_others_are(tmp_path):
     killed = incoming(tmp_path)
     killed.store("open", "1", b"image", association="x")

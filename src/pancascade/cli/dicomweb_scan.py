@@ -100,9 +100,16 @@ def places(
 
         def deliver() -> None:
             if store:
-                server.store(sorted(results.glob("*.dcm")))
+                server.store(_objects_in(results))
 
         yield Places(fetched, results, out is not None, deliver)
+
+
+def _objects_in(results: Path) -> list[Path]:
+    """The DICOM files of a result; whatever else lies there is nobody's to send."""
+    from pancascade.inference.segmentation import FILES
+
+    return [results / name for name in FILES if name.endswith(".dcm") and (results / name).exists()]
 
 
 def _address(scan: Path) -> str:

@@ -23,11 +23,13 @@ class _Study:
 
     Attributes:
         last_s: When something of it came last.
-        live: Associations that have sent some of it and are open; of each the markers of those broken off before it.
+        live: Associations that have sent some of it and are open.
+        before: Of each that has sent some of it, the markers of those broken off before: its release makes up for them.
     """
 
     last_s: float
-    live: dict[str, set[str]] = field(default_factory=dict)
+    live: set[str] = field(default_factory=set)
+    before: dict[str, set[str]] = field(default_factory=dict)
 
 
 class Incoming:
@@ -58,12 +60,15 @@ class Incoming:
         """
         with self._lock:
             under_way = self._studies.setdefault(study, _Study(self._clock()))
-            if association not in under_way.live:
-                under_way.live[association] = self._markers(study) - {_MARKER + name for name in under_way.live}
+            if association not in under_way.before:
+                under_way.before[association] = self._markers(study) - {_MARKER + name for name in under_way.live}
+            under_way.live.add(association)
+        marker = self._folder / study / f"{_MARKER}{association}"
         try:
             # The marker is first, so that no moment shows an image as complete that is one of many.
-            with written_whole(self._folder / study / f"{_MARKER}{association}") as temporary:
-                temporary.touch()
+            if not marker.exists():
+                with written_whole(marker) as temporary:
+                    temporary.touch()
             with written_whole(self._folder / study / f"{instance}.dcm") as temporary:
                 temporary.write_bytes(content)
         except BaseException:
@@ -82,9 +87,9 @@ class Incoming:
         """An association ended as it should: what it sent is whole, and so is what it sent again."""
         with self._lock:
             for study, under_way in self._studies.items():
-                marker, whole = self._folder / study / f"{_MARKER}{association}", association not in self._failed
-                if whole and (association in under_way.live or marker.exists()):
-                    for name in {marker.name} | under_way.live.get(association, set()):
+                before = under_way.before.pop(association, None)
+                if before is not None and association not in self._failed:
+                    for name in before | {f"{_MARKER}{association}"}:
                         (self._folder / study / name).unlink(missing_ok=True)
             self._end(association)
             self._failed.discard(association)
@@ -145,7 +150,8 @@ class Incoming:
 
     def _end(self, association: str) -> None:
         for under_way in self._studies.values():
-            if under_way.live.pop(association, None) is not None:
+            if association in under_way.live:
+                under_way.live.remove(association)
                 under_way.last_s = self._clock()
 
     def _markers(self, study: str) -> set[str]:

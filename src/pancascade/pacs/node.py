@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import closing
+from importlib.metadata import version
 from pathlib import Path
 from threading import Event
 from typing import Literal
@@ -22,7 +23,6 @@ from pancascade.pacs.receiver import Receiver
 from pancascade.pacs.sender import send
 from pancascade.pacs.settings import NodeSettings
 from pancascade.quiet_log import quiet_log
-from pancascade.report.result import current_versions
 
 logger = logging.getLogger("pancascade.pacs")
 
@@ -81,9 +81,14 @@ class DicomNode:
     def _serve(self) -> None:
         while not self._ending.is_set():
             self._wake.clear()
-            self._close_studies()
-            worked = self._segment_next()
-            self._send_results()
+            try:
+                self._close_studies()
+                worked = self._segment_next()
+                self._send_results()
+            except OutputError as error:  # a full disk: everything waits until there is room
+                logger.error("The queue waits: %s", error)
+                self._wake.wait(self._settings.last_retry_s)
+                continue
             if not worked:
                 self._wake.wait(self._idle_s())
 
@@ -127,16 +132,12 @@ class DicomNode:
         case = job.scan.case
         try:
             entry = self._segment(job)
-        except OutputError as error:  # a full disk: the study waits until there is room
-            logger.error("%s: %s", case, error)
-            self._queue.interrupted(case)
-            self._wake.wait(self._settings.last_retry_s)
-            return
-        except BaseException:
+            if entry.state == "done":
+                self._queue.finish(entry)
+        except BaseException:  # Ctrl-C, or a full disk
             self._queue.interrupted(case)
             raise
         if entry.state == "done":
-            self._queue.finish(entry)
             logger.info("%s: segmented in %.1f s.", case, entry.seconds or 0.0)
         elif entry.reason is not None and entry.reason.code == "memory_shortage":
             sentence = f"{case}: there is not enough memory for this scan. Start the node with --max-memory."
@@ -200,7 +201,7 @@ def _say(entry: LedgerEntry) -> None:
 
 
 def _made_by(options: dict[str, object]) -> str:
-    return repr((options, current_versions()["pancascade"]))
+    return repr((options, version("pancascade")))
 
 
 def _remove(file: Path) -> None:

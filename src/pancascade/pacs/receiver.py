@@ -3,6 +3,7 @@
 import logging
 import secrets
 from collections.abc import Callable
+from functools import lru_cache
 from io import BytesIO
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from pancascade.pacs.tls import server_context
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pynetdicom.presentation import PresentationContext
 
 logger = logging.getLogger("pancascade.pacs")
 
@@ -24,6 +26,7 @@ SUCCESS, OUT_OF_RESOURCES, NOT_AS_ANNOUNCED, NOT_UNDERSTOOD = 0x0000, 0xA700, 0x
 
 _TAGS = ["SOPInstanceUID", "StudyInstanceUID", "PatientID", "Manufacturer", "ManufacturerModelName"]
 _MOST_ASSOCIATIONS = 20
+_LEAST_IDLE_S = 60.0
 _MARK_DIGITS, _INSTANCE_DIGITS = 12, 16
 
 
@@ -132,22 +135,30 @@ class Receiver:
 
 
 def _entity(settings: NodeSettings) -> Any:
-    from pydicom.uid import UID, AllTransferSyntaxes
-    from pynetdicom import AE, AllStoragePresentationContexts, _config
-    from pynetdicom.presentation import build_context
+    from pynetdicom import AE, _config
     from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
     _config.LOG_HANDLER_LEVEL = "none"  # its messages hold names and UIDs
     entity = AE(ae_title=settings.ae_title)
-    classes = [str(context.abstract_syntax) for context in AllStoragePresentationContexts]
-    entity.supported_contexts = [build_context(name, list[str | UID](AllTransferSyntaxes)) for name in classes]
+    entity.supported_contexts = list(_contexts())
     entity.add_supported_context(Verification)
     entity.require_called_aet = True
     entity.require_calling_aet = list(settings.allowed)
     entity.maximum_associations = _MOST_ASSOCIATIONS
-    entity.network_timeout = entity.dimse_timeout = settings.patience_s
+    entity.network_timeout = entity.dimse_timeout = max(settings.patience_s, _LEAST_IDLE_S)
     entity.maximum_pdu_size = 1 << 17
     return entity
+
+
+@lru_cache(maxsize=1)
+def _contexts() -> "tuple[PresentationContext, ...]":
+    """All classes of storage in all transfer syntaxes: nothing need be decoded here."""
+    from pydicom.uid import UID, AllTransferSyntaxes
+    from pynetdicom import AllStoragePresentationContexts
+    from pynetdicom.presentation import build_context
+
+    classes = [str(context.abstract_syntax) for context in AllStoragePresentationContexts]
+    return tuple(build_context(name, list[str | UID](AllTransferSyntaxes)) for name in classes)
 
 
 def _header(content: bytes) -> "Dataset | None":

@@ -67,7 +67,8 @@ class NodeSettings(Settings):
         send_to: Where results go.
         allowed: Calling AE titles that are answered; empty for all.
         quiet_s: A study is complete when nothing of it has come for so long, and no association that sent it is open.
-        patience_s: How long a study that was broken off waits for the rest, and an association for the next message.
+        patience_s: How long a study that was broken off waits for the rest; from a minute on also how long an
+            association may be idle.
         first_retry_s: Pause after the first failure to send; it doubles with each further one.
         last_retry_s: Longest pause.
         tls: For both directions; None for none.
