@@ -153,7 +153,7 @@ def test_a_study_that_cannot_be_read_is_recorded_with_its_sentence(start, pacs, 
 
 
 @pytest.mark.parametrize("choice", [{"calling": "STRANGER"}, {"called": "SOMEBODY"}])
-def test_who_is_not_allowed_or_calls_somebody_else_is_refused(forgotten_sockets, start, pacs, log, choice):
+def test_who_is_not_allowed_or_calls_somebody_else_is_refused(start, pacs, log, choice):
     node = start(pacs.port, allowed=("SCANNER",))
     association = associated(node.port, *study(), **choice)
     assert association.is_rejected
@@ -162,7 +162,7 @@ def test_who_is_not_allowed_or_calls_somebody_else_is_refused(forgotten_sockets,
     assert len(pacs.take(3)) == 3
 
 
-def test_while_the_pacs_is_down_results_wait_and_arrive_once(forgotten_sockets, start, log, tmp_path):
+def test_while_the_pacs_is_down_results_wait_and_arrive_once(start, log, tmp_path):
     with Pacs() as gone:
         port = gone.port
     node, images = start(port), study()
@@ -176,7 +176,7 @@ def test_while_the_pacs_is_down_results_wait_and_arrive_once(forgotten_sockets, 
     assert [line["state"] for line in ledger(node)] == ["done"]
 
 
-def test_a_pacs_that_knows_another_title_is_told_of_and_tried_again(forgotten_sockets, start, log):
+def test_a_pacs_that_knows_another_title_is_told_of_and_tried_again(start, log):
     with Pacs(ae_title="OTHER") as other:
         node = start(other.port)
         store(node.port, study())
@@ -245,6 +245,16 @@ def test_a_study_that_kills_its_process_is_given_up(start, pacs, log, tmp_path):
     assert node.left() == []
 
 
+def test_after_a_kill_while_sent_results_were_removed_the_ledger_keeps_its_line(start, pacs, log, tmp_path):
+    line = {"case": "abc-1", "state": "done", "input": "stamp", "finished": "2024-01-31T10:00:00+00:00"}
+    (tmp_path / "queue" / "to_send" / "abc-1").mkdir(parents=True)
+    (tmp_path / "queue" / "ledger.jsonl").write_text(json.dumps(line) + "\n")
+    node = start(pacs.port)
+    log.wait_for("the results are with")
+    assert [each["input"] for each in ledger(node)] == ["stamp"]
+    assert list((node.folder / "to_send").iterdir()) == []
+
+
 def test_a_full_disk_is_told_to_the_sender_and_its_study_is_not_taken_for_whole(start, pacs, log, monkeypatch):
     node, images = start(pacs.port, patience_s=0.2), study()
 
@@ -300,7 +310,7 @@ def test_two_nodes_share_no_folder(start, pacs):
         start(pacs.port)
 
 
-def test_a_connection_that_says_nothing_of_use_harms_nobody(forgotten_sockets, start, pacs, tmp_path):
+def test_a_connection_that_says_nothing_of_use_harms_nobody(start, pacs, tmp_path):
     node, images = start(pacs.port), study()
     with socket.create_connection(("127.0.0.1", node.port)) as stranger:
         stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")

@@ -85,6 +85,15 @@ def test_a_killed_node_s_open_studies_are_not_whole_and_the_others_are(tmp_path)
     assert sorted(due(place, at_s=100)) == [("open", False), ("ready", True)]
 
 
+def test_an_image_that_a_killed_node_was_writing_is_no_image(tmp_path):
+    killed = incoming(tmp_path)
+    killed.store("a", "1", b"image", association="x")
+    killed.released("x")
+    (tmp_path / "receiving" / "a" / ".12ab34cd.2.dcm").write_bytes(b"ima")
+    taken = incoming(tmp_path).take("a", tmp_path)
+    assert [path.name for path in taken.iterdir()] == ["1.dcm"]
+
+
 def test_a_study_that_is_taken_makes_room_for_more_of_it(tmp_path):
     place = incoming(tmp_path)
     (tmp_path / "taken").mkdir()

@@ -1,6 +1,7 @@
 """TLS in both directions, with certificates made for the test."""
 
 import shutil
+import socket
 import ssl
 import subprocess
 
@@ -38,6 +39,17 @@ def test_who_shows_no_certificate_is_not_heard(forgotten_sockets, start, pacs, t
     stranger = ssl.create_default_context(cafile=tls.authority)
     for way in (None, (stranger, "127.0.0.1")):
         assert not associated(node.port, tls=way).is_established
+
+
+def test_who_connects_and_says_nothing_keeps_nobody_out(forgotten_sockets, start, pacs, tls, monkeypatch):
+    monkeypatch.setattr("pancascade.pacs.tls._HANDSHAKE_S", 2.0)
+    node = start(pacs.port, tls=tls)
+    with socket.create_connection(("127.0.0.1", node.port)):
+        patient = ssl.create_default_context(cafile=tls.authority)
+        patient.load_cert_chain(tls.certificate, tls.key)
+        association = associated(node.port, tls=(patient, "127.0.0.1"))
+    assert association.is_established
+    association.release()
 
 
 def test_a_pacs_without_tls_gets_nothing(forgotten_sockets, start, pacs, tls, log):

@@ -125,7 +125,8 @@ class DicomWeb:
             with quiet_log("dicomweb_client", level=loud), quiet_log("urllib3", level=loud):
                 yield
         except requests.HTTPError as error:
-            raise PacsError(f"{self._server}: {_refusal(error.response.status_code)}") from error
+            status = 0 if error.response is None else error.response.status_code
+            raise PacsError(f"{self._server}: {_refusal(status)}") from error
         except requests.exceptions.SSLError as error:
             raise PacsError(
                 f"{self._server}: its certificate is not trusted. Name its authority in REQUESTS_CA_BUNDLE."
@@ -185,13 +186,14 @@ def _client(url: str, login: Login) -> "DICOMwebClient":
         raise PacsError('DICOMweb needs dicomweb-client. Install it with `pip install "pancascade[pacs]"`.')
     import requests
     from dicomweb_client import DICOMwebClient
+    from requests.auth import HTTPBasicAuth
 
     session = requests.Session()
     if login.token:
         session.headers["Authorization"] = f"Bearer {login.token}"
     elif login.name_and_password:
         name, _, password = login.name_and_password.partition(":")
-        session.auth = (name.encode(), password.encode())
+        session.auth = HTTPBasicAuth(name.encode(), password.encode())
     try:
         client = DICOMwebClient(url, session=session, timeout=_TIMEOUT_S)
     except ValueError as error:

@@ -43,6 +43,9 @@ class Incoming:
     def __init__(self, folder: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._folder, self._clock, self._lock = folder, clock, Lock()
         folder.mkdir(parents=True, exist_ok=True)
+        for half in folder.glob("*/.*"):  # an image that a killed node was writing
+            if not half.name.startswith(_MARKER):
+                half.unlink()
         self._studies = {place.name: _Study(clock()) for place in folder.iterdir() if place.is_dir()}
         self._failed: set[str] = set()
 

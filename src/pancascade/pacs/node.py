@@ -180,7 +180,8 @@ class DicomNode:
             if delivery.refused:
                 self._put_aside(result, delivery.refused)
                 return True
-        self._ledger.add(self._queue.entry_of(result))
+        if result.name not in self._ledger.entries:  # else a kill came while the rest was removed
+            self._ledger.add(self._queue.entry_of(result))
         self._queue.delivered(result)
         logger.info("%s: the results are with %s.", result.name, peer)
         return True
