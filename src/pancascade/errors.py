@@ -11,6 +11,7 @@ PancascadeError
 ├── CheckpointError     weights are missing, damaged, or for another network
 ├── UnknownModelError   no shipped model or checkpoint of that name
 ├── ExportError         a model cannot be exported
+├── PacsError           a PACS cannot be reached or refuses
 ├── MemoryShortageError the work does not fit into memory
 └── OutputError         a result cannot be written
 
@@ -91,6 +92,10 @@ class UnknownModelError(PancascadeError):
 
 class ExportError(PancascadeError):
     """A model cannot be exported, or what was exported does not answer as it should."""
+
+
+class PacsError(PancascadeError):
+    """A PACS cannot be reached, or refuses what is asked of it."""
 
 
 class MemoryShortageError(PancascadeError):

@@ -91,7 +91,19 @@ def test_only_the_formats_asked_for_are_written_and_those_of_before_go(pancascad
     assert names(out) == {"rtstruct.dcm", "overview.png", "report.html", "result.json"}
 
 
-@pytest.mark.parametrize("kind", ["dicom-seg", "rtstruct"])
+def test_the_measurement_report_comes_with_the_segmentation_that_it_refers_to(
+    pancascade, knows_the_phantom, series, tmp_path
+):
+    pytest.importorskip("highdicom")
+    code, out, _ = pancascade("segment", series, "--out", tmp_path / "out", "--format", "dicom-sr")
+    assert code == 0
+    written = {"segmentation.dcm", "measurements.dcm"}
+    assert names(tmp_path / "out") == written | {"overview.png", "report.html", "result.json"}
+    assert f"Measurements: {tmp_path / 'out' / 'measurements.dcm'}" in out
+    assert written <= told(tmp_path / "out")["files"].keys()
+
+
+@pytest.mark.parametrize("kind", ["dicom-seg", "rtstruct", "dicom-sr"])
 def test_dicom_out_of_a_scan_that_is_none_is_refused_at_once(pancascade, never_runs, scan, tmp_path, kind):
     err = refused(pancascade("segment", scan, "--out", tmp_path / "out", "--format", kind))
     assert "must refer to a DICOM series" in err

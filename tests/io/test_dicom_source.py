@@ -49,7 +49,7 @@ def test_a_grid_takes_no_memory(tmp_path):
 def test_a_scan_that_is_no_dicom_is_refused_before_work(tmp_path, ct):
     scan = tmp_path / "scan.nii.gz"
     write_nifti(ct, scan)
-    with pytest.raises(OutputError, match=r"scan\.nii\.gz: DICOM-SEG and RTSTRUCT must refer to a DICOM series"):
+    with pytest.raises(OutputError, match=r"scan\.nii\.gz: DICOM-SEG, RTSTRUCT and SR must refer to a DICOM series"):
         require_source(scan)
     require_source(tmp_path / "no such file.nii.gz")
     require_source(SERIES["axial"](tmp_path / "series"))

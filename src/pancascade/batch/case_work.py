@@ -114,6 +114,18 @@ def _segment(job: CaseJob) -> tuple[CodedSentence, ...]:
     )
 
 
+def load_models(options: BatchOptions) -> None:
+    """Load the models in this process before its first case, to learn at once that they can be used.
+
+    Raises:
+        PancascadeError: They cannot.
+    """
+    try:
+        _loaded(options.model, options.device, options.backend)
+    except _ModelUnusableError as error:
+        raise error.reason from None
+
+
 @lru_cache(maxsize=1)
 def _loaded(model: tuple[str, ...], device: str, backend: str) -> "list[Member]":
     """Models stay for the next case of the same process."""
@@ -131,8 +143,7 @@ def _require_source(job: CaseJob) -> None:
         return
     from pancascade.io import dicom_source
 
-    seg = "dicom-seg" in job.options.formats
-    dicom_source.require_source(job.scan.path, kind="dicom-seg" if seg else "rtstruct")
+    dicom_source.require_source(job.scan.path, kind=dicom_source.most_demanding(job.options.formats))
 
 
 def _read(job: CaseJob) -> "tuple[Volume, str | None]":

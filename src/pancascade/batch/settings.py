@@ -19,7 +19,7 @@ from pancascade.settings import Settings
 NAME = "batch.json"
 FORMAT = 1
 
-MaskFormat = Literal["nifti", "dicom-seg", "rtstruct"]
+MaskFormat = Literal["nifti", "dicom-seg", "rtstruct", "dicom-sr"]
 
 
 class BatchOptions(Settings):

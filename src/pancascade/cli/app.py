@@ -13,6 +13,7 @@ from pancascade.cli.cohort import cohort
 from pancascade.cli.compare import compare
 from pancascade.cli.compare_dates import compare_dates
 from pancascade.cli.data import data
+from pancascade.cli.dicom_node import dicom_node
 from pancascade.cli.evaluate import evaluate
 from pancascade.cli.export import export
 from pancascade.cli.filled_arguments import FilledArguments
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 app.command()(segment)
 app.command()(batch)
+app.command(name="dicom-node")(dicom_node)
 app.command()(threshold)
 app.command()(view)
 app.command()(train)

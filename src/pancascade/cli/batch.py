@@ -100,10 +100,10 @@ def _require_extra(formats: Sequence[str]) -> None:
     """Refuse at once what would fail with every scan."""
     from importlib.util import find_spec
 
-    if "dicom-seg" in formats and find_spec("highdicom") is None:
+    if {"dicom-seg", "dicom-sr"} & set(formats) and find_spec("highdicom") is None:
         raise OutputError(
-            'Writing DICOM-SEG needs highdicom. Install it with `pip install "pancascade[dicom]"`, or choose another '
-            "--format."
+            'Writing DICOM-SEG or SR needs highdicom. Install it with `pip install "pancascade[dicom]"`, or choose '
+            "another --format."
         )
 
 

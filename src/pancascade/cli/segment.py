@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pancascade.cli import additions_options as additions
+from pancascade.cli import dicomweb_scan as dicomweb
 from pancascade.cli import segment_options as options
 from pancascade.cli.out_folder import claimed, clear_drafts, refusals_filed, require_free, require_unedited
-from pancascade.errors import OutputError
 from pancascade.interrupts import interrupt_held_back
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from pancascade.inference import Segmentation
     from pancascade.volume import Volume
 
@@ -20,7 +22,8 @@ def segment(
     scan: Annotated[
         Path,
         typer.Argument(
-            help="CT scan: .nii, .nii.gz; a folder or .zip of DICOM files; with the extra [itk] .nrrd, .mha."
+            help="CT scan: .nii, .nii.gz; a folder or .zip of DICOM files; dicomweb:URL with --study; with the extra "
+            "[itk] .nrrd, .mha."
         ),
     ],
     out: Annotated[Path | None, typer.Option(help="Folder for the results; made if it is missing.")] = None,
@@ -50,50 +53,53 @@ def segment(
     no_tuned_thresholds: additions.NoTunedThresholds = False,
     no_tumour_score: additions.NoTumourScore = False,
     keep_identifiers: options.KeepIdentifiers = False,
+    study: dicomweb.Study = None,
+    store: dicomweb.Store = False,
+    token: dicomweb.Token = None,
 ) -> None:
     """Find pancreas and tumour in a CT scan; write mask, overview.png, report.html and result.json."""
     if list_series:
         _list_series(scan)
         return
-    if out is None:
-        raise OutputError("Give --out, a folder for the results.")
-    formats = options.format_names(format_)
-    with claimed(out, what="segment"):
-        require_place(out, scan)
-        masks = read_masks(vessels or [])
-        with refusals_filed(out, scan=scan):
-            require_source(scan, formats, series=series)
-            volume = _read_for(masks, scan, series=series, keep_on_disk=max_memory is not None)
-        require_grid(masks, volume)
-        with refusals_filed(out, scan=scan):
-            found = _find(
-                volume or scan,
-                model=model or [options.DEFAULT_MODEL],
-                device=device,
-                series=series,
-                tta=tta,
-                backend=engine.value,
-                max_memory_gb=max_memory,
-                keep_doubtful=keep_doubtful,
-                additions=additions.chosen_additions(
-                    smoothing=no_smoothing,
-                    fallback_search=no_fallback_search,
-                    component_rules=no_component_rules,
-                    body_box=no_body_box,
-                    search_range=no_search_range,
-                    calibration=no_calibration,
-                    tuned_thresholds=no_tuned_thresholds,
-                    tumour_score=no_tumour_score,
-                ),
+    formats = options.format_names(format_, store=store)
+    with dicomweb.places(scan, out, formats=formats, study=study, series=series, store=store, token=token) as at:
+        with claimed(at.out, what="segment"):
+            require_place(at.out, at.scan)
+            masks = read_masks(vessels or [])
+            with refusals_filed(at.out, scan=at.scan):
+                require_source(at.scan, formats, series=series)
+                volume = _read_for(masks, at.scan, series=series, keep_on_disk=max_memory is not None)
+            require_grid(masks, volume)
+            with refusals_filed(at.out, scan=at.scan):
+                found = _find(
+                    volume or at.scan,
+                    model=model or [options.DEFAULT_MODEL],
+                    device=device,
+                    series=series,
+                    tta=tta,
+                    backend=engine.value,
+                    max_memory_gb=max_memory,
+                    keep_doubtful=keep_doubtful,
+                    additions=additions.chosen_additions(
+                        smoothing=no_smoothing,
+                        fallback_search=no_fallback_search,
+                        component_rules=no_component_rules,
+                        body_box=no_body_box,
+                        search_range=no_search_range,
+                        calibration=no_calibration,
+                        tuned_thresholds=no_tuned_thresholds,
+                        tumour_score=no_tumour_score,
+                    ),
+                )
+            found.save(
+                at.out,
+                formats=formats,
+                save_probabilities=save_probabilities,
+                vessels=masks,
+                keep_identifiers=keep_identifiers,
             )
-        found.save(
-            out,
-            formats=formats,
-            save_probabilities=save_probabilities,
-            vessels=masks,
-            keep_identifiers=keep_identifiers,
-        )
-    tell(found, out)
+            at.deliver()
+        tell(found, at.out if at.kept else None)
 
 
 def require_place(out: Path, scan: Path) -> None:
@@ -125,7 +131,7 @@ def require_source(scan: Path, formats: list[str], *, series: str | None) -> Non
         return
     from pancascade.io import dicom_source
 
-    dicom_source.require_source(scan, kind="dicom-seg" if "dicom-seg" in formats else "rtstruct")
+    dicom_source.require_source(scan, kind=dicom_source.most_demanding(formats))
     dicom_source.require_references(dicom_source.find_source(scan, series=series))
 
 
@@ -178,11 +184,10 @@ def _find(scan: "Path | Volume", **choices: Any) -> "Segmentation":
         return run(scan, progress=show, **choices)
 
 
-def tell(found: "Segmentation", out: Path) -> None:
-    """Say what was found, and where the results are."""
+def tell(found: "Segmentation", out: Path | None) -> None:
+    """Say what was found, and where the results are; None where they are not on this machine."""
     import rich.console
 
-    from pancascade.inference.segmentation import MASKS
     from pancascade.measurements import label_sizes
 
     console = rich.console.Console(markup=False)
@@ -190,21 +195,31 @@ def tell(found: "Segmentation", out: Path) -> None:
         console.print(f"{title.replace('_', ' '):22}{size['volume_ml']:9.1f} mL {size['voxels']:10d} voxels")
     for warning in found.warnings:
         console.print(f"Warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
+    if out is not None:
+        _tell_places(console, out)
+    console.print("Research use only. Not for clinical use.", style="dim")
+
+
+def _tell_places(console: "Console", out: Path) -> None:
+    from pancascade.inference.segmentation import MASKS, REPORTS
+
     masks = [out / name for name in MASKS.values() if (out / name).exists()]
     for what, path in (
         *(("Mask", mask) for mask in masks),
+        *(("Measurements", out / name) for name in REPORTS.values() if (out / name).exists()),
         ("Pictures", out / "overview.png"),
         ("Report", out / "report.html"),
         ("Numbers", out / "result.json"),
     ):
         console.print(f"{what}: {path}", soft_wrap=True, highlight=False)
-    console.print("Research use only. Not for clinical use.", style="dim")
 
 
 def _list_series(scan: Path) -> None:
-    from pancascade.errors import UnreadableError
+    from pancascade.errors import PacsError, UnreadableError
     from pancascade.io import find_series
 
+    if dicomweb.is_remote(scan):
+        raise PacsError("--list-series looks into a folder. Leave it out: without --series the rule chooses.")
     found = find_series(scan)
     if not found:
         raise UnreadableError(f"{scan}: there is no DICOM series here.")

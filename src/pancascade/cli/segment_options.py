@@ -14,6 +14,7 @@ class MaskFormat(StrEnum):
     NIFTI = "nifti"
     DICOM_SEG = "dicom-seg"
     RTSTRUCT = "rtstruct"
+    DICOM_SR = "dicom-sr"
 
 
 class Backend(StrEnum):
@@ -35,7 +36,9 @@ Device = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
 Formats = Annotated[
     list[MaskFormat] | None,
     typer.Option(
-        "--format", help="Of the mask; may be given several times. The last two need a scan as DICOM. [nifti]"
+        "--format",
+        help="Of the mask, or of the measurements (dicom-sr); may be given several times. All but the first need a "
+        "scan as DICOM. [nifti]",
     ),
 ]
 SaveProbabilities = Annotated[
@@ -59,6 +62,8 @@ KeepIdentifiers = Annotated[
 ]
 
 
-def format_names(chosen: list[MaskFormat] | None) -> list[str]:
-    """The formats asked for, each once; NIfTI where none is."""
-    return list(dict.fromkeys(one.value for one in chosen or [MaskFormat.NIFTI]))
+def format_names(chosen: list[MaskFormat] | None, *, store: bool = False) -> list[str]:
+    """The formats asked for, each once; NIfTI where none is, or all of DICOM where results go to a PACS."""
+    of_dicom = [MaskFormat.DICOM_SEG, MaskFormat.RTSTRUCT, MaskFormat.DICOM_SR]
+    default = of_dicom if store else [MaskFormat.NIFTI]
+    return list(dict.fromkeys(one.value for one in chosen or default))

@@ -27,8 +27,12 @@ if TYPE_CHECKING:
 MASKS: dict[str, str] = {"nifti": "segmentation.nii.gz", "dicom-seg": "segmentation.dcm", "rtstruct": "rtstruct.dcm"}
 """Name of the mask in each format."""
 
+REPORTS: dict[str, str] = {"dicom-sr": "measurements.dcm"}
+"""Name of the measurements in each format of DICOM."""
+
 FILES = (
     *MASKS.values(),
+    *REPORTS.values(),
     "overview.png",
     "probability_pancreas.nii.gz",
     "probability_tumour.nii.gz",
@@ -157,7 +161,8 @@ class Segmentation:
         Args:
             folder: Made if it is missing.
             formats: Of the mask: ``segmentation.nii.gz``, and for a scan that came as DICOM ``segmentation.dcm``
-                (DICOM-SEG) and ``rtstruct.dcm``.
+                (DICOM-SEG), ``rtstruct.dcm``, and ``measurements.dcm`` (DICOM SR), with which the DICOM-SEG that it
+                refers to is written, too.
             save_probabilities: Also write ``probability_pancreas.nii.gz`` and ``probability_tumour.nii.gz``, on the
                 scan's grid in steps of 0.001, from which `pancascade threshold` decides anew.
             vessels: Masks by name, on the scan's grid, to which lesions are measured.
@@ -223,12 +228,27 @@ class Segmentation:
     def _write_masks(self, draft: Path, formats: Collection[str]) -> None:
         if "nifti" in formats:
             write_volume(self.mask, draft / MASKS["nifti"])
-        if {"dicom-seg", "rtstruct"} & set(formats):
-            from pancascade.io.dicom_seg import write_dicom_seg
-            from pancascade.io.rtstruct import write_rtstruct
+        if set(formats) - {"nifti"}:
+            self._write_dicom(draft, formats)
 
-            source, version = self._source(), current_versions()["pancascade"]
-            if "dicom-seg" in formats:
-                write_dicom_seg(self.mask, draft / MASKS["dicom-seg"], source=source, model=self.model, version=version)
-            if "rtstruct" in formats:
-                write_rtstruct(self.mask, draft / MASKS["rtstruct"], source=source, model=self.model, version=version)
+    def _write_dicom(self, draft: Path, formats: Collection[str]) -> None:
+        from pancascade.io.dicom_seg import write_dicom_seg
+        from pancascade.io.rtstruct import write_rtstruct
+        from pancascade.report.dicom_sr import write_dicom_sr
+
+        source, version = self._source(), current_versions()["pancascade"]
+        segmentation = draft / MASKS["dicom-seg"]
+        if {"dicom-seg", "dicom-sr"} & set(formats):
+            write_dicom_seg(self.mask, segmentation, source=source, model=self.model, version=version)
+        if "rtstruct" in formats:
+            write_rtstruct(self.mask, draft / MASKS["rtstruct"], source=source, model=self.model, version=version)
+        if "dicom-sr" in formats:
+            write_dicom_sr(
+                self.measure(),
+                draft / REPORTS["dicom-sr"],
+                mask=self.mask,
+                segmentation=segmentation,
+                source=source,
+                model=self.model,
+                version=version,
+            )

@@ -10,7 +10,7 @@ from pancascade.inference.additions import Additions
 from pancascade.inference.doubts import doubts
 from pancascade.inference.finding import STEP, Finding
 from pancascade.inference.models import find_model
-from pancascade.inference.segmentation import MASKS, Segmentation
+from pancascade.inference.segmentation import MASKS, REPORTS, Segmentation
 from pancascade.io import read_volume, require_ct, volume_digest
 from pancascade.io.dicom_files import looks_like_dicom
 from pancascade.io.scan_place import places_of_scan
@@ -101,8 +101,8 @@ def with_thresholds(found: Segmentation, thresholds: Thresholds) -> Segmentation
 
 
 def formats_in(folder: Path) -> list[str]:
-    """The formats of the masks that a folder holds."""
-    return [name for name, file in MASKS.items() if (folder / file).is_file()]
+    """The formats of the masks and measurements that a folder holds."""
+    return [name for name, file in {**MASKS, **REPORTS}.items() if (folder / file).is_file()]
 
 
 def identified(folder: Path) -> bool:

@@ -63,7 +63,7 @@ def _segmentation(slices: npt.NDArray[Any], source: DicomSource, *, model: str, 
     places = occupied or list(range(len(slices)))
     highest = max(int(slices.max()), Label.PANCREAS)
     labels = [label for label in Label if Label.BACKGROUND < label <= highest]
-    images = _source_images(source)
+    images = source_images(source)
     # highdicom takes either single images or one multi-frame image; further ones are references only.
     first = images if source.number_in(0) is None else images[:1]
     return highdicom.seg.Segmentation(
@@ -100,9 +100,9 @@ def _description(label: Label, *, model: str, version: str) -> "SegmentDescripti
     return highdicom.seg.SegmentDescription(
         segment_number=int(label),
         segment_label=label.title.capitalize(),
-        segmented_property_category=_coded(meaning.category),
-        segmented_property_type=_coded(meaning.kind),
-        anatomic_regions=[_coded(meaning.region)] if meaning.region else None,
+        segmented_property_category=coded(meaning.category),
+        segmented_property_type=coded(meaning.kind),
+        anatomic_regions=[coded(meaning.region)] if meaning.region else None,
         algorithm_type="AUTOMATIC",
         algorithm_identification=highdicom.AlgorithmIdentificationSequence(
             name="pancascade",
@@ -115,14 +115,22 @@ def _description(label: Label, *, model: str, version: str) -> "SegmentDescripti
     )
 
 
-def _coded(concept: Concept) -> "CodedConcept":
+def coded(concept: Concept) -> "CodedConcept":
+    """A concept of SNOMED CT as highdicom takes it."""
     from highdicom.sr import CodedConcept
 
     return CodedConcept(concept.code, "SCT", concept.meaning)
 
 
-def _source_images(source: DicomSource) -> "list[Dataset]":
-    """Headers with what highdicom reads and no more: it fails on damaged values in places that do not matter."""
+def source_images(source: DicomSource) -> "list[Dataset]":
+    """Headers with what highdicom reads and no more: it fails on damaged values in places that do not matter.
+
+    Args:
+        source: The series, whose references are sound.
+
+    Returns:
+        Of each image one, with patient, study, references and geometry.
+    """
     carried = carried_over(source)
     places: dict[int, list[int]] = {}
     for place, dataset in enumerate(source.datasets):

@@ -1,6 +1,6 @@
 """The DICOM series that a mask was made on: what DICOM results refer to, slice by slice."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +19,13 @@ from pancascade.volume import Volume, restore
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+DicomFormat = Literal["dicom-seg", "rtstruct", "dicom-sr"]
+"""Results in DICOM."""
+
+NEED_HIGHDICOM: tuple[DicomFormat, ...] = ("dicom-seg", "dicom-sr")
+"""Results that the extra writes."""
+
+_TITLES: dict[DicomFormat, str] = {"dicom-seg": "DICOM-SEG", "rtstruct": "RTSTRUCT", "dicom-sr": "DICOM SR"}
 _CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 _REFERENCES = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 
@@ -72,27 +79,36 @@ def find_source(path: Path, *, series: str | None = None) -> DicomSource:
     return DicomSource(path, tuple(headers[frame.file] for frame in frames), tuple(frames), Volume(nothing, affine))
 
 
-def require_source(path: Path, *, kind: Literal["dicom-seg", "rtstruct"] = "dicom-seg") -> None:
+def require_source(path: Path, *, kind: DicomFormat = "dicom-seg") -> None:
     """Refuse, before any long work, a scan that DICOM results cannot refer to.
 
     Args:
         path: The scan. One that does not exist passes: reading it says so.
-        kind: What is to be written. Only DICOM-SEG needs an extra.
+        kind: What is to be written. DICOM-SEG and DICOM SR need an extra.
 
     Raises:
-        OutputError: the scan is no DICOM, or the library that writes DICOM-SEG is not installed.
+        OutputError: the scan is no DICOM, or the library that writes DICOM-SEG and SR is not installed.
     """
     path = Path(path).absolute()
     if exists(path) and not looks_like_dicom(path):
         raise OutputError(
-            f"{path}: DICOM-SEG and RTSTRUCT must refer to a DICOM series, and this is none. Give the folder of the "
-            "DICOM series, or write NIfTI (--format nifti)."
+            f"{path}: DICOM-SEG, RTSTRUCT and SR must refer to a DICOM series, and this is none. Give the folder of "
+            "the DICOM series, or write NIfTI (--format nifti)."
         )
-    if kind == "dicom-seg" and find_spec("highdicom") is None:
+    if kind in NEED_HIGHDICOM and find_spec("highdicom") is None:
         raise OutputError(
-            f"{path}: writing DICOM-SEG needs highdicom, which is not installed. "
+            f"{path}: writing {_TITLES[kind]} needs highdicom, which is not installed. "
             'Install it with `pip install "pancascade[dicom]"`, or write RTSTRUCT or NIfTI.'
         )
+
+
+def most_demanding(formats: Collection[str]) -> DicomFormat:
+    """Of the formats that are to be written, one that needs all that any of them needs.
+
+    Args:
+        formats: With at least one of DICOM.
+    """
+    return next((kind for kind in NEED_HIGHDICOM if kind in formats), "rtstruct")
 
 
 def require_references(source: DicomSource) -> None:

@@ -1,0 +1,141 @@
+"""``pancascade dicom-node``: studies in by C-STORE, results back to the PACS."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pancascade.cli import segment_options
+from pancascade.errors import PacsError
+
+if TYPE_CHECKING:
+    from pancascade.pacs.settings import NodeSettings, TlsFiles
+
+
+def dicom_node(
+    send_to: Annotated[
+        str, typer.Option("--send-to", help="The PACS that gets the results, AE@HOST:PORT.", show_default=False)
+    ],
+    folder: Annotated[
+        Path, typer.Option(help="Folder of the queue; holds studies until their results are sent.", show_default=False)
+    ],
+    port: Annotated[int, typer.Option(help="TCP port to listen on.")] = 11112,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine's.")] = "127.0.0.1",
+    ae_title: Annotated[str, typer.Option("--ae-title", help="Of this node.")] = "PANCASCADE",
+    allow: Annotated[
+        list[str] | None,
+        typer.Option("--allow", help="Calling AE title to answer; may be given several times. [all]"),
+    ] = None,
+    quiet_time: Annotated[
+        float, typer.Option("--quiet-time", help="Seconds without a new image after which a study is complete.")
+    ] = 30,
+    patience: Annotated[
+        float, typer.Option("--patience", help="Seconds that a study which was broken off waits for the rest.")
+    ] = 600,
+    tls_certificate: Annotated[
+        Path | None, typer.Option("--tls-certificate", help="PEM of this node; with it both directions are TLS.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", help="PEM, to the certificate.")] = None,
+    tls_ca: Annotated[
+        Path | None, typer.Option("--tls-ca", help="PEM of the authority that has signed everybody's certificate.")
+    ] = None,
+    repeat: Annotated[
+        bool, typer.Option("--repeat", help="Also segment studies whose images were segmented before.")
+    ] = False,
+    series: segment_options.SeriesChoice = None,
+    model: segment_options.Model = None,
+    device: segment_options.Device = "cpu",
+    networks: Annotated[
+        segment_options.Backend, typer.Option("--networks", help="What runs the networks, as --engine of `segment`.")
+    ] = segment_options.Backend.AUTO,
+    max_memory: segment_options.MaxMemory = None,
+    keep_doubtful: segment_options.KeepDoubtful = False,
+) -> None:
+    """Receive CT studies, segment them, and send DICOM-SEG, RTSTRUCT and DICOM SR back; Ctrl-C or SIGTERM ends it.
+
+    What was received or made and not sent stays in the folder, and the next run goes on with it.
+    """
+    from pancascade.pacs.settings import DICOM_FORMATS
+
+    settings = _settings(
+        send_to=_peer(send_to),
+        port=port,
+        host=host,
+        ae_title=ae_title,
+        allowed=tuple(allow or ()),
+        quiet_s=quiet_time,
+        patience_s=patience,
+        tls=_tls(tls_certificate, tls_key, tls_ca),
+        repeat=repeat,
+        series=series,
+        options={
+            "model": tuple(model or [segment_options.DEFAULT_MODEL]),
+            "device": device,
+            "backend": networks.value,
+            "max_memory_gb": max_memory,
+            "keep_doubtful": keep_doubtful,
+            "formats": DICOM_FORMATS,
+        },
+    )
+    _serve(settings, folder)
+
+
+def _serve(settings: "NodeSettings", folder: Path) -> None:
+    from pancascade.batch.case_work import load_models
+    from pancascade.interrupts import ENDING
+    from pancascade.pacs.node import DicomNode
+
+    logging.getLogger("pancascade.pacs").setLevel(logging.INFO)
+    node = DicomNode(settings, folder)
+
+    def ready(port: int) -> None:
+        said = f"{settings.ae_title} listens on {settings.host}:{port}; results go to {settings.send_to}."
+        typer.echo(f"{said} Research use only. Ctrl-C ends it.")
+
+    try:
+        load_models(settings.options)
+        node.run(ready=ready)
+    except KeyboardInterrupt:
+        pass
+    except SystemExit as ended:
+        if ended.code not in [128 + number for number in ENDING]:
+            raise
+    typer.echo("Ended. What is in the queue goes on with the next run.")
+
+
+def _settings(**choices: object) -> "NodeSettings":
+    from pydantic import ValidationError
+
+    from pancascade.io.documents import first_fault
+    from pancascade.pacs.settings import NodeSettings
+
+    try:
+        return NodeSettings.model_validate(choices)
+    except ValidationError as error:
+        raise PacsError(f"{first_fault(error)}. Check the options.") from error
+
+
+def _peer(text: str) -> object:
+    _require_extra()
+    from pancascade.pacs.settings import parse_peer
+
+    return parse_peer(text)
+
+
+def _tls(certificate: Path | None, key: Path | None, authority: Path | None) -> "TlsFiles | None":
+    from pancascade.pacs.settings import TlsFiles
+
+    if certificate is None and key is None and authority is None:
+        return None
+    if certificate is None or key is None or authority is None:
+        raise PacsError("TLS needs --tls-certificate, --tls-key and --tls-ca. Give all three, or none.")
+    return TlsFiles(certificate=certificate, key=key, authority=authority)
+
+
+def _require_extra() -> None:
+    from importlib.util import find_spec
+
+    for library in ("pynetdicom", "highdicom"):
+        if find_spec(library) is None:
+            raise PacsError(f'A DICOM node needs {library}. Install it with `pip install "pancascade[pacs]"`.')

@@ -1,0 +1,102 @@
+import gc
+import logging
+import queue
+import sys
+import warnings
+from pathlib import Path
+
+# DICOM series are written beside the tests of reading.
+sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
+
+import pytest
+from orthanc import PROGRAM, Orthanc
+from stand_ins import Pacs, RunningNode
+
+from pancascade.cli.app import main
+
+
+class Log(logging.Handler):
+    """What the node says, line by line, so that a test waits for a line and for no time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self._new: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+        self._new.put(record.getMessage())
+
+    def wait_for(self, text: str) -> str:
+        """The next line that holds a text."""
+        while True:
+            line = self._new.get(timeout=120)
+            if text in line:
+                return line
+
+
+@pytest.fixture
+def log():
+    handler, logger = Log(), logging.getLogger("pancascade.pacs")
+    former = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield handler
+    logger.removeHandler(handler)
+    logger.setLevel(former)
+
+
+@pytest.fixture
+def pacs():
+    """A PACS that takes everything, on a port that the system has chosen."""
+    with Pacs() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def orthanc(tmp_path_factory):
+    """A real PACS, shared by all tests of a process."""
+    if PROGRAM is None:
+        pytest.skip("Orthanc (package orthanc) is not installed")
+    running = Orthanc(tmp_path_factory.mktemp("orthanc") / "orthanc")
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def start(tmp_path, log):
+    """Start a node that sends to a port; it is stopped in the end."""
+    started: list[RunningNode] = []
+
+    def run(send_to: int, **choices: object) -> RunningNode:
+        started.append(RunningNode(tmp_path / "queue", send_to, **choices))
+        return started[-1]
+
+    yield run
+    for node in started:
+        node.stop()
+
+
+@pytest.fixture
+def forgotten_sockets():
+    """pynetdicom leaves the socket of a connection that failed to the garbage collector, with a warning."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+@pytest.fixture
+def pancascade(monkeypatch, capsys):
+    """Run the command line: exit code, standard output, standard error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["pancascade", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return ended.value.code or 0, out, err
+
+    return run
