@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pancascade.evaluation import Comparison, DetectionSummary, Evaluation, Method, Protocol, SplitPart, Summary
+    from pancascade.execution import Executor
     from pancascade.metrics import Interval
 
 INCOMPLETE = 1
@@ -155,6 +156,7 @@ def run(
     protocol: "Protocol",
     patients: Path | None,
     workers: int,
+    executor: "Executor | None" = None,
     part: "SplitPart | None" = None,
     allow_training_cases: bool = False,
 ) -> "list[Evaluation]":
@@ -173,6 +175,7 @@ def run(
         "part": part,
         "allow_training_cases": allow_training_cases,
         "workers": workers or available_cores(),
+        "executor": executor,
     }
     with Progress(transient=True) as bars:
         task = bars.add_task("compare", total=None)
