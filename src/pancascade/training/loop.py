@@ -217,6 +217,8 @@ def _finish_round(run: Run) -> dict[str, float]:
     seen: dict[str, float] = {}
     number = 0
     while run.group.sum_gradients(run.cascade.parameters()):
+        if run.norms is not None:
+            run.norms.finish_round()
         _step(run, number)
         number += 1
         pending, run.pending = run.pending, []

@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from threading import Thread
@@ -33,7 +32,6 @@ class RankProcesses:
     def __init__(self, work: Callable[..., None], arguments: Sequence[tuple[Any, ...]]) -> None:
         self._processes: list[Any] = []
         self._pipes: list[Connection] = []
-        self._stopped = False
         for each in arguments:
             with interrupts_held():
                 ours, theirs = _SPAWN.Pipe(duplex=False)
@@ -51,8 +49,8 @@ class RankProcesses:
             ProcessLostError: One was killed.
         """
         left = dict(enumerate(self._pipes))
-        faults: list[Exception] = []
         ended = set[int]()
+        lost: ProcessLostError | None = None
         while left:
             ready = wait(list(left.values()))
             for number, pipe in [one for one in left.items() if one[1] in ready]:
@@ -60,26 +58,25 @@ class RankProcesses:
                     what, told = pipe.recv()
                 except (EOFError, OSError):
                     del left[number]
-                    if number not in ended and not self._stopped:
-                        faults.insert(0, _killed(number, len(self._pipes)))
-                        self._stop()
+                    if number not in ended:
+                        raise _killed(number, len(self._pipes)) from None
                     continue
                 if what == "told":
                     yield told
                     continue
                 ended.add(number)
-                if what == "failed":
-                    faults.append(told)
-                    if not isinstance(told, ProcessLostError):  # who lost another one is not the cause
-                        self._stop()
-        causes = [fault for fault in faults if not isinstance(fault, ProcessLostError)]
-        for fault in (*causes, *faults):
-            raise fault
+                if isinstance(told, ProcessLostError):  # who lost another one is not the cause
+                    lost = told
+                elif what == "failed":
+                    raise told
+        if lost is not None:
+            raise lost
 
     def close(self) -> None:
         """End all that are still at work, and wait for them."""
         with interrupts_held():
-            self._stop()
+            for process in self._processes:
+                process.terminate()
             for process, pipe in zip(self._processes, self._pipes, strict=True):
                 pipe.close()
                 process.join(_ENDS_WITHIN_S)
@@ -88,12 +85,6 @@ class RankProcesses:
                     process.join()
                 process.close()
             self._processes, self._pipes = [], []
-
-    def _stop(self) -> None:
-        self._stopped = True
-        for process in self._processes:
-            if process.is_alive():
-                process.terminate()
 
 
 def _killed(number: int, count: int) -> ProcessLostError:
@@ -117,8 +108,6 @@ def _serve(pipe: Connection, work: Callable[..., None], arguments: tuple[Any, ..
             pipe.send(("failed", error))
         else:
             pipe.send(("done", None))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, OSError):  # told to end, or nobody listens any more
         os._exit(1)
-    except OSError:  # nobody listens any more
-        with suppress(OSError):
-            pipe.close()
+    os._exit(0)  # threads of the connection to the others may not end by themselves
