@@ -154,12 +154,12 @@ def test_as_many_processes_as_were_started_must_be_asked_for(project, monkeypatc
     from pancascade.training.processes import is_follower, require_alone
 
     write(project, ONE_NETWORK)
-    assert not is_follower()
+    assert not is_follower(1)
     require_alone()
     place = {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "3", "RANK": "2", "LOCAL_RANK": "2"}
     for name, value in place.items():
         monkeypatch.setenv(name, value)
-    assert is_follower()
+    assert is_follower(1)
     with pytest.raises(RecipeError, match="3 processes were started, and --devices 2 times --nodes 1 is 2"):
         two(project)
     with pytest.raises(RecipeError, match="3 processes were started to train together"):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pancascade.reproduction import Means, Prepared, Request
     from pancascade.reproduction.tables import ReproducedTable
-    from pancascade.training import Run
+    from pancascade.training.run import Standing
 
 INCOMPLETE = 1
 """Exit code when the table was written, but a row could not be made."""
@@ -134,7 +134,7 @@ def _means(prepared: "Prepared", bars: "Progress", console: "Console") -> "Means
         console.print(what[0].upper() + what[1:], highlight=False, soft_wrap=True)
         bars.update(task, description=what, completed=0, total=None)
 
-    def trained(run: "Run", done: int, batches: int) -> None:
+    def trained(run: "Standing", done: int, batches: int) -> None:
         title = f"{current}: epoch {run.epoch + 1}/{run.recipe.epochs} ({run.recipe.phase_of(run.epoch)})"
         bars.update(task, description=title, completed=done, total=batches)
 

@@ -37,7 +37,13 @@ def train(
     from pancascade.training import find_recipe, recipe_on
 
     path = find_recipe(recipe)
-    choices = {"resume": resume, "start_from": start_from, "device": device, "devices": devices, "nodes": nodes}
+    choices: dict[str, Any] = {
+        "resume": resume,
+        "start_from": start_from,
+        "device": device,
+        "devices": devices,
+        "nodes": nodes,
+    }
     if source is None:
         if data is None:
             raise RecipeError("Give --data, the folder that holds the recipe's data sets, or --source, another one.")
@@ -59,7 +65,7 @@ def _fit(recipe: Path, data: Path, out: Path, *, devices: int, nodes: int, **cho
     from pancascade.training import fit
     from pancascade.training.processes import Training, fit_in_processes, is_follower, require_alone
 
-    console = rich.console.Console(quiet=is_follower())
+    console = rich.console.Console(quiet=is_follower(nodes))
     columns = (*rich.progress.Progress.get_default_columns(), rich.progress.TextColumn("{task.fields[note]}"))
     with rich.progress.Progress(*columns, console=console, transient=True) as bars:
         task = bars.add_task("epoch", note="")

@@ -138,7 +138,7 @@ class Group:
             return False
         parts = [torch.zeros_like(one) if one.grad is None else one.grad for one in summed]
         flat = self.sum(torch.cat([part.flatten() for part in parts]))
-        for parameter, gradient in zip(summed, flat.split([part.numel() for part in parts]), strict=True):
+        for parameter, gradient in zip(summed, torch.split(flat, [part.numel() for part in parts]), strict=True):
             parameter.grad = gradient.view_as(parameter).clone(memory_format=torch.preserve_format)
         return True
 
@@ -169,7 +169,7 @@ class Group:
             if fault is not None:
                 raise fault
             return
-        first = next((each for each in self.gathered(fault and str(fault)) if each is not None), None)
+        first = next((each for each in self.gathered(None if fault is None else str(fault)) if each is not None), None)
         if first is not None:
             raise fault if fault is not None else PancascadeError(first)
 

@@ -4,7 +4,9 @@ import socket
 import time
 from datetime import timedelta
 
-from lightning_fabric.plugins.environments import ClusterEnvironment, LightningEnvironment, TorchElasticEnvironment
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from torch import distributed
 
 WAITS_FOR = timedelta(hours=3)
@@ -37,7 +39,7 @@ def connect(environment: ClusterEnvironment, devices: int, size: int, *, backend
     host, port = environment.main_address, environment.main_port
     if rank > 0:  # torch itself would knock once, and then sleep for a good part of the time that it has
         _wait_until_heard(host, port)
-    store = distributed.TCPStore(host, port, size, is_master=rank == 0, timeout=COMES_WITHIN)
+    store = distributed.TCPStore(host, port, size, is_master=rank == 0, timeout=COMES_WITHIN)  # type: ignore[attr-defined]
     distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=WAITS_FOR)
 
 

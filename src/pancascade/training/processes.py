@@ -11,13 +11,11 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import (
-    ClusterEnvironment,
-    LightningEnvironment,
-    SLURMEnvironment,
-    TorchElasticEnvironment,
-)
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
 
 from pancascade.engines.devices import find_device
 from pancascade.errors import PancascadeError, RecipeError
@@ -73,10 +71,12 @@ class Standing:
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
-def is_follower() -> bool:
-    """Whether somebody else started this process as one of several, and another of them writes and tells."""
+def is_follower(nodes: int) -> bool:
+    """Whether another process writes and tells: one that was started beside this one, or the first of several nodes."""
     environment = _outer_environment()
-    return environment is not None and environment.global_rank() > 0
+    if environment is not None:
+        return environment.global_rank() > 0
+    return nodes > 1 and os.environ.get("NODE_RANK", "0") != "0"
 
 
 def fit_in_processes(training: Training, *, progress: ProgressCall | None = None) -> list[dict[str, Any]]:
@@ -263,7 +263,7 @@ def _require_devices(training: Training) -> None:
         PancascadeError: There are too few, or they are of a kind that does not work together.
     """
     device = find_device(training.device)
-    if device.type not in ("cpu", "cuda") or device.index is not None:
+    if device.type not in ("cpu", "cuda") or ":" in training.device:
         raise PancascadeError(f"--devices needs --device cpu or cuda, not {training.device}. Choose one of them.")
     if device.type == "cuda" and torch.cuda.device_count() < training.devices:
         raise PancascadeError(

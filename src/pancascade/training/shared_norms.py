@@ -96,7 +96,7 @@ class SharedNorms:
 
     def _normalise_shared(self, number: int, layer: _BatchNorm, x: Tensor) -> Tensor:
         """By the statistics of all processes' images."""
-        found: Tensor = _Normalise.apply(x, layer.weight, layer.bias, layer.eps, self, number)
+        found: Tensor = _Normalise.apply(x, layer.weight, layer.bias, layer.eps, self, number)  # type: ignore[no-untyped-call]
         return found
 
     def _learn(self, number: int, mean: Tensor, variance: Tensor) -> None:
