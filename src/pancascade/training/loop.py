@@ -1,12 +1,9 @@
 """The training of any cascade by a recipe."""
 
-import logging
-import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from lightning_fabric import Fabric
@@ -17,12 +14,10 @@ from pancascade.errors import DataError
 from pancascade.io.output_lock import lock_output
 from pancascade.memory_shortage import memory_shortage_told
 from pancascade.sampling import Batch, deal
-from pancascade.training.data import TrainingData, read_training_data
-from pancascade.training.data_warnings import data_warnings
+from pancascade.training.data import TrainingData
 from pancascade.training.group import Group
 from pancascade.training.objectives import DivergedError, next_losses, require_finite
 from pancascade.training.optimisation import set_learning_rate, update_average
-from pancascade.training.provenance import require_unseen, training_record
 from pancascade.training.recipe import read_recipe, recipe_text
 from pancascade.training.recording import (
     PICTURE,
@@ -33,9 +28,8 @@ from pancascade.training.recording import (
     replace_lost_best,
 )
 from pancascade.training.run import PendingBatch, ProgressCall, Run, as_begun, start, take_up
+from pancascade.training.run_data import read_data_of
 from pancascade.training.validation import validate
-
-logger = logging.getLogger(__name__)
 
 
 def fit(
@@ -88,40 +82,12 @@ def fit(
                 fabric=fabric,
             )
             changed = take_up(run, resume=resume)
-            sets = _read_data(run, data, beside=recipe_path.parent)
+            sets = read_data_of(run, data, beside=recipe_path.parent)
         if leads:
             keep_recipe(run, recipe_text(recipe_path), changed=changed)
             replace_lost_best(run)
         _train(run, sets, progress)
     return run
-
-
-def _read_data(run: Run, data: Path, *, beside: Path) -> TrainingData:
-    """The data of a run, and whom its weights learn from; what is odd about them is logged.
-
-    Raises:
-        PancascadeError: They cannot be used, or a patient is trained on and held out.
-    """
-    with _folder_for_splits(run) as folder:
-        sets = read_training_data(run.recipe, root=data, beside=beside, out=folder)
-    require_unseen(run.trained_on, sets.patients)
-    run.trained_on = training_record(sets.patients, run.trained_on)
-    if run.group.leads:
-        for warning in data_warnings(run.cascade.labels, training=sets.training, validation=sets.validation):
-            logger.warning(warning)
-    return sets
-
-
-@contextmanager
-def _folder_for_splits(run: Run) -> Iterator[Path]:
-    """Where splits are drawn; the processes that write nothing draw the same ones in a folder of their own."""
-    if run.group.leads:
-        yield run.folder
-        return
-    with TemporaryDirectory() as folder:
-        for drawn in run.folder.glob("split_*.json"):
-            shutil.copy(drawn, folder)
-        yield Path(folder)
 
 
 def _train(run: Run, sets: TrainingData, progress: ProgressCall | None) -> None:

@@ -3,8 +3,8 @@
 import logging
 import os
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from pancascade.training.meeting import WAITS_FOR, connect
 from pancascade.training.rank_processes import RankProcesses
 from pancascade.training.recipe import Recipe, read_recipe
 from pancascade.training.run import ProgressCall
+from pancascade.training.telling import Teller, logs_told
 
 logger = logging.getLogger(__name__)
 
@@ -211,40 +212,11 @@ def _serve(tell: Any, training: Training, place: Mapping[str, str]) -> None:
     os.environ.update(place)
     environment = LightningEnvironment()
     leads = place["LOCAL_RANK"] == "0" and place["NODE_RANK"] == "0"
-    with _logs_told(tell if leads else None):
-        tells = _Teller(tell) if leads else None
+    with logs_told(tell if leads else None):
+        tells = Teller(tell) if leads else None
         history = be_a_rank(training, environment, tells)
     if leads:
         tell(("history", history))
-
-
-class _Teller:
-    """Tells the first process of a batch that is done, and of epochs that it has not told of."""
-
-    def __init__(self, tell: Any) -> None:
-        self._tell = tell
-        self._told = 0
-
-    def __call__(self, run: Any, done: int, batches: int) -> None:
-        new, self._told = run.history[self._told :], len(run.history)
-        self._tell(("batch", run.epoch, new, done, batches))
-
-
-class _ToldHandler(logging.Handler):
-    def __init__(self, tell: Any) -> None:
-        super().__init__(logging.WARNING)
-        self._tell = tell
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._tell(("log", record.name, record.levelno, record.getMessage()))
-
-
-@contextmanager
-def _logs_told(tell: Any | None) -> Iterator[None]:
-    """Warnings are told to the first process; those of processes that do not lead are not."""
-    root = logging.getLogger()
-    root.handlers = [logging.NullHandler() if tell is None else _ToldHandler(tell)]
-    yield
 
 
 def _outer_environment() -> ClusterEnvironment | None:
