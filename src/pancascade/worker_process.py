@@ -90,7 +90,7 @@ def _serve(jobs: Connection, work: Callable[[Job], Result]) -> None:
     """Do jobs until whoever gives them has gone."""
     # Where Ctrl-C was to be ignored (as after ``nohup``), it stays so.
     heeded = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
-    Thread(target=_end_with_parent, daemon=True).start()
+    Thread(target=end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -103,7 +103,7 @@ def _serve(jobs: Connection, work: Callable[[Job], Result]) -> None:
         os._exit(1)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """A parent that was killed cannot send its workers home; a job can take long."""
     parent = parent_process()
     if parent is not None:

@@ -13,11 +13,23 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cluster_jobs import die, refuse, square_when_told  # noqa: E402
-from ray.cluster_utils import Cluster  # noqa: E402
+# Small data sets and masks are made once, beside the tests of the store and of evaluation.
+sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
 
+from cluster_jobs import die, refuse, square_when_told, wait_for_ever  # noqa: E402
+from mask_cases import AFFINE, label_map  # noqa: E402
+from ray.cluster_utils import Cluster  # noqa: E402
+from small_sets import make_msd  # noqa: E402
+
+from pancascade.curation.checking.check import check  # noqa: E402
+from pancascade.curation.preparing.prepare import prepare  # noqa: E402
+from pancascade.datasets import read_data_set  # noqa: E402
 from pancascade.errors import DataError, PancascadeError  # noqa: E402
+from pancascade.evaluation import Method, evaluate  # noqa: E402
 from pancascade.execution import RayCluster  # noqa: E402
+from pancascade.io import write_volume  # noqa: E402
+from pancascade.volume import Volume  # noqa: E402
 
 NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 
@@ -85,3 +97,38 @@ def test_a_job_that_kills_its_workers_is_given_up_and_errors_and_signals_are_as_
 def test_an_address_where_no_cluster_answers_is_said():
     with pytest.raises(PancascadeError, match=r"No Ray cluster answers at 127\.0\.0\.1:1\."):
         list(RayCluster("127.0.0.1:1").run(die, [1]))
+
+
+def test_a_cluster_whose_head_is_lost_is_said_and_the_program_goes_on(cluster, tmp_path):
+    os.mkfifo(tmp_path / "begun")
+
+    def kill_the_head() -> None:
+        (tmp_path / "begun").read_bytes()
+        cluster.head_node.kill_gcs_server(check_alive=False)
+
+    with ThreadPoolExecutor(1) as pool:
+        killed = pool.submit(kill_the_head)
+        with pytest.raises(PancascadeError, match=r"^The Ray cluster was lost\. .* a batch with --resume\.$") as lost:
+            list(RayCluster(cluster.address).run(wait_for_ever, [str(tmp_path)]))
+        killed.result()
+    assert len(str(lost.value)) <= 200
+    assert not ray.is_initialized()
+
+
+def test_data_sets_are_checked_and_prepared_and_masks_evaluated_as_here(cluster, tmp_path):
+    data = make_msd(tmp_path / "Task07_Pancreas")
+    ray.init(address=cluster.address, log_to_driver=False)  # once, so that the workers stay
+    there = RayCluster(cluster.address)
+    assert check([data], executor=there) == check([data])
+    stores = [
+        prepare(read_data_set(data), tmp_path / name, executor=executor).manifest
+        for name, executor in (("here", None), ("there", there))
+    ]
+    assert stores[0].cases == stores[1].cases
+    for n, folder in enumerate(("reference", "predictions")):
+        for case in range(2):
+            write_volume(Volume(label_map(20 * n + case), AFFINE), tmp_path / folder / f"{case}.nii.gz")
+    methods = [Method("mine", tmp_path / "predictions")]
+    assert evaluate(methods, tmp_path / "reference", executor=there) == evaluate(methods, tmp_path / "reference")
+    assert ray.is_initialized()  # a connection of others is theirs
+    ray.shutdown()

@@ -96,6 +96,14 @@ class LSNet(Cascade):
         truth = recalibrate(masks, sampled_by, _size(images))
         yield {"segmentation": self._loss(self.second_logits(regions), truth)}
 
+    def pass_over(self, count: int, *, phase: str, objective: int, generator: Generator) -> None:
+        """A cell for each image of the second objective; see `Cascade.pass_over`."""
+        if objective == 1:
+            self._drawn_candidates(count, generator)
+
+    def _drawn_candidates(self, count: int, generator: Generator) -> Tensor:
+        return torch.randint(self.settings.candidates, (count, 1), generator=generator)
+
     def _localization_losses(self, found: Localization, masks: Tensor) -> dict[str, Tensor]:
         """L_L = ℓ_FD of the heatmap + DIoU of the boxes at its positive cells (Eq. 5)."""
         wanted, settings = self._targets(masks), self.settings
@@ -123,7 +131,7 @@ class LSNet(Cascade):
     def _training_regions(self, found: Localization, images: Tensor, generator: Generator) -> Tensor:
         """θ (B, 2, 3) at one of the highest cells of each image, its gradient scaled by γ."""
         highest = found.heatmap.detach().flatten(1).topk(self.settings.candidates, dim=1).indices
-        choice = torch.randint(self.settings.candidates, (len(images), 1), generator=generator)
+        choice = self._drawn_candidates(len(images), generator)
         flat = highest.gather(1, choice.to(highest.device))[:, 0]
         width = found.heatmap.shape[-1]
         cells = torch.stack((flat % width, flat // width), dim=1)

@@ -41,6 +41,7 @@ class Cascade(nn.Module, ABC):
         locates: Whether there is a stage 1 that can be asked (a single network has none).
         first_map_is_mask: Whether stage 1's probability map covers the organ; a heatmap of keypoints does not.
         objectives: How many dictionaries `losses` yields at most, each with an optimiser step of its own.
+        draws_by_content: Whether how much `losses` draws at random depends on what the images show.
         any_size: Names of its networks that see images of a size of their own each.
     """
 
@@ -52,6 +53,7 @@ class Cascade(nn.Module, ABC):
     locates: ClassVar[bool] = True
     first_map_is_mask: ClassVar[bool] = True
     objectives: ClassVar[int] = 1
+    draws_by_content: ClassVar[bool] = False
     any_size: tuple[str, ...] = ()
 
     def __init_subclass__(cls) -> None:
@@ -115,6 +117,16 @@ class Cascade(nn.Module, ABC):
 
         Yields:
             Named scalar losses, already weighted.
+        """
+
+    def pass_over(self, count: int, *, phase: str, objective: int, generator: Generator) -> None:
+        """Draw, and drop, what `losses` draws for images that another process works on; nothing, for most methods.
+
+        Args:
+            count: Images.
+            phase: One of `phases`.
+            objective: Which dictionary of `losses` it is drawn for, from 0.
+            generator: As `losses` has it.
         """
 
     @abstractmethod

@@ -168,6 +168,12 @@ class Qiu2024(Cascade):
                 found["boundary"] = self.settings.beta * boundary
         yield found
 
+    def pass_over(self, count: int, *, phase: str, objective: int, generator: Generator) -> None:
+        """A margin for each image; see `Cascade.pass_over`."""
+        if phase != "first" and objective == 0:
+            for _ in range(count):
+                self._margin(generator)
+
     def _margin(self, generator: Generator) -> int | list[tuple[int, int]]:
         margin = self.settings.margin
         return random_margin(margin, generator) if self.settings.margins == "random" else margin

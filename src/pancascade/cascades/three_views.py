@@ -44,6 +44,7 @@ class ThreeViews(Cascade):
     dimensions = 3
     network_dimensions = 2
     phases = ("first", "second", "S", "I", "J")
+    draws_by_content = True
 
     def __init__(self, settings: ThreeViewsSettings) -> None:
         super().__init__()

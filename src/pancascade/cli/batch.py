@@ -37,7 +37,7 @@ def batch(
         Path | None, typer.Option(help="CSV to write that tells which case is which input; it names files.")
     ] = None,
     workers: executor_options.Workers = 0,
-    engine: executor_options.Where = executor_options.WorkEngine.LOCAL,
+    engine: executor_options.Where = executor_options.WorkEngine.PROCESSES,
     address: executor_options.Address = None,
     model: segment_options.Model = None,
     device: segment_options.Device = "cpu",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pancascade.cli import data_options as options
+from pancascade.cli import executor_options
 from pancascade.cli.held_folder import held
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def check(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings too.")] = False,
     workers: options.Workers = 0,
+    engine: executor_options.Where = executor_options.WorkEngine.PROCESSES,
+    address: executor_options.Address = None,
 ) -> None:
     """Check data sets: files, grids, labels, flips, lesions, duplicate patients.
 
@@ -43,6 +46,7 @@ def check(
     from pancascade.curation.checking.findings import Severity
 
     chosen, pictures = options.choose_reading(layout, picture_window=picture_window, flip_rows=flip_rows)
+    cluster = executor_options.choose_cluster(engine, workers=workers, address=address)
     records = None if out is None else out / "records"
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -60,6 +64,7 @@ def check(
                 pictures=pictures,
                 records=records,
                 workers=workers or available_cores(),
+                executor=cluster,
                 progress=lambda done, total: bars.update(task, completed=done, total=total),
             )
         _print_cases(found, console)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pancascade.cli import data_options as options
+from pancascade.cli import executor_options
 from pancascade.cli.exit_codes import INCOMPLETE
 from pancascade.errors import DataError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from pancascade.curation.preparing.prepare import Preparation
     from pancascade.datasets import Case
+    from pancascade.execution import Executor
     from pancascade.store.options import PrepareOptions, SourceReading
 
 
@@ -44,6 +46,8 @@ def prepare(
     picture_window: options.PictureWindow = None,
     flip_rows: options.FlipRows = False,
     workers: options.Workers = 0,
+    engine: executor_options.Where = executor_options.WorkEngine.PROCESSES,
+    address: executor_options.Address = None,
     verify: Annotated[bool, typer.Option("--verify", help="Only compare a store's files with its manifest.")] = False,
 ) -> None:
     """Make a store for training: read once, kept compressed, slice by slice, with an index; resumable."""
@@ -58,6 +62,7 @@ def prepare(
         return
     if out is None:
         raise DataError(f"Name a folder for the store of {folder} as --out.")
+    cluster = executor_options.choose_cluster(engine, workers=workers, address=address)
     cases = options.read_cases(folder, layout=layout, picture_window=picture_window, flip_rows=flip_rows)
     chosen = _options(
         cases,
@@ -67,7 +72,7 @@ def prepare(
         window=window,
         reading=_reading(folder, layout=layout, picture_window=picture_window, flip_rows=flip_rows),
     )
-    _print(_run(cases, out, chosen, workers=workers), out, console)
+    _print(_run(cases, out, chosen, workers=workers, cluster=cluster), out, console)
 
 
 def _reading(
@@ -111,7 +116,9 @@ def _options(
         raise DataError(f"{first_fault(error)}. Check the options.") from error
 
 
-def _run(cases: "Sequence[Case]", out: Path, chosen: "PrepareOptions", *, workers: int) -> "Preparation":
+def _run(
+    cases: "Sequence[Case]", out: Path, chosen: "PrepareOptions", *, workers: int, cluster: "Executor | None"
+) -> "Preparation":
     from rich.progress import MofNCompleteColumn, Progress
 
     from pancascade.curation.preparing.prepare import prepare as run
@@ -124,6 +131,7 @@ def _run(cases: "Sequence[Case]", out: Path, chosen: "PrepareOptions", *, worker
             out,
             options=chosen,
             workers=workers or available_cores(),
+            executor=cluster,
             progress=lambda done, total: bars.update(task, completed=done, total=total),
         )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pancascade.cli import evaluation_options as options
+from pancascade.cli import executor_options
 from pancascade.cli.held_folder import held
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def evaluate(
     allow_training_cases: options.AllowTrainingCases = False,
     scans: Annotated[Path | None, typer.Option(help="Folder of the CT scans, for the report's pictures.")] = None,
     workers: options.Workers = 0,
+    engine: executor_options.Where = executor_options.WorkEngine.PROCESSES,
+    address: executor_options.Address = None,
 ) -> None:
     """Compare predicted masks with their references: Dice, distances, detection, under every protocol at once."""
     chosen = options.choose_protocol(
@@ -59,6 +62,7 @@ def evaluate(
         candidates=candidates,
     )
     pictures = options.find_scans(scans)
+    cluster = executor_options.choose_cluster(engine, workers=workers, address=address)
     held_out = options.choose_part(split, fold=fold, part=part)
     from pancascade.evaluation import Method, method_name
     from pancascade.evaluation.side_tables import read_scores
@@ -78,6 +82,7 @@ def evaluate(
             protocol=chosen,
             patients=patients,
             workers=workers,
+            executor=cluster,
             part=held_out,
             allow_training_cases=allow_training_cases,
         )

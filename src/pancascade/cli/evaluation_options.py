@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pancascade.evaluation import Comparison, DetectionSummary, Evaluation, Method, Protocol, SplitPart, Summary
+    from pancascade.execution import Executor
     from pancascade.metrics import Interval
 
 ProtocolName = Annotated[
@@ -153,6 +154,7 @@ def run(
     protocol: "Protocol",
     patients: Path | None,
     workers: int,
+    executor: "Executor | None" = None,
     part: "SplitPart | None" = None,
     allow_training_cases: bool = False,
 ) -> "list[Evaluation]":
@@ -171,6 +173,7 @@ def run(
         "part": part,
         "allow_training_cases": allow_training_cases,
         "workers": workers or available_cores(),
+        "executor": executor,
     }
     with Progress(transient=True) as bars:
         task = bars.add_task("compare", total=None)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class WorkEngine(StrEnum):
     """What does the work on many cases."""
 
-    LOCAL = "local"
+    PROCESSES = "processes"
     RAY = "ray"
 
 
@@ -37,13 +37,24 @@ def choose_executor(engine: WorkEngine, *, workers: int, address: str | None, de
     Raises:
         DataError: They do not fit together.
     """
-    from pancascade.execution import LocalProcesses, RayCluster
+    from pancascade.execution import LocalProcesses
+
+    return choose_cluster(engine, workers=workers, address=address, device=device) or LocalProcesses(workers)
+
+
+def choose_cluster(engine: WorkEngine, *, workers: int, address: str | None, device: str = "cpu") -> "Executor | None":
+    """The cluster that the options ask for; None for processes of this machine, where a verb has its own way with them.
+
+    Raises:
+        DataError: The options do not fit together.
+    """
+    from pancascade.execution import RayCluster
     from pancascade.parallel import available_cores
 
-    if engine is WorkEngine.LOCAL:
+    if engine is WorkEngine.PROCESSES:
         if address is not None:
             raise DataError("--address is of a Ray cluster. Give --engine ray as well, or leave it out.")
-        return LocalProcesses(workers)
+        return None
     if address is not None and workers:
         raise DataError("--workers does not go with --address: the cluster's nodes say how many cases they take.")
     cores = 1 if address is not None else max(1, available_cores() // (workers or available_cores()))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pancascade.reproduction import Prepared, Request, Resources
     from pancascade.reproduction.tables import ReproducedTable
-    from pancascade.training import Run
+    from pancascade.training.run import Standing
 
 EXAMPLE = (
     "Example: pancascade reproduce qiu2024 3 --data Task07_Pancreas --out table3 --scale small --rows U --rows M. "
@@ -134,7 +134,7 @@ def _resources(prepared: "Prepared", bars: "Progress", console: "Console") -> "R
         console.print(what[0].upper() + what[1:], highlight=False, soft_wrap=True)
         bars.update(task, description=what, completed=0, total=None)
 
-    def trained(run: "Run", done: int, batches: int) -> None:
+    def trained(run: "Standing", done: int, batches: int) -> None:
         title = f"{current}: epoch {run.epoch + 1}/{run.recipe.epochs} ({run.recipe.phase_of(run.epoch)})"
         bars.update(task, description=title, completed=done, total=batches)
 

@@ -1,14 +1,14 @@
 """``pancascade train``: a recipe and data in, weights out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pancascade.errors import RecipeError
 
 if TYPE_CHECKING:
-    from pancascade.training import Run
+    from pancascade.training.run import Standing
 
 
 def train(
@@ -35,6 +35,10 @@ def train(
         Path | None, typer.Option(help="Weights to train further: a checkpoint, or a model by name or file.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, one of several like cuda:1, or mps.")] = "cpu",
+    devices: Annotated[
+        int, typer.Option(min=1, help="Processes of each node that train together, each on its own device.")
+    ] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Computers that train together.")] = 1,
 ) -> None:
     """Train a cascade by a recipe; stop and --resume at will."""
     from tempfile import TemporaryDirectory
@@ -42,6 +46,13 @@ def train(
     from pancascade.training import find_recipe, recipe_on
 
     path = find_recipe(recipe)
+    choices: dict[str, Any] = {
+        "resume": resume,
+        "start_from": start_from,
+        "device": device,
+        "devices": devices,
+        "nodes": nodes,
+    }
     if source is None:
         if data is None:
             raise RecipeError("Give --data, the folder that holds the recipe's data sets, or --source, another one.")
@@ -49,28 +60,29 @@ def train(
             raise RecipeError(
                 "--split, --fold, --keep and --scans are of --source; a recipe names its own. Give --source too."
             )
-        _fit(path, data, out, resume=resume, start_from=start_from, device=device)
+        _fit(path, data, out, **choices)
         return
     text = recipe_on(path, source, split=split, fold=fold, keep=keep, scans=scans)
     with TemporaryDirectory() as folder:
         changed = Path(folder) / path.name
         changed.write_text(text, encoding="utf-8")
-        _fit(changed, data or source.parent, out, resume=resume, start_from=start_from, device=device)
+        _fit(changed, data or source.parent, out, **choices)
 
 
-def _fit(recipe: Path, data: Path, out: Path, *, resume: bool, start_from: Path | None, device: str) -> None:
+def _fit(recipe: Path, data: Path, out: Path, *, devices: int, nodes: int, **choices: Any) -> None:
     import rich.console
     import rich.progress
 
     from pancascade.training import fit
+    from pancascade.training.processes import Training, fit_in_processes, is_follower, require_alone
 
-    console = rich.console.Console()
+    console = rich.console.Console(quiet=is_follower(nodes))
     columns = (*rich.progress.Progress.get_default_columns(), rich.progress.TextColumn("{task.fields[note]}"))
     with rich.progress.Progress(*columns, console=console, transient=True) as bars:
         task = bars.add_task("epoch", note="")
         told = 0
 
-        def show(run: "Run", done: int, batches: int) -> None:
+        def show(run: "Standing", done: int, batches: int) -> None:
             nonlocal told
             for epoch in run.history[told:]:
                 console.print(describe(epoch), highlight=False)
@@ -79,8 +91,13 @@ def _fit(recipe: Path, data: Path, out: Path, *, resume: bool, start_from: Path 
             title = f"epoch {run.epoch + 1}/{run.recipe.epochs} ({phase})"
             bars.update(task, completed=done, total=batches, description=title)
 
-        run = fit(recipe, data, out=out, resume=resume, start_from=start_from, device=device, progress=show)
-        for epoch in run.history[told:]:
+        if devices * nodes == 1:
+            require_alone()
+            history = fit(recipe, data, out=out, progress=show, **choices).history
+        else:
+            training = Training(recipe, data, out, devices=devices, nodes=nodes, **choices)
+            history = fit_in_processes(training, progress=show)
+        for epoch in history[told:]:
             console.print(describe(epoch), highlight=False)
     best = out / "best.safetensors"
     if best.is_file():

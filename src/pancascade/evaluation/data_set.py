@@ -24,9 +24,9 @@ from pancascade.evaluation.prediction_set import (
 )
 from pancascade.evaluation.protocol import Protocol
 from pancascade.evaluation.records import CaseRecord, slice_record
+from pancascade.execution import Executor, each_job
 from pancascade.io import patient_mark, read_volume
 from pancascade.metrics import Confusion, confusion
-from pancascade.parallel import each_in_processes
 
 Progress = Callable[[int, int], None]
 """Called with the number of finished cases and of all cases."""
@@ -87,6 +87,7 @@ def evaluate_data_set(
     part: SplitPart | None = None,
     allow_training_cases: bool = False,
     workers: int = 1,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Compare the masks that `predict_cases` wrote with the references of a data set.
@@ -102,6 +103,7 @@ def evaluate_data_set(
         part: Measure only the cases of this part of a split.
         allow_training_cases: Also measure cases that the weights were trained on.
         workers: Processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
+        executor: Where the work is done; None takes processes of this machine.
         progress: Called after each case.
 
     Raises:
@@ -122,7 +124,7 @@ def evaluate_data_set(
     ]
     slices: list[SliceCounts] = []
     records: list[CaseRecord] = []
-    for outcome in _measured(jobs, workers=workers, progress=progress):
+    for outcome in _measured(jobs, workers=workers, executor=executor, progress=progress):
         for one in outcome:
             kind = failures if isinstance(one, Failure) else slices if isinstance(one, SliceCounts) else records
             kind.append(one)  # type: ignore[arg-type]
@@ -172,11 +174,11 @@ def _require_held_out(method: str, found: PredictionSet, cases: Sequence[Case]) 
 
 
 def _measured(
-    jobs: Sequence[DataSetJob], *, workers: int, progress: Progress | None
+    jobs: Sequence[DataSetJob], *, workers: int, executor: Executor | None, progress: Progress | None
 ) -> Iterator[list[SliceCounts | CaseRecord | Failure]]:
     if progress is not None:
         progress(0, len(jobs))
-    for done, (job, outcome) in enumerate(each_in_processes(measure_job, jobs, workers=workers), start=1):
+    for done, (job, outcome) in enumerate(each_job(measure_job, jobs, workers=workers, executor=executor), start=1):
         died = Failure(job.case.name, "the process that worked on this case died, probably out of memory.")
         yield [died] if outcome is None else outcome
         if progress is not None:

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -21,6 +22,7 @@ AHEAD = 2
 """Jobs that are given out for each job that can be at work, so that no node waits and none of 100,000 piles up."""
 
 _ANSWERS_WITHIN_S = 10
+_LOOKED_AT_EVERY_S = 2
 
 LOST = f"its worker or node died {RETRIES + 1} times, or ran out of memory"
 
@@ -58,18 +60,19 @@ class RayCluster:
             task = task.options(scheduling_strategy="SPREAD")
             waiting: dict[Any, Job] = {}
             try:
-                most = AHEAD * self._slots(ray)
+                watch = _Watch(ray, self._slots)
                 while True:
-                    while len(waiting) < most and (pair := next(((job,) for job in left), None)):
+                    while len(waiting) < AHEAD * watch.slots and (pair := next(((job,) for job in left), None)):
                         waiting[task.remote(pair[0])] = pair[0]
                     if not waiting:
                         return
-                    (reference, *_), _ = ray.wait(list(waiting), num_returns=1)
+                    reference = watch.first_ready(list(waiting))
                     job = waiting.pop(reference)
                     finished: Finished[Job, Result] = _finished(ray, job, reference)
                     del reference  # Ray then forgets the result
-                    most = AHEAD * self._slots(ray)  # nodes come and go
                     yield finished
+            except _ClusterLostError:
+                raise
             except BaseException:
                 for reference in waiting:
                     ray.cancel(reference, force=True)
@@ -104,10 +107,8 @@ class RayCluster:
                 ) from error
         try:
             yield
-        except ray.exceptions.RaySystemError as error:
-            raise PancascadeError(
-                "The Ray cluster was lost. What is finished is kept; run again with --resume when it is back."
-            ) from error
+        except (ray.exceptions.RaySystemError, ray.exceptions.LocalRayletDiedError) as error:
+            raise _ClusterLostError from error
         finally:
             ray.shutdown()
 
@@ -127,6 +128,58 @@ class RayCluster:
                 f"The Ray cluster has no {what} for a scan. Wait for its nodes, or ask for less (--device cpu)."
             )
         return slots
+
+
+class _ClusterLostError(PancascadeError):
+    """The cluster's head, or this machine's part of it, is gone."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The Ray cluster was lost. What is finished is kept: run the same again when it is back, a batch with "
+            "--resume."
+        )
+
+
+class _Watch:
+    """Looks now and then how many jobs the cluster takes, and whether it is still there.
+
+    Ray itself waits a minute for a head that is gone, and then ends the program without a word.
+
+    Args:
+        ray: The library.
+        count: How many jobs can be at work, of the library.
+    """
+
+    def __init__(self, ray: Any, count: Callable[[Any], int]) -> None:
+        self._ray = ray
+        self._count = count
+        self._head = ray.get_runtime_context().gcs_address
+        self._looked = -_LOOKED_AT_EVERY_S * 1.0
+        self.slots = 0
+        self._look()
+
+    def first_ready(self, references: list[Any]) -> Any:
+        """Wait for one of them.
+
+        Raises:
+            PancascadeError: The cluster was lost, or can take no job any more.
+        """
+        while True:
+            self._look()
+            ready, _ = self._ray.wait(references, num_returns=1, timeout=_LOOKED_AT_EVERY_S)
+            if ready:
+                return ready[0]
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now - self._looked < _LOOKED_AT_EVERY_S:
+            return
+        try:
+            _require_answer(self._head)
+        except OSError as error:
+            raise _ClusterLostError from error
+        self.slots = self._count(self._ray)  # nodes come and go
+        self._looked = now
 
 
 def _load() -> Any:

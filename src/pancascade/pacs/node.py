@@ -13,7 +13,7 @@ from threading import Event
 from typing import Literal
 
 from pancascade.batch.case_work import CaseJob, do_case
-from pancascade.batch.ledger import Ledger, LedgerEntry, Said
+from pancascade.batch.ledger import CodedSentence, Ledger, LedgerEntry
 from pancascade.errors import OutputError
 from pancascade.io.dicom_files import quiet
 from pancascade.io.output_lock import lock_output
@@ -108,7 +108,7 @@ class DicomNode:
             images = len(list(place.glob("*.dcm")))
             if not whole:
                 sentence = f"{place.name}: the sending broke off after {images} images. Send the study again."
-                self._refuse(place, Said(code="half_sent", sentence=sentence))
+                self._refuse(place, CodedSentence(code="half_sent", sentence=sentence))
             else:
                 logger.info("%s: complete, %d images.", place.name, images)
 
@@ -122,7 +122,7 @@ class DicomNode:
                 return True
             if self._queue.begin(place.name) > MOST_ATTEMPTS:
                 sentence = f"{place.name}: the process died over it {MOST_ATTEMPTS} times. Look for too little memory."
-                self._refuse(place, Said(code="process_died", sentence=sentence), state="failed")
+                self._refuse(place, CodedSentence(code="process_died", sentence=sentence), state="failed")
                 return True
             self._do(CaseJob(scan, self._queue.work, self._options, nameless=True))
             return True
@@ -145,7 +145,7 @@ class DicomNode:
         else:
             self._end(entry)
 
-    def _refuse(self, place: Path, reason: Said, *, state: Literal["refused", "failed"] = "refused") -> None:
+    def _refuse(self, place: Path, reason: CodedSentence, *, state: Literal["refused", "failed"] = "refused") -> None:
         stamp = self._queue.scan_of(place, series=self._settings.series).stamp
         self._end(LedgerEntry(case=place.name, state=state, reason=reason, input=stamp))
 
@@ -189,7 +189,7 @@ class DicomNode:
     def _put_aside(self, result: Path, refused: dict[str, str]) -> None:
         name, why = next(iter(refused.items()))
         sentence = f"{result.name}: {self._settings.send_to.ae_title} refused {name} ({why}). It lies in undelivered."
-        reason = Said(code="undelivered", sentence=sentence)
+        reason = CodedSentence(code="undelivered", sentence=sentence)
         entry = self._queue.entry_of(result).model_copy(update={"state": "failed", "reason": reason})
         self._ledger.add(entry)
         self._queue.give_up(result)

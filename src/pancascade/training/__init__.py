@@ -1,6 +1,7 @@
 """Training of any cascade by a recipe."""
 
-from pancascade.training.loop import DivergedError, fit
+from pancascade.training.loop import fit
+from pancascade.training.objectives import DivergedError
 from pancascade.training.other_data import recipe_on
 from pancascade.training.recipe import Recipe, find_recipe, read_recipe
 from pancascade.training.run import Run

@@ -1,22 +1,23 @@
 """The training of any cascade by a recipe."""
 
-import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import torch
+from lightning_fabric import Fabric
 from torch import Generator
 
 from pancascade.cascades import fast_layout
-from pancascade.errors import DataError, PancascadeError
+from pancascade.errors import DataError
 from pancascade.io.output_lock import lock_output
 from pancascade.memory_shortage import memory_shortage_told
 from pancascade.sampling import Batch, deal
-from pancascade.training.data import TrainingData, read_training_data
-from pancascade.training.data_warnings import data_warnings
+from pancascade.training.data import TrainingData
+from pancascade.training.group import Group
+from pancascade.training.objectives import DivergedError, next_losses, require_finite
 from pancascade.training.optimisation import set_learning_rate, update_average
-from pancascade.training.provenance import require_unseen, training_record
 from pancascade.training.recipe import read_recipe, recipe_text
 from pancascade.training.recording import (
     PICTURE,
@@ -26,14 +27,9 @@ from pancascade.training.recording import (
     record,
     replace_lost_best,
 )
-from pancascade.training.run import ProgressCall, Run, as_begun, start, take_up
+from pancascade.training.run import PendingBatch, ProgressCall, Run, as_begun, start, take_up
+from pancascade.training.run_data import read_data_of
 from pancascade.training.validation import validate
-
-logger = logging.getLogger(__name__)
-
-
-class DivergedError(PancascadeError):
-    """A loss is no longer a number."""
 
 
 def fit(
@@ -45,6 +41,7 @@ def fit(
     start_from: Path | None = None,
     device: str = "cpu",
     progress: ProgressCall | None = None,
+    fabric: Fabric | None = None,
 ) -> Run:
     """Train a recipe to its end.
 
@@ -61,34 +58,35 @@ def fit(
             None for random weights.
         device: ``cpu`` or ``cuda``.
         progress: Called after every batch.
+        fabric: Of several processes that train together, connected, each of which calls this; the first one alone
+            writes and tells. None for one process. `fit_in_processes` starts them.
 
     Raises:
         PancascadeError: Recipe, data or output folder cannot be used, a patient is trained on and held out, or a loss
             is not finite.
     """
     recipe = read_recipe(recipe_path)
-    text = recipe_text(recipe_path)
+    leads = fabric is None or fabric.global_rank == 0
     advice = "Lower batch_size, the canvas or the networks' widths in the recipe."
-    with (
-        memory_shortage_told("Training", advice=advice),
-        lock_output(out, what="train"),
-        nothing_left_of_a_failure(out),
-    ):
-        run = start(
-            as_begun(recipe, out) if resume else recipe,
-            out,
-            device=device,
-            start_from=start_from,
-            beside=recipe_path.parent,
-        )
-        changed = take_up(run, resume=resume)
-        sets = read_training_data(recipe, root=data, beside=recipe_path.parent, out=out)
-        require_unseen(run.trained_on, sets.patients)
-        run.trained_on = training_record(sets.patients, run.trained_on)
-        for warning in data_warnings(run.cascade.labels, training=sets.training, validation=sets.validation):
-            logger.warning(warning)
-        keep_recipe(run, text, changed=changed)
-        replace_lost_best(run)
+    with memory_shortage_told("Training", advice=advice), ExitStack() as held:
+        group = Group(fabric) if fabric is not None else None
+        with group.all_or_none() if group is not None else nullcontext():
+            if leads:
+                held.enter_context(lock_output(out, what="train"))
+                held.enter_context(nothing_left_of_a_failure(out))
+            run = start(
+                as_begun(recipe, out) if resume else recipe,
+                out,
+                device=device,
+                start_from=start_from,
+                beside=recipe_path.parent,
+                fabric=fabric,
+            )
+            changed = take_up(run, resume=resume)
+            sets = read_data_of(run, data, beside=recipe_path.parent)
+        if leads:
+            keep_recipe(run, recipe_text(recipe_path), changed=changed)
+            replace_lost_best(run)
         _train(run, sets, progress)
     return run
 
@@ -97,6 +95,7 @@ def _train(run: Run, sets: TrainingData, progress: ProgressCall | None) -> None:
     recipe, validation = run.recipe, sets.validation
     if run.epoch == 0:
         run.cascade.prepare([labels for samples in sets.training for labels in samples.labels], seed=recipe.seed)
+    run.group.spread(run.cascade, run.average)
     while run.epoch < recipe.epochs:
         started = time.monotonic()
         losses = _train_epoch(run, sets, progress)
@@ -105,8 +104,9 @@ def _train(run: Run, sets: TrainingData, progress: ProgressCall | None) -> None:
                 f"Weights are no longer numbers after epoch {run.epoch + 1}. Lower the learning rate, or clip the "
                 "gradient, and go on from the last epoch with --resume."
             )
-        picture = run.folder / PICTURE
-        scores = validate(run.kept, validation, picture=picture, where=recipe.validate_in) if validation else {}
+        picture, scores = run.folder / PICTURE, dict[str, float]()
+        if validation and run.group.leads:
+            scores = validate(run.kept, validation, picture=picture, where=recipe.validate_in)
         record(run, losses, scores, seconds=time.monotonic() - started)
 
 
@@ -138,6 +138,7 @@ def _train_epoch(run: Run, sets: TrainingData, progress: ProgressCall | None) ->
         if progress is not None:
             progress(run, index + 1, batches)
     _add(totals, _finish_round(run))  # the last, incomplete round of accumulation
+    totals = _of_all_processes(run, totals)
     if not totals:
         raise DataError(
             f"{recipe.name}: an epoch of phase {phase} holds no batch of {recipe.batch_size} that teaches anything."
@@ -153,12 +154,24 @@ def _begin_phase(run: Run) -> None:
             cascade.begin_phase(run.recipe.phase_of(run.epoch), earlier=tuple(dict.fromkeys(earlier)))
 
 
+def _of_all_processes(run: Run, totals: Mapping[str, float]) -> dict[str, float]:
+    summed: dict[str, float] = {}
+    for part in run.group.gathered(dict(totals)):
+        _add(summed, part)
+    return summed
+
+
 def _train_batch(run: Run, batch: Batch, generator: Generator, *, step_now: bool) -> dict[str, float]:
     """Gradient of a batch's first objective; with ``step_now`` the round's steps. Gives the losses that were seen."""
-    images = fast_layout(batch.images.to(run.fabric.device))
-    phase = run.recipe.phase_of(run.epoch)
-    objectives = run.cascade.losses(images, batch.labels.to(run.fabric.device), phase=phase, generator=generator)
-    seen = _next_objective(run, batch.names, objectives)
+    share = run.group.share(len(batch.names), position=len(run.pending))
+    if not run.group.alone and run.cascade.draws_by_content:  # others could not pass over what is drawn here
+        generator = Generator().manual_seed(int(torch.randint(2**62, (), generator=generator)))
+    objectives = None
+    if not share.is_empty:
+        images = fast_layout(batch.images[share.images].to(run.fabric.device))
+        labels = batch.labels[share.images].to(run.fabric.device)
+        objectives = run.cascade.losses(images, labels, phase=run.recipe.phase_of(run.epoch), generator=generator)
+    seen = _next_objective(run, PendingBatch(batch.names[share.images], share, objectives, generator))
     return seen | _finish_round(run) if step_now else seen
 
 
@@ -170,34 +183,33 @@ def _finish_round(run: Run) -> dict[str, float]:
     """
     seen: dict[str, float] = {}
     number = 0
-    while any(parameter.grad is not None for parameter in run.cascade.parameters()):
+    while run.group.sum_gradients(run.cascade.parameters()):
+        if run.norms is not None:
+            run.norms.finish_round()
         _step(run, number)
         number += 1
         pending, run.pending = run.pending, []
-        for names, objectives in pending:
-            _add(seen, _next_objective(run, names, objectives))
+        for batch in pending:
+            _add(seen, _next_objective(run, batch))
     run.pending = []
+    if run.norms is not None:
+        run.norms.finish_round()
     return seen
 
 
-def _next_objective(
-    run: Run, names: tuple[str, ...], objectives: Iterator[dict[str, torch.Tensor]]
-) -> dict[str, float]:
+def _next_objective(run: Run, batch: PendingBatch) -> dict[str, float]:
     """Add the gradient of a batch's next objective up, if it has one, and keep the batch for those after it."""
     with run.fabric.autocast():
-        losses = next(objectives, None)
-    if losses is None:
-        return {}
-    total = torch.stack(list(losses.values())).sum()
-    if not bool(torch.isfinite(total)):
-        values = ", ".join(f"{name} {float(value.detach()):g}" for name, value in losses.items())
-        raise DivergedError(
-            f"Loss is not finite in phase {run.recipe.phase_of(run.epoch)}, epoch {run.epoch + 1}, slices "
-            f"{', '.join(names)} ({values}). Lower the learning rate, or resume from the last checkpoint."
-        )
-    run.fabric.backward(total / run.recipe.accumulate)
-    run.pending.append((names, objectives))
-    return {name: float(value.detach()) for name, value in losses.items()}
+        losses = next_losses(run, batch)
+    total = None if losses is None else torch.stack(list(losses.values())).sum()
+    anywhere = require_finite(run, batch, losses, total)
+    if total is not None:
+        run.fabric.backward(total * batch.share.weight / run.recipe.accumulate)
+    if run.norms is not None:
+        run.norms.finish()
+    if anywhere:
+        run.pending.append(batch)
+    return {name: float(value.detach()) * batch.share.weight for name, value in (losses or {}).items()}
 
 
 def _add(totals: dict[str, float], losses: Mapping[str, float]) -> None:

@@ -101,7 +101,7 @@ def replace_lost_best(run: Run) -> None:
 
 
 def record(run: Run, losses: dict[str, float], scores: dict[str, float], *, seconds: float) -> None:
-    """Write down an epoch: log, best weights if they are, state, history.
+    """Count an epoch; the process that leads writes it down: log, best weights if they are, state, history.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -112,6 +112,8 @@ def record(run: Run, losses: dict[str, float], scores: dict[str, float], *, seco
     run.history.append(
         {"epoch": run.epoch, "phase": phase, "losses": losses, "dice": scores, "seconds": round(seconds, 1)}
     )
+    if not run.group.leads:
+        return
     _log(run, losses, scores)
     score = _score(run, scores)
     if not scores or score > run.best:

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from lightning_fabric import Fabric
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.optim import Optimizer
 
 from pancascade.cascades import Cascade, build_cascade, fast_layout
@@ -18,17 +18,38 @@ from pancascade.cascades.earlier_readings import with_earlier_readings
 from pancascade.checkpoint import load_weights, read_header
 from pancascade.engines.devices import find_device
 from pancascade.errors import CheckpointError, OutputError, RecipeError
+from pancascade.training.group import Group, Share, divides_rounds
 from pancascade.training.optimisation import build_optimisers
 from pancascade.training.pretrained import load_pretrained_encoders
 from pancascade.training.public_recipe import public_recipe
 from pancascade.training.recipe import Recipe, read_recipe
 from pancascade.training.resumption import changes, described, in_readings_of, require_resumable
+from pancascade.training.shared_norms import SharedNorms
 from pancascade.training.start_weights import find_start
 from pancascade.training.state import LAST, Progress, read_state, restore_state
 
 logger = logging.getLogger(__name__)
 
 RECIPE, BEST = "recipe.yaml", "best.safetensors"
+
+
+@dataclass
+class PendingBatch:
+    """A batch of the round of accumulation under way.
+
+    Attributes:
+        names: Of the images that this process works on.
+        share: Which those are.
+        objectives: That are still to come; None where others do the whole batch.
+        generator: The randomness of the objectives.
+        asked: Objectives that were asked for.
+    """
+
+    names: tuple[str, ...]
+    share: Share
+    objectives: Iterator[dict[str, Tensor]] | None
+    generator: Generator
+    asked: int = 0
 
 
 @dataclass
@@ -42,7 +63,9 @@ class Run:
         cascade: The weights that learn.
         average: Their running average, if the recipe wants one.
         optimisers: With their moments; one for all objectives of an iteration, or one for each.
-        pending: Batches of the round of accumulation under way, and their objectives that are still to come.
+        group: The processes that train together; mostly this one alone.
+        norms: How the layers of normalisation of several processes work together; None for one process.
+        pending: Batches of the round of accumulation under way.
         epoch: Epochs done.
         step: Optimiser steps done.
         best: Best validation score so far.
@@ -56,7 +79,9 @@ class Run:
     cascade: Cascade
     average: Cascade | None
     optimisers: tuple[Optimizer, ...]
-    pending: list[tuple[tuple[str, ...], Iterator[dict[str, Tensor]]]] = field(default_factory=list)
+    group: Group
+    norms: SharedNorms | None = None
+    pending: list[PendingBatch] = field(default_factory=list)
     epoch: int = 0
     step: int = 0
     best: float = -1.0
@@ -69,11 +94,38 @@ class Run:
         return self.average if self.average is not None else self.cascade
 
 
-ProgressCall = Callable[[Run, int, int], None]
-"""Called after each batch with the run, batches done and batches of the epoch."""
+class Standing(Protocol):
+    """How far a run is: what can be told of it in any process."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is trained and how."""
+        ...
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        ...
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """One dictionary an epoch."""
+        ...
 
 
-def start(recipe: Recipe, out: Path, *, device: str, start_from: Path | None = None, beside: Path = Path()) -> Run:
+ProgressCall = Callable[[Standing, int, int], None]
+"""Called after each batch with the run, or how far it is; batches done, and batches of the epoch."""
+
+
+def start(
+    recipe: Recipe,
+    out: Path,
+    *,
+    device: str,
+    start_from: Path | None = None,
+    beside: Path = Path(),
+    fabric: Fabric | None = None,
+) -> Run:
     """A run at its beginning.
 
     Args:
@@ -82,14 +134,17 @@ def start(recipe: Recipe, out: Path, *, device: str, start_from: Path | None = N
         device: As `find_device` takes it.
         start_from: Weights of the same cascade that are trained further: a checkpoint, or a model by name or file.
         beside: Folder of the recipe, where weights of encoders are looked for.
+        fabric: Of the processes that train together, connected; None for this one alone.
 
     Raises:
         PancascadeError: The device, the recipe's networks or the weights cannot be used.
     """
     chosen = find_device(device)
     torch.manual_seed(recipe.seed)
-    devices: int | list[int] = [chosen.index] if chosen.type == "cuda" and chosen.index is not None else 1
-    fabric = Fabric(accelerator=chosen.type, devices=devices, precision=recipe.precision)
+    if fabric is None:
+        devices: int | list[int] = [chosen.index] if chosen.type == "cuda" and chosen.index is not None else 1
+        fabric = Fabric(accelerator=chosen.type, devices=devices, precision=recipe.precision)
+    group = Group(fabric, rounds=fabric.world_size == 1 or divides_rounds(recipe, fabric.world_size))
     cascade = build_cascade(recipe.cascade)
     trained_on: list[dict[str, Any]] = []
     if not (out / LAST).exists():  # a resumed run has weights of its own
@@ -105,7 +160,8 @@ def start(recipe: Recipe, out: Path, *, device: str, start_from: Path | None = N
     if recipe.average_decay is not None:
         average = deepcopy(cascade).eval().requires_grad_(False)
     optimisers = build_optimisers(cascade, recipe.optimiser)
-    return Run(recipe, out, fabric, cascade, average, optimisers, trained_on=trained_on)
+    norms = None if group.alone else SharedNorms(cascade, group)
+    return Run(recipe, out, fabric, cascade, average, optimisers, group, norms, trained_on=trained_on)
 
 
 def take_up(run: Run, *, resume: bool) -> list[str]:

@@ -1,0 +1,57 @@
+"""The losses of a batch, of which several processes may have a share each."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from pancascade.errors import PancascadeError
+from pancascade.training.run import PendingBatch, Run
+
+
+class DivergedError(PancascadeError):
+    """A loss is no longer a number."""
+
+
+def next_losses(run: Run, batch: PendingBatch) -> dict[str, Tensor] | None:
+    """The next objective of a process's share of a batch; None where there is none.
+
+    Every process draws at random for all images of the batch, in their order, so that each image is drawn for as in one
+    process alone, and what is drawn next is the same everywhere.
+    """
+    if run.norms is None:
+        return None if batch.objectives is None else next(batch.objectives, None)
+    run.norms.begin((batch.asked, len(run.pending)))
+    _pass_over(run, batch, batch.share.start)
+    losses = None if batch.objectives is None else next(batch.objectives, None)
+    _pass_over(run, batch, batch.share.count - batch.share.stop)
+    batch.asked += 1
+    run.norms.finish()
+    return losses
+
+
+def _pass_over(run: Run, batch: PendingBatch, count: int) -> None:
+    if not run.cascade.draws_by_content:
+        phase = run.recipe.phase_of(run.epoch)
+        run.cascade.pass_over(count, phase=phase, objective=batch.asked, generator=batch.generator)
+
+
+def require_finite(run: Run, batch: PendingBatch, losses: Mapping[str, Tensor] | None, total: Tensor | None) -> bool:
+    """Whether any process has losses.
+
+    Raises:
+        DivergedError: Those of one are no numbers.
+    """
+    fault = None
+    if losses is not None and total is not None and not bool(torch.isfinite(total)):
+        values = ", ".join(f"{name} {float(value.detach()):g}" for name, value in losses.items())
+        fault = (
+            f"Loss is not finite in phase {run.recipe.phase_of(run.epoch)}, epoch {run.epoch + 1}, slices "
+            f"{', '.join(batch.names)} ({values}). Lower the learning rate, or resume from the last checkpoint."
+        )
+    anywhere, failed = losses is not None, fault is not None
+    if not run.group.alone:
+        anywhere, failed = (bool(flag) for flag in run.group.largest([anywhere, failed]))
+    if failed:
+        raise DivergedError(next(each for each in run.group.gathered(fault) if each is not None))
+    return anywhere

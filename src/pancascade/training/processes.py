@@ -1,0 +1,243 @@
+"""A training by several processes: started here, or each started by torchrun, SLURM or by hand."""
+
+import logging
+import os
+import socket
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
+
+from pancascade.engines.devices import find_device
+from pancascade.errors import PancascadeError, RecipeError
+from pancascade.training.group import divides_rounds
+from pancascade.training.loop import fit
+from pancascade.training.meeting import WAITS_FOR, connect
+from pancascade.training.rank_processes import RankProcesses
+from pancascade.training.recipe import Recipe, read_recipe
+from pancascade.training.run import ProgressCall
+from pancascade.training.telling import Teller, logs_told
+
+logger = logging.getLogger(__name__)
+
+
+_PLACE = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
+
+
+@dataclass(frozen=True)
+class Training:
+    """What every process of a training is told.
+
+    Attributes:
+        recipe: See `fit`, as all of these.
+        data: See there.
+        out: See there.
+        resume: See there.
+        start_from: See there.
+        device: ``cpu`` or ``cuda``.
+        devices: Processes of a node.
+        nodes: Computers.
+    """
+
+    recipe: Path
+    data: Path
+    out: Path
+    resume: bool
+    start_from: Path | None
+    device: str
+    devices: int
+    nodes: int
+
+    @property
+    def size(self) -> int:
+        """Processes of all nodes."""
+        return self.devices * self.nodes
+
+
+@dataclass
+class Standing:
+    """How far a run is, as told by another process; see `pancascade.training.run.Standing`."""
+
+    recipe: Recipe
+    epoch: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def is_follower(nodes: int) -> bool:
+    """Whether another process writes and tells: one that was started beside this one, or the first of several nodes."""
+    environment = _outer_environment()
+    if environment is not None:
+        return environment.global_rank() > 0
+    return nodes > 1 and os.environ.get("NODE_RANK", "0") != "0"
+
+
+def fit_in_processes(training: Training, *, progress: ProgressCall | None = None) -> list[dict[str, Any]]:
+    """Train a recipe by several processes, each with a share of every step.
+
+    Args:
+        training: What is trained. ``devices`` processes are started on this node, unless torchrun or SLURM's srun has
+            started them; for several nodes see docs/cluster.md.
+        progress: Called after every batch, in the process that was called or leads.
+
+    Returns:
+        The run's history.
+
+    Raises:
+        PancascadeError: As `fit`; the processes cannot find each other, one of them was killed, or the recipe's step
+            cannot be divided among so many.
+    """
+    recipe = read_recipe(training.recipe)
+    divides_rounds(recipe, training.size)
+    _require_devices(training)
+    environment = _outer_environment()
+    if environment is None:
+        return _start(training, recipe, progress)
+    if environment.world_size() != training.size:
+        raise RecipeError(
+            f"{environment.world_size()} processes were started, and --devices {training.devices} times --nodes "
+            f"{training.nodes} is {training.size}. Start as many, or change the options."
+        )
+    if environment.global_rank() > 0:
+        logging.getLogger("pancascade").setLevel(logging.ERROR)
+        progress = None
+    return be_a_rank(training, environment, progress)
+
+
+def require_alone() -> None:
+    """Refuse to train by one process where somebody started several: they would all do the same.
+
+    Raises:
+        RecipeError: Somebody did.
+    """
+    environment = _outer_environment()
+    size = 1 if environment is None or isinstance(environment, LightningEnvironment) else environment.world_size()
+    if size > 1:
+        raise RecipeError(
+            f"{size} processes were started to train together. Say so with --devices (of a node) and --nodes."
+        )
+
+
+def be_a_rank(
+    training: Training, environment: ClusterEnvironment, progress: ProgressCall | None
+) -> list[dict[str, Any]]:
+    """Train in this process with the others that its environment tells of; gives the history.
+
+    Raises:
+        PancascadeError: See `fit_in_processes`.
+    """
+    kind = torch.device(training.device).type
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    fabric = Fabric(
+        accelerator=kind,
+        devices=training.devices,
+        num_nodes=training.nodes,
+        strategy=DDPStrategy(timeout=WAITS_FOR),
+        plugins=[environment],
+        precision=read_recipe(training.recipe).precision,
+    )
+    try:
+        connect(environment, training.devices, training.size, backend="nccl" if kind == "cuda" else "gloo")
+        fabric.launch()
+    except (RuntimeError, ValueError, OSError) as error:
+        raise PancascadeError(
+            f"The processes of the training did not find each other at {environment.main_address}:"
+            f"{environment.main_port}. Check MASTER_ADDR, MASTER_PORT, --devices and --nodes on every node."
+        ) from error
+    try:
+        run = fit(
+            training.recipe,
+            training.data,
+            out=training.out,
+            resume=training.resume,
+            start_from=training.start_from,
+            device=training.device,
+            progress=progress,
+            fabric=fabric,
+        )
+        return run.history
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def _start(training: Training, recipe: Recipe, progress: ProgressCall | None) -> list[dict[str, Any]]:
+    """Start this node's processes, pass on what they tell, and end them all when one fails."""
+    standing = Standing(recipe)
+    place = _place(training)
+    places = [{**place, "LOCAL_RANK": str(number)} for number in range(training.devices)]
+    with closing(RankProcesses(_serve, [(training, place) for place in places])) as ranks:
+        for told in ranks.tell():
+            match told:
+                case ("log", name, level, sentence):
+                    logging.getLogger(name).log(level, sentence)
+                case ("batch", epoch, history, done, batches):
+                    standing.epoch, standing.history = epoch, standing.history + history
+                    if progress is not None:
+                        progress(standing, done, batches)
+                case ("history", history):
+                    standing.history = history
+    return standing.history
+
+
+def _place(training: Training) -> Mapping[str, str]:
+    """What every process of this node finds the others by.
+
+    Raises:
+        RecipeError: There are several nodes, and nobody says which this one is.
+    """
+    if training.nodes == 1:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        return {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
+    missing = [name for name in _PLACE if not os.environ.get(name)]
+    if missing:
+        raise RecipeError(
+            f"--nodes {training.nodes}: {', '.join(missing)} must be set on every node, or start the processes with "
+            "torchrun or srun; see docs/cluster.md."
+        )
+    return {name: os.environ[name] for name in _PLACE}
+
+
+def _serve(tell: Any, training: Training, place: Mapping[str, str]) -> None:
+    """The work of a process that `_start` started."""
+    os.environ.update(place)
+    environment = LightningEnvironment()
+    leads = place["LOCAL_RANK"] == "0" and place["NODE_RANK"] == "0"
+    with logs_told(tell if leads else None):
+        tells = Teller(tell) if leads else None
+        history = be_a_rank(training, environment, tells)
+    if leads:
+        tell(("history", history))
+
+
+def _outer_environment() -> ClusterEnvironment | None:
+    """Of processes that somebody else started; None where they are still to be started."""
+    if TorchElasticEnvironment.detect():
+        return TorchElasticEnvironment()
+    if int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+        return SLURMEnvironment()
+    return None
+
+
+def _require_devices(training: Training) -> None:
+    """Pass only if every process can have a device.
+
+    Raises:
+        PancascadeError: There are too few, or they are of a kind that does not work together.
+    """
+    device = find_device(training.device)
+    if device.type not in ("cpu", "cuda") or ":" in training.device:
+        raise PancascadeError(f"--devices needs --device cpu or cuda, not {training.device}. Choose one of them.")
+    if device.type == "cuda" and torch.cuda.device_count() < training.devices:
+        raise PancascadeError(
+            f"--devices {training.devices}: this machine has {torch.cuda.device_count()} CUDA devices. Take fewer."
+        )

@@ -1,0 +1,113 @@
+"""Processes that work on one thing together: when one fails, all end, and why is told once."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from threading import Thread
+from traceback import format_exc
+from typing import Any
+
+from pancascade.parallel import interrupts_held
+from pancascade.training.group import ProcessLostError
+from pancascade.worker_process import end_with_parent
+
+_SPAWN = get_context("spawn")
+
+_ENDS_WITHIN_S = 20
+"""Of a process that is told to end; then it is killed."""
+
+
+class RankProcesses:
+    """Processes that were started to work together.
+
+    Args:
+        work: A function of a module. It gets a function that tells something to the process that started it, and its
+            arguments.
+        arguments: Of each process.
+    """
+
+    def __init__(self, work: Callable[..., None], arguments: Sequence[tuple[Any, ...]]) -> None:
+        self._processes: list[Any] = []
+        self._pipes: list[Connection] = []
+        for each in arguments:
+            with interrupts_held():
+                ours, theirs = _SPAWN.Pipe(duplex=False)
+                process = _SPAWN.Process(target=_serve, args=(theirs, work, each), daemon=True)
+                process.start()
+                theirs.close()
+                self._processes.append(process)
+                self._pipes.append(ours)
+
+    def tell(self) -> Iterator[Any]:
+        """What the processes tell, until all have done their work.
+
+        Raises:
+            Exception: What one of them failed of; rather the cause than what others met for it.
+            ProcessLostError: One was killed.
+        """
+        left = dict(enumerate(self._pipes))
+        ended = set[int]()
+        lost: ProcessLostError | None = None
+        while left:
+            ready = wait(list(left.values()))
+            for number, pipe in [one for one in left.items() if one[1] in ready]:
+                try:
+                    what, told = pipe.recv()
+                except (EOFError, OSError):
+                    del left[number]
+                    if number not in ended:
+                        raise _killed(number, len(self._pipes)) from None
+                    continue
+                if what == "told":
+                    yield told
+                    continue
+                ended.add(number)
+                if isinstance(told, ProcessLostError):  # who lost another one is not the cause
+                    lost = told
+                elif what == "failed":
+                    raise told
+        if lost is not None:
+            raise lost
+
+    def close(self) -> None:
+        """End all that are still at work, and wait for them."""
+        with interrupts_held():
+            for process in self._processes:
+                process.terminate()
+            for process, pipe in zip(self._processes, self._pipes, strict=True):
+                pipe.close()
+                process.join(_ENDS_WITHIN_S)
+                if process.is_alive():
+                    process.kill()
+                    process.join()
+                process.close()
+            self._processes, self._pipes = [], []
+
+
+def _killed(number: int, count: int) -> ProcessLostError:
+    return ProcessLostError(
+        f"Process {number + 1} of {count} of the training was killed, perhaps for want of memory. Go on from the last "
+        "epoch with --resume."
+    )
+
+
+def _serve(pipe: Connection, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    Thread(target=end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends this one
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # unwinds, so that nothing is left half-written
+    try:
+        try:
+            work(lambda told: pipe.send(("told", told)), *arguments)
+        except Exception as error:
+            error.add_note(f"In another process:\n{format_exc()}")
+            pipe.send(("failed", error))
+        else:
+            pipe.send(("done", None))
+    except (KeyboardInterrupt, OSError):  # told to end, or nobody listens any more
+        os._exit(1)
+    os._exit(0)  # threads of the connection to the others may not end by themselves
