@@ -2,6 +2,7 @@
 
 import os
 from contextlib import ExitStack
+from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -98,11 +99,19 @@ def serve(
 
 
 def _with_place(name: str) -> str:
-    """A model's name, or where it lies; one that does not exist is refused now, not with the first scan."""
-    from pancascade.inference.models import find_model
+    """A model's name, or where it lies; one that does not exist is refused now, not with the first scan.
 
-    find_model(name)
-    return str(Path(name).absolute()) if Path(name).is_file() else name
+    Raises:
+        UnknownModelError: There is none.
+    """
+    if Path(name).is_file():
+        return str(Path(name).absolute())
+    if not (files("pancascade") / "weights" / f"{name}.json").is_file():
+        # What it says loads torch, which the server itself does without.
+        from pancascade.inference.models import find_model
+
+        find_model(name)
+    return name
 
 
 def _settings(**choices: object) -> "ServerSettings":

@@ -1,12 +1,13 @@
 """Results by REST: report, numbers, mask, and all of them in one archive."""
 
-import secrets
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO, cast
 
 from fastapi import APIRouter
-from fastapi.responses import FileResponse
-from starlette.background import BackgroundTask
+from fastapi.responses import FileResponse, StreamingResponse
 
 from pancascade.server.faults import RequestError
 from pancascade.server.job_folder import JobFolder
@@ -16,6 +17,8 @@ from pancascade.server.job_service import JobService, disk_full
 router = APIRouter()
 
 REPORT_ALONE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
+
+_CHUNK_BYTES = 1 << 20
 
 
 def finished(service: JobService, job_id: str) -> JobFolder:
@@ -77,18 +80,26 @@ def mask(job_id: str, service: Service) -> FileResponse:
 
 
 @router.get("/jobs/{job_id}/result.zip")
-def archive(job_id: str, service: Service) -> FileResponse:
+def archive(job_id: str, service: Service) -> StreamingResponse:
     """All files of the result."""
     folder = finished(service, job_id)
     name = service.jobs.get(job_id).name
-    packed = folder.path / f"{secrets.token_hex(8)}.zip"
+    # Without a name: gone with its last reader.
+    packed = cast(BinaryIO, TemporaryFile(dir=folder.path))  # noqa: SIM115  # whoever sends it closes it
     try:
-        with zipfile.ZipFile(packed, "x", zipfile.ZIP_STORED) as content:  # nearly all is packed already
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as content:  # nearly all is packed already
             for path in sorted(folder.result.rglob("*")):
                 if path.is_file() and not path.name.startswith("."):
                     content.write(path, f"{name}/{path.relative_to(folder.result).as_posix()}")
     except OSError as error:
-        packed.unlink(missing_ok=True)
+        packed.close()
         raise disk_full() from error
-    done = BackgroundTask(packed.unlink, missing_ok=True)
-    return FileResponse(packed, filename=f"{name}.zip", media_type="application/zip", background=done)
+    size = packed.tell()
+    headers = {"Content-Disposition": f'attachment; filename="{name}.zip"', "Content-Length": str(size)}
+    return StreamingResponse(_chunks(packed), media_type="application/zip", headers=headers)
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        file.seek(0)
+        yield from iter(lambda: file.read(_CHUNK_BYTES), b"")

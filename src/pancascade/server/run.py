@@ -5,10 +5,14 @@ import errno
 import socket
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pancascade.errors import PancascadeError
 from pancascade.server.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from uvicorn import Server
 
 _MODULES = ("fastapi", "uvicorn", "python_multipart")
 _END_WITHIN_S = 10
@@ -39,47 +43,49 @@ def serve(settings: ServerSettings, *, ready: Callable[[str], None]) -> None:
         PancascadeError: The extra is not installed, the address cannot be used, or the folder cannot be written.
     """
     require_extra()
-    import uvicorn
-
     from pancascade.server.app import create_app
 
     with bound_socket(settings.host, settings.port) as listening:
         app = create_app(settings)
-
-        class Server(uvicorn.Server):
-            """Tells the address, and ends streams of events before it waits for whoever still listens."""
-
-            async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-                await super().startup(sockets)
-                if self.started:
-                    ready(address_of(listening))
-
-            async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-                await asyncio.to_thread(app.state.jobs.stop)
-                await super().shutdown(sockets)
-
-        _run(Server(_configuration(app)), listening)
+        server = make_server(app, ready=lambda: ready(address_of(listening)))
+        # Opened here, not by the start of the server, which would make a line of a log of what goes wrong.
+        with app.state.jobs:
+            server.run(sockets=[listening])
 
 
-def _configuration(app: Any) -> Any:
+def make_server(app: "FastAPI", *, ready: Callable[[], None]) -> "Server":
+    """What answers requests by an application whose service is open.
+
+    Args:
+        app: Of `create_app`.
+        ready: Called when it answers.
+    """
     import uvicorn
 
+    class OwnServer(uvicorn.Server):
+        """Says when it is ready, and ends streams of events before it waits for those who listen."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                ready()
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            await asyncio.to_thread(app.state.jobs.stop)
+            await super().shutdown(sockets)
+
     # Addresses hold ids and, once, the token: none of them goes to a log.
-    return uvicorn.Config(
-        app,
-        access_log=False,
-        log_level="error",
-        log_config=None,
-        lifespan="off",
-        server_header=False,
-        timeout_graceful_shutdown=_END_WITHIN_S,
+    return OwnServer(
+        uvicorn.Config(
+            app,
+            access_log=False,
+            log_level="error",
+            log_config=None,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=_END_WITHIN_S,
+        )
     )
-
-
-def _run(server: Any, listening: socket.socket) -> None:
-    """The service is opened here, not by the server's own start, which would turn its error into a log line."""
-    with server.config.app.state.jobs:
-        server.run(sockets=[listening])
 
 
 def bound_socket(host: str, port: int) -> socket.socket:

@@ -158,7 +158,7 @@ def _reason(error: Exception, task: ScanTask) -> CodedReason:
             sentence = sentence.replace(name, task.name)
         if not sentence.startswith(task.name):
             sentence = f"{task.name}: {sentence}"
-        return CodedReason(code=getattr(error, "code", "job_failed"), sentence=sentence)
+        return CodedReason(code=getattr(error, "code", "case_failed"), sentence=sentence)
     sentence = f"{task.name}: unexpected {type(error).__name__}. This is a fault of pancascade; report it."
     return CodedReason(code="fault", sentence=sentence)
 

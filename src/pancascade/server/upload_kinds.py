@@ -10,6 +10,7 @@ from typing import BinaryIO, cast
 
 import nibabel as nib
 import numpy as np
+from nibabel.spatialimages import HeaderDataError
 
 from pancascade.errors import UnreadableError
 from pancascade.io.archives import require_safe_archive
@@ -97,11 +98,11 @@ def _voxel_bytes(upload: Path, kind: Kind) -> int:
     """Bytes of the voxels of a NIfTI file, as its header tells; 0 where it tells nothing: reading it says why."""
     try:
         with cast(BinaryIO, gzip.open(upload) if kind == "nifti-gz" else upload.open("rb")) as file:
-            head = file.read(_HEAD_BYTES)
+            head = file.read(_HEAD_BYTES).ljust(_HEAD_BYTES, b"\0")  # a short one is told by reading
         second = 540 in (int.from_bytes(head[:4], order) for order in ("little", "big"))
         header = (nib.Nifti2Header if second else nib.Nifti1Header).from_fileobj(BytesIO(head), check=False)
         # Single precision is what scaled voxels are kept in.
         each = max(4, header.get_data_dtype().itemsize)
         return each * int(np.prod([max(0, int(size)) for size in header.get_data_shape()], dtype=object))
-    except (OSError, EOFError, zlib.error, ValueError, nib.spatialimages.HeaderDataError):
+    except (OSError, EOFError, zlib.error, ValueError, HeaderDataError):
         return 0
