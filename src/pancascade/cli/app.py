@@ -21,6 +21,7 @@ from pancascade.cli.models import models
 from pancascade.cli.predict import predict
 from pancascade.cli.reproduce import reproduce
 from pancascade.cli.segment import segment
+from pancascade.cli.serve import serve
 from pancascade.cli.threshold import threshold
 from pancascade.cli.train import train
 from pancascade.errors import PancascadeError
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 app.command()(segment)
 app.command()(batch)
+app.command()(serve)
 app.command()(threshold)
 app.command()(train)
 app.command()(predict)
