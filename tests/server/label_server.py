@@ -17,14 +17,17 @@ from pancascade.report.result import Grid, Result, write_result
 from pancascade.server.monai_label import MonaiLabel, monai_label_router
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "inference"))
-from abdomen_phantom import ORGAN_FROM_HU, TUMOUR_FROM_HU, abdomen, centred, rotation
 
+ORGAN_FROM_HU, TUMOUR_FROM_HU = 95, 190
+"""Of the phantom."""
 TOKEN = "a-token-of-the-test"
 MODEL = "stub"
 
 
 def oblique_scan(path, *, seed=0):
     """A CT of an abdomen at an angle to all axes, one of them mirrored; the scan and its true labels."""
+    from abdomen_phantom import abdomen, centred, rotation  # a worker of the tests needs no torch
+
     axes = rotation(0, 12) @ rotation(2, -17) @ np.diag([1.0, -1.0, 1.0])
     volume, truth = abdomen(centred(axes))
     hu = volume.voxels.copy()

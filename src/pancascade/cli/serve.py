@@ -52,6 +52,13 @@ def serve(
         list[str] | None,
         typer.Option(help="A web page of another server that may use this one, such as https://viewer.example."),
     ] = None,
+    studies: Annotated[
+        list[Path] | None,
+        typer.Option(help="A folder of scans that 3D Slicer or OHIF may open by MONAI Label; only read."),
+    ] = None,
+    train_with: Annotated[
+        str, typer.Option(help="Recipe by which they have corrections trained on; empty for none.")
+    ] = "qiu2024_corrections",
     model: options.Model = None,
     device: options.Device = "cpu",
     tta: options.Tta = False,
@@ -79,6 +86,8 @@ def serve(
             workers=workers,
             queue=queue,
             keep_hours=keep or None,
+            studies=tuple(path.absolute() for path in studies or ()),
+            train_with=train_with,
             options={
                 "model": tuple(models),
                 "device": device,

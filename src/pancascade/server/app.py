@@ -28,6 +28,7 @@ def create_app(settings: ServerSettings, *, work: Work = segment_upload) -> "Fas
     from pancascade.server import job_routes, page_routes, result_routes, viewer_routes
     from pancascade.server.faults import add_fault_handlers
     from pancascade.server.guard import Guard
+    from pancascade.server.labelling import add_labelling
 
     service = JobService(settings, work=work)
 
@@ -42,6 +43,7 @@ def create_app(settings: ServerSettings, *, work: Work = segment_upload) -> "Fas
     app.state.jobs = service
     for routes in (page_routes, job_routes, result_routes, viewer_routes):
         app.include_router(routes.router)
+    add_labelling(app, settings, service)
     add_fault_handlers(app)
     app.add_middleware(Guard, settings=settings)
     return app

@@ -72,6 +72,7 @@ def make_server(app: "FastAPI", *, ready: Callable[[], None]) -> "Server":
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             await asyncio.to_thread(app.state.jobs.stop)
+            await asyncio.to_thread(app.state.labels.close)
             await super().shutdown(sockets)
 
     # Addresses hold ids and, once, the token: none of them goes to a log.

@@ -55,6 +55,8 @@ class ServerSettings(Settings):
         queue: Most scans that wait or are being received.
         keep_hours: How long a job and its data are kept after its end; None until they are removed.
         options: How scans are segmented.
+        studies: Folders of scans that MONAI Label's clients may open.
+        train_with: Recipe by which they have corrections trained on; empty for none.
     """
 
     folder: Path
@@ -68,6 +70,8 @@ class ServerSettings(Settings):
     queue: int = Field(default=32, ge=1, le=10_000)
     keep_hours: float | None = Field(default=24, gt=0)
     options: SegmentOptions = SegmentOptions()
+    studies: tuple[Path, ...] = ()
+    train_with: str = "qiu2024_corrections"
 
     @property
     def max_upload_bytes(self) -> int:

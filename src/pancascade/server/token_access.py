@@ -12,8 +12,8 @@ from pancascade.server.page_files import login_page
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-_OPEN_TO_ALL = ("/page/page.css",)
-"""The page that asks for the token looks like the others."""
+_OPEN_TO_ALL = ("/page/page.css", "/auth/", "/auth/token")
+"""The page that asks for the token looks like the others; MONAI Label's clients send it as a password first."""
 _COOKIE_DAYS = 30
 
 

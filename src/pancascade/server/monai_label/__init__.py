@@ -4,8 +4,8 @@
 Label 0.8.5 (https://github.com/Project-MONAI/MONAILabel), of which nothing is needed here.
 """
 
-from pancascade.server.monai_label.routes import monai_label_router
+from pancascade.server.monai_label.routes import OPEN_PATHS, monai_label_router
 from pancascade.server.monai_label.service import MonaiLabel, Segmenter
 from pancascade.server.monai_label.training import TrainingOptions
 
-__all__ = ["MonaiLabel", "Segmenter", "TrainingOptions", "monai_label_router"]
+__all__ = ["OPEN_PATHS", "MonaiLabel", "Segmenter", "TrainingOptions", "monai_label_router"]

@@ -21,10 +21,11 @@ _MOST_INFO = 20
 
 
 @contextmanager
-def received(*files: UploadFile) -> Iterator[Path]:
+def received(service: MonaiLabel, *files: UploadFile) -> Iterator[Path]:
     """Files that were sent, on disk under names of ours; gone when the block ends.
 
     Args:
+        service: Which checks them.
         files: One of any kind, or those of a DICOM series.
 
     Yields:
@@ -37,6 +38,7 @@ def received(*files: UploadFile) -> Iterator[Path]:
             paths.append(Path(folder) / f"upload{number}{suffix}")
             with paths[-1].open("wb") as kept:
                 copyfileobj(file.file, kept)
+            service.check(paths[-1])
         yield paths[0] if len(paths) == 1 else Path(folder)
 
 
@@ -67,7 +69,7 @@ def _add_images(router: APIRouter, service: MonaiLabel) -> None:
     @router.put("/")
     @router.put("/image")
     def send(file: UploadFile, image: str | None = None) -> dict[str, str]:
-        with received(file) as sent:
+        with received(service, file) as sent:
             return {"image": images.add(sent, name=image)}
 
     @router.delete("/")

@@ -47,7 +47,7 @@ def _add_infer(router: APIRouter, service: MonaiLabel) -> None:
                 400, "output: DICOM-SEG is made by `pancascade segment --format dicom-seg`; ask for image here."
             )
         if file is not None:
-            with received(file) as sent:
+            with received(service, file) as sent:
                 session = service.sessions.add(sent)
             try:
                 return _answer(service.result_of_session(session), "upload", service, asked, output)
@@ -93,7 +93,7 @@ def _add_sessions(router: APIRouter, service: MonaiLabel) -> None:
 
     @router.put("/session/")
     def begin(files: list[UploadFile], expiry: int = 0) -> dict[str, Any]:
-        with received(*files) as sent:
+        with received(service, *files) as sent:
             session = sessions.add(sent, expiry_s=expiry)
         return {"session_id": session, "session_info": sessions.info(session)}
 

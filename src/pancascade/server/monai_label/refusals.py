@@ -46,10 +46,9 @@ def sentence_route(*, most_bytes: int) -> type[APIRoute]:
             async def handled(request: Request) -> Response:
                 try:
                     return await answer(Request(request.scope, _Limited(request, most_bytes)))
-                except RefusedError as error:
-                    return refused(error.status, str(error))
                 except PancascadeError as error:
-                    return refused(400, str(error))
+                    # Errors of whoever includes the routes may have a status, too.
+                    return refused(getattr(error, "status", 400), str(error))
                 except HTTPException as error:
                     if error.status_code != 400:
                         raise

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,8 +55,11 @@ class MonaiLabel:
         segmenter: What segments.
         studies: Folders or files of scans that were there before; only read.
         training: How corrections are trained on; None offers no training.
+        check: Called with each file that is sent before it is read; raises a `PancascadeError` to refuse it.
 
     Attributes:
+        segmenter: What segments.
+        check: Of files that are sent.
         images: All scans.
         sessions: Scans that were sent for a while.
         training: Of the corrections.
@@ -73,8 +76,10 @@ class MonaiLabel:
         *,
         studies: Sequence[Path] = (),
         training: TrainingOptions | None = None,
+        check: Callable[[Path], object] = lambda _: None,
     ) -> None:
         self.segmenter = segmenter
+        self.check = check
         self.images = Images(folder / "images", studies)
         self.sessions = Sessions(folder / "sessions")
         self.results = folder / "results"
