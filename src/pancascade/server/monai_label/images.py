@@ -61,7 +61,7 @@ class Images:
         self.info: dict[str, dict[str, Any]] = defaultdict(dict)
         for record in sorted(folder.glob(f"*/{_RECORD}")):
             self._sent.add(record.parent.name)
-            self._names.update(dict.fromkeys(read_json(record)["names"], record.parent.name))
+            self._names.update(dict.fromkeys(_names_in(record), record.parent.name))
 
     def ids(self) -> list[str]:
         """All ids, in order."""
@@ -172,6 +172,15 @@ def store(volume: Volume, path: Path, *, name: str) -> None:
     """
     require_ct(Volume(volume.voxels, volume.affine, Path(name)))
     write_nifti(volume, path)
+
+
+def _names_in(record: Path) -> list[str]:
+    """Digests of what clients call a scan; none where that cannot be read: they send it again."""
+    try:
+        names = read_json(record)["names"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 def _called(sent: Path, name: str) -> Volume:

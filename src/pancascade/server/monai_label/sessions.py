@@ -102,8 +102,12 @@ class Sessions:
         """Remove what has expired."""
         with self._lock:
             for path in self._folder.glob(f"*/{_RECORD}"):
-                told = read_json(path)
-                if self._now() > told["last_access_ts"] + told["expiry"]:
+                try:
+                    told = read_json(path)
+                    over = self._now() > told["last_access_ts"] + told["expiry"]
+                except (OSError, ValueError, KeyError, TypeError):  # damaged: nobody can use it
+                    over = True
+                if over:
                     rmtree(path.parent, ignore_errors=True)
 
     def _write(self, session: str, told: dict[str, Any]) -> None:
