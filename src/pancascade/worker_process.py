@@ -39,6 +39,17 @@ class Answer(Generic[Result]):
         return self.found  # type: ignore[return-value]
 
 
+@dataclass(frozen=True)
+class Told:
+    """What work under way has said of itself.
+
+    Attributes:
+        message: As `tell_parent` was given it.
+    """
+
+    message: object
+
+
 class WorkerProcess(Generic[Job, Result]):
     """A process at work on a job; start it where no interrupt can come between.
 
@@ -69,15 +80,30 @@ class WorkerProcess(Generic[Job, Result]):
         return False
 
     def answer(self) -> Answer[Result] | None:
-        """What came of the job; None if the process died over it."""
+        """What came of the job; None if the process died over it. What the work says meanwhile is passed over."""
+        while isinstance(received := self.receive(), Told):
+            pass
+        return received
+
+    def receive(self) -> Told | Answer[Result] | None:
+        """The next thing that the work says of itself, or what came of it; None if the process died over it."""
         try:
             return self.answers.recv()
         except (EOFError, OSError):
             return None
 
+    @property
+    def lives(self) -> bool:
+        """Whether it can take another job."""
+        return self._process.is_alive()
+
     def stop(self) -> None:
         """Have it clear away what is half done, and end."""
         self._process.terminate()
+
+    def kill(self) -> None:
+        """End it whatever it does: one that hangs in a library does not hear `stop`."""
+        self._process.kill()
 
     def end(self) -> None:
         """Wait until it has ended: without a job it ends by itself."""
@@ -86,9 +112,25 @@ class WorkerProcess(Generic[Job, Result]):
         self._process.close()
 
 
+_parent: Connection | None = None
+
+
+def tell_parent(message: object) -> None:
+    """Inside the work of a process: say how far it is. Elsewhere nobody hears it.
+
+    Args:
+        message: Something small that travels.
+    """
+    if _parent is not None:
+        with suppress(OSError):  # nobody is left to hear it
+            _parent.send(Told(message))
+
+
 def _serve(jobs: Connection, work: Callable[[Job], Result]) -> None:
     """Do jobs until whoever gives them has gone."""
     # Where Ctrl-C was to be ignored (as after ``nohup``), it stays so.
+    global _parent  # noqa: PLW0603  # a process serves one parent all its life
+    _parent = jobs
     heeded = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
     Thread(target=end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

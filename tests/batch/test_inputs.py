@@ -29,6 +29,7 @@ def test_scans_of_a_folder_are_found_at_any_depth_and_what_is_none_is_not(tmp_pa
 def test_results_are_no_inputs(tmp_path):
     touch(tmp_path / "a.nii", tmp_path / "out" / "x" / "segmentation.nii.gz")
     touch(tmp_path / "old" / "segmentation.nii.gz", tmp_path / "old" / "result.json")
+    touch(tmp_path / "old" / "corrections" / "001.nii.gz")
     assert list(cases(tmp_path, out=tmp_path / "out").values()) == [tmp_path / "a.nii"]
 
 

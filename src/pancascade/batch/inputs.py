@@ -9,6 +9,7 @@ from typing import Literal
 
 from pancascade.batch.dicom_studies import find_studies
 from pancascade.batch.scan_input import ScanInput, of_files
+from pancascade.corrections import FOLDER as CORRECTIONS
 from pancascade.errors import DataError, UnreadableError
 from pancascade.io.atomic import written_whole
 from pancascade.io.csv_tables import TableRow, read_table
@@ -101,9 +102,16 @@ def _of_folder(folder: Path, out: Path | None) -> Iterator[ScanInput]:
         hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
         if hidden or not file.name.lower().endswith(_SUFFIXES) or (out is not None and file.is_relative_to(out)):
             continue
-        if not (_OURS.fullmatch(file.name) and (file.parent / "result.json").exists()):
+        if not _is_ours(file):
             yield _of_file(file)
     yield from find_studies(folder, leave_out=out)
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether a file is a result of a scan: a mask, a probability map, or what a reader made of the mask."""
+    if _OURS.fullmatch(file.name):
+        return (file.parent / "result.json").exists()
+    return file.parent.name == CORRECTIONS and (file.parents[1] / "result.json").exists()
 
 
 def _of_list(table: Path) -> Iterator[ScanInput]:

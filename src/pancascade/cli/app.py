@@ -22,6 +22,7 @@ from pancascade.cli.models import models
 from pancascade.cli.predict import predict
 from pancascade.cli.reproduce import reproduce
 from pancascade.cli.segment import segment
+from pancascade.cli.serve import serve
 from pancascade.cli.threshold import threshold
 from pancascade.cli.train import train
 from pancascade.cli.view import view
@@ -42,6 +43,7 @@ app = typer.Typer(
 app.command()(segment)
 app.command()(batch)
 app.command(name="dicom-node")(dicom_node)
+app.command()(serve)
 app.command()(threshold)
 app.command()(view)
 app.command()(train)

@@ -31,13 +31,13 @@ class LocalProcesses:
 
     def run(self, work: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Finished[Job, Result]]:
         """As the protocol says."""
-
-        def starting() -> AbstractContextManager[None]:
-            return _environment({name: self._threads_of(name) for name in THREAD_VARIABLES})
-
-        with closing(worked_off(work, jobs, workers=self.workers, starting=starting)) as done:
+        with closing(worked_off(work, jobs, workers=self.workers, starting=self.starting)) as done:
             for job, answer in done:
                 yield Finished(job, None, lost=DIED) if answer is None else Finished(job, answer.result())
+
+    def starting(self) -> AbstractContextManager[None]:
+        """Entered around the start of a process: inside, the environment says how many threads it may have."""
+        return _environment({name: self._threads_of(name) for name in THREAD_VARIABLES})
 
     def _threads_of(self, name: str) -> str:
         """The share of a process; fewer where the user has asked for fewer."""

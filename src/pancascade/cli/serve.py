@@ -1,0 +1,146 @@
+"""``pancascade serve``: scans in by browser or REST, results out."""
+
+import os
+from contextlib import ExitStack
+from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pancascade.cli import segment_options as options
+from pancascade.errors import DataError
+from pancascade.interrupts import ENDING
+
+if TYPE_CHECKING:
+    from pancascade.server.settings import ServerSettings
+
+NEW = "new"
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen at. Any but this computer's own loopback needs --token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="PANCASCADE_TOKEN",
+            help="Secret that every request must carry; `new` makes one and prints it. Others on this computer can "
+            "read a command's options: better give it by the environment.",
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Where jobs are kept. [a temporary folder, removed when the server ends]"),
+    ] = None,
+    max_upload: Annotated[float, typer.Option(help="Largest upload, in MB.")] = 1000,
+    workers: Annotated[
+        int, typer.Option(help="Scans at work at the same time, each with its own model in memory.", min=1)
+    ] = 1,
+    queue: Annotated[int, typer.Option(help="Most scans that wait.", min=1)] = 32,
+    keep: Annotated[
+        float, typer.Option(help="Hours for which a job is kept after its end; 0 keeps it until it is removed.", min=0)
+    ] = 24,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="A name by which browsers call this server, of a proxy say. May be given several times."),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="A web page of another server that may use this one, such as https://viewer.example."),
+    ] = None,
+    studies: Annotated[
+        list[Path] | None,
+        typer.Option(help="A folder of scans that 3D Slicer or OHIF may open by MONAI Label; only read."),
+    ] = None,
+    train_with: Annotated[
+        str, typer.Option(help="Recipe by which they have corrections trained on; empty for none.")
+    ] = "qiu2024_corrections",
+    model: options.Model = None,
+    device: options.Device = "cpu",
+    tta: options.Tta = False,
+    engine: options.Engine = options.Backend.AUTO,
+    max_memory: options.MaxMemory = None,
+    keep_doubtful: options.KeepDoubtful = False,
+) -> None:
+    """Segment scans that are sent by browser or REST; not a medical device."""
+    from pancascade.server.run import require_extra, serve
+    from pancascade.server.settings import new_token
+
+    require_extra()
+    token = new_token() if token == NEW else token or None
+    models = [_with_place(name) for name in model or [options.DEFAULT_MODEL]]
+    with ExitStack() as stack:
+        kept = folder or Path(stack.enter_context(TemporaryDirectory(prefix="pancascade-server-")))
+        settings = _settings(
+            folder=kept.absolute(),
+            host=host,
+            port=port,
+            token=token,
+            allowed_hosts=tuple(allow_host or ()),
+            allowed_origins=tuple(allow_origin or ()),
+            max_upload_mb=max_upload,
+            workers=workers,
+            queue=queue,
+            keep_hours=keep or None,
+            studies=tuple(path.absolute() for path in studies or ()),
+            train_with=train_with,
+            options={
+                "model": tuple(models),
+                "device": device,
+                "tta": tta,
+                "backend": engine.value,
+                "max_memory_gb": max_memory,
+                "keep_doubtful": keep_doubtful,
+            },
+        )
+        try:
+            serve(settings, ready=lambda address: _tell(address, token, temporary=folder is None))
+        except KeyboardInterrupt:
+            pass
+        except SystemExit as ended:
+            if ended.code not in [128 + number for number in ENDING]:
+                raise
+    typer.echo("Stopped.")
+
+
+def _with_place(name: str) -> str:
+    """A model's name, or where it lies; one that does not exist is refused now, not with the first scan.
+
+    Raises:
+        UnknownModelError: There is none.
+    """
+    if Path(name).is_file():
+        return str(Path(name).absolute())
+    if not (files("pancascade") / "weights" / f"{name}.json").is_file():
+        # What it says loads torch, which the server itself does without.
+        from pancascade.inference.models import find_model
+
+        find_model(name)
+    return name
+
+
+def _settings(**choices: object) -> "ServerSettings":
+    from pydantic import ValidationError
+
+    from pancascade.io.documents import first_fault
+    from pancascade.server.settings import ServerSettings
+
+    try:
+        return ServerSettings.model_validate(choices)
+    except ValidationError as error:
+        told = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        if "token" in told:  # it must not be shown again
+            raise DataError(f"{told[0].upper()}{told[1:]}.") from None
+        raise DataError(f"{first_fault(error)}. Check the options.") from error
+
+
+def _tell(address: str, token: str | None, *, temporary: bool) -> None:
+    made = token is not None and os.environ.get("PANCASCADE_TOKEN") != token
+    typer.echo(f"Open {address}{f'?token={token}' if made else ''}")
+    if temporary:
+        typer.echo("All data are removed when the server ends (--folder keeps them).")
+    typer.echo("Ctrl-C ends it. Research use only. Not for clinical use.")

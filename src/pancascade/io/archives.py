@@ -1,0 +1,89 @@
+"""Whether a zip archive that a stranger has sent may be unpacked, before anything of it is."""
+
+import struct
+import zipfile
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import BinaryIO
+
+from pancascade.errors import UnreadableError
+
+MOST_FILES = 20_000
+"""More than a CT study has."""
+
+_MOST_DIRECTORY_BYTES = 8_000_000
+_END, _END64_LOCATOR, _END64 = b"PK\x05\x06", b"PK\x06\x07", b"PK\x06\x06"
+_END_BYTES, _LOCATOR_BYTES, _LONGEST_COMMENT = 22, 20, 65_535
+
+
+def require_safe_archive(path: Path, *, most_bytes: int) -> None:
+    """Refuse an archive that would unpack to too much, or whose names lead out of the folder it is unpacked into.
+
+    Of the archive only its table of contents is read, and that only if it is of a reasonable size.
+
+    Args:
+        path: Zip archive.
+        most_bytes: That all of it may unpack to.
+
+    Raises:
+        UnreadableError: It is one, or no archive that can be read.
+    """
+    try:
+        with path.open("rb") as file:
+            directory = _directory_bytes(file)
+        if directory > _MOST_DIRECTORY_BYTES:
+            raise _too_large(path, f"more than {MOST_FILES} files")
+        with zipfile.ZipFile(path) as content:
+            entries = content.infolist()
+    except (zipfile.BadZipFile, struct.error, OSError, ValueError, NotImplementedError) as error:
+        raise UnreadableError(
+            f"{path}: the archive is damaged. Pack and send it again.", code="archive_damaged"
+        ) from error
+    if len(entries) > MOST_FILES:
+        raise _too_large(path, f"more than {MOST_FILES} files")
+    if sum(entry.file_size for entry in entries) > most_bytes:
+        raise _too_large(path, f"more than {most_bytes / 1e6:g} MB")
+    if any(entry.flag_bits & 1 for entry in entries):
+        raise UnreadableError(
+            f"{path}: the archive is locked with a password. Pack it without one.", code="archive_damaged"
+        )
+    if any(_leads_out(entry.filename) for entry in entries):
+        raise UnreadableError(
+            f"{path}: a name in the archive leads out of its folder. Pack the DICOM files anew.", code="archive_unsafe"
+        )
+
+
+def _leads_out(name: str) -> bool:
+    windows = PureWindowsPath(name)
+    return PurePosixPath(name).is_absolute() or bool(windows.anchor) or ".." in windows.parts
+
+
+def _too_large(path: Path, what: str) -> UnreadableError:
+    return UnreadableError(
+        f"{path}: the archive unpacks to {what}. Pack the files of one CT series alone.", code="archive_too_large"
+    )
+
+
+def _directory_bytes(file: BinaryIO) -> int:
+    """Size of an archive's table of contents, as the library that unpacks it will read it."""
+    size = file.seek(0, 2)
+    begin = max(0, size - _END_BYTES - _LONGEST_COMMENT)
+    file.seek(begin)
+    tail = file.read()
+    place = tail.rfind(_END)
+    if place < 0:
+        raise zipfile.BadZipFile
+    (directory,) = struct.unpack_from("<L", tail, place + 12)
+    file.seek(max(0, begin + place - _LOCATOR_BYTES))
+    locator = file.read(_LOCATOR_BYTES)
+    if locator[:4] != _END64_LOCATOR:
+        return int(directory)
+    # The record stands where the locator says, or, with something before the archive, right in front of the locator.
+    (said,) = struct.unpack_from("<Q", locator, 8)
+    found = [int(directory)]
+    for start in (said, begin + place - _LOCATOR_BYTES - 56):
+        if 0 <= start < size:
+            file.seek(start)
+            record = file.read(56)
+            if record[:4] == _END64:
+                found.append(struct.unpack_from("<Q", record, 40)[0])
+    return max(found)

@@ -1,0 +1,41 @@
+"""What of a request says who asks, before anything of it is believed."""
+
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
+
+
+class Asked:
+    """A request, but for its body.
+
+    Args:
+        scope: Of ASGI.
+
+    Attributes:
+        headers: By names in small letters.
+        method: Of HTTP.
+        scheme: ``http`` or ``https``.
+        path: Of the address.
+        query: Of the address, as it came.
+        host: By which the server was called, with its port.
+        wants_page: Whether a browser asks for the first page.
+    """
+
+    def __init__(self, scope: "Scope") -> None:
+        self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        self.method: str = scope["method"]
+        self.scheme: str = scope["scheme"]
+        self.path: str = scope["path"]
+        self.query: str = scope["query_string"].decode("latin-1")
+        self.host = self.headers.get("host", "")
+        self.wants_page = self.method == "GET" and self.path == "/" and "text/html" in self.headers.get("accept", "")
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """By their names; none where they cannot be read."""
+        try:
+            return {name: one.value for name, one in SimpleCookie(self.headers.get("cookie", "")).items()}
+        except CookieError:
+            return {}

@@ -1,0 +1,27 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+for name in ("inference", "io"):
+    sys.path.insert(0, str(Path(__file__).parents[1] / name))
+
+pytest.importorskip("fastapi")
+pytest.importorskip("uvicorn")
+pytest.importorskip("httpx")
+running = pytest.importorskip("running")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A server for tests that leave nothing behind in it."""
+    with running.running(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture
+def server(shared):
+    """The shared server, without jobs."""
+    for job in shared.service.jobs.all():
+        shared.service.remove(job.id)
+    return shared
