@@ -9,7 +9,7 @@ Two parts, each by processes of this machine and by Ray (left out where it is no
 - many: jobs that only wait, of a known cost that is drawn anew for each. What a job takes longer than it waits is what
   giving it out and taking it back costs a worker. The memory of the process that gives out is looked at all the while.
 
-And the ledger of a batch: that many lines, each on the disk before the next, and what they take of memory.
+And the ledger of a batch: lines, each on the disk before the next, and what they take of memory.
 """
 
 import argparse
@@ -51,7 +51,8 @@ def wait(seconds: float) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=100_000, help="By processes, and lines of the ledger.")
+    parser.add_argument("--cases", type=int, default=100_000, help="By processes.")
+    parser.add_argument("--lines", type=int, default=5_000, help="Of the ledger.")
     parser.add_argument("--ray-cases", type=int, default=5_000)
     parser.add_argument("--cost-ms", type=float, default=1.0, help="Mean of a stub.")
     parser.add_argument("--jobs", type=int, default=100, help="Of the efficiency.")
@@ -72,17 +73,21 @@ def main() -> None:
             "python": platform.python_version(),
         },
         "seed": arguments.seed,
-        "efficiency": {
-            name: efficiency(make, arguments.jobs, arguments.job_ms / 1000) for name, make in engines.items()
-        },
-        "many": {
-            name: many(make(2), counts[name], arguments.cost_ms / 1000, seed=arguments.seed)
-            for name, make in engines.items()
-        },
-        "ledger": ledger(arguments.cases),
+        "efficiency": {},
+        "many": {},
+        "ledger": ledger(arguments.lines),
     }
-    arguments.out.write_text(json.dumps(report, indent=2) + "\n")
+    for name, make in engines.items():
+        report["many"][name] = many(make(2), counts[name], arguments.cost_ms / 1000, seed=arguments.seed)
+        keep(report, arguments.out)
+        report["efficiency"][name] = efficiency(make, arguments.jobs, arguments.job_ms / 1000)
+        keep(report, arguments.out)
     show(report)
+
+
+def keep(report: dict[str, Any], path: Path) -> None:
+    """Write down what is measured so far: the rest may take long."""
+    path.write_text(json.dumps(report, indent=2) + "\n")
 
 
 def efficiency(make: Callable[[int], Executor], jobs: int, seconds: float) -> dict[str, float]:
