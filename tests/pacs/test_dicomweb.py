@@ -193,7 +193,7 @@ def test_the_verb_fetches_segments_and_gives_the_results_back(
     assert "tumour" in out
     assert str(tmp_path) not in out
     assert list((tmp_path / "temporary").iterdir()) == []
-    found = [each for each in orthanc.instances() if each.StudyInstanceUID == uids[0] and each.Modality != "CT"]
+    found = [each for each in orthanc.instances() if each.StudyInstanceUID == uids[0] and each.get("Modality") != "CT"]
     assert sorted(each.SOPClassUID for each in found) == sorted((SEG, RTSTRUCT, SR))
     found_before = orthanc.get("/instances")
     (tmp_path / "out").mkdir()
