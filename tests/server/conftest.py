@@ -12,7 +12,7 @@ pytest.importorskip("httpx")
 running = pytest.importorskip("running")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared(tmp_path_factory):
     """A server for tests that leave nothing behind in it."""
     with running.running(tmp_path_factory.mktemp("server")) as server:
