@@ -177,7 +177,10 @@ def test_a_server_that_starts_again_knows_what_is_done_and_fails_what_is_not(tmp
         held, waiting = first.submit("hold"), first.submit()
         first.wait_until(held, "holding")
         other = ServerSettings(folder=tmp_path)
-        with pytest.raises(OutputError, match="pancascade serve"), JobService(other, work=stub_work.work):
+        with (
+            pytest.raises(OutputError, match=r"pancascade serve.* choose another --folder"),
+            JobService(other, work=stub_work.work),
+        ):
             pass
     leftover = tmp_path / "jobs" / ("a" * 32)
     (leftover / "scratch").mkdir(parents=True)
