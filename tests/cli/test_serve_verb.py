@@ -12,9 +12,6 @@ from typer.testing import CliRunner
 from pancascade.cli.app import app
 from pancascade.errors import PancascadeError
 
-pytest.importorskip("fastapi")
-pytest.importorskip("uvicorn")
-
 
 def refused(*arguments: object) -> str:
     """The sentence with which the verb ends before it serves anything."""

@@ -1,4 +1,5 @@
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -6,13 +7,10 @@ import pytest
 for name in ("inference", "io"):
     sys.path.insert(0, str(Path(__file__).parents[1] / name))
 
-pytest.importorskip("fastapi")
-pytest.importorskip("uvicorn")
-pytest.importorskip("httpx")
-running = pytest.importorskip("running")
+running = import_module("running")  # needs the places above
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared(tmp_path_factory):
     """A server for tests that leave nothing behind in it."""
     with running.running(tmp_path_factory.mktemp("server")) as server:

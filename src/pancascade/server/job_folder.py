@@ -102,10 +102,12 @@ class JobFolder:
         rmtree(self.scratch, ignore_errors=True)
 
     def clear_data(self) -> None:
-        """Remove all but the record."""
-        self.clear_scratch()
-        self.scan.unlink(missing_ok=True)
-        rmtree(self.result, ignore_errors=True)
+        """Remove all but the record: also what a process that was killed has left half-written."""
+        for path in self.path.iterdir():
+            if path.is_dir():
+                rmtree(path, ignore_errors=True)
+            elif path.name != _RECORD:
+                path.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Remove everything."""

@@ -55,7 +55,10 @@ class JobService:
 
     def __enter__(self) -> "JobService":
         with ExitStack() as stack:
-            stack.enter_context(lock_output(self.settings.folder, what="pancascade serve"))
+            try:
+                stack.enter_context(lock_output(self.settings.folder, what="pancascade serve"))
+            except OutputError as error:
+                raise OutputError(str(error).replace("--out folder", "--folder")) from error
             try:
                 (self.settings.folder / "jobs").mkdir(mode=0o700, exist_ok=True)
                 self.jobs.take_up()

@@ -8,6 +8,9 @@ from typing import Any
 
 from pancascade.server.faults import RequestError
 
+PAGE = "page.html"
+"""The page itself, among its files."""
+
 FILES = {
     "mask.nii.gz": "segmentation.nii.gz",
     "pancreas_probability.nii.gz": "probability_pancreas.nii.gz",
@@ -20,16 +23,16 @@ def page_file(name: str) -> tuple[bytes, str]:
     """A file of the viewer's page, and its media type.
 
     Args:
-        name: As the page calls it; ``index.html`` is the page.
+        name: As the page calls it; "" is the page.
 
     Raises:
         RequestError: There is none, or no viewer.
     """
     pages = _part("viewer", "page_files")()
-    if name not in pages:
+    if (name or PAGE) not in pages:
         raise RequestError(404, "The viewer has no such file.")
-    content, kind = pages[name]
-    return (content if isinstance(content, bytes) else Path(content).read_bytes()), kind
+    found = pages[name or PAGE]
+    return found.content, found.media_type
 
 
 def document(result: Path) -> dict[str, Any]:
@@ -41,8 +44,10 @@ def document(result: Path) -> dict[str, Any]:
     Raises:
         RequestError: There is no viewer.
     """
-    told: dict[str, Any] = _part("viewer", "viewer_document")(result)
-    return {**told, "corrections": _is_there("corrections", "save_correction")}
+    told: dict[str, Any] = _part("viewer", "viewer_document")(
+        result, corrections=_is_there("corrections", "save_correction")
+    )
+    return told
 
 
 def save_correction(result: Path, label_map: bytes, *, author: str) -> str:

@@ -12,9 +12,9 @@ from pancascade.server.result_routes import finished, sent
 router = APIRouter()
 
 VIEWER_PAGE = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
-    "connect-src 'self' data: blob:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data: blob:; "
+    "font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
 )
 """Drawing by WebGL unpacks fonts and pictures that stand in its script, and computes in workers."""
 
@@ -62,7 +62,7 @@ async def correct(job_id: str, request: Request, service: Service, author: str =
 def page(job_id: str, name: str, service: Service) -> Response:
     """The viewer's page and what it loads."""
     finished(service, job_id)
-    content, kind = viewer_adapter.page_file(name or "index.html")
+    content, kind = viewer_adapter.page_file(name)
     return Response(content, media_type=kind, headers={"Content-Security-Policy": VIEWER_PAGE})
 
 

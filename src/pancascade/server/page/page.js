@@ -112,7 +112,7 @@ function fill(card, job) {
   part(".name").textContent = job.name;
   part(".state").textContent = states[job.state];
   part(".state").className = `state ${job.state}`;
-  const when = new Date(job.created).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  const when = new Date(job.created).toLocaleString([], { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
   const took = job.seconds ? `, ${Math.max(1, Math.round(job.seconds))} s` : "";
   part(".what").textContent = `${kinds[job.kind]}, ${megabytes(job.size_bytes)}, ${when}${took}`;
   part(".remove").textContent = unfinished ? "Cancel" : "Remove";
