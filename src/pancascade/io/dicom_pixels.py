@@ -22,9 +22,9 @@ _logger = logging.getLogger(__name__)
 _AIR_HU = -1024
 # What is scanned has these values; padding among them is a wrong header, and replacing it would punch holes.
 _SCANNED_HU = (-1000, 3071)
-# JPEG-LS and JPEG 2000 know their own number of bits, and writers leave none above it: gdcm and pydicom compress BitsStored
-# bits, and overlays do not belong into what is compressed (PS3.5 8.2), so that a smaller BitsStored beside it is a wrong
-# header. But those who compress every bit of the cell, as dcmtk can, keep an overlay, which the header then still names.
+# JPEG-LS and JPEG 2000 know their own number of bits, and writers leave none above it: gdcm and pydicom compress
+# BitsStored bits, and overlays do not belong into what is compressed (PS3.5 8.2), so that a smaller BitsStored beside it
+# is a wrong header. Who compresses every bit of the cell, as dcmtk can, keeps an overlay, which the header still names.
 _SELF_DESCRIBING = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.9")
 
 Pixels = npt.NDArray[Any]
@@ -121,10 +121,7 @@ def _stored(file: Path, *, count: int) -> "list[tuple[Pixels, Dataset]]":
         known = False
     try:
         # pydicom does not give 12-bit JPEG and the older kinds of JPEG to gdcm, but gdcm reads them.
-        if known and syntax != JPEGExtended12Bit:
-            frames = _read_by_pydicom(image)
-        else:
-            frames = _read_by_gdcm(file, size)
+        frames = _read_by_pydicom(image) if known and syntax != JPEGExtended12Bit else _read_by_gdcm(file, size)
     except Exception as error:
         if known:
             raise _truncated(file) from error
@@ -177,7 +174,7 @@ def _used_bits(stored: Pixels, image: "Dataset") -> Pixels:
 
 
 def _has_overlay_in_unused_bits(image: "Dataset") -> bool:
-    """Whether a retired kind of overlay lies in the pixels' own cells, by the position of its bit (PS3.3-2004 C.9.2)."""
+    """Whether an overlay lies in the pixels' own cells, by the position of its bit (retired; PS3.3-2004 C.9.2)."""
     positions = (image.get((group, 0x0102)) for group in range(0x6000, 0x6020, 2))
     return any(
         position is not None and str(position.value).strip().isdigit() and int(position.value) >= int(image.BitsStored)

@@ -75,7 +75,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def replace_lost_best(run: Run) -> None:
-    """Where the best weights of a run that goes on are gone, damaged or of other networks, those of its last epoch take their place.
+    """Where the best weights of a run that goes on are gone or no use, those of its last epoch take their place.
 
     Raises:
         OutputError: The folder cannot be written.
