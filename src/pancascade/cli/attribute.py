@@ -11,7 +11,7 @@ from pancascade.cli import data_options as options
 from pancascade.cli.evaluation_options import INCOMPLETE, Fold, PartName, spell, wide_console
 from pancascade.cli.held_folder import held
 from pancascade.cli.segment_options import DEFAULT_MODEL
-from pancascade.errors import DataError, PancascadeError
+from pancascade.errors import DataError, PancascadeError, with_first_reason
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,7 +91,7 @@ def _attribute(scans: Path, reference: Path, *, model: str, out: Path | None, de
             failures.append(Failure(case, str(error)))
     if not found:
         reason = failures[0].message if failures else "no reference shows a target"
-        raise DataError(f"{scans}: nothing to attribute. The first reason: {reason}")
+        raise DataError(with_first_reason(f"{scans}: nothing to attribute.", reason))
     _report(found, failures, console=console, out=out, model=chosen.name)
     if failures:
         raise typer.Exit(INCOMPLETE)

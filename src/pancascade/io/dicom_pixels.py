@@ -23,8 +23,8 @@ _AIR_HU = -1024
 # What is scanned has these values; padding among them is a wrong header, and replacing it would punch holes.
 _SCANNED_HU = (-1000, 3071)
 # JPEG-LS and JPEG 2000 know their own number of bits, and writers leave none above it: gdcm and pydicom compress
-# BitsStored bits, and overlays do not belong into what is compressed (PS3.5 8.2), so that a smaller BitsStored beside it
-# is a wrong header. Who compresses every bit of the cell, as dcmtk can, keeps an overlay, which the header still names.
+# BitsStored bits, and overlays do not belong into what is compressed (PS3.5 8.2), so that a smaller BitsStored beside
+# it is a wrong header. Who compresses every bit of the cell, as dcmtk can, keeps an overlay, which the header names.
 _SELF_DESCRIBING = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.9")
 
 Pixels = npt.NDArray[Any]
