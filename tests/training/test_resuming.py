@@ -155,6 +155,13 @@ def misshape_a_moment(tensors, header):
     tensors[name] = torch.zeros(3, 1, 4)
 
 
+def lose_a_count(part):
+    def change(tensors, header):
+        del tensors[next(name for name in tensors if name.startswith(part) and name.endswith("num_batches_tracked"))]
+
+    return change
+
+
 STATES = {
     **{f"no {key}": damage(**{key: None}) for key in ("epoch", "step", "best", "history")},
     **{
@@ -174,6 +181,7 @@ STATES = {
     "no average": lose_average,
     "a moment is missing": lose_a_moment,
     "a moment of another shape": misshape_a_moment,
+    **{f"a count of batches of {part} is missing": lose_a_count(part) for part in ("cascade", "average")},
 }
 
 
