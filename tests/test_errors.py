@@ -2,7 +2,7 @@ import copy
 
 import pytest
 
-from pancascade.errors import GeometryError, NotCTError, ScanError, UnreadableError
+from pancascade.errors import DataError, GeometryError, NotCTError, ScanError, UnreadableError, with_first_reason
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,14 @@ def test_a_code_survives_the_way_from_another_process():
     # What copy does is what pickle does.
     sent = copy.copy(NotCTError("x is no CT.", code="looks_like_mr"))
     assert (type(sent), str(sent), sent.code) == (NotCTError, "x is no CT.", "looks_like_mr")
+
+
+def test_a_name_of_several_lines_does_not_break_the_sentence():
+    assert str(DataError("a\nb\r\nc: there is no such file.")) == "a b c: there is no such file."
+
+
+def test_the_first_reason_stands_alone_where_both_are_no_sentence_any_more():
+    told = "/data/p/scans: nothing to attribute."
+    assert with_first_reason(told, "a.nii: empty.") == "scans: nothing to attribute. The first reason: a.nii: empty."
+    long = f"a.nii: {'x' * 170}."
+    assert with_first_reason(told, long) == long

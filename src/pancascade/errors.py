@@ -26,14 +26,20 @@ from pancascade.names_only import DICOM_FOLDER, names_only
 NAMED = 3
 """How many things a message names."""
 
+MOST_CHARACTERS = 200
+"""Of a message."""
+
 
 class PancascadeError(Exception):
-    """Root of all errors that a user can cause and mend. Of files the message holds the names, never the folders."""
+    """Root of all errors that a user can cause and mend.
+
+    Of files the message holds the names, never the folders; it is one line, even where a name has several.
+    """
 
     _folder: str | None = None
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(names_only(message, folder=self._folder))
+        super().__init__(" ".join(names_only(message, folder=self._folder).splitlines()))
 
 
 class ScanError(PancascadeError):
@@ -109,3 +115,9 @@ class OutputError(PancascadeError):
 def listed(names: Sequence[str]) -> str:
     """The first few names, and how many more there are, for a message."""
     return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+
+
+def with_first_reason(told: str, reason: str) -> str:
+    """What was told, and why the first case failed; the reason alone, which names its file, where both are too long."""
+    both = names_only(f"{told} The first reason: {reason}")
+    return both if len(both) <= MOST_CHARACTERS else reason

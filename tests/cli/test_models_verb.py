@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from pancascade.inference import shipped_models
@@ -28,3 +31,13 @@ def test_an_unknown_model_is_one_sentence(pancascade):
     assert code == 2
     assert err.startswith("Error: qiu2042: no such model; shipped: ")
     assert err.count("\n") == 1
+
+
+def test_the_package_is_a_command_as_well():
+    ended = subprocess.run([sys.executable, "-m", "pancascade", "models"], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "qiu2024-small" in ended.stdout
+    bad = [sys.executable, "-m", "pancascade", "models", "qiu2042"]
+    ended = subprocess.run(bad, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("Error: qiu2042: no such model")

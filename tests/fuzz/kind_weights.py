@@ -35,9 +35,7 @@ class Weights(Kind):
         write_weights(folder / NAME)
 
     def mutate(self, folder: Path, random: Random) -> str:
-        path = folder / NAME
-        what = random.choice((_bytes, _bytes, _header_bytes, change_header, change_header, _tensors, _tensors, _file))
-        return f"{what.__name__.strip('_')}: {what(path, random)}"
+        return change_weights(folder / NAME, random)
 
     def answer(self, folder: Path, command: str) -> Answer:
         if command.startswith("join"):
@@ -48,6 +46,12 @@ class Weights(Kind):
     def excused(self, folder: Path, command: str, answer: Answer, good: Path) -> bool:
         """Nothing could tell that its description was another one."""
         return differs_openly(folder / NAME, good / NAME)
+
+
+def change_weights(path: Path, random: Random) -> str:
+    """Damage a checkpoint, or put other tensors or something else in its place; says what was done."""
+    what = random.choice((_bytes, _bytes, _header_bytes, change_header, change_header, _tensors, _tensors, _file))
+    return f"{what.__name__.strip('_')}: {what(path, random)}"
 
 
 def _bytes(path: Path, random: Random) -> str:

@@ -5,13 +5,18 @@ from random import Random
 
 from fuzz_kind import Kind
 from kind_archive import Archive
+from kind_batches import Batches
 from kind_dicom import DicomSeries
+from kind_exports import Exports, Stages
 from kind_masks import Masks
 from kind_model import ModelFile
 from kind_nifti import NiftiScan
 from kind_pictures import Pictures
+from kind_predictions import Predictions
 from kind_protocols import SplitsAndProtocols
 from kind_recipe import Recipe
+from kind_references import References
+from kind_reproductions import Reproductions
 from kind_results import Results
 from kind_states import States
 from kind_stores import Stores
@@ -21,6 +26,7 @@ from kind_weights import Weights
 KINDS: tuple[Kind, ...] = (
     *(NiftiScan(), DicomSeries(), Archive(), Weights(), ModelFile(), Recipe(), Tables(), SplitsAndProtocols()),
     *(Stores(), States(), Results(), Masks(), Pictures()),
+    *(References(), Exports(), Stages(), Predictions(), Batches(), Reproductions()),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}
 

@@ -34,7 +34,7 @@ def counted(folder: Path) -> Answer:
 def counted_by_numpy(folder: Path, case: str) -> dict[str, list[int]] | None:
     """The same by the peer's reading of the two files; None where it cannot read them, or they do not fit."""
     try:
-        pair = [nib.load(folder / part / f"{case}.nii.gz") for part in ("predictions", "reference")]
+        pair = [nib.load(_named(folder / part, f"{case}.nii.gz")) for part in ("predictions", "reference")]
         prediction, reference = (np.asarray(image.dataobj).squeeze() for image in pair)
     except Exception:
         return None
@@ -45,6 +45,12 @@ def counted_by_numpy(folder: Path, case: str) -> dict[str, list[int]] | None:
         one, other = np.isin(np.rint(prediction), values), np.isin(np.rint(reference), values)
         counts[target] = [int((one & other).sum()), int((one & ~other).sum()), int((~one & other).sum())]
     return counts
+
+
+def _named(folder: Path, name: str) -> Path:
+    """The file of this name; of another letter case where there is but one."""
+    (found,) = [path for path in folder.iterdir() if path.name.casefold() == name.casefold()]
+    return found
 
 
 def _sums(slices: list[Any]) -> list[int]:

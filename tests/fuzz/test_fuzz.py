@@ -19,6 +19,9 @@ from fuzz_rule import Good, content, faults, in_folder, run, told_lines
 from kinds import BY_NAME, cases, random_of
 from known_failures import KNOWN_FAILURES
 
+from pancascade.batch import case_work
+from pancascade.execution import Finished
+
 COUNT, SEED = int(os.environ.get("FUZZ_COUNT", "200")), int(os.environ.get("FUZZ_SEED", "0"))
 
 
@@ -28,6 +31,20 @@ def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "pancascade.report.comparison.write_comparison", lambda path, *_, **__: path.write_text("report")
     )
+
+
+class Here:
+    """Works on the cases of a batch in this process, whose time and memory are limited."""
+
+    def run(self, work, jobs):
+        for job in jobs:
+            yield Finished(job, work(job))
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pancascade.cli.executor_options.choose_executor", lambda *_, **__: Here())
+    case_work._loaded.cache_clear()
 
 
 @pytest.fixture(scope="module")

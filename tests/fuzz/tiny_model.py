@@ -40,14 +40,14 @@ def write_labels(path: Path) -> None:
     nib.save(nib.Nifti1Image(labels, affine), path)
 
 
-def write_weights(path: Path) -> None:
-    """A checkpoint that finds the phantom's organ."""
+def write_weights(path: Path, *, steps: int = STEPS) -> None:
+    """A checkpoint that finds the phantom's organ; after fewer steps it is less sure of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    copy(_trained(), path)
+    copy(_trained(steps), path)
 
 
 @cache
-def _trained() -> Path:
+def _trained(steps: int) -> Path:
     hu, labels, _ = scan_and_labels()
     images = torch.zeros(SHAPE[2], 1, *CANVAS.size)
     targets = torch.zeros(SHAPE[2], *CANVAS.size, dtype=torch.long)
@@ -59,11 +59,11 @@ def _trained() -> Path:
         cascade = build_cascade(SETTINGS).train()
         generator = torch.Generator().manual_seed(0)
         optimiser = torch.optim.Adam(cascade.parameters(), lr=0.03)
-        for step in range(STEPS + 10):
+        for step in range(steps + 10):
             for losses in cascade.losses(images, targets, phase="train", generator=generator):
                 optimiser.zero_grad()
                 torch.stack(list(losses.values())).sum().backward()
-                if step < STEPS:  # afterwards only the statistics of the normalisations settle
+                if step < steps:  # afterwards only the statistics of the normalisations settle
                     optimiser.step()
     path = Path(mkdtemp(prefix="pancascade-fuzz-")) / "w.safetensors"
     save_checkpoint(path, cascade, description=describe(SETTINGS, CANVAS))

@@ -11,6 +11,7 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
     JPEGBaseline8Bit,
+    JPEGLSLossless,
     RLELossless,
 )
 
@@ -243,6 +244,52 @@ def test_compressed_pixels_know_their_bits_better_than_the_header(tmp_path, kind
     for path in save_all(ct_slices(hu), tmp_path):
         image = dcmread(compressed(path, getattr(gdcm.TransferSyntax, kind)))
         image.BitsStored, image.HighBit = 12, 11
+        image.save_as(path)
+    assert np.array_equal(values_of(tmp_path), hu)
+
+
+OVERLAY_BIT = 0x1000
+
+
+@pytest.mark.parametrize("kind", ["JPEGLSLossless", "JPEG2000Lossless", "JPEGLosslessProcess14_1"])
+@pytest.mark.parametrize("signed", [True, False])
+def test_bits_above_those_stored_do_not_get_into_what_is_compressed(tmp_path, kind, signed):
+    hu = picture(rows=32, columns=24) % 1900 - 1000
+    slices = ct_slices(hu, signed=signed, bits_stored=12)
+    for image in slices:
+        stored = np.frombuffer(image.PixelData, dtype=np.uint16).copy()
+        stored[::7] = stored[::7] & 0x0FFF | OVERLAY_BIT
+        image.PixelData = stored.tobytes()
+    for path in save_all(slices, tmp_path):
+        compressed(path, getattr(gdcm.TransferSyntax, kind))
+    assert np.array_equal(values_of(tmp_path), hu)
+
+
+@pytest.mark.parametrize("kind", ["JPEGLSLossless", "JPEG2000Lossless"])
+@pytest.mark.parametrize("signed", [True, False])
+def test_an_overlay_that_was_compressed_with_the_pixels_and_is_named_does_not_count(tmp_path, kind, signed):
+    hu = picture(rows=32, columns=24) % 1900 - 1000
+    slices = ct_slices(hu, signed=signed, bits_stored=12)
+    for image in slices:
+        stored = np.frombuffer(image.PixelData, dtype=np.uint16).copy()
+        stored[::7] = stored[::7] & 0x0FFF | OVERLAY_BIT
+        image.PixelData = stored.tobytes()
+        image.BitsStored, image.HighBit = 16, 15  # so that every bit of the cell is compressed
+    for path in save_all(slices, tmp_path):
+        image = dcmread(compressed(path, getattr(gdcm.TransferSyntax, kind)))
+        image.BitsStored, image.HighBit = 12, 11
+        image.add_new((0x6000, 0x0102), "US", 12)
+        image.save_as(path)
+    assert np.array_equal(values_of(tmp_path), hu)
+
+
+@pytest.mark.parametrize("bits", [16, 12])
+@pytest.mark.parametrize("signed", [True, False])
+def test_jpeg_ls_of_pydicom_gives_the_same_values(tmp_path, bits, signed):
+    hu = picture(rows=32, columns=24) % 1900 - 1000
+    for path in save_all(ct_slices(hu, signed=signed, bits_stored=bits), tmp_path):
+        image = dcmread(path)
+        image.compress(JPEGLSLossless)
         image.save_as(path)
     assert np.array_equal(values_of(tmp_path), hu)
 

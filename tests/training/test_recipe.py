@@ -65,6 +65,7 @@ def test_a_phase_that_the_cascade_does_not_know_is_refused(project):
         ("{lower_hu: 0, upper_hu: 255}}\ndata", "{lower_hu: 9, upper_hu: 9}}\ndata", "lower_hu .* must be < upper_hu"),
         ("reader: slice_folder", "reader: slices", r"data\.0\.reader: .*'slice_folder'"),
         ("first_labels: [pancreas]", "first_labels: [liver]", "first_labels.*'pancreas' or 'tumour'"),
+        ("first_labels: [pancreas]", "first_labels: []", "first_labels.*at least 1 item"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_place_and_what_is_valid(project, old, new, message):

@@ -94,16 +94,25 @@ def test_where_no_recipe_is_left_to_compare_with_that_is_told(finished, caplog):
     assert (finished / "run" / "recipe.yaml").read_text() == (finished / "tiny.yaml").read_text()
 
 
-@pytest.mark.parametrize("fault", ["gone", "damaged"])
+def longer(tensors):
+    """Weights that fit no cascade, with a digest that is right."""
+    return {name: torch.cat((tensor, tensor)) if tensor.dim() else tensor for name, tensor in tensors.items()}
+
+
+@pytest.mark.parametrize("fault", ["gone", "damaged", "unfit"])
 def test_best_weights_that_are_lost_are_told_and_those_of_the_last_epoch_take_their_place(finished, caplog, fault):
     best = finished / "run" / "best.safetensors"
     content = bytearray(best.read_bytes())
+    tensors, header = load_tensors(best)
     best.unlink()
+    if fault == "unfit":
+        save_tensors(best, longer(tensors), header=header)
     if fault == "damaged":
         content[-3] ^= 1
         best.write_bytes(content)
     run = fit(finished / "tiny.yaml", finished, out=finished / "run", resume=True)
-    assert f"best.safetensors is {fault}: the weights of epoch 4 take its place" in caplog.text
+    told = "gone" if fault == "gone" else "damaged"
+    assert f"best.safetensors is {told}: the weights of epoch 4 take its place" in caplog.text
     kept, description = load_checkpoint(best)
     assert description.training["epoch"] == 4
     wanted = run.kept.state_dict()
@@ -146,6 +155,13 @@ def misshape_a_moment(tensors, header):
     tensors[name] = torch.zeros(3, 1, 4)
 
 
+def lose_a_count(part):
+    def change(tensors, header):
+        del tensors[next(name for name in tensors if name.startswith(part) and name.endswith("num_batches_tracked"))]
+
+    return change
+
+
 STATES = {
     **{f"no {key}": damage(**{key: None}) for key in ("epoch", "step", "best", "history")},
     **{
@@ -165,6 +181,7 @@ STATES = {
     "no average": lose_average,
     "a moment is missing": lose_a_moment,
     "a moment of another shape": misshape_a_moment,
+    **{f"a count of batches of {part} is missing": lose_a_count(part) for part in ("cascade", "average")},
 }
 
 

@@ -33,7 +33,7 @@ class CoarseToFineSettings(NestedTargets):
     kind: Literal["coarse_to_fine"] = "coarse_to_fine"
     first: OneMapNetwork = NetworkSettings(name="unet")
     second: MapNetwork = NetworkSettings(name="unet")
-    second_labels: tuple[Literal["pancreas", "tumour"], ...] = ("pancreas", "tumour")
+    second_labels: tuple[Literal["pancreas", "tumour"], ...] = Field(default=("pancreas", "tumour"), min_length=1)
     margin: int = Field(default=15, ge=0)
     margins: Literal["fixed", "random"] = "fixed"
     crop_size: UNetSize = (320, 320)

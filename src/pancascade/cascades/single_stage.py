@@ -34,7 +34,7 @@ class SingleStageSettings(Settings):
 
     kind: Literal["single_stage"] = "single_stage"
     network: MapNetwork = NetworkSettings(name="unet")
-    labels: tuple[Literal["pancreas", "tumour"], ...] = ("pancreas",)
+    labels: tuple[Literal["pancreas", "tumour"], ...] = Field(default=("pancreas",), min_length=1)
     scale: float = Field(default=1.0, gt=0, le=4)
     loss: SegmentationLoss | Literal["structure"] = "dice_bce"
 

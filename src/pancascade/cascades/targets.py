@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from pancascade.labels import Label
 from pancascade.settings import Settings
@@ -16,8 +16,8 @@ class NestedTargets(Settings):
         second_labels: What stage 2 finds: the same, or the tumour.
     """
 
-    first_labels: tuple[Literal["pancreas", "tumour"], ...] = ("pancreas", "tumour")
-    second_labels: tuple[Literal["pancreas", "tumour"], ...] = ("tumour",)
+    first_labels: tuple[Literal["pancreas", "tumour"], ...] = Field(default=("pancreas", "tumour"), min_length=1)
+    second_labels: tuple[Literal["pancreas", "tumour"], ...] = Field(default=("tumour",), min_length=1)
 
     @model_validator(mode="after")
     def _targets_are_nested(self) -> Self:

@@ -12,7 +12,7 @@ from pancascade.cli.evaluation_options import Fold, PartName, spell, wide_consol
 from pancascade.cli.exit_codes import INCOMPLETE
 from pancascade.cli.held_folder import held
 from pancascade.cli.segment_options import DEFAULT_MODEL
-from pancascade.errors import DataError, PancascadeError
+from pancascade.errors import DataError, PancascadeError, with_first_reason
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -100,7 +100,7 @@ def _attribute(scans: Path, reference: Path, *, model: str, out: Path | None, de
             failures.append(Failure(case, str(error)))
     if not found:
         reason = failures[0].message if failures else "no reference shows a target"
-        raise DataError(f"{scans}: nothing to attribute. The first reason: {reason}")
+        raise DataError(with_first_reason(f"{scans}: nothing to attribute.", reason))
     _report(found, failures, console=console, out=out, model=chosen.name)
     if failures:
         raise typer.Exit(INCOMPLETE)

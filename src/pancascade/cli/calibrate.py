@@ -7,7 +7,7 @@ import typer
 
 from pancascade.cli.evaluation_options import Patients, wide_console
 from pancascade.cli.exit_codes import INCOMPLETE
-from pancascade.errors import DataError, OutputError, PancascadeError, listed
+from pancascade.errors import DataError, OutputError, PancascadeError, listed, with_first_reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,7 +77,7 @@ def calibrate(
             for target, count in counts.items():
                 found[target].setdefault(patient_of.get(case, case), []).append(count)
     if not found["organ"]:
-        raise DataError(f"{scans}: no scan could be counted. The first reason: {failures[0].message}")
+        raise DataError(with_first_reason(f"{scans}: no scan could be counted.", failures[0].message))
     _fit(found, failures, model=chosen, out=out, console=console, temperature_only=temperature_only)
     if failures:
         raise typer.Exit(INCOMPLETE)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pancascade.cli.exit_codes import INCOMPLETE
-from pancascade.errors import DataError
+from pancascade.errors import DataError, with_first_reason
 
 
 def cohort(
@@ -36,7 +36,7 @@ def cohort(
         task = bars.add_task("read", total=None)
         found = read_cohort(results, progress=lambda done, total: bars.update(task, completed=done, total=total))
     if not found.rows:
-        raise DataError(f"No result could be read. The first reason: {found.unreadable[0].reason}")
+        raise DataError(with_first_reason("No result could be read.", found.unreadable[0].reason))
     results_files = [row.folder / name for row in found.rows for name in FILES_OF_RESULTS]
     require_other_files({"--out": out, "--csv": table}, read=results_files)
     write_cohort(out, found)

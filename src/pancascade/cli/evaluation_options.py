@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pancascade.cli.exit_codes import INCOMPLETE
-from pancascade.errors import DataError
+from pancascade.errors import DataError, with_first_reason
 from pancascade.parallel import available_cores
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def run(
     for evaluation in evaluations:
         if not evaluation.cases:
             raise DataError(
-                f"{evaluation.method}: no case could be compared. The first reason: {evaluation.failures[0].message}"
+                with_first_reason(f"{evaluation.method}: no case could be compared.", evaluation.failures[0].message)
             )
     return evaluations
 

@@ -92,7 +92,7 @@ def _require_same(
         raise GeometryError(
             f"{source}: the {what} differs between the slices: {odd.size} of {len(frames)} are unlike the others, "
             f"the first is {frames[first].file.name} with {_listed(values[first])} against {_listed(usual)}. "
-            "Move what does not belong to the scan out of the folder.",
+            "Take out what does not belong.",
             code=code,
         )
 

@@ -22,8 +22,9 @@ _logger = logging.getLogger(__name__)
 _AIR_HU = -1024
 # What is scanned has these values; padding among them is a wrong header, and replacing it would punch holes.
 _SCANNED_HU = (-1000, 3071)
-# JPEG-LS and JPEG 2000 know their own number of bits, and have none above it: what is compressed carries no overlays in
-# unused bits (PS3.5 8.2), so that a smaller BitsStored beside it is a wrong header. pydicom minds their sign.
+# JPEG-LS and JPEG 2000 know their own number of bits, and writers leave none above it: gdcm and pydicom compress
+# BitsStored bits, and overlays do not belong into what is compressed (PS3.5 8.2), so that a smaller BitsStored beside
+# it is a wrong header. Who compresses every bit of the cell, as dcmtk can, keeps an overlay, which the header names.
 _SELF_DESCRIBING = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.9")
 
 Pixels = npt.NDArray[Any]
@@ -108,7 +109,7 @@ def _image(file: Path) -> "Dataset":
 
 def _stored(file: Path, *, count: int) -> "list[tuple[Pixels, Dataset]]":
     """Each frame's stored values, (rows, columns), unused bits as they are, and the image that describes them."""
-    from pydicom.pixels import get_decoder, iter_pixels
+    from pydicom.pixels import get_decoder
     from pydicom.uid import JPEGExtended12Bit
 
     image = _image(file)
@@ -120,10 +121,7 @@ def _stored(file: Path, *, count: int) -> "list[tuple[Pixels, Dataset]]":
         known = False
     try:
         # pydicom does not give 12-bit JPEG and the older kinds of JPEG to gdcm, but gdcm reads them.
-        if known and syntax != JPEGExtended12Bit:
-            frames = list(iter_pixels(image, raw=True, correct_unused_bits=False))
-        else:
-            frames = _read_by_gdcm(file, size)
+        frames = _read_by_pydicom(image) if known and syntax != JPEGExtended12Bit else _read_by_gdcm(file, size)
     except Exception as error:
         if known:
             raise _truncated(file) from error
@@ -135,6 +133,19 @@ def _stored(file: Path, *, count: int) -> "list[tuple[Pixels, Dataset]]":
     if len(frames) != count or any(frame.shape != size for frame in frames):
         raise _truncated(file)
     return [(frame, image) for frame in frames]
+
+
+def _read_by_pydicom(image: "Dataset") -> list[Pixels]:
+    from pydicom.pixels import iter_pixels
+
+    try:
+        return list(iter_pixels(image, raw=True, correct_unused_bits=False))
+    except ValueError as error:
+        if "read-only" not in str(error):
+            raise
+    # The sign of JPEG-LS is corrected in place, which pydicom does on a copy only where each frame is asked for.
+    frames = range(int(image.get("NumberOfFrames") or 1))
+    return list(iter_pixels(image, raw=True, correct_unused_bits=False, indices=frames))
 
 
 def _read_by_gdcm(file: Path, size: tuple[int, int]) -> list[Pixels]:
@@ -155,10 +166,20 @@ def _read_by_gdcm(file: Path, size: tuple[int, int]) -> list[Pixels]:
 def _used_bits(stored: Pixels, image: "Dataset") -> Pixels:
     """Numbers without what overlays and scanners leave in the bits above BitsStored."""
     unused = 8 * stored.dtype.itemsize - int(image.BitsStored)
-    if unused <= 0 or str(image.file_meta.TransferSyntaxUID).startswith(_SELF_DESCRIBING):
+    compressed = str(image.file_meta.TransferSyntaxUID).startswith(_SELF_DESCRIBING)
+    if unused <= 0 or (compressed and not _has_overlay_in_unused_bits(image)):
         return stored
     # To the left and back: a signed dtype carries the sign bit along, an unsigned one fills with zeros.
     return (stored << unused) >> unused
+
+
+def _has_overlay_in_unused_bits(image: "Dataset") -> bool:
+    """Whether an overlay lies in the pixels' own cells, by the position of its bit (retired; PS3.3-2004 C.9.2)."""
+    positions = (image.get((group, 0x0102)) for group in range(0x6000, 0x6020, 2))
+    return any(
+        position is not None and str(position.value).strip().isdigit() and int(position.value) >= int(image.BitsStored)
+        for position in positions
+    )
 
 
 def _rescaled(stored: Pixels, frame: Frame, *, whole: bool) -> Pixels:

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pancascade.datasets import Case
-from pancascade.errors import CheckpointError, DataError, OutputError, PancascadeError
+from pancascade.errors import CheckpointError, DataError, OutputError, PancascadeError, with_first_reason
 from pancascade.evaluation.prediction_set import (
     NAME,
     PredictedCase,
@@ -96,7 +96,7 @@ def predict_cases(
                 (out / NAME).unlink(missing_ok=True)
         if not found.done:
             why = shortened(found.failed[0].message, 120)
-            raise DataError(f"{out.name}: no case could be predicted. The first reason: {why}")
+            raise DataError(with_first_reason(f"{out.name}: no case could be predicted.", why))
     return found
 
 

@@ -5,12 +5,13 @@ import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pancascade.checkpoint import TRAINED_ON, describe, load_tensors, save_checkpoint
+from pancascade.checkpoint import TRAINED_ON, describe, load_weights, read_training, save_checkpoint
 from pancascade.errors import CheckpointError, OutputError
 from pancascade.io import written_whole
 from pancascade.training.public_recipe import public_recipe, public_text
@@ -74,7 +75,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def replace_lost_best(run: Run) -> None:
-    """Where the best weights of a run that goes on are gone or damaged, those of its last epoch take their place.
+    """Where the best weights of a run that goes on are gone or no use, those of its last epoch take their place.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -84,7 +85,8 @@ def replace_lost_best(run: Run) -> None:
     fault = "gone"
     if (run.folder / BEST).exists():
         try:
-            load_tensors(run.folder / BEST)
+            load_weights(deepcopy(run.kept), run.folder / BEST)
+            read_training(run.folder / BEST)
         except CheckpointError:
             fault = "damaged"
         else:

@@ -147,8 +147,13 @@ def restore_state(
     try:
         if (average is None) != (not parts["average"]):
             raise ValueError("averaged weights only in one of them")
+        # torch lets batches that normalisations have counted be missing, and counts from 0.
+        if parts["cascade"].keys() != cascade.state_dict().keys():
+            raise ValueError("other weights")
         cascade.load_state_dict(parts["cascade"])
         if average is not None:
+            if parts["average"].keys() != parts["cascade"].keys():
+                raise ValueError("other averaged weights")
             average.load_state_dict(parts["average"])
         for place, optimiser in zip(places, optimisers, strict=True):
             _restore_moments(optimiser, parts[place])

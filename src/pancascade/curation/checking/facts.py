@@ -183,7 +183,7 @@ def _measure_scan(scan: LabelledScan, known: dict[str, Any]) -> None:
     known["spacing_mm"], known["orientation"] = image.spacing_mm, image.orientation
     known["obliquity_degrees"] = round(float(np.degrees(nib.affines.obliquity(image.affine).max())), 2)
     if known["field"] == "scan":
-        prefix = f"{image.name}: "
+        prefix = f"{Path(image.name).name}: "
         notices = _step(lambda: require_ct(image), inconsistent=FaultKind.GEOMETRY)
         notices += hu_calibration(image, scan_name=image.name)
         known["warnings"] = tuple(str(notice).removeprefix(prefix) for notice in notices)

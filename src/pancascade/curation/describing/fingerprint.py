@@ -12,7 +12,7 @@ from pancascade.curation.describing.case_fingerprint import CaseFingerprint, Mea
 from pancascade.curation.describing.case_groups import Gathered, Group
 from pancascade.datasets import Case
 from pancascade.datasets.reading_key import MISSING, reading_key
-from pancascade.errors import DataError, PancascadeError
+from pancascade.errors import DataError, PancascadeError, with_first_reason
 from pancascade.io import written_whole
 from pancascade.io.digests import UNREADABLE
 from pancascade.io.documents import read_json
@@ -97,7 +97,7 @@ def fingerprint(
             progress(done, len(jobs))
     failures.sort(key=lambda failure: failure.case)
     if not whole.cases:
-        raise DataError(f"No case could be measured. The first reason: {failures[0].message}")
+        raise DataError(with_first_reason("No case could be measured.", failures[0].message))
     groups = {WHOLE: whole, **{name: found for name, found in gathered.items() if found.cases}}
     return Fingerprint(
         cases=tuple(whole.sorted_cases()),

@@ -15,7 +15,7 @@ from pancascade.curation.preparing.expected_counts import published_counts
 from pancascade.curation.preparing.prepare_case import CaseOutcome, PrepareJob, prepare_case
 from pancascade.curation.preparing.store_folder import claim, sweep
 from pancascade.datasets import Case
-from pancascade.errors import DataError
+from pancascade.errors import DataError, with_first_reason
 from pancascade.execution import Executor, each_job
 from pancascade.io import content_digest, written_whole
 from pancascade.io.output_lock import lock_output
@@ -99,7 +99,7 @@ def prepare(
         if not prepared:
             if new:  # what was never a store is none now
                 (out / MANIFEST).unlink(missing_ok=True)
-            raise DataError(f"{out}: no case could be prepared. The first reason: {failures[0].message}")
+            raise DataError(with_first_reason(f"{out}: no case could be prepared.", failures[0].message))
         removed = sweep(out, [case.name for case in cases])
         manifest = _finish(out, started, prepared, failures)
     anew = sum(o.anew for o in outcomes if isinstance(o.found, PreparedCase))
