@@ -101,6 +101,8 @@ def _segment(job: CaseJob) -> tuple[Said, ...]:
         max_memory_gb=options.max_memory_gb,
         keep_doubtful=options.keep_doubtful,
         loaded=_loaded(options.model, options.device, options.backend),
+        pancreas=job.scan.pancreas,
+        pancreas_label=job.scan.pancreas_label,
     )
     with written_case(job.out, job.scan.case) as folder:
         found.save(
@@ -179,6 +181,8 @@ def _nameless(sentence: str, job: CaseJob) -> str:
     """A sentence that calls the scan by its case, and lists no series: their UIDs and descriptions may tell whose."""
     case = job.scan.case
     sentence = _LIST.sub(lambda found: found["advice"] or "", sentence)
+    if job.scan.pancreas is not None:
+        sentence = sentence.replace(job.scan.pancreas.name, f"{case}, its mask of the pancreas")
     for name in filter(None, (job.scan.path.name, DICOM_FOLDER)):
         sentence = sentence.replace(name, case)
     return sentence if sentence.startswith(case) else f"{case}: {sentence}"

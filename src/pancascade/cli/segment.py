@@ -13,6 +13,7 @@ from pancascade.interrupts import interrupt_held_back
 
 if TYPE_CHECKING:
     from pancascade.inference import Segmentation
+    from pancascade.inference.pancreas_mask import PancreasMask
     from pancascade.volume import Volume
 
 
@@ -35,6 +36,8 @@ def segment(
             "for one value of a label map. May be given several times."
         ),
     ] = None,
+    pancreas: options.Pancreas = None,
+    pancreas_label: options.PancreasLabel = None,
     series: options.SeriesChoice = None,
     list_series: Annotated[bool, typer.Option("--list-series", help="Only list the DICOM series in SCAN.")] = False,
     tta: options.Tta = False,
@@ -61,10 +64,13 @@ def segment(
     with claimed(out, what="segment"):
         require_place(out, scan)
         masks = read_masks(vessels or [])
+        organ = read_pancreas(pancreas, pancreas_label or [])
         with refusals_filed(out, scan=scan):
             require_source(scan, formats, series=series)
-            volume = _read_for(masks, scan, series=series, keep_on_disk=max_memory is not None)
+            looked_at = bool(masks) or organ is not None
+            volume = _read(scan, series=series, keep_on_disk=max_memory is not None) if looked_at else None
         require_grid(masks, volume)
+        require_place_of(organ, volume)
         with refusals_filed(out, scan=scan):
             found = _find(
                 volume or scan,
@@ -75,6 +81,7 @@ def segment(
                 backend=engine.value,
                 max_memory_gb=max_memory,
                 keep_doubtful=keep_doubtful,
+                pancreas=organ,
                 additions=additions.chosen_additions(
                     smoothing=no_smoothing,
                     fallback_search=no_fallback_search,
@@ -140,10 +147,37 @@ def read_masks(vessels: list[str]) -> "dict[str, Volume]":
     return read_vessels(vessels)
 
 
-def _read_for(masks: "dict[str, Volume]", scan: Path, *, series: str | None, keep_on_disk: bool) -> "Volume | None":
-    """The scan, already read where its grid must be looked at first; None where it need not be."""
-    if not masks:
+def read_pancreas(pancreas: Path | None, labels: list[str]) -> "PancreasMask | None":
+    """The mask of `--pancreas`, if it is given.
+
+    Raises:
+        ScanError: It cannot be used.
+        OutputError: Labels are given, and no mask.
+    """
+    if pancreas is None:
+        if labels:
+            raise OutputError("--pancreas-label: tells the pancreas in a label map. Give that with --pancreas.")
         return None
+    from pancascade.inference.pancreas_mask import read_pancreas_mask
+
+    return read_pancreas_mask(pancreas, labels=labels)
+
+
+def require_place_of(organ: "PancreasMask | None", scan: "Volume | None") -> None:
+    """Refuse a mask of the pancreas that does not lie where the scan is, before any long work.
+
+    Raises:
+        ScanError: It does not.
+    """
+    if organ is not None and scan is not None:
+        from pancascade.inference.pancreas_mask import place_pancreas
+        from pancascade.volume import reorient
+
+        place_pancreas(organ, reorient(scan, "LPS"))
+
+
+def _read(scan: Path, *, series: str | None, keep_on_disk: bool) -> "Volume":
+    """The scan, where its grid must be looked at first."""
     from pancascade.io import read_volume
 
     return read_volume(scan, series=series, keep_on_disk=keep_on_disk)

@@ -18,7 +18,7 @@ from pancascade.location import Location, Thresholds
 from pancascade.measurements import Measurements, label_sizes, measure_scan
 from pancascade.names_only import public_name
 from pancascade.notices import Notice
-from pancascade.report.result import Grid, Result, current_versions, peak_memory_gb
+from pancascade.report.result import Grid, PancreasMaskRecord, Result, current_versions, peak_memory_gb
 from pancascade.volume import Box, Volume
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Segmentation:
         card: Of the model, Markdown.
         series: Of DICOM, what was asked for: a series number, or the mark of a UID.
         additions: What was done beyond the papers' pass.
+        pancreas_mask: The mask of the pancreas that was given; None where the model found it.
     """
 
     scan: Volume
@@ -76,6 +77,7 @@ class Segmentation:
     card: str = ""
     series: str | None = None
     additions: Additions = ALL
+    pancreas_mask: PancreasMaskRecord | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -132,6 +134,7 @@ class Segmentation:
             pancreas_and_lesions=self.measure(vessels),
             tumour_suspicion=self.tumour_suspicion,
             location=self.location,
+            pancreas_mask=self.pancreas_mask,
             grid=Grid(shape=self.mask.shape, affine=self.mask.affine.tolist()),
             notices=self.notices,
             warnings=self.warnings,

@@ -15,9 +15,11 @@ from pancascade.inference.finding import Finding
 from pancascade.inference.loading import Member, load_members, trained_on
 from pancascade.inference.memory import memory_notices, require_memory
 from pancascade.inference.models import DEFAULT_MODEL
+from pancascade.inference.pancreas_mask import GivenPancreas, PancreasMask, place_pancreas, read_pancreas_mask
 from pancascade.inference.segmentation import Segmentation
 from pancascade.inference.stopwatch import Stopwatch
 from pancascade.inference.suspicion import tumour_suspicion
+from pancascade.inference.tumour_search import search_notices, search_tumour
 from pancascade.inference.withholding import handed_out
 from pancascade.io import read_volume, require_ct
 from pancascade.io.dicom_series import series_name
@@ -40,6 +42,8 @@ def segment(
     progress: Progress | None = None,
     additions: Additions = ALL,
     loaded: Sequence[Member] | None = None,
+    pancreas: str | Path | Volume | PancreasMask | None = None,
+    pancreas_label: Sequence[str | int] = (),
 ) -> Segmentation:
     """Find the pancreas and its tumour in a CT scan.
 
@@ -57,6 +61,9 @@ def segment(
         additions: What is done beyond the papers' pass; `pancascade.inference.additions.NONE` for nothing.
         loaded: Models that `load_members` has loaded, for many scans one after another; `model`, `device` and `backend`
             are then not looked at.
+        pancreas: A mask or label map of the pancreas that somebody else made. It stays as it is, and tumours alone are
+            looked for, in and around it.
+        pancreas_label: Of that label map, values or names of the pancreas and its parts; see `read_pancreas_mask`.
 
     Returns:
         Mask and probabilities on exactly the scan's grid.
@@ -78,8 +85,15 @@ def segment(
         require_memory(upright, max_memory_gb)
         notices = require_ct(volume)
         notices += check_input(upright, scan_name=volume.name)
-    looks = _looks(members, upright, tta=tta)
-    finding = average([follow(upright, look, progress=progress, clock=clock) for look in looks])
+    given = _given(pancreas, upright, labels=pancreas_label)
+    finding = average(
+        [
+            follow(upright, look, progress=progress, clock=clock)
+            if given is None
+            else search_tumour(upright, look, given.finding, progress=progress, clock=clock)
+            for look in _looks(members, upright, tta=tta)
+        ]
+    )
     with clock.measure("decide"):
         thresholds = thresholds_of(members)
         suspicion = round(tumour_suspicion(finding, upright.spacing_mm), 4)
@@ -87,7 +101,9 @@ def segment(
             finding, keep_doubtful=keep_doubtful, voxel_ml=upright.voxel_volume_ml, threshold=thresholds.organ
         )
         thresholds, unmarked = by_suspicion(finding, thresholds, members, suspicion=suspicion)
-        labels = decide_labels(finding, upright, thresholds, component_rules=additions.component_rules)
+        labels = decide_labels(
+            finding, upright, thresholds, component_rules=additions.component_rules, organ_given=given is not None
+        )
         mask = restore(upright.with_voxels(labels), volume)
         region, probabilities = _on_grid_of(volume, upright, finding)
     return Segmentation(
@@ -99,8 +115,9 @@ def segment(
         notices=(
             *withheld,
             *location_notices(finding.location),
+            *(() if given is None else (*given.notices, *search_notices(members))),
             *unmarked,
-            *doubts(mask),
+            *doubts(mask, organ_given=given is not None),
             *notices,
             *memory_notices(max_memory_gb),
         ),
@@ -113,7 +130,18 @@ def segment(
         card="\n\n".join(member.model.card_text() for member in members),
         series=_series_name(volume, series),
         additions=additions,
+        pancreas_mask=None if given is None else given.record,
     )
+
+
+def _given(
+    pancreas: str | Path | Volume | PancreasMask | None, upright: Volume, *, labels: Sequence[str | int]
+) -> GivenPancreas | None:
+    """The mask of the pancreas on the upright scan's grid, if one is given."""
+    if pancreas is None:
+        return None
+    mask = pancreas if isinstance(pancreas, PancreasMask) else read_pancreas_mask(pancreas, labels=labels)
+    return place_pancreas(mask, upright)
 
 
 def _read(scan: str | Path | Volume, *, series: str | None, keep_on_disk: bool) -> Volume:
@@ -183,15 +211,21 @@ def average(findings: Sequence[Finding]) -> Finding:
 
 
 def decide_labels(
-    finding: Finding, upright: Volume, thresholds: Thresholds, *, component_rules: bool = True
+    finding: Finding,
+    upright: Volume,
+    thresholds: Thresholds,
+    *,
+    component_rules: bool = True,
+    organ_given: bool = False,
 ) -> NDArray[np.uint8]:
-    """Final labels (I, J, K) on the grid of the upright scan."""
+    """Final labels (I, J, K) on the grid of the upright scan; arguments as for `Finding.labels`."""
     return finding.labels(
         upright.shape,
         spacing_mm=upright.spacing_mm,
         organ_threshold=thresholds.organ,
         tumour_threshold=thresholds.least_tumour,
         component_rules=component_rules,
+        organ_given=organ_given,
     )
 
 
