@@ -36,6 +36,7 @@ def segment(
             "for one value of a label map. May be given several times."
         ),
     ] = None,
+    pancreas_model: options.PancreasModel = None,
     pancreas: options.Pancreas = None,
     pancreas_label: options.PancreasLabel = None,
     series: options.SeriesChoice = None,
@@ -64,6 +65,8 @@ def segment(
     with claimed(out, what="segment"):
         require_place(out, scan)
         masks = read_masks(vessels or [])
+        if pancreas is not None and pancreas_model is not None:
+            raise OutputError("--pancreas and --pancreas-model: both tell the pancreas. Give one of them.")
         organ = read_pancreas(pancreas, pancreas_label or [])
         with refusals_filed(out, scan=scan):
             require_source(scan, formats, series=series)
@@ -82,6 +85,7 @@ def segment(
                 max_memory_gb=max_memory,
                 keep_doubtful=keep_doubtful,
                 pancreas=organ,
+                pancreas_model=pancreas_model,
                 additions=additions.chosen_additions(
                     smoothing=no_smoothing,
                     fallback_search=no_fallback_search,

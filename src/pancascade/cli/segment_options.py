@@ -29,7 +29,8 @@ Model = Annotated[
     list[str] | None,
     typer.Option(
         "--model",
-        help=f"A name that `pancascade models` lists, or a checkpoint; several are averaged. [{DEFAULT_MODEL}]",
+        help=f"A name that `pancascade models` lists, a checkpoint, or a network of another program (nnU-Net folder, "
+        f"MONAI bundle, ONNX, TorchScript); several are averaged. [{DEFAULT_MODEL}]",
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
@@ -54,6 +55,13 @@ MaxMemory = Annotated[
 ]
 KeepDoubtful = Annotated[
     bool, typer.Option("--keep-doubtful", help="Also mark what was found where a pancreas hardly lies.")
+]
+PancreasModel = Annotated[
+    str | None,
+    typer.Option(
+        "--pancreas-model",
+        help="A model, or a network of another program, that finds the pancreas in place of --model's own first step.",
+    ),
 ]
 Pancreas = Annotated[
     Path | None,

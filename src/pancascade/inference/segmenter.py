@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pancascade.engines.openvino_networks import Backend, engine_name
+from pancascade.engines.openvino_networks import Backend
 from pancascade.inference.additions import ALL, Additions
 from pancascade.inference.chain import follow
 from pancascade.inference.doubts import doubts, location_notices
 from pancascade.inference.engine import Progress
 from pancascade.inference.finding import Finding
-from pancascade.inference.loading import Member, load_members, trained_on
+from pancascade.inference.loading import Member, load_members, runner_of, trained_on
 from pancascade.inference.memory import memory_notices, require_memory
 from pancascade.inference.models import DEFAULT_MODEL
 from pancascade.inference.pancreas_mask import GivenPancreas, PancreasMask, place_pancreas, read_pancreas_mask
@@ -44,12 +44,14 @@ def segment(
     loaded: Sequence[Member] | None = None,
     pancreas: str | Path | Volume | PancreasMask | None = None,
     pancreas_label: Sequence[str | int] = (),
+    pancreas_model: str | None = None,
 ) -> Segmentation:
     """Find the pancreas and its tumour in a CT scan.
 
     Args:
         scan: A file, a folder or zip archive with a CT series as DICOM, or a volume of Hounsfield units.
-        model: A shipped model's name, or the path of a checkpoint; several are averaged.
+        model: A shipped model's name, or the path of a checkpoint or of a network of another program; several are
+            averaged.
         device: ``cpu`` or ``cuda``.
         series: Of DICOM, the series: its UID, its number, or a part of its description. None lets a rule choose.
         tta: Average over views of the scan at three pixel sizes, which takes three times as long.
@@ -64,6 +66,7 @@ def segment(
         pancreas: A mask or label map of the pancreas that somebody else made. It stays as it is, and tumours alone are
             looked for, in and around it.
         pancreas_label: Of that label map, values or names of the pancreas and its parts; see `read_pancreas_mask`.
+        pancreas_model: A model, or a network of another program, that finds the pancreas in the model's place.
 
     Returns:
         Mask and probabilities on exactly the scan's grid.
@@ -76,7 +79,9 @@ def segment(
     """
     clock = Stopwatch()
     with clock.measure("load"):
-        members = load_members(model, device, backend=backend) if loaded is None else loaded
+        members = (
+            load_members(model, device, backend=backend, pancreas_model=pancreas_model) if loaded is None else loaded
+        )
     members = [member.with_additions(additions) for member in members]
     with clock.measure("read"):
         volume = _read(scan, series=series, keep_on_disk=max_memory_gb is not None)
@@ -85,6 +90,7 @@ def segment(
         require_memory(upright, max_memory_gb)
         notices = require_ct(volume)
         notices += check_input(upright, scan_name=volume.name)
+    members = [member.for_axes(volume.orientation) for member in members]
     given = _given(pancreas, upright, labels=pancreas_label)
     finding = average(
         [
@@ -116,6 +122,7 @@ def segment(
             *withheld,
             *location_notices(finding.location),
             *(() if given is None else (*given.notices, *search_notices(members))),
+            *(notice for member in members for notice in member.notices),
             *unmarked,
             *doubts(mask, organ_given=given is not None),
             *notices,
@@ -201,7 +208,7 @@ def by_suspicion(
 
 def _runs_on(members: Sequence[Member]) -> str:
     """What ran the networks, known only after they ran."""
-    names = [engine_name(engine.cascade, engine.device) for member in members for engine in member.engines]
+    names = [runner_of(engine) for member in members for engine in member.engines]
     return "; ".join(dict.fromkeys(names))
 
 

@@ -8,13 +8,14 @@ import numpy as np
 from pancascade.inference.calibration import calibrated
 from pancascade.inference.chain import look, regions
 from pancascade.inference.engine import Progress
+from pancascade.inference.external_engine import ExternalEngine
 from pancascade.inference.finding import GIVEN_BELOW, Finding, combine
-from pancascade.inference.loading import Engine, Member
+from pancascade.inference.loading import Member, StepEngine, labels_of
 from pancascade.inference.models import Step
 from pancascade.inference.stopwatch import Stopwatch
 from pancascade.labels import Label
 from pancascade.notices import Notice
-from pancascade.volume import Volume
+from pancascade.volume import Box, Volume
 
 
 def search_tumour(
@@ -37,7 +38,8 @@ def search_tumour(
     finding = given
     for step, engine in tumour_steps(member):
         watch = clock.within(Path(step.weights).stem)
-        for field in regions(step, upright, given):
+        sees_all = isinstance(engine, ExternalEngine) and step.field == "scan"
+        for field in [Box.whole(upright.shape)] if sees_all else regions(step, upright, given):
             found = look(upright, given, step, engine, field=field, progress=progress, clock=watch)
             finding = combine(finding, found, field=field, weight=0.0)
     if member.additions.calibration:
@@ -48,19 +50,21 @@ def search_tumour(
     return replace(finding, organ=organ, tumour=np.minimum(finding.tumour, organ), location=None)
 
 
-def tumour_steps(member: Member) -> list[tuple[Step, Engine]]:
+def tumour_steps(member: Member) -> list[tuple[Step, StepEngine]]:
     """The steps of a model that look for tumours around a given organ."""
     able = [
         (step, engine)
         for step, engine in zip(member.model.steps, member.engines, strict=True)
-        if Label.TUMOUR in engine.cascade.labels
+        if Label.TUMOUR in labels_of(engine)
     ]
     close = [pair for pair in able if pair[0].field == "region"]
     return close or [(_told_where(step, engine), engine) for step, engine in able]
 
 
-def _told_where(step: Step, engine: Engine) -> Step:
+def _told_where(step: Step, engine: StepEngine) -> Step:
     """A step of the whole scan, whose first stage finds the organ: that is known."""
+    if isinstance(engine, ExternalEngine):
+        return step
     finds_organ = engine.cascade.locates and engine.cascade.first_target != (Label.TUMOUR,)
     return step.model_copy(update={"locator": "before"}) if finds_organ else step
 
