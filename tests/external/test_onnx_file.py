@@ -12,7 +12,8 @@ from pancascade.errors import CheckpointError, MemoryShortageError, PancascadeEr
 from pancascade.external import tiles
 from pancascade.external.description import NetworkDescription
 from pancascade.external.kinds import load_external
-from pancascade.inference import segment
+from pancascade.inference import find_model, segment
+from pancascade.inference.loading import load_engines
 from pancascade.io import read_volume
 from pancascade.volume import Volume, reorient, restore
 
@@ -184,3 +185,42 @@ def test_a_model_s_file_chains_it_with_other_steps(tmp_path):
     scan, truth = abdomen()
     found = segment(scan, model=str(tmp_path / "mine.json"))
     assert dice(found.mask.voxels > 0, truth > 0) > 0.9
+
+
+@pytest.fixture
+def two_steps(tmp_path):
+    """A model whose first step is blind, and whose second one finds organ and tumour in a region."""
+    by_brightness(tmp_path / "bright.onnx", patch=[32, 32, 16])
+    write_convolution(tmp_path / "blind.onnx", np.zeros((3, 1, 1, 1, 1)), np.array([9, 0, 0]))
+    steps = [
+        {"kind": "onnx", "weights": "blind.onnx"},
+        {"kind": "onnx", "weights": "bright.onnx", "field": "region", "margin_mm": 20},
+    ]
+    (tmp_path / "two.json").write_text(json.dumps({"name": "two", "summary": "two steps", "steps": steps}))
+    return tmp_path / "two.json"
+
+
+def test_another_network_finds_the_pancreas_in_the_place_of_a_model_s_first_step(two_steps, tmp_path):
+    scan, truth = abdomen()
+    assert not segment(scan, model=str(two_steps)).mask.voxels.any()
+    found = segment(scan, model=str(two_steps), pancreas_model=str(tmp_path / "bright.onnx"))
+    assert dice(found.mask.voxels > 0, truth > 0) > 0.9
+    assert dice(found.mask.voxels == 2, truth == 2) > 0.9
+    assert found.model == "two after bright.onnx"
+
+
+def test_a_model_without_a_step_for_a_region_takes_no_other_pancreas(two_steps, tmp_path):
+    path = str(tmp_path / "bright.onnx")
+    with pytest.raises(PancascadeError, match="has no step for a region"):
+        segment(abdomen()[0], model=path, pancreas_model=path)
+
+
+def test_what_needs_a_cascade_refuses_other_networks(two_steps):
+    with pytest.raises(PancascadeError, match="no cascade"):
+        load_engines(find_model(str(two_steps)), "cpu")
+
+
+def test_a_step_of_another_program_takes_over_no_map(two_steps):
+    two_steps.write_text(two_steps.read_text().replace('"field"', '"locator": "before", "field"'))
+    with pytest.raises(PancascadeError, match="leave the locator own"):
+        find_model(str(two_steps))
