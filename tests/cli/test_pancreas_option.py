@@ -4,10 +4,13 @@ import json
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 from abdomen_phantom import abdomen
+from dicom_writing import ct_slices, save_all
 
 from pancascade.io import read_volume, write_volume
+from pancascade.volume import reorient
 
 
 @pytest.fixture
@@ -53,3 +56,24 @@ def test_a_mask_that_cannot_be_used_ends_in_one_sentence(
     assert fault in " ".join(err.split())
     assert len(" ".join(err.split())) <= 210
     assert not (tmp_path / "out" / "result.json").exists()
+
+
+def test_in_dicom_a_pancreas_that_was_given_is_no_automatic_one(pancascade, knows_the_phantom, scan, mask, tmp_path):
+    volume = reorient(read_volume(scan), "LPS")
+    save_all(
+        ct_slices(
+            volume.voxels.transpose(2, 1, 0).astype(np.int16),
+            spacing_mm=(volume.spacing_mm[1], volume.spacing_mm[0]),
+            origin_mm=volume.affine[:3, 3] * (-1, -1, 1),
+            step_mm=(0, 0, volume.spacing_mm[2]),
+        ),
+        tmp_path / "ct",
+    )
+    formats = ["--format", "dicom-seg", "--format", "rtstruct"]
+    out = tmp_path / "out"
+    options = ["--pancreas", mask, "--pancreas-label", 7, *formats, "--out", out]
+    assert pancascade("segment", tmp_path / "ct", *options)[0] == 0
+    segments = pydicom.dcmread(out / "segmentation.dcm").SegmentSequence
+    assert [one.SegmentAlgorithmType for one in segments] == ["SEMIAUTOMATIC", "AUTOMATIC"]
+    structures = pydicom.dcmread(out / "rtstruct.dcm").StructureSetROISequence
+    assert [one.ROIGenerationAlgorithm for one in structures] == ["SEMIAUTOMATIC", "AUTOMATIC"]

@@ -10,12 +10,12 @@ import torch
 from pancascade.checkpoint import TRAINED_ON, load_checkpoint
 from pancascade.engines.devices import find_device
 from pancascade.engines.openvino_networks import Backend, accelerated, engine_name
-from pancascade.errors import PancascadeError, UnknownModelError
+from pancascade.errors import PancascadeError
 from pancascade.external.kinds import load_external
 from pancascade.inference.additions import ALL, Additions
 from pancascade.inference.engine import VIEW_SCALES, SliceEngine
 from pancascade.inference.external_engine import ExternalEngine
-from pancascade.inference.models import Model, Step, find_model, with_pancreas_model
+from pancascade.inference.models import Model, Step, find_model, require_cascades, with_pancreas_model
 from pancascade.inference.volume_engine import VolumeEngine
 from pancascade.labels import Label
 from pancascade.memory_shortage import is_memory_shortage
@@ -117,14 +117,9 @@ def load_engines(model: Model, device: str, *, backend: Backend = "auto") -> lis
         PancascadeError: The device cannot be used, or OpenVINO is asked for and not there.
         CheckpointError: Weights are missing or damaged.
     """
-    cascades = [
-        engine for engine in _load_steps(model, device, backend=backend) if not isinstance(engine, ExternalEngine)
-    ]
-    if len(cascades) < len(model.steps):
-        raise UnknownModelError(
-            f"{model.name}: a network of another program is no cascade, and only `segment` and `batch` take it."
-        )
-    return cascades
+    require_cascades(model)
+    steps = _load_steps(model, device, backend=backend)
+    return [engine for engine in steps if not isinstance(engine, ExternalEngine)]
 
 
 def _load_steps(model: Model, device: str, *, backend: Backend) -> list[StepEngine]:

@@ -163,6 +163,19 @@ def find_model(name: str) -> Model:
     )
 
 
+def require_cascades(model: Model) -> None:
+    """Pass only for a model all of whose steps are cascades of pancascade.
+
+    Raises:
+        UnknownModelError: One is a network of another program.
+    """
+    if any(step.kind != "cascade" for step in model.steps):
+        raise UnknownModelError(
+            f"{model.name}: a network of another program is no cascade; only `segment` and `batch` take it. Give a "
+            "model of pancascade."
+        )
+
+
 def with_pancreas_model(model: Model, name: str) -> Model:
     """A model whose pancreas another one finds: the other's steps, then its own that work in the pancreas's region.
 

@@ -231,7 +231,8 @@ class Segmentation:
             from pancascade.io.rtstruct import write_rtstruct
 
             source, version = self._source(), current_versions()["pancascade"]
-            if "dicom-seg" in formats:
-                write_dicom_seg(self.mask, draft / MASKS["dicom-seg"], source=source, model=self.model, version=version)
-            if "rtstruct" in formats:
-                write_rtstruct(self.mask, draft / MASKS["rtstruct"], source=source, model=self.model, version=version)
+            given = self.pancreas_mask is not None
+            for name, write in (("dicom-seg", write_dicom_seg), ("rtstruct", write_rtstruct)):
+                if name in formats:
+                    path = draft / MASKS[name]
+                    write(self.mask, path, source=source, model=self.model, version=version, pancreas_given=given)
