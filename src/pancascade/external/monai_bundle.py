@@ -42,7 +42,7 @@ class MonaiBundleNetwork:
                 f"{shortened(self._name, 60)}: a bundle of MONAI needs {missing}. Give the whole bundle."
             )
         self._pancreas, self._tumour = _channels(folder / "configs" / "metadata.json", self._name)
-        self.labels = (Label.PANCREAS, Label.TUMOUR) if self._tumour else (Label.PANCREAS,)
+        self.labels: tuple[Label, ...] = (Label.PANCREAS, Label.TUMOUR) if self._tumour else (Label.PANCREAS,)
         require_extra("monai", extra="baselines", name=self._name, what="a bundle of MONAI")
         with network_faults_told(self._name, "cannot be loaded as a bundle"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -52,7 +52,9 @@ class MonaiBundleNetwork:
             f"The configuration of {shortened(self._name, 60)} is a program that was run: use such a bundle only from "
             "somebody you trust."
         )
-        self.notices = (Notice(code="network_trusted", severity="information", about="location", sentence=sentence),)
+        self.notices: tuple[Notice, ...] = (
+            Notice(code="network_trusted", severity="information", about="location", sentence=sentence),
+        )
 
     def probabilities(self, scan: Volume) -> NDArray[np.float32]:
         """See `ExternalNetwork`."""

@@ -24,7 +24,9 @@ class OnnxNetwork:
         require_extra("onnxruntime", extra="export", name=path.name, what="an ONNX file")
         self._name = path.name
         self._description = read_description(path)
-        self.labels = (Label.PANCREAS, Label.TUMOUR) if self._description.labels.tumour else (Label.PANCREAS,)
+        self.labels: tuple[Label, ...] = (
+            (Label.PANCREAS, Label.TUMOUR) if self._description.labels.tumour else (Label.PANCREAS,)
+        )
         with network_faults_told(path.name, "cannot be loaded as ONNX"):
             self._session = _session(path, device)
         self.runs_on = f"ONNX Runtime {self._session.get_providers()[0].removesuffix('ExecutionProvider')}"

@@ -24,7 +24,7 @@ def load_script(path: Path, device: str) -> torch.jit.ScriptModule:
     """
     with network_faults_told(path.name, "cannot be loaded as TorchScript"), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        module: torch.jit.ScriptModule = torch.jit.load(str(path), map_location=device)
+        module: torch.jit.ScriptModule = torch.jit.load(str(path), map_location=device)  # type: ignore[no-untyped-call]
         return module.eval()
 
 
@@ -36,7 +36,9 @@ class TorchScriptNetwork:
     def __init__(self, path: Path, *, device: str) -> None:
         self._name, self._device = path.name, device
         self._description = read_description(path)
-        self.labels = (Label.PANCREAS, Label.TUMOUR) if self._description.labels.tumour else (Label.PANCREAS,)
+        self.labels: tuple[Label, ...] = (
+            (Label.PANCREAS, Label.TUMOUR) if self._description.labels.tumour else (Label.PANCREAS,)
+        )
         self.runs_on = "TorchScript f32"
         self._module = load_script(path, device)
 
