@@ -116,3 +116,14 @@ def test_the_mapping_tells_which_case_is_which_scan(tmp_path):
     with (tmp_path / "map.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert row == {"case": scans[0].case, "input": str(tmp_path / "in" / "a.nii"), "series": ""}
+
+
+def test_a_list_names_masks_of_the_pancreas_and_another_mask_is_another_input(tmp_path):
+    touch(tmp_path / "a.nii", tmp_path / "organ.nii", tmp_path / "other.nii.gz")
+    stamps = []
+    for mask, labels in (("organ.nii", "7;9"), ("organ.nii", "7"), ("other.nii.gz", "7")):
+        (tmp_path / "list.csv").write_text(f'image,pancreas,pancreas_label\na.nii,{mask},"{labels}"\n')
+        (scan,) = find_inputs([tmp_path / "list.csv"])
+        assert (scan.pancreas, scan.pancreas_label) == (tmp_path / mask, tuple(labels.split(";")))
+        stamps.append(scan.stamp)
+    assert len(set(stamps)) == 3

@@ -259,3 +259,18 @@ def test_too_little_memory_or_a_fault_of_ours_costs_one_case(finished, here, tmp
     assert said in found["MILLER.nii.gz"].entry.reason.sentence
     assert not found["MILLER.nii.gz"].folder.exists()
     assert found["JONES.nii.gz"].entry.state == "refused"
+
+
+def test_a_list_of_masks_of_the_pancreas_gives_their_organs_and_a_missing_one_costs_its_own_case(here, tmp_path):
+    scan, truth = abdomen()
+    write_volume(scan, tmp_path / "scan.nii.gz")
+    write_volume(scan.with_voxels((truth > 0) * np.uint8(7)), tmp_path / "MILLER_organ.nii.gz")
+    rows = "image,case,pancreas,pancreas_label\nscan.nii.gz,good,MILLER_organ.nii.gz,7\n"
+    (tmp_path / "list.csv").write_text(rows)
+    (good,) = run_all(tmp_path / "list.csv", tmp_path / "out", here)
+    assert np.array_equal(read_volume(good.folder / "segmentation.nii.gz").voxels > 0, truth > 0)
+    assert "MILLER" not in (good.folder / "result.json").read_text()
+    (tmp_path / "list.csv").write_text(rows.replace("good", "bad").replace(",7", ",8"))
+    (bad,) = run_all(tmp_path / "list.csv", tmp_path / "bad", here)
+    assert (bad.entry.state, bad.entry.reason.code) == ("refused", "pancreas_mask_empty")
+    assert "MILLER" not in bad.entry.reason.sentence

@@ -100,6 +100,8 @@ def _segment(job: CaseJob) -> tuple[CodedSentence, ...]:
         max_memory_gb=options.max_memory_gb,
         keep_doubtful=options.keep_doubtful,
         loaded=_loaded(options.model, options.device, options.backend),
+        pancreas=job.scan.pancreas,
+        pancreas_label=job.scan.pancreas_label,
     )
     with written_case(job.out, job.scan.case) as folder:
         found.save(
@@ -190,6 +192,8 @@ def _reason(error: Exception, job: CaseJob) -> CodedSentence:
 def _nameless(sentence: str, job: CaseJob) -> str:
     """A sentence that calls the scan by its case."""
     case, name = job.scan.case, job.scan.path.name
+    if job.scan.pancreas is not None:
+        sentence = sentence.replace(job.scan.pancreas.name, f"{case}, its mask of the pancreas")
     sentence = sentence.replace(DICOM_FOLDER, case)
     if public_name(job.scan.path) == DICOM_FOLDER:  # it may be called as a word of the sentence, such as CT
         sentence = sentence.replace(f"{name}:", f"{case}:")

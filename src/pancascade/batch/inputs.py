@@ -35,7 +35,8 @@ def find_inputs(
 
     Args:
         paths: Each a scan as `segment` takes it; a folder, searched to the bottom for scans in files and for DICOM
-            studies; or a CSV list with the column ``image`` and, if wanted, ``case`` (its name) and ``series``.
+            studies; or a CSV list with the column ``image`` and, if wanted, ``case`` (its name), ``series``,
+            ``pancreas`` (a mask of it) and ``pancreas_label`` (in that; several with semicolons between).
         names: What the cases are called where a list does not say it.
         out: Folder for the results; what lies in it is no input.
         series: Of DICOM, the series to take where a list does not say it.
@@ -117,7 +118,17 @@ def _is_ours(file: Path) -> bool:
 def _of_list(table: Path) -> Iterator[ScanInput]:
     for row in read_table(table, required=("image",)):
         scan = _of_file(find_path(table.parent, row.file_name("image")).absolute(), series=row["series"] or None)
-        yield replace(scan, given_name=_given_name(row))
+        yield _with_pancreas(replace(scan, given_name=_given_name(row)), row, table.parent)
+
+
+def _with_pancreas(scan: ScanInput, row: TableRow, folder: Path) -> ScanInput:
+    """The scan with the mask that a list names for it; another mask means another input."""
+    if not row["pancreas"]:
+        return scan
+    mask = find_path(folder, row.file_name("pancreas")).absolute()
+    labels = tuple(part.strip() for part in row["pancreas_label"].split(";") if part.strip())
+    stamp = text_digest(repr((scan.stamp, of_files(mask, [mask], identity=str(mask)).stamp, labels)))[:16]
+    return replace(scan, pancreas=mask, pancreas_label=labels, stamp=stamp)
 
 
 def _given_name(row: TableRow) -> str | None:

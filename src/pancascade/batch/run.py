@@ -51,7 +51,7 @@ def segment_many(
 
     Args:
         inputs: Files; folders, searched to the bottom for scans in files and for DICOM studies; CSV lists with the
-            column ``image`` and, if wanted, ``case`` and ``series``.
+            column ``image`` and, if wanted, ``case``, ``series``, ``pancreas`` and ``pancreas_label``.
         out: Folder for the results: a folder for each case, ``ledger.jsonl``, ``cohort.html``, ``cohort.csv``.
         options: How to segment; None takes the default ones.
         workers: Processes; 0 takes one for every processor core. The cores are divided among them.

@@ -19,6 +19,8 @@ class ScanInput:
         series: Of DICOM, the series that a list names for it.
         study: Mark of the study, where the folder holds several; None where all of it is this scan's.
         given_name: What a list calls it.
+        pancreas: Mask of the pancreas that a list names for it.
+        pancreas_label: What is the pancreas in that label map.
         case: What it is called in the results; "" until it has a name.
     """
 
@@ -29,6 +31,8 @@ class ScanInput:
     series: str | None = None
     study: str | None = None
     given_name: str | None = None
+    pancreas: Path | None = None
+    pancreas_label: tuple[str, ...] = ()
     case: str = ""
 
 

@@ -10,10 +10,10 @@ from pydantic import Field
 from pancascade.batch.inputs import Names
 from pancascade.batch.ledger import NAME as LEDGER
 from pancascade.errors import OutputError, listed
+from pancascade.external.kinds import kind_of
 from pancascade.io.atomic import written_whole
 from pancascade.io.digests import content_digest
 from pancascade.io.documents import read_json
-from pancascade.names_only import public_name
 from pancascade.settings import Settings
 
 NAME = "batch.json"
@@ -49,15 +49,18 @@ class BatchOptions(Settings):
 
     def with_places(self) -> "BatchOptions":
         """The same, its models' paths whole, so that processes with another working directory find them."""
-        places = (str(Path(name).absolute()) if Path(name).is_file() else name for name in self.model)
+        places = (str(Path(name).absolute()) if _is_own(name) else name for name in self.model)
         return self.model_copy(update={"model": tuple(places)})
 
     def public(self) -> dict[str, Any]:
         """For a file that travels: of own models the file's name and the digest of its content."""
-        models = [
-            f"{public_name(name)} {content_digest(Path(name))}" if Path(name).is_file() else name for name in self.model
-        ]
+        models = [f"{Path(name).name} {content_digest(Path(name))}" if _is_own(name) else name for name in self.model]
         return {**self.model_dump(mode="json"), "model": models}
+
+
+def _is_own(model: str) -> bool:
+    """Whether a model is a file, or the folder of a network of another program."""
+    return Path(model).is_file() or kind_of(Path(model)) is not None
 
 
 def begin(out: Path, options: BatchOptions, *, names: Names, resume: bool) -> None:

@@ -9,12 +9,14 @@ from pancascade.cli import additions_options as additions
 from pancascade.cli import dicomweb_scan as dicomweb
 from pancascade.cli import segment_options as options
 from pancascade.cli.out_folder import claimed, clear_drafts, refusals_filed, require_free, require_unedited
+from pancascade.errors import OutputError
 from pancascade.interrupts import interrupt_held_back
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from pancascade.inference import Segmentation
+    from pancascade.inference.pancreas_mask import PancreasMask
     from pancascade.volume import Volume
 
 
@@ -38,6 +40,9 @@ def segment(
             "for one value of a label map. May be given several times."
         ),
     ] = None,
+    pancreas_model: options.PancreasModel = None,
+    pancreas: options.Pancreas = None,
+    pancreas_label: options.PancreasLabel = None,
     series: options.SeriesChoice = None,
     list_series: Annotated[bool, typer.Option("--list-series", help="Only list the DICOM series in SCAN.")] = False,
     tta: options.Tta = False,
@@ -66,10 +71,15 @@ def segment(
         with claimed(at.out, what="segment"):
             require_place(at.out, at.scan)
             masks = read_masks(vessels or [])
+            if pancreas is not None and pancreas_model is not None:
+                raise OutputError("--pancreas and --pancreas-model: both tell the pancreas. Give one of them.")
+            organ = read_pancreas(pancreas, pancreas_label or [])
             with refusals_filed(at.out, scan=at.scan):
                 require_source(at.scan, formats, series=series)
-                volume = _read_for(masks, at.scan, series=series, keep_on_disk=max_memory is not None)
+                looked_at = bool(masks) or organ is not None
+                volume = _read(at.scan, series=series, keep_on_disk=max_memory is not None) if looked_at else None
             require_grid(masks, volume)
+            require_place_of(organ, volume)
             with refusals_filed(at.out, scan=at.scan):
                 found = _find(
                     volume or at.scan,
@@ -80,6 +90,8 @@ def segment(
                     backend=engine.value,
                     max_memory_gb=max_memory,
                     keep_doubtful=keep_doubtful,
+                    pancreas=organ,
+                    pancreas_model=pancreas_model,
                     additions=additions.chosen_additions(
                         smoothing=no_smoothing,
                         fallback_search=no_fallback_search,
@@ -146,10 +158,37 @@ def read_masks(vessels: list[str]) -> "dict[str, Volume]":
     return read_vessels(vessels)
 
 
-def _read_for(masks: "dict[str, Volume]", scan: Path, *, series: str | None, keep_on_disk: bool) -> "Volume | None":
-    """The scan, already read where its grid must be looked at first; None where it need not be."""
-    if not masks:
+def read_pancreas(pancreas: Path | None, labels: list[str]) -> "PancreasMask | None":
+    """The mask of `--pancreas`, if it is given.
+
+    Raises:
+        ScanError: It cannot be used.
+        OutputError: Labels are given, and no mask.
+    """
+    if pancreas is None:
+        if labels:
+            raise OutputError("--pancreas-label: tells the pancreas in a label map. Give that with --pancreas.")
         return None
+    from pancascade.inference.pancreas_mask import read_pancreas_mask
+
+    return read_pancreas_mask(pancreas, labels=labels)
+
+
+def require_place_of(organ: "PancreasMask | None", scan: "Volume | None") -> None:
+    """Refuse a mask of the pancreas that does not lie where the scan is, before any long work.
+
+    Raises:
+        ScanError: It does not.
+    """
+    if organ is not None and scan is not None:
+        from pancascade.inference.pancreas_mask import place_pancreas
+        from pancascade.volume import reorient
+
+        place_pancreas(organ, reorient(scan, "LPS"))
+
+
+def _read(scan: Path, *, series: str | None, keep_on_disk: bool) -> "Volume":
+    """The scan, where its grid must be looked at first."""
     from pancascade.io import read_volume
 
     return read_volume(scan, series=series, keep_on_disk=keep_on_disk)

@@ -1,6 +1,7 @@
 """Options that the verbs which segment share."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -29,7 +30,8 @@ Model = Annotated[
     list[str] | None,
     typer.Option(
         "--model",
-        help=f"A name that `pancascade models` lists, or a checkpoint; several are averaged. [{DEFAULT_MODEL}]",
+        help=f"A name that `pancascade models` lists, a checkpoint, or a network of another program (nnU-Net folder, "
+        f"MONAI bundle, ONNX, TorchScript); several are averaged. [{DEFAULT_MODEL}]",
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
@@ -56,6 +58,29 @@ MaxMemory = Annotated[
 ]
 KeepDoubtful = Annotated[
     bool, typer.Option("--keep-doubtful", help="Also mark what was found where a pancreas hardly lies.")
+]
+PancreasModel = Annotated[
+    str | None,
+    typer.Option(
+        "--pancreas-model",
+        help="A model, or a network of another program, that finds the pancreas in place of --model's own first step.",
+    ),
+]
+Pancreas = Annotated[
+    Path | None,
+    typer.Option(
+        "--pancreas",
+        help="Mask or label map of the pancreas that somebody else made, with its tumour; tumours alone are then "
+        "looked for. On the scan's grid, or covering the same space.",
+    ),
+]
+PancreasLabel = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pancreas-label",
+        help="Of that label map, the value or name of the pancreas or a part of it, tumour included; may be given "
+        "several times.",
+    ),
 ]
 KeepIdentifiers = Annotated[
     bool, typer.Option("--keep-identifiers", help="Name patient and study in report and result.json.")

@@ -23,7 +23,7 @@ from pancascade.export.description import (
     output_names,
 )
 from pancascade.export.formats import INPUT, SUFFIX, require_installed, run_file, write_network
-from pancascade.inference.models import Model, Step
+from pancascade.inference.models import Model, Step, require_cascades
 from pancascade.io import written_together
 from pancascade.io.output_lock import lock_output
 from pancascade.networks.build import NETWORKS
@@ -73,6 +73,7 @@ def export_model(
         OutputError: The folder cannot be written.
     """
     require_installed(file_format)
+    require_cascades(model)
     loaded = [load_checkpoint(model.weights_of(step)) for step in model.steps]
     plans = [
         _plan(cascade, description, prefix=f"{number}_{Path(step.weights).stem}", suffix=SUFFIX[file_format])

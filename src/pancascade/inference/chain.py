@@ -6,8 +6,9 @@ from typing import Any, Protocol
 
 from pancascade.inference.calibration import calibrated
 from pancascade.inference.engine import HandOver, Progress
+from pancascade.inference.external_engine import ExternalEngine
 from pancascade.inference.finding import Finding, combine
-from pancascade.inference.loading import Engine, Member
+from pancascade.inference.loading import Engine, Member, StepEngine
 from pancascade.inference.locating import SURE, Sight, judge
 from pancascade.inference.location_confidence import agreement_of, with_agreement, with_fitted_confidence
 from pancascade.inference.models import Step
@@ -71,7 +72,9 @@ def follow(
             fields, finding = regions(step, upright, finding, organ=organ), with_margin(finding, step)
         before, close = finding, []
         for field in fields:
-            hand_over = None if watcher is None else watcher.between(engine, field)
+            hand_over = None
+            if watcher is not None and not isinstance(engine, ExternalEngine):
+                hand_over = watcher.between(engine, field)
             found = look(
                 upright, finding, step, engine, field=field, progress=progress, hand_over=hand_over, clock=watch
             )
@@ -85,7 +88,7 @@ def follow(
 
 def search(
     upright: Volume,
-    engine: Engine,
+    engine: StepEngine,
     body: Box,
     *,
     progress: Progress | None = None,
@@ -100,12 +103,14 @@ def search(
 
     Args:
         upright: The scan, LPS.
-        engine: A step's cascade.
+        engine: A step's cascade; a network of another program sees the whole scan, as it was trained to.
         body: Where the patient is.
         progress: Called after each batch.
         clock: Where the time goes.
         watcher: Sees the hand-overs at full resolution.
     """
+    if isinstance(engine, ExternalEngine):
+        return engine.find(upright, at=Box.whole(upright.shape), progress=progress, clock=clock)
     field = search_range(upright, body) if engine.additions.search_range else body
     between = None if watcher is None else watcher.between(engine, field)
     found = engine.find(
@@ -189,7 +194,7 @@ def look(
     upright: Volume,
     finding: Finding,
     step: Step,
-    engine: Engine,
+    engine: StepEngine,
     *,
     field: Box,
     progress: Progress | None = None,
@@ -202,12 +207,14 @@ def look(
         upright: The scan.
         finding: What is known so far.
         step: Whose belief is handed over.
-        engine: The step's cascade.
+        engine: The step's cascade, or network of another program.
         field: Where it looks.
         progress: Called after each batch.
         hand_over: Called between its stages.
         clock: Where the time goes.
     """
+    if isinstance(engine, ExternalEngine):
+        return engine.find(crop(upright, field), at=field, progress=progress, clock=clock)
     belief = None
     if step.locator == "before":
         belief = finding.believed(field, tumour=engine.cascade.first_target == (Label.TUMOUR,))

@@ -22,11 +22,12 @@ AGAINST = {
 """What speaks against a location, by code."""
 
 
-def doubts(mask: Volume) -> list[Notice]:
+def doubts(mask: Volume, *, organ_given: bool = False) -> list[Notice]:
     """What a reader should know before trusting a mask.
 
     Args:
         mask: Labels on the scan's grid.
+        organ_given: Whether the pancreas was given, and so its volume was told already.
     """
     inside = Box.around(mask.voxels)
     if inside is None:
@@ -34,7 +35,7 @@ def doubts(mask: Volume) -> list[Notice]:
         return [Notice(code="pancreas_not_found", about="result", sentence=sentence)]
     counts = np.bincount(mask.voxels[inside.slices].ravel(), minlength=len(Label))
     organ_ml = float(counts[Label.PANCREAS] + counts[Label.TUMOUR]) * mask.voxel_volume_ml
-    return [*_implausible(organ_ml), *_cut_off(mask, inside)]
+    return [*(() if organ_given else _implausible(organ_ml)), *_cut_off(mask, inside)]
 
 
 def location_notices(location: Location | None) -> list[Notice]:

@@ -23,6 +23,9 @@ Believed = Callable[[int, int], NDArray[np.float32]]
 STEP = 0.001
 """Probabilities are stored in steps of this."""
 
+GIVEN_BELOW = np.float32(0.999)
+"""Highest probability of the organ outside a mask of it that was given, where it is 1."""
+
 LEAST_TUMOUR_ML = 0.05
 """Smaller spots are noise: a sphere of this volume is 4.6 mm wide."""
 
@@ -90,6 +93,7 @@ class Finding:
         organ_threshold: float = 0.5,
         tumour_threshold: float = 0.5,
         component_rules: bool = True,
+        organ_given: bool = False,
     ) -> NDArray[np.uint8]:
         """Final labels on a grid of that shape.
 
@@ -102,13 +106,16 @@ class Finding:
             organ_threshold: Least probability of pancreas and tumour together.
             tumour_threshold: Least probability of tumour.
             component_rules: Whether components are dropped; without, all that is likely enough is marked.
+            organ_given: Whether the organ is somebody's mask: it stays as it is, whatever its threshold and components.
         """
         labels = np.zeros(shape, np.uint8)
         if self.box is None:
             return labels
-        organ, tumour = self.organ >= organ_threshold, self.tumour >= tumour_threshold
+        organ = self.organ > GIVEN_BELOW + STEP / 2 if organ_given else self.organ >= organ_threshold
+        tumour = self.tumour >= tumour_threshold
         if component_rules:
-            organ = main_organ(self.organ, spacing_mm=spacing_mm, threshold=organ_threshold)
+            if not organ_given:
+                organ = main_organ(self.organ, spacing_mm=spacing_mm, threshold=organ_threshold)
             least = max(1, round(LEAST_TUMOUR_ML * 1000 / math.prod(spacing_mm)))
             tumour = touching(tumour, organ, least_voxels=least)
         inside = labels[self.box.slices]

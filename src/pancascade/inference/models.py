@@ -3,20 +3,24 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from pancascade.errors import UnknownModelError, listed
+from pancascade.external.kinds import ExternalKind, kind_of
 from pancascade.inference.calibration import Calibration
 from pancascade.inference.location_confidence import LocationFit
 from pancascade.inference.model_files import find_file, shipped_folder
 from pancascade.io.documents import first_fault, read_json, reason
 from pancascade.settings import Settings
 
+Orientation = Literal["RAS", "LPS", "LAS", "LPI", "RAI", "RPI"]
+
 
 class Step(Settings):
-    """One cascade of a model.
+    """One cascade of a model, or a network of another program.
 
     Attributes:
+        kind: What its weights are: a ``cascade`` of pancascade, or one of `pancascade.external.kinds`.
         weights: Checkpoint, beside the model's own file; or as `pancascade.inference.model_files` writes it.
         digest: Of the checkpoint's content, where it lies elsewhere; None takes what has its name.
         field: Where it works: the whole ``scan``, or the ``region`` around the pancreas of the step before.
@@ -25,9 +29,12 @@ class Step(Settings):
             steps ``before``, which stand in for it.
         consistent: Whether stage 1 is made consistent along the body before stage 2 looks.
         rescue: Whether a doubtful location of the pancreas in the scan is looked for further.
+        orientation: Of an nnU-Net: how the scan is turned for it, such as RAS for TotalSegmentator's networks; None as
+            nnU-Net's own reader has it.
         organ_weight: Weight of this step's view of the organ inside the region, against the step before.
     """
 
+    kind: Literal["cascade"] | ExternalKind = "cascade"
     weights: str
     digest: str | None = None
     field: Literal["scan", "region"] = "scan"
@@ -36,6 +43,14 @@ class Step(Settings):
     organ_weight: float = 0.5
     consistent: bool = True
     rescue: bool = True
+    orientation: Orientation | None = None
+
+    @field_validator("locator")
+    @classmethod
+    def _only_of_cascades(cls, locator: str, info: ValidationInfo) -> str:
+        if locator == "before" and info.data.get("kind", "cascade") != "cascade":
+            raise ValueError("a network of another program takes over no map; leave the locator own")
+        return locator
 
 
 class TrainedOn(Settings):
@@ -124,7 +139,7 @@ def shipped_models() -> list[Model]:
 
 
 def find_model(name: str) -> Model:
-    """A shipped model by name, or one of your own by path: a checkpoint or a model's JSON file.
+    """A shipped model by name, or one of your own by path: a checkpoint, a model's JSON file, or an external network.
 
     Raises:
         UnknownModelError: There is no such model, or its file is damaged.
@@ -137,10 +152,58 @@ def find_model(name: str) -> Model:
     models = {model.name: model for model in shipped_models()}
     if name in models:
         return models[name]
+    kind = kind_of(path)
+    if kind is not None:
+        step = Step(kind=kind, weights=path.resolve().name)
+        return Model(name=step.weights, summary="external network", steps=(step,), folder=path.resolve().parent)
     if path.name and path.is_dir():
         _refuse_folder(path)
     raise UnknownModelError(
         f"{name}: no such model; shipped: {', '.join(models) or 'none'}; or give the path of a .safetensors file."
+    )
+
+
+def require_cascades(model: Model) -> None:
+    """Pass only for a model all of whose steps are cascades of pancascade.
+
+    Raises:
+        UnknownModelError: One is a network of another program.
+    """
+    if any(step.kind != "cascade" for step in model.steps):
+        raise UnknownModelError(
+            f"{model.name}: a network of another program is no cascade; only `segment` and `batch` take it. Give a "
+            "model of pancascade."
+        )
+
+
+def with_pancreas_model(model: Model, name: str) -> Model:
+    """A model whose pancreas another one finds: the other's steps, then its own that work in the pancreas's region.
+
+    The organ is the other's alone, so that what was fitted to the model's own organ no longer holds.
+
+    Args:
+        model: That finds tumours in a region.
+        name: As for `find_model`.
+
+    Raises:
+        UnknownModelError: There is no such model, or none of the first one's steps works in a region.
+    """
+    other = find_model(name)
+    close = [step for step in model.steps if step.field == "region"]
+    if not close:
+        raise UnknownModelError(f"{model.name}: has no step for a region of the pancreas. Choose another --model.")
+    first = [step.model_copy(update={"weights": str(other.weights_of(step).absolute())}) for step in other.steps]
+    then = [step.model_copy(update={"weights": str(model.weights_of(step)), "organ_weight": 0.0}) for step in close]
+    organ_free = {"organ_temperature": 1.0, "organ_offset": 0.0, "organ": None}
+    return model.model_copy(
+        update={
+            "name": f"{model.name} after {other.name}",
+            "steps": (*first, *then),
+            "organ_threshold": other.organ_threshold,
+            "calibration": model.calibration.model_copy(update=organ_free),
+            "location_fit": None,
+            "trained_on": (*model.trained_on, *other.trained_on),
+        }
     )
 
 

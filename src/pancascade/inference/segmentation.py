@@ -18,7 +18,7 @@ from pancascade.location import Location, Thresholds
 from pancascade.measurements import Measurements, label_sizes, measure_scan
 from pancascade.names_only import public_name
 from pancascade.notices import Notice
-from pancascade.report.result import Grid, Result, current_versions, peak_memory_gb
+from pancascade.report.result import Grid, PancreasMaskRecord, Result, current_versions, peak_memory_gb
 from pancascade.volume import Box, Volume
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Segmentation:
         card: Of the model, Markdown.
         series: Of DICOM, what was asked for: a series number, or the mark of a UID.
         additions: What was done beyond the papers' pass.
+        pancreas_mask: The mask of the pancreas that was given; None where the model found it.
     """
 
     scan: Volume
@@ -80,6 +81,7 @@ class Segmentation:
     card: str = ""
     series: str | None = None
     additions: Additions = ALL
+    pancreas_mask: PancreasMaskRecord | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -136,6 +138,7 @@ class Segmentation:
             pancreas_and_lesions=self.measure(vessels),
             tumour_suspicion=self.tumour_suspicion,
             location=self.location,
+            pancreas_mask=self.pancreas_mask,
             grid=Grid(shape=self.mask.shape, affine=self.mask.affine.tolist()),
             notices=self.notices,
             warnings=self.warnings,
@@ -236,19 +239,16 @@ class Segmentation:
         from pancascade.io.rtstruct import write_rtstruct
         from pancascade.report.dicom_sr import write_dicom_sr
 
-        source, version = self._source(), current_versions()["pancascade"]
-        segmentation = draft / MASKS["dicom-seg"]
+        made: dict[str, Any] = {
+            "source": self._source(),
+            "model": self.model,
+            "version": current_versions()["pancascade"],
+        }
+        given, segmentation = self.pancreas_mask is not None, draft / MASKS["dicom-seg"]
         if {"dicom-seg", "dicom-sr"} & set(formats):
-            write_dicom_seg(self.mask, segmentation, source=source, model=self.model, version=version)
+            write_dicom_seg(self.mask, segmentation, pancreas_given=given, **made)
         if "rtstruct" in formats:
-            write_rtstruct(self.mask, draft / MASKS["rtstruct"], source=source, model=self.model, version=version)
+            write_rtstruct(self.mask, draft / MASKS["rtstruct"], pancreas_given=given, **made)
         if "dicom-sr" in formats:
-            write_dicom_sr(
-                self.measure(),
-                draft / REPORTS["dicom-sr"],
-                mask=self.mask,
-                segmentation=segmentation,
-                source=source,
-                model=self.model,
-                version=version,
-            )
+            path = draft / REPORTS["dicom-sr"]
+            write_dicom_sr(self.measure(), path, mask=self.mask, segmentation=segmentation, **made)

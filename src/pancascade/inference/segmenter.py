@@ -7,18 +7,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pancascade.engines.openvino_networks import Backend, engine_name
+from pancascade.engines.openvino_networks import Backend
 from pancascade.inference.additions import ALL, Additions
 from pancascade.inference.chain import follow
 from pancascade.inference.doubts import doubts, location_notices
 from pancascade.inference.engine import Progress
 from pancascade.inference.finding import Finding
-from pancascade.inference.loading import Member, load_members, trained_on
+from pancascade.inference.loading import Member, load_members, runner_of, trained_on
 from pancascade.inference.memory import memory_notices, require_memory
 from pancascade.inference.models import DEFAULT_MODEL
+from pancascade.inference.pancreas_mask import GivenPancreas, PancreasMask, place_pancreas, read_pancreas_mask
 from pancascade.inference.segmentation import Segmentation
 from pancascade.inference.stopwatch import Stopwatch
 from pancascade.inference.suspicion import tumour_suspicion
+from pancascade.inference.tumour_search import search_notices, search_tumour
 from pancascade.inference.withholding import handed_out
 from pancascade.io import read_volume, require_ct
 from pancascade.io.dicom_series import series_name
@@ -41,12 +43,16 @@ def segment(
     progress: Progress | None = None,
     additions: Additions = ALL,
     loaded: Sequence[Member] | None = None,
+    pancreas: str | Path | Volume | PancreasMask | None = None,
+    pancreas_label: Sequence[str | int] = (),
+    pancreas_model: str | None = None,
 ) -> Segmentation:
     """Find the pancreas and its tumour in a CT scan.
 
     Args:
         scan: A file, a folder or zip archive with a CT series as DICOM, or a volume of Hounsfield units.
-        model: A shipped model's name, or the path of a checkpoint; several are averaged.
+        model: A shipped model's name, or the path of a checkpoint or of a network of another program; several are
+            averaged.
         device: ``cpu`` or ``cuda``.
         series: Of DICOM, the series: its UID, its number, or a part of its description. None lets a rule choose.
         tta: Average over views of the scan at three pixel sizes, which takes three times as long.
@@ -58,6 +64,10 @@ def segment(
         additions: What is done beyond the papers' pass; `pancascade.inference.additions.NONE` for nothing.
         loaded: Models that `load_members` has loaded, for many scans one after another; `model`, `device` and `backend`
             are then not looked at.
+        pancreas: A mask or label map of the pancreas that somebody else made. It stays as it is, and tumours alone are
+            looked for, in and around it.
+        pancreas_label: Of that label map, values or names of the pancreas and its parts; see `read_pancreas_mask`.
+        pancreas_model: A model, or a network of another program, that finds the pancreas in the model's place.
 
     Returns:
         Mask and probabilities on exactly the scan's grid.
@@ -70,7 +80,9 @@ def segment(
     """
     clock = Stopwatch()
     with clock.measure("load"):
-        members = load_members(model, device, backend=backend) if loaded is None else loaded
+        members = (
+            load_members(model, device, backend=backend, pancreas_model=pancreas_model) if loaded is None else loaded
+        )
     members = [member.with_additions(additions) for member in members]
     with clock.measure("read"):
         volume = _read(scan, series=series, keep_on_disk=max_memory_gb is not None)
@@ -79,10 +91,18 @@ def segment(
         require_memory(upright, max_memory_gb)
         notices = require_ct(volume)
         notices += check_input(upright, scan_name=volume.name)
-    looks = _looks(members, upright, tta=tta)
-    finding = average([follow(upright, look, progress=progress, clock=clock) for look in looks])
+    members = [member.for_axes(volume.orientation) for member in members]
+    given = _given(pancreas, upright, labels=pancreas_label)
+    finding = average(
+        [
+            follow(upright, look, progress=progress, clock=clock)
+            if given is None
+            else search_tumour(upright, look, given.finding, progress=progress, clock=clock)
+            for look in _looks(members, upright, tta=tta)
+        ]
+    )
     with clock.measure("decide"):
-        decision = decide_finding(finding, upright, members, keep_doubtful=keep_doubtful)
+        decision = decide_finding(finding, upright, members, keep_doubtful=keep_doubtful, organ_given=given is not None)
         mask = restore(upright.with_voxels(decision.labels), volume)
         region, probabilities = _on_grid_of(volume, upright, decision.finding)
     return Segmentation(
@@ -94,8 +114,10 @@ def segment(
         notices=(
             *decision.withheld,
             *location_notices(decision.finding.location),
+            *(() if given is None else (*given.notices, *search_notices(members))),
+            *(notice for member in members for notice in member.notices),
             *decision.unmarked,
-            *doubts(mask),
+            *doubts(mask, organ_given=given is not None),
             *notices,
             *memory_notices(max_memory_gb),
         ),
@@ -108,7 +130,18 @@ def segment(
         card="\n\n".join(member.model.card_text() for member in members),
         series=None if series is None else series_name(volume, series),
         additions=additions,
+        pancreas_mask=None if given is None else given.record,
     )
+
+
+def _given(
+    pancreas: str | Path | Volume | PancreasMask | None, upright: Volume, *, labels: Sequence[str | int]
+) -> GivenPancreas | None:
+    """The mask of the pancreas on the upright scan's grid, if one is given."""
+    if pancreas is None:
+        return None
+    mask = pancreas if isinstance(pancreas, PancreasMask) else read_pancreas_mask(pancreas, labels=labels)
+    return place_pancreas(mask, upright)
 
 
 def _read(scan: str | Path | Volume, *, series: str | None, keep_on_disk: bool) -> Volume:
@@ -144,7 +177,12 @@ class Decision(NamedTuple):
 
 
 def decide_finding(
-    finding: Finding, upright: Volume, members: Sequence[Member], *, keep_doubtful: bool = False
+    finding: Finding,
+    upright: Volume,
+    members: Sequence[Member],
+    *,
+    keep_doubtful: bool = False,
+    organ_given: bool = False,
 ) -> Decision:
     """What is handed out of a finding, by the models' thresholds, and which labels that makes.
 
@@ -153,6 +191,7 @@ def decide_finding(
         upright: The scan, oriented LPS.
         members: The models.
         keep_doubtful: Also hand out what lies in a place that is hardly a pancreas'.
+        organ_given: Whether the organ is a given mask, which stays voxel for voxel.
     """
     thresholds = thresholds_of(members)
     suspicion = round(tumour_suspicion(finding, upright.spacing_mm), 4)
@@ -166,6 +205,7 @@ def decide_finding(
         organ_threshold=thresholds.organ,
         tumour_threshold=thresholds.least_tumour,
         component_rules=all(member.additions.component_rules for member in members),
+        organ_given=organ_given,
     )
     return Decision(kept, labels, thresholds, 0.0 if kept.box is None else suspicion, withheld, unmarked)
 
@@ -210,7 +250,7 @@ def by_suspicion(
 
 def _runs_on(members: Sequence[Member]) -> str:
     """What ran the networks, known only after they ran."""
-    names = [engine_name(engine.cascade, engine.device) for member in members for engine in member.engines]
+    names = [runner_of(engine) for member in members for engine in member.engines]
     return "; ".join(dict.fromkeys(names))
 
 

@@ -72,6 +72,7 @@ def load_segmentation(folder: str | Path, *, scan: str | Path | None = None) -> 
         card=_card(result.model),
         series=result.series,
         additions=Additions.without(result.switched_off),
+        pancreas_mask=result.pancreas_mask,
     )
 
 
@@ -93,11 +94,13 @@ def with_thresholds(found: Segmentation, thresholds: Thresholds) -> Segmentation
             organ_threshold=thresholds.organ,
             tumour_threshold=thresholds.least_tumour,
             component_rules=found.additions.component_rules,
+            organ_given=found.pancreas_mask is not None,
         )
     mask = found.scan.with_voxels(labels)
     unmarked = set() if thresholds.tumour_marked else {"tumour_unmarked"}
     kept = [notice for notice in found.notices if notice.about != "result" or notice.code in unmarked]
-    return replace(found, mask=mask, thresholds=thresholds, notices=(*kept, *doubts(mask)))
+    doubtful = doubts(mask, organ_given=found.pancreas_mask is not None)
+    return replace(found, mask=mask, thresholds=thresholds, notices=(*kept, *doubtful))
 
 
 def formats_in(folder: Path) -> list[str]:

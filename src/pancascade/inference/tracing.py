@@ -12,7 +12,7 @@ from pancascade.cascades import Cascade, Located
 from pancascade.errors import DataError, GeometryError
 from pancascade.inference.chain import follow
 from pancascade.inference.engine import HandOver, SliceEngine
-from pancascade.inference.loading import Engine, Member, load_engines
+from pancascade.inference.loading import Engine, Member, labels_of, load_engines
 from pancascade.inference.models import Model
 from pancascade.inference.segmenter import average, decide_finding
 from pancascade.inference.volume_engine import VolumeEngine
@@ -59,8 +59,9 @@ def trace(scan: Volume, reference: Volume, *, model: Model, device: str = "cpu")
     upright, truth = reorient(scan, "LPS"), reorient(reference, "LPS")
     if not truth.on_same_grid_as(upright):
         raise GeometryError(f"{reference.name}: not on the grid of {scan.name}. Write it on the scan's grid.")
-    member = Member(model, tuple(load_engines(model, device)))
-    if not any(engine.cascade.locates for engine in member.engines) and len(member.engines) == 1:
+    engines = load_engines(model, device)
+    member = Member(model, tuple(engines))
+    if not any(engine.cascade.locates for engine in engines) and len(engines) == 1:
         raise DataError(f"{model.name}: has no stage 1 that could lose anything. Give a cascade.")
     recorder, bound = _Recorder(), _TrueBoxes(truth.voxels)
     found = (average([follow(upright, member, watcher=watcher)]) for watcher in (recorder, bound))
@@ -159,7 +160,7 @@ class _Recorder:
 
     def covered(self, shape: tuple[int, int, int], member: Member) -> dict[Label, NDArray[np.bool_]]:
         """(I, J, K) of the scan by label, True where a stage 2 that can find it looked."""
-        found = {label: np.zeros(shape, dtype=bool) for engine in member.engines for label in engine.cascade.labels}
+        found = {label: np.zeros(shape, dtype=bool) for engine in member.engines for label in labels_of(engine)}
         for engine, place, record in self._looks:
             looked = record.covered(place.shape)
             for label in engine.cascade.labels:

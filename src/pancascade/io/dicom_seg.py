@@ -26,7 +26,9 @@ _SERIES_DESCRIPTION = "Pancreas segmentation (pancascade, research use only)"
 _CONTENT_DESCRIPTION = "Automatic segmentation, research use only"
 
 
-def write_dicom_seg(mask: Volume, path: Path, *, source: DicomSource, model: str, version: str) -> None:
+def write_dicom_seg(
+    mask: Volume, path: Path, *, source: DicomSource, model: str, version: str, pancreas_given: bool = False
+) -> None:
     """Write a mask as binary DICOM-SEG, whole or not at all.
 
     The number of a segment is its label. A frame without a voxel of its segment is left out. A label that is
@@ -39,6 +41,7 @@ def write_dicom_seg(mask: Volume, path: Path, *, source: DicomSource, model: str
         source: The series that the mask was made on: gives references, patient and study.
         model: Name of the model, for the algorithm's parameters.
         version: Of pancascade.
+        pancreas_given: Whether somebody else made the mask of the pancreas, so that it is no automatic one of ours.
 
     Raises:
         OutputError: highdicom is missing, the series cannot be referred to, or the path cannot be written.
@@ -50,12 +53,14 @@ def write_dicom_seg(mask: Volume, path: Path, *, source: DicomSource, model: str
     slices = slices_of(mask, source=source)
     # highdicom, too, quotes names that it finds odd, in its log.
     with quiet_log("highdicom", level=logging.CRITICAL + 1), quiet():
-        segmentation = _segmentation(slices, source, model=model, version=version)
+        segmentation = _segmentation(slices, source, model=model, version=version, pancreas_given=pancreas_given)
         with written_whole(path) as temporary:
             segmentation.save_as(temporary, enforce_file_format=True)
 
 
-def _segmentation(slices: npt.NDArray[Any], source: DicomSource, *, model: str, version: str) -> "Dataset":
+def _segmentation(
+    slices: npt.NDArray[Any], source: DicomSource, *, model: str, version: str, pancreas_given: bool
+) -> "Dataset":
     import highdicom
     from pydicom.uid import generate_uid
 
@@ -74,7 +79,10 @@ def _segmentation(slices: npt.NDArray[Any], source: DicomSource, *, model: str, 
             highdicom.PlanePositionSequence("PATIENT", list(source.frames[place].position_mm)) for place in places
         ],
         segmentation_type="BINARY",
-        segment_descriptions=[_description(label, model=model, version=version) for label in labels],
+        segment_descriptions=[
+            _description(label, model=model, version=version, given=pancreas_given and label is Label.PANCREAS)
+            for label in labels
+        ],
         omit_empty_frames=bool(occupied),
         series_instance_uid=generate_uid(),
         series_number=_SERIES_NUMBER,
@@ -91,7 +99,7 @@ def _segmentation(slices: npt.NDArray[Any], source: DicomSource, *, model: str, 
     )
 
 
-def _description(label: Label, *, model: str, version: str) -> "SegmentDescription":
+def _description(label: Label, *, model: str, version: str, given: bool) -> "SegmentDescription":
     import highdicom
     from pydicom.sr.codedict import codes
 
@@ -103,7 +111,7 @@ def _description(label: Label, *, model: str, version: str) -> "SegmentDescripti
         segmented_property_category=coded(meaning.category),
         segmented_property_type=coded(meaning.kind),
         anatomic_regions=[coded(meaning.region)] if meaning.region else None,
-        algorithm_type="AUTOMATIC",
+        algorithm_type="SEMIAUTOMATIC" if given else "AUTOMATIC",
         algorithm_identification=highdicom.AlgorithmIdentificationSequence(
             name="pancascade",
             family=codes.cid7162.ArtificialIntelligence,

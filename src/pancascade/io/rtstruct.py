@@ -28,7 +28,9 @@ _STRUCTURES = {
 }
 
 
-def write_rtstruct(mask: Volume, path: Path, *, source: DicomSource, model: str, version: str) -> None:
+def write_rtstruct(
+    mask: Volume, path: Path, *, source: DicomSource, model: str, version: str, pancreas_given: bool = False
+) -> None:
     """Write a mask as closed planar contours, whole or not at all.
 
     "Pancreas" (ORGAN) is the pancreas with its tumours, "Pancreas tumour" (GTV) the tumours alone. A voxel is in
@@ -41,6 +43,7 @@ def write_rtstruct(mask: Volume, path: Path, *, source: DicomSource, model: str,
         source: The series that the mask was made on: gives references, patient and study.
         model: Name of the model, for the description.
         version: Of pancascade.
+        pancreas_given: Whether somebody else made the mask of the pancreas, so that it is no automatic one of ours.
 
     Raises:
         OutputError: the series cannot be referred to, or the path cannot be written.
@@ -54,7 +57,8 @@ def write_rtstruct(mask: Volume, path: Path, *, source: DicomSource, model: str,
     with quiet():
         structures = _structure_set(source, model=model, version=version)
         for label in labels:
-            _add_structure(structures, label, np.isin(slices, _STRUCTURES[label][2]), source)
+            given = pancreas_given and label is Label.PANCREAS
+            _add_structure(structures, label, np.isin(slices, _STRUCTURES[label][2]), source, given=given)
         with written_whole(path) as temporary:
             # Implicit, as the length of a contour in explicit VR ends at 64 KiB.
             structures.save_as(temporary, enforce_file_format=True)
@@ -111,14 +115,16 @@ def _reference(image: "Dataset", frame: int | None = None) -> "Dataset":
     return reference
 
 
-def _add_structure(structures: "Dataset", label: Label, slices: npt.NDArray[np.bool_], source: DicomSource) -> None:
+def _add_structure(
+    structures: "Dataset", label: Label, slices: npt.NDArray[np.bool_], source: DicomSource, *, given: bool
+) -> None:
     from pydicom import Dataset
 
     name, kind, _ = _STRUCTURES[label]
     structure, drawing, observation, code = Dataset(), Dataset(), Dataset(), Dataset()
     structure.ROINumber = drawing.ReferencedROINumber = observation.ReferencedROINumber = int(label)
     structure.ReferencedFrameOfReferenceUID = structures.FrameOfReferenceUID
-    structure.ROIName, structure.ROIGenerationAlgorithm = name, "AUTOMATIC"
+    structure.ROIName, structure.ROIGenerationAlgorithm = name, "SEMIAUTOMATIC" if given else "AUTOMATIC"
     drawing.ROIDisplayColor = list(bytes.fromhex(COLOURS[label].removeprefix("#")))
     contours = [contour for place, plane in enumerate(slices) for contour in _contours(plane, place, source)]
     if contours:

@@ -44,6 +44,22 @@ class Grid(Settings):
     affine: Annotated[tuple[tuple[Step, Step, Step, Step], ...], Field(min_length=4, max_length=4)]
 
 
+class PancreasMaskRecord(Settings):
+    """A mask of the pancreas that was given, and took the place of the model's.
+
+    Attributes:
+        digest: Of the label map's voxels and grid, as `pancascade.io.volume_digest` gives it.
+        values: Of the label map, that are the pancreas with its tumour.
+        resampled: Whether it had other voxels than the scan.
+        volume_ml: On the scan's grid.
+    """
+
+    digest: str
+    values: tuple[int, ...]
+    resampled: bool
+    volume_ml: float
+
+
 class Result(Settings):
     """All that is known about one segmented scan but the voxels.
 
@@ -60,6 +76,7 @@ class Result(Settings):
         pancreas_and_lesions: Diameters, densities, places, vessels.
         tumour_suspicion: Highest calibrated confidence of any tumour in the scan, found or below the threshold.
         location: How surely the pancreas was located.
+        pancreas_mask: The mask of the pancreas that was given; None where the model found it.
         grid: The scan's grid.
         notices: All that was noticed and decided, with code and sentence.
         warnings: The sentences of those that are warnings.
@@ -89,6 +106,7 @@ class Result(Settings):
     pancreas_and_lesions: Measurements = Measurements()
     tumour_suspicion: float | None = None
     location: Location | None = None
+    pancreas_mask: PancreasMaskRecord | None = None
     grid: Grid
     notices: tuple[Notice, ...] = ()
     warnings: tuple[Sentence, ...] = ()

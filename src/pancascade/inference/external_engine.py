@@ -1,0 +1,54 @@
+"""Running a network of another program on a scan, or on a region of it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from pancascade.external.network import ExternalNetwork
+from pancascade.inference.additions import ALL, Additions
+from pancascade.inference.engine import Progress
+from pancascade.inference.finding import Finding
+from pancascade.inference.stopwatch import Stopwatch
+from pancascade.volume import Box, Volume, reorient, restore
+
+
+@dataclass(frozen=True)
+class ExternalEngine:
+    """A network of another program, as a step of a model.
+
+    Attributes:
+        network: That answers on the grid it is given.
+        device: Where it runs.
+        stored_axes: Where the axes of the scan's file point: networks see the scan as it is stored.
+        trained_on: Nobody knows.
+        additions: Which of `segment`'s additions are on; none changes what such a network sees.
+    """
+
+    network: ExternalNetwork
+    device: torch.device
+    stored_axes: str = "LPS"
+    trained_on: tuple[dict[str, Any], ...] = ()
+    additions: Additions = ALL
+
+    def find(
+        self, upright: Volume, *, at: Box, progress: Progress | None = None, clock: Stopwatch | None = None
+    ) -> Finding:
+        """What the network finds in a part of the scan.
+
+        Args:
+            upright: The part, LPS, Hounsfield units.
+            at: Where in the scan the part lies.
+            progress: Called when it is done.
+            clock: Where the time goes.
+        """
+        clock = clock or Stopwatch()
+        stored = reorient(upright, self.stored_axes)
+        with clock.measure("network"):
+            maps = self.network.probabilities(stored)
+        if progress is not None:
+            progress("network", 1, 1)
+        with clock.measure("paste"):
+            turned = [restore(stored.with_voxels(one), upright).voxels for one in maps]
+            return Finding.of(np.stack(turned), at)

@@ -1,0 +1,233 @@
+"""A mask of the pancreas that somebody else made: read, checked, and brought onto the scan's grid."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pancascade.datasets.dataset_json import label_names, read_dataset_json
+from pancascade.datasets.label_names import structures_of
+from pancascade.errors import DataError, GeometryError, UnreadableError, listed
+from pancascade.inference.finding import Finding
+from pancascade.inference.locating import PLAUSIBLE_PANCREAS_ML
+from pancascade.io import read_label_map, volume_digest
+from pancascade.io.file_names import abbreviated
+from pancascade.io.label_table import embedded_label_names
+from pancascade.labels import Label
+from pancascade.notices import Notice
+from pancascade.report.result import PancreasMaskRecord
+from pancascade.volume import Box, Volume, as_label_map, reorient, resample_onto, slabs
+
+SAME_GRID_VOX = 0.1
+"""Places of two grids may differ by this share of a voxel: headers are rounded."""
+
+PARALLEL = 0.9999
+"""Least cosine between axes that count as the same."""
+
+
+@dataclass(frozen=True, eq=False)
+class PancreasMask:
+    """Where somebody says that the pancreas is.
+
+    Attributes:
+        mask: Boolean, the pancreas with its tumour, on the grid of the file.
+        digest: Of the label map as it was read.
+        values: Of the label map, that were taken.
+    """
+
+    mask: Volume
+    digest: str
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class GivenPancreas:
+    """Such a mask on the grid of the upright scan.
+
+    Attributes:
+        finding: The organ with probability 1 in the mask, no tumour.
+        record: For ``result.json``.
+        notices: That it was given, how it was brought here, and what is odd about it.
+    """
+
+    finding: Finding
+    record: PancreasMaskRecord
+    notices: tuple[Notice, ...]
+
+
+def read_pancreas_mask(given: str | Path | Volume, *, labels: Sequence[str | int] = ()) -> PancreasMask:
+    """The pancreas of a mask or label map.
+
+    Args:
+        given: A file that `read_volume` reads, or a volume of labels.
+        labels: Values or names of the pancreas and its parts; together they are the organ. Without any, a table of
+            names says it (in the file's header, or a ``dataset.json`` in its folder or the one above), or there is one
+            value above 0.
+
+    Raises:
+        UnreadableError: The file holds no labels, no pancreas, or several values of which none is told.
+        ScanError: The file cannot be read.
+    """
+    if isinstance(given, Volume):
+        volume, names = as_label_map(given), {}
+    else:
+        volume = read_label_map(given)
+        names = _names_beside(Path(given).absolute())
+    there = _values_in(volume)
+    if not there:
+        raise UnreadableError(
+            f"{volume.name}: the mask of the pancreas is empty. Give one with voxels above 0.",
+            code="pancreas_mask_empty",
+        )
+    chosen = _named(labels, names, volume.name) if labels else _meant(there, names, volume.name)
+    values = sorted(chosen & there)
+    if not values:
+        raise UnreadableError(
+            f"{volume.name}: holds no voxel of {listed([str(one) for one in labels or sorted(chosen)])}, so there is "
+            "no pancreas in it. Give another --pancreas-label.",
+            code="pancreas_mask_empty",
+        )
+    return PancreasMask(volume.with_voxels(np.isin(volume.voxels, values)), volume_digest(volume), tuple(values))
+
+
+def place_pancreas(given: PancreasMask, upright: Volume) -> GivenPancreas:
+    """The mask on the grid of the upright scan.
+
+    Args:
+        given: On the scan's grid, turned or flipped as it may be, or on one that covers the same space with other
+            voxels.
+        upright: The scan, LPS.
+
+    Raises:
+        GeometryError: It covers another space.
+        UnreadableError: Nothing of it is left there.
+    """
+    turned = reorient(given.mask, "LPS")
+    resampled = not turned.on_same_grid_as(upright, tolerance_mm=SAME_GRID_VOX * min(upright.spacing_mm))
+    if resampled:
+        _require_same_space(turned, upright)
+        turned = resample_onto(turned.with_voxels(turned.voxels.astype(np.uint8)), upright, order=0)
+    box = Box.around(turned.voxels > 0)
+    if box is None:
+        raise UnreadableError(
+            f"{given.mask.name}: nothing of the pancreas is left on the scan's voxels. Give a finer mask.",
+            code="pancreas_mask_empty",
+        )
+    organ = (turned.voxels[box.slices] > 0).astype(np.float32)
+    volume_ml = round(float(organ.sum(dtype=np.float64)) * upright.voxel_volume_ml, 2)
+    record = PancreasMaskRecord(digest=given.digest, values=given.values, resampled=resampled, volume_ml=volume_ml)
+    finding = Finding(box, organ, np.zeros_like(organ))
+    return GivenPancreas(finding, record, tuple(_notices(record, given.mask, upright)))
+
+
+def _notices(record: PancreasMaskRecord, mask: Volume, upright: Volume) -> list[Notice]:
+    values = {"volume_ml": record.volume_ml}
+    told = [
+        Notice(
+            code="pancreas_given",
+            severity="information",
+            about="location",
+            sentence=f"The pancreas ({record.volume_ml:.1f} mL) is the mask that was given; no network looked for it.",
+            values=values,
+        )
+    ]
+    if record.resampled:
+        sizes = " against ".join(
+            " x ".join(f"{step:.3g}" for step in one.spacing_mm) for one in (reorient(mask, "LPS"), upright)
+        )
+        sentence = f"The mask of the pancreas has other voxels than the scan ({sizes} mm): the nearest were taken."
+        told.append(Notice(code="pancreas_mask_resampled", about="input", sentence=sentence))
+    smallest, largest = PLAUSIBLE_PANCREAS_ML
+    if not smallest <= record.volume_ml <= largest:
+        sentence = (
+            f"The mask given for the pancreas holds {record.volume_ml:.1f} mL, and a pancreas has {smallest:g} to "
+            f"{largest:g} mL: look whether it is the right label, and whole."
+        )
+        told.append(Notice(code="pancreas_mask_volume", about="input", sentence=sentence, values=values))
+    return told
+
+
+def _require_same_space(mask: Volume, upright: Volume) -> None:
+    """Pass for grids with the same axes whose outer edges lie within a voxel of each other."""
+    steps = np.array([mask.spacing_mm, upright.spacing_mm])
+    ours, theirs = (one.affine[:3, :3] / one.spacing_mm for one in (upright, mask))
+    cosines = (ours * theirs).sum(axis=0)
+    first, last = (
+        ours.T @ (_edge(mask, far=far) - _edge(upright, far=far)) for far in (False, True)
+    )  # along the scan's axes
+    within = steps.max(axis=0) * (1 + SAME_GRID_VOX)
+    if (cosines < PARALLEL).any() or (np.abs(first) > within).any() or (np.abs(last) > within).any():
+        raise GeometryError(
+            f"{mask.name}: the mask of the pancreas does not cover the space of {upright.name}: it is of another scan, "
+            "cropped or moved. Resample it onto the scan's grid.",
+            code="other_grid",
+        )
+
+
+def _edge(volume: Volume, *, far: bool) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
+    corner = np.array(volume.shape) - 0.5 if far else np.full(3, -0.5)
+    placed: np.ndarray[tuple[int, ...], np.dtype[np.float64]] = volume.affine[:3, :3] @ corner + volume.affine[:3, 3]
+    return placed
+
+
+def _values_in(volume: Volume) -> set[int]:
+    """The values above 0.
+
+    Raises:
+        UnreadableError: Some values are no labels.
+    """
+    found: set[float] = set()
+    for slab in slabs(volume.voxels, axis=2):
+        found.update(np.unique(slab).tolist())
+        # Written so that NaN fails too.
+        if not all(0 <= value < 1e6 and float(value).is_integer() for value in found) or len(found) > 5000:
+            raise UnreadableError(
+                f"{volume.name}: holds values that are no labels, so it is a scan or probabilities, no mask of the "
+                "pancreas. Give the mask.",
+                code="pancreas_mask_values",
+            )
+    return {int(value) for value in found} - {0}
+
+
+def _names_beside(path: Path) -> dict[int, str]:
+    """Names by value: from the file's own table, or the ``dataset.json`` of nnU-Net in its folder or above."""
+    if names := embedded_label_names(path):
+        return names
+    for folder in (path.parent, path.parent.parent):
+        if (folder / "dataset.json").is_file():
+            try:
+                return label_names(read_dataset_json(folder))
+            except DataError:
+                return {}
+    return {}
+
+
+def _named(labels: Sequence[str | int], names: Mapping[int, str], scan: str) -> set[int]:
+    values: set[int] = set()
+    by_name = {name.casefold(): value for value, name in names.items()}
+    for label in labels:
+        text = str(label).strip()
+        value = int(text) if text.isdecimal() and len(text) < 7 else by_name.get(text.casefold(), 0)
+        if value < 1:
+            known = listed(sorted(name for name in names.values() if structures_of({1: name})[1].label)) or "no names"
+            raise UnreadableError(
+                f"--pancreas-label {abbreviated(text)}: no label of {abbreviated(scan)}, which tells {known}. "
+                "Give the value, 1 or more.",
+                code="pancreas_label",
+            )
+        values.add(value)
+    return values
+
+
+def _meant(there: set[int], names: Mapping[int, str], scan: str) -> set[int]:
+    """What is pancreas or its tumour by the table of names; without one the only value that there is."""
+    organ = {value for value, structure in structures_of(names).items() if structure.label is not Label.BACKGROUND}
+    if organ:
+        return organ
+    if len(there) == 1 and not names:
+        return there
+    what = "names no pancreas" if names else f"holds {len(there)} labels and no names"
+    raise UnreadableError(
+        f"{scan}: {what}, so which is the pancreas is unknown. Give --pancreas-label, such as 7.", code="pancreas_label"
+    )
