@@ -6,7 +6,6 @@ from datetime import UTC
 from types import ModuleType
 
 import pytest
-import stub_work
 
 from pancascade.errors import DataError
 
@@ -82,12 +81,3 @@ def test_a_correction_that_is_too_large_is_not_read_to_its_end(server, parts, mo
     job = server.ended(server.submit())["id"]
     answer = server.client.post(f"/jobs/{job}/view/correction", params={"author": "A"}, content=bytes(1001))
     assert (answer.status_code, parts.saved) == (413, [])
-
-
-def test_a_part_that_is_not_installed_is_told(server, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pancascade.viewer", None)
-    monkeypatch.setitem(sys.modules, "pancascade.corrections", None)
-    job = server.ended(server.submit())["id"]
-    for method, place in (("GET", ""), ("GET", "viewer.json"), ("POST", "correction?author=A")):
-        answer = server.client.request(method, f"/jobs/{job}/view/{place}", content=stub_work.upload())
-        assert (answer.status_code, "has no" in server.detail(answer)) == (501, True)

@@ -1,8 +1,6 @@
-"""The viewer's page and corrections, as far as they are installed: the only place that knows their names."""
+"""The viewer's page and corrections of a job: the only place that knows their names."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +24,11 @@ def page_file(name: str) -> tuple[bytes, str]:
         name: As the page calls it; "" is the page.
 
     Raises:
-        RequestError: There is none, or no viewer.
+        RequestError: There is none.
     """
-    pages = _part("viewer", "page_files")()
+    from pancascade.viewer import page_files
+
+    pages = page_files()
     if (name or PAGE) not in pages:
         raise RequestError(404, "The viewer has no such file.")
     found = pages[name or PAGE]
@@ -42,12 +42,11 @@ def document(result: Path) -> dict[str, Any]:
         result: Folder of results.
 
     Raises:
-        RequestError: There is no viewer.
+        UnreadableError: It is no whole result.
     """
-    told: dict[str, Any] = _part("viewer", "viewer_document")(
-        result, corrections=_is_there("corrections", "save_correction")
-    )
-    return told
+    from pancascade.viewer import viewer_document
+
+    return viewer_document(result, corrections=True)
 
 
 def save_correction(result: Path, label_map: bytes, *, author: str) -> str:
@@ -62,25 +61,8 @@ def save_correction(result: Path, label_map: bytes, *, author: str) -> str:
         Name of its file.
 
     Raises:
-        RequestError: Corrections are not installed.
         PancascadeError: It cannot be used.
     """
-    save = _part("corrections", "save_correction")
-    saved: Path = save(result, label_map, author=author, now=datetime.now(UTC))
-    return saved.name
+    from pancascade.corrections import save_correction as save
 
-
-def _part(package: str, name: str) -> Callable[..., Any]:
-    try:
-        found: Callable[..., Any] = getattr(import_module(f"pancascade.{package}"), name)
-    except (ImportError, AttributeError) as error:
-        raise RequestError(501, f"This version of pancascade has no {package}. Install a newer one.") from error
-    return found
-
-
-def _is_there(package: str, name: str) -> bool:
-    try:
-        _part(package, name)
-    except RequestError:
-        return False
-    return True
+    return save(result, label_map, author=author, now=datetime.now(UTC)).name
