@@ -64,6 +64,6 @@ def packed(volume: Volume) -> bytes:
     """A scan as a gzip NIfTI file of int16 Hounsfield units, without any text of its source's header."""
     values = np.clip(np.rint(volume.voxels), -32768, 32767).astype(np.int16)
     image = nib.Nifti1Image(values, np.asarray(volume.affine))
-    image.set_sform(image.affine, code="scanner")
-    image.set_qform(image.affine, code="scanner")
+    image.set_sform(image.affine, "scanner")
+    image.set_qform(image.affine, "scanner")
     return gzip.compress(image.to_bytes(), compresslevel=_QUICK, mtime=0)
