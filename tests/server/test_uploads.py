@@ -4,6 +4,7 @@ import gzip
 import io
 import socket
 import struct
+import time
 import zipfile
 from urllib.parse import urlsplit
 
@@ -86,7 +87,8 @@ def test_many_small_parts_do_not_lift_the_limit(server):
 def test_an_upload_that_is_cut_off_leaves_nothing(server):
     said = raw(server, f"{FORM}\r\nContent-Length: 500000", PART + stub_work.upload(), leaves=True)
     assert said == b"" or said.startswith(b"HTTP/1.1 408")
-    assert server.on_disk() == set()
+    while server.on_disk():  # the server may hear of it later than the client is gone
+        time.sleep(0.01)
     assert server.ended(server.submit())["state"] == "done"
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from pancascade.checkpoint import load_checkpoint, load_tensors, save_tensors
+from pancascade.checkpoint import load_checkpoint, load_tensors, read_header, save_tensors
 from pancascade.errors import CheckpointError, OutputError, RecipeError
 from pancascade.sampling import Batch
 from pancascade.training import DivergedError, fit, loop, read_recipe
@@ -206,7 +206,8 @@ def test_a_run_can_start_from_the_weights_of_another(whole_run):
 
 
 def test_weights_of_another_cascade_cannot_be_started_from(whole_run, tmp_path):
-    save_tensors(tmp_path / "other.safetensors", {"weight": torch.zeros(1)}, header={})
+    header = read_header(whole_run[0] / "run" / "best.safetensors")
+    save_tensors(tmp_path / "other.safetensors", {"weight": torch.zeros(1)}, header=header)
     recipe = read_recipe(whole_run[0] / "tiny.yaml")
     with pytest.raises(CheckpointError, match="do not fit"):
         run_module.start(recipe, tmp_path, device="cpu", start_from=tmp_path / "other.safetensors")
