@@ -61,6 +61,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: ViewerServer
     server_version, sys_version = "pancascade", ""
     protocol_version = "HTTP/1.1"
+    timeout = 60  # of a client that says nothing more
 
     def do_GET(self) -> None:
         """A file of the page, ``viewer.json`` or a picture."""

@@ -196,15 +196,16 @@ async function edited() {
 async function save(event) {
   event.preventDefault();
   $("save").disabled = true;
+  state.dirty = false; /* a stroke from here on is not in what is sent */
   try {
     const asked = `correction?author=${encodeURIComponent($("author").value.trim())}`;
     const answer = await fetch(asked, { method: "POST", headers: { "Content-Type": "application/gzip" }, body: await edited() });
     const told = await answer.json().catch(() => ({ detail: "The server gave no answer that can be read." }));
-    if (!answer.ok) return say(told.detail, true);
-    state.dirty = false;
+    if (!answer.ok) throw new Error(told.detail);
     say(`Saved as ${told.saved}. The original mask stays as it is.`);
   } catch (error) {
-    say(`Not saved: ${error.message} Is the viewer still running?`, true);
+    state.dirty = true;
+    say(error instanceof TypeError ? "Not saved: the viewer does not answer. Is it still running?" : error.message, true);
   } finally {
     $("save").disabled = false;
   }
@@ -226,8 +227,8 @@ function next(place) {
 }
 
 const MOVES = {
-  ArrowLeft: [[1, 0, 0], [1, 0, 0], [0, 1, 0]],
-  ArrowRight: [[-1, 0, 0], [-1, 0, 0], [0, -1, 0]],
+  ArrowLeft: [[1, 0, 0], [1, 0, 0], [0, -1, 0]],
+  ArrowRight: [[-1, 0, 0], [-1, 0, 0], [0, 1, 0]],
   ArrowUp: [[0, 1, 0], [0, 0, 1], [0, 0, 1]],
   ArrowDown: [[0, -1, 0], [0, 0, -1], [0, 0, -1]],
   PageUp: [[0, 0, 1], [0, 1, 0], [1, 0, 0]],
@@ -285,6 +286,8 @@ function wire(result) {
   $("undo").addEventListener("click", () => nv.drawUndo());
   $("download").addEventListener("click", download);
   $("saving").addEventListener("submit", save);
+  /* A stroke that leaves the canvas ends without a word of NiiVue's. */
+  $("canvas").addEventListener("pointerdown", () => { if (nv.opts.drawingEnabled) state.dirty = true; });
   document.addEventListener("keydown", onKey, true);
   window.addEventListener("beforeunload", (event) => { if (state.dirty) event.preventDefault(); });
   nv.onDrawingChanged = (action) => { if (action === "draw" || action === "undo") state.dirty = true; };
