@@ -14,7 +14,8 @@ from pancascade.pacs.settings import parse_peer
 
 # A node whose work says that it has begun and never ends: it can be killed in the middle however slow the machine is.
 ENDLESS = """
-import sys, threading
+import signal, sys, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background were started with it ignored
 sys.path[:0] = sys.argv[1].split(":")
 import pancascade.batch.case_work as case_work
 def endless(job):
