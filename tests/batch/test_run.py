@@ -28,7 +28,8 @@ def run(folder, out, executor, **options):
 
 
 def lines(out: Path) -> list[dict]:
-    return [json.loads(line) for line in (out / "ledger.jsonl").read_text().splitlines()]
+    ledger = out / "ledger.jsonl"  # none where no case was ever known
+    return [json.loads(line) for line in ledger.read_text().splitlines()] if ledger.exists() else []
 
 
 def test_every_scan_has_a_line_and_a_folder_and_a_bad_one_costs_no_other(finished):
@@ -151,6 +152,17 @@ def test_a_run_that_ended_before_its_first_case_binds_nobody(here, tiny_scans, t
     assert len(run(tiny_scans, out, here, options=BatchOptions(tta=True))) == 3
 
 
+def test_a_run_that_failed_before_its_first_case_leaves_nothing(tiny_scans, tmp_path):
+    class Gone:
+        def run(self, work, jobs):
+            raise OutputError("No cluster answers.")
+            yield
+
+    with pytest.raises(OutputError, match="No cluster"):
+        run_all(tiny_scans, tmp_path / "out", Gone())
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
 def test_a_folder_with_a_batch_is_not_written_to_without_being_asked(here, tiny_scans, tmp_path):
     out = tmp_path / "out"
     run(tiny_scans, out, here)
@@ -191,7 +203,7 @@ def test_a_full_disk_ends_the_run(finished, here, tmp_path, monkeypatch):
     monkeypatch.setattr("pancascade.inference.segmentation.Segmentation.save", full)
     with pytest.raises(OutputError, match="no space left"):
         run(finished.scans, tmp_path / "out", here)
-    assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".pancascade-draft")]
+    assert not (tmp_path / "out").exists()
 
 
 def test_seconds_are_those_of_the_case(here, tiny_scans, tmp_path, monkeypatch):

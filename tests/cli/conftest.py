@@ -8,7 +8,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
 import pytest
 from abdomen_phantom import HounsfieldCascade, abdomen, described
 
-from pancascade.cli.app import main
 from pancascade.io import write_volume
 
 
@@ -31,18 +30,3 @@ def scan(tmp_path) -> Path:
     volume, _ = abdomen()
     write_volume(volume, tmp_path / "scan.nii.gz")
     return tmp_path / "scan.nii.gz"
-
-
-@pytest.fixture
-def pancascade(monkeypatch, capsys):
-    """Run the command line: exit code, standard output, standard error."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pancascade", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return ended.value.code or 0, out, err
-
-    return run

@@ -12,8 +12,6 @@ import pytest
 from orthanc import PROGRAM, Orthanc
 from stand_ins import Pacs, RunningNode
 
-from pancascade.cli.app import main
-
 
 class Log(logging.Handler):
     """What the node says, line by line, so that a test waits for a line and for no time."""
@@ -85,18 +83,3 @@ def forgotten_sockets():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
-
-
-@pytest.fixture
-def pancascade(monkeypatch, capsys):
-    """Run the command line: exit code, standard output, standard error."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pancascade", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return ended.value.code or 0, out, err
-
-    return run

@@ -59,7 +59,11 @@ class Running:
     def on_disk(self) -> set[str]:
         """Files below the folder of jobs."""
         jobs = self.folder / "jobs"
-        return {str(path.relative_to(jobs)) for path in jobs.rglob("*") if path.is_file()}
+        while True:
+            try:
+                return {str(path.relative_to(jobs)) for path in jobs.rglob("*") if path.is_file()}
+            except FileNotFoundError:  # the server removes a folder meanwhile
+                continue
 
     def detail(self, answer: httpx.Response) -> str:
         """The sentence of a fault; one that is fit to be shown."""

@@ -5,7 +5,8 @@ import os
 import signal
 from pathlib import Path
 
-from pancascade.server.job import CodedReason, JobProgress, JobSummary
+from pancascade.batch.ledger import CodedSentence
+from pancascade.server.job import JobProgress, JobSummary
 from pancascade.server.job_folder import JobFolder
 from pancascade.server.scan_work import Outcome, ScanTask
 from pancascade.worker_process import tell_parent
@@ -42,7 +43,7 @@ def work(task: ScanTask) -> Outcome:
         tell_parent(JobProgress(doing="holding", done=2, total=3))
         (task.folder.parents[1] / "gate").read_bytes()  # comes back when somebody has opened the gate
     if b"refuse" in content:
-        return Outcome("refused", 0.1, CodedReason(code="not_ct", sentence=f"{task.name}: this is no CT. Give a CT."))
+        return Outcome("refused", 0.1, CodedSentence(code="not_ct", sentence=f"{task.name}: this is no CT. Give a CT."))
     write_result(JobFolder(task.folder), task.name)
     return Outcome("done", 0.1, summary=JobSummary(pancreas_ml=70.25, lesions=1, tumour_ml=2.5, tumour_score=0.5))
 

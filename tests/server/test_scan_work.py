@@ -13,11 +13,11 @@ from dicom_writing import IDENTIFIERS, ct_slices, save_all
 from phantom_work import work
 from running import running
 
+from pancascade.batch.settings import SegmentOptions
 from pancascade.io import read_volume, volume_digest, write_volume
 from pancascade.server import scan_work
 from pancascade.server.job_folder import JobFolder
 from pancascade.server.scan_work import ScanTask, segment_upload
-from pancascade.server.settings import SegmentOptions
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pancascade.batch.inputs import Names, find_inputs, write_mapping
 from pancascade.batch.ledger import CodedSentence, Ledger, LedgerEntry
 from pancascade.batch.pages import write_pages
 from pancascade.batch.scan_input import ScanInput
-from pancascade.batch.settings import BatchOptions, begin
+from pancascade.batch.settings import BatchOptions, begin, nothing_left_of_no_case
 from pancascade.execution import Executor, LocalProcesses
 from pancascade.io.output_lock import lock_output
 
@@ -112,7 +112,7 @@ def run_batch(
     Raises:
         PancascadeError: As `segment_many`.
     """
-    with lock_output(out, what="pancascade batch"):
+    with lock_output(out, what="pancascade batch"), nothing_left_of_no_case(out):
         begin(out, options, names=names, resume=resume)
         clear_drafts(out)
         with closing(Ledger(out)) as ledger:

@@ -1,6 +1,8 @@
 """How the scans of a batch are segmented, and what a folder of results says of it."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -22,8 +24,8 @@ FORMAT = 1
 MaskFormat = Literal["nifti", "dicom-seg", "rtstruct", "dicom-sr"]
 
 
-class BatchOptions(Settings):
-    """As for `pancascade.segment` and `Segmentation.save`.
+class SegmentOptions(Settings):
+    """As for `pancascade.segment`.
 
     Attributes:
         model: Names of shipped models, or paths.
@@ -32,9 +34,6 @@ class BatchOptions(Settings):
         backend: What runs the networks.
         max_memory_gb: Most memory of each process.
         keep_doubtful: Also mark what was found in a place that is hardly a pancreas'.
-        formats: Of the masks.
-        save_probabilities: Also write probability maps.
-        keep_identifiers: Name patient and study in the results.
     """
 
     model: tuple[str, ...] = ("qiu2024-small",)
@@ -43,6 +42,17 @@ class BatchOptions(Settings):
     backend: Literal["auto", "torch", "openvino"] = "auto"
     max_memory_gb: float | None = Field(default=None, gt=0)
     keep_doubtful: bool = False
+
+
+class BatchOptions(SegmentOptions):
+    """With what `Segmentation.save` takes.
+
+    Attributes:
+        formats: Of the masks.
+        save_probabilities: Also write probability maps.
+        keep_identifiers: Name patient and study in the results.
+    """
+
     formats: tuple[MaskFormat, ...] = ("nifti",)
     save_probabilities: bool = False
     keep_identifiers: bool = False
@@ -87,6 +97,22 @@ def begin(out: Path, options: BatchOptions, *, names: Names, resume: bool) -> No
     with written_whole(path) as temporary:
         told = {**described, "begun": datetime.now(UTC).isoformat(timespec="seconds")}
         temporary.write_text(json.dumps(told, indent=2) + "\n")
+
+
+@contextmanager
+def nothing_left_of_no_case(out: Path) -> Iterator[None]:
+    """A batch that fails before its first case, for want of a cluster say, leaves no file.
+
+    Args:
+        out: Folder, held; a case is known there once its ledger has a line.
+    """
+    try:
+        yield
+    except BaseException:
+        if not _has_cases(out):
+            for name in (NAME, LEDGER):
+                (out / name).unlink(missing_ok=True)
+        raise
 
 
 def _has_cases(out: Path) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pancascade.datasets.dataset_json import label_names, read_dataset_json
 from pancascade.datasets.label_names import structures_of
@@ -165,9 +166,10 @@ def _require_same_space(mask: Volume, upright: Volume) -> None:
         )
 
 
-def _edge(volume: Volume, *, far: bool) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
+def _edge(volume: Volume, *, far: bool) -> NDArray[np.float64]:
+    """A corner of the outermost voxels, in mm."""
     corner = np.array(volume.shape) - 0.5 if far else np.full(3, -0.5)
-    placed: np.ndarray[tuple[int, ...], np.dtype[np.float64]] = volume.affine[:3, :3] @ corner + volume.affine[:3, 3]
+    placed: NDArray[np.float64] = volume.affine[:3, :3] @ corner + volume.affine[:3, 3]
     return placed
 
 

@@ -93,14 +93,7 @@ def segment(
         notices += check_input(upright, scan_name=volume.name)
     members = [member.for_axes(volume.orientation) for member in members]
     given = _given(pancreas, upright, labels=pancreas_label)
-    finding = average(
-        [
-            follow(upright, look, progress=progress, clock=clock)
-            if given is None
-            else search_tumour(upright, look, given.finding, progress=progress, clock=clock)
-            for look in _looks(members, upright, tta=tta)
-        ]
-    )
+    finding = _found(upright, _looks(members, upright, tta=tta), given, progress=progress, clock=clock)
     with clock.measure("decide"):
         decision = decide_finding(finding, upright, members, keep_doubtful=keep_doubtful, organ_given=given is not None)
         mask = restore(upright.with_voxels(decision.labels), volume)
@@ -112,11 +105,7 @@ def segment(
         region_probabilities=probabilities,
         model=" + ".join(member.model.name for member in members),
         notices=(
-            *decision.withheld,
-            *location_notices(decision.finding.location),
-            *(() if given is None else (*given.notices, *search_notices(members))),
-            *(notice for member in members for notice in member.notices),
-            *decision.unmarked,
+            *_notices_of(decision, members, given),
             *doubts(mask, organ_given=given is not None),
             *notices,
             *memory_notices(max_memory_gb),
@@ -142,6 +131,31 @@ def _given(
         return None
     mask = pancreas if isinstance(pancreas, PancreasMask) else read_pancreas_mask(pancreas, labels=labels)
     return place_pancreas(mask, upright)
+
+
+def _found(
+    upright: Volume,
+    looks: Sequence[Member],
+    given: GivenPancreas | None,
+    *,
+    progress: Progress | None,
+    clock: Stopwatch,
+) -> Finding:
+    """The mean of what all looks find: pancreas and tumour, or tumour alone around a given pancreas."""
+    if given is None:
+        return average([follow(upright, look, progress=progress, clock=clock) for look in looks])
+    return average([search_tumour(upright, look, given.finding, progress=progress, clock=clock) for look in looks])
+
+
+def _notices_of(decision: "Decision", members: list[Member], given: GivenPancreas | None) -> list[Notice]:
+    """What is to be said of where the pancreas was found, and of who looked."""
+    return [
+        *decision.withheld,
+        *location_notices(decision.finding.location),
+        *(() if given is None else (*given.notices, *search_notices(members))),
+        *(notice for member in members for notice in member.notices),
+        *decision.unmarked,
+    ]
 
 
 def _read(scan: str | Path | Volume, *, series: str | None, keep_on_disk: bool) -> Volume:

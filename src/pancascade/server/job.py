@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from pancascade.batch.ledger import CodedSentence
 from pancascade.settings import Settings
 
 State = Literal["waiting", "running", "done", "refused", "failed"]
@@ -13,18 +14,6 @@ Kind = Literal["nifti", "nifti-gz", "nrrd", "dicom-zip", "dicom"]
 """What was sent, by its first bytes."""
 
 UNFINISHED: tuple[State, ...] = ("waiting", "running")
-
-
-class CodedReason(Settings):
-    """A code and its sentence.
-
-    Attributes:
-        code: For machines; see docs/notices.md and docs/server.md.
-        sentence: For people.
-    """
-
-    code: str
-    sentence: str
 
 
 class JobProgress(Settings):
@@ -56,7 +45,7 @@ class JobSummary(Settings):
     lesions: int
     tumour_ml: float
     tumour_score: float | None = None
-    warnings: tuple[CodedReason, ...] = ()
+    warnings: tuple[CodedSentence, ...] = ()
 
 
 class Job(Settings):
@@ -86,7 +75,7 @@ class Job(Settings):
     ended: str | None = None
     seconds: float | None = None
     progress: JobProgress = JobProgress()
-    reason: CodedReason | None = None
+    reason: CodedSentence | None = None
     summary: JobSummary | None = None
 
     @property

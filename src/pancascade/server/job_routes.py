@@ -23,6 +23,7 @@ _RESULTS = {
     "mask": "mask.nii.gz",
     "all": "result.zip",
 }
+"""Where the parts of a result lie, below the job's own address."""
 
 _BEAT_S = 15
 """A stream in which nothing happens says so now and then: proxies cut silent ones, and who has gone is noticed."""
@@ -42,14 +43,7 @@ def told_of(job: Job) -> dict[str, Any]:
     here = f"/jobs/{job.id}"
     links = {"self": here, "events": f"{here}/events"}
     if job.state == "done":
-        names = {
-            "report": "report",
-            "result": "result.json",
-            "mask": "mask.nii.gz",
-            "all": "result.zip",
-            "view": "view/",
-        }
-        links |= {name: f"{here}/{place}" for name, place in names.items()}
+        links |= {name: f"{here}/{place}" for name, place in _RESULTS.items()}
     return {**job.model_dump(mode="json"), "name": job.name, "links": links}
 
 

@@ -4,10 +4,11 @@ import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pancascade.batch.ledger import CodedSentence
 from pancascade.errors import OutputError
 from pancascade.server.changes import Changes
 from pancascade.server.faults import RequestError
-from pancascade.server.job import CodedReason, Job, JobProgress, Kind
+from pancascade.server.job import Job, JobProgress, Kind
 from pancascade.server.job_folder import JobFolder, folders_in
 from pancascade.server.scan_work import Outcome
 
@@ -167,7 +168,7 @@ class JobTable:
         self.changes.tell()
 
 
-def reason(job: Job, code: str, why: str) -> CodedReason:
+def reason(job: Job, code: str, why: str) -> CodedSentence:
     """Why a job has no result.
 
     Args:
@@ -175,7 +176,7 @@ def reason(job: Job, code: str, why: str) -> CodedReason:
         code: For machines.
         why: A part of a sentence, or sentences.
     """
-    return CodedReason(code=code, sentence=f"{job.name}: {why}")
+    return CodedSentence(code=code, sentence=f"{job.name}: {why}")
 
 
 def _now() -> str:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pancascade.batch.ledger import CodedSentence
+from pancascade.batch.settings import SegmentOptions
 from pancascade.errors import MemoryShortageError, PancascadeError, ScanError
 from pancascade.memory_shortage import is_memory_shortage
 from pancascade.names_only import DICOM_FOLDER
 from pancascade.quiet_log import quiet_log
-from pancascade.server.job import CodedReason, JobProgress, JobSummary, State
+from pancascade.server.job import JobProgress, JobSummary, State
 from pancascade.server.job_folder import JobFolder
-from pancascade.server.settings import SegmentOptions
 from pancascade.worker_process import tell_parent
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Outcome:
 
     state: State
     seconds: float = 0.0
-    reason: CodedReason | None = None
+    reason: CodedSentence | None = None
     summary: JobSummary | None = None
 
 
@@ -142,25 +143,25 @@ def _summary(found: "Segmentation", folder: Path) -> JobSummary:
         tumour_ml=round(tumour_ml(result), 2),
         tumour_score=result.tumour_suspicion,
         warnings=tuple(
-            CodedReason(code=one.code, sentence=one.sentence) for one in found.notices if one.severity == "warning"
+            CodedSentence(code=one.code, sentence=one.sentence) for one in found.notices if one.severity == "warning"
         ),
     )
 
 
-def _reason(error: Exception, task: ScanTask) -> CodedReason:
+def _reason(error: Exception, task: ScanTask) -> CodedSentence:
     """Why there is no result; the scan is called by its job."""
     if isinstance(error, MemoryShortageError) or is_memory_shortage(error):
         sentence = f"{task.name}: there is not enough memory for this scan. Start the server with fewer --workers."
-        return CodedReason(code="memory_shortage", sentence=sentence)
+        return CodedSentence(code="memory_shortage", sentence=sentence)
     if isinstance(error, PancascadeError):
         sentence = str(error).replace(DICOM_FOLDER, task.name)
         for name in (task.upload.name, JobFolder(task.folder).scan.name):
             sentence = sentence.replace(name, task.name)
         if not sentence.startswith(task.name):
             sentence = f"{task.name}: {sentence}"
-        return CodedReason(code=getattr(error, "code", "case_failed"), sentence=sentence)
+        return CodedSentence(code=getattr(error, "code", "case_failed"), sentence=sentence)
     sentence = f"{task.name}: unexpected {type(error).__name__}. This is a fault of pancascade; report it."
-    return CodedReason(code="fault", sentence=sentence)
+    return CodedSentence(code="fault", sentence=sentence)
 
 
 @contextmanager

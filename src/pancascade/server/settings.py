@@ -4,10 +4,10 @@ import ipaddress
 import re
 import secrets
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from pancascade.batch.settings import SegmentOptions
 from pancascade.settings import Settings
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -18,26 +18,6 @@ _ORIGIN = re.compile(r"https?://[^/\s]+")
 
 UNPACKED_TIMES = 4
 """How many times the largest upload a scan may be unpacked: CT is packed to a half or a third."""
-
-
-class SegmentOptions(Settings):
-    """As for `pancascade.segment`.
-
-    Attributes:
-        model: Names of shipped models, or paths.
-        device: ``cpu`` or ``cuda``.
-        tta: Average over views at three pixel sizes.
-        backend: What runs the networks.
-        max_memory_gb: Most memory of each process.
-        keep_doubtful: Also mark what was found in a place that is hardly a pancreas'.
-    """
-
-    model: tuple[str, ...] = ("qiu2024-small",)
-    device: str = "cpu"
-    tta: bool = False
-    backend: Literal["auto", "torch", "openvino"] = "auto"
-    max_memory_gb: float | None = Field(default=None, gt=0)
-    keep_doubtful: bool = False
 
 
 class ServerSettings(Settings):

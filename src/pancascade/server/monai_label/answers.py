@@ -17,7 +17,7 @@ from pancascade.errors import UnreadableError
 from pancascade.io import read_label_map, write_volume
 from pancascade.io.documents import DocumentError, parse_json
 from pancascade.labels import Label
-from pancascade.server.monai_label.refusals import RefusedError
+from pancascade.server.faults import RequestError
 from pancascade.server.monai_label.service import FINAL, MASK, ORIGINAL, MonaiLabel
 
 if TYPE_CHECKING:
@@ -103,10 +103,10 @@ def checksum(path: Path, algorithm: str = "SHA256") -> str:
     """Digest of a file, as 3D Slicer compares it.
 
     Raises:
-        RefusedError: There is no such algorithm.
+        RequestError: There is no such algorithm.
     """
     if algorithm.upper() not in ("SHA256", "SHA512", "MD5"):
-        raise RefusedError(400, "check_sum must begin with SHA256, SHA512 or MD5 and a colon.")
+        raise RequestError(400, "check_sum must begin with SHA256, SHA512 or MD5 and a colon.")
     with path.open("rb") as file:
         return f"{algorithm}:{hashlib.file_digest(file, algorithm.lower()).hexdigest()}"
 
@@ -130,11 +130,11 @@ def encoded_mask(mask: Path, params: Mapping[str, Any]) -> tuple[bytes, str]:
         params: Of the request: ``result_extension``, ``result_dtype``.
 
     Raises:
-        RefusedError: There is no such format here.
+        RequestError: There is no such format here.
     """
     ending, dtype = params.get("result_extension", ".nii.gz"), params.get("result_dtype", "uint8")
     if ending not in EXTENSIONS or dtype not in _DTYPES:
-        raise RefusedError(
+        raise RequestError(
             400, f"params: result_extension is one of {', '.join(EXTENSIONS)}, result_dtype of {_DTYPES[:2]}."
         )
     if ending == ".nii.gz" and dtype == "uint8":
@@ -144,7 +144,7 @@ def encoded_mask(mask: Path, params: Mapping[str, Any]) -> tuple[bytes, str]:
         try:
             write_volume(read_label_map(mask), path, dtype=dtype)
         except UnreadableError as error:
-            raise RefusedError(501, str(error)) from error
+            raise RequestError(501, str(error)) from error
         return path.read_bytes(), ending
 
 
@@ -179,14 +179,14 @@ def asked_params(text: str) -> dict[str, Any]:
     """The mapping that a form's field ``params`` or ``info`` holds.
 
     Raises:
-        RefusedError: It is none.
+        RequestError: It is none.
     """
     try:
         params = parse_json(text or "{}")
     except DocumentError as error:
-        raise RefusedError(400, f"params: {error}. Send a JSON object.") from error
+        raise RequestError(400, f"params: {error}. Send a JSON object.") from error
     if params is None:
         return {}
     if not isinstance(params, dict):
-        raise RefusedError(400, "params: not a JSON object. Send one, or leave it out.")
+        raise RequestError(400, "params: not a JSON object. Send one, or leave it out.")
     return params

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Form, Response, UploadFile
 from fastapi.responses import FileResponse
 
 from pancascade.errors import DataError
+from pancascade.server.faults import RequestError
 from pancascade.server.monai_label import answers
 from pancascade.server.monai_label.incoming import suffix_of
-from pancascade.server.monai_label.refusals import RefusedError
 from pancascade.server.monai_label.service import FINAL, MonaiLabel
 
 _AUTHOR = "MONAI Label"
@@ -93,7 +93,7 @@ def _add_images(router: APIRouter, service: MonaiLabel) -> None:
             with images.lock_of(found):
                 known = answers.checksum(images.scan(found), algorithm or "SHA256")
             if known.rpartition(":")[2] != digest.lower():
-                raise RefusedError(404, "The image has another check sum.")
+                raise RequestError(404, "The image has another check sum.")
         return Response()
 
     @router.get("/image/info")
@@ -104,7 +104,7 @@ def _add_images(router: APIRouter, service: MonaiLabel) -> None:
     def tell(image: str, info: Annotated[str, Form()] = "{}") -> dict[str, Any]:
         found, given = images.id_of(image), answers.asked_params(info)
         if len({**images.info.get(found, {}), **given}) > _MOST_INFO:
-            raise RefusedError(400, f"info: at most {_MOST_INFO} entries are kept of an image.")
+            raise RequestError(400, f"info: at most {_MOST_INFO} entries are kept of an image.")
         images.info[found].update(given)
         return answers.image_info(service, found)
 
@@ -116,7 +116,7 @@ def _add_labels(router: APIRouter, service: MonaiLabel) -> None:
     def save(label: UploadFile, image: str, tag: str = FINAL, params: Annotated[str, Form()] = "{}") -> dict[str, Any]:
         found, asked = images.id_of(image), answers.asked_params(params)
         if (tag or FINAL) != FINAL:
-            raise RefusedError(400, f"Readers save labels under the tag {FINAL}; the other is the model's.")
+            raise RequestError(400, f"Readers save labels under the tag {FINAL}; the other is the model's.")
         author = asked.get("author") or asked.get("client_id") or _AUTHOR
         if not isinstance(author, str):
             raise DataError("params: author must be a name.")

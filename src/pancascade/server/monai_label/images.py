@@ -21,7 +21,7 @@ from pancascade.io import read_volume, require_ct, text_digest, volume_digest, w
 from pancascade.io.dicom_files import looks_like_dicom
 from pancascade.io.dicom_search import search
 from pancascade.io.documents import read_json
-from pancascade.server.monai_label.refusals import RefusedError
+from pancascade.server.faults import RequestError
 from pancascade.volume import Volume
 
 SCAN = "scan.nii.gz"
@@ -72,7 +72,7 @@ class Images:
         """Our id of what a client calls by it, by a name that it gave before, or by the UID of a DICOM series.
 
         Raises:
-            RefusedError: There is no such scan.
+            RequestError: There is no such scan.
         """
         with self._lock:
             if name in self._studies or name in self._sent:
@@ -81,7 +81,7 @@ class Images:
             if found is None and _UID.fullmatch(name):
                 found = self._series().get(text_digest(name))
             if found is None:
-                raise RefusedError(404, "There is no such image. Take one of /datastore, or send it first.")
+                raise RequestError(404, "There is no such image. Take one of /datastore, or send it first.")
             return found
 
     def was_sent(self, image: str) -> bool:
@@ -135,11 +135,11 @@ class Images:
         """Forget a scan that was sent, and remove its file.
 
         Raises:
-            RefusedError: It belongs to the studies.
+            RequestError: It belongs to the studies.
         """
         with self._lock:
             if image not in self._sent:
-                raise RefusedError(403, "This image lies in the folder of studies, which the server only reads.")
+                raise RequestError(403, "This image lies in the folder of studies, which the server only reads.")
             self._sent.discard(image)
             self._names = {name: known for name, known in self._names.items() if known != image}
             self.info.pop(image, None)

@@ -15,7 +15,7 @@ from pancascade.errors import GeometryError, UnreadableError
 from pancascade.io import read_label_map
 from pancascade.io.scan import READABLE_SUFFIXES
 from pancascade.labels import Label
-from pancascade.server.monai_label.refusals import RefusedError
+from pancascade.server.faults import RequestError
 from pancascade.volume import Volume
 
 RAW = ".bin"
@@ -50,7 +50,7 @@ def read_sent_labels(sent: BinaryIO, suffix: str, *, scan: SegmentedScan, label_
     """
     content = sent.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
-        raise RefusedError(413, f"The label map is larger than {MOST_BYTES // 1_000_000} MB. Save it compressed.")
+        raise RequestError(413, f"The label map is larger than {MOST_BYTES // 1_000_000} MB. Save it compressed.")
     return _named(_volume(content, suffix, scan), label_info)
 
 
@@ -104,10 +104,10 @@ def _meant(label_info: Sequence[Any]) -> dict[int, str]:
     meant: dict[int, str] = {}
     for place, one in enumerate(label_info, start=1):
         if not isinstance(one, Mapping) or not isinstance(one.get("name"), str):
-            raise RefusedError(400, "params: label_info must be a list of names and values. See docs/corrections.md.")
+            raise RequestError(400, "params: label_info must be a list of names and values. See docs/corrections.md.")
         value = one.get("idx", place)
         if not isinstance(value, int) or isinstance(value, bool):
-            raise RefusedError(400, "params: idx in label_info must be a whole number. See docs/corrections.md.")
+            raise RequestError(400, "params: idx in label_info must be a whole number. See docs/corrections.md.")
         if one["name"].casefold() not in _SCRIBBLES:
             meant[value] = one["name"]
     return meant

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Form, Response, UploadFile
 
+from pancascade.server.faults import RequestError
 from pancascade.server.monai_label import answers
 from pancascade.server.monai_label.datastore_routes import received
 from pancascade.server.monai_label.images import SCAN
-from pancascade.server.monai_label.refusals import RefusedError
 from pancascade.server.monai_label.service import MASK, MonaiLabel
 
 Output = Literal["image", "json", "all", "dicom_seg"]
@@ -43,7 +43,7 @@ def _add_infer(router: APIRouter, service: MonaiLabel) -> None:
         service.require_model(model)
         asked = answers.asked_params(params)
         if output == "dicom_seg":
-            raise RefusedError(
+            raise RequestError(
                 400, "output: DICOM-SEG is made by `pancascade segment --format dicom-seg`; ask for image here."
             )
         if file is not None:
@@ -56,7 +56,7 @@ def _add_infer(router: APIRouter, service: MonaiLabel) -> None:
         if session_id:
             return _answer(service.result_of_session(session_id), "session", service, asked, output)
         if not image:
-            raise RefusedError(400, "Neither image, nor session_id, nor a file was sent. Send one of them.")
+            raise RequestError(400, "Neither image, nor session_id, nor a file was sent. Send one of them.")
         found = service.images.id_of(image)
         return _answer(service.result(found), found, service, asked, output)
 
@@ -75,7 +75,7 @@ def _add_next(router: APIRouter, service: MonaiLabel) -> None:
     @router.post("/activelearning/{strategy}")
     def next_sample(strategy: str, params: Annotated[dict[str, Any] | None, Body()] = None) -> dict[str, Any]:
         if strategy not in answers.STRATEGIES:
-            raise RefusedError(404, f"There is no such strategy; there are {' and '.join(answers.STRATEGIES)}.")
+            raise RequestError(404, f"There is no such strategy; there are {' and '.join(answers.STRATEGIES)}.")
         images = service.images
         left = [image for image in images.ids() if service.newest(image) is None]
         if not left:

@@ -5,31 +5,14 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
 from pancascade.errors import PancascadeError
+from pancascade.server.faults import RequestError, fault_answer
 
-LONGEST = 200
-"""Letters of a sentence."""
-
-
-class RefusedError(PancascadeError):
-    """A request that is not answered as it was meant.
-
-    Args:
-        status: Of HTTP.
-        sentence: What is wrong, and what to do.
-    """
-
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status = status
-
-
-_DAMAGED = RefusedError(400, "The request's body cannot be read. Send it as multipart/form-data, or as JSON.")
+_DAMAGED = RequestError(400, "The request's body cannot be read. Send it as multipart/form-data, or as JSON.")
 
 
 def sentence_route(*, most_bytes: int) -> type[APIRoute]:
@@ -46,28 +29,25 @@ def sentence_route(*, most_bytes: int) -> type[APIRoute]:
             async def handled(request: Request) -> Response:
                 try:
                     return await answer(Request(request.scope, _Limited(request, most_bytes)))
+                except RequestError as error:
+                    return fault_answer(error)
                 except PancascadeError as error:
-                    # Errors of whoever includes the routes may have a status, too.
-                    return refused(getattr(error, "status", 400), str(error))
+                    return fault_answer(RequestError(400, str(error)))
                 except HTTPException as error:
                     if error.status_code != 400:
                         raise
                     # What goes wrong while a body is read comes wrapped, or in words of the library.
-                    told = error.__cause__ if isinstance(error.__cause__, RefusedError) else _DAMAGED
-                    return refused(told.status, str(told))
+                    return fault_answer(error.__cause__ if isinstance(error.__cause__, RequestError) else _DAMAGED)
                 except RequestValidationError as error:
                     fault = error.errors()[0]
                     place = ".".join(str(part) for part in fault["loc"][1:]) or "the request"
-                    return refused(400, f"{place[:60]}: {str(fault['msg'])[:100]}. See docs/corrections.md.")
+                    return fault_answer(
+                        RequestError(400, f"{place[:60]}: {str(fault['msg'])[:100]}. See docs/corrections.md.")
+                    )
 
             return handled
 
     return SentenceRoute
-
-
-def refused(status: int, sentence: str) -> JSONResponse:
-    """The answer."""
-    return JSONResponse({"detail": sentence[:LONGEST]}, status)
 
 
 class _Limited:
@@ -88,4 +68,4 @@ class _Limited:
         while message.get("more_body") and self._left > -self._most:
             message = await self._receive()
             self._left -= len(message.get("body", b""))
-        raise RefusedError(413, f"The upload is larger than {self._most / 1e6:g} MB. Crop it, or raise the limit.")
+        raise RequestError(413, f"The upload is larger than {self._most / 1e6:g} MB. Crop it, or raise the limit.")

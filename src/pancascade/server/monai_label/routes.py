@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Form
 
+from pancascade.server.faults import RequestError
 from pancascade.server.monai_label.datastore_routes import datastore_routes
 from pancascade.server.monai_label.infer_routes import infer_routes
-from pancascade.server.monai_label.refusals import RefusedError, sentence_route
+from pancascade.server.monai_label.refusals import sentence_route
 from pancascade.server.monai_label.service import MonaiLabel
 from pancascade.server.monai_label.task_routes import task_routes
 
@@ -62,7 +63,7 @@ def _auth_routes(kind: Any, token: str | None) -> APIRouter:
         if token is None:
             return {"access_token": None, "token_type": None}
         if not hmac.compare_digest(password.encode(), token.encode()):
-            raise RefusedError(
+            raise RequestError(
                 401, "The password is wrong. Give the server's token as the password, under any user name."
             )
         return {"access_token": token, "token_type": "Bearer"}

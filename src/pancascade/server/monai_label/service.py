@@ -11,9 +11,9 @@ from typing import Any, BinaryIO, Protocol
 
 from pancascade.corrections import Correction, newest_correction, read_segmented_scan, save_label_map
 from pancascade.io import text_digest
+from pancascade.server.faults import RequestError
 from pancascade.server.monai_label.images import SCAN, Images
 from pancascade.server.monai_label.incoming import read_sent_labels
-from pancascade.server.monai_label.refusals import RefusedError
 from pancascade.server.monai_label.sessions import Sessions
 from pancascade.server.monai_label.tasks import BatchTasks
 from pancascade.server.monai_label.training import BackgroundTraining, TrainingOptions
@@ -96,10 +96,10 @@ class MonaiLabel:
         """Pass only for the name of the model.
 
         Raises:
-            RefusedError: It is another one.
+            RequestError: It is another one.
         """
         if model != self.segmenter.model:
-            raise RefusedError(404, f"There is no such model; there is {self.segmenter.model}.")
+            raise RequestError(404, f"There is no such model; there is {self.segmenter.model}.")
 
     def result(self, image: str) -> Path:
         """The result of a scan, segmented now if it was not before.
@@ -138,12 +138,12 @@ class MonaiLabel:
         """The label map of a scan under one of MONAI Label's tags.
 
         Raises:
-            RefusedError: There is none.
+            RequestError: There is none.
         """
         newest = self.newest(image) if tag == FINAL else None
         path = self.mask(image) if tag == ORIGINAL else None if newest is None else newest.label_map
         if path is None:
-            raise RefusedError(404, f"This image has no label of the tag {tag[:20]}. Tags are {ORIGINAL} and {FINAL}.")
+            raise RequestError(404, f"This image has no label of the tag {tag[:20]}. Tags are {ORIGINAL} and {FINAL}.")
         return path
 
     def save(self, image: str, sent: BinaryIO, suffix: str, *, author: str, params: Mapping[str, Any]) -> Correction:
@@ -162,19 +162,19 @@ class MonaiLabel:
         result = self.result(image)
         label_info = params.get("label_info") or ()
         if not isinstance(label_info, Sequence) or isinstance(label_info, str):
-            raise RefusedError(400, "params: label_info must be a list of names and values. See docs/corrections.md.")
+            raise RequestError(400, "params: label_info must be a list of names and values. See docs/corrections.md.")
         labels = read_sent_labels(sent, suffix, scan=read_segmented_scan(result), label_info=label_info)
         save_label_map(result, labels, author=author, now=datetime.now(UTC))
         saved = newest_correction(result)
         if saved is None:  # somebody removes files
-            raise RefusedError(500, "The correction was saved, and is gone. Save it again.")
+            raise RequestError(500, "The correction was saved, and is gone. Save it again.")
         return saved
 
     def remove_image(self, image: str) -> None:
         """Remove a scan that was sent, and all that was made of it.
 
         Raises:
-            RefusedError: It belongs to the studies.
+            RequestError: It belongs to the studies.
         """
         with self.images.lock_of(image):
             self.images.remove(image)
@@ -185,11 +185,11 @@ class MonaiLabel:
         """Remove the newest correction of a scan; the one before is then the newest. The model's mask stays.
 
         Raises:
-            RefusedError: There is none, or the model's mask was meant.
+            RequestError: There is none, or the model's mask was meant.
         """
         newest = self.newest(image) if tag == FINAL else None
         if newest is None:
-            raise RefusedError(404, f"This image has no label of the tag {FINAL}, and another cannot be removed.")
+            raise RequestError(404, f"This image has no label of the tag {FINAL}, and another cannot be removed.")
         newest.label_map.with_name(f"{newest.number:03d}.json").unlink(missing_ok=True)
         newest.label_map.unlink(missing_ok=True)
 

@@ -13,8 +13,8 @@ from typing import Any
 from pancascade.errors import ScanError
 from pancascade.io import read_volume, written_whole
 from pancascade.io.documents import read_json
+from pancascade.server.faults import RequestError
 from pancascade.server.monai_label.images import SCAN, store
-from pancascade.server.monai_label.refusals import RefusedError
 
 EXPIRY_S = 3600
 LONGEST_S = 24 * 3600
@@ -67,13 +67,13 @@ class Sessions:
             touch: Whether its time begins anew.
 
         Raises:
-            RefusedError: There is none of that id any more.
+            RequestError: There is none of that id any more.
         """
         with self._lock:
             self.remove_old()
             path = self._folder / session / _RECORD
             if not _ID.fullmatch(session) or not path.is_file():
-                raise RefusedError(404, "There is no such session. It may have expired; send the scan again.")
+                raise RequestError(404, "There is no such session. It may have expired; send the scan again.")
             told: dict[str, Any] = read_json(path)
             if touch:
                 self._write(session, told)
@@ -84,7 +84,7 @@ class Sessions:
         """Where a session's scan lies; its time begins anew.
 
         Raises:
-            RefusedError: There is none of that id any more.
+            RequestError: There is none of that id any more.
         """
         self.info(session, touch=True)
         return self._folder / session
@@ -93,7 +93,7 @@ class Sessions:
         """End a session; all of it is gone when this returns.
 
         Raises:
-            RefusedError: There is none of that id any more.
+            RequestError: There is none of that id any more.
         """
         self.info(session)
         rmtree(self._folder / session, ignore_errors=True)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Body
 from fastapi.responses import PlainTextResponse
 
-from pancascade.server.monai_label.refusals import RefusedError
+from pancascade.server.faults import RequestError
 from pancascade.server.monai_label.service import MonaiLabel
 from pancascade.server.monai_label.tasks import told_of
 from pancascade.server.monai_label.training import BackgroundTraining
@@ -22,7 +22,7 @@ def task_routes(service: MonaiLabel, kind: Any) -> APIRouter:
 
     @router.get("/scoring/")
     def scoring() -> Any:
-        raise RefusedError(404, "No scoring was started; there is none here.")
+        raise RequestError(404, "No scoring was started; there is none here.")
 
     @router.get("/logs/")
     def logs(lines: int = 300) -> PlainTextResponse:
@@ -36,7 +36,7 @@ def task_routes(service: MonaiLabel, kind: Any) -> APIRouter:
 def _add_training(router: APIRouter, service: MonaiLabel) -> None:
     def training() -> BackgroundTraining:
         if service.training is None:
-            raise RefusedError(404, "This server does not train. Start it with a recipe to train on corrections.")
+            raise RequestError(404, "This server does not train. Start it with a recipe to train on corrections.")
         return service.training
 
     @router.get("/train/")

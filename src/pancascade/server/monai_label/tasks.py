@@ -9,7 +9,7 @@ from threading import Event, Lock, Thread
 from typing import Any, Literal
 
 from pancascade.errors import PancascadeError
-from pancascade.server.monai_label.refusals import RefusedError
+from pancascade.server.faults import RequestError
 
 State = Literal["SUBMITTED", "RUNNING", "DONE", "ERROR", "STOPPED"]
 _LINES = 20
@@ -64,11 +64,11 @@ def told_of(tasks: Sequence[Task], *, every: bool, running: bool, what: str) -> 
         what: For the sentence.
 
     Raises:
-        RefusedError: There is none.
+        RequestError: There is none.
     """
     found = [task for task in tasks if not running or task.end_ts is None]
     if not found:
-        raise RefusedError(404, f"No {what} {'is running' if running else 'was started'}.")
+        raise RequestError(404, f"No {what} {'is running' if running else 'was started'}.")
     return [task.told() for task in found] if every and not running else found[-1].told()
 
 
@@ -90,11 +90,11 @@ class BatchTasks:
             request: What was asked for.
 
         Raises:
-            RefusedError: Another one runs.
+            RequestError: Another one runs.
         """
         with self._lock:
             if self._thread is not None and self._thread.is_alive():
-                raise RefusedError(429, "A batch is running already. Wait for it, or stop it.")
+                raise RequestError(429, "A batch is running already. Wait for it, or stop it.")
             self._stopped = Event()
             task = Task(request)
             self.tasks.append(task)

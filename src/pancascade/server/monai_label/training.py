@@ -10,7 +10,7 @@ from typing import Any
 
 from pancascade.datasets.corrected_results import holds_corrections
 from pancascade.names_only import names_only
-from pancascade.server.monai_label.refusals import RefusedError
+from pancascade.server.faults import RequestError
 from pancascade.server.monai_label.tasks import Task
 
 PATIENCE_S = 20
@@ -78,13 +78,13 @@ class BackgroundTraining:
             request: What was asked for.
 
         Raises:
-            RefusedError: One runs already, or there is nothing to learn from.
+            RequestError: One runs already, or there is nothing to learn from.
         """
         with self._lock:
             if self._process is not None and self._process.poll() is None:
-                raise RefusedError(429, "A training is running already. Wait for it, or stop it.")
+                raise RequestError(429, "A training is running already. Wait for it, or stop it.")
             if not (self._source.is_dir() and holds_corrections(self._source)):
-                raise RefusedError(400, "There is no correction to train on yet. Save one first.")
+                raise RequestError(400, "There is no correction to train on yet. Save one first.")
             out = self._new_run()
             task = Task({**request, "run": out.name})
             self.tasks.append(task)
