@@ -76,7 +76,7 @@ def start(tmp_path, log):
         node.stop()
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def forgotten_sockets():
     """pynetdicom leaves the socket of a connection that failed to the garbage collector, with a warning."""
     yield

@@ -34,14 +34,14 @@ def test_studies_and_results_travel_by_tls(start, tls):
         assert len(pacs.take(3)) == 3
 
 
-def test_who_shows_no_certificate_is_not_heard(forgotten_sockets, start, pacs, tls):
+def test_who_shows_no_certificate_is_not_heard(start, pacs, tls):
     node = start(pacs.port, tls=tls)
     stranger = ssl.create_default_context(cafile=tls.authority)
     for way in (None, (stranger, "127.0.0.1")):
         assert not associated(node.port, tls=way).is_established
 
 
-def test_who_connects_and_says_nothing_keeps_nobody_out(forgotten_sockets, start, pacs, tls, monkeypatch):
+def test_who_connects_and_says_nothing_keeps_nobody_out(start, pacs, tls, monkeypatch):
     monkeypatch.setattr("pancascade.pacs.tls._HANDSHAKE_S", 2.0)
     node = start(pacs.port, tls=tls)
     with socket.create_connection(("127.0.0.1", node.port)):
@@ -52,7 +52,7 @@ def test_who_connects_and_says_nothing_keeps_nobody_out(forgotten_sockets, start
     association.release()
 
 
-def test_a_pacs_without_tls_gets_nothing(forgotten_sockets, start, pacs, tls, log):
+def test_a_pacs_without_tls_gets_nothing(start, pacs, tls, log):
     node = start(pacs.port, tls=tls)
     store(node.port, study(), tls=(client_context(tls), "127.0.0.1"))
     log.wait_for("not sent to PACS@127.0.0.1")

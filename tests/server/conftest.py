@@ -10,9 +10,9 @@ for name in ("inference", "io"):
 running = import_module("running")  # needs the places above
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    """A server for tests that leave nothing behind in it."""
+    """A server for the tests of a file, which leave nothing behind in it."""
     with running.running(tmp_path_factory.mktemp("server")) as server:
         yield server
 

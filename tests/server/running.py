@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -55,6 +56,14 @@ class Running:
             if name == "job" and data["progress"]["doing"] == doing:
                 return
         raise AssertionError(f"the job has ended before it was {doing}")
+
+    def wait_for(self, holds: Callable[[], bool]) -> None:
+        """Wait for what the server does after the client has gone."""
+        for _ in range(12_000):
+            if holds():
+                return
+            time.sleep(0.01)
+        raise AssertionError("it never came true")
 
     def on_disk(self) -> set[str]:
         """Files below the folder of jobs."""

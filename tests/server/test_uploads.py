@@ -4,7 +4,6 @@ import gzip
 import io
 import socket
 import struct
-import time
 import zipfile
 from urllib.parse import urlsplit
 
@@ -21,7 +20,9 @@ LIMIT = 1_000_000
 @pytest.fixture(autouse=True)
 def nothing_is_left(server):
     yield
-    assert {job.id for job in server.service.jobs.all()} == {path.split("/")[0] for path in server.on_disk()}
+    server.wait_for(
+        lambda: {job.id for job in server.service.jobs.all()} == {path.split("/")[0] for path in server.on_disk()}
+    )
 
 
 def refusal(server, content: bytes, status: int) -> str:
@@ -87,8 +88,7 @@ def test_many_small_parts_do_not_lift_the_limit(server):
 def test_an_upload_that_is_cut_off_leaves_nothing(server):
     said = raw(server, f"{FORM}\r\nContent-Length: 500000", PART + stub_work.upload(), leaves=True)
     assert said == b"" or said.startswith(b"HTTP/1.1 408")
-    while server.on_disk():  # the server may hear of it later than the client is gone
-        time.sleep(0.01)
+    server.wait_for(lambda: not server.on_disk())
     assert server.ended(server.submit())["state"] == "done"
 
 
