@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -26,10 +27,27 @@ def graded(monkeypatch):
     monkeypatch.setattr("pancascade.inference.loading.load_checkpoint", lambda _: (Graded(), described()))
 
 
+@pytest.fixture(scope="module")
+def segmented(tmp_path_factory) -> Path:
+    """A scan and its result, made once; each test has a copy."""
+    from pancascade.cli.app import main
+
+    folder = tmp_path_factory.mktemp("segmented")
+    write_volume(abdomen()[0], folder / "scan.nii.gz")
+    words = ["segment", folder / "scan.nii.gz", "--out", folder / "out", "--save-probabilities"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pancascade.inference.loading.load_checkpoint", lambda _: (Graded(), described()))
+        patch.setattr(sys, "argv", ["pancascade", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert ended.value.code in (0, None)
+    return folder / "out"
+
+
 @pytest.fixture
-def result(pancascade, scan, tmp_path) -> Path:
-    assert pancascade("segment", scan, "--out", tmp_path / "out", "--save-probabilities")[0] == 0
-    return tmp_path / "out"
+def result(segmented, scan, tmp_path) -> Path:
+    """Beside the same scan, as it was where it was made."""
+    return shutil.copytree(segmented, tmp_path / "out")
 
 
 def tumour_voxels(folder: Path) -> int:

@@ -1,8 +1,6 @@
-import gc
 import logging
 import queue
 import sys
-import warnings
 from pathlib import Path
 
 # DICOM series are written beside the tests of reading.
@@ -74,12 +72,3 @@ def start(tmp_path, log):
     yield run
     for node in started:
         node.stop()
-
-
-@pytest.fixture(autouse=True)
-def forgotten_sockets():
-    """pynetdicom leaves the socket of a connection that failed to the garbage collector, with a warning."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()

@@ -2,9 +2,11 @@
 
 import json
 import re
+import shutil
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file, save_file
 
 from pancascade.checkpoint import HEADER, load_checkpoint, load_tensors, save_tensors
@@ -185,15 +187,34 @@ STATES = {
 }
 
 
+@pytest.fixture(scope="module")
+def plain_run(whole_run, tmp_path_factory):
+    """A finished run of one small network, which is built in no time."""
+    folder = tmp_path_factory.mktemp("plain") / "project"
+    shutil.copytree(whole_run[0], folder, ignore=shutil.ignore_patterns("run"))
+    recipe = yaml.safe_load((folder / "tiny.yaml").read_text())
+    recipe["cascade"] = {"kind": "single_stage", "network": {"name": "unet", "preset": "tiny"}, "labels": ["pancreas"]}
+    recipe["phases"] = [{"name": "train", "epochs": 4}]
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(recipe))
+    fit(folder / "tiny.yaml", folder, out=folder / "run")
+    return folder
+
+
+@pytest.fixture
+def plain(plain_run, tmp_path):
+    """A copy of it, to be damaged."""
+    return shutil.copytree(plain_run, tmp_path / "plain")
+
+
 @pytest.mark.parametrize("change", STATES.values(), ids=STATES.keys())
-def test_a_damaged_state_is_refused_in_one_sentence(finished, change):
-    last = finished / "run" / "last.safetensors"
+def test_a_damaged_state_is_refused_in_one_sentence(plain, change):
+    last = plain / "run" / "last.safetensors"
     tensors, header = load_tensors(last)
     change(tensors, header)
     save_file(tensors, last, metadata={HEADER: json.dumps(header)})
     before = last.read_bytes()
     with pytest.raises(CheckpointError, match=r"last\.safetensors: ") as refused:
-        fit(finished / "tiny.yaml", finished, out=finished / "run", resume=True)
+        fit(plain / "tiny.yaml", plain, out=plain / "run", resume=True)
     assert len(str(refused.value)) <= 200
     assert "\n" not in str(refused.value)
     assert last.read_bytes() == before
