@@ -39,7 +39,7 @@ from pancascade.evaluation.localization import box_iou_table
 from pancascade.evaluation.tables import summary_table
 from pancascade.evaluation.writing import plain
 from pancascade.inference.engine import SliceEngine
-from pancascade.inference.loading import load_engine
+from pancascade.inference.torch_engines import load_engine
 from pancascade.labels import HelperOrgan, Label
 from pancascade.metrics import Confusion, confusion
 from pancascade.postprocessing import decide
@@ -79,7 +79,7 @@ def predict(
     assumed_mm = engine.canvas.assumed_spacing_mm
     stacks = ((None, case.read_slices()) for case in track(cases, description=title, transient=True))
     for _, axial, probabilities in slice_probabilities(engine, stacks):
-        labels = decide(probabilities[None])[0].numpy()
+        labels = decide(probabilities[None])[0]
         mine = counts.setdefault(axial.patient, {target: [] for target in targets})
         row_mm, column_mm = axial.spacing_mm or (assumed_mm, assumed_mm)
         for target in targets:

@@ -30,9 +30,9 @@ from pancascade.inference.calibration_fit import (
 )
 from pancascade.inference.engine import SliceEngine
 from pancascade.inference.finding import Finding
-from pancascade.inference.loading import load_engine
 from pancascade.inference.models import DEFAULT_MODEL, find_model
 from pancascade.inference.suspicion import tumour_suspicion
+from pancascade.inference.torch_engines import load_engine
 from pancascade.io import written_whole
 from pancascade.labels import Label
 from pancascade.metrics import DetectionTable, Interval, LesionFinding, Resamples, ScanDetections

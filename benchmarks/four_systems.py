@@ -36,7 +36,7 @@ from pancascade.evaluation import (
 )
 from pancascade.evaluation.writing import plain
 from pancascade.inference.engine import SliceEngine
-from pancascade.inference.loading import load_engine
+from pancascade.inference.torch_engines import load_engine
 from pancascade.io import written_whole
 from pancascade.metrics import Confusion, confusion
 from pancascade.postprocessing import decide
@@ -260,7 +260,7 @@ def test(
     found = list(slice_probabilities(engine, stacks))
     seconds = time.perf_counter() - started
     for _, axial, probabilities in found:
-        labels = decide(probabilities[None])[0].numpy()
+        labels = decide(probabilities[None])[0]
         masks[axial.name] = labels > 0
         counts.setdefault(axial.patient, []).append(confusion(labels > 0, axial.labels > 0))
     return counts, masks, 1000 * seconds / len(masks)

@@ -116,7 +116,7 @@ def pseudo_label(
 ) -> NDArray[np.uint8] | None:
     """Mask of a slice, (H, W); None where the views, or the hint, are at odds."""
     placement = find_placement(axial.hu, spacing_mm=axial.spacing_mm, canvas=canvas, grow=False)
-    image = draw(torch.from_numpy(canvas.window.apply(axial.hu))[None, None], placement)
+    image = torch.from_numpy(draw(canvas.window.apply(axial.hu)[None, None], placement))
     vote = vote_of(image, wide, close)
     if hint < 0.3 and vote.presence < 0.1:
         return np.zeros(axial.hu.shape, np.uint8)
@@ -124,7 +124,7 @@ def pseudo_label(
     sure = vote.presence > 0.5 and vote.agreement >= LEAST_AGREEMENT and area_cm2 >= LEAST_CM2
     if not sure or hint <= 0.4:
         return None
-    return (take_off(vote.mean[None, None], placement)[0, 0].numpy() >= THRESHOLD).astype(np.uint8)
+    return (take_off(vote.mean[None, None].numpy(), placement)[0, 0] >= THRESHOLD).astype(np.uint8)
 
 
 @torch.no_grad()

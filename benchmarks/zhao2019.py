@@ -98,7 +98,7 @@ def measure_stages(cascade: Zhao2019, window: Window, hu: NDArray[Any], truth: N
     first = cascade.first_map(located, truth.shape)[0, 0].numpy() >= 0.5
     reduced = reduce_masks(mask[None, None].float(), settings.factor, mode=settings.label_reduction)[0, 0]
     bound = enlarge(reduced, settings.factor, region=Box.whole(truth.shape), mode=settings.enlarging).numpy() >= 0.5
-    voted = decide(cascade.segment(images, located))[0].numpy() > 0
+    voted = decide(cascade.segment(images, located).numpy())[0] > 0
     return {
         "stage 1 Dice on the reduced grid": confusion(coarse, reduced.numpy() > 0).dice,
         "stage 1 Dice": confusion(first, truth > 0).dice,

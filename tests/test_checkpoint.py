@@ -9,8 +9,6 @@ from safetensors.torch import save_file
 
 from pancascade.cascades import Qiu2024Settings, SingleStageSettings, Zhao2019Settings, build_cascade
 from pancascade.checkpoint import (
-    DIGEST,
-    HEADER,
     count_parameters,
     describe,
     load_checkpoint,
@@ -21,10 +19,11 @@ from pancascade.checkpoint import (
 )
 from pancascade.engines.fused_networks import fused_for_inference
 from pancascade.errors import CheckpointError, OutputError
-from pancascade.inference.loading import load_engine
+from pancascade.inference.torch_engines import load_engine
 from pancascade.networks import NetworkSettings
 from pancascade.networks.build import PRESETS
 from pancascade.preprocessing import Canvas, VolumeGrid
+from pancascade.weights_file import DIGEST, HEADER
 
 SETTINGS = SingleStageSettings(network=NetworkSettings(name="unet", preset="tiny"))
 

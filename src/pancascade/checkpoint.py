@@ -1,6 +1,5 @@
 """Weights with all that is needed to use them: safetensors, and JSON in its header. Never pickle."""
 
-import hashlib
 import json
 import os
 import re
@@ -19,18 +18,21 @@ from pancascade.cascades import Cascade, CascadeSettings, build_cascade, fast_la
 from pancascade.cascades.earlier_readings import with_earlier_readings
 from pancascade.errors import CheckpointError, RecipeError
 from pancascade.io import written_whole
-from pancascade.io.documents import first_fault, parse_json, reason, shortened
+from pancascade.io.documents import first_fault, parse_json, shortened
 from pancascade.networks import NetworkSettings
 from pancascade.preprocessing import CanvasOrGrid
 from pancascade.settings import Settings
-
-HEADER = "pancascade"
-
-DIGEST = "pancascade_digest"
-"""Key of the file's second text: `_digest_of` of its tensors and header. Older checkpoints do not have it."""
-
-TRAINED_ON = "trained_on"
-"""Key of a description's training: patients' marks by data set. Older checkpoints do not have it."""
+from pancascade.weights_file import (
+    DIGEST,
+    HEADER,
+    StoredTensor,
+    damaged,
+    digest_of,
+    not_finite,
+    read_header,
+    refuse_state,
+    unreadable,
+)
 
 
 class ModelDescription(Settings):
@@ -101,42 +103,20 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
             header = parse_json(texts[HEADER])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     digest = texts.get(DIGEST)
     if digest is not None and digest != _digest_of(tensors, texts[HEADER]):
-        raise CheckpointError(f"{path.name}: damaged, it is not as it was written. Copy it again.")
+        raise damaged(path)
     _require_finite(path, tensors)
     return tensors, header
 
 
-def read_header(path: Path) -> Any:
-    """The header of a checkpoint alone; its weights are not read.
-
-    Raises:
-        CheckpointError: The file is missing, damaged, or not ours.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return parse_json((file.metadata() or {})[HEADER])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> CheckpointError:
-    if isinstance(error, FileNotFoundError):  # of safetensors, which says no more than its name
-        return CheckpointError(f"{path.name}: there is no such file. Check the path.")
-    why = "it has no description of ours" if isinstance(error, KeyError) else reason(error)
-    return CheckpointError(f"{path.name}: not a readable pancascade checkpoint ({why}). Copy it again.")
-
-
 def _digest_of(tensors: Mapping[str, Tensor], header: str) -> str:
-    """BLAKE2b of names, types, shapes and values, and of the header's text, in 32 hexadecimal digits."""
-    digest = hashlib.blake2b(header.encode(), digest_size=16)
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    stored = (
+        StoredTensor(name, str(one.dtype), tuple(one.shape), one.reshape(-1).view(torch.uint8).numpy().data)
+        for name, one in sorted(tensors.items())
+    )
+    return digest_of(stored, header)
 
 
 def _require_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -146,10 +126,7 @@ def _require_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
                 f"{path.name}: {shortened(name, 60)} holds complex numbers, which no network here has. Copy it again."
             )
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise CheckpointError(
-                f"{path.name}: {shortened(name, 60)} holds NaN or infinity, which no network can compute with. "
-                "Copy it again, or train again."
-            )
+            raise not_finite(path, name)
 
 
 def save_checkpoint(
@@ -179,7 +156,7 @@ def load_weights(cascade: Cascade, path: Path) -> None:
         CheckpointError: The file is missing, damaged, or its weights fit another cascade.
     """
     weights, header = load_tensors(path)
-    _refuse_state(path, header)
+    refuse_state(path, header)
     _fill(cascade, weights, path)
 
 
@@ -194,18 +171,6 @@ def _fill(cascade: Cascade, weights: Mapping[str, Tensor], path: Path) -> None:
         ) from error
 
 
-def _refuse_state(path: Path, header: Any) -> None:
-    if is_training_state(header):
-        raise CheckpointError(
-            f"{path.name}: the state that a training goes on from, not its weights. Give the run's best.safetensors."
-        )
-
-
-def is_training_state(header: Any) -> bool:
-    """Whether a file's header is that of a run's ``last.safetensors``."""
-    return isinstance(header, dict) and {"epoch", "step", "best", "history"} <= header.keys()
-
-
 def load_checkpoint(path: Path) -> tuple[Cascade, ModelDescription]:
     """A cascade with its weights, float32, in evaluation mode, on the CPU.
 
@@ -213,7 +178,7 @@ def load_checkpoint(path: Path) -> tuple[Cascade, ModelDescription]:
         CheckpointError: The file is missing, damaged, or its weights fit another cascade.
     """
     weights, header = load_tensors(path)
-    _refuse_state(path, header)
+    refuse_state(path, header)
     description = _description(path, header)
     try:
         cascade = build_cascade(description.cascade)
@@ -249,5 +214,5 @@ def read_training(path: Path) -> dict[str, Any]:
         CheckpointError: The file is missing, damaged, or not ours.
     """
     header = read_header(path)
-    _refuse_state(path, header)
+    refuse_state(path, header)
     return _description(path, header).training

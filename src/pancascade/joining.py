@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pancascade.checkpoint import TRAINED_ON, describe, load_checkpoint, save_checkpoint
+from pancascade.checkpoint import describe, load_checkpoint, save_checkpoint
 from pancascade.errors import CheckpointError
 from pancascade.io import content_digest
 from pancascade.io.digests import UNREADABLE
 from pancascade.io.documents import shortened
+from pancascade.weights_file import TRAINED_ON
 
 
 def join_checkpoints(parts: Mapping[str, Path], out: Path) -> None:

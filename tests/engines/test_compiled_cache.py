@@ -68,7 +68,7 @@ def test_other_weights_and_other_sizes_are_compiled_anew(cache, recorded):
     assert len(list(cache.iterdir())) == 3
 
 
-@pytest.mark.parametrize("damage", [b"", b"nothing", b'{"arrangement": "x", "digest": "y"}\nblob'])
+@pytest.mark.parametrize("damage", [b"", b"nothing", b'{"note": "x", "digest": "y"}\nblob'])
 def test_a_damaged_file_is_compiled_anew_and_replaced(cache, recorded, damage):
     wanted = answers(network())
     (path,) = cache.iterdir()

@@ -10,7 +10,7 @@ from abdomen_phantom import LPS_AXES, HounsfieldCascade, abdomen, centred, turne
 
 from pancascade.inference import find_model, segment
 from pancascade.inference.additions import ALL, NONE, Additions
-from pancascade.inference.loading import load_engine
+from pancascade.inference.torch_engines import load_engine
 from pancascade.prediction.scan_pass import run_scan
 from pancascade.volume import Box
 

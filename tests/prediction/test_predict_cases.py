@@ -12,7 +12,7 @@ from PIL import Image
 from pancascade.errors import CheckpointError, DataError, OutputError
 from pancascade.evaluation.prediction_set import read_prediction_set
 from pancascade.inference.finding import STEP
-from pancascade.inference.loading import load_engine
+from pancascade.inference.torch_engines import load_engine
 from pancascade.io import read_volume, write_volume
 from pancascade.postprocessing import decide
 from pancascade.prediction import PredictionSet, PredictionSource, find_checkpoint, predict_cases

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from pancascade.checkpoint import load_checkpoint, load_tensors, read_header, save_tensors
+from pancascade.checkpoint import load_checkpoint, load_tensors, save_tensors
 from pancascade.errors import CheckpointError, OutputError, RecipeError
 from pancascade.sampling import Batch
 from pancascade.training import DivergedError, fit, loop, read_recipe
@@ -19,6 +19,8 @@ torch.set_num_threads(1)
 from pathlib import Path
 from pancascade import checkpoint
 from pancascade.training import fit, validation
+from pancascade.weights_file import read_header
+from pancascade.weights_file import read_header
 validation._draw_sheet = lambda *_: None  # the picture takes as long as the epoch, and nobody looks at it
 folder, kill_at = Path(sys.argv[1]), sys.argv[2]
 def die():

@@ -9,7 +9,7 @@ import torch
 from typer.testing import CliRunner
 
 from pancascade.cascades import build_cascade
-from pancascade.checkpoint import describe, read_header, save_checkpoint
+from pancascade.checkpoint import describe, save_checkpoint
 from pancascade.cli.app import app
 from pancascade.corrections import save_correction
 from pancascade.errors import CheckpointError, RecipeError, UnknownModelError
@@ -19,6 +19,7 @@ from pancascade.training import read_recipe, recipe_on
 from pancascade.training.data import read_training_data
 from pancascade.training.recipe import find_recipe
 from pancascade.training.start_weights import find_start
+from pancascade.weights_file import read_header
 from result_folders import make_result, packed
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -9,10 +9,10 @@ from torch import Generator, Tensor
 
 from pancascade.cascades.cropping import box_around, crop_and_resize, hand_over, random_margin, resize_and_paste
 from pancascade.cascades.protocol import Cascade, Located, is_any, run_scaled
-from pancascade.cascades.targets import NestedTargets
 from pancascade.losses import SegmentationLoss, compose_classes, compose_two_classes, segmentation_loss
 from pancascade.networks import MapNetwork, NetworkSettings, OneMapNetwork
 from pancascade.settings import UNetSize
+from pancascade.targets import NestedTargets
 from pancascade.volume import Box
 
 

@@ -4,11 +4,11 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from pancascade.cascades.targets import NestedTargets
 from pancascade.losses.shared_boundary import BoundaryForm, Neighbourhood
 from pancascade.losses.structure import DeepSupervision, WeightedBce
 from pancascade.networks import MapNetwork, NetworkSettings, OneMapNetwork
 from pancascade.settings import UNetSize
+from pancascade.targets import NestedTargets
 
 
 class Qiu2024Settings(NestedTargets):

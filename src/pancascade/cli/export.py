@@ -14,15 +14,20 @@ if TYPE_CHECKING:
 def export(
     model: Annotated[str, typer.Argument(help="A name that `pancascade models` lists, or a checkpoint.")],
     out: Annotated[Path, typer.Option(help="Folder for the files; made if it is missing.")],
-    file_format: Annotated[str, typer.Option("--format", help="onnx or openvino.")] = "onnx",
+    file_format: Annotated[
+        str, typer.Option("--format", help="onnx, openvino, or pancascade: for `segment` without torch.")
+    ] = "onnx",
 ) -> None:
     """Write every network of a model as ONNX or OpenVINO, with a description of how they are chained.
+
+    With --format pancascade: the model as `segment --model OUT/model.json` runs it where torch is not installed.
 
     Each file is run and compared with torch; nothing is written where one answers differently.
     """
     import rich.console
 
     from pancascade.export.model import DESCRIPTION, export_model
+    from pancascade.export.runnable import MODEL, export_runnable
     from pancascade.inference.models import find_model
 
     console = rich.console.Console(markup=False, highlight=False, soft_wrap=True)
@@ -31,14 +36,20 @@ def export(
         size = " × ".join(map(str, network.input_shape[1:]))
         console.print(f"{network.file:32} {size:14} largest difference from torch {network.largest_difference:.1e}")
 
-    if file_format not in ("onnx", "openvino"):
-        raise ExportError(f"--format {file_format}: known are onnx, openvino.")
+    if file_format not in ("onnx", "openvino", "pancascade"):
+        raise ExportError(f"--format {file_format}: known are onnx, openvino, pancascade.")
     chosen = find_model(model)
     with console.status("Loading the model.") as status:
 
         def begin(file: str, number: int, count: int) -> None:
             status.update(f"Network {number} of {count}: writing {file} and comparing it with torch; up to a minute.")
 
-        export_model(chosen, out, file_format=cast("ExportFormat", file_format), told=tell, begun=begin)
-    console.print(f"How they are chained: {out / DESCRIPTION}")
+        if file_format == "pancascade":
+            export_runnable(chosen, out, begun=begin)
+        else:
+            export_model(chosen, out, file_format=cast("ExportFormat", file_format), told=tell, begun=begin)
+    if file_format == "pancascade":
+        console.print(f"Without torch: pancascade segment SCAN --model {out / MODEL}")
+    else:
+        console.print(f"How they are chained: {out / DESCRIPTION}")
     console.print(f"Licence of the weights: {chosen.licence}. Research use only. Not for clinical use.", style="dim")

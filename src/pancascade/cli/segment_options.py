@@ -24,6 +24,7 @@ class Backend(StrEnum):
     AUTO = "auto"
     TORCH = "torch"
     OPENVINO = "openvino"
+    ONNXRUNTIME = "onnxruntime"
 
 
 Model = Annotated[

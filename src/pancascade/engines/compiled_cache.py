@@ -5,14 +5,11 @@ import io
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import openvino
-import torch
-from torch import nn
-from torch.utils._pytree import TreeSpec, treespec_dumps, treespec_loads
 
 from pancascade.errors import PancascadeError
 from pancascade.io import written_whole
@@ -29,37 +26,32 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pancascade" / "openvino"
 
 
-def key_of(network: nn.Module, shape: tuple[int, ...], options: Mapping[str, Any], *, device: str) -> str:
-    """Digest of all that a compiled network depends on: layers, weights, size of images, options, versions, machine.
+def key_of(about: Sequence[object], options: Mapping[str, Any], *, device: str) -> str:
+    """Digest of all that a compiled network depends on: the network, options, OpenVINO's version, the machine.
 
     Args:
-        network: Before it is compiled.
-        shape: Of one image, (C, *S).
+        about: Of the network: its layers, weights and size of images, or digests of them.
         options: OpenVINO's.
         device: What OpenVINO calls the processor.
     """
-    about = [repr(network), shape, sorted(options.items()), device, openvino.__version__, torch.__version__]
-    digest = hashlib.blake2b(repr(about).encode(), digest_size=16)
-    for name, values in network.state_dict().items():
-        digest.update(name.encode())
-        digest.update(values.detach().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    told = [*about, sorted(options.items()), device, openvino.__version__]
+    return hashlib.blake2b(repr(told).encode(), digest_size=16).hexdigest()
 
 
-def keep(key: str, compiled: openvino.CompiledModel, *, arrangement: TreeSpec) -> None:
-    """Keep a compiled network; nothing where the folder cannot be written, or the maps are arranged in an unusual way.
+def keep(key: str, compiled: openvino.CompiledModel, *, note: str = "") -> None:
+    """Keep a compiled network; nothing where the folder cannot be written.
 
     Args:
         key: Of `key_of`.
-        compiled: The network, proven.
-        arrangement: How its maps are arranged in what the network returns.
+        compiled: The network.
+        note: What `kept` gives back beside it.
     """
     folder = cache_folder()
     try:
         stream = io.BytesIO()
         compiled.export_model(stream)
         blob = stream.getvalue()
-        header = {"arrangement": treespec_dumps(arrangement), "digest": _digest(blob)}
+        header = {"note": note, "digest": _digest(blob)}
         with written_whole(folder / f"{key}.blob") as temporary:
             temporary.write_bytes(json.dumps(header).encode() + b"\n" + blob)
         for old in sorted(folder.glob("*.blob"), key=lambda path: path.stat().st_mtime, reverse=True)[KEPT:]:
@@ -68,8 +60,8 @@ def keep(key: str, compiled: openvino.CompiledModel, *, arrangement: TreeSpec) -
         _log.info("Compiled networks are not kept in %s (%s).", folder, error)
 
 
-def kept(key: str, core: openvino.Core, options: Mapping[str, Any]) -> tuple[openvino.CompiledModel, TreeSpec] | None:
-    """A compiled network and its arrangement, if it was kept and can be used.
+def kept(key: str, core: openvino.Core, options: Mapping[str, Any]) -> tuple[openvino.CompiledModel, str] | None:
+    """A compiled network and its note, if it was kept and can be used.
 
     Args:
         key: Of `key_of`.
@@ -84,7 +76,7 @@ def kept(key: str, core: openvino.Core, options: Mapping[str, Any]) -> tuple[ope
             return None
         compiled = core.import_model(blob, "CPU", dict(options))
         path.touch()
-        return compiled, treespec_loads(header["arrangement"])
+        return compiled, str(header["note"])
     except (OSError, RuntimeError, ValueError, LookupError, TypeError):
         return None
 

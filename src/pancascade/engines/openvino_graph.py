@@ -5,7 +5,6 @@ more than its speed gains on one scan. Writing down what torch computes takes as
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from inspect import signature
 from typing import Any
 
@@ -21,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_map_only, tree_unflatten
 
+from pancascade.engines.openvino_core import core
 from pancascade.engines.openvino_operators import OPERATORS
 from pancascade.engines.openvino_values import UnknownOperatorError, Value
 
@@ -155,12 +155,6 @@ def compiled(graph: openvino.Model, options: Mapping[str, Any]) -> openvino.Comp
         RuntimeError: OpenVINO has no way to run it.
     """
     return core().compile_model(graph, "CPU", dict(options))
-
-
-@cache
-def core() -> openvino.Core:
-    """OpenVINO itself, started once."""
-    return openvino.Core()
 
 
 def arrange(maps: Sequence[Tensor], arrangement: TreeSpec) -> Any:

@@ -1,17 +1,18 @@
 """Networks of a cascade run by OpenVINO instead of torch, on a CPU."""
 
 import copy
+import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, treespec_dumps, treespec_loads
 
 from pancascade.cascades import Cascade
+from pancascade.engines.backend import Backend, Precision, openvino_available
 from pancascade.engines.fused_networks import fused_for_inference
 from pancascade.engines.precision import has_fast_bfloat16
 from pancascade.errors import PancascadeError
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
     from openvino import CompiledModel
     from torch.utils._pytree import TreeSpec
 
-Backend = Literal["auto", "torch", "openvino"]
-"""What runs the networks; ``auto`` takes OpenVINO on a CPU where it is installed."""
-
-Precision = Literal["bf16", "f32"]
-"""What OpenVINO computes in; results are float32 either way."""
-
 TOLERANCE: dict[Precision, float] = {"bf16": 0.05, "f32": 1e-3}
 """How far OpenVINO's maps may be from torch's on the first image: norm of the difference, relative to torch's."""
 
@@ -37,11 +32,6 @@ SIZES_KEPT = 4
 _log = logging.getLogger(__name__)
 
 _Compiled = Callable[[Tensor], Any]
-
-
-def available() -> bool:
-    """Whether OpenVINO is installed; it is not imported."""
-    return find_spec("openvino") is not None
 
 
 def accelerated(cascade: Cascade, device: torch.device, *, backend: Backend = "auto") -> tuple[Cascade, str]:
@@ -59,13 +49,13 @@ def accelerated(cascade: Cascade, device: torch.device, *, backend: Backend = "a
     Raises:
         PancascadeError: ``openvino`` is asked for where it is not installed, or on another device than a CPU.
     """
-    if backend == "openvino" and not available():
+    if backend == "openvino" and not openvino_available():
         raise PancascadeError(
             'OpenVINO is not installed. Run pip install "pancascade[fast]", or take the engine torch.'
         )
     if backend == "openvino" and device.type != "cpu":
         raise PancascadeError(f"OpenVINO runs on the CPU, not on {device}. Take --device cpu, or the engine torch.")
-    if backend != "torch" and device.type == "cpu" and available():
+    if backend != "torch" and device.type == "cpu" and openvino_available():
         cascade = accelerate(cascade, precision="bf16" if has_fast_bfloat16(device) else "f32")
     elif device.type == "cpu":
         cascade = fused_for_inference(cascade)
@@ -172,28 +162,31 @@ def _compile(network: nn.Module, image: Tensor, *, precision: Precision) -> _Com
         RuntimeError: OpenVINO cannot compile it.
     """
     from pancascade.engines import compiled_cache, openvino_graph
+    from pancascade.engines.openvino_core import core, cpu_options
 
-    options = {
-        "INFERENCE_PRECISION_HINT": precision,
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        "NUM_STREAMS": 1,
-        # Several processes on one machine would all be pinned to its first cores.
-        "ENABLE_CPU_PINNING": False,
-    }
-    core = openvino_graph.core()
-    device = str(core.get_property("CPU", "FULL_DEVICE_NAME"))
-    key = compiled_cache.key_of(network, tuple(image.shape[1:]), options, device=device)
-    found = compiled_cache.kept(key, core, options)
+    options = cpu_options(precision, threads=torch.get_num_threads())
+    processor = str(core().get_property("CPU", "FULL_DEVICE_NAME"))
+    key = compiled_cache.key_of(_about(network, tuple(image.shape[1:])), options, device=processor)
+    found = compiled_cache.kept(key, core(), options)
     if found is not None:
-        return _answering(found[0], found[1])
+        return _answering(found[0], treespec_loads(found[1]))
     graph, reference, arrangement = openvino_graph.record(network, image)
     compiled = openvino_graph.compiled(graph, options)
     answer = _answering(compiled, arrangement)
     # Two images, so that the batch's size is tried as well.
     for maps, wanted in zip(tree_leaves(answer(image.expand(2, *image.shape[1:]))), reference, strict=True):
         _require_close(maps, wanted, precision)
-    compiled_cache.keep(key, compiled, arrangement=arrangement)
+    compiled_cache.keep(key, compiled, note=treespec_dumps(arrangement))
     return answer
+
+
+def _about(network: nn.Module, shape: tuple[int, ...]) -> list[object]:
+    """All that the compiled form of a network for images (C, *S) depends on, but OpenVINO itself."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, values in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(values.detach().contiguous().numpy().tobytes())
+    return [repr(network), shape, digest.hexdigest(), torch.__version__]
 
 
 def _answering(compiled: "CompiledModel", arrangement: "TreeSpec") -> _Compiled:

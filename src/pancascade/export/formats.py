@@ -40,7 +40,13 @@ def require_installed(file_format: ExportFormat) -> None:
 
 
 def write_network(
-    network: nn.Module, path: Path, image: Tensor, *, file_format: ExportFormat, outputs: Sequence[str]
+    network: nn.Module,
+    path: Path,
+    image: Tensor,
+    *,
+    file_format: ExportFormat,
+    outputs: Sequence[str],
+    folding: bool = True,
 ) -> None:
     """Write a network for images of one size and batches of any size.
 
@@ -50,13 +56,15 @@ def write_network(
         image: (1, C, *S), an image of that size.
         file_format: ``onnx`` or ``openvino``.
         outputs: Names of the maps, in order.
+        folding: Whether an ONNX file may have normalisations folded into its weights; without, all weights are the
+            network's own, by their names.
 
     Raises:
         ExportError: The network does something that the format cannot say.
     """
     try:
         if file_format == "onnx":
-            _write_onnx(network, path, image, outputs)
+            _write_onnx(network, path, image, outputs, folding=folding)
         else:
             _write_openvino(network, path, image, outputs)
     except (LookupError, RuntimeError) as error:
@@ -64,9 +72,9 @@ def write_network(
         raise ExportError(f"{path.name}: this network cannot be written as {file_format} ({reason}).") from error
 
 
-def _write_onnx(network: nn.Module, path: Path, image: Tensor, outputs: Sequence[str]) -> None:
+def _write_onnx(network: nn.Module, path: Path, image: Tensor, outputs: Sequence[str], *, folding: bool) -> None:
     # Torch's exporter takes its time by the operation, some 5 ms each, however small the weights: fewer are faster.
-    network = folded(network)
+    network = folded(network) if folding else network
     # Of a batch of one torch would take the 1 for fixed.
     pair = torch.cat((image, image))
     with _quiet():
@@ -80,6 +88,7 @@ def _write_onnx(network: nn.Module, path: Path, image: Tensor, outputs: Sequence
             dynamo=True,
             external_data=False,
             verbose=False,
+            optimize=folding,
         )
     _forget_origins(path)
 

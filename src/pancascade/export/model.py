@@ -1,8 +1,8 @@
 """A model as ONNX or OpenVINO files with a description, for software that knows nothing of pancascade."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -38,8 +38,7 @@ Told = Callable[[ExportedNetwork], None]
 """Called with each network when it is written and has answered as torch does."""
 
 
-@dataclass(frozen=True)
-class _Planned:
+class Planned(NamedTuple):
     """A network to export, and an image (1, C, H, W) of the size that the cascade shows it."""
 
     name: str
@@ -76,7 +75,7 @@ def export_model(
     require_cascades(model)
     loaded = [load_checkpoint(model.weights_of(step)) for step in model.steps]
     plans = [
-        _plan(cascade, description, prefix=f"{number}_{Path(step.weights).stem}", suffix=SUFFIX[file_format])
+        plan_networks(cascade, description, prefix=f"{number}_{Path(step.weights).stem}", suffix=SUFFIX[file_format])
         for number, (step, (cascade, description)) in enumerate(zip(model.steps, loaded, strict=True), start=1)
     ]
     files = [planned.file for plan in plans for planned in plan]
@@ -128,7 +127,7 @@ def _described(
     )
 
 
-def _plan(cascade: Cascade, description: ModelDescription, *, prefix: str, suffix: str) -> list[_Planned]:
+def plan_networks(cascade: Cascade, description: ModelDescription, *, prefix: str, suffix: str) -> list[Planned]:
     """The networks that run at inference, with an image of the size that each is shown.
 
     The cascade is run once to learn the sizes: no paper need tell them.
@@ -156,10 +155,10 @@ def _plan(cascade: Cascade, description: ModelDescription, *, prefix: str, suffi
         cascade.segment(image, cascade.take_over(image, (drawn > 0.5).float()))
     for hook in hooks:
         hook.remove()
-    return [_Planned(name, f"{prefix}_{name}{suffix}", children[name], seen[name]) for name in children if name in seen]
+    return [Planned(name, f"{prefix}_{name}{suffix}", children[name], seen[name]) for name in children if name in seen]
 
 
-def _exported(planned: _Planned, draft: Path, file_format: ExportFormat) -> ExportedNetwork:
+def _exported(planned: Planned, draft: Path, file_format: ExportFormat) -> ExportedNetwork:
     """Write one network and compare it with torch.
 
     Raises:

@@ -4,10 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import ndimage
-from torch import Tensor
 
 from pancascade.inference.finding import FAINT, Finding
 from pancascade.location import Location
@@ -41,9 +39,9 @@ class CanvasProbabilities:
     count: int
     channels: int
     location: Location | None = None
-    parts: dict[int, Tensor] = field(default_factory=dict)
+    parts: dict[int, NDArray[np.float16]] = field(default_factory=dict)
 
-    def put(self, first: int, maps: Tensor) -> None:
+    def put(self, first: int, maps: NDArray[np.float16]) -> None:
         """Keep maps (B, C, H, W) of slices from ``first`` on."""
         self.parts[first] = maps
 
@@ -63,12 +61,12 @@ class CanvasProbabilities:
         maps = self._dense(first, last)
         for channel in range(maps.shape[1]):
             smooth_along_the_body(maps[:, channel], sigma)
-        return type(self)(self.placement, self.count, self.channels, self.location, {first: torch.from_numpy(maps)})
+        return type(self)(self.placement, self.count, self.channels, self.location, {first: maps})
 
     def on_scan(self, first: int, last: int) -> NDArray[np.float16]:
         """Foreground probabilities of slices first…last−1 on the scan's pixels, (C, I, J, last − first)."""
-        native = torch.cat([self._native(k) for k in range(first, last)])
-        return native.permute(1, 3, 2, 0).numpy()
+        native = np.concatenate([self._native(k) for k in range(first, last)])
+        return native.transpose(1, 3, 2, 0)
 
     def finding(self, at: Box, *, spacing_mm: tuple[float, float, float], one_organ: bool = True) -> Finding:
         """What the maps show.
@@ -83,13 +81,17 @@ class CanvasProbabilities:
         box = self._busy(spacing_mm, one_organ=one_organ)
         if box is None:
             return Finding.nothing(self.location)
-        maps = np.stack([self._native(k)[0].permute(0, 2, 1)[:, *box.slices[:2]].numpy() for k in _range(box)], axis=-1)
+        columns, rows, slices = box.slices
+        maps = np.stack(
+            [self._native(k, part=(rows, columns))[0].transpose(0, 2, 1) for k in range(slices.start, slices.stop)],
+            axis=-1,
+        )
         return Finding.of(maps, box.shift(at.start), self.location)
 
-    def _native(self, k: int) -> Tensor:
-        """(1, C, h, w) float16 of a slice."""
-        maps = torch.from_numpy(self._dense(k, k + 1)).float()
-        return take_off(maps, self.placement).half()
+    def _native(self, k: int, *, part: tuple[slice, slice] | None = None) -> NDArray[np.float16]:
+        """(1, C, h, w) of a slice, or of some of its rows and columns."""
+        maps = self._dense(k, k + 1).astype(np.float32)
+        return take_off(maps, self.placement, part=part).astype(np.float16)
 
     def _dense(self, first: int, last: int) -> NDArray[np.float16]:
         """(last − first, C, H, W), zero where nothing was found."""
@@ -97,7 +99,7 @@ class CanvasProbabilities:
         for start, maps in self.parts.items():
             low, high = max(first, start), min(last, start + len(maps))
             if low < high:
-                dense[low - first : high - first] = maps[low - start : high - start].numpy()
+                dense[low - first : high - first] = maps[low - start : high - start]
         return dense
 
     def _busy(self, spacing_mm: tuple[float, float, float], *, one_organ: bool) -> Box | None:
@@ -140,7 +142,3 @@ def smooth_along_the_body(values: NDArray[Any], sigma: float) -> None:
     for row in range(busy.start[0], busy.stop[0], _ROWS):
         rows = values[:, row : min(row + _ROWS, busy.stop[0]), columns]
         rows[...] = ndimage.gaussian_filter1d(rows.astype(np.float32), sigma, axis=0, mode="nearest")
-
-
-def _range(box: Box) -> range:
-    return range(box.start[2], box.stop[2])

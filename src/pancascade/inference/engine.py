@@ -5,12 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from pancascade.cascades import Cascade, Located, fast_layout
-from pancascade.engines.precision import has_fast_bfloat16
+from pancascade.engines.runnable_cascade import Handover, RunnableCascade
 from pancascade.inference.additions import ALL, Additions
 from pancascade.inference.canvas_probabilities import CanvasProbabilities, smooth_along_the_body
 from pancascade.inference.finding import Believed, Finding
@@ -25,7 +22,7 @@ from pancascade.volume import Box, Volume
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many slices are done, and how many there are."""
 
-HandOver = Callable[[slice, Placement | None, Located], Located]
+HandOver = Callable[[slice, Placement | None, Handover], Handover]
 """Sees, and may change, what stage 1 hands to stage 2: slices, their place on the canvas (None in 3-D), hand-over."""
 
 SMOOTHING_MM = 2.0
@@ -40,21 +37,19 @@ VIEW_SCALES = (1.0, 0.92, 1.08)
 
 @dataclass(frozen=True)
 class SliceEngine:
-    """A 2-D cascade on a device.
+    """A 2-D cascade on a volume.
 
     Attributes:
-        cascade: In evaluation mode.
+        cascade: Ready to run.
         canvas: How slices reach it.
-        device: Where it runs.
         consistent: Whether stage 1 is made consistent along the body before stage 2.
         trained_on: Whom its weights have learned from, as their checkpoint tells.
         rescue: Whether stage 2 looks at stage 1's best candidate where nothing reaches probability ½.
         additions: Which of `segment`'s additions are on.
     """
 
-    cascade: Cascade
+    cascade: RunnableCascade
     canvas: Canvas
-    device: torch.device
     consistent: bool = True
     trained_on: tuple[dict[str, Any], ...] = ()
     rescue: bool = False
@@ -104,7 +99,6 @@ class SliceEngine:
         with clock.measure("paste"):
             return maps.finding(at, spacing_mm=volume.spacing_mm, one_organ=self.additions.component_rules)
 
-    @torch.inference_mode()
     def run(
         self,
         volume: Volume,
@@ -142,8 +136,8 @@ class SliceEngine:
             if any(handed_over.boxes):
                 with clock.measure("draw"):
                     images = self._images(volume, placement, part)
-                with clock.measure("stage 2"), self._autocast():
-                    found_there = self.cascade.segment(images, handed_over)[:, 1:].half().cpu()
+                with clock.measure("stage 2"):
+                    found_there = self.cascade.segment(images, handed_over)[:, 1:].astype(np.float16)
                     maps.put(part.start, require_finite(found_there, stage=2))
             if progress is not None:
                 progress("segment", part.stop, volume.shape[2])
@@ -158,7 +152,7 @@ class SliceEngine:
         *,
         progress: Progress | None,
         clock: Stopwatch,
-    ) -> list[Located]:
+    ) -> list[Handover]:
         """What stage 1 finds in each batch of slices; in thin slices it looks at every so many."""
         count = volume.shape[2]
         every = max(1, int(LOCATE_EVERY_MM / volume.spacing_mm[2])) if self._may_skip and belief is None else 1
@@ -169,7 +163,7 @@ class SliceEngine:
             where = slice(chosen[0], chosen[-1] + 1) if every == 1 else chosen
             with clock.measure("draw"):
                 images = self._images(volume, placement, where)
-            with clock.measure("stage 1"), self._autocast():
+            with clock.measure("stage 1"):
                 located.append(stored(self._locate(images, on_canvas(belief, part, placement))))
             if progress is not None:
                 progress("locate", chosen[-1] + 1, count)
@@ -184,11 +178,14 @@ class SliceEngine:
         """Whether slices between two that stage 1 has seen can take the mean of both beliefs."""
         return self._smooths and self.cascade.locates and self.cascade.first_map_is_mask
 
-    @torch.inference_mode()
     def run_alone(
-        self, images: Tensor, placements: Sequence[Placement], *, hand_over: Callable[[Located], Located] | None = None
-    ) -> list[Tensor]:
-        """Probabilities (C, h, w) float32 of slices on their own pixels, each by itself, as the 2-D papers do.
+        self,
+        images: NDArray[np.float32],
+        placements: Sequence[Placement],
+        *,
+        hand_over: Callable[[Handover], Handover] | None = None,
+    ) -> list[NDArray[np.float32]]:
+        """Probabilities (C, h, w) of slices on their own pixels, each by itself, as the 2-D papers do.
 
         Locate, box, crop, segment, paste. All is float32, whatever the processor is faster with.
 
@@ -197,22 +194,25 @@ class SliceEngine:
             placements: Where each lies there.
             hand_over: Sees, and may change, what stage 1 hands over.
         """
-        shown = fast_layout(images.to(self.device))
-        located = self.cascade.locate(shown)
-        maps = self.cascade.segment(shown, located if hand_over is None else hand_over(located))
+        cascade = self.cascade.exact()
+        located = cascade.locate(images)
+        maps = cascade.segment(images, located if hand_over is None else hand_over(located))
         found = []
-        for one, placement in zip(require_finite(maps[:, 1:].float().cpu(), stage=2), placements, strict=True):
+        for one, placement in zip(require_finite(maps[:, 1:], stage=2), placements, strict=True):
             foreground = take_off(one[None], placement)[0]
             # What was cut from the canvas is background.
-            found.append(torch.cat(((1 - foreground.sum(dim=0, keepdim=True)).clamp(min=0), foreground)))
+            background = np.maximum(1 - foreground.sum(axis=0, keepdims=True), 0)
+            found.append(np.concatenate((background, foreground)))
         return found
 
-    def run_slice(self, hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None) -> Tensor:
+    def run_slice(self, hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None) -> NDArray[np.float32]:
         """The same of a single axial slice, (C, H, W); arguments as for `draw_alone`."""
         image, placement = self.draw_alone(hu, spacing_mm)
         return self.run_alone(image, [placement])[0]
 
-    def draw_alone(self, hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None) -> tuple[Tensor, Placement]:
+    def draw_alone(
+        self, hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None
+    ) -> tuple[NDArray[np.float32], Placement]:
         """A single axial slice on the canvas, (1, channels, H, W), and its place; it stands in for its neighbours.
 
         Args:
@@ -220,28 +220,23 @@ class SliceEngine:
             spacing_mm: Row and column spacing; None takes the canvas's assumption.
         """
         placement = find_placement(hu, spacing_mm=spacing_mm, canvas=self.canvas, grow=self.grows)
-        shown = torch.from_numpy(self.canvas.window.apply(hu))[None, None].expand(-1, self.canvas.channels, -1, -1)
-        return draw(shown, placement), placement
+        drawn = draw(self.canvas.window.apply(hu)[None, None], placement)
+        return np.repeat(drawn, self.canvas.channels, axis=1), placement
 
-    def _images(self, volume: Volume, placement: Placement, part: slice | list[int]) -> Tensor:
-        return fast_layout(draw_slices(volume, placement, part, canvas=self.canvas).to(self.device))
+    def _images(self, volume: Volume, placement: Placement, part: slice | list[int]) -> NDArray[np.float32]:
+        return draw_slices(volume, placement, part, canvas=self.canvas)
 
-    def _locate(self, images: Tensor, belief: Tensor | None) -> Located:
-        if belief is None:
-            return self.cascade.locate(images)
-        return self.cascade.take_over(images, belief.to(self.device))
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=has_fast_bfloat16(self.device))
+    def _locate(self, images: NDArray[np.float32], belief: NDArray[np.float32] | None) -> Handover:
+        return self.cascade.locate(images) if belief is None else self.cascade.take_over(images, belief)
 
     def _aim(
-        self, located: list[Located], placement: Placement, spacing_mm: tuple[float, float, float], *, whole_body: bool
+        self, located: list[Handover], placement: Placement, spacing_mm: tuple[float, float, float], *, whole_body: bool
     ) -> Aim:
         """Where stage 2 shall look, from stage 1's belief in all slices."""
-        together = torch.cat([found.probabilities for found in located])
+        together = np.concatenate([found.probabilities for found in located])
         for place, part in enumerate(parts_of(len(together))):  # one copy in memory, not two
-            located[place] = replace(located[place], probabilities=together[part])
-        belief = together[:, 0].numpy()
+            located[place] = located[place].with_probabilities(together[part])
+        belief = together[:, 0]
         if not (self.consistent and self.cascade.locates):
             return Aim(belief)
         if self._smooths:
@@ -252,10 +247,9 @@ class SliceEngine:
         rescue = self.rescue and self.additions.fallback_search
         return aim_at(sight, rescue=rescue, one_organ=self.additions.component_rules)
 
-    def _hand_over(self, found: Located, aim: Aim, part: slice) -> Located:
-        belief = torch.from_numpy(aim.belief[part, None]).to(self.device).float()
-        handed_over = self.cascade.narrow(found, belief)
+    def _hand_over(self, found: Handover, aim: Aim, part: slice) -> Handover:
+        handed_over = self.cascade.narrow(found, aim.belief[part, None].astype(np.float32))
         if aim.mask is None:
             return handed_over
-        mask = torch.from_numpy(aim.mask[part, None]).to(self.device).float()
+        mask = aim.mask[part, None].astype(np.float32)
         return self.cascade.with_boxes_of(handed_over, self.cascade.narrow(found, mask))

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from pancascade.external.network import ExternalNetwork
 from pancascade.inference.additions import ALL, Additions
@@ -20,14 +19,12 @@ class ExternalEngine:
 
     Attributes:
         network: That answers on the grid it is given.
-        device: Where it runs.
         stored_axes: Where the axes of the scan's file point: networks see the scan as it is stored.
         trained_on: Nobody knows.
         additions: Which of `segment`'s additions are on; none changes what such a network sees.
     """
 
     network: ExternalNetwork
-    device: torch.device
     stored_axes: str = "LPS"
     trained_on: tuple[dict[str, Any], ...] = ()
     additions: Additions = ALL

@@ -1,14 +1,17 @@
 """What a network answers must be numbers: damaged weights, or an overflow, end in an empty mask otherwise."""
 
 import math
+from typing import Any, TypeVar
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from pancascade.errors import CheckpointError
 
+Answer = TypeVar("Answer", bound=NDArray[np.floating[Any]])
 
-def require_finite(answer: Tensor, *, stage: int) -> Tensor:
+
+def require_finite(answer: Answer, *, stage: int) -> Answer:
     """The answer itself, if all of it are numbers.
 
     Args:
@@ -19,7 +22,7 @@ def require_finite(answer: Tensor, *, stage: int) -> Tensor:
         CheckpointError: It holds NaN or infinity.
     """
     # A sum is as good as a look at each, and several times as fast.
-    if not math.isfinite(float(answer.sum(dtype=torch.float32))):
+    if not math.isfinite(float(answer.sum(dtype=np.float32))):
         raise CheckpointError(
             f"Stage {stage} of the model answers NaN or infinity: its weights are damaged, or overflow. "
             "Copy the model again, or try --engine torch."

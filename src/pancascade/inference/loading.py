@@ -5,13 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from pancascade.checkpoint import TRAINED_ON, load_checkpoint
-from pancascade.engines.devices import find_device
-from pancascade.engines.openvino_networks import Backend, accelerated, engine_name
+from pancascade.engines.backend import Backend, torch_available
 from pancascade.errors import PancascadeError
 from pancascade.external.kinds import load_external
+from pancascade.graphs.graph_files import has_graphs
+from pancascade.graphs.graph_network import graph_backend
+from pancascade.graphs.loading import load_graphs
 from pancascade.inference.additions import ALL, Additions
 from pancascade.inference.engine import VIEW_SCALES, SliceEngine
 from pancascade.inference.external_engine import ExternalEngine
@@ -20,7 +19,6 @@ from pancascade.inference.volume_engine import VolumeEngine
 from pancascade.labels import Label
 from pancascade.memory_shortage import is_memory_shortage
 from pancascade.notices import Notice
-from pancascade.preprocessing import VolumeGrid
 
 Engine = SliceEngine | VolumeEngine
 """A cascade on a device, for slices or for volumes."""
@@ -38,7 +36,7 @@ def runner_of(engine: StepEngine) -> str:
     """What ran a step, known only after it ran."""
     if isinstance(engine, ExternalEngine):
         return engine.network.runs_on
-    return engine_name(engine.cascade, engine.device)
+    return engine.cascade.runs_on
 
 
 @dataclass(frozen=True)
@@ -124,55 +122,63 @@ def load_engines(model: Model, device: str, *, backend: Backend = "auto") -> lis
 
 def _load_steps(model: Model, device: str, *, backend: Backend) -> list[StepEngine]:
     try:
-        chosen = find_device(device)
-        return [_load_step(model, step, chosen, backend=backend) for step in model.steps]
+        return [_load_step(model, step, device, backend=backend) for step in model.steps]
     except (RuntimeError, AssertionError) as error:
         if is_memory_shortage(error):
             raise
         raise PancascadeError(f"Device {device!r} cannot be used ({str(error).splitlines()[0]}). Try cpu.") from error
 
 
-def _load_step(model: Model, step: Step, device: torch.device, *, backend: Backend) -> StepEngine:
+def _load_step(model: Model, step: Step, device: str, *, backend: Backend) -> StepEngine:
     weights = model.weights_of(step)
     if step.kind != "cascade":
-        network = load_external(step.kind, weights, device=str(device), orientation=step.orientation)
-        return ExternalEngine(network, device)
-    return load_engine(
-        weights,
-        device,
-        consistent=step.consistent,
-        rescue=step.rescue and step.field == "scan" and step.locator == "own",
-        backend=backend,
+        _require_device(device)
+        return ExternalEngine(load_external(step.kind, weights, device=device, orientation=step.orientation))
+    rescue = step.rescue and step.field == "scan" and step.locator == "own"
+    by = graph_backend(backend) if device == "cpu" and has_graphs(weights) else None
+    if by is not None:
+        cascade, canvas, learned_from = load_graphs(weights, backend=by)
+        return SliceEngine(cascade, canvas, step.consistent, learned_from, rescue)
+    _require_torch(weights, device=device, backend=backend)
+    from pancascade.engines.devices import find_device
+    from pancascade.inference.torch_engines import load_engine
+
+    return load_engine(weights, find_device(device), consistent=step.consistent, rescue=rescue, backend=backend)
+
+
+def _require_torch(weights: Path, *, device: str, backend: Backend) -> None:
+    """Pass only where torch is there and may run the weights.
+
+    Raises:
+        PancascadeError: It is not, or ONNX Runtime is asked for.
+    """
+    if backend == "onnxruntime":
+        why = "has no ONNX files beside it" if not has_graphs(weights) else f"cannot run on {device} by ONNX Runtime"
+        if device == "cpu" and has_graphs(weights):
+            why = "needs ONNX Runtime for that, which is not installed"
+        raise PancascadeError(f"{weights.name}: {why}. Try --engine auto.")
+    if torch_available():
+        return
+    if has_graphs(weights) and device == "cpu":
+        raise PancascadeError(
+            'Nothing that runs networks is installed. Run pip install openvino, or pip install "pancascade[train]".'
+        )
+    raise PancascadeError(
+        f'{weights.name}: needs torch here. Run pip install "pancascade[train]", or write the model once where torch '
+        "is with `pancascade export --format pancascade`."
     )
 
 
-def load_engine(
-    weights: Path,
-    device: torch.device,
-    *,
-    consistent: bool = True,
-    rescue: bool = False,
-    backend: Backend = "torch",
-) -> Engine:
-    """A checkpoint's cascade on a device.
-
-    Args:
-        weights: The checkpoint.
-        device: Where it runs.
-        consistent: See `SliceEngine`.
-        rescue: See `SliceEngine`.
-        backend: What runs its networks.
+def _require_device(device: str) -> None:
+    """Pass only for a device that this machine has.
 
     Raises:
-        CheckpointError: Weights are missing or damaged.
-        PancascadeError: OpenVINO is asked for and not there, or not on a CPU.
+        PancascadeError: It has not.
     """
-    cascade, description = load_checkpoint(weights)
-    trained_on = tuple(description.training.get(TRAINED_ON, ()))
-    cascade = accelerated(cascade.to(device), device, backend=backend)[0]
-    if isinstance(description.canvas, VolumeGrid):
-        return VolumeEngine(cascade, description.canvas, device, trained_on, rescue)
-    return SliceEngine(cascade, description.canvas, device, consistent, trained_on, rescue)
+    if device != "cpu":
+        from pancascade.engines.devices import find_device
+
+        find_device(device)
 
 
 def trained_on(members: Sequence[Member]) -> tuple[dict[str, Any], ...]:

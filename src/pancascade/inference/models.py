@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from pancascade.errors import UnknownModelError, listed
 from pancascade.external.kinds import ExternalKind, kind_of
+from pancascade.graphs.graph_files import SUFFIX
 from pancascade.inference.calibration import Calibration
 from pancascade.inference.location_confidence import LocationFit
 from pancascade.inference.model_files import find_file, shipped_folder
@@ -135,7 +136,7 @@ DEFAULT_MODEL = "qiu2024-small"
 
 def shipped_models() -> list[Model]:
     """The models that come with the package."""
-    return [_read(path) for path in sorted(shipped_folder().glob("*.json"))]
+    return [_read(path) for path in sorted(shipped_folder().glob("*.json")) if not path.name.endswith(SUFFIX)]
 
 
 def find_model(name: str) -> Model:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pancascade.engines.openvino_networks import Backend
+from pancascade.engines.backend import Backend
 from pancascade.inference.additions import ALL, Additions
 from pancascade.inference.chain import follow
 from pancascade.inference.doubts import doubts, location_notices

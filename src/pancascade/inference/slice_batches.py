@@ -1,14 +1,11 @@
 """Batches of a volume's slices, and what stage 1 hands over between and within them."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from pancascade.cascades import Located
+from pancascade.engines.runnable_cascade import Handover
 from pancascade.inference.finding import Believed
 from pancascade.inference.finite_output import require_finite
 from pancascade.inference.locating import Sight
@@ -26,7 +23,9 @@ def parts_of(count: int) -> Iterator[slice]:
         yield slice(start, min(start + BATCH_SLICES, count))
 
 
-def draw_slices(volume: Volume, placement: Placement, part: slice | list[int], *, canvas: Canvas) -> Tensor:
+def draw_slices(
+    volume: Volume, placement: Placement, part: slice | list[int], *, canvas: Canvas
+) -> NDArray[np.float32]:
     """Slices of a volume on the canvas, (B, channels, H, W), with the neighbours that it asks for.
 
     Args:
@@ -47,29 +46,30 @@ def draw_slices(volume: Volume, placement: Placement, part: slice | list[int], *
             canvas=canvas,
         )
     release(volume.voxels)
-    return draw(torch.from_numpy(shown), placement)
+    return draw(shown, placement)
 
 
-def interpolated(located: list[Located], looked_at: list[int], count: int) -> list[Located]:
-    """The hand-over of every slice in its batches, where only some were looked at: beliefs linear between them."""
-    seen = torch.cat([found.probabilities for found in located])
+def interpolated(located: list[Handover], looked_at: list[int], count: int) -> list[Handover]:
+    """The hand-over of every slice in its batches, where only some were looked at: maps linear between them."""
+    seen = np.concatenate([found.probabilities for found in located])
     position = np.interp(np.arange(count), looked_at, np.arange(len(looked_at)))
     below = np.floor(position).astype(int)
     above = np.minimum(below + 1, len(looked_at) - 1)
-    share = torch.from_numpy((position - below).astype(np.float32))[:, None, None, None]
+    share = (position - below).astype(np.float32)[:, None, None, None]
     found = []
     for part in parts_of(count):
-        belief = seen[below[part]].float() * (1 - share[part]) + seen[above[part]].float() * share[part]
-        found.append(Located(belief.half(), ((),) * len(belief)))
+        maps = seen[below[part]].astype(np.float32)
+        maps += (seen[above[part]].astype(np.float32) - maps) * share[part]
+        found.append(Handover(maps.astype(np.float16), ((),) * len(maps)))
     return found
 
 
-def on_canvas(belief: Believed | None, part: slice, placement: Placement) -> Tensor | None:
+def on_canvas(belief: Believed | None, part: slice, placement: Placement) -> NDArray[np.float32] | None:
     """Somebody else's belief in slices of a volume, (B, 1, H, W)."""
     if belief is None:
         return None
     seen = belief(part.start, part.stop).transpose(2, 1, 0)
-    return draw(torch.from_numpy(np.ascontiguousarray(seen))[:, None], placement)
+    return draw(np.ascontiguousarray(seen)[:, None], placement)
 
 
 def sight_on_canvas(
@@ -101,6 +101,6 @@ def sight_on_canvas(
     return Sight(probabilities, (spacing_mm[2], pixel_mm[0], pixel_mm[1]), body, is_mask)
 
 
-def stored(located: Located) -> Located:
-    """The hand-over as it is kept until all slices are located: half precision, in memory, no NaN."""
-    return replace(located, probabilities=require_finite(located.probabilities.half().cpu(), stage=1))
+def stored(located: Handover) -> Handover:
+    """The hand-over as it is kept until all slices are located: half precision, no NaN."""
+    return located.with_probabilities(require_finite(located.probabilities.astype(np.float16), stage=1))

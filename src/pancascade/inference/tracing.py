@@ -4,11 +4,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from pancascade.cascades import Cascade, Located
+from pancascade.engines.runnable_cascade import Handover, RunnableCascade
 from pancascade.errors import DataError, GeometryError
 from pancascade.inference.chain import follow
 from pancascade.inference.engine import HandOver, SliceEngine
@@ -75,7 +73,7 @@ def trace_slice(
     labels: NDArray[np.uint8],
     *,
     spacing_mm: tuple[float, float] | None,
-    drawn: tuple[Tensor, Placement] | None = None,
+    drawn: tuple[NDArray[np.float32], Placement] | None = None,
 ) -> Trace:
     """The same for a single axial slice by the papers' pass, so that the labels are `predict`'s.
 
@@ -95,7 +93,7 @@ def trace_slice(
     found = []
     for hand_over in (record, _true_boxes(engine.cascade, truth)):
         maps = engine.run_alone(image, [placement], hand_over=partial(hand_over, slice(0, 1), placement))[0]
-        found.append(decide(maps[None])[0].numpy().T[:, :, None])
+        found.append(decide(maps[None])[0].T[:, :, None])
     covered = record.covered(truth.shape)
     return Trace(truth, found[0], found[1], dict.fromkeys(engine.cascade.labels, covered))
 
@@ -114,7 +112,7 @@ def trace_volume(engine: VolumeEngine, upright: Volume, labels: NDArray[np.uint8
         answer = engine.run_alone(upright, hand_over=partial(hand_over, slice(0, upright.shape[2]), None))
         mask = np.zeros(upright.shape, np.uint8)
         if answer is not None:
-            mask[answer[0].slices] = decide(answer[1][None])[0].numpy()
+            mask[answer[0].slices] = decide(answer[1][None])[0]
         found.append(mask)
     covered = record.covered(upright.shape)
     return Trace(labels, found[0], found[1], dict.fromkeys(engine.cascade.labels, covered))
@@ -126,7 +124,7 @@ class _Record:
 
     seen: list[tuple[int, Placement | None, tuple[Box, ...]]] = field(default_factory=list)
 
-    def __call__(self, part: slice, placement: Placement | None, located: Located) -> Located:
+    def __call__(self, part: slice, placement: Placement | None, located: Handover) -> Handover:
         self.seen += [(part.start + n, placement, boxes) for n, boxes in enumerate(located.boxes)]
         return located
 
@@ -138,10 +136,10 @@ class _Record:
                 for box in boxes:
                     mask[box.clip(shape).slices] = True
                 continue
-            sheet = torch.zeros((1, 1, *placement.canvas))
+            sheet = np.zeros((1, 1, *placement.canvas), np.float32)
             for box in boxes:
                 sheet[0, 0][box.clip(placement.canvas).slices] = 1
-            mask[:, :, k] = (take_off(sheet, placement)[0, 0] >= 0.5).numpy().T
+            mask[:, :, k] = (take_off(sheet, placement)[0, 0] >= 0.5).T
         return mask
 
 
@@ -180,16 +178,15 @@ class _TrueBoxes:
         return _true_boxes(engine.cascade, self._truth[field.slices])
 
 
-def _true_boxes(cascade: Cascade, truth: NDArray[np.uint8]) -> HandOver:
+def _true_boxes(cascade: RunnableCascade, truth: NDArray[np.uint8]) -> HandOver:
     """A hand-over that puts the true organ's boxes in the place of stage 1's and keeps its probabilities."""
 
-    def hand_over(part: slice, placement: Placement | None, located: Located) -> Located:
-        organ = torch.from_numpy(np.isin(truth[:, :, part], cascade.first_target)).float()
+    def hand_over(part: slice, placement: Placement | None, located: Handover) -> Handover:
+        organ = np.isin(truth[:, :, part], cascade.first_target).astype(np.float32)
         if placement is None:
             sheet = organ[None, None]
         else:
-            sheet = (draw(organ.permute(2, 1, 0)[:, None], placement) >= 0.5).float()
-        sheet = sheet.to(located.probabilities.device)
+            sheet = (draw(organ.transpose(2, 1, 0)[:, None], placement) >= 0.5).astype(np.float32)
         return cascade.with_boxes_of(located, cascade.take_over(sheet, sheet))
 
     return hand_over

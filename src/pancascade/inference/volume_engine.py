@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from pancascade.cascades import Cascade, Located
-from pancascade.engines.precision import has_fast_bfloat16
+from pancascade.engines.runnable_cascade import Handover, RunnableCascade
 from pancascade.inference.additions import ALL, Additions
 from pancascade.inference.engine import HandOver, Progress
 from pancascade.inference.finding import Believed, Finding
@@ -23,25 +21,22 @@ from pancascade.volume import Box, Volume
 
 @dataclass(frozen=True)
 class VolumeEngine:
-    """A 3-D cascade on a device.
+    """A 3-D cascade on a volume.
 
     Attributes:
-        cascade: In evaluation mode.
+        cascade: Ready to run.
         grid: How volumes reach it.
-        device: Where it runs.
         trained_on: Whom its weights have learned from, as their checkpoint tells.
         rescue: Whether stage 2 looks at stage 1's best candidate where nothing reaches probability ½.
         additions: Which of `segment`'s additions are on.
     """
 
-    cascade: Cascade
+    cascade: RunnableCascade
     grid: VolumeGrid
-    device: torch.device
     trained_on: tuple[dict[str, Any], ...] = ()
     rescue: bool = False
     additions: Additions = ALL
 
-    @torch.inference_mode()
     def find(
         self,
         volume: Volume,
@@ -66,37 +61,33 @@ class VolumeEngine:
         """
         clock = clock or Stopwatch()
         with clock.measure("draw"):
-            shown = self.grid.window.apply(volume.voxels)
-            images = torch.from_numpy(np.ascontiguousarray(shown))[None, None].to(self.device)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=has_fast_bfloat16(self.device)):
-            with clock.measure("stage 1"):
-                if belief is None:
-                    located = self.cascade.locate(images)
-                    require_finite(located.probabilities, stage=1)
-                else:
-                    seen = torch.from_numpy(belief(0, volume.shape[2]))[None, None]
-                    located = self.cascade.take_over(images, seen.to(self.device))
-            if progress is not None:
-                progress("locate", 1, 1)
-            with clock.measure("aim"):
-                located, location = self._aimed(located, volume, whole_body=whole_body)
-            if hand_over is not None:
-                located = hand_over(slice(0, volume.shape[2]), None, located)
-            region, part, inside = self.cascade.focus(images, located)
-            if region is None:
-                return Finding.nothing(location)
-            with clock.measure("stage 2"):
-                maps = require_finite(self.cascade.segment(part, inside)[0, 1:], stage=2)
+            images = self._images(volume)
+        with clock.measure("stage 1"):
+            if belief is None:
+                located = self.cascade.locate(images)
+                require_finite(located.probabilities, stage=1)
+            else:
+                located = self.cascade.take_over(images, belief(0, volume.shape[2])[None, None])
+        if progress is not None:
+            progress("locate", 1, 1)
+        with clock.measure("aim"):
+            located, location = self._aimed(located, volume, whole_body=whole_body)
+        if hand_over is not None:
+            located = hand_over(slice(0, volume.shape[2]), None, located)
+        region, part, inside = self.cascade.focus(images, located)
+        if region is None:
+            return Finding.nothing(location)
+        with clock.measure("stage 2"):
+            maps = require_finite(self.cascade.segment(part, inside)[0, 1:], stage=2)
         if progress is not None:
             progress("segment", 1, 1)
         with clock.measure("paste"):
-            return Finding.of(maps.float().cpu().numpy(), region.shift(at.start), location)
+            return Finding.of(maps, region.shift(at.start), location)
 
-    @torch.inference_mode()
     def run_alone(
-        self, volume: Volume, *, hand_over: Callable[[Located], Located] | None = None
-    ) -> tuple[Box, Tensor] | None:
-        """Probabilities (C, *box.shape) float32 in the box where stage 2 looked, as the 3-D paper finds them.
+        self, volume: Volume, *, hand_over: Callable[[Handover], Handover] | None = None
+    ) -> tuple[Box, NDArray[np.float32]] | None:
+        """Probabilities (C, *box.shape) in the box where stage 2 looked, as the 3-D paper finds them.
 
         All is float32, whatever the processor is faster with. Outside the box all is background.
 
@@ -107,20 +98,22 @@ class VolumeEngine:
         Returns:
             None where stage 1 found nothing.
         """
-        shown = self.grid.window.apply(volume.voxels)
-        images = torch.from_numpy(np.ascontiguousarray(shown))[None, None].to(self.device)
-        located = self.cascade.locate(images)
+        cascade, images = self.cascade.exact(), self._images(volume)
+        located = cascade.locate(images)
         require_finite(located.probabilities, stage=1)
-        region, part, inside = self.cascade.focus(images, located if hand_over is None else hand_over(located))
+        region, part, inside = cascade.focus(images, located if hand_over is None else hand_over(located))
         if region is None:
             return None
-        return region, require_finite(self.cascade.segment(part, inside)[0], stage=2).float().cpu()
+        return region, require_finite(cascade.segment(part, inside)[0], stage=2)
 
-    def _aimed(self, located: Located, volume: Volume, *, whole_body: bool) -> tuple[Located, Location | None]:
+    def _images(self, volume: Volume) -> NDArray[np.float32]:
+        return np.ascontiguousarray(self.grid.window.apply(volume.voxels))[None, None]
+
+    def _aimed(self, located: Handover, volume: Volume, *, whole_body: bool) -> tuple[Handover, Location | None]:
         """The hand-over as it is, or wider where the location is doubtful, and what the location is worth."""
         if not self.cascade.locates:
             return located, None
-        belief = located.probabilities[0, 0].float().cpu().numpy().transpose(2, 1, 0)
+        belief = located.probabilities[0, 0].transpose(2, 1, 0)
         shrunk = [whole / seen for whole, seen in zip(volume.shape[::-1], belief.shape, strict=True)]
         spacing_mm = [step * times for step, times in zip(volume.spacing_mm[::-1], shrunk, strict=True)]
         body = ((0.0, float(belief.shape[1])), (0.0, float(belief.shape[2]))) if whole_body else None
@@ -128,6 +121,5 @@ class VolumeEngine:
         aim = aim_at(sight, rescue=self.rescue and self.additions.fallback_search)
         if aim.mask is None:
             return located, aim.location
-        mask = torch.from_numpy(np.ascontiguousarray(aim.mask.transpose(2, 1, 0))).float()[None, None]
-        wider = self.cascade.narrow(located, mask.to(located.probabilities.device))
+        wider = self.cascade.narrow(located, aim.mask.transpose(2, 1, 0)[None, None].astype(np.float32))
         return self.cascade.with_boxes_of(located, wider), aim.location

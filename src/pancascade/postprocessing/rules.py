@@ -1,11 +1,14 @@
 """From probabilities to labels."""
 
-from torch import Tensor, uint8, zeros_like
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pancascade.labels import Label
 
 
-def decide(probabilities: Tensor, *, tumour_threshold: float = 0.5) -> Tensor:
+def decide(probabilities: NDArray[np.floating[Any]], *, tumour_threshold: float = 0.5) -> NDArray[np.uint8]:
     """Label of each pixel: tumour where it is likely enough, else pancreas where likelier than background.
 
     With the classes composed of two stages (q_t = P₂, q_p = (1−P₂)P₁, q_b = (1−P₂)(1−P₁)) this is the papers'
@@ -16,9 +19,9 @@ def decide(probabilities: Tensor, *, tumour_threshold: float = 0.5) -> Tensor:
         tumour_threshold: Least tumour probability.
 
     Returns:
-        (B, *S) uint8, ids of `Label`.
+        (B, *S), ids of `Label`.
     """
-    labels = zeros_like(probabilities[:, 0], dtype=uint8)
+    labels = np.zeros(probabilities[:, 0].shape, np.uint8)
     labels[probabilities[:, 1] >= probabilities[:, 0]] = Label.PANCREAS
     if probabilities.shape[1] > Label.TUMOUR:
         labels[probabilities[:, Label.TUMOUR] >= tumour_threshold] = Label.TUMOUR

@@ -11,7 +11,8 @@ from pancascade.datasets import AxialSlice, Case
 from pancascade.engines.devices import find_device
 from pancascade.errors import DataError
 from pancascade.inference.engine import SliceEngine
-from pancascade.inference.loading import Engine, load_engine
+from pancascade.inference.loading import Engine
+from pancascade.inference.torch_engines import load_engine
 from pancascade.inference.volume_engine import VolumeEngine
 from pancascade.prediction.predict_cases import find_checkpoint
 from pancascade.prediction.scan_pass import upright_hu

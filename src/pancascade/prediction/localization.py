@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pancascade.cascades import Cascade
@@ -12,6 +13,7 @@ from pancascade.datasets import AxialSlice, Case
 from pancascade.errors import DataError
 from pancascade.evaluation.localization import IMAGE_GRID, OWN_GRID, LocalizationRow, localization_row
 from pancascade.inference.engine import SliceEngine
+from pancascade.inference.torch_engines import torch_cascade_of
 from pancascade.prediction.labelled_cases import LabelledCase, LabelledSlices, LabelledVolume, labelled_cases
 from pancascade.prediction.slice_pass import DrawnSlice, drawn_batches
 from pancascade.preprocessing.drawing import draw_labels
@@ -65,22 +67,23 @@ def case_localization(case: LabelledCase) -> list[LocalizationRow]:
 def _of_slices(engine: SliceEngine, slices: Sequence[AxialSlice]) -> Iterator[LocalizationRow]:
     for batch in drawn_batches(engine, [(0, slices)]):
         drawn = [one for _, one in batch]
-        labels = torch.cat([_drawn_labels(one) for one in drawn])
-        images = torch.cat([one.image for one in drawn])
+        labels = torch.from_numpy(np.concatenate([_drawn_labels(one) for one in drawn]))
+        images = np.concatenate([one.image for one in drawn])
         names = [(one.axial.name, one.axial.patient) for one in drawn]
-        yield from locate_rows(engine.cascade, images.to(engine.device), labels, names=names)
+        cascade = torch_cascade_of(engine)
+        yield from locate_rows(cascade.cascade, cascade.shown(images), labels, names=names)
 
 
-def _drawn_labels(drawn: DrawnSlice) -> Tensor:
-    return draw_labels(torch.from_numpy(drawn.axial.labels.copy())[None], drawn.placement)
+def _drawn_labels(drawn: DrawnSlice) -> NDArray[np.uint8]:
+    return draw_labels(drawn.axial.labels[None], drawn.placement)
 
 
 @torch.inference_mode()
 def _of_volume(volume: LabelledVolume) -> Iterator[LocalizationRow]:
     engine, case, upright, labels = volume
-    images = torch.from_numpy(engine.grid.window.apply(np.ascontiguousarray(upright.voxels)))[None, None]
-    names = [(case.name, case.patient)]
-    yield from locate_rows(engine.cascade, images.to(engine.device), torch.from_numpy(labels)[None], names=names)
+    images = engine.grid.window.apply(np.ascontiguousarray(upright.voxels))[None, None]
+    cascade, names = torch_cascade_of(engine), [(case.name, case.patient)]
+    yield from locate_rows(cascade.cascade, cascade.shown(images), torch.from_numpy(labels)[None], names=names)
 
 
 def locate_rows(

@@ -17,6 +17,7 @@ from pancascade.evaluation.prediction_set import (
 )
 from pancascade.inference.loading import Engine
 from pancascade.inference.slice_batches import BATCH_SLICES
+from pancascade.inference.torch_engines import torch_cascade_of
 from pancascade.io import content_digest
 from pancascade.io.documents import shortened
 from pancascade.io.output_lock import lock_output
@@ -137,7 +138,7 @@ def _begin(weights: Path, engine: Engine, *, probabilities: bool, source: Predic
         checkpoint_digest=content_digest(weights),
         labels={str(int(label)): label.title for label in engine.cascade.labels},
         probabilities=probabilities,
-        engine=f"torch f32, {engine.device.type}",
+        engine=f"torch f32, {torch_cascade_of(engine).device.type}",
         source=source or PredictionSource(),
         trained_on=engine.trained_on,
         versions={name: version(name) for name in ("pancascade", "torch", "numpy", "nibabel")},

@@ -10,7 +10,7 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from pancascade.datasets import AxialSlice, Case
 from pancascade.engines.devices import find_device
@@ -24,7 +24,8 @@ from pancascade.evaluation.prediction_set import (
 )
 from pancascade.inference.engine import SliceEngine
 from pancascade.inference.finding import STEP
-from pancascade.inference.loading import Engine, load_engine
+from pancascade.inference.loading import Engine
+from pancascade.inference.torch_engines import load_engine
 from pancascade.io import content_digest, write_volume, written_whole
 from pancascade.io.nifti import write_nifti
 from pancascade.memory_shortage import is_memory_shortage
@@ -136,14 +137,14 @@ def _predict_scan(engine: Engine, case: Case, job: PredictJob) -> dict[str, str]
     return {name: content_digest(job.out / name) for name in names}
 
 
-def _write_slice(axial: AxialSlice, found: Tensor, job: PredictJob) -> dict[str, str]:
+def _write_slice(axial: AxialSlice, found: NDArray[np.float32], job: PredictJob) -> dict[str, str]:
     """Mask and probabilities on the pixels of the picture as it is stored."""
     rows = slice(None, None, -1) if axial.flipped_rows else slice(None)
-    labels = decide(found[None])[0].numpy()[rows]
+    labels = decide(found[None])[0][rows]
     content = {slice_mask_name(axial.name): as_png(np.ascontiguousarray(labels))}
     if job.probabilities:
         buffer = BytesIO()
-        maps = np.ascontiguousarray(found.numpy()[:, rows].astype(np.float16))
+        maps = np.ascontiguousarray(found[:, rows].astype(np.float16))
         np.savez_compressed(buffer, allow_pickle=False, labels=labels, probabilities=maps)
         content[slice_probability_name(axial.name)] = buffer.getvalue()
     for name, data in content.items():

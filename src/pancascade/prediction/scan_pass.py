@@ -56,14 +56,14 @@ def run_scan(engine: Engine, scan: Volume, *, probabilities: bool = False) -> Sc
     if isinstance(engine, SliceEngine):
         stacks = [(0, upright_slices(upright))]
         for k, (_, _, found) in enumerate(slice_probabilities(engine, stacks)):
-            labels[:, :, k] = decide(found[None])[0].numpy().T
+            labels[:, :, k] = decide(found[None])[0].T
             for label, values in maps.items():
-                values[:, :, k] = found[_channel(engine, label)].numpy().T
+                values[:, :, k] = found[_channel(engine, label)].T
     elif (answer := engine.run_alone(upright)) is not None:
         box, found = answer
-        labels[box.slices] = decide(found[None])[0].numpy()
+        labels[box.slices] = decide(found[None])[0]
         for label, values in maps.items():
-            values[box.slices] = found[_channel(engine, label)].numpy()
+            values[box.slices] = found[_channel(engine, label)]
     return ScanAnswer(_on_own_grid(labels, upright, scan), {k: _on_own_grid(v, upright, scan) for k, v in maps.items()})
 
 

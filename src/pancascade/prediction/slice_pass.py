@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from pancascade.datasets import AxialSlice
 from pancascade.inference.engine import SliceEngine
@@ -26,7 +26,7 @@ class DrawnSlice(NamedTuple):
     """
 
     axial: AxialSlice
-    image: Tensor
+    image: NDArray[np.float32]
     placement: Placement
 
 
@@ -47,7 +47,7 @@ def draw_slice(engine: SliceEngine, slices: Sequence[AxialSlice], place: int) ->
         slice_mm=axial.slice_mm,
         canvas=canvas,
     )
-    return DrawnSlice(axial, draw(torch.from_numpy(shown), placement), placement)
+    return DrawnSlice(axial, draw(shown, placement), placement)
 
 
 def drawn_batches(
@@ -73,7 +73,7 @@ def drawn_batches(
 
 def slice_probabilities(
     engine: SliceEngine, stacks: Iterable[tuple[Key, Sequence[AxialSlice]]]
-) -> Iterator[tuple[Key, AxialSlice, Tensor]]:
+) -> Iterator[tuple[Key, AxialSlice, NDArray[np.float32]]]:
     """Run the papers' pass on all slices of some stacks: locate, box, crop, segment, paste, slice by slice.
 
     Slices share batches and never see each other there.
@@ -86,6 +86,6 @@ def slice_probabilities(
         Of each slice in their order: whose it is, the slice, probabilities (C, h, w) float32 on its own pixels.
     """
     for batch in drawn_batches(engine, stacks):
-        images = torch.cat([one.image for _, one in batch])
+        images = np.concatenate([one.image for _, one in batch])
         found = engine.run_alone(images, [one.placement for _, one in batch])
         yield from ((key, one.axial, maps) for (key, one), maps in zip(batch, found, strict=True))

@@ -1,51 +1,69 @@
-"""Slices drawn on their canvas, and taken off again.
+"""Slices drawn on their canvas, and taken off again."""
 
-Apart from the canvas, so that whoever only asks for a window or a place loads no torch.
-"""
+from typing import TypeVar
 
-from torch import Tensor
-from torch.nn import functional
+import numpy as np
+from numpy.typing import NDArray
 
 from pancascade.preprocessing.canvas import Placement
+from pancascade.preprocessing.resizing import apply_weights, resize, resizing_weights
+
+Value = TypeVar("Value", bound=np.generic)
 
 
-def _pad(maps: Tensor, placement: Placement, fill: float) -> Tensor:
-    top, left = placement.offset
-    bottom = placement.canvas[0] - placement.resized[0] - top
-    right = placement.canvas[1] - placement.resized[1] - left
-    return functional.pad(maps, (left, right, top, bottom), value=fill)
-
-
-def draw(images: Tensor, placement: Placement) -> Tensor:
+def draw(images: NDArray[np.float32], placement: Placement) -> NDArray[np.float32]:
     """Images (N, C, h, w) on their canvas (N, C, H, W): bilinear, anti-aliased, 0 outside."""
-    if placement.resized != placement.native:
-        images = functional.interpolate(
-            images, size=placement.resized, mode="bilinear", align_corners=False, antialias=True
-        )
-    return _pad(images, placement, 0.0)
+    return _placed(resize(images, placement.resized, antialias=True), placement)
 
 
-def draw_labels(labels: Tensor, placement: Placement) -> Tensor:
-    """Label maps (N, h, w) uint8 on their canvas (N, H, W): nearest neighbour, 0 outside."""
-    resized = functional.interpolate(labels[:, None], size=placement.resized, mode="nearest-exact")
-    return _pad(resized, placement, 0)[:, 0]
+def draw_labels(labels: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint8]:
+    """Label maps (N, h, w) on their canvas (N, H, W): nearest neighbour, 0 outside."""
+    rows, columns = (
+        np.minimum(((np.arange(target) + 0.5) * (source / target)).astype(int), source - 1)
+        for source, target in zip(placement.native, placement.resized, strict=True)
+    )
+    return _placed(labels[:, rows[:, None], columns], placement)
 
 
-def take_off(maps: Tensor, placement: Placement) -> Tensor:
+def _placed(maps: NDArray[Value], placement: Placement) -> NDArray[Value]:
+    """Maps (..., *resized) on the canvas; what does not fit is cut."""
+    canvas = np.zeros((*maps.shape[:-2], *placement.canvas), maps.dtype)
+    there, here = _shared(placement)
+    canvas[(..., *there)] = maps[(..., *here)]
+    return canvas
+
+
+def _shared(placement: Placement) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Where the resized slice and the canvas overlap: rows and columns of the canvas, and of the slice."""
+    on_canvas, of_slice = [], []
+    for offset, size, side in zip(placement.offset, placement.resized, placement.canvas, strict=True):
+        first, last = max(offset, 0), min(offset + size, side)
+        on_canvas.append(slice(first, last))
+        of_slice.append(slice(first - offset, last - offset))
+    return (on_canvas[0], on_canvas[1]), (of_slice[0], of_slice[1])
+
+
+def take_off(
+    maps: NDArray[np.float32], placement: Placement, *, part: tuple[slice, slice] | None = None
+) -> NDArray[np.float32]:
     """Maps (N, C, H, W) of the canvas back on the slices' own pixels (N, C, h, w), bilinear.
 
     The part of a slice that did not fit on the canvas gets 0.
+
+    Args:
+        maps: On the canvas.
+        placement: Where the slices lie on it.
+        part: Rows and columns of the slices that are wanted; None for all.
     """
-    if any(r > c for r, c in zip(placement.resized, placement.canvas, strict=True)):
-        maps = _pad_back(maps, placement)
-    top, left = (max(offset, 0) for offset in placement.offset)
-    found = maps[..., top : top + placement.resized[0], left : left + placement.resized[1]]
+    wanted = part or (slice(None), slice(None))
+    there, here = _shared(placement)
+    seen = maps[(..., *there)]
     if placement.resized == placement.native:
-        return found
-    return functional.interpolate(found, size=placement.native, mode="bilinear", align_corners=False)
-
-
-def _pad_back(maps: Tensor, placement: Placement) -> Tensor:
-    missing = [max(0, r - c) for r, c in zip(placement.resized, placement.canvas, strict=True)]
-    before = [max(0, -o) for o in placement.offset]
-    return functional.pad(maps, (before[1], missing[1] - before[1], before[0], missing[0] - before[0]), value=0.0)
+        found = np.zeros((*maps.shape[:-2], *placement.native), np.float32)
+        found[(..., *here)] = seen
+        return found[(..., *wanted)]
+    rows, columns = (
+        resizing_weights(resized, native)[chosen][:, inside]
+        for resized, native, chosen, inside in zip(placement.resized, placement.native, wanted, here, strict=True)
+    )
+    return apply_weights(seen, rows, columns)

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pancascade.cascades import Cascade
-from pancascade.checkpoint import load_checkpoint, read_header
+from pancascade.checkpoint import load_checkpoint
 from pancascade.errors import CheckpointError, DataError
 from pancascade.evaluation import Protocol
 from pancascade.evaluation.data_set import evaluate_data_set
@@ -21,6 +21,7 @@ from pancascade.reproduction.row_recipe import write_recipe
 from pancascade.training import fit
 from pancascade.training.run import BEST, ProgressCall
 from pancascade.training.state import LAST, Progress
+from pancascade.weights_file import read_header
 
 RECIPE, RUN, TEST = "recipe.yaml", "run", "test"
 

@@ -63,7 +63,7 @@ def load_slices(cases: Iterable[Case], canvas: Canvas, *, keep: Callable[[Tensor
         slices = case.read_slices()
         for place, axial in enumerate(slices):
             placement = find_placement(axial.hu, spacing_mm=axial.spacing_mm, canvas=canvas, grow=False)
-            label_map = draw_labels(torch.from_numpy(axial.labels.copy())[None], placement)[0]
+            label_map = torch.from_numpy(draw_labels(axial.labels[None], placement)[0])
             if keep is not None and not keep(label_map):
                 continue
             stack = with_neighbours(
@@ -73,7 +73,7 @@ def load_slices(cases: Iterable[Case], canvas: Canvas, *, keep: Callable[[Tensor
                 slice_mm=axial.slice_mm,
                 canvas=canvas,
             )
-            images.append(draw(torch.from_numpy(stack), placement)[0].mul(255).round().to(torch.uint8))
+            images.append(torch.from_numpy(draw(stack, placement)[0]).mul(255).round().to(torch.uint8))
             labels.append(label_map)
             names.append(axial.name)
             patients.append(axial.patient)

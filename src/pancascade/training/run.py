@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from pancascade.cascades import Cascade, build_cascade, fast_layout
 from pancascade.cascades.earlier_readings import with_earlier_readings
-from pancascade.checkpoint import load_weights, read_header
+from pancascade.checkpoint import load_weights
 from pancascade.engines.devices import find_device
 from pancascade.errors import CheckpointError, OutputError, RecipeError
 from pancascade.training.group import Group, Share, divides_rounds
@@ -27,6 +27,7 @@ from pancascade.training.resumption import changes, described, in_readings_of, r
 from pancascade.training.shared_norms import SharedNorms
 from pancascade.training.start_weights import find_start
 from pancascade.training.state import LAST, Progress, read_state, restore_state
+from pancascade.weights_file import read_header
 
 logger = logging.getLogger(__name__)
 

@@ -44,7 +44,7 @@ def predict(
         if where == "true_boxes":
             truth = is_any(batch.labels.to(device), cascade.first_target)
             located = cascade.with_boxes_of(located, cascade.take_over(images, truth))
-        labels += list(decide(cascade.segment(images, located)).cpu())
+        labels += list(torch.from_numpy(decide(cascade.segment(images, located).cpu().numpy())))
     return labels
 
 
