@@ -29,8 +29,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pancascade.cascades import Cascade, fast_layout
 from pancascade.checkpoint import load_checkpoint
-from pancascade.engines.fused_networks import folded
 from pancascade.engines.backend import Precision
+from pancascade.engines.fused_networks import folded
 from pancascade.engines.openvino_networks import OpenVinoNetwork, accelerate
 from pancascade.export.model import drawn_image
 from pancascade.inference import find_model

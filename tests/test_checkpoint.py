@@ -289,7 +289,7 @@ def test_parameters_are_counted_before_normalisations_are_folded(saved):
     cascade, path = saved
     assert count_parameters(path) == sum(parameter.numel() for parameter in cascade.parameters())
     engine = load_engine(path, torch.device("cpu"))
-    folded = fused_for_inference(engine.cascade)
+    folded = fused_for_inference(engine.cascade.cascade)
     assert count_parameters(path) > sum(parameter.numel() for parameter in folded.parameters())
 
 

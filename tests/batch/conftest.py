@@ -34,7 +34,8 @@ def phantom_model(patch: pytest.MonkeyPatch) -> Here:
         return HounsfieldCascade(), described()
 
     case_work._loaded.cache_clear()
-    patch.setattr("pancascade.inference.loading.load_checkpoint", load)
+    patch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
+    patch.setattr("pancascade.inference.torch_engines.load_checkpoint", load)
     return executor
 
 

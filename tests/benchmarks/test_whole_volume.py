@@ -51,7 +51,10 @@ def folders(tmp_path) -> tuple[Path, Path]:
 @pytest.fixture
 def phantom_model(tmp_path, monkeypatch) -> Path:
     """A model that finds the phantom's organ, run in this process."""
-    monkeypatch.setattr("pancascade.inference.loading.load_checkpoint", lambda path: (HounsfieldCascade(), described()))
+    monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
+    monkeypatch.setattr(
+        "pancascade.inference.torch_engines.load_checkpoint", lambda path: (HounsfieldCascade(), described())
+    )
     monkeypatch.setattr(
         whole_volume, "run_apart", lambda arguments: whole_volume.measure_one(whole_volume.parsed(arguments))
     )

@@ -16,8 +16,9 @@ def knows_the_phantom(monkeypatch):
     """Every model's checkpoints are the phantom's cascade; give the HU from which on it sees an organ."""
 
     def use(organ_hu: float = 95) -> None:
+        monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
         monkeypatch.setattr(
-            "pancascade.inference.loading.load_checkpoint",
+            "pancascade.inference.torch_engines.load_checkpoint",
             lambda path: (HounsfieldCascade(organ_hu=organ_hu), described()),
         )
 

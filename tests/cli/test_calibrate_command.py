@@ -100,7 +100,10 @@ def test_patients_the_model_was_trained_on_are_refused(pancascade, folders, mode
 def test_what_a_checkpoint_tells_counts_as_well(pancascade, folders, model, tmp_path, monkeypatch):
     description = described()
     description.training["trained_on"] = ({"data_set": "d", "patients": [patient_mark("a")]},)
-    monkeypatch.setattr("pancascade.inference.loading.load_checkpoint", lambda path: (HounsfieldCascade(), description))
+    monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
+    monkeypatch.setattr(
+        "pancascade.inference.torch_engines.load_checkpoint", lambda path: (HounsfieldCascade(), description)
+    )
     code, _, err = pancascade("calibrate", model, *folders, "--out", tmp_path / "warm.json")
     assert code == 2
     assert SEEN in err

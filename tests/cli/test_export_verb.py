@@ -34,7 +34,10 @@ def test_a_shipped_model_is_exported_and_compared(monkeypatch, tmp_path, capsys)
     ("arguments", "sentence"),
     [
         (("nothing", "--out", "out"), "no such model"),
-        (("qiu2024-small", "--format", "tflite", "--out", "out"), "--format tflite: known are onnx, openvino."),
+        (
+            ("qiu2024-small", "--format", "tflite", "--out", "out"),
+            "--format tflite: known are onnx, openvino, pancascade.",
+        ),
     ],
 )
 def test_bad_arguments_end_in_one_sentence(monkeypatch, tmp_path, capsys, arguments, sentence):

@@ -24,7 +24,8 @@ def corner(box: Box) -> Box:
 
 @pytest.fixture
 def sees_corners(monkeypatch):
-    monkeypatch.setattr("pancascade.inference.loading.load_checkpoint", lambda path: (Corners(), described()))
+    monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
+    monkeypatch.setattr("pancascade.inference.torch_engines.load_checkpoint", lambda path: (Corners(), described()))
 
 
 def result_of(folder) -> dict:

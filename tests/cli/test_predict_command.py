@@ -22,7 +22,10 @@ def run(tmp_path, monkeypatch):
     """A folder of a training run on the pictures, whose best weights know the phantom."""
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "best.safetensors").write_bytes(b"weights")
-    monkeypatch.setattr("pancascade.inference.loading.load_checkpoint", lambda _: (HounsfieldCascade(), described()))
+    monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
+    monkeypatch.setattr(
+        "pancascade.inference.torch_engines.load_checkpoint", lambda _: (HounsfieldCascade(), described())
+    )
     trained = {"recipe": {"data": [{"reader": "slice_folder", "folder": "pictures", "keep": "all", **READING}]}}
     monkeypatch.setattr("pancascade.checkpoint.read_training", lambda _: trained)
     return tmp_path / "run"

@@ -34,7 +34,8 @@ class Graded(HounsfieldCascade):
 @pytest.fixture(autouse=True)
 def kept_away(monkeypatch, tmp_path):
     """Temporary files and caches of this test alone, which are looked at, too."""
-    monkeypatch.setattr("pancascade.inference.loading.load_checkpoint", lambda _: (Graded(), described()))
+    monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
+    monkeypatch.setattr("pancascade.inference.torch_engines.load_checkpoint", lambda _: (Graded(), described()))
     for name, variable in (("temporary", "TMPDIR"), ("cache", "XDG_CACHE_HOME")):
         (tmp_path / name).mkdir()
         monkeypatch.setenv(variable, str(tmp_path / name))

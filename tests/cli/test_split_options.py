@@ -120,8 +120,9 @@ def test_segment_writes_down_whom_its_model_was_trained_on(pancascade, scan, mon
     records = [{"data_set": "set", "split": "x", "patients": [patient_mark("a")]}]
     description = described()
     description.training["trained_on"] = records
+    monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
     monkeypatch.setattr(
-        "pancascade.inference.loading.load_checkpoint", lambda _: (HounsfieldCascade(organ_hu=95), description)
+        "pancascade.inference.torch_engines.load_checkpoint", lambda _: (HounsfieldCascade(organ_hu=95), description)
     )
     code, _, _ = pancascade("segment", scan, "--out", tmp_path / "out")
     assert code == 0

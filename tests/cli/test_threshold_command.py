@@ -24,7 +24,8 @@ class Graded(HounsfieldCascade):
 
 @pytest.fixture(autouse=True)
 def graded(monkeypatch):
-    monkeypatch.setattr("pancascade.inference.loading.load_checkpoint", lambda _: (Graded(), described()))
+    monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
+    monkeypatch.setattr("pancascade.inference.torch_engines.load_checkpoint", lambda _: (Graded(), described()))
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,8 @@ def segmented(tmp_path_factory) -> Path:
     write_volume(abdomen()[0], folder / "scan.nii.gz")
     words = ["segment", folder / "scan.nii.gz", "--out", folder / "out", "--save-probabilities"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pancascade.inference.loading.load_checkpoint", lambda _: (Graded(), described()))
+        patch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
+        patch.setattr("pancascade.inference.torch_engines.load_checkpoint", lambda _: (Graded(), described()))
         patch.setattr(sys, "argv", ["pancascade", *map(str, words)])
         with pytest.raises(SystemExit) as ended:
             main()

@@ -119,8 +119,8 @@ def example_on(canvas, *, slices: tuple[int, ...]) -> torch.Tensor:
     hu = np.ascontiguousarray(volume.voxels[:, :, list(slices)].transpose(2, 1, 0))
     column_mm, row_mm, _ = volume.spacing_mm
     placement = find_placement(hu, spacing_mm=(row_mm, column_mm), canvas=canvas, grow=canvas.larger_slices == "grow")
-    shown = torch.from_numpy(canvas.window.apply(hu))[:, None]
-    return draw(shown.expand(-1, canvas.channels, -1, -1), placement)
+    shown = torch.from_numpy(draw(canvas.window.apply(hu)[:, None], placement))
+    return shown.expand(-1, canvas.channels, -1, -1)
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_the_engine_is_chosen_and_named(monkeypatch):
     by_torch, name = accelerated(plain, CPU, backend="torch")
     assert name.startswith("torch ")
     assert type(by_torch.network) is type(plain.network)
-    monkeypatch.setattr(openvino_networks, "available", lambda: False)
+    monkeypatch.setattr(openvino_networks, "openvino_available", lambda: False)
     assert accelerated(plain, CPU)[1] == name
     with pytest.raises(PancascadeError, match=r'pip install "pancascade\[fast\]"'):
         accelerated(plain, CPU, backend="openvino")

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Generator, Tensor, nn
 
 from pancascade.cascades import Cascade, Located, Zhao2019, Zhao2019Settings
+from pancascade.engines.torch_cascade import TorchCascade
 from pancascade.labels import Label
 from pancascade.losses import compose_classes, compose_two_classes
 from pancascade.networks import NetworkSettings
@@ -106,6 +107,11 @@ def save_pictures(folder: Path, slices: Sequence[int], *, window: Window, patien
 
 def dice(one: np.ndarray, other: np.ndarray) -> float:
     return 2 * np.count_nonzero(one & other) / (np.count_nonzero(one) + np.count_nonzero(other))
+
+
+def on_cpu(cascade: Cascade) -> TorchCascade:
+    """The cascade ready to run, in float32."""
+    return TorchCascade(cascade, torch.device("cpu"), reduced=False)
 
 
 class HounsfieldCascade(Cascade):

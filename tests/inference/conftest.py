@@ -18,7 +18,8 @@ def make_model(tmp_path, monkeypatch):
             "wide.safetensors": _with_description(wide or HounsfieldCascade(), wide_canvas),
             "close.safetensors": _with_description(close, close_canvas),
         }
-        monkeypatch.setattr("pancascade.inference.loading.load_checkpoint", lambda path: known[Path(path).name])
+        monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
+        monkeypatch.setattr("pancascade.inference.torch_engines.load_checkpoint", lambda path: known[Path(path).name])
         path = tmp_path / "models" / "phantom.json"
         path.parent.mkdir(exist_ok=True)
         first = WIDE | {"rescue": rescue}

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
-import torch
-from abdomen_phantom import WINDOW, HounsfieldCascade, abdomen
+from abdomen_phantom import WINDOW, HounsfieldCascade, abdomen, on_cpu
 
 from pancascade.inference.engine import SliceEngine
 from pancascade.inference.finding import LEAST_TUMOUR_ML, Finding, combine
@@ -155,9 +154,8 @@ def test_combining_changes_neither_look():
 def test_finding_in_a_part_of_a_scan_gives_the_place_in_the_scan(tumour_hu):
     scan, truth = abdomen()
     engine = SliceEngine(
-        HounsfieldCascade(tumour_hu=tumour_hu),
+        on_cpu(HounsfieldCascade(tumour_hu=tumour_hu)),
         Canvas(size=(32, 32), spacing_mm=None, window=WINDOW),
-        torch.device("cpu"),
     )
     box = Box.around(truth)
     at = box.expand((3, 2, 2)).clip(scan.shape)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from abdomen_phantom import WINDOW, OneLook, abdomen
+from abdomen_phantom import WINDOW, OneLook, abdomen, on_cpu
 
 from pancascade.errors import CheckpointError
 from pancascade.inference.engine import SliceEngine
@@ -11,16 +11,16 @@ from pancascade.preprocessing import Canvas
 VALUES = [float("nan"), float("inf"), float("-inf")]
 
 
-def spoiled(tensor, value):
-    tensor = tensor.clone()
-    tensor[-1, -1, -1, -1] = value  # of the last label, not of the background, which nobody reads
-    return tensor
+def spoiled(values, value):
+    values = values.clone() if isinstance(values, torch.Tensor) else values.copy()
+    values[-1, -1, -1, -1] = value  # of the last label, not of the background, which nobody reads
+    return values
 
 
 @pytest.mark.parametrize("value", VALUES)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_one_value_that_is_no_number_among_many_is_found(value, dtype):
-    many = torch.ones(4, 2, 512, 512, dtype=dtype)
+    many = np.ones((4, 2, 512, 512), dtype)
     assert require_finite(many, stage=1) is many
     with pytest.raises(CheckpointError, match="Stage 1 of the model answers NaN or infinity"):
         require_finite(spoiled(many, value), stage=1)
@@ -40,7 +40,7 @@ def test_a_network_that_answers_nan_gives_no_mask(monkeypatch, stage):
         return replace(answer, probabilities=spoiled(answer.probabilities, float("nan")))
 
     monkeypatch.setattr(cascade, stage, broken)
-    engine = SliceEngine(cascade, Canvas(size=(64, 64), window=WINDOW), torch.device("cpu"), False)
+    engine = SliceEngine(on_cpu(cascade), Canvas(size=(64, 64), window=WINDOW), False)
     with pytest.raises(CheckpointError, match=f"Stage {1 if stage == 'locate' else 2} of the model answers NaN"):
         engine.run(abdomen()[0])
     if stage == "segment":

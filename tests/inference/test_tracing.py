@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from abdomen_phantom import (
     LPS_AXES,
     TUMOUR_FROM_HU,
@@ -15,6 +14,7 @@ from abdomen_phantom import (
     centred,
     described,
     dice,
+    on_cpu,
     turned,
 )
 
@@ -169,7 +169,7 @@ def test_a_slice_is_traced_like_a_scan(cascade, lost):
     scan, truth = abdomen()
     k = 11
     hu, labels = scan.voxels[:, :, k].T, truth[:, :, k].T.astype(np.uint8)
-    engine = SliceEngine(cascade, described().canvas, torch.device("cpu"))
+    engine = SliceEngine(on_cpu(cascade), described().canvas)
     found = trace_slice(engine, hu, labels, spacing_mm=(4.4, 5.0))
     assert found.reference.shape == (*scan.shape[:2], 1)
     organ = found.reference > 0

@@ -16,6 +16,7 @@ from abdomen_phantom import (
     abdomen,
     centred,
     dice,
+    on_cpu,
     rotation,
     turned,
     volume_cascade,
@@ -35,11 +36,9 @@ from pancascade.volume import Box, Volume, crop, reorient
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-CPU = torch.device("cpu")
-
 
 def engine(cascade=None) -> VolumeEngine:
-    return VolumeEngine(cascade or volume_cascade(), GRID, CPU)
+    return VolumeEngine(on_cpu(cascade or volume_cascade()), GRID)
 
 
 def slices_of(belief: np.ndarray):
@@ -200,7 +199,7 @@ def test_a_hand_over_is_shown_all_slices_without_a_canvas_and_may_be_changed():
     seen, half = [], Box((0, 0, 0), (29, 46, 20))
 
     def hand_over(part, placement, located):
-        seen.append((part, placement, located.shape))
+        seen.append((part, placement, located.details.shape))
         return replace(located, boxes=((half, half),))
 
     found = engine().find(scan, at=Box.whole(SHAPE), hand_over=hand_over)
@@ -358,7 +357,7 @@ class Unasked(HounsfieldCascade):
 @pytest.mark.parametrize("canvas", [{"size": (64, 64), "spacing_mm": None}, {"size": (96, 96), "spacing_mm": 3.0}])
 def test_a_belief_stands_in_for_stage_one_of_slices(canvas):
     scan, truth = abdomen()
-    runner = SliceEngine(Unasked(), Canvas(window=WINDOW, **canvas), CPU)
+    runner = SliceEngine(on_cpu(Unasked()), Canvas(window=WINDOW, **canvas))
     found = runner.find(scan, at=Box.whole(SHAPE), belief=slices_of((truth > 0).astype(np.float32)))
     assert dice(on_scan(found, SHAPE) >= 0.5, truth > 0) > 0.9
     assert dice(on_scan(found, SHAPE, "tumour") >= 0.5, truth == Label.TUMOUR) > 0.8
@@ -369,7 +368,7 @@ def test_stage_two_of_slices_looks_where_the_belief_is():
     belief = (truth > 0).astype(np.float32)
     belief[:, :, 10:] = 0
     belief[30:] = 0
-    runner = SliceEngine(Unasked(margin=0), Canvas(size=(64, 64), spacing_mm=None, window=WINDOW), CPU, False)
+    runner = SliceEngine(on_cpu(Unasked(margin=0)), Canvas(size=(64, 64), spacing_mm=None, window=WINDOW), False)
     organ = on_scan(runner.find(scan, at=Box.whole(SHAPE), belief=slices_of(belief)), SHAPE) >= 0.5
     assert not organ[30:].any()
     assert not organ[:, :, 10:].any()
@@ -377,7 +376,7 @@ def test_stage_two_of_slices_looks_where_the_belief_is():
 
 
 def test_slices_without_belief_have_no_organ():
-    runner = SliceEngine(Unasked(), Canvas(size=(64, 64), spacing_mm=None, window=WINDOW), CPU)
+    runner = SliceEngine(on_cpu(Unasked()), Canvas(size=(64, 64), spacing_mm=None, window=WINDOW))
     scan, _ = abdomen()
     assert runner.find(scan, at=Box.whole(SHAPE), belief=slices_of(np.zeros(SHAPE, np.float32))).box is None
 

@@ -32,7 +32,8 @@ def weights(tmp_path, monkeypatch):
         return path
 
     known = {}
-    monkeypatch.setattr("pancascade.inference.loading.load_checkpoint", lambda path: known[path.name])
+    monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
+    monkeypatch.setattr("pancascade.inference.torch_engines.load_checkpoint", lambda path: known[path.name])
     return make
 
 

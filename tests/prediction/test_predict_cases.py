@@ -35,7 +35,7 @@ def test_a_slice_s_mask_is_the_cascade_s_answer_on_the_picture_s_own_pixels(weig
         (axial,) = case.read_slices()
         shown = torch.from_numpy(WINDOW.apply(axial.hu))[None, None]
         padded = torch.nn.functional.pad(shown, (3, 3, 9, 9))
-        expected = decide(cascade.segment(padded, cascade.locate(padded)))[0, 9:-9, 3:-3].numpy()
+        expected = decide(cascade.segment(padded, cascade.locate(padded)).numpy())[0, 9:-9, 3:-3]
         assert expected.any()
         assert np.array_equal(mask_of(tmp_path / "out", case.name)[::-1], expected)
 
@@ -70,7 +70,7 @@ def test_a_volume_s_mask_is_the_vote_of_the_3d_cascade(weights, scans, tmp_path)
     scan, _ = abdomen()
     images = torch.from_numpy(WINDOW.apply(scan.voxels))[None, None]
     with torch.inference_mode():
-        expected = decide(cascade(images))[0].numpy()
+        expected = decide(cascade(images).numpy())[0]
     assert expected.any()
     assert np.array_equal(read_volume(tmp_path / "out" / "a.nii.gz").voxels, expected)
 
@@ -80,7 +80,7 @@ def test_probabilities_decide_the_masks(weights, pictures, scans, tmp_path):
     for case in pictures[1]:
         stored = np.load(tmp_path / "slices" / "probabilities" / f"{case.name}.npz", allow_pickle=False)
         assert stored["probabilities"].shape[0] == 3
-        decided = decide(torch.from_numpy(stored["probabilities"].astype(np.float32))[None])[0].numpy()
+        decided = decide(stored["probabilities"].astype(np.float32)[None])[0]
         assert (decided != mask_of(tmp_path / "slices", case.name)).mean() < 0.001
     predict_cases(weights(), scans[1][1:], tmp_path / "scans", probabilities=True)
     tumour = read_volume(tmp_path / "scans" / "probabilities" / "tumour" / "b.nii.gz")

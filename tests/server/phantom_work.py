@@ -8,5 +8,8 @@ from pancascade.server.scan_work import Outcome, ScanTask, segment_upload
 
 
 def work(task: ScanTask) -> Outcome:
-    with patch("pancascade.inference.loading.load_checkpoint", lambda _: (HounsfieldCascade(), described())):
+    with (
+        patch("pancascade.inference.loading.has_graphs", lambda _: False),
+        patch("pancascade.inference.torch_engines.load_checkpoint", lambda _: (HounsfieldCascade(), described())),
+    ):
         return segment_upload(task)

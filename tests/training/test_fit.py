@@ -11,6 +11,7 @@ from pancascade.errors import CheckpointError, OutputError, RecipeError
 from pancascade.sampling import Batch
 from pancascade.training import DivergedError, fit, loop, read_recipe
 from pancascade.training import run as run_module
+from pancascade.weights_file import read_header
 
 CHILD = """
 import os, signal, sys
@@ -19,8 +20,6 @@ torch.set_num_threads(1)
 from pathlib import Path
 from pancascade import checkpoint
 from pancascade.training import fit, validation
-from pancascade.weights_file import read_header
-from pancascade.weights_file import read_header
 validation._draw_sheet = lambda *_: None  # the picture takes as long as the epoch, and nobody looks at it
 folder, kill_at = Path(sys.argv[1]), sys.argv[2]
 def die():

@@ -74,7 +74,7 @@ def _plan(checkpoint: Path) -> list[Planned]:
     """
     cascade, description = load_checkpoint(checkpoint)
     settings = description.cascade
-    if settings.kind not in CASCADES or getattr(settings, "recurrence_rounds", 0):
+    if settings.kind not in CASCADES or getattr(settings, "recurrence_rounds", None):
         raise ExportError(
             f"{checkpoint.name}: a cascade of the kind {settings.kind} with these settings needs torch between its "
             "networks. Use --format onnx for the networks alone."
