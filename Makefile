@@ -58,7 +58,7 @@ $(VENV)/.torch: | $(VENV)/bin/python
 	$(BIN)/pip install --quiet "$(TORCH)"
 	touch $@
 
-$(VENV)/.installed: $(VENV)/.torch pyproject.toml
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml
 	$(BIN)/pip install --quiet --editable .
 	touch $@
 

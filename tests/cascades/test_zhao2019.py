@@ -7,6 +7,7 @@ from torch import nn
 
 from pancascade.cascades.protocol import Located
 from pancascade.cascades.reduction import LocatedVolume, cut, enlarge, reduce_labels, reduce_masks, reduce_volumes
+from pancascade.cascades.vote import majority_vote, mean_vote
 from pancascade.cascades.zhao2019 import Zhao2019, Zhao2019Settings
 from pancascade.io import read_volume
 from pancascade.labels import Label
@@ -14,7 +15,6 @@ from pancascade.losses.centre import centre_loss, soft_dice_loss
 from pancascade.metrics.boxes import box_overlap
 from pancascade.networks import NetworkSettings
 from pancascade.postprocessing import decide
-from pancascade.postprocessing.vote import majority_vote, mean_vote
 from pancascade.volume import Box
 
 pytestmark = pytest.mark.usefixtures("one_thread")

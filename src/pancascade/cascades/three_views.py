@@ -11,10 +11,10 @@ from pancascade.cascades.cropping import ABSENT_LOGIT, box_around, random_margin
 from pancascade.cascades.protocol import Cascade, Located, is_any, mask_dice
 from pancascade.cascades.slice_windows import View, as_stack, as_volume, in_parts, slice_windows, window_mean
 from pancascade.cascades.three_views_settings import ThreeViewsSettings
+from pancascade.cascades.vote import voted_probability
 from pancascade.labels import Label
 from pancascade.losses import dice_loss
 from pancascade.networks import SaliencyTransformation
-from pancascade.postprocessing.vote import voted_probability
 from pancascade.volume import Box
 
 WINDOWS_AT_ONCE = 8

@@ -5,8 +5,8 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from pancascade.cascades.slice_windows import View
+from pancascade.cascades.vote import VoteRule
 from pancascade.networks import NetworkSettings, OneMapNetwork
-from pancascade.postprocessing.vote import VoteRule
 from pancascade.settings import Settings
 
 

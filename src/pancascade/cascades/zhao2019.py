@@ -21,12 +21,12 @@ from pancascade.cascades.reduction import (
     reduce_volumes,
     scaled,
 )
+from pancascade.cascades.vote import VoteRule, voted_probability
 from pancascade.labels import Label
 from pancascade.losses.centre import CentreNormaliser, CentreSchedule, centre_loss, centre_weight, soft_dice_loss
 from pancascade.metrics import Region
 from pancascade.networks import NetworkSettings
 from pancascade.postprocessing import main_bodies
-from pancascade.postprocessing.vote import VoteRule, voted_probability
 from pancascade.settings import Settings
 from pancascade.volume import Box
 

@@ -27,6 +27,7 @@ from pancascade.cli.threshold import threshold
 from pancascade.cli.train import train
 from pancascade.cli.view import view
 from pancascade.errors import PancascadeError
+from pancascade.extras import extra_of
 from pancascade.interrupts import ENDING, endings_heeded
 from pancascade.memory_shortage import is_memory_shortage
 from pancascade.names_only import DICOM_FOLDER, names_only
@@ -99,6 +100,9 @@ def main() -> None:
             sys.exit(USER_ERROR)
         if os.environ.get("PANCASCADE_DEBUG"):
             raise
+        if (missing := extra_of(error)) is not None:
+            _say(f"Error: {missing}")
+            sys.exit(USER_ERROR)
         _say(
             f"Error: unexpected {type(error).__name__}: {names_only(str(error))}. This is a fault of pancascade; set "
             "PANCASCADE_DEBUG=1 to see where it happened, and report it."

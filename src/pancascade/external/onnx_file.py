@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pancascade.engines.threads import thread_count
 from pancascade.errors import UnknownModelError
 from pancascade.external.description import read_description
 from pancascade.external.network import network_faults_told, require_extra
@@ -63,12 +64,11 @@ class OnnxNetwork:
 
 def _session(path: Path, device: str) -> Any:
     import onnxruntime
-    import torch
 
     wanted = "CUDAExecutionProvider" if device.startswith("cuda") else "CPUExecutionProvider"
     if wanted not in onnxruntime.get_available_providers():
         raise UnknownModelError(f"{path.name}: this ONNX Runtime cannot use {device}. Try --device cpu.")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = thread_count()
     return onnxruntime.InferenceSession(path, options, providers=[wanted])

@@ -159,7 +159,7 @@ def _require_torch(weights: Path, *, device: str, backend: Backend) -> None:
         raise PancascadeError(f"{weights.name}: {why}. Try --engine auto.")
     if torch_available():
         return
-    if has_graphs(weights) and device == "cpu":
+    if has_graphs(weights) and device == "cpu" and backend == "auto":
         raise PancascadeError(
             'Nothing that runs networks is installed. Run pip install openvino, or pip install "pancascade[train]".'
         )

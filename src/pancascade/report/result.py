@@ -3,8 +3,9 @@
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,8 +25,12 @@ RESEARCH_ONLY = "Research only. Not for clinical use."
 
 
 def current_versions() -> dict[str, str]:
-    """Versions that a result depends on."""
-    return {name: version(name) for name in ("pancascade", "torch", "numpy", "nibabel")}
+    """Versions that a result depends on, of what is installed."""
+    found: dict[str, str] = {}
+    for name in ("pancascade", "torch", "openvino", "onnxruntime", "numpy", "nibabel"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 Step = Annotated[float, Field(ge=-1e6, le=1e6)]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from pancascade.postprocessing.vote import majority_vote, mean_vote, voted_probability
+from pancascade.cascades.vote import majority_vote, mean_vote, voted_probability
 
 MASKS = [torch.tensor(mask) for mask in ((1, 1, 0, 0, 1), (1, 0, 1, 0, 1), (0, 1, 0, 1, 1))]
 PROBABILITIES = [
