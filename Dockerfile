@@ -2,8 +2,8 @@
 FROM python:3.11-slim
 
 ENV PIP_NO_CACHE_DIR=1 PYTHONUNBUFFERED=1 MPLCONFIGDIR=/tmp/matplotlib XDG_CACHE_HOME=/home/reader/.cache
-# The extras to install, and where torch comes from: PyTorch's own index of CPU builds.
-ARG EXTRAS=fast,dicom,itk
+# The extras to install. With train among them torch comes from PyTorch's own index of CPU builds.
+ARG EXTRAS=dicom,itk
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
 RUN useradd --create-home --uid 1000 reader

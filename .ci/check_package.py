@@ -1,6 +1,6 @@
 """Build sdist and wheel, look into them, install the wheel in a fresh environment, and use it there.
 
-python .ci/check_package.py PYTHON [--torch TORCH]     # `make package`
+python .ci/check_package.py PYTHON     # `make package`
 """
 
 import argparse
@@ -17,6 +17,9 @@ NEEDED = (
     "pancascade/py.typed",
     "pancascade/weights/pancreas.safetensors",
     "pancascade/weights/tumour.safetensors",
+    "pancascade/weights/pancreas.graphs.json",
+    "pancascade/weights/pancreas.first.onnx",
+    "pancascade/weights/tumour.second.onnx",
     "pancascade/weights/qiu2024-small.json",
     "pancascade/weights/qiu2024-small.md",
     "pancascade/recipes/qiu2024.yaml",
@@ -59,11 +62,10 @@ def dist_info(names: list[str]) -> str:
     return next(PurePosixPath(name).parts[0] for name in names if ".dist-info/" in name)
 
 
-def try_out(wheel: Path, folder: Path, torch: str) -> None:
-    """Install in a fresh environment and segment the demo scan there, away from the checkout."""
+def try_out(wheel: Path, folder: Path) -> None:
+    """Install in a fresh environment, without torch, and segment the demo scan there, away from the checkout."""
     venv.create(folder / "env", with_pip=True)
     python, command = (str(folder / "env" / "bin" / name) for name in ("python", "pancascade"))
-    run(python, "-m", "pip", "install", "--quiet", torch)
     run(python, "-m", "pip", "install", "--quiet", str(wheel))
     run(command, "models", cwd=folder)
     run(command, "segment", str(ROOT / "examples" / "pancreatic_ct.nii.gz"), "--out", "result", cwd=folder)
@@ -81,7 +83,6 @@ def main() -> None:
     """Build, look, install, use."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("python")
-    parser.add_argument("--torch", default="torch")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -89,7 +90,7 @@ def main() -> None:
         faults = look_into(wheel, sdist)
         if faults:
             raise SystemExit("; ".join(faults))
-        try_out(wheel, folder, arguments.torch)
+        try_out(wheel, folder)
     sys.stdout.write("the wheel installs, and segments the demo scan\n")
 
 
