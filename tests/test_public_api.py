@@ -8,7 +8,9 @@ import pancascade
 
 
 def test_what_is_public_is_there():
-    assert set(pancascade.__all__) >= {"Segmentation", "Volume", "__version__", "segment"}
+    wanted = {"segment", "segment_many", "train", "evaluate", "compare", "Volume", "Prediction", "read_volume"}
+    assert set(pancascade.__all__) >= wanted
+    assert dir(pancascade) == sorted(pancascade.__all__)
     for name in pancascade.__all__:
         assert getattr(pancascade, name) is not None
 
@@ -41,5 +43,9 @@ def test_the_version_is_the_installed_one():
 
 
 def test_importing_the_package_loads_no_torch():
-    code = "import pancascade, sys; assert not {'torch', 'nibabel', 'matplotlib'} & sys.modules.keys()"
+    code = (
+        "import pancascade, sys; assert not {'torch', 'nibabel', 'matplotlib'} & sys.modules.keys();"
+        "pancascade.evaluate, pancascade.compare, pancascade.read_volume, pancascade.train, pancascade.read_result;"
+        "assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

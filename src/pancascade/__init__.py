@@ -1,21 +1,76 @@
-"""pancascade: find the pancreas and pancreatic tumours in CT with cascades."""
+"""pancascade: find the pancreas and pancreatic tumours in CT with cascades.
+
+`__all__` is the public interface. Other modules may change from one version to the next.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pancascade.batch import segment_many
+    from pancascade.api import Evaluated, TrainedRun, compare, evaluate, train
+    from pancascade.batch import SegmentedCase, segment_many
+    from pancascade.datasets import Case, read_data_set, read_split
+    from pancascade.errors import PancascadeError
+    from pancascade.evaluation import Protocol
     from pancascade.inference import Segmentation, segment
+    from pancascade.inference import Segmentation as Prediction
+    from pancascade.inference.thresholding import load_segmentation
+    from pancascade.io import read_label_map, read_scan, read_volume, write_volume
+    from pancascade.report.result import Result, read_result
     from pancascade.volume import Volume
 
 __version__ = "0.1.0"
-__all__ = ["Segmentation", "Volume", "__version__", "segment", "segment_many"]
+__all__ = [
+    "Case",
+    "Evaluated",
+    "PancascadeError",
+    "Prediction",
+    "Protocol",
+    "Result",
+    "Segmentation",
+    "SegmentedCase",
+    "TrainedRun",
+    "Volume",
+    "__version__",
+    "compare",
+    "evaluate",
+    "load_segmentation",
+    "read_data_set",
+    "read_label_map",
+    "read_result",
+    "read_scan",
+    "read_split",
+    "read_volume",
+    "segment",
+    "segment_many",
+    "train",
+    "write_volume",
+]
 
-_HOME = {"Segmentation": "inference", "segment": "inference", "segment_many": "batch", "Volume": "volume"}
+_HOME = {
+    "api": ("Evaluated", "TrainedRun", "compare", "evaluate", "train"),
+    "batch": ("SegmentedCase", "segment_many"),
+    "datasets": ("Case", "read_data_set", "read_split"),
+    "errors": ("PancascadeError",),
+    "evaluation": ("Protocol",),
+    "inference": ("Segmentation", "segment"),
+    "inference.thresholding": ("load_segmentation",),
+    "io": ("read_label_map", "read_scan", "read_volume", "write_volume"),
+    "report.result": ("Result", "read_result"),
+    "volume": ("Volume",),
+}
+_OTHER_NAMES = {"Prediction": "Segmentation"}
 
 
 def __getattr__(name: str) -> Any:
     """Import public names when they are first used: `import pancascade` stays instant."""
-    if name in _HOME:
-        return getattr(import_module(f"pancascade.{_HOME[name]}"), name)
+    own = _OTHER_NAMES.get(name, name)
+    for module, names in _HOME.items():
+        if own in names:
+            return getattr(import_module(f"pancascade.{module}"), own)
     raise AttributeError(f"module 'pancascade' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The public names, so that a shell completes them."""
+    return sorted(__all__)

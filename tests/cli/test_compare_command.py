@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from mask_cases import AFFINE, label_map
 
-from pancascade.cli.compare import name_methods
 from pancascade.errors import DataError
 from pancascade.evaluation import measure_case
+from pancascade.evaluation.method_names import name_methods
 from pancascade.evaluation.writing import FILES
 from pancascade.io import write_volume
 from pancascade.volume import Volume

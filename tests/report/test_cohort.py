@@ -5,11 +5,12 @@ import json
 import re
 
 import pytest
-from result_examples import EXPLANATION, WARNING, Page, diameters, lesion, result
+from result_examples import EXPLANATION, WARNING, Page, diameters, lesion, patient, result
 
 from pancascade.io import content_digest
 from pancascade.report.cohort import find_results, has_reports_elsewhere, read_cohort, write_cohort, write_cohort_csv
 from pancascade.report.histogram import make_histogram
+from pancascade.report.overview import write_overview
 from pancascade.report.result import write_result
 
 
@@ -243,3 +244,11 @@ def test_only_reports_below_the_page_are_linked_and_no_folder_above_is_named(fol
     for written_down in (text, (tmp_path / "c.csv").read_text(encoding="utf-8")):
         assert "deep" not in written_down
         assert str(tmp_path) not in written_down
+
+
+def test_a_thumbnail_of_the_overview_stands_in_the_line_where_there_is_one(folder, tmp_path):
+    write_overview(*patient(), folder / "a" / "overview.png")
+    text = written(tmp_path, read_cohort([folder]))
+    Page(text).assert_sound(text)
+    assert text.count('class="thumb" src="data:image/jpeg;base64,') == 1
+    assert text.count('<small class="under">') == 3, "every line tells the scan's grid"

@@ -9,7 +9,9 @@ from result_examples import LINE, Page, diameters, lesion, patient, place, resul
 from pancascade.measurements import Measurements, Organ
 from pancascade.report.follow_up import Change, categorise, compare_dates
 from pancascade.report.follow_up_page import spell_change, spell_percent, write_follow_up, write_follow_up_json
+from pancascade.report.follow_up_pictures import pair_pictures
 from pancascade.report.lesion_matching import along, match_lesions
+from pancascade.report.overview import write_overview
 from pancascade.report.result import Result, Thresholds
 
 
@@ -249,3 +251,32 @@ def test_json_holds_the_same(tmp_path):
 def test_changes_carry_their_sign(earlier, later, change, percent):
     both = Change(earlier=earlier, later=later)
     assert (spell_change(both), spell_percent(both)) == (change, percent)
+
+
+def test_pictures_of_both_dates_stand_side_by_side(tmp_path):
+    scan, mask = patient()
+    first = result(mask)
+    found = compare_dates(first, first)
+    pairs = pair_pictures(found, (first, first), [(scan, mask)] * 2, [tmp_path / "none.png"] * 2)
+    titles = [pair.title for pair in pairs]
+    assert titles[:3] == ["Axial", "Coronal", "Sagittal"]
+    assert len(titles) == 3 + len(found.lesions)
+    assert all(pair.earlier and pair.later for pair in pairs)
+    write_follow_up(tmp_path / "f.html", found, pictures=pairs)
+    text = (tmp_path / "f.html").read_text(encoding="utf-8")
+    page = Page(text)
+    page.assert_sound(text)
+    assert len(page.loaded) == 2 * len(pairs)
+
+
+def test_without_a_scan_the_overviews_are_shown_and_without_those_nothing(tmp_path):
+    scan, mask = patient()
+    write_overview(scan, mask, tmp_path / "overview.png")
+    first = result(mask)
+    found = compare_dates(first, first)
+    there, missing = tmp_path / "overview.png", tmp_path / "none.png"
+    (pair,) = pair_pictures(found, (first, first), [(scan, mask), None], [there, missing])
+    assert (pair.title, pair.earlier is None, pair.later is None) == ("Overview", False, True)
+    write_follow_up(tmp_path / "f.html", found, pictures=[pair])
+    assert "no picture" in (tmp_path / "f.html").read_text(encoding="utf-8")
+    assert pair_pictures(found, (first, first), [None, None], [missing, missing]) == []

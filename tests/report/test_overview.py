@@ -6,7 +6,7 @@ from PIL import Image
 from pancascade.errors import OutputError
 from pancascade.labels import COLOURS, Label
 from pancascade.report import write_overview
-from pancascade.report.overview import choose_slices
+from pancascade.report.overview import choose_slices, first_panel
 from pancascade.volume import Volume, reorient
 
 SIZE = (1280, 576)
@@ -203,3 +203,24 @@ def test_without_an_organ_slices_are_spread_over_the_scan():
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_no_more_slices_than_asked(count):
     assert len(choose_slices(labels_by_slice([9] * 30, [1] * 30), count=count)) == count
+
+
+def test_every_slice_shows_the_patients_sides_and_a_scale(tmp_path, drawn):
+    write_overview(*case(), tmp_path / "overview.png")
+    (figure,) = drawn
+    for axes in figure.axes:
+        texts = {text.get_text(): text.get_position()[0] for text in axes.texts}
+        assert texts["R"] < 0.5 < texts["L"]
+        (bar,) = [text for text in texts if text.endswith(" mm")]
+        start, end = axes.lines[-1].get_xdata()
+        assert (end - start) * 5.0 == pytest.approx(float(bar.removesuffix(" mm")))
+        low, high = sorted(axes.get_xlim())
+        assert low < start < end < high
+
+
+def test_the_first_panel_is_the_slice_with_the_largest_tumour_without_its_title(tmp_path):
+    write_overview(*case(), tmp_path / "overview.png")
+    assert first_panel(tmp_path / "overview.png", width=144).width == 144
+    panel = first_panel(tmp_path / "overview.png", width=SIZE[0])
+    assert panel.width == SIZE[0] // 4
+    assert share_of(np.asarray(panel), COLOURS[Label.TUMOUR]) > 0

@@ -1,5 +1,8 @@
 """The report of one scan: all numbers and codes, sound HTML, nothing loaded, nothing of the patient."""
 
+import base64
+import hashlib
+import json
 import re
 
 import nibabel as nib
@@ -43,9 +46,29 @@ def test_the_page_is_sound_and_loads_nothing(tmp_path):
     page = Page(text)
     page.assert_sound(text)
     assert page.links == ["https://example.org/paper"]
-    assert "script" not in page.tags
-    assert len(page.loaded) == 4
+    assert text.count("<script") == 2, "the slices, and what scrolls through them"
+    assert len(page.loaded) == 5
     assert len(text) < 1_500_000
+
+
+def test_no_script_but_the_pages_own_may_run(tmp_path):
+    text = report_of(tmp_path)
+    (policy,) = re.findall(r"script-src ([^\"]+)\"", text)
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy == f"'sha256-{digest}'"
+
+
+def test_slices_can_be_scrolled_through_with_contours_and_windows(tmp_path):
+    text = report_of(tmp_path)
+    (packed,) = re.findall(r'<script type="application/json" id="viewer-slices">(.*?)</script>', text)
+    slices = json.loads(packed)
+    assert [title.split()[1] for title, *_ in slices] == sorted((t.split()[1] for t, *_ in slices), key=int)
+    assert all(address.startswith("data:image/jpeg;base64,") for _, address, *_ in slices)
+    assert any(organ.startswith("M") and organ.endswith("Z") for _, _, organ, _ in slices)
+    for name in ("abdomen, −100 to 240 HU", "soft tissue, −50 to 160 HU", "wide, −300 to 500 HU"):
+        assert name in text
+    assert 'id="viewer-on" checked' in text
 
 
 def test_every_number_of_the_result_is_on_the_page(tmp_path):
@@ -134,7 +157,7 @@ def test_without_any_finding_the_page_says_so_in_words(tmp_path):
         "was not computed",
     ):
         assert words in text
-    assert len(Page(text).loaded) == 3
+    assert len(Page(text).loaded) == 4
 
 
 def test_unknown_numbers_are_dashes(tmp_path):
@@ -174,7 +197,7 @@ def test_names_cannot_become_markup(tmp_path):
     )
     page = Page(text)
     page.assert_sound(text)
-    assert "script" not in page.tags
+    assert text.count("<script") == 2, "the page's own two"
     assert not re.search(r"<b onclick|<img[^>]+https", text)
     assert page.links == ["https://example.org/y.png"], "a picture of the card is a link, a script is none"
     assert page.shown.count(evil) >= 8

@@ -53,6 +53,7 @@ def _require_unedited(folder: Path) -> None:
     from pancascade.corrections import has_corrections
     from pancascade.inference.segmentation import MASKS
     from pancascade.report.result import changed_files, read_result
+    from pancascade.report.structures import MASKS as STRUCTURES
 
     if has_corrections(folder):
         raise OutputError(
@@ -63,7 +64,9 @@ def _require_unedited(folder: Path) -> None:
         known = read_result(folder)
     except ScanError:  # a refusal, or a damaged result that cannot tell
         return
-    changed = [name for name in changed_files(folder, known, names=list(MASKS.values())) if (folder / name).exists()]
+    changed = [
+        name for name in changed_files(folder, known, names=[*MASKS.values(), *STRUCTURES]) if (folder / name).exists()
+    ]
     if changed:
         raise OutputError(
             f"{folder.name}: {changed[0]} was edited since it was written, and the result of another scan would "

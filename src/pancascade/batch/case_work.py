@@ -110,6 +110,9 @@ def _segment(job: CaseJob) -> tuple[CodedSentence, ...]:
             save_probabilities=options.save_probabilities,
             keep_identifiers=options.keep_identifiers,
             case=job.scan.case if job.nameless else None,
+            report=options.report,
+            split_masks=options.split_masks,
+            statistics=options.statistics,
         )
     return tuple(
         CodedSentence(code=one.code, sentence=one.sentence) for one in found.notices if one.severity == "warning"

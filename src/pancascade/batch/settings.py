@@ -51,11 +51,17 @@ class BatchOptions(SegmentOptions):
         formats: Of the masks.
         save_probabilities: Also write probability maps.
         keep_identifiers: Name patient and study in the results.
+        report: Draw ``overview.png`` and ``report.html``.
+        split_masks: Also write a mask of each structure.
+        statistics: Also write ``statistics.csv``.
     """
 
     formats: tuple[MaskFormat, ...] = ("nifti",)
     save_probabilities: bool = False
     keep_identifiers: bool = False
+    report: bool = True
+    split_masks: bool = False
+    statistics: bool = False
 
     def with_places(self) -> "BatchOptions":
         """The same, its models' paths whole, so that processes with another working directory find them."""
@@ -124,7 +130,8 @@ def _has_cases(out: Path) -> bool:
 def _require_same(path: Path, described: dict[str, Any]) -> None:
     try:
         former = read_json(path)
-        was, now = ({**one["options"], "names": one["names"]} for one in (former, described))
+        usual = BatchOptions().model_dump(mode="json")  # what an earlier version did not ask
+        was, now = ({**usual, **one["options"], "names": one["names"]} for one in (former, described))
         other = sorted(key for key in was | now if was.get(key) != now.get(key))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(

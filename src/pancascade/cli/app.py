@@ -3,9 +3,13 @@
 import logging
 import os
 import sys
+from collections.abc import Callable
+from io import TextIOWrapper
+from typing import Annotated
 
 import typer
 
+from pancascade import __version__
 from pancascade.cli.attribute import attribute
 from pancascade.cli.batch import batch
 from pancascade.cli.calibrate import calibrate
@@ -18,11 +22,13 @@ from pancascade.cli.evaluate import evaluate
 from pancascade.cli.export import export
 from pancascade.cli.filled_arguments import FilledArguments
 from pancascade.cli.join import join
+from pancascade.cli.manners import register
 from pancascade.cli.models import models
 from pancascade.cli.predict import predict
 from pancascade.cli.reproduce import reproduce
 from pancascade.cli.segment import segment
 from pancascade.cli.serve import serve
+from pancascade.cli.spoken import NamesOnly
 from pancascade.cli.threshold import threshold
 from pancascade.cli.train import train
 from pancascade.cli.view import view
@@ -30,7 +36,7 @@ from pancascade.errors import PancascadeError
 from pancascade.extras import extra_of
 from pancascade.interrupts import ENDING, endings_heeded
 from pancascade.memory_shortage import is_memory_shortage
-from pancascade.names_only import DICOM_FOLDER, names_only
+from pancascade.names_only import names_only
 
 app = typer.Typer(
     cls=FilledArguments,
@@ -38,39 +44,58 @@ app = typer.Typer(
     help="Find the pancreas and pancreatic tumours in CT with cascades: locate, then look closely.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
 )
-app.command()(segment)
-app.command()(batch)
-app.command(name="dicom-node")(dicom_node)
-app.command()(serve)
-app.command()(threshold)
-app.command()(view)
-app.command()(train)
-app.command()(predict)
-app.command()(evaluate)
-app.command()(compare)
-app.command()(attribute)
-app.command()(calibrate)
-app.command()(join)
-app.command()(models)
-app.command()(export)
-app.command()(reproduce)
-app.command()(cohort)
-app.command()(compare_dates)
+
+VERBS: tuple[tuple[str, Callable[..., None], str], ...] = (
+    ("segment", segment, "pancascade segment SCAN.nii.gz -o RESULT"),
+    ("batch", batch, "pancascade batch SCANS -o RESULTS --workers 2 --resume"),
+    ("dicom-node", dicom_node, "pancascade dicom-node --send-to PACS@HOST:104 --folder QUEUE --allow MODALITY"),
+    ("serve", serve, "pancascade serve --port 8000"),
+    ("threshold", threshold, "pancascade threshold RESULT --tumour 0.15"),
+    ("view", view, "pancascade view RESULT"),
+    ("train", train, "pancascade train qiu2024_demo --data DATA -o RUN"),
+    ("predict", predict, "pancascade predict RUN --source DATA --split split.json -o PREDICTIONS"),
+    ("evaluate", evaluate, "pancascade evaluate PREDICTIONS REFERENCE -o RESULT --protocol nnunet"),
+    ("compare", compare, "pancascade compare REFERENCE ours=PREDICTIONS nnunet=NNUNET -o RESULT"),
+    ("attribute", attribute, "pancascade attribute SCANS REFERENCE -o RESULT"),
+    ("calibrate", calibrate, "pancascade calibrate qiu2024-small SCANS REFERENCE -o calibrated.json"),
+    ("join", join, "pancascade join first=RUN1/best.safetensors second=RUN2/best.safetensors -o joined.safetensors"),
+    ("models", models, "pancascade models qiu2024-small"),
+    ("export", export, "pancascade export qiu2024-small -o NETWORKS --format onnx"),
+    (
+        "reproduce",
+        reproduce,
+        "pancascade reproduce qiu2024 3 --data Task07_Pancreas -o table3 --scale small --rows U --rows M",
+    ),
+    ("cohort", cohort, "pancascade cohort RESULTS -o cohort.html --csv cohort.csv"),
+    ("compare-dates", compare_dates, "pancascade compare-dates MAY NOVEMBER -o follow_up.html"),
+)
+"""Name, function and example of each verb; those of ``data`` stand in `pancascade.cli.data`."""
+
+for _name, _verb, _example in VERBS:
+    register(app, _verb, name=_name, example=_example)
 app.add_typer(data)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pancascade {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _everywhere(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_tell_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Nothing: `--version` has done its work."""
+
 
 USER_ERROR, INTERRUPTED, BUG = 2, 130, 70
 ENDED = tuple(128 + number for number in ENDING)
-
-
-class NamesOnly(logging.Formatter):
-    """Log lines that name files without their folders."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line."""
-        return names_only(super().format(record), folder=DICOM_FOLDER)
 
 
 def main() -> None:
@@ -78,6 +103,9 @@ def main() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(NamesOnly())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a console of few letters, such as Windows's, ends no run
     try:
         with endings_heeded():
             app()

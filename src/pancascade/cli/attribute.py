@@ -82,8 +82,7 @@ def attribute(
 
 
 def _attribute(scans: Path, reference: Path, *, model: str, out: Path | None, device: str) -> None:
-    from rich.progress import track
-
+    from pancascade.cli.progress import shown_progress
     from pancascade.evaluation import Failure
     from pancascade.evaluation.pairing import pair
     from pancascade.inference.models import find_model
@@ -92,12 +91,14 @@ def _attribute(scans: Path, reference: Path, *, model: str, out: Path | None, de
     pairs = pair(scans, reference)
     failures = list(pairs.failures)
     found: dict[str, list[Attribution]] = {}
-    for case, (truth, scan) in track(pairs.masks.items(), description="segment", console=console, transient=True):
-        try:
-            for target, row in _attribute_case(case, scan, truth, model=chosen, device=device).items():
-                found.setdefault(target, []).append(row)
-        except PancascadeError as error:
-            failures.append(Failure(case, str(error)))
+    with shown_progress("segment", total=len(pairs.masks)) as show:
+        for number, (case, (truth, scan)) in enumerate(pairs.masks.items()):
+            show(number)
+            try:
+                for target, row in _attribute_case(case, scan, truth, model=chosen, device=device).items():
+                    found.setdefault(target, []).append(row)
+            except PancascadeError as error:
+                failures.append(Failure(case, str(error)))
     if not found:
         reason = failures[0].message if failures else "no reference shows a target"
         raise DataError(with_first_reason(f"{scans}: nothing to attribute.", reason))

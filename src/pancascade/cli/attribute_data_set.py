@@ -31,17 +31,13 @@ def attribute_data_set(
     Raises:
         PancascadeError: The weights or a case cannot be used.
     """
-    from rich.progress import MofNCompleteColumn, Progress
-
     from pancascade.cli.attribute import tell_stages, write_attribution
+    from pancascade.cli.progress import shown_progress
     from pancascade.prediction.stage_errors import localization_and_attribution_rows
 
     console = wide_console()
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console, transient=True) as bars:
-        task = bars.add_task("locate and segment", total=len(cases))
-        located, lost = localization_and_attribution_rows(
-            model, cases, device=device, on_done=lambda done, _: bars.update(task, completed=done)
-        )
+    with shown_progress("locate and segment", total=len(cases)) as show:
+        located, lost = localization_and_attribution_rows(model, cases, device=device, on_done=show)
     name = model.resolve().name
     targets = tell_stages(lost, console=console, model=name)
     localization = _tell_localization(located, console=console, title=f"{name}: stage 1")

@@ -43,6 +43,16 @@ def batch(
     device: segment_options.Device = "cpu",
     format_: segment_options.Formats = None,
     save_probabilities: segment_options.SaveProbabilities = False,
+    no_report: segment_options.NoReport = False,
+    split_masks: segment_options.SplitMasks = False,
+    statistics: segment_options.Statistics = False,
+    flat: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also copy every mask to this folder as CASE.nii.gz, as leaderboards want it; --names file keeps the "
+            "names of the scans."
+        ),
+    ] = None,
     series: segment_options.SeriesChoice = None,
     tta: segment_options.Tta = False,
     networks: Annotated[
@@ -56,6 +66,7 @@ def batch(
 
     Exit code 0: all are done; 1: a scan was refused or a case failed; 2: the batch could not be run.
     """
+    from pancascade.batch.flat_masks import FlatMasks
     from pancascade.batch.inputs import find_inputs, write_mapping
     from pancascade.batch.run import run_batch
 
@@ -69,7 +80,11 @@ def batch(
         formats=tuple(segment_options.format_names(format_)),
         save_probabilities=save_probabilities,
         keep_identifiers=keep_identifiers,
+        report=not no_report,
+        split_masks=split_masks,
+        statistics=statistics,
     )
+    flat_masks = None if flat is None else FlatMasks(flat, out, formats=options.formats)
     executor = executor_options.choose_executor(engine, workers=workers, address=address, device=device)
     _require_extra(options.formats)
     with BatchProgress(out) as shown:
@@ -80,6 +95,8 @@ def batch(
         run = run_batch(scans, out, options=options, names=names, resume=resume, executor=executor, begun=shown.begin)
         for case in run:
             shown.finished(case)
+        if flat_masks is not None:
+            flat_masks.copy(scan.case for scan in scans)
     if shown.unfinished:
         raise typer.Exit(INCOMPLETE)
 

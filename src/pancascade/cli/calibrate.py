@@ -48,9 +48,8 @@ def calibrate(
         raise OutputError(f"{out}: a model's description is a .json file. Give --out such a name.")
     from tempfile import TemporaryDirectory
 
-    from rich.progress import track
-
     from pancascade.cli.out_folder import tried
+    from pancascade.cli.progress import shown_progress
     from pancascade.evaluation.pairing import Failure, pair
     from pancascade.evaluation.side_tables import read_patients
     from pancascade.inference.calibrated_model import with_calibration, write_model
@@ -68,14 +67,16 @@ def calibrate(
     with tried(out.parent), TemporaryDirectory() as folder:
         plain = Path(folder) / "model.json"
         write_model(with_calibration(chosen, Calibration()), plain, whole_paths=True)
-        for case, (truth, scan) in track(pairs.masks.items(), description="segment", console=console, transient=True):
-            try:
-                counts = _count_case(scan, truth, model=str(plain), device=device)
-            except PancascadeError as error:
-                failures.append(Failure(case, str(error)))
-                continue
-            for target, count in counts.items():
-                found[target].setdefault(patient_of.get(case, case), []).append(count)
+        with shown_progress("segment", total=len(pairs.masks)) as show:
+            for number, (case, (truth, scan)) in enumerate(pairs.masks.items()):
+                show(number)
+                try:
+                    counts = _count_case(scan, truth, model=str(plain), device=device)
+                except PancascadeError as error:
+                    failures.append(Failure(case, str(error)))
+                    continue
+                for target, count in counts.items():
+                    found[target].setdefault(patient_of.get(case, case), []).append(count)
     if not found["organ"]:
         raise DataError(with_first_reason(f"{scans}: no scan could be counted.", failures[0].message))
     _fit(found, failures, model=chosen, out=out, console=console, temperature_only=temperature_only)

@@ -21,9 +21,8 @@ def cohort(
 
     Exit code 0: all was read; 1: a scan was refused or unreadable and is listed; 2: there is none to show.
     """
-    from rich.progress import Progress
-
     from pancascade.cli.out_folder import require_other_files
+    from pancascade.cli.progress import shown_progress
     from pancascade.report.cohort import (
         FILES_OF_RESULTS,
         has_reports_elsewhere,
@@ -32,9 +31,8 @@ def cohort(
         write_cohort_csv,
     )
 
-    with Progress(transient=True) as bars:
-        task = bars.add_task("read", total=None)
-        found = read_cohort(results, progress=lambda done, total: bars.update(task, completed=done, total=total))
+    with shown_progress("read") as show:
+        found = read_cohort(results, progress=show)
     if not found.rows:
         raise DataError(with_first_reason("No result could be read.", found.unreadable[0].reason))
     results_files = [row.folder / name for row in found.rows for name in FILES_OF_RESULTS]

@@ -6,10 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
     from rich.table import Table
 
     from pancascade.report.follow_up import FollowUp
+    from pancascade.report.follow_up_pictures import PicturePair
+    from pancascade.report.result import Result
+    from pancascade.volume import Volume
 
 
 def compare_dates(
@@ -35,7 +40,7 @@ def compare_dates(
         require_whole(path if path.is_dir() else path.parent, result)
     found = compare(*results)
     if out is not None:
-        write_follow_up(out, found)
+        write_follow_up(out, found, pictures=_pictures((earlier, later), results, found))
     if table is not None:
         write_follow_up_json(table, found)
     console = wide_console()
@@ -43,6 +48,28 @@ def compare_dates(
     for written in (out, table):
         if written is not None:
             console.print(f"Written: {written}", soft_wrap=True, highlight=False)
+
+
+def _pictures(folders: "Sequence[Path]", results: "Sequence[Result]", found: "FollowUp") -> "list[PicturePair]":
+    from pancascade.report.follow_up_pictures import pair_pictures
+
+    places = [path if path.is_dir() else path.parent for path in folders]
+    dates = [_scan_and_mask(place, result) for place, result in zip(places, results, strict=True)]
+    return pair_pictures(found, results, dates, [place / "overview.png" for place in places])
+
+
+def _scan_and_mask(folder: Path, result: "Result") -> "tuple[Volume, Volume] | None":
+    """None where the scan is not where it was, or the mask was not written as NIfTI."""
+    from pancascade.errors import ScanError
+    from pancascade.inference.segmentation import MASKS
+    from pancascade.inference.thresholding import find_scan
+    from pancascade.io import read_label_map
+
+    try:
+        mask = read_label_map(folder / MASKS["nifti"])
+        return find_scan(result, folder.absolute()), mask
+    except ScanError:
+        return None
 
 
 def _print(found: "FollowUp", console: "Console") -> None:

@@ -48,16 +48,13 @@ def check(
     chosen, pictures = options.choose_reading(layout, picture_window=picture_window, flip_rows=flip_rows)
     cluster = executor_options.choose_cluster(engine, workers=workers, address=address)
     records = None if out is None else out / "records"
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+    from pancascade.cli.progress import shown_progress
     from pancascade.curation.checking.check import check as check_data
     from pancascade.parallel import available_cores
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = wide_console()
     with held(out, what="data check"):
-        with Progress(*columns, transient=True) as bars:
-            task = bars.add_task("check", total=None)
+        with shown_progress("check") as show:
             found = check_data(
                 folders,
                 layout=chosen,
@@ -65,7 +62,7 @@ def check(
                 records=records,
                 workers=workers or available_cores(),
                 executor=cluster,
-                progress=lambda done, total: bars.update(task, completed=done, total=total),
+                progress=show,
             )
         _print_cases(found, console)
         _print_findings(found, console)

@@ -80,19 +80,17 @@ def describe(
 def _run(
     cases: "Sequence[Case]", parts: "dict[str, frozenset[str]] | None", out: Path | None, *, workers: int
 ) -> "Fingerprint":
-    from rich.progress import Progress
-
+    from pancascade.cli.progress import shown_progress
     from pancascade.curation.describing.fingerprint import fingerprint
     from pancascade.parallel import available_cores
 
-    with Progress(transient=True) as bars:
-        task = bars.add_task("describe", total=None)
+    with shown_progress("describe") as show:
         return fingerprint(
             cases,
             parts=parts,
             records=None if out is None else out / "cases",
             workers=workers or available_cores(),
-            progress=lambda done, total: bars.update(task, completed=done, total=total),
+            progress=show,
         )
 
 

@@ -24,8 +24,7 @@ def export_nnunet(
     workers: options.Workers = 0,
 ) -> None:
     """Write a data set and its split for nnU-Net v2: the same patients, labels and grids, for a fair comparison."""
-    from rich.progress import MofNCompleteColumn, Progress
-
+    from pancascade.cli.progress import shown_progress
     from pancascade.curation.exporting.nnunet import SPLITS, export_nnunet
     from pancascade.datasets import read_split
     from pancascade.datasets.splits import count_folds
@@ -39,16 +38,15 @@ def export_nnunet(
     folder = out / f"Dataset{dataset_id:03d}_{name}"
     with (
         held(folder, what="data export-nnunet"),
-        Progress(*Progress.get_default_columns(), MofNCompleteColumn(), transient=True) as bars,
+        shown_progress("export") as show,
     ):
-        task = bars.add_task("export", total=None)
         made = export_nnunet(
             cases,
             folder,
             folds=[{str(part): patients for part, patients in fold.items()} for fold in folds],
             target=target,
             workers=workers or available_cores(),
-            progress=lambda done, total: bars.update(task, completed=done, total=total),
+            progress=show,
         )
     typer.echo(f"{folder}: {len(made.training)} cases to train on, {len(made.test)} for the test.")
     typer.echo(f"{SPLITS}: {made.folds} folds. Copy it into nnUNet_preprocessed/{folder.name} before training.")

@@ -98,27 +98,18 @@ def _accept(source: "Source", *, asked: bool) -> None:
 
 
 def _download(source: "Source", out: Path, console: "Console") -> None:
-    from rich import progress
-
+    from pancascade.cli.progress import shown_progress
     from pancascade.curation.fetching.fetch import fetch, missing_of
 
-    columns = (
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.DownloadColumn(),
-        progress.TransferSpeedColumn(),
-        progress.TimeRemainingColumn(),
-    )
-    with progress.Progress(*columns, transient=True) as bars:
-        task = bars.add_task(source.name, total=None)
+    with shown_progress(source.name, size=True) as show:
 
-        def show(what: str, done: int, total: int | None) -> None:
+        def tell(what: str, done: int, total: int | None) -> None:
             if what == "series":
-                bars.update(task, description=f"{source.name}, series {done + 1} of {total}")
+                show(0, what=f"{source.name}, series {done + 1} of {total}")
             else:
-                bars.update(task, completed=done, total=total)
+                show(done, total)
 
-        folder = fetch(source, out, progress=show)
+        folder = fetch(source, out, progress=tell)
     console.print(f"Downloaded: {folder} (licence and citation: {folder / 'fetched.json'})")
     differences = missing_of(source, folder)
     for difference in differences:

@@ -119,32 +119,28 @@ def _options(
 def _run(
     cases: "Sequence[Case]", out: Path, chosen: "PrepareOptions", *, workers: int, cluster: "Executor | None"
 ) -> "Preparation":
-    from rich.progress import MofNCompleteColumn, Progress
-
+    from pancascade.cli.progress import shown_progress
     from pancascade.curation.preparing.prepare import prepare as run
     from pancascade.parallel import available_cores
 
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), transient=True) as bars:
-        task = bars.add_task("prepare", total=None)
+    with shown_progress("prepare") as show:
         return run(
             cases,
             out,
             options=chosen,
             workers=workers or available_cores(),
             executor=cluster,
-            progress=lambda done, total: bars.update(task, completed=done, total=total),
+            progress=show,
         )
 
 
 def _verify(store: Path, console: "Console") -> None:
-    from rich.progress import Progress
-
+    from pancascade.cli.progress import shown_progress
     from pancascade.curation.preparing.store_folder import verify
     from pancascade.store.manifest import read_manifest
 
-    with Progress(transient=True) as bars:
-        task = bars.add_task("verify", total=None)
-        faults = verify(store, progress=lambda done, total: bars.update(task, completed=done, total=total))
+    with shown_progress("verify") as show:
+        faults = verify(store, progress=show)
     for fault in faults:
         console.print(fault, style="yellow", soft_wrap=True, highlight=False)
     if faults:

@@ -87,8 +87,7 @@ def _design(name: str | None, shares: tuple[float, float, float] | None) -> "Des
 def _sizes(
     path: Path, report: dict[str, Any], *, read: "Callable[[Path], list[Case]]", workers: int
 ) -> "list[CaseSize]":
-    from rich.progress import Progress
-
+    from pancascade.cli.progress import shown_progress
     from pancascade.datasets.check_report import sizes_in_report
     from pancascade.datasets.tumour_sizes import CaseSize, read_tumour_sizes, sizes_in_store
     from pancascade.parallel import available_cores
@@ -99,12 +98,11 @@ def _sizes(
     known = sizes_in_report(report)
     if all(case.name in known for case in cases):
         return [CaseSize(case.name, case.patient, known[case.name]) for case in cases]
-    with Progress(transient=True) as bars:
-        task = bars.add_task("tumour sizes", total=len(cases))
+    with shown_progress("tumour sizes", total=len(cases)) as show:
         return read_tumour_sizes(
             cases,
             workers=workers or available_cores(),
-            progress=lambda done, total: bars.update(task, completed=done, total=total),
+            progress=show,
         )
 
 

@@ -7,7 +7,6 @@ import typer
 
 from pancascade.cli import evaluation_options as options
 from pancascade.cli import executor_options
-from pancascade.cli.held_folder import held
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,17 +17,8 @@ if TYPE_CHECKING:
 def evaluate(
     predictions: Annotated[Path, typer.Argument(help="Folder of predicted label maps, or one file.")],
     reference: Annotated[Path, typer.Argument(help="Folder of reference label maps with the same names, or one file.")],
+    shared: options.EvaluationOptions,
     out: Annotated[Path | None, typer.Option(help="Folder for tables, results.json and report.html.")] = None,
-    protocol: options.ProtocolName = "default",
-    labels: options.Labels = None,
-    reference_labels: options.ReferenceLabels = None,
-    other_labels: options.OtherLabels = None,
-    resample: options.Resample = False,
-    missing: options.Missing = None,
-    tolerance_mm: options.Tolerance = None,
-    surface: options.Surface = None,
-    hit: options.Hit = None,
-    least_iou: options.LeastIou = None,
     confidence: Annotated[Path | None, typer.Option(help="Folder of maps of the lesions' likelihood.")] = None,
     candidates: Annotated[
         str | None,
@@ -37,68 +27,26 @@ def evaluate(
         ),
     ] = None,
     scores: Annotated[Path | None, typer.Option(help="CSV with the columns case and score (of the patient).")] = None,
-    patients: options.Patients = None,
-    split: options.SplitFile = None,
-    fold: options.Fold = None,
-    part: options.PartName = "test",
-    allow_training_cases: options.AllowTrainingCases = False,
-    scans: Annotated[Path | None, typer.Option(help="Folder of the CT scans, for the report's pictures.")] = None,
-    workers: options.Workers = 0,
     engine: executor_options.Where = executor_options.WorkEngine.PROCESSES,
     address: executor_options.Address = None,
 ) -> None:
     """Compare predicted masks with their references: Dice, distances, detection, under every protocol at once."""
-    chosen = options.choose_protocol(
-        protocol,
-        labels=labels,
-        reference_labels=reference_labels,
-        other_labels=other_labels,
-        resample=resample,
-        missing=missing,
-        tolerance_mm=tolerance_mm,
-        surface=surface,
-        hit=hit,
-        least_iou=least_iou,
-        candidates=candidates,
-    )
-    pictures = options.find_scans(scans)
-    cluster = executor_options.choose_cluster(engine, workers=workers, address=address)
-    held_out = options.choose_part(split, fold=fold, part=part)
+    choices = shared.choices(candidates=candidates)
+    cluster = executor_options.choose_cluster(engine, workers=shared.workers, address=address)
+    from pancascade.cli.progress import shown_progress
     from pancascade.evaluation import Method, method_name
     from pancascade.evaluation.side_tables import read_scores
+    from pancascade.report.evaluated import evaluate_methods
 
-    method = Method(
-        method_name(predictions),
-        predictions,
-        confidence=confidence,
-        scores={} if scores is None else read_scores(scores),
-        records=None if out is None else out / "cases",
-    )
+    told = {} if scores is None else read_scores(scores)
+    method = Method(method_name(predictions), predictions, confidence=confidence, scores=told)
     console = options.wide_console()
-    with held(out, what="evaluate"):
-        evaluations = options.run(
-            [method],
-            reference,
-            protocol=chosen,
-            patients=patients,
-            workers=workers,
-            executor=cluster,
-            part=held_out,
-            allow_training_cases=allow_training_cases,
-        )
-        _tell(evaluations[0], out, scans=pictures, console=console)
-    options.tell_failures(evaluations, console)
-
-
-def _tell(evaluation: "Evaluation", out: Path | None, *, scans: dict[str, Path], console: "Console") -> None:
-    from pancascade.evaluation import summarise, summarise_detection
-
-    summary = summarise(evaluation.cases, evaluation.protocol)
-    detection = summarise_detection(evaluation.cases, evaluation.protocol)
-    _print(evaluation, summary, detection, console)
+    with shown_progress("compare") as show:
+        found = evaluate_methods([method], reference, out=out, executor=cluster, progress=show, **choices)
+    _print(found.evaluations[0], found.summaries[0], found.detections[0], console)
     if out is not None:
-        options.write([evaluation], [summary], [detection], out, comparison=None, scans=scans)
         console.print(f"Tables, results.json, report.html: {out}", soft_wrap=True, highlight=False)
+    options.tell_failures(found.evaluations, console)
 
 
 def _print(

@@ -1,20 +1,20 @@
-"""What ``evaluate`` and ``compare`` share: options of the protocol, the run with its progress bar, what is printed."""
+"""What ``evaluate`` and ``compare`` share: their options, and what is printed."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pancascade.cli.exit_codes import INCOMPLETE
-from pancascade.errors import DataError, with_first_reason
+from pancascade.errors import DataError
 from pancascade.parallel import available_cores
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pancascade.evaluation import Comparison, DetectionSummary, Evaluation, Method, Protocol, SplitPart, Summary
-    from pancascade.execution import Executor
+    from pancascade.evaluation import Evaluation, Protocol, SplitPart
     from pancascade.metrics import Interval
 
 ProtocolName = Annotated[
@@ -74,6 +74,65 @@ AllowTrainingCases = Annotated[
     ),
 ]
 Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 takes one for each CPU core.")]
+
+
+Scans = Annotated[Path | None, typer.Option(help="Folder of the CT scans, for the report's pictures.")]
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """The options that `evaluate` and `compare` share; each field is an option of both."""
+
+    protocol: ProtocolName = "default"
+    labels: Labels = None
+    reference_labels: ReferenceLabels = None
+    other_labels: OtherLabels = None
+    resample: Resample = False
+    missing: Missing = None
+    tolerance_mm: Tolerance = None
+    surface: Surface = None
+    hit: Hit = None
+    least_iou: LeastIou = None
+    patients: Patients = None
+    split: SplitFile = None
+    fold: Fold = None
+    part: PartName = "test"
+    allow_training_cases: AllowTrainingCases = False
+    scans: Scans = None
+    workers: Workers = 0
+
+    def choices(self, *, candidates: str | None = None) -> dict[str, Any]:
+        """What `pancascade.report.evaluated.evaluate_methods` takes, all tried before any long work.
+
+        Args:
+            candidates: Of lesions; see `LesionRule`.
+
+        Raises:
+            DataError: An option cannot be used.
+        """
+        return {
+            "protocol": self._protocol(candidates),
+            "scans": find_scans(self.scans),
+            "part": choose_part(self.split, fold=self.fold, part=self.part),
+            "patients": self.patients,
+            "allow_training_cases": self.allow_training_cases,
+            "workers": self.workers or available_cores(),
+        }
+
+    def _protocol(self, candidates: str | None) -> "Protocol":
+        return choose_protocol(
+            self.protocol,
+            labels=self.labels,
+            reference_labels=self.reference_labels,
+            other_labels=self.other_labels,
+            resample=self.resample,
+            missing=self.missing,
+            tolerance_mm=self.tolerance_mm,
+            surface=self.surface,
+            hit=self.hit,
+            least_iou=self.least_iou,
+            candidates=candidates,
+        )
 
 
 def choose_protocol(
@@ -147,50 +206,6 @@ def choose_part(split: Path | None, *, fold: int | None, part: str) -> "SplitPar
     return SplitPart(split, part, {str(name): members for name, members in read_split(split, fold=fold).items()})
 
 
-def run(
-    methods: "Sequence[Method]",
-    reference: Path,
-    *,
-    protocol: "Protocol",
-    patients: Path | None,
-    workers: int,
-    executor: "Executor | None" = None,
-    part: "SplitPart | None" = None,
-    allow_training_cases: bool = False,
-) -> "list[Evaluation]":
-    """Evaluate with a progress bar.
-
-    Raises:
-        DataError: Nothing could be compared.
-    """
-    from rich.progress import Progress
-
-    from pancascade.cli.data_set_evaluation import are_of_data_set, run_on_data_set
-    from pancascade.evaluation import evaluate
-    from pancascade.evaluation.side_tables import read_patients
-
-    choices: dict[str, Any] = {
-        "part": part,
-        "allow_training_cases": allow_training_cases,
-        "workers": workers or available_cores(),
-        "executor": executor,
-    }
-    with Progress(transient=True) as bars:
-        task = bars.add_task("compare", total=None)
-        choices["progress"] = lambda done, total: bars.update(task, completed=done, total=total)
-        if are_of_data_set(methods, reference):
-            evaluations = run_on_data_set(methods, reference, protocol=protocol, patients=patients, **choices)
-        else:
-            told = {} if patients is None else read_patients(patients)
-            evaluations = evaluate(methods, reference, protocol=protocol, patients=told, **choices)
-    for evaluation in evaluations:
-        if not evaluation.cases:
-            raise DataError(
-                with_first_reason(f"{evaluation.method}: no case could be compared.", evaluation.failures[0].message)
-            )
-    return evaluations
-
-
 def wide_console() -> "Console":
     """A console that does not fold tables where its output goes to a file."""
     from rich.console import Console
@@ -219,35 +234,3 @@ def spell(interval: "Interval") -> str:
     from pancascade.evaluation.tables import spell_interval
 
     return spell_interval(interval, digits=3)
-
-
-def write(
-    evaluations: "Sequence[Evaluation]",
-    summaries: "Sequence[Summary]",
-    detections: "Sequence[DetectionSummary | None]",
-    out: Path,
-    *,
-    comparison: "Comparison | None",
-    scans: dict[str, Path],
-) -> None:
-    """All files of an evaluation: tables of numbers, tables for papers, the report.
-
-    Raises:
-        OutputError: The folder cannot be written.
-    """
-    from pancascade.evaluation import write_results
-    from pancascade.evaluation.tables import write_paper_tables
-    from pancascade.io.file_names import match_names
-    from pancascade.report.comparison import write_comparison
-
-    cases = {case.case for evaluation in evaluations for case in evaluation.cases}
-    write_results(evaluations, out, summaries=summaries, detections=detections, comparison=comparison)
-    write_paper_tables(evaluations, summaries, out, comparison=comparison)
-    write_comparison(
-        out / "report.html",
-        evaluations,
-        summaries=summaries,
-        detections=detections,
-        comparison=comparison,
-        scans=match_names(sorted(cases), scans),
-    )

@@ -20,10 +20,12 @@ class FilledArguments(typer.core.TyperGroup):
         Raises:
             DataError: A part of it is empty.
         """
+        if ctx.resilient_parsing:  # the shell completes what is not finished yet
+            return super().parse_args(ctx, args)
         for before, part in pairwise(["", *args]):
             name, equals, value = part.partition("=")
             if not part.strip():
-                what = before if before.startswith("--") else "An argument"
+                what = before if before.startswith("-") else "An argument"
                 raise DataError(f"{what} is empty. Give it a value; is a variable of your shell not set?")
             if name.startswith("--") and equals and not value.strip():
                 raise DataError(f"{name} is empty. Give it a value; is a variable of your shell not set?")

@@ -1,7 +1,5 @@
 """``pancascade predict``: the papers' inference on a part of a data set."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,6 +36,7 @@ def predict(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Predict as the papers do: locate, box, crop, segment, paste, ½; none of what `segment` adds."""
+    from pancascade.cli.progress import shown_progress
     from pancascade.cli.reading_options import cases_of_part, find_reading
     from pancascade.parallel import available_cores
     from pancascade.prediction.predict_cases import find_checkpoint, predict_cases
@@ -48,7 +47,7 @@ def predict(
     )
     cases, told = cases_of_part(source, reading, split=split, part=part, fold=fold)
     console = wide_console()
-    with _shown(console, total=len(cases)) as show:
+    with shown_progress("predict", total=len(cases)) as show:
         found = predict_cases(
             weights,
             cases,
@@ -63,26 +62,6 @@ def predict(
     _tell(found, out, console)
     if found.failed:
         raise typer.Exit(INCOMPLETE)
-
-
-@contextmanager
-def _shown(console: "Console", *, total: int) -> Iterator[Callable[[int, int], None]]:
-    """What shows finished cases and all: a bar, or in a log a line for every tenth."""
-    from rich.progress import MofNCompleteColumn, Progress
-
-    if not console.is_terminal:
-        told = {0}
-
-        def line(done: int, total: int) -> None:
-            if 10 * done // total not in told:
-                told.add(10 * done // total)
-                console.print(f"{done} of {total} cases", highlight=False)
-
-        yield line
-        return
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console, transient=True) as bars:
-        task = bars.add_task("predict", total=total)
-        yield lambda done, _: bars.update(task, completed=done)
 
 
 def _tell(found: "PredictionSet", out: Path, console: "Console") -> None:

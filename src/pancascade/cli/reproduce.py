@@ -14,16 +14,11 @@ from pancascade.errors import DataError
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
 
+    from pancascade.cli.progress import Show
     from pancascade.reproduction import Prepared, Request, Resources
     from pancascade.reproduction.tables import ReproducedTable
     from pancascade.training.run import Standing
-
-EXAMPLE = (
-    "Example: pancascade reproduce qiu2024 3 --data Task07_Pancreas --out table3 --scale small --rows U --rows M. "
-    "Later, --resume with other --rows adds to the table."
-)
 
 
 def reproduce(
@@ -61,7 +56,10 @@ def reproduce(
     device: Annotated[str, typer.Option(help="cpu, cuda, one of several like cuda:1, or mps.")] = "cpu",
     workers: options.Workers = 0,
 ) -> None:
-    """Make a paper's table again: train what is missing, predict as the paper, evaluate by its protocol."""
+    """Make a paper's table again: train what is missing, predict as the paper, evaluate by its protocol.
+
+    Later, --resume with other --rows adds to the table.
+    """
     from pancascade.cli.evaluation_options import wide_console
 
     console = wide_console()
@@ -95,26 +93,21 @@ def reproduce(
         raise typer.Exit(INCOMPLETE)
 
 
-reproduce.__doc__ = f"{reproduce.__doc__}\n\n    {EXAMPLE}\n"
-
-
 def _run(request: "Request", console: "Console", *, only_plan: bool) -> list[str]:
     """Plan, time, make; why rows could not be made."""
-    from rich.progress import Progress
-
+    from pancascade.cli.progress import shown_progress
     from pancascade.reproduction import prepare, time_plan
     from pancascade.reproduction import reproduce as make
 
-    with Progress(console=console, transient=True) as bars:
-        task = bars.add_task("counting slices", total=None)
-        prepared = prepare(request, counted=lambda done, total: bars.update(task, completed=done, total=total))
+    with shown_progress("counting slices") as show:
+        prepared = prepare(request, counted=show)
         _tell_plan(prepared, console)
-        estimate = time_plan(prepared, tell=lambda what: bars.update(task, description=what, completed=0, total=None))
+        estimate = time_plan(prepared, tell=lambda what: show(0, what=what))
         for sentence in estimate.sentences() if prepared.left() else ("Nothing is left to train.",):
             console.print(sentence, highlight=False, soft_wrap=True)
         if only_plan:
             return []
-        made, failures = make(prepared, _resources(prepared, bars, console))
+        made, failures = make(prepared, _resources(prepared, show, console))
     _print_table(made, console)
     console.print(f"Table: {request.out / 'table.html'}", soft_wrap=True, highlight=False)
     for failure in failures:
@@ -122,21 +115,20 @@ def _run(request: "Request", console: "Console", *, only_plan: bool) -> list[str
     return failures
 
 
-def _resources(prepared: "Prepared", bars: "Progress", console: "Console") -> "Resources":
+def _resources(prepared: "Prepared", show: "Show", console: "Console") -> "Resources":
     from pancascade.reproduction import Resources
 
-    task = bars.tasks[0].id
     current = ""
 
     def tell(what: str) -> None:
         nonlocal current
         current = what
         console.print(what[0].upper() + what[1:], highlight=False, soft_wrap=True)
-        bars.update(task, description=what, completed=0, total=None)
+        show(0, what=what)
 
     def trained(run: "Standing", done: int, batches: int) -> None:
         title = f"{current}: epoch {run.epoch + 1}/{run.recipe.epochs} ({run.recipe.phase_of(run.epoch)})"
-        bars.update(task, description=title, completed=done, total=batches)
+        show(done, batches, what=title)
 
     return Resources(
         prepared.trainings,
@@ -144,7 +136,7 @@ def _resources(prepared: "Prepared", bars: "Progress", console: "Console") -> "R
         workers=prepared.request.workers,
         tell=tell,
         trained=trained,
-        predicted=lambda done, total: bars.update(task, completed=done, total=total),
+        predicted=show,
     )
 
 

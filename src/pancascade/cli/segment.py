@@ -9,12 +9,11 @@ from pancascade.cli import additions_options as additions
 from pancascade.cli import dicomweb_scan as dicomweb
 from pancascade.cli import segment_options as options
 from pancascade.cli.out_folder import claimed, clear_drafts, refusals_filed, require_free, require_unedited
+from pancascade.cli.result_told import tell_result
 from pancascade.errors import OutputError
 from pancascade.interrupts import interrupt_held_back
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from pancascade.inference import Segmentation
     from pancascade.inference.pancreas_mask import PancreasMask
     from pancascade.volume import Volume
@@ -33,6 +32,9 @@ def segment(
     device: options.Device = "cpu",
     format_: options.Formats = None,
     save_probabilities: options.SaveProbabilities = False,
+    no_report: options.NoReport = False,
+    split_masks: options.SplitMasks = False,
+    statistics: options.Statistics = False,
     vessels: Annotated[
         list[str] | None,
         typer.Option(
@@ -109,9 +111,12 @@ def segment(
                 save_probabilities=save_probabilities,
                 vessels=masks,
                 keep_identifiers=keep_identifiers,
+                report=not no_report,
+                split_masks=split_masks,
+                statistics=statistics,
             )
             at.deliver()
-        tell(found, at.out if at.kept else None)
+        tell_result(found, at.out if at.kept else None)
 
 
 def require_place(out: Path, scan: Path) -> None:
@@ -126,9 +131,10 @@ def require_place(out: Path, scan: Path) -> None:
     """
     with interrupt_held_back():
         from pancascade.inference.segmentation import FILES, MASKS
+        from pancascade.report.structures import MASKS as STRUCTURES
 
     require_free(out, FILES, scan=scan)
-    require_unedited(out, list(MASKS.values()))
+    require_unedited(out, [*MASKS.values(), *STRUCTURES])
     clear_drafts(out)
 
 
@@ -207,50 +213,11 @@ def require_grid(masks: "dict[str, Volume]", scan: "Volume | None") -> None:
 
 
 def _find(scan: "Path | Volume", **choices: Any) -> "Segmentation":
-    import rich.console
-    import rich.progress
-
+    from pancascade.cli.progress import shown_progress
     from pancascade.inference import segment as run
 
-    with rich.progress.Progress(console=rich.console.Console(markup=False), transient=True) as bars:
-        tasks: dict[str, rich.progress.TaskID] = {}
-
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks or bars.tasks[tasks[what]].total != total:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done)
-
-        return run(scan, progress=show, **choices)
-
-
-def tell(found: "Segmentation", out: Path | None) -> None:
-    """Say what was found, and where the results are; None where they are not on this machine."""
-    import rich.console
-
-    from pancascade.measurements import label_sizes
-
-    console = rich.console.Console(markup=False)
-    for title, size in label_sizes(found.mask).items():
-        console.print(f"{title.replace('_', ' '):22}{size['volume_ml']:9.1f} mL {size['voxels']:10d} voxels")
-    for warning in found.warnings:
-        console.print(f"Warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
-    if out is not None:
-        _tell_places(console, out)
-    console.print("Research use only. Not for clinical use.", style="dim")
-
-
-def _tell_places(console: "Console", out: Path) -> None:
-    from pancascade.inference.segmentation import MASKS, REPORTS
-
-    masks = [out / name for name in MASKS.values() if (out / name).exists()]
-    for what, path in (
-        *(("Mask", mask) for mask in masks),
-        *(("Measurements", out / name) for name in REPORTS.values() if (out / name).exists()),
-        ("Pictures", out / "overview.png"),
-        ("Report", out / "report.html"),
-        ("Numbers", out / "result.json"),
-    ):
-        console.print(f"{what}: {path}", soft_wrap=True, highlight=False)
+    with shown_progress("read") as show:
+        return run(scan, progress=lambda what, done, total: show(done, total, what=what), **choices)
 
 
 def _list_series(scan: Path) -> None:

@@ -47,6 +47,16 @@ Formats = Annotated[
 SaveProbabilities = Annotated[
     bool, typer.Option("--save-probabilities", help="Also write a probability map of each label, for `threshold`.")
 ]
+NoReport = Annotated[
+    bool, typer.Option("--no-report", help="Draw no overview.png and no report.html: mask and numbers alone, sooner.")
+]
+SplitMasks = Annotated[
+    bool,
+    typer.Option("--split-masks", help="Also write a mask of each structure: structures/pancreas.nii.gz and so on."),
+]
+Statistics = Annotated[
+    bool, typer.Option("--statistics", help="Also write statistics.csv: voxels, mL and HU of each structure.")
+]
 SeriesChoice = Annotated[
     str | None,
     typer.Option("--series", help="Of DICOM, the series to take: its UID, number, or a part of its description."),

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pancascade.cli.out_folder import claimed
+from pancascade.cli.result_told import tell_result
 from pancascade.errors import OutputError, UnreadableError
 from pancascade.interrupts import interrupt_held_back
 
@@ -31,7 +32,7 @@ def threshold(
             raise OutputError(f"{name} {value:g}: a probability lies between 0 and 1, such as 0.3.")
     if tumour is None and organ is None:
         raise OutputError("Give --tumour or --organ, or both: the new least probability, such as 0.3.")
-    from pancascade.cli.segment import read_masks, require_place, require_source, tell
+    from pancascade.cli.segment import read_masks, require_place, require_source
 
     with interrupt_held_back():
         from pancascade.inference.thresholding import (
@@ -59,7 +60,7 @@ def threshold(
         again.save(folder, formats=formats, save_probabilities=True, vessels=masks, keep_identifiers=identified(result))
     if forgotten:
         typer.echo(f"Not measured again: {', '.join(forgotten)}. Give the masks with --vessels.", err=True)
-    tell(again, folder)
+    tell_result(again, folder)
 
 
 def _beside(result: Path, **thresholds: float | None) -> Path:

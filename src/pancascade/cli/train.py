@@ -1,11 +1,10 @@
 """``pancascade train``: a recipe and data in, weights out."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-
-from pancascade.errors import RecipeError
 
 if TYPE_CHECKING:
     from pancascade.training.run import Standing
@@ -41,73 +40,58 @@ def train(
     nodes: Annotated[int, typer.Option(min=1, help="Computers that train together.")] = 1,
 ) -> None:
     """Train a cascade by a recipe; stop and --resume at will."""
-    from tempfile import TemporaryDirectory
-
-    from pancascade.training import find_recipe, recipe_on
-
-    path = find_recipe(recipe)
-    choices: dict[str, Any] = {
-        "resume": resume,
-        "start_from": start_from,
-        "device": device,
-        "devices": devices,
-        "nodes": nodes,
-    }
-    if source is None:
-        if data is None:
-            raise RecipeError("Give --data, the folder that holds the recipe's data sets, or --source, another one.")
-        if any(value is not None for value in (split, fold, keep, scans)):
-            raise RecipeError(
-                "--split, --fold, --keep and --scans are of --source; a recipe names its own. Give --source too."
-            )
-        _fit(path, data, out, **choices)
-        return
-    text = recipe_on(path, source, split=split, fold=fold, keep=keep, scans=scans)
-    with TemporaryDirectory() as folder:
-        changed = Path(folder) / path.name
-        changed.write_text(text, encoding="utf-8")
-        _fit(changed, data or source.parent, out, **choices)
-
-
-def _fit(recipe: Path, data: Path, out: Path, *, devices: int, nodes: int, **choices: Any) -> None:
     import rich.console
-    import rich.progress
 
-    from pancascade.training import fit
-    from pancascade.training.processes import Training, fit_in_processes, is_follower, require_alone
+    from pancascade import api
+    from pancascade.cli.progress import shown_progress
+    from pancascade.training.processes import is_follower
 
     console = rich.console.Console(quiet=is_follower(nodes))
-    columns = (*rich.progress.Progress.get_default_columns(), rich.progress.TextColumn("{task.fields[note]}"))
-    with rich.progress.Progress(*columns, console=console, transient=True) as bars:
-        task = bars.add_task("epoch", note="")
-        told = 0
+    told = 0
+    with shown_progress("read data", shown=not is_follower(nodes)) as bar:
 
         def show(run: "Standing", done: int, batches: int) -> None:
             nonlocal told
             for epoch in run.history[told:]:
-                console.print(describe(epoch), highlight=False)
+                console.print(describe(epoch) + _time_left(run), highlight=False, soft_wrap=True)
             told = len(run.history)
             phase = run.recipe.phase_of(run.epoch)
-            title = f"epoch {run.epoch + 1}/{run.recipe.epochs} ({phase})"
-            bars.update(task, completed=done, total=batches, description=title)
+            bar(done, batches, what=f"epoch {run.epoch + 1}/{run.recipe.epochs} ({phase})")
 
-        if devices * nodes == 1:
-            require_alone()
-            history = fit(recipe, data, out=out, progress=show, **choices).history
-        else:
-            training = Training(recipe, data, out, devices=devices, nodes=nodes, **choices)
-            history = fit_in_processes(training, progress=show)
-        for epoch in history[told:]:
-            console.print(describe(epoch), highlight=False)
-    best = out / "best.safetensors"
-    if best.is_file():
-        console.print(f"Best weights: {best}", soft_wrap=True, highlight=False)
+        run = api.train(
+            recipe,
+            data,
+            out=out,
+            source=source,
+            split=split,
+            fold=fold,
+            keep=keep,
+            scans=scans,
+            resume=resume,
+            start_from=start_from,
+            device=device,
+            devices=devices,
+            nodes=nodes,
+            progress=show,
+        )
+        for epoch in run.history[told:]:
+            console.print(describe(epoch), highlight=False, soft_wrap=True)
+    if run.best.is_file():
+        console.print(f"Best weights: {run.best}", soft_wrap=True, highlight=False)
 
 
-def describe(epoch: dict[str, object]) -> str:
+def _time_left(run: "Standing") -> str:
+    """Of a run's epochs, by the last one of the phase that it is in; nothing after the last epoch."""
+    from pancascade.durations import spell_duration
+
+    left, last = run.recipe.epochs - len(run.history), run.history[-1]
+    return f"; about {spell_duration(left * float(last['seconds']))} left" if left > 0 else ""
+
+
+def describe(epoch: Mapping[str, Any]) -> str:
     """One line about an epoch of a run's history."""
-    losses = " ".join(f"{name} {value:.3f}" for name, value in epoch["losses"].items())  # type: ignore[attr-defined]
-    dice = " ".join(f"{name} {value:.3f}" for name, value in epoch["dice"].items())  # type: ignore[attr-defined]
+    losses = " ".join(f"{name} {value:.3f}" for name, value in epoch["losses"].items())
+    dice = " ".join(f"{name} {value:.3f}" for name, value in epoch["dice"].items())
     return f"epoch {epoch['epoch']} ({epoch['phase']}), {epoch['seconds']} s: loss {losses}" + (
         f"; validation Dice {dice}" if dice else ""
     )

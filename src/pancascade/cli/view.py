@@ -25,8 +25,6 @@ def view(
     """Look at a result in the browser: CT, mask, probabilities, lesions; correct the mask by hand.
 
     The page works offline. A corrected mask is saved beside the result, whose own mask stays as it is.
-
-    Example: pancascade view RESULT
     """
     from pancascade.cli.out_folder import require_other_files
     from pancascade.viewer import Pictures, viewer_document, write_single_page

@@ -18,6 +18,7 @@ from pancascade.location import Location, Thresholds
 from pancascade.measurements import Measurements, label_sizes, measure_scan
 from pancascade.names_only import public_name
 from pancascade.notices import Notice
+from pancascade.report import structures
 from pancascade.report.result import Grid, PancreasMaskRecord, Result, current_versions, peak_memory_gb
 from pancascade.volume import Box, Volume
 
@@ -38,12 +39,14 @@ FILES = (
     "probability_tumour.nii.gz",
     "refusal.json",
     "report.html",
+    *structures.MASKS,
+    structures.STATISTICS,
     "result.json",
 )
 """All that `Segmentation.save` may write; what a run does not write, it removes."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Segmentation:
     """Mask and probabilities on exactly the grid of the scan.
 
@@ -82,6 +85,15 @@ class Segmentation:
     series: str | None = None
     additions: Additions = ALL
     pancreas_mask: PancreasMaskRecord | None = None
+
+    def __repr__(self) -> str:
+        """What was found, in a few lines."""
+        sizes = ", ".join(
+            f"{title.replace('_', ' ')} {size['volume_ml']:.1f} mL" for title, size in label_sizes(self.mask).items()
+        )
+        place = "" if self.location is None else f", location confidence {self.location.confidence:.2f}"
+        warned = f", {len(self.warnings)} warnings" if self.warnings else ""
+        return f"<Segmentation by {self.model} of {self.scan!r}: {sizes}{place}{warned}>"
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -158,6 +170,9 @@ class Segmentation:
         vessels: Mapping[str, Volume] | None = None,
         keep_identifiers: bool = False,
         case: str | None = None,
+        report: bool = True,
+        split_masks: bool = False,
+        statistics: bool = False,
     ) -> Path:
         """Write the mask, ``overview.png``, ``report.html``, ``result.json`` and, if asked, probabilities.
 
@@ -171,6 +186,9 @@ class Segmentation:
             vessels: Masks by name, on the scan's grid, to which lesions are measured.
             keep_identifiers: Name patient and study in ``result.json`` and the report.
             case: What the scan is called there; None calls it by its file.
+            report: Draw ``overview.png`` and ``report.html``.
+            split_masks: Also write a mask of each structure, ``structures/NAME.nii.gz``.
+            statistics: Also write ``statistics.csv``: voxels, mL and HU of each structure.
 
         Returns:
             The folder.
@@ -189,16 +207,22 @@ class Segmentation:
             if save_probabilities:
                 for label in (Label.PANCREAS, Label.TUMOUR):
                     self._write_probability(label, draft / f"probability_{label.title}.nii.gz")
-            write_overview(self.scan, self.mask, draft / "overview.png")
-            write_scan_report(
-                draft / "report.html", scan=self.scan, mask=self.mask, result=result, model_card=self.card
-            )
+            if split_masks:
+                structures.write_structures(self.mask, draft)
+            if statistics:
+                structures.write_statistics(self.scan, self.mask, draft / structures.STATISTICS)
+            if report:
+                write_overview(self.scan, self.mask, draft / "overview.png")
+                write_scan_report(
+                    draft / "report.html", scan=self.scan, mask=self.mask, result=result, model_card=self.card
+                )
             write_result(self._sealed(result, draft, folder=folder), draft / "result.json")
         return folder
 
     def _sealed(self, result: Result, draft: Path, *, folder: Path) -> Result:
         """The result with the digests of all files that are written with it, and the scan's place."""
-        files = {path.name: content_digest(path) for path in sorted(draft.iterdir())}
+        written = sorted(path for path in draft.rglob("*") if path.is_file())
+        files = {path.relative_to(draft).as_posix(): content_digest(path) for path in written}
         source = self.scan.source
         place = None if source is None or not source.exists() else scan_place(source, seen_from=folder)
         return result.model_copy(update={"files": files, "scan_place": place})

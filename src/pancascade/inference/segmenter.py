@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pancascade.engines.backend import Backend
+from pancascade.errors import GeometryError
 from pancascade.inference.additions import ALL, Additions
 from pancascade.inference.chain import follow
 from pancascade.inference.doubts import doubts, location_notices
@@ -24,15 +25,22 @@ from pancascade.inference.tumour_search import search_notices, search_tumour
 from pancascade.inference.withholding import handed_out
 from pancascade.io import read_volume, require_ct
 from pancascade.io.dicom_series import series_name
+from pancascade.io.in_memory import as_volume
 from pancascade.location import Thresholds
 from pancascade.notices import Notice
 from pancascade.preprocessing.input_checks import check_input
 from pancascade.volume import Box, Volume, crop, reorient, restore
 
+if TYPE_CHECKING:
+    from nibabel.spatialimages import SpatialImage
+
 
 def segment(
-    scan: str | Path | Volume,
+    scan: "str | Path | Volume | SpatialImage | NDArray[Any]",
     *,
+    affine: ArrayLike | None = None,
+    spacing_mm: Sequence[float] | None = None,
+    orientation: str = "RAS",
     model: str | Sequence[str] = DEFAULT_MODEL,
     device: str = "cpu",
     series: str | None = None,
@@ -50,7 +58,11 @@ def segment(
     """Find the pancreas and its tumour in a CT scan.
 
     Args:
-        scan: A file, a folder or zip archive with a CT series as DICOM, or a volume of Hounsfield units.
+        scan: A file, a folder or zip archive with a CT series as DICOM; or Hounsfield units: a volume, an image of
+            nibabel, or an array (I, J, K).
+        affine: Of an array: (4, 4), voxel index to RAS+ mm, nibabel's convention.
+        spacing_mm: Of an array without an affine: distance of its voxels along each axis.
+        orientation: Of such an array: where each axis points, such as ``LPS`` for left, posterior, superior.
         model: A shipped model's name, or the path of a checkpoint or of a network of another program; several are
             averaged.
         device: ``cpu`` or ``cuda``.
@@ -85,7 +97,8 @@ def segment(
         )
     members = [member.with_additions(additions) for member in members]
     with clock.measure("read"):
-        volume = _read(scan, series=series, keep_on_disk=max_memory_gb is not None)
+        placed = {"affine": affine, "spacing_mm": spacing_mm}
+        volume = _read(scan, series=series, keep_on_disk=max_memory_gb is not None, orientation=orientation, **placed)
     with clock.measure("check"):
         upright = reorient(volume, "LPS")
         require_memory(upright, max_memory_gb)
@@ -158,8 +171,13 @@ def _notices_of(decision: "Decision", members: list[Member], given: GivenPancrea
     ]
 
 
-def _read(scan: str | Path | Volume, *, series: str | None, keep_on_disk: bool) -> Volume:
-    return scan if isinstance(scan, Volume) else read_volume(scan, series=series, keep_on_disk=keep_on_disk)
+def _read(scan: Any, *, series: str | None, keep_on_disk: bool, **place: Any) -> Volume:
+    """The scan, from its file or from memory; what `place` says of an array is for `as_volume`."""
+    if not isinstance(scan, str | Path):
+        return as_volume(scan, **place)
+    if place["affine"] is not None or place["spacing_mm"] is not None:
+        raise GeometryError("affine and spacing_mm are of NumPy arrays: a file has its own. Leave them out.")
+    return read_volume(scan, series=series, keep_on_disk=keep_on_disk)
 
 
 def _looks(members: Sequence[Member], upright: Volume, *, tta: bool) -> list[Member]:

@@ -85,11 +85,20 @@ def written_together(folder: Path, *, names: Sequence[str]) -> Iterator[Path]:
                 (folder / last).unlink(missing_ok=True)
             for name in names:
                 if (draft / name).exists():
+                    (folder / name).parent.mkdir(exist_ok=True)
                     (draft / name).replace(folder / name)
                 else:
-                    (folder / name).unlink(missing_ok=True)
+                    _remove(folder / name, below=folder)
     except OSError as error:
         raise _refused(folder, error) from error
+
+
+def _remove(path: Path, *, below: Path) -> None:
+    """A file that an earlier run wrote, and the folder that held it, if that is empty now."""
+    path.unlink(missing_ok=True)
+    if path.parent != below:
+        with suppress(OSError):
+            path.parent.rmdir()
 
 
 def drafts_in(folder: Path) -> list[Path]:

@@ -1,13 +1,17 @@
 """Many results on one page and in one table."""
 
+import base64
 import csv
+import io
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+import numpy as np
 from pydantic import Field
 
 from pancascade.errors import PancascadeError
@@ -15,12 +19,16 @@ from pancascade.io import written_whole
 from pancascade.io.documents import read_json
 from pancascade.names_only import DICOM_FOLDER, names_only, public_name
 from pancascade.report.histogram import HEIGHT, WIDTH, make_histogram
+from pancascade.report.overview import first_panel
 from pancascade.report.refusal import NAME as REFUSAL
 from pancascade.report.result import NAME, Result, place_of, read_result, require_whole
 from pancascade.report.scan_report import organ_ml, tumour_ml, warnings_of, write_page
 from pancascade.settings import Settings
 
-REPORT = "report.html"
+REPORT, OVERVIEW = "report.html", "overview.png"
+MOST_THUMBNAILS, THUMBNAIL_WIDTH = 1000, 144
+"""A thumbnail is 4 kB: the page of a thousand scans has 4 MB."""
+
 FILES_OF_RESULTS = (NAME, REFUSAL, REPORT)
 """What a page or table may not replace."""
 
@@ -46,6 +54,7 @@ class Row(Settings):
         suspicion: Of tumour; None where it was not computed.
         location_confidence: None where it is not known.
         warnings: Code and sentence of each; a sentence without a notice has the code ``other``.
+        grid: Voxels and their size, such as "512 × 512 × 240, 0.70 × 0.70 × 1.00 mm"; nothing of a patient.
     """
 
     scan: str
@@ -59,6 +68,7 @@ class Row(Settings):
     suspicion: float | None
     location_confidence: float | None
     warnings: tuple[tuple[str, str], ...] = ()
+    grid: str = ""
 
 
 class Unreadable(NamedTuple):
@@ -167,7 +177,14 @@ def _row(file: Path, result: Result) -> Row:
         suspicion=result.tumour_suspicion,
         location_confidence=None if result.location is None else result.location.confidence,
         warnings=tuple(told),
+        grid=_spell_grid(result),
     )
+
+
+def _spell_grid(result: Result) -> str:
+    steps = np.linalg.norm(np.array(result.grid.affine)[:3, :3], axis=0)
+    sizes, spacing = (" × ".join(parts) for parts in (map(str, result.grid.shape), (f"{step:.2f}" for step in steps)))
+    return f"{sizes}, {spacing} mm"
 
 
 def write_cohort(path: Path, cohort: Cohort) -> None:
@@ -190,7 +207,7 @@ def write_cohort(path: Path, cohort: Cohort) -> None:
         ),
     )
     context = {
-        "rows": [(row, _link(row, path), row.folder.resolve().name) for row in rows],
+        "rows": [(row, _link(row, path), row.folder.resolve().name, picture) for row, picture in _with_pictures(rows)],
         "with_lesions": sum(row.lesions > 0 for row in rows),
         "with_nothing": sum(row.pancreas_ml == 0 for row in rows),
         "with_warnings": sum(bool(row.warnings) for row in rows),
@@ -201,6 +218,18 @@ def write_cohort(path: Path, cohort: Cohort) -> None:
         "size": (WIDTH, HEIGHT),
     }
     write_page(path, "cohort.html", context)
+
+
+def _with_pictures(rows: Sequence[Row]) -> Iterator[tuple[Row, str]]:
+    """Each row with the ``data:`` address of its thumbnail; "" where the result has no overview, or rows are many."""
+    for number, row in enumerate(rows):
+        picture = ""
+        if number < MOST_THUMBNAILS:
+            with suppress(OSError):
+                packed = io.BytesIO()
+                first_panel(row.folder / OVERVIEW, width=THUMBNAIL_WIDTH).save(packed, format="JPEG", quality=70)
+                picture = "data:image/jpeg;base64," + base64.b64encode(packed.getvalue()).decode("ascii")
+        yield row, picture
 
 
 def has_reports_elsewhere(cohort: Cohort, page: Path) -> bool:
@@ -238,7 +267,7 @@ def write_cohort_csv(path: Path, cohort: Cohort) -> None:
     Raises:
         OutputError: The path cannot be written.
     """
-    names = [name for name in Row.model_fields if name != "warnings"]
+    names = [name for name in Row.model_fields if name not in ("warnings", "grid")]
     with (
         written_whole(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,

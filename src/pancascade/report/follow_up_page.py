@@ -1,10 +1,13 @@
 """A follow-up for people and machines: ``follow_up.html`` and its JSON."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from pancascade.io import written_whole
+from pancascade.labels import COLOURS
 from pancascade.report.follow_up import Category, Change, FollowUp, LesionChange
+from pancascade.report.follow_up_pictures import PicturePair
 from pancascade.report.lesion_matching import Way
 from pancascade.report.scan_report import spell_number, spell_time, write_page
 
@@ -25,18 +28,21 @@ WAYS: dict[Way, str] = {
 """How lesions were paired."""
 
 
-def write_follow_up(path: Path, found: FollowUp) -> None:
+def write_follow_up(path: Path, found: FollowUp, *, pictures: Sequence[PicturePair] = ()) -> None:
     """Write the page.
 
     Args:
         path: HTML to write.
         found: The two dates.
+        pictures: Of both, side by side.
 
     Raises:
         OutputError: The path cannot be written.
     """
     context = {
         "found": found,
+        "pictures": pictures,
+        "colours": {label.title: COLOURS[label] for label in COLOURS},
         "quantities": quantities(found),
         "category": CATEGORIES[found.category],
         "way": WAYS[found.matched_by],

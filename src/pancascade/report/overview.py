@@ -7,7 +7,9 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
+from PIL import Image
 
 from pancascade.io import written_whole
 from pancascade.labels import COLOURS, Label
@@ -16,6 +18,8 @@ from pancascade.preprocessing import Window
 from pancascade.volume import Volume, reorient
 
 COLUMNS, ROWS = 4, 2
+_BAR_LENGTHS_MM = (100, 50, 20, 10, 5, 2, 1)
+_OUTLINE = (withStroke(linewidth=2.5, foreground="black"),)
 WINDOW = Window(lower_hu=-100, upper_hu=240)
 
 
@@ -59,11 +63,53 @@ def write_overview(scan: Volume, mask: Volume, path: Path) -> None:
         _draw_contours(axes, marked.voxels[:, :, k].T)
         _zoom(axes, marked.voxels, spacing_mm=(column_mm, row_mm))
         what = "largest tumour, " if place == 0 and (marked.voxels == Label.TUMOUR).any() else ""
+        _draw_sides(axes)
+        _draw_bar(axes, column_mm=column_mm, row_mm=row_mm)
         axes.set_title(f"{what}slice {k + 1} of {upright.shape[2]} from the feet", color="white", fontsize=9)
         axes.set_axis_off()
     _write_heading(figure, mask)
     with written_whole(path) as temporary:
         figure.savefig(temporary, dpi=80, facecolor="black")
+
+
+def first_panel(path: Path, *, width: int) -> Image.Image:
+    """The first slice of an overview, the one with the largest tumour or most pancreas, as a small picture.
+
+    Args:
+        path: The PNG.
+        width: In pixels.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with Image.open(path) as picture:
+        panel = picture.convert("RGB").crop(
+            (0, int(0.1 * picture.height), picture.width // COLUMNS, int(0.5 * picture.height))
+        )
+    panel.thumbnail((width, width))
+    return panel
+
+
+def _draw_sides(axes: Any) -> None:
+    """R at the picture's left edge and L at its right: the patient is looked at from the feet."""
+    for letter, x, alignment in (("R", 0.02, "left"), ("L", 0.98, "right")):
+        style = {"transform": axes.transAxes, "ha": alignment, "va": "center", "path_effects": _OUTLINE}
+        axes.text(x, 0.5, letter, color="white", fontsize=12, fontweight="bold", **style)
+
+
+def _draw_bar(axes: Any, *, column_mm: float, row_mm: float) -> None:
+    """A scale bar at the lower left, the longest round length that takes at most a third of the width."""
+    left, right = axes.get_xlim()
+    low, high = axes.get_ylim()
+    length = next((mm for mm in _BAR_LENGTHS_MM if mm <= (right - left) * column_mm / 3), None)
+    if length is None:
+        return
+    start, below = left + 0.03 * (right - left), low + 0.04 * (high - low)
+    end = start + length / column_mm
+    axes.plot([start, end], [below, below], color="white", linewidth=3, path_effects=_OUTLINE)
+    words = {"ha": "center", "va": "bottom", "path_effects": _OUTLINE}
+    axes.text((start + end) / 2, below - 4 / row_mm, f"{length} mm", color="white", fontsize=8, **words)
+    axes.set(xlim=(left, right), ylim=(low, high))
 
 
 def _draw_contours(axes: Any, labels: NDArray[np.uint8]) -> None:

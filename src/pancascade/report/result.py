@@ -18,6 +18,7 @@ from pancascade.labels import Label
 from pancascade.location import Location, Thresholds
 from pancascade.measurements import Measurements
 from pancascade.notices import Notice, Sentence
+from pancascade.report import structures
 from pancascade.settings import Settings
 
 NAME = "result.json"
@@ -188,18 +189,20 @@ def changed_files(folder: Path, result: Result, *, names: Sequence[str] | None =
         names: Those to look at; None for all. Missing ones count as changed.
     """
     known = {name: digest for name, digest in result.files.items() if names is None or name in names}
-    return [name for name, digest in known.items() if content_digest(folder / Path(name).name) != digest]
+    places = {name: folder / (name if name in structures.MASKS else Path(name).name) for name in known}
+    return [name for name, digest in known.items() if content_digest(places[name]) != digest]
 
 
 def require_whole(folder: Path, result: Result) -> None:
     """Refuse a result whose mask, pictures or report are of another run, or were edited afterwards.
 
-    Probability maps, which are large and which no reader of results shows, are not looked at.
+    Probability maps, masks of single structures and their table, which no reader of results shows, are not looked at.
 
     Raises:
         UnreadableError: A file is not the one that was written with it.
     """
-    shown = [name for name in result.files if not name.startswith("probability_")]
+    beside = ("probability_", f"{structures.FOLDER}/", structures.STATISTICS)
+    shown = [name for name in result.files if not name.startswith(beside)]
     changed = changed_files(folder, result, names=shown)
     if changed:
         raise UnreadableError(

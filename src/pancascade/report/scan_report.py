@@ -14,6 +14,7 @@ from pancascade.report.key_images import draw_key_images
 from pancascade.report.model_card import render_card
 from pancascade.report.page import page_environment
 from pancascade.report.result import Result
+from pancascade.report.slice_viewer import draw_slices, viewer_script
 from pancascade.volume import Volume
 
 LEVELS = {
@@ -40,10 +41,14 @@ def write_scan_report(path: Path, *, scan: Volume, mask: Volume, result: Result,
         GeometryError: The mask has another shape than the scan.
         OutputError: The path cannot be written.
     """
+    script, script_hash = viewer_script()
     context = {
+        "script": script,
+        "script_hash": script_hash,
         "result": result,
         "name": public_name(result.scan),
         "created": spell_time(result.created),
+        "viewer": draw_slices(scan, mask),
         "images": draw_key_images(scan, mask, result.pancreas_and_lesions),
         "colours": {label.title: COLOURS[label] for label in COLOURS},
         "warnings": warnings_of(result),

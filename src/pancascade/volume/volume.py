@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pancascade.errors import GeometryError
+from pancascade.names_only import public_name
 from pancascade.notices import Notice
 
 # Below this volume ratio (1 = right angles, 0 = flat) the three axes lie in one plane.
@@ -18,7 +19,7 @@ _FLAT = 1e-4
 _FARTHEST_MM = 1e6
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Volume:
     """Voxels with the affine that places them in the patient.
 
@@ -53,6 +54,12 @@ class Volume:
                 code="not_3d",
             )
         self._check_affine()
+
+    def __repr__(self) -> str:
+        """Its grid, and no voxel: "Volume(scan.nii.gz: 512 × 512 × 240 int16, 0.70 × 0.70 × 1.00 mm, LPS)"."""
+        sizes = " × ".join(map(str, self.shape))
+        spacing = " × ".join(f"{size:.2f}" for size in self.spacing_mm)
+        return f"Volume({public_name(self.name)}: {sizes} {self.voxels.dtype}, {spacing} mm, {self.orientation})"
 
     @property
     def name(self) -> str:

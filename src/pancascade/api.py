@@ -1,0 +1,192 @@
+"""What Python programs call beside `segment` and `segment_many`: each the whole of a verb of the command line."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from pancascade.errors import DataError, RecipeError
+from pancascade.evaluation import Method, Protocol, find_protocol, method_name
+from pancascade.evaluation.method_names import name_methods
+from pancascade.report.evaluated import Evaluated, evaluate_methods
+
+if TYPE_CHECKING:
+    from pancascade.training.run import Standing
+
+__all__ = ["Evaluated", "TrainedRun", "compare", "evaluate", "train"]
+
+
+@dataclass(frozen=True, repr=False)
+class TrainedRun:
+    """A finished training.
+
+    Attributes:
+        folder: Of the run.
+        history: An entry of each epoch: losses, validation Dice, seconds.
+    """
+
+    folder: Path
+    history: tuple[Mapping[str, Any], ...]
+
+    @property
+    def best(self) -> Path:
+        """The best weights; `segment` takes them as ``model``."""
+        return self.folder / "best.safetensors"
+
+    def __repr__(self) -> str:
+        """Its last epoch: "<TrainedRun: 2 epochs, validation Dice pancreas 0.712>"."""
+        dice = self.history[-1]["dice"] if self.history else {}
+        told = ", validation Dice " + ", ".join(f"{name} {value:.3f}" for name, value in dice.items()) if dice else ""
+        return f"<TrainedRun: {len(self.history)} epochs{told}>"
+
+
+def train(
+    recipe: str | Path,
+    data: str | Path | None = None,
+    *,
+    out: str | Path,
+    source: str | Path | None = None,
+    split: str | Path | None = None,
+    fold: int | None = None,
+    keep: str | None = None,
+    scans: str | Path | None = None,
+    resume: bool = False,
+    start_from: str | Path | None = None,
+    device: str = "cpu",
+    devices: int = 1,
+    nodes: int = 1,
+    progress: "Callable[[Standing, int, int], None] | None" = None,
+) -> TrainedRun:
+    """Train a cascade by a recipe, as `pancascade train`.
+
+    Args:
+        recipe: A recipe file, or the name of a shipped one, such as ``qiu2024_demo``.
+        data: Folder that holds the recipe's data sets.
+        out: Folder of the run.
+        source: One data set to train on instead of the recipe's.
+        split: Split file of `source`.
+        fold: Of a split of folds, the one to test on.
+        keep: Slices of `source`: ``all``, ``pancreas``, ``tumour``, ``no_pancreas`` or ``no_tumour``.
+        scans: Scans of a `source` of corrections that are not beside them.
+        resume: Go on with the run in `out`.
+        start_from: Weights to train further.
+        device: ``cpu``, ``cuda``, or one of several such as ``cuda:1``.
+        devices: Processes of each node that train together. With more than one, a script needs the usual
+            ``if __name__ == "__main__":``.
+        nodes: Computers that train together.
+        progress: Called after every batch.
+
+    Raises:
+        RecipeError: Neither `data` nor `source` is given, or what is of `source` without it.
+        PancascadeError: Recipe, data or folder cannot be used.
+    """
+    from pancascade.training import find_recipe, recipe_on
+
+    path, folder = find_recipe(str(recipe)), Path(out)
+    begin: dict[str, Any] = {
+        "resume": resume,
+        "start_from": _path(start_from),
+        "device": device,
+        "devices": devices,
+        "nodes": nodes,
+    }
+    if source is None:
+        if data is None:
+            raise RecipeError("Give --data, the folder that holds the recipe's data sets, or --source, another one.")
+        if any(value is not None for value in (split, fold, keep, scans)):
+            raise RecipeError(
+                "--split, --fold, --keep and --scans are of --source; a recipe names its own. Give --source too."
+            )
+        return _fit(path, Path(data), folder, progress=progress, **begin)
+    place = Path(source)
+    text = recipe_on(path, place, split=_path(split), fold=fold, keep=keep, scans=_path(scans))
+    with TemporaryDirectory() as temporary:
+        changed = Path(temporary) / path.name
+        changed.write_text(text, encoding="utf-8")
+        return _fit(changed, _path(data) or place.parent, folder, progress=progress, **begin)
+
+
+def _fit(recipe: Path, data: Path, out: Path, *, devices: int, nodes: int, **choices: Any) -> TrainedRun:
+    from pancascade.training import fit
+    from pancascade.training.processes import Training, fit_in_processes, require_alone
+
+    if devices * nodes == 1:
+        require_alone()
+        return TrainedRun(out, tuple(fit(recipe, data, out=out, **choices).history))
+    progress = choices.pop("progress")
+    training = Training(recipe, data, out, devices=devices, nodes=nodes, **choices)
+    return TrainedRun(out, tuple(fit_in_processes(training, progress=progress)))
+
+
+def evaluate(
+    predictions: str | Path,
+    reference: str | Path,
+    *,
+    out: str | Path | None = None,
+    protocol: str | Protocol = "default",
+    confidence: str | Path | None = None,
+    scores: Mapping[str, float] | None = None,
+    **choices: Any,
+) -> Evaluated:
+    """Compare predicted masks with their references, as `pancascade evaluate`.
+
+    Args:
+        predictions: Folder of label maps, or one file.
+        reference: Folder of label maps with the same names, one file, or the data set that `predict` read.
+        out: Folder for tables and ``report.html``; None writes nothing.
+        protocol: What is compared and how: a name, a ``.yaml`` file, or `Protocol`.
+        confidence: Folder of maps of the lesions' likelihood.
+        scores: Likelihood that the patient has a lesion, by case.
+        choices: Of `pancascade.report.evaluated.evaluate_methods`: ``patients``, ``part``, ``scans``, ``workers`` ...
+
+    Returns:
+        All numbers; printed, it shows the headline's.
+
+    Raises:
+        DataError: Nothing could be compared.
+        OutputError: The folder cannot be written.
+    """
+    place = Path(predictions)
+    method = Method(method_name(place), place, confidence=_path(confidence), scores=scores or {})
+    return evaluate_methods([method], Path(reference), out=_path(out), protocol=_protocol(protocol), **choices)
+
+
+def compare(
+    reference: str | Path,
+    methods: Mapping[str, str | Path] | Sequence[str | Path],
+    *,
+    out: str | Path | None = None,
+    protocol: str | Protocol = "default",
+    figure: str | Path | None = None,
+    **choices: Any,
+) -> Evaluated:
+    """Compare methods over the same cases: intervals, tests, ranks, as `pancascade compare`.
+
+    Args:
+        reference: Folder of label maps.
+        methods: Folder of predictions by the method's name, or folders that name their methods.
+        out: Folder for tables and ``report.html``; None writes nothing.
+        protocol: As for `evaluate`.
+        figure: Also a figure of the methods side by side: .png, .pdf or .svg.
+        choices: As for `evaluate`.
+
+    Raises:
+        DataError: Fewer than two methods, two of one name, or nothing could be compared.
+        OutputError: The folder cannot be written.
+    """
+    named = methods if isinstance(methods, Mapping) else name_methods([str(folder) for folder in methods])
+    entries = [Method(name, Path(folder)) for name, folder in named.items()]
+    if len(entries) < 2:
+        raise DataError("compare needs the folders of at least two methods; evaluate takes one.")
+    return evaluate_methods(
+        entries, Path(reference), out=_path(out), figure=_path(figure), protocol=_protocol(protocol), **choices
+    )
+
+
+def _protocol(protocol: str | Protocol) -> Protocol:
+    return protocol if isinstance(protocol, Protocol) else find_protocol(protocol)
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)

@@ -1,0 +1,115 @@
+"""How far a verb is: a bar on a terminal; elsewhere, on stderr, a line now and then with the time left."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from pancascade.cli.spoken import is_quiet
+from pancascade.durations import spell_duration
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+logger = logging.getLogger(__name__)
+
+LEAST_S = 10.0
+"""Between two lines; a run that ends sooner says nothing."""
+
+LEAST_SHARE = 0.01
+"""Of the work between two lines: at most a hundred lines, however long it takes."""
+
+
+class Show(Protocol):
+    """What is called with how much is done, and how much there is; ``what`` names a new step."""
+
+    def __call__(self, done: int, total: int | None = None, *, what: str | None = None) -> None:
+        """Show it."""
+
+
+class ProgressLines:
+    """Progress for logs: lines that come at most every ten seconds, and every hundredth of the work.
+
+    Args:
+        what: Is done.
+        total: How much there is; None where it is not known yet.
+        write: Takes a line.
+        clock: Seconds.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        total: int | None,
+        write: Callable[[str], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._what, self._total, self._write, self._clock = what, total, write, clock
+        self._begin()
+
+    def _begin(self) -> None:
+        self._began = self._told_at = self._clock()
+        self._first: int | None = None
+        self._told = 0
+
+    def __call__(self, done: int, total: int | None = None, *, what: str | None = None) -> None:
+        """Say it, if it is time to."""
+        if (what is not None and what != self._what) or (total is not None and self._total not in (None, total)):
+            self._what = what or self._what
+            self._begin()
+        self._total = self._total if total is None else total
+        if self._first is None:
+            self._first = self._told = done  # what an earlier run did tells nothing about the speed
+        now = self._clock()
+        if not self._total or done <= self._told or now - self._told_at < LEAST_S:
+            return
+        if done - self._told < LEAST_SHARE * self._total:
+            return
+        seconds = (now - self._began) * (self._total - done) / (done - self._first)
+        left = f", about {spell_duration(seconds)} left" if done < self._total else ""
+        self._write(f"{self._what}: {done} of {self._total}{left}")
+        self._told, self._told_at = done, now
+
+
+@contextmanager
+def shown_progress(what: str, *, total: int | None = None, size: bool = False, shown: bool = True) -> Iterator[Show]:
+    """Show how far something is, for as long as the block lasts.
+
+    Args:
+        what: Is done.
+        total: How much there is; None where it is not known yet.
+        size: It is counted in bytes.
+        shown: False shows nothing.
+    """
+    from rich.console import Console
+
+    console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+    logger.info("%s", what)
+    if is_quiet() or not shown:
+        yield lambda done, total=None, *, what=None: None
+    elif console.is_terminal:
+        with _bar(what, total, console, size=size) as show:
+            yield show
+    else:
+        yield ProgressLines(what, total, console.print)
+
+
+@contextmanager
+def _bar(what: str, total: int | None, console: "Console", *, size: bool) -> Iterator[Show]:
+    from rich import progress
+
+    counts = (progress.DownloadColumn(), progress.TransferSpeedColumn()) if size else (progress.MofNCompleteColumn(),)
+    columns = (progress.TextColumn("{task.description}"), progress.BarColumn(), *counts, progress.TimeRemainingColumn())
+    both = sys.stdout.isatty()  # what is piped elsewhere must not be drawn above the bar instead
+    with progress.Progress(*columns, console=console, transient=True, redirect_stdout=both) as bars:
+        task = bars.add_task(what, total=total)
+
+        def show(done: int, total: int | None = None, *, what: str | None = None) -> None:
+            if what is not None and what != bars.tasks[0].description:
+                bars.reset(task, description=what, total=total)
+            bars.update(task, completed=done, total=total)
+
+        yield show

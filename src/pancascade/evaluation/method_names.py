@@ -1,0 +1,30 @@
+"""What methods are called in tables."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pancascade.errors import DataError
+
+
+def name_methods(methods: Sequence[str]) -> dict[str, Path]:
+    """Folder of each method: named by ``NAME=FOLDER``, else by the folder, with its parent where names repeat.
+
+    Raises:
+        DataError: Fewer than two, or two of one name.
+    """
+    named: dict[str, Path] = {}
+    plain = [Path(text).resolve() for text in methods if "=" not in text or Path(text).exists()]
+    names = [folder.name for folder in plain]
+    for text in methods:
+        name, equals, path = text.partition("=")
+        folder = Path(path)
+        if not equals or Path(text).exists():
+            folder = Path(text)
+            whole = folder.resolve()
+            name = whole.name if names.count(whole.name) == 1 else f"{whole.parent.name}-{whole.name}"
+        if not name or name in named or "/" in name or name.startswith("."):
+            raise DataError(f"{text}: give each method a name of its own, like NAME=FOLDER.")
+        named[name] = folder
+    if len(named) < 2:
+        raise DataError("compare needs the folders of at least two methods; `pancascade evaluate` takes one.")
+    return named
