@@ -1,5 +1,6 @@
 import json
 import os
+import tracemalloc
 
 import pytest
 
@@ -75,3 +76,19 @@ def test_a_ledger_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "ledger.jsonl").mkdir()
     with pytest.raises(OutputError, match=r"ledger\.jsonl: cannot be written \(is a directory\)"):
         Ledger(tmp_path)
+
+
+def test_of_a_long_ledger_no_line_stays_in_memory(tmp_path):
+    sentence = CodedSentence(code="few_slices", sentence="Only 8 slices. " * 400)  # longer than is read at once
+    ledger = Ledger(tmp_path)
+    tracemalloc.start()
+    try:
+        for number in range(200):
+            ledger.add(entry(f"case-{number}", warnings=(sentence,)))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < (tmp_path / "ledger.jsonl").stat().st_size / 10
+    assert ledger.entries["case-150"].warnings == (sentence,)
+    assert [one.case for one in ledger.entries.values()] == [f"case-{number}" for number in range(200)]
+    ledger.close()

@@ -286,3 +286,24 @@ def test_a_list_of_masks_of_the_pancreas_gives_their_organs_and_a_missing_one_co
     (bad,) = run_all(tmp_path / "list.csv", tmp_path / "bad", here)
     assert (bad.entry.state, bad.entry.reason.code) == ("refused", "pancreas_mask_empty")
     assert "MILLER" not in bad.entry.reason.sentence
+
+
+def test_another_program_s_model_finds_the_pancreas_and_a_resumed_run_needs_the_same(here, tmp_path):
+    write_volume(abdomen()[0], tmp_path / "scans" / "a.nii.gz")
+    for name, content in (("mine.safetensors", b"1"), ("other.safetensors", b"2")):
+        (tmp_path / name).write_bytes(content)
+    options = BatchOptions(pancreas_model=str(tmp_path / "mine.safetensors"))
+    out = tmp_path / "out"
+    (case,) = run(tmp_path / "scans", out, here, options=options).values()
+    assert "mine.safetensors" in {Path(path).name for path in here.loaded}
+    assert json.loads((case.folder / "result.json").read_text())["model"] == "qiu2024-small after mine"
+    told = (out / "batch.json").read_text()
+    assert "mine.safetensors " in told
+    assert str(tmp_path) not in told
+    assert run(tmp_path / "scans", out, here, resume=True, options=options) == {}
+    for other in (None, str(tmp_path / "other.safetensors")):
+        with pytest.raises(OutputError, match="begun with another pancreas_model"):
+            run(tmp_path / "scans", out, here, resume=True, options=BatchOptions(pancreas_model=other))
+    (tmp_path / "mine.safetensors").write_bytes(b"3")
+    with pytest.raises(OutputError, match="begun with another pancreas_model"):
+        run(tmp_path / "scans", out, here, resume=True, options=options)

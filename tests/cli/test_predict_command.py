@@ -211,3 +211,19 @@ def test_what_segment_adds_is_switched_off_by_name_and_written_down(pancascade, 
     assert pancascade("threshold", out, "--organ", 0.4, "--tumour", 0.4, "--out", tmp_path / "again")[0] == 0
     again = read_volume(tmp_path / "again" / "segmentation.nii.gz").voxels
     assert np.count_nonzero(again) >= np.count_nonzero(mask)
+
+
+@pytest.mark.parametrize("option", [("--picture-window", -155, 355), ("--flip-rows",)], ids=lambda option: option[0])
+@pytest.mark.parametrize("verb", ["predict", "attribute", "reproduce", "check", "describe", "prepare", "split"])
+def test_an_option_about_pictures_is_refused_where_there_are_none(pancascade, run, scans, tmp_path, verb, option):
+    out = tmp_path / "out"
+    arguments = {
+        "predict": ("predict", run, "--source", scans),
+        "attribute": ("attribute", "--model", run, "--source", scans),
+        "reproduce": ("reproduce", "zhao2019", 1, "--data", scans),
+        "split": ("data", "split", scans, "--parts", 80, 10, 10),
+    }.get(verb, ("data", verb, scans))
+    code, _, err = pancascade(*arguments, "--out", out, *option)
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"{option[0]} is about the pictures of a slice folder, and list.csv is none (volume_list)" in err
+    assert not out.exists()

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from abdomen_phantom import abdomen, dice
+from abdomen_phantom import PANCREAS_HU, abdomen, dice
 from onnx_models import DESCRIPTION, by_brightness, write_convolution
 from scipy import ndimage
 
@@ -83,6 +83,27 @@ def test_all_of_segment_stands_around_it(tmp_path):
     assert dice(found.mask.voxels > 0, truth > 0) > 0.85
     assert dice(found.mask.voxels == 2, truth == 2) > 0.7
     assert (found.model, found.runs_on) == ("bright.onnx", "ONNX Runtime CPU")
+
+
+def test_what_is_too_large_or_in_the_wrong_place_is_withheld_as_a_cascade_s_organ_is(tmp_path):
+    scan, truth = abdomen()
+    small, large = (by_brightness(tmp_path / f"{name}.onnx", patch=[58, 46, 20]) for name in ("small", "large"))
+    all_muscle, bias = np.array([0, 60, 0.0]).reshape(3, 1, 1, 1, 1), np.array([0, -15.0, -99.0])
+    write_convolution(large, all_muscle, bias, described={"patch": [58, 46, 20]})
+    bare, _ = abdomen(pancreas=False, tumour=False)
+    hu = bare.voxels.copy()
+    hu[8:20, 28:36, 4:12] = PANCREAS_HU
+    aside = bare.with_voxels(hu)
+    for case, path in ((scan, large), (aside, small)):
+        found = segment(case, model=str(path))
+        assert not found.mask.voxels.any()
+        assert found.location.plausibility < 0.2
+        assert "doubtful_withheld" in {notice.code for notice in found.notices}
+        kept = segment(case, model=str(path), keep_doubtful=True)
+        assert kept.mask.voxels.any()
+    good = segment(scan, model=str(small))
+    assert good.location.plausibility > 0.5
+    assert dice(good.mask.voxels > 0, truth > 0) > 0.85
 
 
 def test_it_finds_the_tumour_in_a_given_pancreas(tmp_path):

@@ -19,12 +19,16 @@ class Kind(ABC):
         commands: Arguments of the command line that read it; paths are relative to the case's folder, and what is
             written goes to names that begin with ``out``.
         left: Names in ``out`` that may stay after a refusal: finished parts of work that the next run takes up.
+        needs: Libraries of extras; where one is missing, the kind is skipped.
+        least_count: Runs of fewer cases leave it out: its libraries alone take seconds to import.
     """
 
     name: ClassVar[str]
     share: ClassVar[int]
     commands: ClassVar[tuple[str, ...]]
     left: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[tuple[str, ...]] = ()
+    least_count: ClassVar[int] = 0
 
     @abstractmethod
     def build(self, folder: Path) -> None:

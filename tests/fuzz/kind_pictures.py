@@ -37,7 +37,7 @@ class Pictures(Kind):
             what, content = damaged(path.read_bytes(), random)
         else:
             what = random.choice(list(PICTURES))
-            content = _saved(PICTURES[what](Image.open(io.BytesIO(path.read_bytes()))))
+            content = saved_picture(PICTURES[what](Image.open(io.BytesIO(path.read_bytes()))))
         path.write_bytes(content)
         return f"{name} {what}"
 
@@ -71,7 +71,7 @@ def seen_by_pillow(path: Path) -> tuple[tuple[int, int], bytes] | None:
         return None
 
 
-def _saved(picture: Image.Image) -> bytes:
+def saved_picture(picture: Image.Image) -> bytes:
     memory = io.BytesIO()
     picture.save(memory, "PNG")
     return memory.getvalue()

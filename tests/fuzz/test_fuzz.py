@@ -16,7 +16,7 @@ if sys.platform != "linux":
 
 from fuzz_kind import Kind
 from fuzz_rule import Good, content, faults, in_folder, run, told_lines
-from kinds import BY_NAME, cases, random_of
+from kinds import BY_NAME, KINDS, cases, random_of
 from known_failures import KNOWN_FAILURES
 
 from pancascade.batch import case_work
@@ -74,6 +74,7 @@ def test_a_mutated_input_is_read_right_or_refused_in_a_sentence(
     kind_name, number, tmp_path, good_inputs, good_answers, capfd
 ):
     kind, random = BY_NAME[kind_name], random_of(SEED, kind_name, number)
+    require_libraries(kind)
     command = random.choice(kind.commands)
     if kind_name not in good_inputs:
         good_inputs[kind_name] = good_inputs[""] / kind_name
@@ -104,8 +105,15 @@ def good_answer(kind: Kind, command: str, folder: Path, source: Path, capture: "
     return good
 
 
-@pytest.mark.parametrize("kind", BY_NAME.values(), ids=BY_NAME)
+def require_libraries(kind: Kind) -> None:
+    """Skip a kind whose extras are not installed."""
+    for library in kind.needs:
+        pytest.importorskip(library, reason=f"{library} is not installed")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.least_count <= COUNT], ids=lambda kind: kind.name)
 def test_the_same_seed_makes_the_same_input(kind, tmp_path):
+    require_libraries(kind)
     (tmp_path / "good").mkdir()
     kind.build(tmp_path / "good")
     made = []

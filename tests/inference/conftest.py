@@ -1,6 +1,10 @@
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
+
+# DICOM series are written beside the tests of reading.
+sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
 
 import pytest
 from abdomen_phantom import GRID, HounsfieldCascade, described

@@ -142,6 +142,18 @@ def test_a_mixed_dual_energy_image_is_read_where_it_is_named_and_never_chosen(tm
         read_dicom_folder(tmp_path, wanted="8")
 
 
+@pytest.mark.shared
+def test_the_mixed_image_of_a_real_scanner_is_listed_and_read_by_its_number():
+    archive = Path(__file__).resolve().parents[3] / "shared" / "cases" / "18-dual-energy-mixed-image" / "series.zip"
+    if not archive.is_file():
+        pytest.skip(f"the real series is not at {archive}")
+    (series,) = find_series(archive)
+    assert (series.number, series.kind, series.slice_count) == (3, "mixed dual-energy CT", 23)
+    volume = read_volume(archive, series="3")
+    assert volume.shape == (122, 85, 23)
+    assert (volume.voxels.min(), volume.voxels.max()) == (-1000, 1184)
+
+
 @pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ".nii.gz", "x" * 5000, "a\0b", "a\0b.nii.gz"])
 def test_a_path_that_no_file_system_takes_is_one_short_sentence(name):
     with pytest.raises(UnreadableError) as caught:

@@ -6,6 +6,7 @@ from datetime import UTC
 from types import ModuleType
 
 import pytest
+from running import running
 
 from pancascade.errors import DataError
 
@@ -47,7 +48,12 @@ def test_the_page_and_what_it_shows_lie_below_the_job(server, parts):
     assert (page.content, page.headers["content-type"]) == (b"<h1>", "text/html; charset=utf-8")
     assert "worker-src 'self' blob:" in page.headers["content-security-policy"]
     assert server.client.get(f"/jobs/{job}/view/a/b.js").content == b"1"
-    assert server.client.get(f"/jobs/{job}/view/viewer.json").json() == {"scan": "result", "corrections": True}
+    assert server.client.get(f"/jobs/{job}/view/viewer.json").json() == {
+        "scan": "result",
+        "corrections": True,
+        "corrections_note": "A correction is removed with its job, 24 hours after its end at the latest: download it, "
+        "or start the server with --corrections FOLDER.",
+    }
     files = {
         "ct.nii.gz": b"the scan",
         "mask.nii.gz": b"mask",
@@ -64,7 +70,8 @@ def test_a_correction_is_kept_beside_the_result_and_goes_into_the_archive(server
     job = server.ended(server.submit())["id"]
     place = f"/jobs/{job}/view/correction"
     answer = server.client.post(place, params={"author": " A. Reader "}, content=b"mask")
-    assert answer.json() == {"saved": "001.nii.gz"}
+    assert answer.json()["saved"] == "001.nii.gz"
+    assert "removed with its job" in answer.json()["note"]
     assert parts.saved == [(b"mask", "A. Reader")]
     assert b"corrections/001.nii.gz" in server.client.get(f"/jobs/{job}/result.zip").content
     for params, content, words in (
@@ -81,3 +88,17 @@ def test_a_correction_that_is_too_large_is_not_read_to_its_end(server, parts, mo
     job = server.ended(server.submit())["id"]
     answer = server.client.post(f"/jobs/{job}/view/correction", params={"author": "A"}, content=bytes(1001))
     assert (answer.status_code, parts.saved) == (413, [])
+
+
+def test_with_a_folder_of_corrections_a_corrected_result_is_copied_there_and_that_is_said(parts, tmp_path):
+    copied = []
+    parts.keep_corrected = lambda result, scan, place: copied.append((result, scan, place))
+    with running(tmp_path / "server", corrections=tmp_path / "kept") as server:
+        assert (tmp_path / "kept").is_dir()
+        job = server.ended(server.submit())["id"]
+        note = server.client.get(f"/jobs/{job}/view/viewer.json").json()["corrections_note"]
+        answer = server.client.post(f"/jobs/{job}/view/correction", params={"author": "A"}, content=b"mask")
+    assert answer.json() == {"saved": "001.nii.gz", "note": note}
+    assert note == "Corrections stay, with their scan, in the server's folder of corrections."
+    folder = tmp_path / "server" / "jobs" / job
+    assert copied == [(folder / "result", folder / "scan.nii.gz", tmp_path / "kept" / job)]

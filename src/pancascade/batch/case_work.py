@@ -99,7 +99,7 @@ def _segment(job: CaseJob) -> tuple[CodedSentence, ...]:
         tta=options.tta,
         max_memory_gb=options.max_memory_gb,
         keep_doubtful=options.keep_doubtful,
-        loaded=_loaded(options.model, options.device, options.backend),
+        loaded=_loaded(options.model, options.device, options.backend, options.pancreas_model),
         pancreas=job.scan.pancreas,
         pancreas_label=job.scan.pancreas_label,
     )
@@ -126,18 +126,18 @@ def load_models(options: BatchOptions) -> None:
         PancascadeError: They cannot.
     """
     try:
-        _loaded(options.model, options.device, options.backend)
+        _loaded(options.model, options.device, options.backend, options.pancreas_model)
     except _ModelUnusableError as error:
         raise error.reason from None
 
 
 @lru_cache(maxsize=1)
-def _loaded(model: tuple[str, ...], device: str, backend: str) -> "list[Member]":
+def _loaded(model: tuple[str, ...], device: str, backend: str, pancreas_model: str | None) -> "list[Member]":
     """Models stay for the next case of the same process."""
     from pancascade.inference.loading import load_members
 
     try:
-        return load_members(model, device, backend=backend)  # type: ignore[arg-type]
+        return load_members(model, device, backend=backend, pancreas_model=pancreas_model)  # type: ignore[arg-type]
     except PancascadeError as error:
         raise _ModelUnusableError(error) from error
 

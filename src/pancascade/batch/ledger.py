@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,8 @@ from pancascade.io.documents import parse_json
 from pancascade.settings import Settings
 
 NAME = "ledger.jsonl"
+_LINE_BYTES = 4096
+"""Read at once; most lines have less than a thousand."""
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +60,39 @@ class LedgerEntry(Settings):
     finished: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 
+class LedgerLines(Mapping[str, LedgerEntry]):
+    """The last line of each case, read from the file when it is asked for: in memory is only where it begins.
+
+    Attributes:
+        places: Of each case's line, the byte in the file.
+    """
+
+    def __init__(self) -> None:
+        self.places: dict[str, int] = {}
+        self.descriptor = -1
+
+    def __getitem__(self, case: str) -> LedgerEntry:
+        line, place = b"", self.places[case]
+        while not line.endswith(b"\n"):
+            part = os.pread(self.descriptor, _LINE_BYTES, place + len(line))
+            end = part.find(b"\n") + 1
+            line += part[:end] if end else part
+            if not part:
+                break
+        return LedgerEntry.model_validate(parse_json(line))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
 class Ledger:
     """The ledger of a folder, to be read and added to. A last line that a killed run left torn goes.
+
+    Attributes:
+        entries: Of each case its last line, as long as the ledger is open.
 
     Args:
         out: The folder, held.
@@ -69,9 +103,10 @@ class Ledger:
 
     def __init__(self, out: Path) -> None:
         self._path = out / NAME
-        self.entries: dict[str, LedgerEntry] = {}
+        self.entries = LedgerLines()
         try:
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            self.entries.descriptor = self._descriptor
             try:
                 self._heal()
             except BaseException:
@@ -95,26 +130,26 @@ class Ledger:
             os.fsync(self._descriptor)
         except OSError as error:
             raise _unwritable(self._path, error) from error
-        self.entries[entry.case] = entry
+        self.entries.places[entry.case] = size
 
     def close(self) -> None:
         """Give the file back."""
         os.close(self._descriptor)
 
     def _heal(self) -> None:
-        """Read every line; the last one of a case counts."""
-        content = self._path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            logger.warning("%s: its last line was torn when a run was killed; that case is done again.", NAME)
-            os.ftruncate(self._descriptor, whole)
-        damaged = 0
-        for line in content[:whole].splitlines():
-            try:
-                entry = LedgerEntry.model_validate(parse_json(line))
-                self.entries[entry.case] = entry
-            except (ValueError, ValidationError):
-                damaged += bool(line.strip())
+        """Find every line; the last one of a case counts."""
+        place = damaged = 0
+        with self._path.open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    logger.warning("%s: its last line was torn when a run was killed; that case is done again.", NAME)
+                    os.ftruncate(self._descriptor, place)
+                    break
+                try:
+                    self.entries.places[LedgerEntry.model_validate(parse_json(line)).case] = place
+                except (ValueError, ValidationError):
+                    damaged += bool(line.strip())
+                place += len(line)
         if damaged:
             logger.warning("%s: %d damaged lines are passed over; their cases are done again.", NAME, damaged)
 

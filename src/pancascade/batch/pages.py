@@ -1,6 +1,6 @@
 """The page and the table of a whole batch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from pancascade.batch.ledger import LedgerEntry
@@ -8,7 +8,7 @@ from pancascade.batch.ledger import LedgerEntry
 PAGE, TABLE = "cohort.html", "cohort.csv"
 
 
-def write_pages(out: Path, entries: Sequence[LedgerEntry]) -> bool:
+def write_pages(out: Path, entries: Iterable[LedgerEntry]) -> bool:
     """Write ``cohort.html`` and ``cohort.csv`` from the results of the cases.
 
     Args:
@@ -24,17 +24,17 @@ def write_pages(out: Path, entries: Sequence[LedgerEntry]) -> bool:
     from pancascade.report.cohort import Unreadable, read_cohort, write_cohort, write_cohort_csv
     from pancascade.report.result import NAME as RESULT
 
-    results = [out / entry.case / RESULT for entry in entries if entry.state == "done"]
+    results, without = [], []
+    for entry in entries:
+        if entry.state == "done":
+            results.append(out / entry.case / RESULT)
+        elif entry.reason is not None:
+            without.append(Unreadable(out / entry.case, entry.reason.sentence))
     if not results:
         for name in (PAGE, TABLE):
             (out / name).unlink(missing_ok=True)
         return False
     found = read_cohort(results)
-    without = [
-        Unreadable(out / entry.case, entry.reason.sentence)
-        for entry in entries
-        if entry.reason and entry.state != "done"
-    ]
     found = found.model_copy(update={"unreadable": (*found.unreadable, *without)})
     write_cohort(out / PAGE, found)
     write_cohort_csv(out / TABLE, found)

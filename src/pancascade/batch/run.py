@@ -1,6 +1,6 @@
 """Many scans in, one folder of results each; every case is in the ledger before the next one counts."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +93,7 @@ def run_batch(
     names: Names,
     resume: bool,
     executor: Executor,
-    begun: Callable[[Sequence[ScanInput], Sequence[LedgerEntry]], None] | None = None,
+    begun: Callable[[Sequence[ScanInput], Iterable[LedgerEntry]], None] | None = None,
 ) -> Iterator[SegmentedCase]:
     """The same for scans that were found already.
 
@@ -119,7 +119,7 @@ def run_batch(
             left = [scan for scan in scans if not _is_known(ledger.entries.get(scan.case), scan, out)]
             if begun is not None:
                 chosen = {scan.case for scan in left}
-                begun(left, [ledger.entries[scan.case] for scan in scans if scan.case not in chosen])
+                begun(left, (ledger.entries[scan.case] for scan in scans if scan.case not in chosen))
             # The largest first, so that in the end no process works alone on one of them.
             left.sort(key=lambda scan: -scan.size_bytes)
             placed = options.with_places()
@@ -130,7 +130,7 @@ def run_batch(
                     entry = each.result or _lost(scan, each.lost or "its process died")
                     ledger.add(entry)
                     yield SegmentedCase(scan, entry, out / scan.case)
-            write_pages(out, [ledger.entries[scan.case] for scan in scans])
+            write_pages(out, (ledger.entries[scan.case] for scan in scans))
 
 
 def _is_known(entry: LedgerEntry | None, scan: ScanInput, out: Path) -> bool:

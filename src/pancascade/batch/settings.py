@@ -1,7 +1,7 @@
 """How the scans of a batch are segmented, and what a folder of results says of it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,6 +48,8 @@ class BatchOptions(SegmentOptions):
     """With what `Segmentation.save` takes.
 
     Attributes:
+        pancreas_model: That finds the pancreas in the models' place, by name or path; a scan whose mask of it a list
+            names needs none.
         formats: Of the masks.
         save_probabilities: Also write probability maps.
         keep_identifiers: Name patient and study in the results.
@@ -56,6 +58,7 @@ class BatchOptions(SegmentOptions):
         statistics: Also write ``statistics.csv``.
     """
 
+    pancreas_model: str | None = None
     formats: tuple[MaskFormat, ...] = ("nifti",)
     save_probabilities: bool = False
     keep_identifiers: bool = False
@@ -65,13 +68,18 @@ class BatchOptions(SegmentOptions):
 
     def with_places(self) -> "BatchOptions":
         """The same, its models' paths whole, so that processes with another working directory find them."""
-        places = (str(Path(name).absolute()) if _is_own(name) else name for name in self.model)
-        return self.model_copy(update={"model": tuple(places)})
+        return self._with_models(lambda name: str(Path(name).absolute()))
 
     def public(self) -> dict[str, Any]:
         """For a file that travels: of own models the file's name and the digest of its content."""
-        models = [f"{Path(name).name} {content_digest(Path(name))}" if _is_own(name) else name for name in self.model]
-        return {**self.model_dump(mode="json"), "model": models}
+        told = self._with_models(lambda name: f"{Path(name).name} {content_digest(Path(name))}")
+        return told.model_dump(mode="json")
+
+    def _with_models(self, called: Callable[[str], str]) -> "BatchOptions":
+        """The same, its own models called in another way."""
+        names = [called(name) if _is_own(name) else name for name in (*self.model, self.pancreas_model or "")]
+        update = {"model": tuple(names[:-1]), "pancreas_model": names[-1] or None}
+        return self.model_copy(update=update)
 
 
 def _is_own(model: str) -> bool:

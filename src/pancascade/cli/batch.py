@@ -53,6 +53,7 @@ def batch(
             "names of the scans."
         ),
     ] = None,
+    pancreas_model: segment_options.PancreasModel = None,
     series: segment_options.SeriesChoice = None,
     tta: segment_options.Tta = False,
     networks: Annotated[
@@ -72,6 +73,7 @@ def batch(
 
     options = _options(
         model=tuple(model or [segment_options.DEFAULT_MODEL]),
+        pancreas_model=pancreas_model,
         device=device,
         tta=tta,
         backend=networks.value,

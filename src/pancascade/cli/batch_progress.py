@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -62,13 +62,14 @@ class BatchProgress:
         if kind is None:
             self._tell_end()
 
-    def begin(self, left: "Sequence[ScanInput]", kept: "Sequence[LedgerEntry]") -> None:
+    def begin(self, left: "Sequence[ScanInput]", kept: "Iterable[LedgerEntry]") -> None:
         """The scans that are to be done, and the lines of those that are not repeated."""
         self._began = time.monotonic()
-        self._kept, self._total = len(kept), len(left) + len(kept)
         self._bytes_left = sum(scan.size_bytes for scan in left)
         for entry in kept:
             self._count(entry)
+        self._kept = self._states.total()
+        self._total = len(left) + self._kept
         if self._bars is not None and self._task is not None:
             self._bars.update(self._task, total=self._total, completed=self._kept, description=self._told())
         else:

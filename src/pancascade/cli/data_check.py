@@ -46,6 +46,7 @@ def check(
     from pancascade.curation.checking.findings import Severity
 
     chosen, pictures = options.choose_reading(layout, picture_window=picture_window, flip_rows=flip_rows)
+    options.require_pictures(folders, layout=layout, picture_window=picture_window, flip_rows=flip_rows)
     cluster = executor_options.choose_cluster(engine, workers=workers, address=address)
     records = None if out is None else out / "records"
     from pancascade.cli.progress import shown_progress

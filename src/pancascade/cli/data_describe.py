@@ -54,6 +54,7 @@ def describe(
     workers: options.Workers = 0,
 ) -> None:
     """Describe a data set: spacing, sizes, Hounsfield units, volumes, lesions, and what they suggest for a recipe."""
+    options.require_pictures([folder], layout=layout, picture_window=picture_window, flip_rows=flip_rows)
     cases = options.read_cases(folder, layout=layout, picture_window=picture_window, flip_rows=flip_rows)
     from pancascade.cli.evaluation_options import wide_console
     from pancascade.datasets import read_split

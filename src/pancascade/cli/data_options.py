@@ -8,6 +8,8 @@ import typer
 from pancascade.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pancascade.datasets import Case, Layout, PictureReading
 
 LayoutName = Annotated[
@@ -39,6 +41,33 @@ def read_cases(
 
     chosen, pictures = choose_reading(layout, picture_window=picture_window, flip_rows=flip_rows)
     return read_data_set(folder, layout=chosen, pictures=pictures)
+
+
+def require_pictures(
+    folders: "Sequence[Path]", *, layout: str | None, picture_window: tuple[float, float] | None, flip_rows: bool
+) -> None:
+    """Refuse options about pictures where no data set is a folder of pictures: they would change nothing.
+
+    Args:
+        folders: Data sets that are read.
+        layout: Named; None recognises each.
+        picture_window: Of the option.
+        flip_rows: Of the option.
+
+    Raises:
+        DataError: There is such an option and no slice folder, or a data set is none.
+    """
+    from pancascade.datasets import Layout, recognise
+
+    given = ["--picture-window"] * (picture_window is not None) + ["--flip-rows"] * flip_rows
+    if not given:
+        return
+    found = [layout or recognise(folder) for folder in folders]
+    if Layout.SLICE_FOLDER not in found:
+        raise DataError(
+            f"{given[0]} is about the pictures of a slice folder, and {folders[0].resolve().name[:60]} is none "
+            f"({found[0]}). Leave it out."
+        )
 
 
 def choose_reading(

@@ -63,6 +63,7 @@ def prepare(
     if out is None:
         raise DataError(f"Name a folder for the store of {folder} as --out.")
     cluster = executor_options.choose_cluster(engine, workers=workers, address=address)
+    options.require_pictures([folder], layout=layout, picture_window=picture_window, flip_rows=flip_rows)
     cases = options.read_cases(folder, layout=layout, picture_window=picture_window, flip_rows=flip_rows)
     chosen = _options(
         cases,

@@ -54,6 +54,7 @@ def split(
     if out.exists():
         raise DataError(f"{out}: exists already, and runs may depend on it. Choose another --out.")
     report = {"findings": []} if duplicates is None else read_report(duplicates)
+    options.require_pictures(data, layout=layout, picture_window=picture_window, flip_rows=flip_rows)
     sizes: list[CaseSize] = []
     read = partial(options.read_cases, layout=layout, picture_window=picture_window, flip_rows=flip_rows)
     for path in data:

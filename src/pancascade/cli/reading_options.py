@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pancascade.cli.data_options import choose_reading
+from pancascade.cli.data_options import choose_reading, require_pictures
 from pancascade.errors import DataError
 
 if TYPE_CHECKING:
@@ -30,12 +30,13 @@ def find_reading(
         checkpoint: Its recipe tells how pictures were read; None where there are no weights yet.
 
     Raises:
-        DataError: No such data set, or nothing tells the window of its pictures.
+        DataError: No such data set, nothing tells the window of its pictures, or there are none to tell of.
     """
     from pancascade.datasets import Layout, recognise
     from pancascade.datasets.data_reading import DataReading
 
     chosen, pictures = choose_reading(layout, picture_window=picture_window, flip_rows=flip_rows)
+    require_pictures([source], layout=layout, picture_window=picture_window, flip_rows=flip_rows)
     found = chosen or recognise(source)
     if found is not Layout.SLICE_FOLDER:
         return DataReading(layout=found)

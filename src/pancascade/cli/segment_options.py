@@ -81,8 +81,8 @@ Pancreas = Annotated[
     Path | None,
     typer.Option(
         "--pancreas",
-        help="Mask or label map of the pancreas that somebody else made, with its tumour; tumours alone are then "
-        "looked for. On the scan's grid, or covering the same space.",
+        help="Mask, label map or DICOM-SEG of the pancreas that somebody else made, with its tumour; tumours alone are "
+        "then looked for. On the scan's grid, or covering the same space.",
     ),
 ]
 PancreasLabel = Annotated[

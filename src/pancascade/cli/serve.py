@@ -44,6 +44,13 @@ def serve(
     keep: Annotated[
         float, typer.Option(help="Hours for which a job is kept after its end; 0 keeps it until it is removed.", min=0)
     ] = 24,
+    corrections: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder to which results that a reader corrects are copied, with their scans, and stay. [none: "
+            "corrections go with their job]"
+        ),
+    ] = None,
     allow_host: Annotated[
         list[str] | None,
         typer.Option(help="A name by which browsers call this server, of a proxy say. May be given several times."),
@@ -86,6 +93,7 @@ def serve(
             workers=workers,
             queue=queue,
             keep_hours=keep or None,
+            corrections=None if corrections is None else corrections.absolute(),
             studies=tuple(path.absolute() for path in studies or ()),
             train_with=train_with,
             options={

@@ -1,5 +1,6 @@
 """Masks that a reader corrected, beside the results that they belong to."""
 
+from pancascade.corrections.keeping import keep_corrected
 from pancascade.corrections.label_map import MOST_BYTES, read_packed_label_map
 from pancascade.corrections.record import (
     FOLDER,
@@ -21,6 +22,7 @@ __all__ = [
     "SegmentedScan",
     "corrections_of",
     "has_corrections",
+    "keep_corrected",
     "newest_correction",
     "read_packed_label_map",
     "read_segmented_scan",

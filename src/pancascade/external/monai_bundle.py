@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pancascade.datasets.label_names import structures_of
 from pancascade.errors import UnknownModelError, listed
 from pancascade.external.network import network_faults_told, organ_parts, require_extra, require_finite
+from pancascade.external.sound_archives import require_sound
 from pancascade.external.torchscript import load_script
 from pancascade.io.documents import read_json, reason, shortened
 from pancascade.labels import Label
@@ -94,6 +95,7 @@ class MonaiBundleNetwork:
             self._network: Any = load_script(weights, self._device)
             return
         key = next(name for name in NETWORKS if parser.get(name) is not None)
+        require_sound(weights, name=self._name)
         state = torch.load(weights, map_location="cpu", weights_only=True)
         network = parser.get_parsed_content(key)
         network.load_state_dict(state.get("model", state) if isinstance(state, Mapping) else state)

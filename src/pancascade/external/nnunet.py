@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pancascade.datasets.label_names import structures_of
 from pancascade.errors import CheckpointError, DataError, UnknownModelError, listed
 from pancascade.external.network import network_faults_told, organ_parts, require_extra, require_finite
+from pancascade.external.sound_archives import require_sound
 from pancascade.io.documents import read_json, reason, shortened
 from pancascade.labels import Label
 from pancascade.notices import Notice
@@ -152,6 +153,7 @@ def _load(path: Path, name: str) -> tuple[dict[str, Any], bool]:
     A checkpoint of nnU-Net is a pickle. It is first read without running any code of it; one that needs more, as
     training logs of some versions do, is then read like nnU-Net reads it, which runs whatever the file asks for.
     """
+    require_sound(path, name=name)
     try:
         with torch.serialization.safe_globals(_numbers()):
             checkpoint, safe = torch.load(path, map_location="cpu", weights_only=True), True

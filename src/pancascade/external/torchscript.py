@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pancascade.errors import UnknownModelError
 from pancascade.external.description import read_description
 from pancascade.external.network import network_faults_told
+from pancascade.external.sound_archives import require_sound
 from pancascade.external.tiles import run_in_tiles
 from pancascade.labels import Label
 from pancascade.notices import Notice
@@ -20,8 +21,9 @@ def load_script(path: Path, device: str) -> torch.jit.ScriptModule:
     """The module of a TorchScript file, for evaluation.
 
     Raises:
-        CheckpointError: It is none.
+        CheckpointError: It is none, or damaged.
     """
+    require_sound(path, name=path.name)
     with network_faults_told(path.name, "cannot be loaded as TorchScript"), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         module: torch.jit.ScriptModule = torch.jit.load(str(path), map_location=device)  # type: ignore[no-untyped-call]

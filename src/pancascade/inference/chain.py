@@ -103,14 +103,17 @@ def search(
 
     Args:
         upright: The scan, LPS.
-        engine: A step's cascade; a network of another program sees the whole scan, as it was trained to.
+        engine: A step's cascade; a network of another program sees the whole scan, as it was trained to, and what it
+            finds is judged as a cascade's organ is.
         body: Where the patient is.
         progress: Called after each batch.
         clock: Where the time goes.
         watcher: Sees the hand-overs at full resolution.
     """
     if isinstance(engine, ExternalEngine):
-        return engine.find(upright, at=Box.whole(upright.shape), progress=progress, clock=clock)
+        found = engine.find(upright, at=Box.whole(upright.shape), progress=progress, clock=clock)
+        located = outcome(found, upright, body)
+        return replace(found, location=located.model_copy(update={"plausibility": located.confidence}))
     field = search_range(upright, body) if engine.additions.search_range else body
     between = None if watcher is None else watcher.between(engine, field)
     found = engine.find(

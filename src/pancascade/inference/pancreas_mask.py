@@ -5,26 +5,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pancascade.datasets.dataset_json import label_names, read_dataset_json
 from pancascade.datasets.label_names import structures_of
-from pancascade.errors import DataError, GeometryError, UnreadableError, listed
+from pancascade.errors import DataError, UnreadableError, listed
 from pancascade.inference.finding import Finding
 from pancascade.inference.locating import PLAUSIBLE_PANCREAS_ML
+from pancascade.inference.mask_placing import on_grid_of
+from pancascade.inference.segment_series import series_notices
 from pancascade.io import read_label_map, volume_digest
+from pancascade.io.dicom_files import looks_like_dicom
+from pancascade.io.dicom_masks import DicomMask, read_dicom_mask
 from pancascade.io.file_names import abbreviated
 from pancascade.io.label_table import embedded_label_names
 from pancascade.labels import Label
 from pancascade.notices import Notice
 from pancascade.report.result import PancreasMaskRecord
-from pancascade.volume import Box, Volume, as_label_map, reorient, resample_onto, slabs
-
-SAME_GRID_VOX = 0.1
-"""Places of two grids may differ by this share of a voxel: headers are rounded."""
-
-PARALLEL = 0.9999
-"""Least cosine between axes that count as the same."""
+from pancascade.volume import Box, Volume, as_label_map, reorient, slabs
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +31,14 @@ class PancreasMask:
     Attributes:
         mask: Boolean, the pancreas with its tumour, on the grid of the file.
         digest: Of the label map as it was read.
-        values: Of the label map, that were taken.
+        values: Of the label map, or numbers of segments, that were taken.
+        segments: Of DICOM, the file, which tells the series that it was made on and may leave out empty planes.
     """
 
     mask: Volume
     digest: str
     values: tuple[int, ...]
+    segments: DicomMask | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +60,7 @@ def read_pancreas_mask(given: str | Path | Volume, *, labels: Sequence[str | int
     """The pancreas of a mask or label map.
 
     Args:
-        given: A file that `read_volume` reads, or a volume of labels.
+        given: A file that `read_volume` reads, a DICOM-SEG, or a volume of labels.
         labels: Values or names of the pancreas and its parts; together they are the organ. Without any, a table of
             names says it (in the file's header, or a ``dataset.json`` in its folder or the one above), or there is one
             value above 0.
@@ -70,6 +69,8 @@ def read_pancreas_mask(given: str | Path | Volume, *, labels: Sequence[str | int
         UnreadableError: The file holds no labels, no pancreas, or several values of which none is told.
         ScanError: The file cannot be read.
     """
+    if not isinstance(given, Volume) and looks_like_dicom(Path(given)):
+        return _of_segments(read_dicom_mask(Path(given).absolute()), labels)
     if isinstance(given, Volume):
         volume, names = as_label_map(given), {}
     else:
@@ -92,6 +93,26 @@ def read_pancreas_mask(given: str | Path | Volume, *, labels: Sequence[str | int
     return PancreasMask(volume.with_voxels(np.isin(volume.voxels, values)), volume_digest(volume), tuple(values))
 
 
+def _of_segments(found: DicomMask, labels: Sequence[str | int]) -> PancreasMask:
+    """The pancreas of a DICOM-SEG, whose segments have names and coded types.
+
+    Raises:
+        UnreadableError: None of them is a pancreas, or none is told.
+    """
+    name = str(found.path)
+    full = {number: f"{called} ({found.kinds[number]})" for number, called in found.names.items()}
+    chosen = _named(labels, found.names, name) if labels else _meant(set(full), full, name)
+    values = sorted(chosen & set(full))
+    mask = found.volume(values) if values else None
+    if mask is None or not mask.voxels.any():
+        raise UnreadableError(
+            f"{name}: holds no voxel of {listed([str(one) for one in labels or sorted(chosen)])}, so there is "
+            "no pancreas in it. Give another --pancreas-label.",
+            code="pancreas_mask_empty",
+        )
+    return PancreasMask(mask, volume_digest(mask), tuple(values), found)
+
+
 def place_pancreas(given: PancreasMask, upright: Volume) -> GivenPancreas:
     """The mask on the grid of the upright scan.
 
@@ -101,14 +122,10 @@ def place_pancreas(given: PancreasMask, upright: Volume) -> GivenPancreas:
         upright: The scan, LPS.
 
     Raises:
-        GeometryError: It covers another space.
+        GeometryError: It covers another space, or was made on a scan in another frame of reference.
         UnreadableError: Nothing of it is left there.
     """
-    turned = reorient(given.mask, "LPS")
-    resampled = not turned.on_same_grid_as(upright, tolerance_mm=SAME_GRID_VOX * min(upright.spacing_mm))
-    if resampled:
-        _require_same_space(turned, upright)
-        turned = resample_onto(turned.with_voxels(turned.voxels.astype(np.uint8)), upright, order=0)
+    turned, resampled = on_grid_of(upright, given.mask, given.segments)
     box = Box.around(turned.voxels > 0)
     if box is None:
         raise UnreadableError(
@@ -119,7 +136,8 @@ def place_pancreas(given: PancreasMask, upright: Volume) -> GivenPancreas:
     volume_ml = round(float(organ.sum(dtype=np.float64)) * upright.voxel_volume_ml, 2)
     record = PancreasMaskRecord(digest=given.digest, values=given.values, resampled=resampled, volume_ml=volume_ml)
     finding = Finding(box, organ, np.zeros_like(organ))
-    return GivenPancreas(finding, record, tuple(_notices(record, given.mask, upright)))
+    told = _notices(record, given.mask, upright)
+    return GivenPancreas(finding, record, (*told, *series_notices(given.segments, upright)))
 
 
 def _notices(record: PancreasMaskRecord, mask: Volume, upright: Volume) -> list[Notice]:
@@ -147,30 +165,6 @@ def _notices(record: PancreasMaskRecord, mask: Volume, upright: Volume) -> list[
         )
         told.append(Notice(code="pancreas_mask_volume", about="input", sentence=sentence, values=values))
     return told
-
-
-def _require_same_space(mask: Volume, upright: Volume) -> None:
-    """Pass for grids with the same axes whose outer edges lie within a voxel of each other."""
-    steps = np.array([mask.spacing_mm, upright.spacing_mm])
-    ours, theirs = (one.affine[:3, :3] / one.spacing_mm for one in (upright, mask))
-    cosines = (ours * theirs).sum(axis=0)
-    first, last = (
-        ours.T @ (_edge(mask, far=far) - _edge(upright, far=far)) for far in (False, True)
-    )  # along the scan's axes
-    within = steps.max(axis=0) * (1 + SAME_GRID_VOX)
-    if (cosines < PARALLEL).any() or (np.abs(first) > within).any() or (np.abs(last) > within).any():
-        raise GeometryError(
-            f"{mask.name}: the mask of the pancreas does not cover the space of {upright.name}: it is of another scan, "
-            "cropped or moved. Resample it onto the scan's grid.",
-            code="other_grid",
-        )
-
-
-def _edge(volume: Volume, *, far: bool) -> NDArray[np.float64]:
-    """A corner of the outermost voxels, in mm."""
-    corner = np.array(volume.shape) - 0.5 if far else np.full(3, -0.5)
-    placed: NDArray[np.float64] = volume.affine[:3, :3] @ corner + volume.affine[:3, 3]
-    return placed
 
 
 def _values_in(volume: Volume) -> set[int]:

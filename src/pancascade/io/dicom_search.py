@@ -69,11 +69,16 @@ class Series:
     @property
     def mark(self) -> str:
         """Stands for the UID where others read it, and names the series as well as the UID does."""
-        return f"uid-{hashlib.blake2b(self.uid.encode(), digest_size=8).hexdigest()}"
+        return uid_mark(self.uid)
 
     @property
     def _numbered(self) -> str:
         return "series without number" if self.number is None else f"series {self.number}"
+
+
+def uid_mark(uid: str) -> str:
+    """Stands for a UID where others read it."""
+    return f"uid-{hashlib.blake2b(uid.encode(), digest_size=8).hexdigest()}"
 
 
 class Search(NamedTuple):

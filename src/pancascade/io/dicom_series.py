@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from pancascade.errors import GeometryError, NotCTError, ScanError
-from pancascade.io.dicom_files import opened
+from pancascade.io.dicom_files import opened, read_header
 from pancascade.io.dicom_frames import frames_of
 from pancascade.io.dicom_geometry import Stack, arrange
 from pancascade.io.dicom_kinds import CT, NAMEABLE
 from pancascade.io.dicom_pixels import hounsfield
 from pancascade.io.dicom_rescale import require_rescale
-from pancascade.io.dicom_search import Series, search, series_number
+from pancascade.io.dicom_search import Series, search, series_number, uid_mark
 from pancascade.io.files import MAX_VOXELS
 from pancascade.notices import Notice
 from pancascade.volume import Volume
@@ -182,7 +182,15 @@ def _read(series: Series, *, source: Path, keep_on_disk: bool) -> Volume:
 def _voxels_of(stack: Stack, series: Series, *, source: Path, keep_on_disk: bool) -> Volume:
     rescale = require_rescale(stack.frames, source=source)
     voxels = hounsfield(stack.frames, source=source, keep_on_disk=keep_on_disk)
-    return Volume(voxels, stack.affine, source, (*stack.notices, *rescale), series.mark)
+    notices = (*stack.notices, *rescale)
+    return Volume(voxels, stack.affine, source, notices, series.mark, _frame_of_reference(series.files[0]))
+
+
+def _frame_of_reference(file: Path) -> str | None:
+    """Mark of what the places in a series are told in."""
+    header = read_header(file, tags=("SOPClassUID", "Modality", "FrameOfReferenceUID"))
+    uid = "" if header is None else str(header.get("FrameOfReferenceUID") or "").strip()
+    return uid_mark(uid) if uid else None
 
 
 def _left_out(files: Sequence[Path], source: Path) -> Iterator[Notice]:

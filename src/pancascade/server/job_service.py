@@ -63,8 +63,12 @@ class JobService:
                 (self.settings.folder / "jobs").mkdir(mode=0o700, exist_ok=True)
                 self.jobs.take_up()
             except OSError as error:
-                why = (error.strerror or type(error).__name__).lower()
-                raise OutputError(f"--folder: cannot be written ({why}). Choose another one.") from error
+                raise _unwritable("--folder", error) from error
+            if self.settings.corrections is not None:
+                try:
+                    self.settings.corrections.mkdir(mode=0o700, parents=True, exist_ok=True)
+                except OSError as error:
+                    raise _unwritable("--corrections", error) from error
             threads = [Thread(target=self._work_off, args=(process,), daemon=True) for process in self._processes]
             threads.append(Thread(target=self._remove_old, daemon=True))
             for process in self._processes:
@@ -225,6 +229,11 @@ class JobService:
         while not self._closing.wait(_LOOKS_FOR_OLD_EVERY_S):
             if self.settings.keep_hours is not None:
                 self.remove_ended_before(datetime.now(UTC) - timedelta(hours=self.settings.keep_hours))
+
+
+def _unwritable(option: str, error: OSError) -> OutputError:
+    why = (error.strerror or type(error).__name__).lower()
+    return OutputError(f"{option}: cannot be written ({why}). Choose another one.")
 
 
 def disk_full() -> RequestError:

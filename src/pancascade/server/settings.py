@@ -34,6 +34,8 @@ class ServerSettings(Settings):
         workers: Processes, each with its own model.
         queue: Most scans that wait or are being received.
         keep_hours: How long a job and its data are kept after its end; None until they are removed.
+        corrections: Folder to which results that a reader corrects are copied, with their scans; they stay there when
+            the job is removed. None keeps corrections with the job alone.
         options: How scans are segmented.
         studies: Folders of scans that MONAI Label's clients may open.
         train_with: Recipe by which they have corrections trained on; empty for none.
@@ -49,6 +51,7 @@ class ServerSettings(Settings):
     workers: int = Field(default=1, ge=1, le=64)
     queue: int = Field(default=32, ge=1, le=10_000)
     keep_hours: float | None = Field(default=24, gt=0)
+    corrections: Path | None = None
     options: SegmentOptions = SegmentOptions()
     studies: tuple[Path, ...] = ()
     train_with: str = "qiu2024_corrections"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pancascade.server.faults import RequestError
+from pancascade.server.settings import ServerSettings
 
 PAGE = "page.html"
 """The page itself, among its files."""
@@ -35,18 +36,27 @@ def page_file(name: str) -> tuple[bytes, str]:
     return found.content, found.media_type
 
 
-def document(result: Path) -> dict[str, Any]:
-    """What the page knows of a result.
+def document(result: Path, settings: ServerSettings) -> dict[str, Any]:
+    """What the page knows of a result, and how long a correction of it is kept.
 
     Args:
         result: Folder of results.
+        settings: Of the server.
 
     Raises:
         UnreadableError: It is no whole result.
     """
     from pancascade.viewer import viewer_document
 
-    return viewer_document(result, corrections=True)
+    return {**viewer_document(result, corrections=True), "corrections_note": corrections_note(settings)}
+
+
+def corrections_note(settings: ServerSettings) -> str:
+    """What a reader should know before he saves a correction."""
+    if settings.corrections is not None:
+        return "Corrections stay, with their scan, in the server's folder of corrections."
+    hours = "" if settings.keep_hours is None else f", {settings.keep_hours:g} hours after its end at the latest"
+    return f"A correction is removed with its job{hours}: download it, or start the server with --corrections FOLDER."
 
 
 def save_correction(result: Path, label_map: bytes, *, author: str) -> str:
@@ -66,3 +76,19 @@ def save_correction(result: Path, label_map: bytes, *, author: str) -> str:
     from pancascade.corrections import save_correction as save
 
     return save(result, label_map, author=author, now=datetime.now(UTC)).name
+
+
+def keep_corrected(result: Path, scan: Path, place: Path) -> None:
+    """Copy a corrected result to where it stays.
+
+    Args:
+        result: Folder of results.
+        scan: As it was segmented.
+        place: Folder of the copy.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    from pancascade.corrections import keep_corrected as keep
+
+    keep(result, scan, place)

@@ -6,8 +6,10 @@ from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Resp
 
 from pancascade.server import viewer_adapter
 from pancascade.server.faults import RequestError
+from pancascade.server.job_folder import JobFolder
 from pancascade.server.job_routes import Service
 from pancascade.server.result_routes import finished, sent
+from pancascade.server.settings import ServerSettings
 
 router = APIRouter()
 
@@ -31,7 +33,7 @@ def view(job_id: str, service: Service) -> RedirectResponse:
 @router.get("/jobs/{job_id}/view/viewer.json")
 def document(job_id: str, service: Service) -> JSONResponse:
     """What the viewer's page shows."""
-    return JSONResponse(viewer_adapter.document(finished(service, job_id).result))
+    return JSONResponse(viewer_adapter.document(finished(service, job_id).result, service.settings))
 
 
 @router.get("/jobs/{job_id}/view/files/{name}")
@@ -52,10 +54,16 @@ async def correct(job_id: str, request: Request, service: Service, author: str =
     if not author.strip() or len(author) > _LONGEST_AUTHOR:
         raise RequestError(400, f"A correction needs its author, at most {_LONGEST_AUTHOR} letters (?author=NAME).")
     label_map = await _body(request)
-    name = await anyio.to_thread.run_sync(
-        lambda: viewer_adapter.save_correction(folder.result, label_map, author=author.strip())
-    )
-    return JSONResponse({"saved": name})
+    name = await anyio.to_thread.run_sync(lambda: _save(folder, label_map, author.strip(), service.settings))
+    return JSONResponse({"saved": name, "note": viewer_adapter.corrections_note(service.settings)})
+
+
+def _save(folder: JobFolder, label_map: bytes, author: str, settings: ServerSettings) -> str:
+    """Save it beside the result and, if the server has a folder of corrections, there."""
+    name = viewer_adapter.save_correction(folder.result, label_map, author=author)
+    if settings.corrections is not None:
+        viewer_adapter.keep_corrected(folder.result, folder.scan, settings.corrections / folder.id)
+    return name
 
 
 @router.get("/jobs/{job_id}/view/{name:path}", include_in_schema=False)

@@ -29,6 +29,7 @@ class Volume:
         source: File the voxels came from; names the volume in messages.
         notices: What was noticed, or decided, while the file was read.
         series: Mark of the DICOM series that it was read from; None for any other file.
+        frame_of_reference: Mark of the DICOM frame of reference that its places are in; None where none is told.
 
     Raises:
         GeometryError: voxels are not 3-D or empty, or the affine is not a finite, invertible
@@ -40,6 +41,7 @@ class Volume:
     source: Path | None = None
     notices: tuple[Notice, ...] = ()
     series: str | None = None
+    frame_of_reference: str | None = None
 
     def __post_init__(self) -> None:
         # A private read-only copy: a shared affine changed in place would move the scan silently.

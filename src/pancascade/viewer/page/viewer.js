@@ -95,6 +95,7 @@ function showResult(result) {
     line.addEventListener("keydown", (event) => { if (event.key === "Enter") goTo(index); });
   });
   $("saving").hidden = !result.corrections;
+  $("saving-note").textContent = result.corrections_note ?? "";
   $("author").value = result.author;
   for (const [key, meaning] of Object.entries(KEYS)) {
     $("key-list").append(Object.assign(document.createElement("dt"), { textContent: key }));
@@ -202,7 +203,7 @@ async function save(event) {
     const answer = await fetch(asked, { method: "POST", headers: { "Content-Type": "application/gzip" }, body: await edited() });
     const told = await answer.json().catch(() => ({ detail: "The server gave no answer that can be read." }));
     if (!answer.ok) throw new Error(told.detail);
-    say(`Saved as ${told.saved}. The original mask stays as it is.`);
+    say(`Saved as ${told.saved}. The original mask stays as it is. ${told.note ?? ""}`);
   } catch (error) {
     state.dirty = true;
     say(error instanceof TypeError ? "Not saved: the viewer does not answer. Is it still running?" : error.message, true);
