@@ -3,6 +3,7 @@
 None of them is judged by how long it took: the machine may be busy with something else.
 """
 
+import gc
 import os
 import sys
 import tempfile
@@ -15,6 +16,13 @@ UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("new", **UNTIMED)
 settings.register_profile("repeatable", derandomize=True, **UNTIMED)
 settings.load_profile("repeatable")
+
+
+def pytest_collection_finish(session):
+    """Thousands of tests live to the end, with all that they import: the garbage collector need not look at them."""
+    gc.collect()
+    gc.freeze()
+
 
 # What tests of several folders share.
 sys.path.insert(0, str(Path(__file__).parent))

@@ -95,8 +95,8 @@ def test_an_interrupted_run_goes_on_where_it_was(pancascade, tmp_path):
     for seed, name in enumerate(names):
         write_case(tmp_path, name, *phantom(seed))
     data_set(tmp_path, names)
-    arguments = ["data", "describe", tmp_path / "list.csv", "--out", tmp_path / "out", "--workers", 2]
-    run = GatedRun(*arguments, folder=tmp_path, closed_to=r"case[2-9]_ct\.nii\.gz$")
+    arguments = ["data", "describe", tmp_path / "list.csv", "--out", tmp_path / "out", "--workers"]
+    run = GatedRun(*arguments, 2, folder=tmp_path, closed_to=r"case[2-9]_ct\.nii\.gz$")
     run.wait_at_gate(workers=2)
     os.killpg(run.process.pid, signal.SIGINT)
     err = run.end()
@@ -110,7 +110,7 @@ def test_an_interrupted_run_goes_on_where_it_was(pancascade, tmp_path):
     kept.mkdir()
     for path in records.iterdir():
         (kept / path.name).hardlink_to(path)
-    code, _, err = pancascade(*arguments)
+    code, _, err = pancascade(*arguments, 1)
     assert (code, err) == (0, "")
     assert len(list(records.glob("*.json"))) == len(names)
     assert all(path.samefile(records / path.name) for path in kept.iterdir())

@@ -1,3 +1,4 @@
+import runpy
 import subprocess
 import sys
 
@@ -33,11 +34,11 @@ def test_an_unknown_model_is_one_sentence(pancascade):
     assert err.count("\n") == 1
 
 
-def test_the_package_is_a_command_as_well():
+def test_the_package_is_a_command_as_well(monkeypatch, capsys):
     ended = subprocess.run([sys.executable, "-m", "pancascade", "models"], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "qiu2024-small" in ended.stdout
-    bad = [sys.executable, "-m", "pancascade", "models", "qiu2042"]
-    ended = subprocess.run(bad, capture_output=True, text=True, check=False)
-    assert ended.returncode == 2
-    assert ended.stderr.startswith("Error: qiu2042: no such model")
+    monkeypatch.setattr(sys, "argv", ["pancascade", "models", "qiu2042"])
+    with pytest.raises(SystemExit, match="2"):
+        runpy.run_module("pancascade", run_name="__main__")
+    assert capsys.readouterr().err.startswith("Error: qiu2042: no such model")

@@ -3,7 +3,6 @@ import io
 import json
 import os
 import re
-import socket
 import sys
 import zipfile
 from pathlib import Path
@@ -20,6 +19,7 @@ from pancascade.curation.fetching.download import download, remote_size
 from pancascade.curation.fetching.fetch import RECEIPT, fetch, missing_of
 from pancascade.curation.fetching.sources import Source, find_source, known_sources
 from pancascade.errors import DataError, FetchError, OutputError
+from ports import silent_port
 
 CONTENT = os.urandom(50_000)
 MD5 = "md5:" + hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
@@ -135,10 +135,7 @@ def test_a_file_that_is_not_there_is_one_sentence(web, tmp_path):
 
 def test_no_connection_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.raises(FetchError, match=r"no connection \(.*refused\)\. Check the network"):
+    with silent_port() as port, pytest.raises(FetchError, match=r"no connection \(.*refused\)\. Check the network"):
         download(f"http://127.0.0.1:{port}/a.bin", tmp_path / "a.bin")
 
 

@@ -33,7 +33,7 @@ def recorded(monkeypatch) -> list[str]:
     return names
 
 
-def network(name="focusing_net", seed=0):
+def network(name="unet", seed=0):
     torch.manual_seed(seed)
     return build(name, preset="tiny").eval()
 

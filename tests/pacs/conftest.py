@@ -1,6 +1,7 @@
 import logging
 import queue
 import sys
+from functools import partialmethod
 from pathlib import Path
 
 # DICOM series are written beside the tests of reading.
@@ -8,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
 
 import pytest
 from orthanc import PROGRAM, Orthanc
+from pynetdicom.transport import AssociationServer
 from stand_ins import Pacs, RunningNode
 
 
@@ -29,6 +31,12 @@ class Log(logging.Handler):
             line = self._new.get(timeout=120)
             if text in line:
                 return line
+
+
+@pytest.fixture(autouse=True)
+def end_at_once(monkeypatch):
+    """The library's servers would look every half second only whether they are to end."""
+    monkeypatch.setattr(AssociationServer, "serve_forever", partialmethod(AssociationServer.serve_forever, 0.01))
 
 
 @pytest.fixture
@@ -57,7 +65,7 @@ def orthanc(tmp_path_factory):
     running = Orthanc(tmp_path_factory.mktemp("orthanc") / "orthanc")
     running.start()
     yield running
-    running.stop()
+    running.close()
 
 
 @pytest.fixture

@@ -27,11 +27,12 @@ USER, PASSWORD = "reader", "correct horse"
 _PATIENCE_S = 120
 
 
-def free_port() -> int:
-    """A port that nobody listens on now; Orthanc cannot choose one itself."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def held_socket() -> socket.socket:
+    """Holds a port that Orthanc, which cannot choose one itself, may listen on all the same."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    return held
 
 
 class Orthanc:
@@ -43,7 +44,8 @@ class Orthanc:
     """
 
     def __init__(self, folder: Path, *, title: str = "ORTHANC") -> None:
-        self.port, self.http_port = free_port(), free_port()
+        self._held = [held_socket(), held_socket()]
+        self.port, self.http_port = (held.getsockname()[1] for held in self._held)
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = folder
         settings: dict[str, Any] = {
@@ -84,6 +86,12 @@ class Orthanc:
             self._process.terminate()
             self._process.wait(_PATIENCE_S)
             self._process = None
+
+    def close(self) -> None:
+        """Stop it for good, and give its ports back."""
+        self.stop()
+        for held in self._held:
+            held.close()
 
     def get(self, place: str) -> Any:
         return json.loads(self._bytes(place))

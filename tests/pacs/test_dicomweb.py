@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 from dicom_writing import IDENTIFIERS, save_all
-from orthanc import DICOMWEB, PASSWORD, USER, free_port
+from orthanc import DICOMWEB, PASSWORD, USER
 from stand_ins import RTSTRUCT, SEG, SR, mask_of, quick, store, study, without_ct
 
 from pancascade.batch.case_work import CaseJob
@@ -17,6 +17,7 @@ from pancascade.batch.settings import BatchOptions
 from pancascade.errors import PacsError
 from pancascade.io import read_volume
 from pancascade.pacs.dicomweb import DicomWeb, Login
+from ports import silent_port
 
 needs_dicomweb = pytest.mark.skipif(DICOMWEB is None, reason="Orthanc's DICOMweb (orthanc-dicomweb) is not installed")
 LOGIN = Login(name_and_password=f"{USER}:{PASSWORD}")
@@ -103,8 +104,9 @@ def test_fewer_images_than_the_server_has_are_no_series(answers, tmp_path):
 
 
 def test_a_server_that_is_not_there_is_one_sentence(tmp_path):
-    with pytest.raises(PacsError, match=r"^127\.0\.0\.1:\d+: it cannot be reached\. Check address and network\.$"):
-        DicomWeb(f"http://127.0.0.1:{free_port()}/dicom-web").fetch(UID, tmp_path)
+    refused = r"^127\.0\.0\.1:\d+: it cannot be reached\. Check address and network\.$"
+    with silent_port() as port, pytest.raises(PacsError, match=refused):
+        DicomWeb(f"http://127.0.0.1:{port}/dicom-web").fetch(UID, tmp_path)
 
 
 def test_token_and_login_are_sent_and_in_no_message(answers, tmp_path):

@@ -42,9 +42,11 @@ def test_who_shows_no_certificate_is_not_heard(start, pacs, tls):
 
 
 def test_who_connects_and_says_nothing_keeps_nobody_out(start, pacs, tls, monkeypatch):
-    monkeypatch.setattr("pancascade.pacs.tls._HANDSHAKE_S", 2.0)
+    monkeypatch.setattr("pancascade.pacs.tls._HANDSHAKE_S", 0.1)
     node = start(pacs.port, tls=tls)
-    with socket.create_connection(("127.0.0.1", node.port)):
+    with socket.create_connection(("127.0.0.1", node.port), timeout=120) as silent:
+        assert silent.recv(1) == b""  # it was given up
+        monkeypatch.setattr("pancascade.pacs.tls._HANDSHAKE_S", 120)
         patient = ssl.create_default_context(cafile=tls.authority)
         patient.load_cert_chain(tls.certificate, tls.key)
         association = associated(node.port, tls=(patient, "127.0.0.1"))

@@ -98,7 +98,7 @@ def served(app):
         server = Server(uvicorn.Config(app, log_level="error", access_log=False, lifespan="off"))
         thread = Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
-        assert ready.wait(60)
+        assert ready.wait(600)
         try:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         finally:

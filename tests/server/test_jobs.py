@@ -95,7 +95,7 @@ def test_a_worker_that_dies_costs_its_own_job_and_nothing_else(server, how, capl
 
 @pytest.mark.parametrize("how", ["hold", "hold deaf"])
 def test_a_job_that_is_removed_is_stopped_and_its_data_are_gone_at_once(server, how, monkeypatch):
-    monkeypatch.setattr(scan_process, "PATIENCE_S", 0 if "deaf" in how else 60)
+    monkeypatch.setattr(scan_process, "PATIENCE_S", 0 if "deaf" in how else 600)
     job = server.submit(how)
     told = server.events(f"/jobs/{job}/events")
     while next(told)[1]["progress"]["doing"] != "holding":

@@ -1,10 +1,10 @@
 import json
 import math
-import subprocess
-import sys
+import signal
 
 import pytest
 import torch
+from killed_runs import exit_code_of_run
 
 from pancascade.checkpoint import load_checkpoint, load_tensors, save_tensors
 from pancascade.errors import CheckpointError, OutputError, RecipeError
@@ -12,37 +12,6 @@ from pancascade.sampling import Batch
 from pancascade.training import DivergedError, fit, loop, read_recipe
 from pancascade.training import run as run_module
 from pancascade.weights_file import read_header
-
-CHILD = """
-import os, signal, sys
-import torch
-torch.set_num_threads(1)
-from pathlib import Path
-from pancascade import checkpoint
-from pancascade.training import fit, validation
-validation._draw_sheet = lambda *_: None  # the picture takes as long as the epoch, and nobody looks at it
-folder, kill_at = Path(sys.argv[1]), sys.argv[2]
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-def progress(run, done, batches):
-    if kill_at == f"batch {run.epoch}:{done}":
-        die()
-save_file, written = checkpoint.save_file, []
-def half_written(tensors, path, metadata):
-    save_file(tensors, path, metadata=metadata)
-    if "last" in path.name:
-        written.append(path)
-    if "last" in path.name and kill_at == f"writing {len(written)}":
-        os.truncate(path, path.stat().st_size // 2)
-        die()
-checkpoint.save_file = half_written
-fit(folder / "tiny.yaml", folder, out=folder / "killed", resume="resume" in sys.argv, progress=progress)
-"""
-
-
-def run_apart(project, *arguments):
-    command = [sys.executable, "-W", "error", "-c", CHILD, str(project), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def without_times(history):
@@ -54,12 +23,10 @@ def without_times(history):
 def test_a_run_killed_twice_and_resumed_ends_with_the_same_bits_as_an_uninterrupted_one(whole_run):
     project, _ = whole_run
     # Killed while the second epoch's state is half on the disk, and its best checkpoint wholly.
-    killed = run_apart(project, "writing 2")
-    assert killed.returncode == -9, killed.stderr
+    assert exit_code_of_run(project, kill_at="writing 2") == -signal.SIGKILL
     assert len(json.loads((project / "killed" / "history.json").read_text())) == 1
     # Killed in the middle of the third epoch.
-    killed = run_apart(project, "batch 2:1", "resume")
-    assert killed.returncode == -9, killed.stderr
+    assert exit_code_of_run(project, kill_at="batch 2:1", resume=True) == -signal.SIGKILL
     assert len(json.loads((project / "killed" / "history.json").read_text())) == 2
     fit(project / "tiny.yaml", project, out=project / "killed", resume=True)
     for name in ("last", "best"):

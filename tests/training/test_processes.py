@@ -3,8 +3,9 @@
 import json
 import os
 import signal
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children
 
+import killed_runs
 import numpy as np
 import pytest
 import torch
@@ -41,10 +42,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 @pytest.fixture(autouse=True)
 def quick_starts(monkeypatch):
-    """Processes are copies of one that has loaded everything."""
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["pancascade.training.processes", "torch.utils.tensorboard", "matplotlib.figure"])
-    monkeypatch.setattr(rank_processes, "_SPAWN", context)
+    monkeypatch.setattr(rank_processes, "_SPAWN", killed_runs.quick_starts())
     for name in ("TORCHELASTIC_RUN_ID", "SLURM_STEP_NUM_TASKS", "MASTER_ADDR", "MASTER_PORT", "NODE_RANK"):
         monkeypatch.delenv(name, raising=False)
 

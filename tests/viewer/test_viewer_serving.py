@@ -15,7 +15,7 @@ from pancascade.viewer.serving import MOST_BYTES, Shown, ViewerServer
 @contextmanager
 def served(shown):
     with ViewerServer(shown) as server:
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
             yield server
@@ -25,7 +25,7 @@ def served(shown):
 
 
 def ask(server, name, *, method="GET", body=None, headers=None, token=None):
-    connection = HTTPConnection("127.0.0.1", server.server_address[1], timeout=60)
+    connection = HTTPConnection("127.0.0.1", server.server_address[1], timeout=600)
     connection.request(method, f"/{token or server.token}/{name}", body, headers or {})
     answer = connection.getresponse()
     content = answer.read()
