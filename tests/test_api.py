@@ -66,8 +66,9 @@ def test_compare_of_one_method_is_refused(folders):
 
 @pytest.fixture
 def phantom(monkeypatch):
+    monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
     monkeypatch.setattr(
-        "pancascade.inference.loading.load_checkpoint", lambda path: (HounsfieldCascade(organ_hu=95), described())
+        "pancascade.inference.torch_engines.load_checkpoint", lambda path: (HounsfieldCascade(organ_hu=95), described())
     )
     return abdomen()[0]
 

@@ -108,7 +108,10 @@ def prepared(data, tmp_path, monkeypatch) -> Path:
     """A copy of it as the working directory; every model is the phantom's."""
     shutil.copytree(data, tmp_path / "work")
     monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setattr("pancascade.inference.loading.load_checkpoint", lambda _: (HounsfieldCascade(), described()))
+    monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
+    monkeypatch.setattr(
+        "pancascade.inference.torch_engines.load_checkpoint", lambda _: (HounsfieldCascade(), described())
+    )
     monkeypatch.setattr("pancascade.curation.checking.check.find_duplicates", lambda images: [])
     monkeypatch.setattr("pancascade.report.comparison.write_comparison", lambda path, *_, **__: path.write_text("page"))
     return tmp_path / "work"
