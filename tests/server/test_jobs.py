@@ -84,6 +84,15 @@ def test_a_scan_that_cannot_be_used_is_refused_with_a_reason_and_nothing_of_it_i
     assert (answer.status_code, server.detail(answer)) == (409, f"{job['name']} has no result: it was refused.")
 
 
+def test_a_report_may_run_its_own_script_and_no_other():
+    from pancascade.report.slice_viewer import viewer_script
+    from pancascade.server.result_routes import REPORT_ALONE
+
+    policy = dict(part.strip().split(" ", 1) for part in REPORT_ALONE.split(";"))
+    assert policy["script-src"] == viewer_script()[1]
+    assert policy["default-src"] == "'none'"
+
+
 @pytest.mark.parametrize("how", ["die", "raise"])
 def test_a_worker_that_dies_costs_its_own_job_and_nothing_else(server, how, caplog):
     job = server.ended(server.submit(how))

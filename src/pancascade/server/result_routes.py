@@ -9,6 +9,7 @@ from typing import BinaryIO, cast
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, StreamingResponse
 
+from pancascade.report.slice_viewer import viewer_script
 from pancascade.server.faults import RequestError
 from pancascade.server.job_folder import JobFolder
 from pancascade.server.job_routes import Service
@@ -16,7 +17,11 @@ from pancascade.server.job_service import JobService, disk_full
 
 router = APIRouter()
 
-REPORT_ALONE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
+REPORT_ALONE = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; "
+    f"script-src {viewer_script()[1]}"
+)
+"""A report may show what is in it, and run its one script; see `pancascade.report.slice_viewer.viewer_script`."""
 
 _CHUNK_BYTES = 1 << 20
 
