@@ -23,7 +23,7 @@ NEEDED = (
     "pancascade/weights/qiu2024-small.json",
     "pancascade/weights/qiu2024-small.md",
     "pancascade/recipes/qiu2024.yaml",
-    "pancascade/published/qiu2024.yaml",
+    "pancascade/reproduction/published/qiu2024.yaml",
     "pancascade/report/templates",
 )
 MOST_MB = 40.0

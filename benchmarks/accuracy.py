@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from pancascade.checkpoint import count_parameters
-from pancascade.datasets import Case, cases_of, read_split, region_folder, slice_folder
+from pancascade.data.readers import Case, region_folder, slice_folder
+from pancascade.data.splits.splits import cases_of, read_split
 from pancascade.evaluation import (
     AGGREGATIONS,
     CaseRecord,
@@ -38,15 +38,16 @@ from pancascade.evaluation import (
 from pancascade.evaluation.localization import box_iou_table
 from pancascade.evaluation.tables import summary_table
 from pancascade.evaluation.writing import plain
-from pancascade.inference.engine import SliceEngine
-from pancascade.inference.torch_engines import load_engine
+from pancascade.imaging.postprocessing import decide
+from pancascade.imaging.preprocessing import Window
+from pancascade.inference.prediction import localization_rows
+from pancascade.inference.prediction.slice_pass import slice_probabilities
+from pancascade.inference.prediction.stage_errors import attribution_rows
+from pancascade.inference.runners.slice_runner import SliceEngine
+from pancascade.inference.runners.torch_runners import load_engine
 from pancascade.labels import HelperOrgan, Label
+from pancascade.methods.checkpoint import count_parameters
 from pancascade.metrics import Confusion, confusion
-from pancascade.postprocessing import decide
-from pancascade.prediction import localization_rows
-from pancascade.prediction.slice_pass import slice_probabilities
-from pancascade.prediction.stage_errors import attribution_rows
-from pancascade.preprocessing import Window
 from pancascade.training.recipe import recipes_folder
 
 TARGETS = {"pancreas": (Label.PANCREAS, Label.TUMOUR), "tumour": (Label.TUMOUR,)}

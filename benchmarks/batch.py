@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pancascade.parallel import available_cores
+from pancascade.execution.parallel import available_cores
 
 PANCASCADE = [sys.executable, "-c", "from pancascade.cli.app import main; main()"]
 
@@ -40,7 +40,7 @@ def mark(what):
     last = now
 
 from pancascade.inference import segment
-from pancascade.inference.loading import load_members
+from pancascade.inference.runners.loading import load_members
 mark("imports")
 loaded = load_members("qiu2024-small", "cpu")
 mark("load the model")

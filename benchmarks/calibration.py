@@ -19,29 +19,30 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from pancascade.datasets import Case, cases_of, read_split, region_folder, slice_folder
-from pancascade.inference.calibration import Calibration, CalibrationQuality, calibrated
-from pancascade.inference.calibration_fit import (
+from pancascade.data.readers import Case, region_folder, slice_folder
+from pancascade.data.splits.splits import cases_of, read_split
+from pancascade.files.atomic import written_whole
+from pancascade.imaging.preprocessing import Window
+from pancascade.imaging.volume import Box, Volume, reorient
+from pancascade.inference.localization.region_probabilities import Finding
+from pancascade.inference.models.calibration_fit import (
     TargetCounts,
     best_scaling,
     held_out_gain,
     quality_of,
     reliabilities,
 )
-from pancascade.inference.engine import SliceEngine
-from pancascade.inference.finding import Finding
-from pancascade.inference.models import DEFAULT_MODEL, find_model
-from pancascade.inference.suspicion import tumour_suspicion
-from pancascade.inference.torch_engines import load_engine
-from pancascade.io import written_whole
+from pancascade.inference.models.model import DEFAULT_MODEL, find_model
+from pancascade.inference.models.model_calibration import Calibration, CalibrationQuality, calibrated
+from pancascade.inference.pipeline.tumour_score import tumour_suspicion
+from pancascade.inference.runners.slice_runner import SliceEngine
+from pancascade.inference.runners.torch_runners import load_engine
 from pancascade.labels import Label
 from pancascade.metrics import DetectionTable, Interval, LesionFinding, Resamples, ScanDetections
 from pancascade.metrics.calibration import Scaling, apply_scaling
 from pancascade.metrics.detection_statistics import auroc
-from pancascade.preprocessing import Window
-from pancascade.report.reliability import write_reliability
+from pancascade.report.comparison.reliability_figure import write_reliability
 from pancascade.training.recipe import recipes_folder
-from pancascade.volume import Box, Volume, reorient
 
 ORGAN = (Label.PANCREAS, Label.TUMOUR)
 ONE_SLICE_MM = 100.0

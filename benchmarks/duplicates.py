@@ -3,7 +3,7 @@
     python benchmarks/duplicates.py --data DATA --out docs/results/duplicates.json
 
 Data: four whole CTs, the 63 regions of `pdac_roi`, the slices of `nih_slices`. Nothing is trained here; the thresholds
-of `pancascade.curation.checking.duplicates` were chosen on these data.
+of `pancascade.data.checking.duplicates` were chosen on these data.
 """
 
 import argparse
@@ -21,17 +21,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from pancascade.curation.checking.duplicates import (
-    SAME_SCAN,
-    SAME_SLICE,
-    scan_similarity,
-    slice_similarity,
-)
-from pancascade.curation.checking.image_hash import image_hash, landmarks_of, picture_of, slice_hash
-from pancascade.datasets import PictureReading, read_data_set, region_folder
-from pancascade.io import read_volume, written_whole
-from pancascade.preprocessing import Window
-from pancascade.volume import Box, Volume, crop, reorient, resample_to_spacing
+from pancascade.data.checking.duplicates import SAME_SCAN, SAME_SLICE, scan_similarity, slice_similarity
+from pancascade.data.checking.image_hash import image_hash, landmarks_of, picture_of, slice_hash
+from pancascade.data.readers import PictureReading, read_data_set, region_folder
+from pancascade.files.atomic import written_whole
+from pancascade.imaging.io import read_volume
+from pancascade.imaging.preprocessing import Window
+from pancascade.imaging.volume import Box, Volume, crop, reorient, resample_to_spacing
 
 WHOLE = (
     "nih_volumes/PANCREAS_0001_ct.nii.gz",

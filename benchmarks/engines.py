@@ -27,14 +27,14 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from pancascade.cascades import Cascade, fast_layout
-from pancascade.checkpoint import load_checkpoint
-from pancascade.engines.backend import Precision
-from pancascade.engines.fused_networks import folded
-from pancascade.engines.openvino_networks import OpenVinoNetwork, accelerate
-from pancascade.export.model import drawn_image
-from pancascade.inference import find_model
-from pancascade.preprocessing import Canvas
+from pancascade.imaging.preprocessing import Canvas
+from pancascade.inference.backends.backend import Precision
+from pancascade.inference.backends.fused_networks import folded
+from pancascade.inference.backends.openvino_networks import OpenVinoNetwork, accelerate
+from pancascade.inference.export.model import drawn_image
+from pancascade.inference.models.model import find_model
+from pancascade.methods.cascades import Cascade, fast_layout
+from pancascade.methods.checkpoint import load_checkpoint
 
 ENGINES = ("torch f32", "torch bf16", "torch bf16, folded", "OpenVINO f32", "OpenVINO bf16")
 

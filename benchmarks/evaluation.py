@@ -31,7 +31,7 @@ from rich.progress import track
 from rich.table import Table
 
 from pancascade.evaluation import Method, Protocol, case_values, evaluate
-from pancascade.volume import Box
+from pancascade.imaging.volume import Box
 
 TOLERANCE_MM = 2.0
 LARGE = (512, 512, 240)

@@ -24,25 +24,19 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
-from pancascade.checkpoint import count_parameters
-from pancascade.datasets import Case, cases_of, read_split, slice_folder
-from pancascade.evaluation import (
-    Evaluation,
-    Protocol,
-    compare,
-    slice_record,
-    summarise,
-    summarise_attribution,
-)
+from pancascade.data.readers import Case, slice_folder
+from pancascade.data.splits.splits import cases_of, read_split
+from pancascade.evaluation import Evaluation, Protocol, compare, slice_record, summarise, summarise_attribution
 from pancascade.evaluation.writing import plain
-from pancascade.inference.engine import SliceEngine
-from pancascade.inference.torch_engines import load_engine
-from pancascade.io import written_whole
+from pancascade.files.atomic import written_whole
+from pancascade.imaging.postprocessing import decide
+from pancascade.imaging.preprocessing import Window
+from pancascade.inference.prediction.slice_pass import slice_probabilities
+from pancascade.inference.prediction.stage_errors import attribution_rows
+from pancascade.inference.runners.slice_runner import SliceEngine
+from pancascade.inference.runners.torch_runners import load_engine
+from pancascade.methods.checkpoint import count_parameters
 from pancascade.metrics import Confusion, confusion
-from pancascade.postprocessing import decide
-from pancascade.prediction.slice_pass import slice_probabilities
-from pancascade.prediction.stage_errors import attribution_rows
-from pancascade.preprocessing import Window
 from pancascade.training import fit
 from pancascade.training.recipe import recipes_folder
 

@@ -24,7 +24,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from pancascade.io import read_volume
+from pancascade.imaging.io import read_volume
 from pancascade.metrics import confusion
 
 INTERVAL_S = 0.1

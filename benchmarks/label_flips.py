@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from pancascade.datasets import region_folder
-from pancascade.datasets.label_flips import ALL_FLIPS, right_way_round, show_turned, turned
-from pancascade.io import written_whole
-from pancascade.volume import Box
+from pancascade.data.readers import region_folder
+from pancascade.data.readers.label_flips import ALL_FLIPS, right_way_round, show_turned, turned
+from pancascade.files.atomic import written_whole
+from pancascade.imaging.volume import Box
 
 
 def main() -> None:

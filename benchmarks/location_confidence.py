@@ -24,14 +24,16 @@ from rich.table import Table
 from scipy.optimize import minimize
 from scipy.stats import spearmanr
 
-from pancascade.datasets import cases_of, region_folder, slice_folder
+from pancascade.data.readers import region_folder, slice_folder
+from pancascade.data.splits.splits import cases_of
 from pancascade.errors import PancascadeError
-from pancascade.inference import segment
-from pancascade.inference.location_confidence import RIGHT_DICE, LocationFit, LogisticFit
-from pancascade.io import read_volume, written_whole
+from pancascade.files.atomic import written_whole
+from pancascade.imaging.io import read_volume
+from pancascade.imaging.preprocessing import Window
+from pancascade.imaging.volume import Volume, reorient
+from pancascade.inference.localization.location_confidence import RIGHT_DICE, LocationFit, LogisticFit
 from pancascade.labels import Label
-from pancascade.preprocessing import Window
-from pancascade.volume import Volume, reorient
+from pancascade.segmentation import segment
 from scan_damage import IN_PLANE, OF_SCANS, Damage, as_it_is, thinned
 from tumour_detection import split_of, stacks
 

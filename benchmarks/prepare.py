@@ -23,14 +23,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from pancascade.io import read_volume, write_volume
+from pancascade.imaging.io import read_volume, write_volume
 
 _TIMED = """
 import json, resource, sys, time
 from pathlib import Path
-from pancascade.curation.preparing.prepare import prepare
-from pancascade.datasets import read_data_set
-from pancascade.store.options import PrepareOptions
+from pancascade.data.preparing.prepare import prepare
+from pancascade.data.readers import read_data_set
+from pancascade.data.store.options import PrepareOptions
 
 if __name__ == "__main__":
     folder, store, options, workers = sys.argv[1:]

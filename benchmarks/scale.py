@@ -24,9 +24,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pancascade.batch.ledger import Ledger, LedgerEntry
 from pancascade.execution import Executor, LocalProcesses, RayCluster
-from pancascade.parallel import available_cores
+from pancascade.execution.parallel import available_cores
+from pancascade.segmentation.batch.ledger import Ledger, LedgerEntry
 
 LOOKS = 20
 """How often the memory is looked at."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pancascade.volume import Volume
+from pancascade.imaging.volume import Volume
 
 AIR_HU = -1000
 SCAN_SLICE_MM = 3.0

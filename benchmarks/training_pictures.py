@@ -26,14 +26,14 @@ from rich.progress import track
 from torch import Tensor
 from torch.nn import functional
 
-from pancascade.cascades import Cascade
-from pancascade.cascades.cropping import box_around
-from pancascade.cascades.qiu2024 import Qiu2024
-from pancascade.checkpoint import load_checkpoint
-from pancascade.datasets import AxialSlice, slice_folder
-from pancascade.inference import find_model
-from pancascade.preprocessing import Canvas, Window, find_placement
-from pancascade.preprocessing.drawing import draw, take_off
+from pancascade.data.readers import AxialSlice, slice_folder
+from pancascade.imaging.preprocessing import Canvas, Window, find_placement
+from pancascade.imaging.preprocessing.network_grid import draw, take_off
+from pancascade.inference.models.model import find_model
+from pancascade.methods.cascades import Cascade
+from pancascade.methods.cascades.qiu2024 import Qiu2024
+from pancascade.methods.cascades.tensor_crops import box_around
+from pancascade.methods.checkpoint import load_checkpoint
 from pancascade.training.recipe import recipes_folder
 
 PANORAMA_ORGAN, PANORAMA_TUMOUR = (4, 5), 1

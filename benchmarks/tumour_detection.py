@@ -25,15 +25,18 @@ from rich.table import Table
 from scipy import ndimage
 from skimage.morphology import convex_hull_image
 
-from pancascade.datasets import AxialSlice, Case, Part, cases_of, read_split, region_folder, slice_folder
-from pancascade.inference import find_model, segment
-from pancascade.io import read_volume, written_whole
+from pancascade.data.readers import AxialSlice, Case, region_folder, slice_folder
+from pancascade.data.splits.splits import Part, cases_of, read_split
+from pancascade.files.atomic import written_whole
+from pancascade.imaging.io import read_volume
+from pancascade.imaging.preprocessing import Window
+from pancascade.imaging.volume import Volume
+from pancascade.inference.models.model import find_model
 from pancascade.labels import Label
 from pancascade.metrics import DetectionTable, Resamples, ScanDetections, detect
 from pancascade.metrics.detection_statistics import auroc
-from pancascade.preprocessing import Window
+from pancascade.segmentation import segment
 from pancascade.training.recipe import recipes_folder
-from pancascade.volume import Volume
 
 SIZES_ML = ((0.0, 3.0), (3.0, 15.0), (15.0, float("inf")))
 SLICE_MM, PIXEL_MM = 5.0, 0.8

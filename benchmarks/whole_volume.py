@@ -28,15 +28,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from pancascade.datasets.scan_files import read_values
+from pancascade.data.readers.scan_files import read_values
 from pancascade.errors import DataError, PancascadeError
 from pancascade.evaluation.pairing import pair
-from pancascade.inference import Segmentation, find_model, segment
-from pancascade.inference.models import Model
+from pancascade.imaging.volume import Box, reorient
+from pancascade.inference.models.model import Model, find_model
 from pancascade.labels import Label
 from pancascade.metrics import confusion, surface_distances
-from pancascade.report.result import current_versions, peak_memory_gb
-from pancascade.volume import Box, reorient
+from pancascade.results.result import current_versions, peak_memory_gb
+from pancascade.segmentation import Segmentation, segment
 
 Row = dict[str, Any]
 

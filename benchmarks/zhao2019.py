@@ -22,21 +22,23 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from pancascade.cascades import Cascade, Zhao2019
-from pancascade.cascades.reduction import enlarge, reduce_masks
-from pancascade.checkpoint import load_checkpoint
-from pancascade.datasets import Part, cases_of, read_split, region_folder
+from pancascade.data.readers import region_folder
+from pancascade.data.sampling import load_volumes
+from pancascade.data.splits.splits import Part, cases_of, read_split
 from pancascade.evaluation import Protocol, slice_record, summarise
 from pancascade.evaluation.writing import plain
-from pancascade.io import read_scan, read_volume, write_volume, written_whole
+from pancascade.files.atomic import written_whole
+from pancascade.imaging.io import read_scan, read_volume, write_volume
+from pancascade.imaging.postprocessing import decide
+from pancascade.imaging.preprocessing import VolumeGrid, Window
+from pancascade.imaging.volume import Box, reorient
 from pancascade.labels import Label
+from pancascade.methods.cascades import Cascade, Zhao2019
+from pancascade.methods.cascades.reduction import enlarge, reduce_masks
+from pancascade.methods.checkpoint import load_checkpoint
 from pancascade.metrics import box_overlap, confusion
-from pancascade.postprocessing import decide
-from pancascade.preprocessing import VolumeGrid, Window
-from pancascade.sampling import load_volumes
 from pancascade.training import fit
 from pancascade.training.recipe import recipes_folder
-from pancascade.volume import Box, reorient
 
 
 def overfit(scan: Path, labels: Path, *, pancreas: int, factor: int, epochs: int, out: Path) -> dict[str, Any]:

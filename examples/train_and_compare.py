@@ -1,6 +1,7 @@
 """Train two methods and compare them, on pictures made up here: python examples/train_and_compare.py OUT [--epochs 20].
 
-A single U-Net against a cascade of two, with tiny networks, in a minute or two on a laptop. The pictures are bright blobs on
+A single U-Net against a cascade of two, with tiny networks, in a minute or two on a laptop. The pictures are bright
+blobs on
 noise: the numbers say nothing about patients, the steps are those for real data.
 """
 
@@ -13,11 +14,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import pancascade
-from pancascade.datasets import Case, PictureReading, cases_of, read_data_set, read_split
+from pancascade.data.readers import Case, PictureReading, read_data_set
+from pancascade.data.splits.splits import cases_of, read_split
 from pancascade.evaluation.data_set import evaluate_data_set
-from pancascade.prediction import predict_cases
-from pancascade.preprocessing import Window
-from pancascade.report.evaluated import summarise_all
+from pancascade.imaging.preprocessing import Window
+from pancascade.inference.prediction import predict_cases
+from pancascade.report.comparison.evaluated import summarise_all
 
 SIZE = (48, 64)
 GREY = Window(lower_hu=0, upper_hu=255)

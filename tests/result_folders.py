@@ -5,9 +5,11 @@ import gzip
 import nibabel as nib
 import numpy as np
 
-from pancascade.io import content_digest, volume_digest, write_volume
-from pancascade.report.result import Grid, Result, write_result
-from pancascade.volume import Volume
+from pancascade.files.digests import content_digest
+from pancascade.imaging.io import write_volume
+from pancascade.imaging.volume import Volume
+from pancascade.imaging.volume.digest import volume_digest
+from pancascade.results.result import Grid, Result, write_result
 
 SHAPE = (9, 8, 5)
 

@@ -13,8 +13,8 @@ from mask_cases import AFFINE, label_map
 
 import pancascade
 from pancascade.errors import DataError, GeometryError
-from pancascade.io import write_volume
-from pancascade.volume import Volume
+from pancascade.imaging.io import write_volume
+from pancascade.imaging.volume import Volume
 
 
 @pytest.fixture
@@ -28,7 +28,8 @@ def folders(tmp_path) -> Path:
 @pytest.fixture
 def without_report(monkeypatch) -> None:
     monkeypatch.setattr(
-        "pancascade.report.comparison.write_comparison", lambda path, *_, **__: path.write_text("report")
+        "pancascade.report.comparison.comparison_page.write_comparison",
+        lambda path, *_, **__: path.write_text("report"),
     )
 
 
@@ -66,9 +67,10 @@ def test_compare_of_one_method_is_refused(folders):
 
 @pytest.fixture
 def phantom(monkeypatch):
-    monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
+    monkeypatch.setattr("pancascade.inference.runners.loading.has_graphs", lambda _: False)
     monkeypatch.setattr(
-        "pancascade.inference.torch_engines.load_checkpoint", lambda path: (HounsfieldCascade(organ_hu=95), described())
+        "pancascade.inference.runners.torch_runners.load_checkpoint",
+        lambda path: (HounsfieldCascade(organ_hu=95), described()),
     )
     return abdomen()[0]
 

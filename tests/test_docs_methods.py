@@ -9,9 +9,9 @@ import torch
 import yaml
 
 import pancascade
-from pancascade.cascades import build_cascade
-from pancascade.inference.models import find_model
-from pancascade.networks.focusing_net import FocusingNet
+from pancascade.inference.models.model import find_model
+from pancascade.methods.cascades import build_cascade
+from pancascade.methods.networks.focusing_net import FocusingNet
 from pancascade.training.recipe import Recipe, find_recipe, read_recipe
 
 PAGE = Path(__file__).parents[1] / "docs" / "methods.md"
@@ -29,7 +29,9 @@ def snippets(kind: str) -> list[tuple[str, str]]:
 
 def named_code() -> list[tuple[str, str]]:
     """Module and name of everything written as `folder/file.py::name`."""
-    return sorted(set(re.findall(r"`([a-z_0-9]+/[a-z_0-9]+\.py)::([A-Za-z_0-9.]+)`", PAGE.read_text(encoding="utf-8"))))
+    return sorted(
+        set(re.findall(r"`((?:[a-z_0-9]+/)+[a-z_0-9]+\.py)::([A-Za-z_0-9.]+)`", PAGE.read_text(encoding="utf-8")))
+    )
 
 
 @pytest.mark.parametrize(("paper", "text"), snippets("yaml"))

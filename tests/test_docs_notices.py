@@ -10,7 +10,7 @@ import pytest
 import pancascade
 from pancascade import errors
 from pancascade.errors import ScanError
-from pancascade.inference.doubts import AGAINST
+from pancascade.inference.pipeline.result_warnings import AGAINST
 
 PAGE = (Path(__file__).parents[1] / "docs" / "notices.md").read_text(encoding="utf-8")
 PACKAGE = Path(pancascade.__file__).parent
@@ -84,14 +84,14 @@ def refusals(path: Path) -> list[ast.Call]:
     return [call for call in calls if isinstance(call.func, ast.Name) and call.func.id in SCAN_ERRORS]
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "io").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((PACKAGE / "imaging" / "io").rglob("*.py")), ids=lambda path: path.stem)
 def test_every_refusal_of_reading_names_its_own_code(path):
     without = [call.lineno for call in refusals(path) if "code" not in [keyword.arg for keyword in call.keywords]]
     assert without == [], f"{path.name}: give these errors a code, and list it in docs/notices.md"
 
 
 def test_refusals_of_reading_are_looked_at():
-    assert sum(len(refusals(path)) for path in (PACKAGE / "io").glob("*.py")) > 50
+    assert sum(len(refusals(path)) for path in (PACKAGE / "imaging" / "io").rglob("*.py")) > 50
 
 
 def test_the_snippet_of_the_page_gives_codes(tmp_path):

@@ -18,8 +18,8 @@ from abdomen_set import write_msd
 from mask_cases import AFFINE, label_map
 
 from pancascade.cli.app import app
-from pancascade.io import write_volume
-from pancascade.volume import Volume
+from pancascade.imaging.io import write_volume
+from pancascade.imaging.volume import Volume
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -108,12 +108,14 @@ def prepared(data, tmp_path, monkeypatch) -> Path:
     """A copy of it as the working directory; every model is the phantom's."""
     shutil.copytree(data, tmp_path / "work")
     monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
+    monkeypatch.setattr("pancascade.inference.runners.loading.has_graphs", lambda _: False)
     monkeypatch.setattr(
-        "pancascade.inference.torch_engines.load_checkpoint", lambda _: (HounsfieldCascade(), described())
+        "pancascade.inference.runners.torch_runners.load_checkpoint", lambda _: (HounsfieldCascade(), described())
     )
-    monkeypatch.setattr("pancascade.curation.checking.check.find_duplicates", lambda images: [])
-    monkeypatch.setattr("pancascade.report.comparison.write_comparison", lambda path, *_, **__: path.write_text("page"))
+    monkeypatch.setattr("pancascade.data.checking.check.find_duplicates", lambda images: [])
+    monkeypatch.setattr(
+        "pancascade.report.comparison.comparison_page.write_comparison", lambda path, *_, **__: path.write_text("page")
+    )
     return tmp_path / "work"
 
 
@@ -122,8 +124,8 @@ def _trained(prepared: Path, monkeypatch) -> None:
     import inspect
 
     import pancascade.api
-    from pancascade import prediction
     from pancascade.evaluation import data_set, localization
+    from pancascade.inference import prediction
 
     run = pancascade.api.TrainedRun(prepared / "RUN", ({"dice": {}},))
     for module, name, result in (

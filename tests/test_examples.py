@@ -12,8 +12,8 @@ from dicom_writing import ct_slices, picture, save_all
 from mask_cases import AFFINE, label_map
 from PIL import Image
 
-from pancascade.io import write_volume
-from pancascade.volume import Volume
+from pancascade.imaging.io import write_volume
+from pancascade.imaging.volume import Volume
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -25,7 +25,9 @@ def example(name: str) -> dict:
 @pytest.fixture
 def without_page(monkeypatch):
     """Pages have tests of their own."""
-    monkeypatch.setattr("pancascade.report.comparison.write_comparison", lambda path, *_, **__: path.write_text("page"))
+    monkeypatch.setattr(
+        "pancascade.report.comparison.comparison_page.write_comparison", lambda path, *_, **__: path.write_text("page")
+    )
 
 
 def test_own_patients_become_reports_and_a_page_and_what_is_refused_is_told(tmp_path):

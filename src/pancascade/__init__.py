@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pancascade.api import Evaluated, TrainedRun, compare, evaluate, train
-    from pancascade.batch import SegmentedCase, segment_many
-    from pancascade.datasets import Case, read_data_set, read_split
+    from pancascade.data.readers import Case, read_data_set
+    from pancascade.data.splits.splits import read_split
     from pancascade.errors import PancascadeError
     from pancascade.evaluation import Protocol
-    from pancascade.inference import Segmentation, segment
-    from pancascade.inference import Segmentation as Prediction
-    from pancascade.inference.thresholding import load_segmentation
-    from pancascade.io import read_label_map, read_scan, read_volume, write_volume
-    from pancascade.report.result import Result, read_result
-    from pancascade.volume import Volume
+    from pancascade.imaging.io import read_label_map, read_scan, read_volume, write_volume
+    from pancascade.imaging.volume import Volume
+    from pancascade.results.result import Result, read_result
+    from pancascade.segmentation import Segmentation, segment
+    from pancascade.segmentation import Segmentation as Prediction
+    from pancascade.segmentation.batch import SegmentedCase, segment_many
+    from pancascade.segmentation.thresholding import load_segmentation
 
 __version__ = "0.1.0"
 __all__ = [
@@ -49,15 +50,16 @@ __all__ = [
 
 _HOME = {
     "api": ("Evaluated", "TrainedRun", "compare", "evaluate", "train"),
-    "batch": ("SegmentedCase", "segment_many"),
-    "datasets": ("Case", "read_data_set", "read_split"),
+    "data.readers": ("Case", "read_data_set"),
+    "data.splits.splits": ("read_split",),
     "errors": ("PancascadeError",),
     "evaluation": ("Protocol",),
-    "inference": ("Segmentation", "segment"),
-    "inference.thresholding": ("load_segmentation",),
-    "io": ("read_label_map", "read_scan", "read_volume", "write_volume"),
-    "report.result": ("Result", "read_result"),
-    "volume": ("Volume",),
+    "imaging.io": ("read_label_map", "read_scan", "read_volume", "write_volume"),
+    "imaging.volume": ("Volume",),
+    "results.result": ("Result", "read_result"),
+    "segmentation": ("Segmentation", "segment"),
+    "segmentation.batch": ("SegmentedCase", "segment_many"),
+    "segmentation.thresholding": ("load_segmentation",),
 }
 _OTHER_NAMES = {"Prediction": "Segmentation"}
 

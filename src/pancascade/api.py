@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pancascade.errors import DataError, RecipeError
 from pancascade.evaluation import Method, Protocol, find_protocol, method_name
 from pancascade.evaluation.method_names import name_methods
-from pancascade.report.evaluated import Evaluated, evaluate_methods
+from pancascade.report.comparison.evaluated import Evaluated, evaluate_methods
 
 if TYPE_CHECKING:
     from pancascade.training.run import Standing
@@ -138,7 +138,8 @@ def evaluate(
         protocol: What is compared and how: a name, a ``.yaml`` file, or `Protocol`.
         confidence: Folder of maps of the lesions' likelihood.
         scores: Likelihood that the patient has a lesion, by case.
-        choices: Of `pancascade.report.evaluated.evaluate_methods`: ``patients``, ``part``, ``scans``, ``workers`` ...
+        choices: Of `pancascade.report.comparison.evaluated.evaluate_methods`: ``patients``, ``part``, ``scans``,
+            ``workers`` ...
 
     Returns:
         All numbers; printed, it shows the headline's.

@@ -21,7 +21,7 @@ sentence and ends with exit code 2. A ScanError has a code besides, for machines
 
 from collections.abc import Sequence
 
-from pancascade.names_only import DICOM_FOLDER, names_only
+from pancascade.messages.names_only import DICOM_FOLDER, names_only
 
 NAMED = 3
 """How many things a message names."""

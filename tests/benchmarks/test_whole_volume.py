@@ -14,13 +14,13 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from abdomen_phantom import HounsfieldCascade, abdomen, described
 
 import whole_volume
-from pancascade.cascades import build_cascade
-from pancascade.cascades.single_stage import SingleStageSettings
-from pancascade.checkpoint import describe, save_checkpoint
-from pancascade.io import write_volume
-from pancascade.networks import NetworkSettings
-from pancascade.preprocessing import Canvas, Window
-from pancascade.volume import reorient
+from pancascade.imaging.io import write_volume
+from pancascade.imaging.preprocessing import Canvas, Window
+from pancascade.imaging.volume import reorient
+from pancascade.methods.cascades import build_cascade
+from pancascade.methods.cascades.single_stage import SingleStageSettings
+from pancascade.methods.checkpoint import describe, save_checkpoint
+from pancascade.methods.networks import NetworkSettings
 
 PANCREAS, TUMOUR, LIVER = 7, 9, 3
 
@@ -51,9 +51,9 @@ def folders(tmp_path) -> tuple[Path, Path]:
 @pytest.fixture
 def phantom_model(tmp_path, monkeypatch) -> Path:
     """A model that finds the phantom's organ, run in this process."""
-    monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
+    monkeypatch.setattr("pancascade.inference.runners.loading.has_graphs", lambda _: False)
     monkeypatch.setattr(
-        "pancascade.inference.torch_engines.load_checkpoint", lambda path: (HounsfieldCascade(), described())
+        "pancascade.inference.runners.torch_runners.load_checkpoint", lambda path: (HounsfieldCascade(), described())
     )
     monkeypatch.setattr(
         whole_volume, "run_apart", lambda arguments: whole_volume.measure_one(whole_volume.parsed(arguments))

@@ -3,12 +3,12 @@ from pathlib import Path
 
 # The phantom is drawn once, beside the tests of inference; DICOM files are written beside those of reading.
 sys.path.insert(0, str(Path(__file__).parents[1] / "inference"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "imaging" / "io"))
 
 import pytest
 from abdomen_phantom import HounsfieldCascade, abdomen, described
 
-from pancascade.io import write_volume
+from pancascade.imaging.io import write_volume
 
 
 @pytest.fixture
@@ -16,9 +16,9 @@ def knows_the_phantom(monkeypatch):
     """Every model's checkpoints are the phantom's cascade; give the HU from which on it sees an organ."""
 
     def use(organ_hu: float = 95) -> None:
-        monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
+        monkeypatch.setattr("pancascade.inference.runners.loading.has_graphs", lambda _: False)
         monkeypatch.setattr(
-            "pancascade.inference.torch_engines.load_checkpoint",
+            "pancascade.inference.runners.torch_runners.load_checkpoint",
             lambda path: (HounsfieldCascade(organ_hu=organ_hu), described()),
         )
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from abdomen_phantom import HounsfieldCascade, abdomen, described
 
-from pancascade.io import write_volume
+from pancascade.imaging.io import write_volume
 
 
 @pytest.fixture
@@ -95,8 +95,8 @@ class Graded(HounsfieldCascade):
 
 
 def test_with_the_models_own_mask_as_reference_dice_is_one(pancascade, scan, tmp_path, monkeypatch):
-    monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
-    monkeypatch.setattr("pancascade.inference.torch_engines.load_checkpoint", lambda _: (Graded(), described()))
+    monkeypatch.setattr("pancascade.inference.runners.loading.has_graphs", lambda _: False)
+    monkeypatch.setattr("pancascade.inference.runners.torch_runners.load_checkpoint", lambda _: (Graded(), described()))
     calibration = {"organ_temperature": 2.0, "organ_offset": -1.0, "tumour_temperature": 0.5, "tumour_offset": -1.5}
     description = {"name": "own", "summary": "own", "steps": [{"weights": "w"}], "calibration": calibration}
     model = tmp_path / "model.json"

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from abdomen_phantom import abdomen
 
-from pancascade.io import write_volume
-from pancascade.names_only import DICOM_FOLDER
+from pancascade.imaging.io import write_volume
+from pancascade.messages.names_only import DICOM_FOLDER
 
 PIXDIM, QFORM_CODE = 76, 252
 HEADER_DIM = 40
@@ -191,7 +191,7 @@ def test_an_out_folder_without_permission(pancascade, scan, tmp_path, monkeypatc
         raise PermissionError(13, "Permission denied")
 
     if os.geteuid() == 0:
-        monkeypatch.setattr("pancascade.io.output_lock._make", refuse)
+        monkeypatch.setattr("pancascade.files.output_lock._make", refuse)
     out = tmp_path / "out"
     out.mkdir(mode=0o500)
     err = require_one_sentence(*pancascade("segment", scan, "--out", out))

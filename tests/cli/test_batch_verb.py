@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from gated_runs import GatedRun
 
-from pancascade.batch import case_work
 from pancascade.execution import Finished
+from pancascade.segmentation.batch import case_work
 
 
 class Here:

@@ -5,9 +5,10 @@ import pytest
 from abdomen_phantom import HounsfieldCascade, abdomen, described
 from PIL import Image
 
-from pancascade.inference import segment
-from pancascade.inference.models import find_model
-from pancascade.io import patient_mark, write_volume
+from pancascade.files.digests import patient_mark
+from pancascade.imaging.io import write_volume
+from pancascade.inference.models.model import find_model
+from pancascade.segmentation import segment
 
 SEEN = "trained on a"
 
@@ -100,9 +101,9 @@ def test_patients_the_model_was_trained_on_are_refused(pancascade, folders, mode
 def test_what_a_checkpoint_tells_counts_as_well(pancascade, folders, model, tmp_path, monkeypatch):
     description = described()
     description.training["trained_on"] = ({"data_set": "d", "patients": [patient_mark("a")]},)
-    monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
+    monkeypatch.setattr("pancascade.inference.runners.loading.has_graphs", lambda _: False)
     monkeypatch.setattr(
-        "pancascade.inference.torch_engines.load_checkpoint", lambda path: (HounsfieldCascade(), description)
+        "pancascade.inference.runners.torch_runners.load_checkpoint", lambda path: (HounsfieldCascade(), description)
     )
     code, _, err = pancascade("calibrate", model, *folders, "--out", tmp_path / "warm.json")
     assert code == 2

@@ -14,8 +14,8 @@ from pancascade.errors import DataError
 from pancascade.evaluation import measure_case
 from pancascade.evaluation.method_names import name_methods
 from pancascade.evaluation.writing import FILES
-from pancascade.io import write_volume
-from pancascade.volume import Volume
+from pancascade.imaging.io import write_volume
+from pancascade.imaging.volume import Volume
 
 CASES = ("a", "b", "c", "d", "e", "f")
 
@@ -44,7 +44,8 @@ def compare(pancascade, folders):
 def without_report(monkeypatch) -> None:
     """Pictures take seconds, and have tests of their own."""
     monkeypatch.setattr(
-        "pancascade.report.comparison.write_comparison", lambda path, *_, **__: path.write_text("report")
+        "pancascade.report.comparison.comparison_page.write_comparison",
+        lambda path, *_, **__: path.write_text("report"),
     )
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "curation"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 
 from abdomen_set import abdomen, save, write_msd
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setattr("pancascade.curation.checking.check.find_duplicates", lambda images: [])
+    monkeypatch.setattr("pancascade.data.checking.check.find_duplicates", lambda images: [])
     return write_msd(tmp_path / "Task07", patients=2)
 
 

@@ -5,14 +5,14 @@ import sys
 from pathlib import Path
 
 # The cases are drawn once, beside the tests of curation.
-sys.path.insert(0, str(Path(__file__).parents[1] / "curation"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 
 import pytest
 from fingerprint_cases import data_set, phantom, write_case
 from gated_runs import GatedRun
 
-from pancascade.curation.describing.fingerprint import Fingerprint
-from pancascade.report.fingerprint import FILES
+from pancascade.data.describing.fingerprint import Fingerprint
+from pancascade.report.data_sets.fingerprint_page import FILES
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 

@@ -4,13 +4,13 @@ import sys
 from pathlib import Path
 
 # The server is written once, beside the tests of curation.
-sys.path.insert(0, str(Path(__file__).parents[1] / "curation"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 
 import pytest
 import yaml
 from web import Web, packed_tar, start, stop
 
-from pancascade.curation.fetching.sources import known_sources
+from pancascade.data.fetching.sources import known_sources
 
 ARCHIVE = packed_tar(
     {

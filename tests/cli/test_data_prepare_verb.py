@@ -2,13 +2,13 @@ import sys
 from pathlib import Path
 
 # Small data sets are made once, beside the tests of the store.
-sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "data" / "store"))
 
 import pytest
 from small_sets import make_msd, make_pictures
 
-from pancascade.datasets import prepared_store
-from pancascade.store.manifest import read_manifest
+from pancascade.data.readers import prepared_store
+from pancascade.data.store.manifest import read_manifest
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pancascade.datasets.splits import read_split
-from pancascade.io import write_volume
-from pancascade.volume import Volume
+from pancascade.data.splits.splits import read_split
+from pancascade.imaging.io import write_volume
+from pancascade.imaging.volume import Volume
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 

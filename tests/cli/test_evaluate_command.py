@@ -19,9 +19,9 @@ from mask_cases import AFFINE, SHAPE, label_map
 
 from pancascade.evaluation import PROTOCOLS, measure_case
 from pancascade.evaluation.writing import FILES
-from pancascade.io import read_volume, write_volume
-from pancascade.io.output_lock import lock_output
-from pancascade.volume import Volume
+from pancascade.files.output_lock import lock_output
+from pancascade.imaging.io import read_volume, write_volume
+from pancascade.imaging.volume import Volume
 
 TABLES = {*FILES, "tables.md", "tables.tex", "report.html", "cases"} - {"failures.csv", "pairs.csv", "ranks.csv"}
 
@@ -59,7 +59,8 @@ def evaluate(pancascade):
 def without_report(monkeypatch) -> None:
     """Pictures take seconds, and have tests of their own."""
     monkeypatch.setattr(
-        "pancascade.report.comparison.write_comparison", lambda path, *_, **__: path.write_text("report")
+        "pancascade.report.comparison.comparison_page.write_comparison",
+        lambda path, *_, **__: path.write_text("report"),
     )
 
 
@@ -448,7 +449,7 @@ def test_an_out_without_permission_is_refused_before_any_work(
         raise PermissionError(13, "Permission denied")
 
     if os.geteuid() == 0:
-        monkeypatch.setattr("pancascade.io.output_lock.os.open", refuse)
+        monkeypatch.setattr("pancascade.files.output_lock.os.open", refuse)
     (tmp_path / "out").mkdir(mode=0o500)
     err = require_one_sentence(evaluate(predictions, reference, "--out", tmp_path / "out"))
     assert "out: cannot be written (Permission denied)" in err

@@ -4,7 +4,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from pancascade.io.output_lock import lock_output
+from pancascade.files.output_lock import lock_output
 
 
 @pytest.mark.parametrize("verb", ["check", "describe"])

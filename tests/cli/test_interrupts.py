@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pancascade.interrupts import ENDING, endings_heeded, interrupt_held_back
+from pancascade.execution.interrupts import ENDING, endings_heeded, interrupt_held_back
 
 
 @pytest.fixture(autouse=True)
@@ -123,7 +123,7 @@ def left_in(temporary: Path) -> list[str]:
     return [path.name for path in temporary.iterdir() if not path.name.startswith("torchinductor_")]
 
 
-@pytest.mark.parametrize("where", ["pancascade.inference.segmenter.check_input", "pancascade.report.write_overview"])
+@pytest.mark.parametrize("where", ["pancascade.segmentation.segmenter.check_input", "pancascade.report.write_overview"])
 def test_a_segmentation_that_is_told_to_end_leaves_nothing(
     pancascade, knows_the_phantom, scan, tmp_path, temporary, monkeypatch, where
 ):
@@ -136,7 +136,7 @@ def test_a_segmentation_that_is_told_to_end_leaves_nothing(
 def test_an_unpacked_archive_goes_when_the_run_is_told_to_end(pancascade, tmp_path, temporary, monkeypatch):
     with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
         archive.writestr("a/IM1", "nothing")
-    monkeypatch.setattr("pancascade.io.dicom_series.search", end_here)
+    monkeypatch.setattr("pancascade.imaging.io.dicom.series.search", end_here)
     ended(pancascade("segment", tmp_path / "scan.zip", "--out", tmp_path / "out"))
     assert left_in(temporary) == []
     assert not (tmp_path / "out").exists()

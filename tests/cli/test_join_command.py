@@ -1,9 +1,9 @@
 import pytest
 
-from pancascade.cascades import SingleStageSettings, build_cascade
-from pancascade.checkpoint import describe, load_checkpoint, save_checkpoint
-from pancascade.networks import NetworkSettings
-from pancascade.preprocessing import Canvas
+from pancascade.imaging.preprocessing import Canvas
+from pancascade.methods.cascades import SingleStageSettings, build_cascade
+from pancascade.methods.checkpoint import describe, load_checkpoint, save_checkpoint
+from pancascade.methods.networks import NetworkSettings
 
 SETTINGS = SingleStageSettings(network=NetworkSettings(name="unet", preset="tiny"))
 

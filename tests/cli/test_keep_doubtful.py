@@ -5,8 +5,8 @@ import json
 import pytest
 from abdomen_phantom import HounsfieldCascade, described
 
-from pancascade.io import read_volume
-from pancascade.volume import Box
+from pancascade.imaging.io import read_volume
+from pancascade.imaging.volume import Box
 
 
 class Corners(HounsfieldCascade):
@@ -24,8 +24,10 @@ def corner(box: Box) -> Box:
 
 @pytest.fixture
 def sees_corners(monkeypatch):
-    monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
-    monkeypatch.setattr("pancascade.inference.torch_engines.load_checkpoint", lambda path: (Corners(), described()))
+    monkeypatch.setattr("pancascade.inference.runners.loading.has_graphs", lambda _: False)
+    monkeypatch.setattr(
+        "pancascade.inference.runners.torch_runners.load_checkpoint", lambda path: (Corners(), described())
+    )
 
 
 def result_of(folder) -> dict:

@@ -79,8 +79,8 @@ def test_choices_stand_in_the_help(pancascade):
 
 
 def test_the_choices_of_the_help_are_those_that_the_verbs_take():
-    from pancascade.datasets.layout import Layout
-    from pancascade.datasets.splits import PARTS
+    from pancascade.data.readers.data_set_layout import Layout
+    from pancascade.data.splits.splits import PARTS
     from pancascade.evaluation.protocol import PROTOCOLS, LesionRule, Protocol
 
     assert set(CHOICES["--layout"]) == set(Layout)

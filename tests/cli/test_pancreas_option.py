@@ -9,8 +9,8 @@ import pytest
 from abdomen_phantom import abdomen
 from dicom_writing import ct_slices, save_all
 
-from pancascade.io import read_volume, write_volume
-from pancascade.volume import reorient
+from pancascade.imaging.io import read_volume, write_volume
+from pancascade.imaging.volume import reorient
 
 
 @pytest.fixture

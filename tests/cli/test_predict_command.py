@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from abdomen_phantom import HounsfieldCascade, abdomen, described, save_pictures, turned
 
-from pancascade.io import read_volume, write_volume
-from pancascade.preprocessing import Window
+from pancascade.imaging.io import read_volume, write_volume
+from pancascade.imaging.preprocessing import Window
 
 PICTURES = Window(lower_hu=-155, upper_hu=355)
 READING = {
@@ -22,12 +22,12 @@ def run(tmp_path, monkeypatch):
     """A folder of a training run on the pictures, whose best weights know the phantom."""
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "best.safetensors").write_bytes(b"weights")
-    monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
+    monkeypatch.setattr("pancascade.inference.runners.loading.has_graphs", lambda _: False)
     monkeypatch.setattr(
-        "pancascade.inference.torch_engines.load_checkpoint", lambda _: (HounsfieldCascade(), described())
+        "pancascade.inference.runners.torch_runners.load_checkpoint", lambda _: (HounsfieldCascade(), described())
     )
     trained = {"recipe": {"data": [{"reader": "slice_folder", "folder": "pictures", "keep": "all", **READING}]}}
-    monkeypatch.setattr("pancascade.checkpoint.read_training", lambda _: trained)
+    monkeypatch.setattr("pancascade.methods.checkpoint.read_training", lambda _: trained)
     return tmp_path / "run"
 
 
@@ -127,7 +127,7 @@ def test_one_bad_case_ends_with_code_1_and_its_name(pancascade, run, pictures, t
 def test_where_nothing_tells_the_window_of_pictures_they_are_not_guessed(
     pancascade, run, pictures, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("pancascade.checkpoint.read_training", lambda _: {})
+    monkeypatch.setattr("pancascade.methods.checkpoint.read_training", lambda _: {})
     folder, split = pictures
     code, _, err = pancascade("predict", run, "--source", folder, "--split", split, "--out", tmp_path / "out")
     assert code == 2

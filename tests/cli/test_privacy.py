@@ -16,8 +16,10 @@ from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from pancascade.io import dicom_search, dicom_series, read_volume, write_volume
-from pancascade.volume import reorient
+from pancascade.imaging.io import read_volume, write_volume
+from pancascade.imaging.io.dicom import search as dicom_search
+from pancascade.imaging.io.dicom import series as dicom_series
+from pancascade.imaging.volume import reorient
 
 MARK = "ZZDoe"
 TEXTS = {"LO": f"{MARK} text", "SH": MARK, "PN": f"{MARK}^Jane", "ST": MARK, "LT": MARK, "UT": MARK, "AE": MARK}
@@ -34,8 +36,8 @@ class Graded(HounsfieldCascade):
 @pytest.fixture(autouse=True)
 def kept_away(monkeypatch, tmp_path):
     """Temporary files and caches of this test alone, which are looked at, too."""
-    monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
-    monkeypatch.setattr("pancascade.inference.torch_engines.load_checkpoint", lambda _: (Graded(), described()))
+    monkeypatch.setattr("pancascade.inference.runners.loading.has_graphs", lambda _: False)
+    monkeypatch.setattr("pancascade.inference.runners.torch_runners.load_checkpoint", lambda _: (Graded(), described()))
     for name, variable in (("temporary", "TMPDIR"), ("cache", "XDG_CACHE_HOME")):
         (tmp_path / name).mkdir()
         monkeypatch.setenv(variable, str(tmp_path / name))

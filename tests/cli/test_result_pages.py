@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 
 from result_examples import lesion, result
 
-from pancascade.report.result import write_result
+from pancascade.results.result import write_result
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from abdomen_phantom import abdomen
 from dicom_writing import IDENTIFIERS, ct_slices, save_all
 
 from pancascade.errors import OutputError
-from pancascade.io import read_volume, write_volume
-from pancascade.io.atomic import DRAFT
-from pancascade.io.output_lock import LOCK, lock_output
-from pancascade.volume import reorient
+from pancascade.files.atomic import DRAFT
+from pancascade.files.output_lock import LOCK, lock_output
+from pancascade.imaging.io import read_volume, write_volume
+from pancascade.imaging.volume import reorient
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def never_runs(monkeypatch):
     def run(*_, **__):
         pytest.fail("a network ran for nothing")
 
-    monkeypatch.setattr("pancascade.inference.segmenter.load_members", run)
+    monkeypatch.setattr("pancascade.segmentation.segmenter.load_members", run)
 
 
 def told(folder: Path) -> dict:
@@ -233,7 +233,7 @@ def test_a_refusal_that_cannot_be_written_down_is_still_told(pancascade, tmp_pat
     def full(*_):
         raise OutputError("the disk is full")
 
-    monkeypatch.setattr("pancascade.report.refusal.write_refusal", full)
+    monkeypatch.setattr("pancascade.results.refusal.write_refusal", full)
     err = refused(pancascade("segment", tmp_path / "missing.nii.gz", "--out", tmp_path / "out"))
     assert "there is no such file" in err
 

@@ -10,8 +10,8 @@ from dicom_writing import ct_slices, other_series, save_all
 from PIL import Image
 from pydicom.uid import EnhancedSRStorage
 
-from pancascade.io import read_volume, write_volume
-from pancascade.volume import reorient
+from pancascade.imaging.io import read_volume, write_volume
+from pancascade.imaging.volume import reorient
 
 
 def result_of(folder) -> dict:
@@ -153,8 +153,8 @@ def test_an_interrupted_run_leaves_nothing_and_ends_with_130(pancascade, scan, t
     def interrupt(path):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
-    monkeypatch.setattr("pancascade.inference.torch_engines.load_checkpoint", interrupt)
+    monkeypatch.setattr("pancascade.inference.runners.loading.has_graphs", lambda _: False)
+    monkeypatch.setattr("pancascade.inference.runners.torch_runners.load_checkpoint", interrupt)
     code, _, err = pancascade("segment", scan, "--out", tmp_path / "out")
     assert code == 130
     assert "Traceback" not in err
@@ -165,8 +165,8 @@ def test_an_interrupted_run_says_so(pancascade, scan, tmp_path, monkeypatch):
     def interrupt(path):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
-    monkeypatch.setattr("pancascade.inference.torch_engines.load_checkpoint", interrupt)
+    monkeypatch.setattr("pancascade.inference.runners.loading.has_graphs", lambda _: False)
+    monkeypatch.setattr("pancascade.inference.runners.torch_runners.load_checkpoint", interrupt)
     _, _, err = pancascade("segment", scan, "--out", tmp_path / "out")
     assert err.startswith("Interrupted.")
 
@@ -176,8 +176,8 @@ def test_a_fault_of_ours_is_one_sentence_that_asks_for_a_report(pancascade, scan
         raise ZeroDivisionError("boom")
 
     monkeypatch.delenv("PANCASCADE_DEBUG", raising=False)
-    monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
-    monkeypatch.setattr("pancascade.inference.torch_engines.load_checkpoint", break_down)
+    monkeypatch.setattr("pancascade.inference.runners.loading.has_graphs", lambda _: False)
+    monkeypatch.setattr("pancascade.inference.runners.torch_runners.load_checkpoint", break_down)
     code, _, err = pancascade("segment", scan, "--out", tmp_path / "out")
     assert code == 70
     assert "unexpected ZeroDivisionError: boom" in err

@@ -34,7 +34,7 @@ def test_a_token_that_can_be_guessed_is_refused_and_not_shown(tmp_path):
 
 
 def test_a_port_in_use_is_told_and_nothing_is_left(tmp_path):
-    from pancascade.server.run import bound_socket
+    from pancascade.services.server.server_run import bound_socket
 
     with bound_socket("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
@@ -49,7 +49,7 @@ def test_an_address_of_another_computer_is_refused():
 
 
 def test_without_its_libraries_it_says_what_to_install(monkeypatch):
-    from pancascade.server import run
+    from pancascade.services.server import server_run as run
 
     monkeypatch.setattr(run, "find_spec", lambda name: None if name == "uvicorn" else object())
     assert refused() == 'The server needs uvicorn, which is not installed. Run pip install "pancascade[server]".'

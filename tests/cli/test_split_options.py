@@ -8,8 +8,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
 import pytest
 from mask_cases import AFFINE, label_map
 
-from pancascade.io import patient_mark, write_volume
-from pancascade.volume import Volume
+from pancascade.files.digests import patient_mark
+from pancascade.imaging.io import write_volume
+from pancascade.imaging.volume import Volume
 
 SPLIT = {"train": ["a"], "validation": ["b"], "test": ["c"]}
 
@@ -33,7 +34,8 @@ def evaluate(pancascade, folders):
 def compare(pancascade, folders, monkeypatch):
     """Pictures take seconds, and have tests of their own."""
     monkeypatch.setattr(
-        "pancascade.report.comparison.write_comparison", lambda path, *_, **__: path.write_text("report")
+        "pancascade.report.comparison.comparison_page.write_comparison",
+        lambda path, *_, **__: path.write_text("report"),
     )
     methods = (folders / "one", folders / "two")
     return lambda *options: pancascade("compare", folders / "reference", *methods, "--workers", 1, *options)
@@ -41,7 +43,8 @@ def compare(pancascade, folders, monkeypatch):
 
 def test_evaluate_measures_one_part_and_lists_the_others(evaluate, folders, monkeypatch):
     monkeypatch.setattr(
-        "pancascade.report.comparison.write_comparison", lambda path, *_, **__: path.write_text("report")
+        "pancascade.report.comparison.comparison_page.write_comparison",
+        lambda path, *_, **__: path.write_text("report"),
     )
     code, out, err = evaluate("--split", folders / "split.json", "--out", folders / "out")
     assert (code, err) == (0, "")
@@ -120,9 +123,10 @@ def test_segment_writes_down_whom_its_model_was_trained_on(pancascade, scan, mon
     records = [{"data_set": "set", "split": "x", "patients": [patient_mark("a")]}]
     description = described()
     description.training["trained_on"] = records
-    monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
+    monkeypatch.setattr("pancascade.inference.runners.loading.has_graphs", lambda _: False)
     monkeypatch.setattr(
-        "pancascade.inference.torch_engines.load_checkpoint", lambda _: (HounsfieldCascade(organ_hu=95), description)
+        "pancascade.inference.runners.torch_runners.load_checkpoint",
+        lambda _: (HounsfieldCascade(organ_hu=95), description),
     )
     code, _, _ = pancascade("segment", scan, "--out", tmp_path / "out")
     assert code == 0

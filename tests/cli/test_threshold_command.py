@@ -11,8 +11,8 @@ import pytest
 from abdomen_phantom import HounsfieldCascade, abdomen, described
 from dicom_writing import IDENTIFIERS, ct_slices, save_all
 
-from pancascade.io import read_volume, write_volume
-from pancascade.volume import reorient
+from pancascade.imaging.io import read_volume, write_volume
+from pancascade.imaging.volume import reorient
 
 
 class Graded(HounsfieldCascade):
@@ -24,8 +24,8 @@ class Graded(HounsfieldCascade):
 
 @pytest.fixture(autouse=True)
 def graded(monkeypatch):
-    monkeypatch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
-    monkeypatch.setattr("pancascade.inference.torch_engines.load_checkpoint", lambda _: (Graded(), described()))
+    monkeypatch.setattr("pancascade.inference.runners.loading.has_graphs", lambda _: False)
+    monkeypatch.setattr("pancascade.inference.runners.torch_runners.load_checkpoint", lambda _: (Graded(), described()))
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +37,8 @@ def segmented(tmp_path_factory) -> Path:
     write_volume(abdomen()[0], folder / "scan.nii.gz")
     words = ["segment", folder / "scan.nii.gz", "--out", folder / "out", "--save-probabilities"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pancascade.inference.loading.has_graphs", lambda _: False)
-        patch.setattr("pancascade.inference.torch_engines.load_checkpoint", lambda _: (Graded(), described()))
+        patch.setattr("pancascade.inference.runners.loading.has_graphs", lambda _: False)
+        patch.setattr("pancascade.inference.runners.torch_runners.load_checkpoint", lambda _: (Graded(), described()))
         patch.setattr(sys, "argv", ["pancascade", *map(str, words)])
         with pytest.raises(SystemExit) as ended:
             main()

@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from pancascade.viewer import Pictures
-from pancascade.viewer.serving import ViewerServer
+from pancascade.services.viewer import Pictures
+from pancascade.services.viewer.serving import ViewerServer
 
 
 @pytest.fixture

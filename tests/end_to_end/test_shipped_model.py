@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 import pancascade
-from pancascade.io import patient_mark
+from pancascade.files.digests import patient_mark
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "pancreatic_ct.nii.gz"
 TO_MM = (3.0, 3.0, 6.0)

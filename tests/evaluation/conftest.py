@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from mask_cases import AFFINE, label_map
 
-from pancascade.io import write_volume
-from pancascade.volume import Volume
+from pancascade.imaging.io import write_volume
+from pancascade.imaging.volume import Volume
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import numpy as np
 from scipy import ndimage
 
 from pancascade.evaluation import CaseRecord, Evaluation, Failure, Protocol, TargetRecord
+from pancascade.imaging.volume import Volume
 from pancascade.metrics import Confusion, ScanDetections
-from pancascade.volume import Volume
 
 SHAPE = (14, 12, 7)
 AFFINE = np.array([[-0.8, 0, 0, 40.5], [0, -1.1, 0, 61.25], [0, 0, 2.5, -100], [0, 0, 0, 1]])

@@ -10,8 +10,8 @@ from mask_cases import AFFINE, FAST, SHAPE, label_map
 from pancascade.errors import DataError
 from pancascade.evaluation import Failure, Method, evaluate, measure_case, method_name
 from pancascade.evaluation.work import Entry, Job, do_job, run_jobs
-from pancascade.io import read_volume, write_volume
-from pancascade.volume import Volume
+from pancascade.imaging.io import read_volume, write_volume
+from pancascade.imaging.volume import Volume
 
 
 def rewrite(path: Path, labels: np.ndarray) -> None:

@@ -13,8 +13,8 @@ from scipy.spatial.distance import cdist
 from pancascade.errors import DataError, GeometryError
 from pancascade.evaluation import Protocol, measure_case
 from pancascade.evaluation.protocol import PROTOCOLS
+from pancascade.imaging.volume import Volume, reorient
 from pancascade.metrics import surface_distances
-from pancascade.volume import Volume, reorient
 
 TARGETS = {"pancreas": (1, 2), "tumour": (2,)}
 

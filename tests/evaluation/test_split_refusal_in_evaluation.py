@@ -7,8 +7,9 @@ from mask_cases import AFFINE, label_map
 from pancascade.errors import DataError
 from pancascade.evaluation import Method, SplitPart, evaluate
 from pancascade.evaluation.held_out import require_held_out
-from pancascade.io import patient_mark, write_volume
-from pancascade.volume import Volume
+from pancascade.files.digests import patient_mark
+from pancascade.imaging.io import write_volume
+from pancascade.imaging.volume import Volume
 
 PARTS = {"train": {"case0"}, "validation": {"case1"}, "test": {"case2", "case3", "elsewhere"}}
 

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 sys.path.insert(0, str(Path(__file__).parent))
 
 # Small data sets and masks are made once, beside the tests of the store and of evaluation.
-sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "data" / "store"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
 
 from cluster_jobs import die, refuse, square_when_told, wait_for_ever  # noqa: E402
@@ -22,14 +22,14 @@ from mask_cases import AFFINE, label_map  # noqa: E402
 from ray.cluster_utils import Cluster  # noqa: E402
 from small_sets import make_msd  # noqa: E402
 
-from pancascade.curation.checking.check import check  # noqa: E402
-from pancascade.curation.preparing.prepare import prepare  # noqa: E402
-from pancascade.datasets import read_data_set  # noqa: E402
+from pancascade.data.checking.check import check  # noqa: E402
+from pancascade.data.preparing.prepare import prepare  # noqa: E402
+from pancascade.data.readers import read_data_set  # noqa: E402
 from pancascade.errors import DataError, PancascadeError  # noqa: E402
 from pancascade.evaluation import Method, evaluate  # noqa: E402
 from pancascade.execution import RayCluster  # noqa: E402
-from pancascade.io import write_volume  # noqa: E402
-from pancascade.volume import Volume  # noqa: E402
+from pancascade.imaging.io import write_volume  # noqa: E402
+from pancascade.imaging.volume import Volume  # noqa: E402
 
 NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 

@@ -16,9 +16,9 @@ from kind_results import tree, voxels
 from table_mutations import mutated_table
 from text_mutations import mutated_json
 
-from pancascade.cascades import build_cascade
-from pancascade.checkpoint import describe, save_checkpoint
-from pancascade.corrections import save_correction
+from pancascade.methods.cascades import build_cascade
+from pancascade.methods.checkpoint import describe, save_checkpoint
+from pancascade.results.corrections import save_correction
 from pancascade.training import read_recipe
 from result_folders import make_result, packed
 

@@ -13,9 +13,9 @@ from safetensors_files import differs_openly
 from text_mutations import mutated_json
 from tiny_model import CANVAS, write_weights
 
-from pancascade.cascades import CoarseToFineSettings, build_cascade
-from pancascade.checkpoint import describe, load_tensors, save_checkpoint
-from pancascade.networks import NetworkSettings
+from pancascade.methods.cascades import CoarseToFineSettings, build_cascade
+from pancascade.methods.checkpoint import describe, load_tensors, save_checkpoint
+from pancascade.methods.networks import NetworkSettings
 
 WEIGHTS = "model/w.safetensors"
 TINY = NetworkSettings(name="unet", preset="tiny")

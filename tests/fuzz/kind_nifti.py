@@ -73,8 +73,8 @@ def seen_by_nibabel(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
 
 def same_mask(seen: tuple[np.ndarray, np.ndarray], folder: Path, answer: Answer) -> bool:
     """Whether a mask is what the model says to these voxels on this grid."""
-    from pancascade.inference import segment
-    from pancascade.volume import Volume
+    from pancascade.imaging.volume import Volume
+    from pancascade.segmentation import segment
 
     voxels, affine = seen
     while voxels.ndim > 3 and voxels.shape[-1] == 1:

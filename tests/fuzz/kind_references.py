@@ -77,7 +77,7 @@ class References(Kind):
 
 def mask_answer_of(good: Path) -> object:
     """Of the good input, segmented here."""
-    from pancascade.inference import segment
+    from pancascade.segmentation import segment
 
     found = segment(good / "scans" / "a.nii.gz", model=[str(good / "model" / "w.safetensors")], backend="torch")
     found.save(good.parent / "vessels-mask", formats=["nifti"])

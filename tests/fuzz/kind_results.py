@@ -15,7 +15,7 @@ from fuzz_kind import Answer, Kind
 from text_mutations import mutated_json
 from tiny_model import mask_answer, write_scan, write_weights
 
-from pancascade.inference import segment
+from pancascade.segmentation import segment
 
 NAME, EARLIER = "result.json", "earlier"
 IMAGES = ("segmentation.nii.gz", "probability_pancreas.nii.gz", "probability_tumour.nii.gz")

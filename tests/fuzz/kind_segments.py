@@ -18,7 +18,7 @@ from kind_networks import OTHERS
 from pydicom.dataelem import RawDataElement
 from tiny_model import mask_answer, scan_and_labels, write_weights
 
-from pancascade.io import find_source, read_volume, write_dicom_seg
+from pancascade.imaging.io import find_source, read_volume, write_dicom_seg
 
 MASK = "seg.dcm"
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from safetensors_files import OURS, change_header, differs_openly, texts_of, write_older
 from text_mutations import mutated_json
 
-from pancascade.checkpoint import load_tensors
+from pancascade.methods.checkpoint import load_tensors
 from pancascade.training import fit
 
 RUN, LAST, BEST, HISTORY = "outrun", "last.safetensors", "best.safetensors", "history.json"

@@ -11,8 +11,8 @@ from small_sets import make_msd
 from table_mutations import mutated_table
 from text_mutations import mutated_json
 
-from pancascade.curation.preparing.prepare import prepare
-from pancascade.datasets import msd
+from pancascade.data.preparing.prepare import prepare
+from pancascade.data.readers import msd
 
 SOURCE = b"{reader: store, folder: store, split: split.json}"
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from safetensors_files import OURS, change_header, differs_openly, texts_of, write_older
 from tiny_model import mask_answer, write_scan, write_weights
 
-from pancascade.checkpoint import load_tensors
+from pancascade.methods.checkpoint import load_tensors
 
 NAME = "w.safetensors"
 

@@ -19,8 +19,8 @@ from fuzz_rule import Good, content, faults, in_folder, run, told_lines
 from kinds import BY_NAME, KINDS, cases, random_of
 from known_failures import KNOWN_FAILURES
 
-from pancascade.batch import case_work
 from pancascade.execution import Finished
+from pancascade.segmentation.batch import case_work
 
 COUNT, SEED = int(os.environ.get("FUZZ_COUNT", "200")), int(os.environ.get("FUZZ_SEED", "0"))
 
@@ -29,7 +29,8 @@ COUNT, SEED = int(os.environ.get("FUZZ_COUNT", "200")), int(os.environ.get("FUZZ
 def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """The page of an evaluation takes seconds, is drawn from its numbers alone, and has tests of its own."""
     monkeypatch.setattr(
-        "pancascade.report.comparison.write_comparison", lambda path, *_, **__: path.write_text("report")
+        "pancascade.report.comparison.comparison_page.write_comparison",
+        lambda path, *_, **__: path.write_text("report"),
     )
 
 

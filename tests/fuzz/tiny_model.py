@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from abdomen_phantom import LPS_AXES, abdomen, centred
 
-from pancascade.cascades import SingleStageSettings, build_cascade
-from pancascade.checkpoint import describe, save_checkpoint
-from pancascade.networks import NetworkSettings
-from pancascade.preprocessing import Canvas, Window
+from pancascade.imaging.preprocessing import Canvas, Window
+from pancascade.methods.cascades import SingleStageSettings, build_cascade
+from pancascade.methods.checkpoint import describe, save_checkpoint
+from pancascade.methods.networks import NetworkSettings
 
 SHAPE, SPACING_MM = (44, 36, 12), (6.0, 5.6, 5.5)
 CANVAS = Canvas(size=(48, 48), spacing_mm=6.0, window=Window(lower_hu=-100, upper_hu=240))

@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 from torch import Generator, Tensor, nn
 
-from pancascade.cascades import Cascade, Located, Zhao2019, Zhao2019Settings
-from pancascade.engines.torch_cascade import TorchCascade
+from pancascade.imaging.preprocessing import Canvas, VolumeGrid, Window
+from pancascade.imaging.volume import Box, Volume
+from pancascade.inference.backends.torch_cascade import TorchCascade
 from pancascade.labels import Label
-from pancascade.losses import compose_classes, compose_two_classes
-from pancascade.networks import NetworkSettings
-from pancascade.preprocessing import Canvas, VolumeGrid, Window
-from pancascade.volume import Box, Volume
+from pancascade.methods.cascades import Cascade, Located, Zhao2019, Zhao2019Settings
+from pancascade.methods.cascades.class_probabilities import compose_classes, compose_two_classes
+from pancascade.methods.networks import NetworkSettings
 
 AIR_HU, FAT_HU, MUSCLE_HU, PANCREAS_HU, TUMOUR_HU = -1000, -100, 40, 150, 230
 ORGAN_FROM_HU, TUMOUR_FROM_HU = 95, 190

@@ -6,9 +6,9 @@ import pytest
 from dicom_phantoms import SERIES, lopsided, scan_and_mask
 
 from pancascade.errors import GeometryError, ScanError, UnreadableError
-from pancascade.inference.pancreas_mask import place_pancreas, read_pancreas_mask
-from pancascade.io import find_source, read_volume, write_dicom_seg
-from pancascade.volume import Volume, reorient
+from pancascade.imaging.io import find_source, read_volume, write_dicom_seg
+from pancascade.imaging.volume import Volume, reorient
+from pancascade.inference.pipeline.pancreas_mask import place_pancreas, read_pancreas_mask
 
 pytest.importorskip("highdicom", reason="highdicom is not installed")
 

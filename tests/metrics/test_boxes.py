@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pancascade.imaging.volume import Box
 from pancascade.metrics.boxes import box_overlap
-from pancascade.volume import Box
 
 TRUE = Box((30, 50, 22), (58, 80, 34))
 

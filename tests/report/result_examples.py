@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from pancascade.imaging.volume import Volume
 from pancascade.labels import Label
-from pancascade.measurements import AxialDiameters, Lesion, Measurements, Organ, VesselContact, label_sizes
-from pancascade.notices import Notice
-from pancascade.report.result import Grid, Location, Result, Thresholds
-from pancascade.volume import Volume
+from pancascade.messages.notices import Notice
+from pancascade.results.measurements import AxialDiameters, Lesion, Measurements, Organ, VesselContact, label_sizes
+from pancascade.results.result import Grid, Location, Result, Thresholds
 
 SHAPE = (60, 50, 20)
 LPS = np.array([[-2.0, 0, 0, 60], [0, -2.0, 0, 50], [0, 0, 5.0, -50], [0, 0, 0, 1]])

@@ -7,8 +7,8 @@ import yaml
 from tiny_tables import tiny_paper, write_tiny_msd
 
 from pancascade.cli.reproduce_options import choose
-from pancascade.datasets import Layout
-from pancascade.datasets.data_reading import DataReading
+from pancascade.data.readers import Layout
+from pancascade.data.readers.data_reading import DataReading
 from pancascade.errors import DataError
 from pancascade.reproduction import Choices, DataPlace, Request, find_table, prepare, read_published, time_plan
 from pancascade.reproduction.preflight import Preflight

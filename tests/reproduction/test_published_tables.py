@@ -16,9 +16,9 @@ from text_mutations import mutated_yaml
 
 from pancascade.errors import DataError
 from pancascade.reproduction import published_files
-from pancascade.reproduction.published import SCALES
 from pancascade.reproduction.published_files import find_table, published_papers
 from pancascade.reproduction.published_numbers import parse_printed
+from pancascade.reproduction.published_tables import SCALES
 from pancascade.reproduction.remarks import impossible_dice, most_dice, remarks_on
 from pancascade.reproduction.row_recipe import row_recipe
 from pancascade.training import find_recipe

@@ -9,8 +9,8 @@ import pytest
 from tiny_tables import tiny_paper, write_tiny_msd, write_tiny_nih
 
 from pancascade.cli.app import main
-from pancascade.datasets import Layout
-from pancascade.datasets.data_reading import DataReading
+from pancascade.data.readers import Layout
+from pancascade.data.readers.data_reading import DataReading
 from pancascade.errors import DataError, OutputError
 from pancascade.evaluation.localization import LocalizationRow
 from pancascade.reproduction import Choices, DataPlace, Request, Resources, prepare, reproduce

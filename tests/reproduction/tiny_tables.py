@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "curation"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 
 from abdomen_set import abdomen, affine, save
 
@@ -57,7 +57,7 @@ def write_tiny_msd(folder: Path, *, patients: int = 5) -> Path:
 
 def write_tiny_nih(folder: Path, *, numbers: tuple[int, ...]) -> Path:
     """Patients of NIH Pancreas-CT as TCIA leaves them: DICOM series, and label maps with headers of their own."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
+    sys.path.insert(0, str(Path(__file__).parents[1] / "imaging" / "io"))
     import nibabel as nib
     from dicom_writing import ct_slices, save_all
 

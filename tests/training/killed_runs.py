@@ -28,7 +28,7 @@ def exit_code_of_run(folder: Path, *, kill_at: str, resume: bool = False) -> int
 def _train(folder: Path, kill_at: str, resume: bool) -> None:
     import torch
 
-    from pancascade import checkpoint
+    from pancascade.methods import checkpoint
     from pancascade.training import fit, validation
 
     warnings.simplefilter("error")

@@ -9,9 +9,9 @@ import yaml
 from PIL import Image
 from torch import nn
 
-from pancascade.checkpoint import load_tensors, save_tensors
+from pancascade.data.sampling import Batch
 from pancascade.errors import CheckpointError, RecipeError
-from pancascade.sampling import Batch
+from pancascade.methods.checkpoint import load_tensors, save_tensors
 from pancascade.training import fit, loop, read_recipe
 from pancascade.training import run as run_module
 

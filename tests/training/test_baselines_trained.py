@@ -6,15 +6,15 @@ import torch
 import yaml
 
 import pancascade
-from pancascade.cascades import Zhao2019Settings, build_cascade
-from pancascade.checkpoint import describe, load_checkpoint, save_checkpoint
 from pancascade.errors import RecipeError
-from pancascade.export.model import export_model
-from pancascade.inference.models import find_model
-from pancascade.networks import NetworkSettings
-from pancascade.preprocessing import VolumeGrid
+from pancascade.imaging.preprocessing import VolumeGrid
+from pancascade.imaging.volume import Volume
+from pancascade.inference.export.model import export_model
+from pancascade.inference.models.model import find_model
+from pancascade.methods.cascades import Zhao2019Settings, build_cascade
+from pancascade.methods.checkpoint import describe, load_checkpoint, save_checkpoint
+from pancascade.methods.networks import NetworkSettings
 from pancascade.training import fit
-from pancascade.volume import Volume
 
 RECIPE = {
     "name": "baseline",
@@ -108,7 +108,7 @@ def test_networks_of_monai_are_trained_resumed_exported_and_run_on_a_whole_ct(pr
     ids=["DenseNet", "ResNet-50 that focuses", "FCN-8s and ResNet-50"],
 )
 def test_a_network_of_ours_is_trained_resumed_and_run_on_a_whole_ct(project, cascade, phase):
-    """OpenVINO's answers are compared in tests/engines/test_openvino_networks.py."""
+    """OpenVINO's answers are compared in tests/inference/backends/test_openvino_networks.py."""
     segmented(two_steps(project, cascade, phase=phase))
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
+from pancascade.data.sampling import SliceSet
 from pancascade.labels import Label
-from pancascade.sampling import SliceSet
 from pancascade.training import fit
 from pancascade.training.data_warnings import data_warnings, unknown_patients
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 from killed_runs import exit_code_of_run
 
-from pancascade.checkpoint import load_checkpoint, load_tensors, save_tensors
+from pancascade.data.sampling import Batch
 from pancascade.errors import CheckpointError, OutputError, RecipeError
-from pancascade.sampling import Batch
+from pancascade.methods.checkpoint import load_checkpoint, load_tensors, save_tensors
+from pancascade.methods.weights_file import read_header
 from pancascade.training import DivergedError, fit, loop, read_recipe
 from pancascade.training import run as run_module
-from pancascade.weights_file import read_header
 
 
 def without_times(history):

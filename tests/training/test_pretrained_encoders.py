@@ -7,11 +7,11 @@ import torch
 import yaml
 from torch import nn
 
-from pancascade.cascades import CoarseToFineSettings, Qiu2024Settings, build_cascade
 from pancascade.errors import CheckpointError, RecipeError
-from pancascade.networks import NetworkSettings
-from pancascade.networks.efficientnet import EfficientNetEncoder
-from pancascade.networks.resnet import ResNetEncoder
+from pancascade.methods.cascades import CoarseToFineSettings, Qiu2024Settings, build_cascade
+from pancascade.methods.networks import NetworkSettings
+from pancascade.methods.networks.efficientnet import EfficientNetEncoder
+from pancascade.methods.networks.resnet import ResNetEncoder
 from pancascade.training import recipe_on
 from pancascade.training.pretrained import find_weights, load_pretrained_encoders
 

@@ -13,8 +13,8 @@ from PIL import Image
 from pydantic import TypeAdapter
 from safetensors.torch import load_file
 
-from pancascade.cascades import CascadeSettings, build_cascade
 from pancascade.errors import DataError, PancascadeError, RecipeError
+from pancascade.methods.cascades import CascadeSettings, build_cascade
 from pancascade.training import fit, rank_processes
 from pancascade.training.group import ProcessLostError, Share
 from pancascade.training.processes import Training, fit_in_processes

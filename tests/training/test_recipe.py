@@ -4,9 +4,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from pancascade.cascades import Qiu2024Settings, build_cascade
-from pancascade.datasets.split_designs import DESIGNS
+from pancascade.data.splits.split_designs import DESIGNS
 from pancascade.errors import RecipeError
+from pancascade.methods.cascades import Qiu2024Settings, build_cascade
 from pancascade.training import find_recipe, fit, read_recipe
 from pancascade.training.recipe import recipes_folder
 

@@ -13,19 +13,20 @@ import yaml
 from PIL import Image
 from pydicom.uid import generate_uid
 
-from pancascade.cascades import Qiu2024Settings
-from pancascade.datasets import msd, read_split
+from pancascade.data.readers import msd
+from pancascade.data.sampling import deal, load_slices
+from pancascade.data.splits.splits import read_split
 from pancascade.errors import DataError, RecipeError
 from pancascade.labels import Label
-from pancascade.networks.build import PRESETS
-from pancascade.sampling import deal, load_slices
+from pancascade.methods.cascades import Qiu2024Settings
+from pancascade.methods.networks.build import PRESETS
 from pancascade.training import loop, read_recipe
 from pancascade.training import run as run_module
 from pancascade.training.data import KEEP, read_training_data
 from pancascade.training.recipe import recipes_folder
 
 # DICOM files are written beside the tests of reading them.
-sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "imaging" / "io"))
 
 from dicom_writing import ct_slices, save_all
 

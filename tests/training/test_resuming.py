@@ -9,11 +9,11 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from pancascade.checkpoint import load_checkpoint, load_tensors, save_tensors
 from pancascade.errors import CheckpointError, RecipeError
+from pancascade.methods.checkpoint import load_checkpoint, load_tensors, save_tensors
+from pancascade.methods.weights_file import HEADER
 from pancascade.training import fit
 from pancascade.training.resumption import changes, described, require_resumable
-from pancascade.weights_file import HEADER
 
 REFUSED = {
     "network": (("second: {name: focusing_net", "second: {name: unet"), "cascade.second.name"),

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from pancascade.engines import devices
-from pancascade.engines.devices import find_device
 from pancascade.errors import CheckpointError, DataError, MemoryShortageError, OutputError, PancascadeError
-from pancascade.io.output_lock import lock_output
+from pancascade.files.output_lock import lock_output
+from pancascade.inference.backends import devices
+from pancascade.inference.backends.devices import find_device
 from pancascade.training import fit, loop
 from pancascade.training import recording as recording_module
 
@@ -89,7 +89,7 @@ def test_a_disk_that_fills_up_is_one_sentence_and_leaves_nothing(project, change
         raise OSError(28, "No space left on device")
 
     recipe = change_recipe(project)
-    for target in ("pancascade.checkpoint.save_file", "torch.utils.tensorboard.SummaryWriter"):
+    for target in ("pancascade.methods.checkpoint.save_file", "torch.utils.tensorboard.SummaryWriter"):
         with monkeypatch.context() as patched, pytest.raises(OutputError, match=r"space|full") as refused:
             patched.setattr(target, full)
             fit(recipe, project, out=project / "r")

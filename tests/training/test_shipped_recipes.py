@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from pancascade.cascades import ThreeViewsSettings, build_cascade
 from pancascade.labels import Label
-from pancascade.networks import NetworkSettings
+from pancascade.methods.cascades import ThreeViewsSettings, build_cascade
+from pancascade.methods.networks import NetworkSettings
 from pancascade.training.recipe import read_recipe, recipes_folder
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -3,10 +3,10 @@ import logging
 
 import pytest
 
-from pancascade.checkpoint import load_checkpoint, read_training, save_checkpoint
 from pancascade.errors import CheckpointError, DataError
-from pancascade.io import content_digest, patient_mark
-from pancascade.joining import join_checkpoints
+from pancascade.files.digests import content_digest, patient_mark
+from pancascade.methods.checkpoint import load_checkpoint, read_training, save_checkpoint
+from pancascade.methods.joining import join_checkpoints
 from pancascade.training import fit, read_recipe
 from pancascade.training.data import read_training_data
 from pancascade.training.provenance import SourcePatients, require_apart, require_unseen, training_record
@@ -114,7 +114,7 @@ def test_what_weights_learned_before_is_handed_on(finished, change_recipe):
 
 
 def read_state(path):
-    from pancascade.checkpoint import load_tensors
+    from pancascade.methods.checkpoint import load_tensors
 
     return load_tensors(path)[1]
 

@@ -3,7 +3,7 @@ import sys
 from pathlib import Path
 
 # Small data sets are made once, beside the tests of the store.
-sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "data" / "store"))
 
 import numpy as np
 import pytest
@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 from small_sets import make_msd
 
-from pancascade.curation.preparing.prepare import prepare
-from pancascade.datasets import msd, slice_folder
+from pancascade.data.preparing.prepare import prepare
+from pancascade.data.readers import msd, slice_folder
+from pancascade.data.sampling import load_volumes
+from pancascade.data.store.options import PrepareOptions
 from pancascade.errors import DataError
-from pancascade.preprocessing import VolumeGrid, Window
-from pancascade.sampling import load_volumes
-from pancascade.store.options import PrepareOptions
+from pancascade.imaging.preprocessing import VolumeGrid, Window
 from pancascade.training import read_recipe
 from pancascade.training.data import _of_store, read_training_data
 from pancascade.training.recipe import DataSource

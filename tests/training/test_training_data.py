@@ -7,10 +7,10 @@ import torch
 from PIL import Image
 
 from pancascade.errors import DataError, RecipeError
-from pancascade.io import write_volume
+from pancascade.imaging.io import write_volume
+from pancascade.imaging.volume import Volume
 from pancascade.training import read_recipe
 from pancascade.training.data import KEEP, read_training_data
-from pancascade.volume import Volume
 
 SOURCE = "{reader: slice_folder, folder: slices, split: split.json, window: {lower_hu: 0, upper_hu: 255}}"
 

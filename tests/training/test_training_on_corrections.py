@@ -8,18 +8,18 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from pancascade.cascades import build_cascade
-from pancascade.checkpoint import describe, save_checkpoint
 from pancascade.cli.app import app
-from pancascade.corrections import save_correction
 from pancascade.errors import CheckpointError, RecipeError, UnknownModelError
-from pancascade.inference.models import DEFAULT_MODEL
+from pancascade.inference.models.model import DEFAULT_MODEL
 from pancascade.labels import Label
+from pancascade.methods.cascades import build_cascade
+from pancascade.methods.checkpoint import describe, save_checkpoint
+from pancascade.methods.weights_file import read_header
+from pancascade.results.corrections import save_correction
 from pancascade.training import read_recipe, recipe_on
 from pancascade.training.data import read_training_data
 from pancascade.training.recipe import find_recipe
 from pancascade.training.start_weights import find_start
-from pancascade.weights_file import read_header
 from result_folders import make_result, packed
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -3,8 +3,8 @@ import pytest
 import torch
 from PIL import Image
 
+from pancascade.data.sampling import SliceSet
 from pancascade.labels import Label
-from pancascade.sampling import SliceSet
 from pancascade.training.validation import predict, sample_dice, validate
 
 

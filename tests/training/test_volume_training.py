@@ -10,22 +10,22 @@ import yaml
 from safetensors.torch import save_file
 
 import pancascade
-from pancascade.cascades import Zhao2019, build_cascade
-from pancascade.cascades.reduction import enlarge
-from pancascade.checkpoint import load_checkpoint, load_tensors, save_checkpoint
-from pancascade.datasets import volume_list
+from pancascade.data.readers import volume_list
+from pancascade.data.sampling import load_volumes
 from pancascade.errors import CheckpointError, DataError, RecipeError
-from pancascade.io import read_volume, write_volume
-from pancascade.joining import join_checkpoints
+from pancascade.imaging.io import read_volume, write_volume
+from pancascade.imaging.preprocessing import VolumeGrid
+from pancascade.imaging.volume import Box, Volume, reorient
 from pancascade.labels import Label
-from pancascade.networks.resnet import ResNetEncoder
-from pancascade.preprocessing import VolumeGrid
-from pancascade.sampling import load_volumes
+from pancascade.methods.cascades import Zhao2019, build_cascade
+from pancascade.methods.cascades.reduction import enlarge
+from pancascade.methods.checkpoint import load_checkpoint, load_tensors, save_checkpoint
+from pancascade.methods.joining import join_checkpoints
+from pancascade.methods.networks.resnet import ResNetEncoder
 from pancascade.training import fit, read_recipe
 from pancascade.training import run as run_module
 from pancascade.training.data import read_training_data
 from pancascade.training.validation import predict, sample_dice
-from pancascade.volume import Box, Volume, reorient
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from pancascade.cascades import qiu2024
-from pancascade.checkpoint import load_tensors
 from pancascade.errors import RecipeError
+from pancascade.methods.cascades import qiu2024
+from pancascade.methods.checkpoint import load_tensors
 from pancascade.training import fit
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from pancascade.inference.additions import Additions
+    from pancascade.inference.models.additions import Additions
 
 NoSmoothing = Annotated[bool, typer.Option("--no-smoothing", help="Do not average along the body.")]
 NoFallbackSearch = Annotated[
@@ -31,6 +31,6 @@ def chosen_additions(**switched_off: bool) -> "Additions":
     Args:
         switched_off: By name, whether its option was given.
     """
-    from pancascade.inference.additions import Additions
+    from pancascade.inference.models.additions import Additions
 
     return Additions.without(name for name, off in switched_off.items() if off)

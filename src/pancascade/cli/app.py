@@ -33,10 +33,10 @@ from pancascade.cli.threshold import threshold
 from pancascade.cli.train import train
 from pancascade.cli.view import view
 from pancascade.errors import PancascadeError
+from pancascade.execution.interrupts import ENDING, endings_heeded
+from pancascade.execution.memory_shortage import is_memory_shortage
 from pancascade.extras import extra_of
-from pancascade.interrupts import ENDING, endings_heeded
-from pancascade.memory_shortage import is_memory_shortage
-from pancascade.names_only import names_only
+from pancascade.messages.names_only import names_only
 
 app = typer.Typer(
     cls=FilledArguments,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pancascade.evaluation import Attribution, Failure
-    from pancascade.inference import Model
+    from pancascade.inference.models.model import Model
 
 TITLES = {
     "dice": "Dice end to end",
@@ -60,7 +60,7 @@ def attribute(
             raise DataError("Give either --source, or SCANS and REFERENCE.")
         from pancascade.cli.attribute_data_set import attribute_data_set
         from pancascade.cli.reading_options import cases_of_part, find_reading
-        from pancascade.prediction.predict_cases import find_checkpoint
+        from pancascade.inference.prediction.predict_cases import find_checkpoint
 
         with held(out, what="attribute"):
             weights = find_checkpoint(Path(model))
@@ -85,7 +85,7 @@ def _attribute(scans: Path, reference: Path, *, model: str, out: Path | None, de
     from pancascade.cli.progress import shown_progress
     from pancascade.evaluation import Failure
     from pancascade.evaluation.pairing import pair
-    from pancascade.inference.models import find_model
+    from pancascade.inference.models.model import find_model
 
     chosen, console = find_model(model), wide_console()
     pairs = pair(scans, reference)
@@ -113,10 +113,10 @@ def _attribute_case(
     """Attribution by target of those that the reference shows."""
     import numpy as np
 
-    from pancascade.inference.tracing import trace
-    from pancascade.io import read_label_map, read_scan
+    from pancascade.imaging.io import read_label_map, read_scan
+    from pancascade.inference.pipeline.stage_tracing import trace
+    from pancascade.inference.prediction.stage_errors import rows_of
     from pancascade.labels import Label
-    from pancascade.prediction.stage_errors import rows_of
 
     if scan is None:
         raise DataError(f"{truth}: no scan of this name.")
@@ -174,7 +174,7 @@ def write_attribution(result: "dict[str, Any]", out: Path, *, console: "Console"
         OutputError: The folder cannot be written.
     """
     from pancascade.evaluation.writing import plain
-    from pancascade.io import written_whole
+    from pancascade.files.atomic import written_whole
 
     with written_whole(out / "attribution.json") as temporary:
         temporary.write_text(json.dumps(plain(result), indent=1) + "\n")

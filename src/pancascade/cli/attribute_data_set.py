@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from pancascade.datasets import Case
+    from pancascade.data.readers import Case
     from pancascade.evaluation.localization import LocalizationRow
     from pancascade.evaluation.prediction_set import PredictionSource
 
@@ -33,7 +33,7 @@ def attribute_data_set(
     """
     from pancascade.cli.attribute import tell_stages, write_attribution
     from pancascade.cli.progress import shown_progress
-    from pancascade.prediction.stage_errors import localization_and_attribution_rows
+    from pancascade.inference.prediction.stage_errors import localization_and_attribution_rows
 
     console = wide_console()
     with shown_progress("locate and segment", total=len(cases)) as show:

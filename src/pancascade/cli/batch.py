@@ -12,7 +12,7 @@ from pancascade.cli.exit_codes import INCOMPLETE
 from pancascade.errors import DataError, OutputError
 
 if TYPE_CHECKING:
-    from pancascade.batch.settings import BatchOptions
+    from pancascade.segmentation.batch.batch_options import BatchOptions
 
 
 def batch(
@@ -67,9 +67,9 @@ def batch(
 
     Exit code 0: all are done; 1: a scan was refused or a case failed; 2: the batch could not be run.
     """
-    from pancascade.batch.flat_masks import FlatMasks
-    from pancascade.batch.inputs import find_inputs, write_mapping
-    from pancascade.batch.run import run_batch
+    from pancascade.segmentation.batch.batch_run import run_batch
+    from pancascade.segmentation.batch.flat_masks import FlatMasks
+    from pancascade.segmentation.batch.inputs import find_inputs, write_mapping
 
     options = _options(
         model=tuple(model or [segment_options.DEFAULT_MODEL]),
@@ -106,8 +106,8 @@ def batch(
 def _options(**choices: object) -> "BatchOptions":
     from pydantic import ValidationError
 
-    from pancascade.batch.settings import BatchOptions
-    from pancascade.io.documents import first_fault
+    from pancascade.files.documents import first_fault
+    from pancascade.segmentation.batch.batch_options import BatchOptions
 
     try:
         return BatchOptions.model_validate(choices)

@@ -7,14 +7,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from pancascade.durations import spell_duration
+from pancascade.messages.durations import spell_duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from pancascade.batch import SegmentedCase
-    from pancascade.batch.ledger import LedgerEntry
-    from pancascade.batch.scan_input import ScanInput
+    from pancascade.segmentation.batch import SegmentedCase
+    from pancascade.segmentation.batch.ledger import LedgerEntry
+    from pancascade.segmentation.batch.scan_input import ScanInput
 
 
 class BatchProgress:

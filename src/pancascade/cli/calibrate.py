@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pancascade.evaluation.pairing import Failure, Pairs
-    from pancascade.inference import Model
-    from pancascade.inference.calibration_fit import TargetCounts
+    from pancascade.inference.models.calibration_fit import TargetCounts
+    from pancascade.inference.models.model import Model
 
     Found = dict[str, dict[str, list[TargetCounts]]]
     """Counts by target and patient."""
@@ -52,10 +52,10 @@ def calibrate(
     from pancascade.cli.progress import shown_progress
     from pancascade.evaluation.pairing import Failure, pair
     from pancascade.evaluation.side_tables import read_patients
-    from pancascade.inference.calibrated_model import with_calibration, write_model
-    from pancascade.inference.calibration import Calibration
-    from pancascade.inference.models import find_model
-    from pancascade.io.file_names import match_names
+    from pancascade.files.file_names import match_names
+    from pancascade.inference.models.calibrated_model import with_calibration, write_model
+    from pancascade.inference.models.model import find_model
+    from pancascade.inference.models.model_calibration import Calibration
 
     chosen, console = find_model(model), wide_console()
     pairs = pair(scans, reference)
@@ -90,8 +90,8 @@ def _require_new(model: "Model", pairs: "Pairs", patient_of: "Mapping[str, str]"
     Raises:
         DataError: It has.
     """
-    from pancascade.inference.loading import Member, load_engines, trained_on
-    from pancascade.io import patient_mark
+    from pancascade.files.digests import patient_mark
+    from pancascade.inference.runners.loading import Member, load_engines, trained_on
 
     records = trained_on([Member(model, tuple(load_engines(model, device, backend="torch")))])
     marks = {str(mark) for record in records for mark in record["patients"]}
@@ -108,10 +108,10 @@ def _count_case(scan: Path | None, truth: Path, *, model: str, device: str) -> "
     import numpy as np
 
     from pancascade.errors import GeometryError
-    from pancascade.inference import segment
-    from pancascade.inference.calibration_fit import TargetCounts
-    from pancascade.io import read_label_map, read_scan
+    from pancascade.imaging.io import read_label_map, read_scan
+    from pancascade.inference.models.calibration_fit import TargetCounts
     from pancascade.labels import Label
+    from pancascade.segmentation import segment
 
     if scan is None:
         raise DataError(f"{truth}: no scan of this name.")
@@ -144,15 +144,15 @@ def _fit(
     console: "Console",
     temperature_only: bool,
 ) -> None:
-    from pancascade.inference.calibrated_model import with_calibration, write_model
-    from pancascade.inference.calibration_fit import (
+    from pancascade.inference.models.calibrated_model import with_calibration, write_model
+    from pancascade.inference.models.calibration_fit import (
         TargetCounts,
         best_scaling,
         held_out_gain,
         quality_of,
         reliabilities,
     )
-    from pancascade.report.reliability import write_reliability
+    from pancascade.report.comparison.reliability_figure import write_reliability
 
     fitted, panels, kept = {}, {}, {}
     for target, by_patient in found.items():

@@ -23,7 +23,7 @@ def cohort(
     """
     from pancascade.cli.out_folder import require_other_files
     from pancascade.cli.progress import shown_progress
-    from pancascade.report.cohort import (
+    from pancascade.report.scan.cohort import (
         FILES_OF_RESULTS,
         has_reports_elsewhere,
         read_cohort,

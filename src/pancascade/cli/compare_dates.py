@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from pancascade.report.follow_up import FollowUp
-    from pancascade.report.follow_up_pictures import PicturePair
-    from pancascade.report.result import Result
-    from pancascade.volume import Volume
+    from pancascade.imaging.volume import Volume
+    from pancascade.report.follow_up.follow_up import FollowUp
+    from pancascade.report.follow_up.follow_up_pictures import PicturePair
+    from pancascade.results.result import Result
 
 
 def compare_dates(
@@ -29,9 +29,9 @@ def compare_dates(
     """
     from pancascade.cli.evaluation_options import wide_console
     from pancascade.cli.out_folder import require_other_files
-    from pancascade.report.follow_up import compare_dates as compare
-    from pancascade.report.follow_up_page import write_follow_up, write_follow_up_json
-    from pancascade.report.result import NAME, read_result, require_whole
+    from pancascade.report.follow_up.follow_up import compare_dates as compare
+    from pancascade.report.follow_up.follow_up_page import write_follow_up, write_follow_up_json
+    from pancascade.results.result import NAME, read_result, require_whole
 
     read = [folder / name for folder in (earlier, later) for name in (NAME, "report.html")]
     require_other_files({"--out": out, "--json": table}, read=[earlier, later, *read])
@@ -51,7 +51,7 @@ def compare_dates(
 
 
 def _pictures(folders: "Sequence[Path]", results: "Sequence[Result]", found: "FollowUp") -> "list[PicturePair]":
-    from pancascade.report.follow_up_pictures import pair_pictures
+    from pancascade.report.follow_up.follow_up_pictures import pair_pictures
 
     places = [path if path.is_dir() else path.parent for path in folders]
     dates = [_scan_and_mask(place, result) for place, result in zip(places, results, strict=True)]
@@ -61,9 +61,9 @@ def _pictures(folders: "Sequence[Path]", results: "Sequence[Result]", found: "Fo
 def _scan_and_mask(folder: Path, result: "Result") -> "tuple[Volume, Volume] | None":
     """None where the scan is not where it was, or the mask was not written as NIfTI."""
     from pancascade.errors import ScanError
-    from pancascade.inference.segmentation import MASKS
-    from pancascade.inference.thresholding import find_scan
-    from pancascade.io import read_label_map
+    from pancascade.imaging.io import read_label_map
+    from pancascade.segmentation.segmentation import MASKS
+    from pancascade.segmentation.thresholding import find_scan
 
     try:
         mask = read_label_map(folder / MASKS["nifti"])
@@ -73,7 +73,7 @@ def _scan_and_mask(folder: Path, result: "Result") -> "tuple[Volume, Volume] | N
 
 
 def _print(found: "FollowUp", console: "Console") -> None:
-    from pancascade.report.follow_up_page import CATEGORIES, WAYS
+    from pancascade.report.follow_up.follow_up_page import CATEGORIES, WAYS
 
     for notice in found.notices:
         style = "yellow" if notice.severity == "warning" else "dim"
@@ -97,8 +97,8 @@ def _print(found: "FollowUp", console: "Console") -> None:
 def _table_of_scans(found: "FollowUp") -> "Table":
     from rich.table import Table
 
-    from pancascade.report.follow_up_page import quantities, spell_change, spell_percent
-    from pancascade.report.scan_report import spell_number
+    from pancascade.report.follow_up.follow_up_page import quantities, spell_change, spell_percent
+    from pancascade.report.scan.scan_report import spell_number
 
     table = Table(title=f"{found.scans[0]} → {found.scans[1]}", title_justify="left")
     table.add_column("what")
@@ -113,7 +113,7 @@ def _table_of_scans(found: "FollowUp") -> "Table":
 def _table_of_lesions(found: "FollowUp") -> "Table":
     from rich.table import Table
 
-    from pancascade.report.follow_up_page import spell_part, spell_percent, spell_sizes
+    from pancascade.report.follow_up.follow_up_page import spell_part, spell_percent, spell_sizes
 
     table = Table(title="Lesions", title_justify="left")
     for name in ("lesion", "fate", "part"):

@@ -12,8 +12,8 @@ from pancascade.cli.held_folder import held
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pancascade.curation.checking.check import DataCheck
-    from pancascade.curation.checking.findings import Severity
+    from pancascade.data.checking.check import DataCheck
+    from pancascade.data.checking.issues import Severity
 
 NOT_SOUND = 1
 """Exit code when something is wrong with a data set."""
@@ -43,15 +43,15 @@ def check(
     Exit code 0: no errors (with --strict: no warnings either); 1: something is wrong; 2: nothing could be checked.
     """
     from pancascade.cli.evaluation_options import wide_console
-    from pancascade.curation.checking.findings import Severity
+    from pancascade.data.checking.issues import Severity
 
     chosen, pictures = options.choose_reading(layout, picture_window=picture_window, flip_rows=flip_rows)
     options.require_pictures(folders, layout=layout, picture_window=picture_window, flip_rows=flip_rows)
     cluster = executor_options.choose_cluster(engine, workers=workers, address=address)
     records = None if out is None else out / "records"
     from pancascade.cli.progress import shown_progress
-    from pancascade.curation.checking.check import check as check_data
-    from pancascade.parallel import available_cores
+    from pancascade.data.checking.check import check as check_data
+    from pancascade.execution.parallel import available_cores
 
     console = wide_console()
     with held(out, what="data check"):
@@ -77,7 +77,7 @@ def _print_cases(found: "DataCheck", console: "Console") -> None:
     """All cases of a small set; of a large one those with findings."""
     from rich.table import Table
 
-    from pancascade.curation.checking.check_tables import size_text, spacing_text
+    from pancascade.data.checking.check_tables import size_text, spacing_text
 
     rows = [(facts, found.of_case(facts)) for facts in found.facts]
     shown = [row for row in rows if row[1]] if len(rows) > MOST_ROWS else rows
@@ -102,7 +102,7 @@ def _print_cases(found: "DataCheck", console: "Console") -> None:
 
 
 def _print_findings(found: "DataCheck", console: "Console") -> None:
-    from pancascade.curation.checking.findings import Severity
+    from pancascade.data.checking.issues import Severity
 
     for severity in Severity:
         lines = [finding for finding in found.findings if finding.severity is severity]
@@ -121,8 +121,8 @@ def _counted(severity: "Severity", number: int) -> str:
 
 
 def _write(found: "DataCheck", out: Path, console: "Console") -> None:
-    from pancascade.curation.checking.check_tables import write_check
-    from pancascade.report.data_check import write_data_check
+    from pancascade.data.checking.check_tables import write_check
+    from pancascade.report.data_sets.check_page import write_data_check
 
     write_check(found, out)
     write_data_check(out / "check.html", found)

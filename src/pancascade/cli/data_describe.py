@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from pancascade.curation.describing.case_groups import Spread
-    from pancascade.curation.describing.fingerprint import Fingerprint
-    from pancascade.datasets import Case
+    from pancascade.data.describing.case_groups import Spread
+    from pancascade.data.describing.fingerprint import Fingerprint
+    from pancascade.data.readers import Case
 
 _SHOWN = (
     "column_spacing_mm",
@@ -57,7 +57,7 @@ def describe(
     options.require_pictures([folder], layout=layout, picture_window=picture_window, flip_rows=flip_rows)
     cases = options.read_cases(folder, layout=layout, picture_window=picture_window, flip_rows=flip_rows)
     from pancascade.cli.evaluation_options import wide_console
-    from pancascade.datasets import read_split
+    from pancascade.data.splits.splits import read_split
 
     parts = None
     if split is not None:
@@ -67,7 +67,7 @@ def describe(
         found = _run(cases, parts, out, workers=workers)
         _print(found, folder, console)
         if out is not None:
-            from pancascade.report.fingerprint import FILES, write_fingerprint
+            from pancascade.report.data_sets.fingerprint_page import FILES, write_fingerprint
 
             write_fingerprint(found, out, name=folder.resolve().stem)
             console.print(f"{', '.join(FILES)}: {out}", soft_wrap=True, highlight=False)
@@ -82,8 +82,8 @@ def _run(
     cases: "Sequence[Case]", parts: "dict[str, frozenset[str]] | None", out: Path | None, *, workers: int
 ) -> "Fingerprint":
     from pancascade.cli.progress import shown_progress
-    from pancascade.curation.describing.fingerprint import fingerprint
-    from pancascade.parallel import available_cores
+    from pancascade.data.describing.fingerprint import fingerprint
+    from pancascade.execution.parallel import available_cores
 
     with shown_progress("describe") as show:
         return fingerprint(
@@ -98,7 +98,7 @@ def _run(
 def _print(found: "Fingerprint", folder: Path, console: "Console") -> None:
     from rich.table import Table
 
-    from pancascade.curation.describing.case_quantities import BY_KEY
+    from pancascade.data.describing.case_quantities import BY_KEY
 
     whole = found.groups[0]
     title = (
@@ -134,7 +134,7 @@ def _print(found: "Fingerprint", folder: Path, console: "Console") -> None:
 
 
 def _spell(spread: "Spread") -> str:
-    from pancascade.report.fingerprint import number
+    from pancascade.report.data_sets.fingerprint_page import number
 
     if spread.minimum == spread.maximum:
         return number(spread.median)

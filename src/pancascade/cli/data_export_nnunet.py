@@ -25,10 +25,9 @@ def export_nnunet(
 ) -> None:
     """Write a data set and its split for nnU-Net v2: the same patients, labels and grids, for a fair comparison."""
     from pancascade.cli.progress import shown_progress
-    from pancascade.curation.exporting.nnunet import SPLITS, export_nnunet
-    from pancascade.datasets import read_split
-    from pancascade.datasets.splits import count_folds
-    from pancascade.parallel import available_cores
+    from pancascade.data.exporting.nnunet_export import SPLITS, export_nnunet
+    from pancascade.data.splits.splits import count_folds, read_split
+    from pancascade.execution.parallel import available_cores
 
     if not re.fullmatch(r"[A-Za-z0-9]+", name):
         raise DataError("--name: nnU-Net takes letters and digits only, such as Pancreas.")

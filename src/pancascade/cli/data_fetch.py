@@ -11,7 +11,7 @@ from pancascade.errors import DataError, FetchError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pancascade.curation.fetching.sources import Source
+    from pancascade.data.fetching.sources import Source
 
 DIFFERS = 1
 """Exit code when all was downloaded, but the counts are not those that are known."""
@@ -36,7 +36,7 @@ def fetch(
     """
     from rich.console import Console
 
-    from pancascade.curation.fetching.sources import find_source, known_sources
+    from pancascade.data.fetching.sources import find_source, known_sources
 
     console = Console(markup=False, highlight=False, soft_wrap=True)
     if name is None:
@@ -99,7 +99,7 @@ def _accept(source: "Source", *, asked: bool) -> None:
 
 def _download(source: "Source", out: Path, console: "Console") -> None:
     from pancascade.cli.progress import shown_progress
-    from pancascade.curation.fetching.fetch import fetch, missing_of
+    from pancascade.data.fetching.fetch import fetch, missing_of
 
     with shown_progress(source.name, size=True) as show:
 
@@ -121,7 +121,7 @@ def _download(source: "Source", out: Path, console: "Console") -> None:
 
 
 def _recognise(data_set: Path, console: "Console") -> None:
-    from pancascade.datasets import recognise
+    from pancascade.data.readers import recognise
 
     layout = recognise(data_set)
     console.print(f"Read as {layout}. Next: pancascade data check {data_set}")

@@ -10,7 +10,7 @@ from pancascade.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pancascade.datasets import Case, Layout, PictureReading
+    from pancascade.data.readers import Case, Layout, PictureReading
 
 LayoutName = Annotated[
     str | None,
@@ -37,7 +37,7 @@ def read_cases(
     Raises:
         DataError: An option does not fit, or the data set cannot be read.
     """
-    from pancascade.datasets import read_data_set
+    from pancascade.data.readers import read_data_set
 
     chosen, pictures = choose_reading(layout, picture_window=picture_window, flip_rows=flip_rows)
     return read_data_set(folder, layout=chosen, pictures=pictures)
@@ -57,7 +57,7 @@ def require_pictures(
     Raises:
         DataError: There is such an option and no slice folder, or a data set is none.
     """
-    from pancascade.datasets import Layout, recognise
+    from pancascade.data.readers import Layout, recognise
 
     given = ["--picture-window"] * (picture_window is not None) + ["--flip-rows"] * flip_rows
     if not given:
@@ -80,9 +80,9 @@ def choose_reading(
     """
     from pydantic import ValidationError
 
-    from pancascade.datasets import Layout, PictureReading
-    from pancascade.io.documents import first_fault
-    from pancascade.preprocessing import Window
+    from pancascade.data.readers import Layout, PictureReading
+    from pancascade.files.documents import first_fault
+    from pancascade.imaging.preprocessing import Window
 
     if layout is not None and layout not in list(Layout):
         raise DataError(f"--layout {layout}: known are {', '.join(Layout)}.")

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from pancascade.curation.preparing.prepare import Preparation
-    from pancascade.datasets import Case
+    from pancascade.data.preparing.prepare import Preparation
+    from pancascade.data.readers import Case
+    from pancascade.data.store.options import PrepareOptions, SourceReading
     from pancascade.execution import Executor
-    from pancascade.store.options import PrepareOptions, SourceReading
 
 
 def prepare(
@@ -79,8 +79,8 @@ def prepare(
 def _reading(
     folder: Path, *, layout: str | None, picture_window: tuple[float, float] | None, flip_rows: bool
 ) -> "SourceReading":
-    from pancascade.datasets import Layout, recognise
-    from pancascade.store.options import SourceReading
+    from pancascade.data.readers import Layout, recognise
+    from pancascade.data.store.options import SourceReading
 
     chosen, pictures = options.choose_reading(layout, picture_window=picture_window, flip_rows=flip_rows)
     found = chosen or recognise(folder)
@@ -100,9 +100,9 @@ def _options(
 ) -> "PrepareOptions":
     from pydantic import ValidationError
 
-    from pancascade.io.documents import first_fault
-    from pancascade.preprocessing import Window
-    from pancascade.store.options import PrepareOptions
+    from pancascade.data.store.options import PrepareOptions
+    from pancascade.files.documents import first_fault
+    from pancascade.imaging.preprocessing import Window
 
     whole = kind is None and keep == "all" and all(case.scan is not None for case in cases)
     try:
@@ -121,8 +121,8 @@ def _run(
     cases: "Sequence[Case]", out: Path, chosen: "PrepareOptions", *, workers: int, cluster: "Executor | None"
 ) -> "Preparation":
     from pancascade.cli.progress import shown_progress
-    from pancascade.curation.preparing.prepare import prepare as run
-    from pancascade.parallel import available_cores
+    from pancascade.data.preparing.prepare import prepare as run
+    from pancascade.execution.parallel import available_cores
 
     with shown_progress("prepare") as show:
         return run(
@@ -137,8 +137,8 @@ def _run(
 
 def _verify(store: Path, console: "Console") -> None:
     from pancascade.cli.progress import shown_progress
-    from pancascade.curation.preparing.store_folder import verify
-    from pancascade.store.manifest import read_manifest
+    from pancascade.data.preparing.store_folder import verify
+    from pancascade.data.store.manifest import read_manifest
 
     with shown_progress("verify") as show:
         faults = verify(store, progress=show)

@@ -11,9 +11,9 @@ from pancascade.cli import data_options as options
 from pancascade.errors import DataError
 
 if TYPE_CHECKING:
-    from pancascade.datasets import Case
-    from pancascade.datasets.split_designs import Design, DrawnSplit
-    from pancascade.datasets.tumour_sizes import CaseSize
+    from pancascade.data.readers import Case
+    from pancascade.data.splits.split_designs import Design, DrawnSplit
+    from pancascade.data.splits.tumour_sizes import CaseSize
 
 SHOWN = 5
 
@@ -46,9 +46,9 @@ def split(
 
     A design of folds is used with `fold: 0` in a recipe, or --fold 0 in an evaluation: that fold is the test part.
     """
-    from pancascade.datasets.check_report import duplicate_patients, read_report
-    from pancascade.datasets.split_designs import draw_design
-    from pancascade.datasets.tumour_sizes import UNKNOWN, size_strata
+    from pancascade.data.splits.check_report import duplicate_patients, read_report
+    from pancascade.data.splits.split_designs import draw_design
+    from pancascade.data.splits.tumour_sizes import UNKNOWN, size_strata
 
     chosen = _design(design, parts)
     if out.exists():
@@ -78,7 +78,7 @@ def split(
 
 
 def _design(name: str | None, shares: tuple[float, float, float] | None) -> "Design":
-    from pancascade.datasets.split_designs import DESIGNS, custom_design, find_design
+    from pancascade.data.splits.split_designs import DESIGNS, custom_design, find_design
 
     if (name is None) == (shares is None):
         raise DataError(f"Give one of --design ({', '.join(DESIGNS)}) and --parts, such as --parts 80 10 10.")
@@ -89,9 +89,9 @@ def _sizes(
     path: Path, report: dict[str, Any], *, read: "Callable[[Path], list[Case]]", workers: int
 ) -> "list[CaseSize]":
     from pancascade.cli.progress import shown_progress
-    from pancascade.datasets.check_report import sizes_in_report
-    from pancascade.datasets.tumour_sizes import CaseSize, read_tumour_sizes, sizes_in_store
-    from pancascade.parallel import available_cores
+    from pancascade.data.splits.check_report import sizes_in_report
+    from pancascade.data.splits.tumour_sizes import CaseSize, read_tumour_sizes, sizes_in_store
+    from pancascade.execution.parallel import available_cores
 
     if (path / "cases.parquet").is_file():
         return sizes_in_store(path)
@@ -108,7 +108,7 @@ def _sizes(
 
 
 def _write(drawn: "DrawnSplit", out: Path, *, seed: int, sources: Sequence[str], strata: dict[str, str]) -> None:
-    from pancascade.io import text_digest
+    from pancascade.files.digests import text_digest
 
     about = {
         "note": " ".join(drawn.sentences),
@@ -124,8 +124,8 @@ def _tell(drawn: "DrawnSplit", strata: dict[str, str], out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from pancascade.datasets.split_designs import names_of_parts
-    from pancascade.datasets.tumour_sizes import STRATA
+    from pancascade.data.splits.split_designs import names_of_parts
+    from pancascade.data.splits.tumour_sizes import STRATA
 
     kinds = [stratum for stratum in STRATA if stratum in strata.values()]
     table = Table("part", "patients", *kinds)

@@ -10,7 +10,7 @@ from pancascade.cli import segment_options
 from pancascade.errors import PacsError
 
 if TYPE_CHECKING:
-    from pancascade.pacs.settings import NodeSettings, TlsFiles
+    from pancascade.services.pacs.node_settings import NodeSettings, TlsFiles
 
 
 def dicom_node(
@@ -56,7 +56,7 @@ def dicom_node(
 
     What was received or made and not sent stays in the folder, and the next run goes on with it.
     """
-    from pancascade.pacs.settings import DICOM_FORMATS
+    from pancascade.services.pacs.node_settings import DICOM_FORMATS
 
     settings = _settings(
         send_to=_peer(send_to),
@@ -82,11 +82,11 @@ def dicom_node(
 
 
 def _serve(settings: "NodeSettings", folder: Path) -> None:
-    from pancascade.batch.case_work import load_models
-    from pancascade.interrupts import ENDING
-    from pancascade.pacs.node import DicomNode
+    from pancascade.execution.interrupts import ENDING
+    from pancascade.segmentation.batch.case_work import load_models
+    from pancascade.services.pacs.node import DicomNode
 
-    logging.getLogger("pancascade.pacs").setLevel(logging.INFO)
+    logging.getLogger("pancascade.services.pacs").setLevel(logging.INFO)
     node = DicomNode(settings, folder)
 
     def ready(port: int) -> None:
@@ -107,8 +107,8 @@ def _serve(settings: "NodeSettings", folder: Path) -> None:
 def _settings(**choices: object) -> "NodeSettings":
     from pydantic import ValidationError
 
-    from pancascade.io.documents import first_fault
-    from pancascade.pacs.settings import NodeSettings
+    from pancascade.files.documents import first_fault
+    from pancascade.services.pacs.node_settings import NodeSettings
 
     try:
         return NodeSettings.model_validate(choices)
@@ -118,13 +118,13 @@ def _settings(**choices: object) -> "NodeSettings":
 
 def _peer(text: str) -> object:
     _require_extra()
-    from pancascade.pacs.settings import parse_peer
+    from pancascade.services.pacs.node_settings import parse_peer
 
     return parse_peer(text)
 
 
 def _tls(certificate: Path | None, key: Path | None, authority: Path | None) -> "TlsFiles | None":
-    from pancascade.pacs.settings import TlsFiles
+    from pancascade.services.pacs.node_settings import TlsFiles
 
     if certificate is None and key is None and authority is None:
         return None

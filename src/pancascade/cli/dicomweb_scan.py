@@ -90,7 +90,7 @@ def places(
         raise PacsError("A DICOMweb server holds many studies. Give --study and the UID of one.")
     if store and set(formats) == {"nifti"}:
         raise PacsError("A DICOMweb server takes no NIfTI. Give --format dicom-seg, or leave --format out.")
-    from pancascade.pacs.dicomweb import DicomWeb, Login
+    from pancascade.services.pacs.dicomweb import DicomWeb, Login
 
     server = DicomWeb(_address(scan), Login(token, os.environ.get(LOGIN)))
     with TemporaryDirectory(prefix="pancascade-") as folder:
@@ -107,7 +107,7 @@ def places(
 
 def _objects_in(results: Path) -> list[Path]:
     """The DICOM files of a result; whatever else lies there is nobody's to send."""
-    from pancascade.inference.segmentation import FILES
+    from pancascade.segmentation.segmentation import FILES
 
     return [results / name for name in FILES if name.endswith(".dcm") and (results / name).exists()]
 

@@ -36,7 +36,7 @@ def evaluate(
     from pancascade.cli.progress import shown_progress
     from pancascade.evaluation import Method, method_name
     from pancascade.evaluation.side_tables import read_scores
-    from pancascade.report.evaluated import evaluate_methods
+    from pancascade.report.comparison.evaluated import evaluate_methods
 
     told = {} if scores is None else read_scores(scores)
     method = Method(method_name(predictions), predictions, confidence=confidence, scores=told)
@@ -55,7 +55,7 @@ def _print(
     from rich.table import Table
 
     from pancascade.evaluation import AGGREGATIONS, count_cases, metrics_of
-    from pancascade.evaluation.detection import NUMBERS
+    from pancascade.evaluation.lesion_detection import NUMBERS
     from pancascade.evaluation.tables import interval_cell, users_of
 
     for target, aggregations in summary.items():

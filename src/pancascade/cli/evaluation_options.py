@@ -9,7 +9,7 @@ import typer
 
 from pancascade.cli.exit_codes import INCOMPLETE
 from pancascade.errors import DataError
-from pancascade.parallel import available_cores
+from pancascade.execution.parallel import available_cores
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -102,7 +102,7 @@ class EvaluationOptions:
     workers: Workers = 0
 
     def choices(self, *, candidates: str | None = None) -> dict[str, Any]:
-        """What `pancascade.report.evaluated.evaluate_methods` takes, all tried before any long work.
+        """What `pancascade.report.comparison.evaluated.evaluate_methods` takes, all tried before any long work.
 
         Args:
             candidates: Of lesions; see `LesionRule`.
@@ -154,7 +154,7 @@ def choose_protocol(
     from pydantic import ValidationError
 
     from pancascade.evaluation.protocol import Protocol, find_protocol, parse_labels
-    from pancascade.io.documents import first_fault
+    from pancascade.files.documents import first_fault
 
     settings = find_protocol(name).model_dump()
     settings |= {key: value for key, value in others.items() if value not in (None, False)}
@@ -198,7 +198,7 @@ def choose_part(split: Path | None, *, fold: int | None, part: str) -> "SplitPar
         if fold is not None or part != "test":
             raise DataError("--fold and --part choose from a split. Give --split, too.")
         return None
-    from pancascade.datasets import PARTS, read_split
+    from pancascade.data.splits.splits import PARTS, read_split
     from pancascade.evaluation import SplitPart
 
     if part not in PARTS:

@@ -49,7 +49,7 @@ def choose_cluster(engine: WorkEngine, *, workers: int, address: str | None, dev
         DataError: The options do not fit together.
     """
     from pancascade.execution import RayCluster
-    from pancascade.parallel import available_cores
+    from pancascade.execution.parallel import available_cores
 
     if engine is WorkEngine.PROCESSES:
         if address is not None:

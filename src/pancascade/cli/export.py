@@ -8,7 +8,7 @@ import typer
 from pancascade.errors import ExportError
 
 if TYPE_CHECKING:
-    from pancascade.export.description import ExportedNetwork, ExportFormat
+    from pancascade.inference.export.exported_pipeline import ExportedNetwork, ExportFormat
 
 
 def export(
@@ -26,9 +26,9 @@ def export(
     """
     import rich.console
 
-    from pancascade.export.model import DESCRIPTION, export_model
-    from pancascade.export.runnable import MODEL, export_runnable
-    from pancascade.inference.models import find_model
+    from pancascade.inference.export.model import DESCRIPTION, export_model
+    from pancascade.inference.export.runnable import MODEL, export_runnable
+    from pancascade.inference.models.model import find_model
 
     console = rich.console.Console(markup=False, highlight=False, soft_wrap=True)
 

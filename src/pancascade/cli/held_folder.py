@@ -19,7 +19,7 @@ def held(out: Path | None, *, what: str) -> Iterator[None]:
     if out is None:
         yield
         return
-    from pancascade.io.output_lock import lock_output
+    from pancascade.files.output_lock import lock_output
 
     with lock_output(out, what=f"pancascade {what}"):
         yield

@@ -23,7 +23,7 @@ def join(
         parts[name] = Path(path)
     if out.exists():
         raise DataError(f"{out}: exists already. Choose another --out.")
-    from pancascade.joining import join_checkpoints
+    from pancascade.methods.joining import join_checkpoints
 
     join_checkpoints(parts, out)
     typer.echo(f"Checkpoint: {out}")

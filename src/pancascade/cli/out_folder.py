@@ -40,7 +40,7 @@ def tried(out: Path) -> Iterator[None]:
     Raises:
         OutputError: It cannot be made or written.
     """
-    from pancascade.io.output_lock import made_by, remove_empty
+    from pancascade.files.output_lock import made_by, remove_empty
 
     made = made_by(out)
     try:
@@ -61,7 +61,7 @@ def claimed(out: Path, *, what: str) -> Iterator[None]:
     Raises:
         OutputError: It cannot be made or written, or another run writes there.
     """
-    from pancascade.io.output_lock import lock_output
+    from pancascade.files.output_lock import lock_output
 
     with lock_output(out, what=what):
         yield
@@ -78,7 +78,7 @@ def refusals_filed(out: Path, *, scan: Path) -> Iterator[None]:
     try:
         yield
     except ScanError as error:
-        from pancascade.report.refusal import write_refusal
+        from pancascade.results.refusal import write_refusal
 
         if error.code not in FAULTS_OF_OPTIONS:
             # Why the scan was refused is worth more than that nobody could be told of it by file.
@@ -98,7 +98,7 @@ def require_free(out: Path, names: Sequence[str], *, scan: Path) -> None:
     Raises:
         OutputError: The scan has one of these names there; or files have, and nothing shows that they are results.
     """
-    from pancascade.io.atomic import drafts_in
+    from pancascade.files.atomic import drafts_in
 
     there = [name for name in names if (out / name).exists()]
     if any((out / name).samefile(scan) for name in there if scan.exists()):
@@ -120,8 +120,8 @@ def require_unedited(out: Path, masks: Sequence[str]) -> None:
     Raises:
         OutputError: One was.
     """
-    from pancascade.corrections import has_corrections
-    from pancascade.report.result import changed_files, read_result
+    from pancascade.results.corrections import has_corrections
+    from pancascade.results.result import changed_files, read_result
 
     if has_corrections(out):
         raise OutputError(
@@ -142,7 +142,7 @@ def require_unedited(out: Path, masks: Sequence[str]) -> None:
 
 def clear_drafts(out: Path) -> None:
     """Remove what killed runs have left; the folder is held, so that none of them still runs."""
-    from pancascade.io.atomic import drafts_in
+    from pancascade.files.atomic import drafts_in
 
     for draft in drafts_in(out):
         rmtree(draft, ignore_errors=True)

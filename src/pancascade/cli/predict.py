@@ -38,8 +38,8 @@ def predict(
     """Predict as the papers do: locate, box, crop, segment, paste, ½; none of what `segment` adds."""
     from pancascade.cli.progress import shown_progress
     from pancascade.cli.reading_options import cases_of_part, find_reading
-    from pancascade.parallel import available_cores
-    from pancascade.prediction.predict_cases import find_checkpoint, predict_cases
+    from pancascade.execution.parallel import available_cores
+    from pancascade.inference.prediction.predict_cases import find_checkpoint, predict_cases
 
     weights = find_checkpoint(model)
     reading = find_reading(

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from pancascade.cli.spoken import is_quiet
-from pancascade.durations import spell_duration
+from pancascade.messages.durations import spell_duration
 
 if TYPE_CHECKING:
     from rich.console import Console

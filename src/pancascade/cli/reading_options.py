@@ -7,8 +7,8 @@ from pancascade.cli.data_options import choose_reading, require_pictures
 from pancascade.errors import DataError
 
 if TYPE_CHECKING:
-    from pancascade.datasets import Case
-    from pancascade.datasets.data_reading import DataReading
+    from pancascade.data.readers import Case
+    from pancascade.data.readers.data_reading import DataReading
     from pancascade.evaluation.prediction_set import PredictionSource
 
 
@@ -32,8 +32,8 @@ def find_reading(
     Raises:
         DataError: No such data set, nothing tells the window of its pictures, or there are none to tell of.
     """
-    from pancascade.datasets import Layout, recognise
-    from pancascade.datasets.data_reading import DataReading
+    from pancascade.data.readers import Layout, recognise
+    from pancascade.data.readers.data_reading import DataReading
 
     chosen, pictures = choose_reading(layout, picture_window=picture_window, flip_rows=flip_rows)
     require_pictures([source], layout=layout, picture_window=picture_window, flip_rows=flip_rows)
@@ -54,8 +54,8 @@ def find_reading(
 
 def _trained_reading(checkpoint: Path, name: str) -> dict[str, Any] | None:
     """How the recipe of a checkpoint reads the slice folder of a name, or its first one."""
-    from pancascade.checkpoint import read_training
-    from pancascade.datasets.data_reading import DataReading
+    from pancascade.data.readers.data_reading import DataReading
+    from pancascade.methods.checkpoint import read_training
 
     recipe = read_training(checkpoint).get("recipe")
     sources = recipe.get("data") if isinstance(recipe, dict) else None
@@ -75,9 +75,9 @@ def cases_of_part(
     Raises:
         DataError: The data set or split cannot be used.
     """
-    from pancascade.datasets import PARTS, cases_of, read_split
+    from pancascade.data.splits.splits import PARTS, cases_of, read_split
     from pancascade.evaluation.prediction_set import PredictionSource
-    from pancascade.io import content_digest
+    from pancascade.files.digests import content_digest
 
     cases = reading.cases(source)
     told = PredictionSource(data_set=source.resolve().stem, reading=reading)

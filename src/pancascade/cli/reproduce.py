@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pancascade.cli.progress import Show
     from pancascade.reproduction import Prepared, Request, Resources
-    from pancascade.reproduction.tables import ReproducedTable
+    from pancascade.reproduction.table_text import ReproducedTable
     from pancascade.training.run import Standing
 
 
@@ -70,7 +70,7 @@ def reproduce(
         raise DataError("Give a paper and the number of a table, such as `qiu2024 3`; --list shows them all.")
     if data is None or out is None:
         raise DataError("Give --data, the folder of the data set, and --out, the folder for the table.")
-    from pancascade.parallel import available_cores
+    from pancascade.execution.parallel import available_cores
     from pancascade.reproduction import DataPlace, Request, find_table, read_published
 
     found = find_table(read_published(paper), table)
@@ -168,7 +168,7 @@ def _tell_plan(prepared: "Prepared", console: "Console") -> None:
 def _print_table(made: "ReproducedTable", console: "Console") -> None:
     from rich.table import Table
 
-    from pancascade.reproduction.tables import spell_test, text_table
+    from pancascade.reproduction.table_text import spell_test, text_table
 
     text = text_table(made)
     shown = Table(*text.header, title=text.caption, title_justify="left")

@@ -27,7 +27,7 @@ def choose(
         DataError: An option does not fit the table.
     """
     from pancascade.reproduction import Choices
-    from pancascade.reproduction.published import SCALES
+    from pancascade.reproduction.published_tables import SCALES
 
     chosen = next((one for one in SCALES if one == scale), None)
     if chosen is None:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pancascade.inference import Segmentation
+    from pancascade.segmentation import Segmentation
 
 
 def tell_result(found: "Segmentation", out: Path | None) -> None:
     """Say what was found, and where the results are; None where they are not on this machine."""
     import rich.console
 
-    from pancascade.measurements import label_sizes
+    from pancascade.results.measurements import label_sizes
 
     console = rich.console.Console(markup=False)
     for title, size in label_sizes(found.mask).items():
@@ -26,7 +26,7 @@ def tell_result(found: "Segmentation", out: Path | None) -> None:
 
 
 def _tell_places(console: "Console", out: Path) -> None:
-    from pancascade.inference.segmentation import MASKS, REPORTS
+    from pancascade.segmentation.segmentation import MASKS, REPORTS
 
     masks = [out / name for name in MASKS.values() if (out / name).exists()]
     for what, path in (

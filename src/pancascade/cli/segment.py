@@ -11,12 +11,12 @@ from pancascade.cli import segment_options as options
 from pancascade.cli.out_folder import claimed, clear_drafts, refusals_filed, require_free, require_unedited
 from pancascade.cli.result_told import tell_result
 from pancascade.errors import OutputError
-from pancascade.interrupts import interrupt_held_back
+from pancascade.execution.interrupts import interrupt_held_back
 
 if TYPE_CHECKING:
-    from pancascade.inference import Segmentation
-    from pancascade.inference.pancreas_mask import PancreasMask
-    from pancascade.volume import Volume
+    from pancascade.imaging.volume import Volume
+    from pancascade.inference.pipeline.pancreas_mask import PancreasMask
+    from pancascade.segmentation import Segmentation
 
 
 def segment(
@@ -130,8 +130,8 @@ def require_place(out: Path, scan: Path) -> None:
         OutputError: It is one.
     """
     with interrupt_held_back():
-        from pancascade.inference.segmentation import FILES, MASKS
-        from pancascade.report.structures import MASKS as STRUCTURES
+        from pancascade.results.structures import MASKS as STRUCTURES
+        from pancascade.segmentation.segmentation import FILES, MASKS
 
     require_free(out, FILES, scan=scan)
     require_unedited(out, [*MASKS.values(), *STRUCTURES])
@@ -147,7 +147,7 @@ def require_source(scan: Path, formats: list[str], *, series: str | None) -> Non
     """
     if set(formats) == {"nifti"}:
         return
-    from pancascade.io import dicom_source
+    from pancascade.imaging.io.dicom import source as dicom_source
 
     dicom_source.require_source(scan, kind=dicom_source.most_demanding(formats))
     dicom_source.require_references(dicom_source.find_source(scan, series=series))
@@ -159,7 +159,7 @@ def read_masks(vessels: list[str]) -> "dict[str, Volume]":
     Raises:
         ScanError: One cannot be used.
     """
-    from pancascade.io.vessel_masks import read_vessels
+    from pancascade.imaging.io.vessel_masks import read_vessels
 
     return read_vessels(vessels)
 
@@ -175,7 +175,7 @@ def read_pancreas(pancreas: Path | None, labels: list[str]) -> "PancreasMask | N
         if labels:
             raise OutputError("--pancreas-label: tells the pancreas in a label map. Give that with --pancreas.")
         return None
-    from pancascade.inference.pancreas_mask import read_pancreas_mask
+    from pancascade.inference.pipeline.pancreas_mask import read_pancreas_mask
 
     return read_pancreas_mask(pancreas, labels=labels)
 
@@ -187,15 +187,15 @@ def require_place_of(organ: "PancreasMask | None", scan: "Volume | None") -> Non
         ScanError: It does not.
     """
     if organ is not None and scan is not None:
-        from pancascade.inference.pancreas_mask import place_pancreas
-        from pancascade.volume import reorient
+        from pancascade.imaging.volume import reorient
+        from pancascade.inference.pipeline.pancreas_mask import place_pancreas
 
         place_pancreas(organ, reorient(scan, "LPS"))
 
 
 def _read(scan: Path, *, series: str | None, keep_on_disk: bool) -> "Volume":
     """The scan, where its grid must be looked at first."""
-    from pancascade.io import read_volume
+    from pancascade.imaging.io import read_volume
 
     return read_volume(scan, series=series, keep_on_disk=keep_on_disk)
 
@@ -207,14 +207,14 @@ def require_grid(masks: "dict[str, Volume]", scan: "Volume | None") -> None:
         GeometryError: One is.
     """
     if scan is not None:
-        from pancascade.io import vessel_masks
+        from pancascade.imaging.io import vessel_masks
 
         vessel_masks.require_grid(masks, scan=scan)
 
 
 def _find(scan: "Path | Volume", **choices: Any) -> "Segmentation":
     from pancascade.cli.progress import shown_progress
-    from pancascade.inference import segment as run
+    from pancascade.segmentation import segment as run
 
     with shown_progress("read") as show:
         return run(scan, progress=lambda what, done, total: show(done, total, what=what), **choices)
@@ -222,7 +222,7 @@ def _find(scan: "Path | Volume", **choices: Any) -> "Segmentation":
 
 def _list_series(scan: Path) -> None:
     from pancascade.errors import PacsError, UnreadableError
-    from pancascade.io import find_series
+    from pancascade.imaging.io import find_series
 
     if dicomweb.is_remote(scan):
         raise PacsError("--list-series looks into a folder. Leave it out: without --series the rule chooses.")

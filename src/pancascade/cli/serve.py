@@ -11,10 +11,10 @@ import typer
 
 from pancascade.cli import segment_options as options
 from pancascade.errors import DataError
-from pancascade.interrupts import ENDING
+from pancascade.execution.interrupts import ENDING
 
 if TYPE_CHECKING:
-    from pancascade.server.settings import ServerSettings
+    from pancascade.services.server.server_settings import ServerSettings
 
 NEW = "new"
 
@@ -74,8 +74,8 @@ def serve(
     keep_doubtful: options.KeepDoubtful = False,
 ) -> None:
     """Segment scans that are sent by browser or REST; not a medical device."""
-    from pancascade.server.run import require_extra, serve
-    from pancascade.server.settings import new_token
+    from pancascade.services.server.server_run import require_extra, serve
+    from pancascade.services.server.server_settings import new_token
 
     require_extra()
     token = new_token() if token == NEW else token or None
@@ -125,7 +125,7 @@ def _with_place(name: str) -> str:
         return str(Path(name).absolute())
     if not (files("pancascade") / "weights" / f"{name}.json").is_file():
         # What it says loads torch, which the server itself does without.
-        from pancascade.inference.models import find_model
+        from pancascade.inference.models.model import find_model
 
         find_model(name)
     return name
@@ -134,8 +134,8 @@ def _with_place(name: str) -> str:
 def _settings(**choices: object) -> "ServerSettings":
     from pydantic import ValidationError
 
-    from pancascade.io.documents import first_fault
-    from pancascade.server.settings import ServerSettings
+    from pancascade.files.documents import first_fault
+    from pancascade.services.server.server_settings import ServerSettings
 
     try:
         return ServerSettings.model_validate(choices)

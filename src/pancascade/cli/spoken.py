@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from pancascade.errors import OutputError, PancascadeError
-from pancascade.names_only import DICOM_FOLDER, names_only
+from pancascade.messages.names_only import DICOM_FOLDER, names_only
 
 HEADER = "# pancascade log"
 """First line of a log file: nothing else is ever appended to."""

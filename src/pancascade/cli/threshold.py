@@ -9,7 +9,7 @@ import typer
 from pancascade.cli.out_folder import claimed
 from pancascade.cli.result_told import tell_result
 from pancascade.errors import OutputError, UnreadableError
-from pancascade.interrupts import interrupt_held_back
+from pancascade.execution.interrupts import interrupt_held_back
 
 
 def threshold(
@@ -35,14 +35,14 @@ def threshold(
     from pancascade.cli.segment import read_masks, require_place, require_source
 
     with interrupt_held_back():
-        from pancascade.inference.thresholding import (
+        from pancascade.segmentation.thresholding import (
             formats_in,
             identified,
             load_segmentation,
             vessels_in,
             with_thresholds,
         )
-    from pancascade.io.vessel_masks import require_grid
+    from pancascade.imaging.io.vessel_masks import require_grid
 
     folder = out or _beside(result, tumour=tumour, organ=organ)
     with claimed(folder, what="threshold"):

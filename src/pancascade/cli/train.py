@@ -82,7 +82,7 @@ def train(
 
 def _time_left(run: "Standing") -> str:
     """Of a run's epochs, by the last one of the phase that it is in; nothing after the last epoch."""
-    from pancascade.durations import spell_duration
+    from pancascade.messages.durations import spell_duration
 
     left, last = run.recipe.epochs - len(run.history), run.history[-1]
     return f"; about {spell_duration(left * float(last['seconds']))} left" if left > 0 else ""

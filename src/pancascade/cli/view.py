@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from pancascade.viewer import Pictures
-    from pancascade.volume import Volume
+    from pancascade.imaging.volume import Volume
+    from pancascade.services.viewer import Pictures
 
 
 def view(
@@ -27,7 +27,7 @@ def view(
     The page works offline. A corrected mask is saved beside the result, whose own mask stays as it is.
     """
     from pancascade.cli.out_folder import require_other_files
-    from pancascade.viewer import Pictures, viewer_document, write_single_page
+    from pancascade.services.viewer import Pictures, viewer_document, write_single_page
 
     folder = result if result.is_dir() else result.parent
     if out is not None:
@@ -48,8 +48,8 @@ def view(
 def _scan(folder: Path, scan: Path | None) -> "Volume | None":
     """The scan that was segmented; None where it is not where it was, and no other place was given."""
     from pancascade.errors import ScanError
-    from pancascade.inference.thresholding import find_scan
-    from pancascade.report.result import read_result
+    from pancascade.results.result import read_result
+    from pancascade.segmentation.thresholding import find_scan
 
     read = read_result(folder)
     try:
@@ -64,9 +64,9 @@ def _serve(folder: Path, document: "dict[str, Any]", pictures: "Pictures", *, po
     import webbrowser
     from datetime import UTC, datetime
 
-    from pancascade.corrections import save_correction
     from pancascade.errors import OutputError
-    from pancascade.viewer.serving import Shown, ViewerServer
+    from pancascade.results.corrections import save_correction
+    from pancascade.services.viewer.serving import Shown, ViewerServer
 
     def save(content: bytes, author: str) -> str:
         return save_correction(folder, content, author=author, now=datetime.now(UTC)).name

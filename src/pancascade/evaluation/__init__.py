@@ -1,11 +1,11 @@
 """Evaluation that says by which protocol: records of cases, aggregations, tests, tables."""
 
 from pancascade.evaluation.attribution import Attribution, AttributionSummary, attribute, summarise_attribution
-from pancascade.evaluation.case import measure_case
+from pancascade.evaluation.case_measurement import measure_case
 from pancascade.evaluation.comparison import Comparison, MetricComparison, compare, worst_cases
-from pancascade.evaluation.detection import DetectionSummary, summarise_detection
 from pancascade.evaluation.evaluate import Evaluation, Method, evaluate, method_name
 from pancascade.evaluation.held_out import SplitPart
+from pancascade.evaluation.lesion_detection import DetectionSummary, summarise_detection
 from pancascade.evaluation.pairing import Failure
 from pancascade.evaluation.protocol import AGGREGATIONS, PROTOCOLS, EmptyRule, LesionRule, Protocol, find_protocol
 from pancascade.evaluation.quantities import Metric

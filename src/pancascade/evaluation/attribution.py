@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pancascade.imaging.volume import Box
 from pancascade.metrics import Interval, Resamples, box_overlap, confusion
-from pancascade.volume import Box
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from pancascade.datasets import AxialSlice, Case, recognise
-from pancascade.datasets.data_reading import DataReading
+from pancascade.data.readers import AxialSlice, Case, recognise
+from pancascade.data.readers.data_reading import DataReading
 from pancascade.errors import DataError, PancascadeError, listed
-from pancascade.evaluation.case import measure_case
+from pancascade.evaluation.case_measurement import measure_case
 from pancascade.evaluation.evaluate import Evaluation
 from pancascade.evaluation.held_out import SplitPart
 from pancascade.evaluation.pairing import Failure
@@ -25,7 +25,8 @@ from pancascade.evaluation.prediction_set import (
 from pancascade.evaluation.protocol import Protocol
 from pancascade.evaluation.records import CaseRecord, slice_record
 from pancascade.execution import Executor, each_job
-from pancascade.io import patient_mark, read_volume
+from pancascade.files.digests import patient_mark
+from pancascade.imaging.io import read_volume
 from pancascade.metrics import Confusion, confusion
 
 Progress = Callable[[int, int], None]

@@ -12,8 +12,8 @@ from pancascade.evaluation.protocol import Protocol
 from pancascade.evaluation.records import CaseRecord, Outcome
 from pancascade.evaluation.work import Entry, Job, run_jobs
 from pancascade.execution import Executor
-from pancascade.io.file_names import abbreviated, match_names
-from pancascade.names_only import names_only
+from pancascade.files.file_names import abbreviated, match_names
+from pancascade.messages.names_only import names_only
 
 Told = TypeVar("Told")
 

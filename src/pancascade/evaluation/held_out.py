@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pancascade.errors import DataError, listed
 from pancascade.evaluation.pairing import OWN_MASK
-from pancascade.io import patient_mark
-from pancascade.io.documents import read_json
+from pancascade.files.digests import patient_mark
+from pancascade.files.documents import read_json
 
 
 @dataclass(frozen=True)

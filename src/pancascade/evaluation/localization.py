@@ -11,8 +11,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from pancascade.evaluation.statistic import Statistic, statistic_of
+from pancascade.imaging.volume import Box
 from pancascade.metrics import BoxOverlap, Region, box_overlap, confusion
-from pancascade.volume import Box
 
 OWN_GRID, IMAGE_GRID = "stage 1's grid", "full grid"
 """Where stage 1's mask is compared: as it learned it and, if that is another, on the grid of the images."""

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pancascade.errors import DataError
-from pancascade.io import READABLE_SUFFIXES, stem
-from pancascade.io.file_names import abbreviated, case_name, composed, match_names
-from pancascade.names_only import names_only
+from pancascade.files.file_names import READABLE_SUFFIXES, abbreviated, case_name, composed, match_names, stem
+from pancascade.messages.names_only import names_only
 
 OWN_MASK = "segmentation.nii.gz"
 """What `pancascade segment` writes into a folder of its own for each scan."""

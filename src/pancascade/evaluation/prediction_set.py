@@ -6,14 +6,14 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from pancascade.datasets.data_reading import DataReading
+from pancascade.data.readers.data_reading import DataReading
+from pancascade.data.store.names import file_name
 from pancascade.errors import DataError
-from pancascade.io import written_whole
-from pancascade.io.documents import first_fault, read_json, reason, shortened
-from pancascade.io.file_names import composed
+from pancascade.files.atomic import written_whole
+from pancascade.files.documents import first_fault, read_json, reason, shortened
+from pancascade.files.file_names import composed
 from pancascade.labels import Label
 from pancascade.settings import Settings
-from pancascade.store.names import file_name
 
 NAME = "predictions.json"
 PROBABILITIES = "probabilities"

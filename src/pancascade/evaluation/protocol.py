@@ -12,8 +12,8 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from pancascade.errors import DataError
 from pancascade.evaluation.quantities import metrics_at
-from pancascade.io.documents import first_fault, reason
-from pancascade.io.yaml_documents import read_yaml
+from pancascade.files.documents import first_fault, reason
+from pancascade.files.yaml_documents import read_yaml
 from pancascade.metrics import SurfaceDefinition
 from pancascade.settings import Settings
 

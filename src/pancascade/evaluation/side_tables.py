@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pancascade.io import TableRow, read_table
-from pancascade.io.file_names import abbreviated
+from pancascade.files.csv_tables import TableRow, read_table
+from pancascade.files.file_names import abbreviated
 
 
 def read_patients(path: Path) -> dict[str, str]:

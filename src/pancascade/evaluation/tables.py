@@ -14,7 +14,7 @@ from pancascade.evaluation.statistic import Statistic
 from pancascade.evaluation.summary import Summary, summarise
 from pancascade.evaluation.text_table import TextTable
 from pancascade.evaluation.values import metrics_of
-from pancascade.io import written_whole
+from pancascade.files.atomic import written_whole
 from pancascade.metrics import Interval
 
 SIGNIFICANT = 0.05

@@ -10,15 +10,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from pancascade.errors import PancascadeError
-from pancascade.evaluation.case import measure_case
+from pancascade.evaluation.case_measurement import measure_case
 from pancascade.evaluation.pairing import Failure
 from pancascade.evaluation.protocol import Protocol
 from pancascade.evaluation.records import CaseRecord, Outcome
 from pancascade.execution import Executor, each_job
-from pancascade.io import content_digest, read_volume, written_whole
-from pancascade.io.documents import read_json
-from pancascade.names_only import names_only
-from pancascade.volume import Volume
+from pancascade.files.atomic import written_whole
+from pancascade.files.digests import content_digest
+from pancascade.files.documents import read_json
+from pancascade.imaging.io import read_volume
+from pancascade.imaging.volume import Volume
+from pancascade.messages.names_only import names_only
 
 RECORD_FORMAT = 1
 """Raised whenever a record's numbers would differ; older ones are then computed anew."""

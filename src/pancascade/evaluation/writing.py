@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from pancascade.evaluation.comparison import Comparison
-from pancascade.evaluation.detection import DetectionSummary
 from pancascade.evaluation.evaluate import Evaluation
+from pancascade.evaluation.lesion_detection import DetectionSummary
 from pancascade.evaluation.protocol import AGGREGATIONS, Protocol
 from pancascade.evaluation.summary import Summary, count_cases
 from pancascade.evaluation.values import case_values, overlap_values
-from pancascade.io import written_together
+from pancascade.files.atomic import written_together
 
 Row = dict[str, Any]
 

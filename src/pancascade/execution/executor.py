@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from pancascade.parallel import each_in_processes
+from pancascade.execution.parallel import each_in_processes
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Any
 
 from pancascade.execution.executor import Finished, Job, Result
-from pancascade.parallel import available_cores, worked_off
+from pancascade.execution.parallel import available_cores, worked_off
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """What numerical libraries ask for the number of their threads, once, when they are loaded."""

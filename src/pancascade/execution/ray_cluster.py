@@ -10,7 +10,7 @@ from typing import Any
 
 from pancascade.errors import PancascadeError
 from pancascade.execution.executor import Finished, Job, Result
-from pancascade.parallel import available_cores
+from pancascade.execution.parallel import available_cores
 
 LOCAL = "local"
 """Address of a cluster that is started here and ends with the run."""

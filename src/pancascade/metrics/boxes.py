@@ -3,11 +3,11 @@
 import math
 from typing import NamedTuple
 
-from pancascade.volume import Box
+from pancascade.imaging.volume import Box
 
 
 class Region(NamedTuple):
-    """A box whose edges may lie between pixels, 2-D or 3-D, half-open as `pancascade.volume.Box`.
+    """A box whose edges may lie between pixels, 2-D or 3-D, half-open as `pancascade.imaging.volume.Box`.
 
     Attributes:
         start: First edge along each axis.

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pancascade.volume import Box
+from pancascade.imaging.volume import Box
 
 _PICAI_EPSILON = 1e-8
 """Added by picai_eval to both sides of an IoU; decides between pairs of equal IoU, for the smaller union."""

@@ -19,7 +19,7 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 from surface_distance.lookup_tables import create_table_neighbour_code_to_surface_area
 
-from pancascade.volume import Box
+from pancascade.imaging.volume import Box
 
 SurfaceDefinition = Literal["surfel", "voxel"]
 

@@ -1,8 +1,8 @@
 """The papers' tables, made again: published numbers, plans, trainings, and the two side by side."""
 
 from pancascade.reproduction.plan import Choices
-from pancascade.reproduction.published import Paper, Table
 from pancascade.reproduction.published_files import find_table, published_papers, read_published
+from pancascade.reproduction.published_tables import Paper, Table
 from pancascade.reproduction.reproduce import Prepared, Request, prepare, reproduce, time_plan
 from pancascade.reproduction.row_recipe import DataPlace
 from pancascade.reproduction.training_run import Resources

@@ -9,16 +9,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pancascade.datasets import AxialSlice, Case
-from pancascade.datasets.tumour_sizes import CaseSize, size_strata
+from pancascade.data.readers import AxialSlice, Case
+from pancascade.data.splits.tumour_sizes import CaseSize, size_strata
 from pancascade.errors import DataError
-from pancascade.io import read_label_map, stem, text_digest, written_whole
-from pancascade.io.documents import read_json
+from pancascade.execution.parallel import each_in_processes
+from pancascade.files.atomic import written_whole
+from pancascade.files.digests import text_digest
+from pancascade.files.documents import read_json
+from pancascade.files.file_names import stem
+from pancascade.imaging.io import read_label_map
+from pancascade.imaging.volume import reorient
 from pancascade.labels import Label
-from pancascade.parallel import each_in_processes
-from pancascade.reproduction.published import Data
+from pancascade.reproduction.published_tables import Data
 from pancascade.settings import Settings
-from pancascade.volume import reorient
 
 Progress = Callable[[int, int], None]
 """Called with the number of cases that were counted and of all cases."""

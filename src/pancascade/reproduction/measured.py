@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from pancascade.evaluation import CaseRecord
-from pancascade.io import written_whole
-from pancascade.io.documents import read_json
+from pancascade.files.atomic import written_whole
+from pancascade.files.documents import read_json
 from pancascade.reproduction.published_numbers import CaseQuantity
 from pancascade.settings import Settings
 

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pancascade.datasets import Case
+from pancascade.data.readers import Case
 from pancascade.errors import DataError
 from pancascade.evaluation import CaseRecord, Protocol, measure_case
 from pancascade.evaluation.localization import IMAGE_GRID, OWN_GRID, LocalizationRow
 from pancascade.evaluation.pairing import find_masks
-from pancascade.io import read_label_map
-from pancascade.io.file_names import match_names
-from pancascade.parallel import each_in_processes
+from pancascade.execution.parallel import each_in_processes
+from pancascade.files.file_names import match_names
+from pancascade.imaging.io import read_label_map
 from pancascade.reproduction.measured import CaseValue
 from pancascade.reproduction.published_numbers import CaseQuantity
 

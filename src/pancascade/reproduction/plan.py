@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pancascade.datasets import Layout
+from pancascade.data.readers import Layout
 from pancascade.errors import DataError, RecipeError
-from pancascade.io import content_digest
+from pancascade.files.digests import content_digest
 from pancascade.reproduction.counted_cases import CountedCases
-from pancascade.reproduction.published import Row, Scale, Table
 from pancascade.reproduction.published_numbers import CASE_QUANTITIES, CaseQuantity
+from pancascade.reproduction.published_tables import Row, Scale, Table
 from pancascade.reproduction.row_recipe import DataPlace, checked, recipe_digest, row_recipe
 from pancascade.reproduction.table_split import Fold, folds_of
 

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, nn
 
-from pancascade.cascades import build_cascade, fast_layout
-from pancascade.durations import spell_duration
-from pancascade.engines.devices import find_device
+from pancascade.data.sampling import Batch, SliceSet, load_slices, load_volumes
 from pancascade.errors import DataError, PancascadeError
-from pancascade.io.documents import shortened
-from pancascade.names_only import names_only
-from pancascade.preprocessing import Canvas
+from pancascade.files.documents import shortened
+from pancascade.imaging.preprocessing import Canvas
+from pancascade.inference.backends.devices import find_device
+from pancascade.messages.durations import spell_duration
+from pancascade.messages.names_only import names_only
+from pancascade.methods.cascades import build_cascade, fast_layout
 from pancascade.reproduction.counted_cases import CountedCases
 from pancascade.reproduction.plan import Plan, Training
-from pancascade.sampling import Batch, SliceSet, load_slices, load_volumes
 from pancascade.training.data import KEEP
 from pancascade.training.optimisation import build_optimiser
 from pancascade.training.recipe import Recipe
@@ -103,7 +103,7 @@ def preflight(
     Args:
         plan: Of a table.
         trainings: Those that are left, and the epochs that each has done.
-        device: As `pancascade.engines.devices.find_device` takes it.
+        device: As `pancascade.inference.backends.devices.find_device` takes it.
         tell: Called with what is timed.
     """
     timed: dict[str, tuple[dict[str, float], float]] = {}

@@ -7,14 +7,14 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pancascade.errors import DataError
-from pancascade.io.documents import first_fault, reason
-from pancascade.io.yaml_documents import read_yaml
-from pancascade.reproduction.published import Paper, Table
+from pancascade.files.documents import first_fault, reason
+from pancascade.files.yaml_documents import read_yaml
+from pancascade.reproduction.published_tables import Paper, Table
 
 
 def published_folder() -> Path:
     """Folder of the papers that come with the package."""
-    return Path(str(files("pancascade"))) / "published"
+    return Path(str(files("pancascade.reproduction"))) / "published"
 
 
 def published_papers() -> Mapping[str, Path]:

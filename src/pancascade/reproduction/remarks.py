@@ -1,7 +1,7 @@
 """What arithmetic says against published numbers."""
 
-from pancascade.reproduction.published import Row, Table
 from pancascade.reproduction.published_numbers import SAME_NUMBER
+from pancascade.reproduction.published_tables import Row, Table
 
 
 def most_dice(sensitivity: float) -> float:

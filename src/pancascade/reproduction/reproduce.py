@@ -10,20 +10,21 @@ from typing import Any
 
 from pancascade.errors import DataError, OutputError, PancascadeError
 from pancascade.evaluation import PROTOCOLS, Protocol
-from pancascade.io import content_digest, written_whole
-from pancascade.io.documents import read_json, reason
+from pancascade.files.atomic import written_whole
+from pancascade.files.digests import content_digest
+from pancascade.files.documents import read_json, reason
 from pancascade.reproduction.counted_cases import CountedCases, count_cases, found_beside_published
 from pancascade.reproduction.measured import Measured
 from pancascade.reproduction.plan import Choices, Plan, Training, make_plan
 from pancascade.reproduction.preflight import Preflight, first_line, preflight
-from pancascade.reproduction.published import Paper
 from pancascade.reproduction.published_files import find_table, read_published
-from pancascade.reproduction.result import MadeRow, make_row, planned_tests, protocol_of
+from pancascade.reproduction.published_tables import Paper
+from pancascade.reproduction.reproduced_table import MadeRow, make_row, planned_tests, protocol_of
 from pancascade.reproduction.row_recipe import DataPlace
 from pancascade.reproduction.table_split import SPLIT, make_split
-from pancascade.reproduction.tables import ReproducedTable
+from pancascade.reproduction.table_text import ReproducedTable
+from pancascade.reproduction.table_writing import write_tables
 from pancascade.reproduction.training_run import RUN, Resources, epochs_done, finished, measure_given, run_training
-from pancascade.reproduction.writing import write_tables
 
 logger = logging.getLogger(__name__)
 

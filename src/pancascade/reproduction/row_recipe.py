@@ -10,13 +10,14 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from pancascade.datasets import Layout
-from pancascade.datasets.data_reading import DataReading
+from pancascade.data.readers import Layout
+from pancascade.data.readers.data_reading import DataReading
 from pancascade.errors import DataError, RecipeError
-from pancascade.io import text_digest, written_whole
-from pancascade.io.documents import first_fault
-from pancascade.io.yaml_documents import read_yaml
-from pancascade.reproduction.published import Row, Scale, Table
+from pancascade.files.atomic import written_whole
+from pancascade.files.digests import text_digest
+from pancascade.files.documents import first_fault
+from pancascade.files.yaml_documents import read_yaml
+from pancascade.reproduction.published_tables import Row, Scale, Table
 from pancascade.training import Recipe, find_recipe, read_recipe
 
 

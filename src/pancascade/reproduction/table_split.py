@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pancascade.datasets import read_split
-from pancascade.datasets.split_designs import draw_design, find_design
-from pancascade.datasets.splits import PARTS, write_split
+from pancascade.data.splits.split_designs import draw_design, find_design
+from pancascade.data.splits.splits import PARTS, read_split, write_split
 from pancascade.errors import DataError
-from pancascade.io.documents import read_json, reason
+from pancascade.files.documents import read_json, reason
 from pancascade.reproduction.counted_cases import CountedCases
-from pancascade.reproduction.published import Table
+from pancascade.reproduction.published_tables import Table
 
 SPLIT = "split.json"
 

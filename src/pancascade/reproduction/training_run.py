@@ -6,13 +6,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pancascade.cascades import Cascade
-from pancascade.checkpoint import load_checkpoint
 from pancascade.errors import CheckpointError, DataError
 from pancascade.evaluation import Protocol
 from pancascade.evaluation.data_set import evaluate_data_set
-from pancascade.io import content_digest
-from pancascade.prediction import localization_rows, predict_cases
+from pancascade.files.digests import content_digest
+from pancascade.inference.prediction import localization_rows, predict_cases
+from pancascade.methods.cascades import Cascade
+from pancascade.methods.checkpoint import load_checkpoint
+from pancascade.methods.weights_file import read_header
 from pancascade.reproduction.measured import NAME, CaseValue, Measured, keep_measured, kept_measured
 from pancascade.reproduction.measuring import masks_of_other_software, measure_masks, stage_one_values
 from pancascade.reproduction.plan import Plan, Training
@@ -21,7 +22,6 @@ from pancascade.reproduction.row_recipe import write_recipe
 from pancascade.training import fit
 from pancascade.training.run import BEST, ProgressCall
 from pancascade.training.state import LAST, Progress
-from pancascade.weights_file import read_header
 
 RECIPE, RUN, TEST = "recipe.yaml", "run", "test"
 
@@ -57,7 +57,7 @@ def run_training(plan: Plan, training: Training, resources: Resources, *, protoc
     """Train what is not trained, predict the test part as the paper does, and measure.
 
     Writes below the folder of trainings, in one of its own: ``recipe.yaml``, ``run`` (see `pancascade.training.fit`),
-    ``test`` (masks, see `pancascade.prediction.predict_cases`) and ``measured.json``.
+    ``test`` (masks, see `pancascade.inference.prediction.predict_cases`) and ``measured.json``.
 
     Args:
         plan: Of the table.

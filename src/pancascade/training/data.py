@@ -7,28 +7,26 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pancascade.datasets import (
+from pancascade.data.readers import (
     READERS,
     Case,
     Layout,
-    cases_of,
     corrected_results,
-    draw_split,
     listed_images,
     prepared_store,
-    read_split,
     recognise,
     require_files,
     slice_folder,
     volume_list,
 )
-from pancascade.datasets.split_designs import DESIGNS, draw_design
-from pancascade.datasets.structure import named_structures
+from pancascade.data.readers.structure import named_structures
+from pancascade.data.sampling import SampleSet, SliceSet, contains, load_slices, load_volumes
+from pancascade.data.splits.split_designs import DESIGNS, draw_design
+from pancascade.data.splits.splits import cases_of, draw_split, read_split
 from pancascade.errors import DataError, RecipeError
-from pancascade.io import content_digest
+from pancascade.files.digests import content_digest
+from pancascade.imaging.preprocessing import Canvas, VolumeGrid
 from pancascade.labels import HELPERS_UNKNOWN, Label
-from pancascade.preprocessing import Canvas, VolumeGrid
-from pancascade.sampling import SampleSet, SliceSet, contains, load_slices, load_volumes
 from pancascade.training.data_source import DataSource
 from pancascade.training.data_warnings import unknown_patients
 from pancascade.training.provenance import SourcePatients, require_apart

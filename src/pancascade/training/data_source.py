@@ -5,9 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pancascade.datasets import Layout
-from pancascade.datasets.structure import StructureName
-from pancascade.preprocessing import Window
+from pancascade.data.readers import Layout
+from pancascade.data.readers.structure import StructureName
+from pancascade.imaging.preprocessing import Window
 from pancascade.settings import Settings
 
 MOST_PER_EPOCH = 10_000_000

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from torch import Tensor
 
+from pancascade.data.sampling import SampleSet, contains
 from pancascade.errors import listed
 from pancascade.labels import Label
-from pancascade.sampling import SampleSet, contains
 
 
 def data_warnings(

@@ -9,11 +9,11 @@ import torch
 from lightning_fabric import Fabric
 from torch import Generator
 
-from pancascade.cascades import fast_layout
+from pancascade.data.sampling import Batch, deal
 from pancascade.errors import DataError
-from pancascade.io.output_lock import lock_output
-from pancascade.memory_shortage import memory_shortage_told
-from pancascade.sampling import Batch, deal
+from pancascade.execution.memory_shortage import memory_shortage_told
+from pancascade.files.output_lock import lock_output
+from pancascade.methods.cascades import fast_layout
 from pancascade.training.data import TrainingData
 from pancascade.training.group import Group
 from pancascade.training.objectives import DivergedError, next_losses, require_finite

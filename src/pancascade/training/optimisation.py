@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from pancascade.cascades import Cascade
+from pancascade.methods.cascades import Cascade
 from pancascade.training.recipe import OptimiserSettings
 
 

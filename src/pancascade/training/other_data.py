@@ -6,10 +6,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from pancascade.datasets import Layout, recognise
+from pancascade.data.readers import Layout, recognise
 from pancascade.errors import DataError, RecipeError
-from pancascade.io.documents import first_fault
-from pancascade.io.yaml_documents import read_yaml
+from pancascade.files.documents import first_fault
+from pancascade.files.yaml_documents import read_yaml
 from pancascade.training.data_source import DataSource
 from pancascade.training.pretrained import find_weights
 from pancascade.training.recipe import read_recipe

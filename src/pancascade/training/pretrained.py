@@ -8,11 +8,11 @@ from typing import Any
 from torch import nn
 
 from pancascade.errors import RecipeError
-from pancascade.io.documents import shortened
-from pancascade.networks.densenet import DenseNetEncoder, load_densenet
-from pancascade.networks.efficientnet import EfficientNetEncoder, load_efficientnet
-from pancascade.networks.resnet import ResNetEncoder, load_resnet
-from pancascade.networks.vgg import VggEncoder, load_vgg
+from pancascade.files.documents import shortened
+from pancascade.methods.networks.densenet import DenseNetEncoder, load_densenet
+from pancascade.methods.networks.efficientnet import EfficientNetEncoder, load_efficientnet
+from pancascade.methods.networks.resnet import ResNetEncoder, load_resnet
+from pancascade.methods.networks.vgg import VggEncoder, load_vgg
 
 _LOADERS: dict[type[nn.Module], Callable[[Any, Path], None]] = {
     DenseNetEncoder: load_densenet,

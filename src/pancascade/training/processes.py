@@ -17,8 +17,8 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 
-from pancascade.engines.devices import find_device
 from pancascade.errors import PancascadeError, RecipeError
+from pancascade.inference.backends.devices import find_device
 from pancascade.training.group import divides_rounds
 from pancascade.training.loop import fit
 from pancascade.training.meeting import WAITS_FOR, connect

@@ -12,7 +12,7 @@ from itertools import permutations
 from typing import Any
 
 from pancascade.errors import DataError, listed
-from pancascade.io import patient_mark
+from pancascade.files.digests import patient_mark
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ def require_unseen(earlier: Iterable[dict[str, Any]], sources: Iterable[SourcePa
 def training_record(sources: Iterable[SourcePatients], earlier: Iterable[dict[str, Any]] = ()) -> list[dict[str, Any]]:
     """Whom weights were trained on, for their checkpoint: patients by data set, and the split's digest.
 
-    Patients are written as marks (`pancascade.io.patient_mark`), so that no name travels with the weights.
+    Patients are written as marks (`pancascade.files.digests.patient_mark`), so that no name travels with the weights.
 
     Args:
         sources: Of the run.

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from pancascade.io.yaml_documents import parse_yaml
+from pancascade.files.yaml_documents import parse_yaml
 from pancascade.training.recipe import recipes_folder
 
 _PATHS = ("folder", "split", "scans")

@@ -10,9 +10,9 @@ from threading import Thread
 from traceback import format_exc
 from typing import Any
 
-from pancascade.parallel import interrupts_held
+from pancascade.execution.parallel import interrupts_held
+from pancascade.execution.worker_process import end_with_parent
 from pancascade.training.group import ProcessLostError
-from pancascade.worker_process import end_with_parent
 
 _SPAWN = get_context("spawn")
 

@@ -7,15 +7,15 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from pancascade.cascades import CascadeSettings, Qiu2024Settings
-from pancascade.cascades.build import CASCADES
-from pancascade.datasets import Layout
+from pancascade.data.readers import Layout
+from pancascade.data.sampling import Augmentation
 from pancascade.errors import RecipeError
-from pancascade.io.documents import first_fault, reason, shortened
-from pancascade.io.yaml_documents import read_yaml
-from pancascade.networks import NetworkSettings
-from pancascade.preprocessing import Canvas, CanvasOrGrid, VolumeGrid
-from pancascade.sampling import Augmentation
+from pancascade.files.documents import first_fault, reason, shortened
+from pancascade.files.yaml_documents import read_yaml
+from pancascade.imaging.preprocessing import Canvas, CanvasOrGrid, VolumeGrid
+from pancascade.methods.cascades import CascadeSettings, Qiu2024Settings
+from pancascade.methods.cascades.build import CASCADES
+from pancascade.methods.networks import NetworkSettings
 from pancascade.settings import Settings
 from pancascade.training.data_source import DataSource
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import torch
 
-from pancascade.checkpoint import describe, load_weights, read_training, save_checkpoint
 from pancascade.errors import CheckpointError, OutputError
-from pancascade.io import written_whole
+from pancascade.files.atomic import written_whole
+from pancascade.methods.checkpoint import describe, load_weights, read_training, save_checkpoint
+from pancascade.methods.weights_file import TRAINED_ON
 from pancascade.training.public_recipe import public_recipe, public_text
 from pancascade.training.recipe import Recipe
 from pancascade.training.run import BEST, RECIPE, Run
 from pancascade.training.state import LAST, save_state
-from pancascade.weights_file import TRAINED_ON
 
 logger = logging.getLogger(__name__)
 

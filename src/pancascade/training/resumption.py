@@ -3,10 +3,10 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from pancascade.cascades.earlier_readings import EARLIER_READINGS
 from pancascade.errors import RecipeError, listed
-from pancascade.io.documents import shortened
-from pancascade.names_only import names_only
+from pancascade.files.documents import shortened
+from pancascade.messages.names_only import names_only
+from pancascade.methods.cascades.earlier_variants import EARLIER_READINGS
 from pancascade.training.recipe import Recipe
 
 _FIXED = (

@@ -13,11 +13,12 @@ from pydantic import ValidationError
 from torch import Generator, Tensor
 from torch.optim import Optimizer
 
-from pancascade.cascades import Cascade, build_cascade, fast_layout
-from pancascade.cascades.earlier_readings import with_earlier_readings
-from pancascade.checkpoint import load_weights
-from pancascade.engines.devices import find_device
 from pancascade.errors import CheckpointError, OutputError, RecipeError
+from pancascade.inference.backends.devices import find_device
+from pancascade.methods.cascades import Cascade, build_cascade, fast_layout
+from pancascade.methods.cascades.earlier_variants import with_earlier_readings
+from pancascade.methods.checkpoint import load_weights
+from pancascade.methods.weights_file import read_header
 from pancascade.training.group import Group, Share, divides_rounds
 from pancascade.training.optimisation import build_optimisers
 from pancascade.training.pretrained import load_pretrained_encoders
@@ -27,7 +28,6 @@ from pancascade.training.resumption import changes, described, in_readings_of, r
 from pancascade.training.shared_norms import SharedNorms
 from pancascade.training.start_weights import find_start
 from pancascade.training.state import LAST, Progress, read_state, restore_state
-from pancascade.weights_file import read_header
 
 logger = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import nn
 
-from pancascade.checkpoint import load_tensors, read_training
 from pancascade.errors import CheckpointError, listed
-from pancascade.inference.models import Model, find_model
-from pancascade.weights_file import TRAINED_ON
+from pancascade.inference.models.model import Model, find_model
+from pancascade.methods.checkpoint import load_tensors, read_training
+from pancascade.methods.weights_file import TRAINED_ON
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from pydantic import Field, ValidationError
 from torch import Tensor
 from torch.optim import Optimizer
 
-from pancascade.cascades import Cascade
-from pancascade.checkpoint import load_tensors, save_tensors
 from pancascade.errors import CheckpointError
-from pancascade.io.documents import first_fault, shortened
+from pancascade.files.documents import first_fault, shortened
+from pancascade.methods.cascades import Cascade
+from pancascade.methods.checkpoint import load_tensors, save_tensors
 from pancascade.settings import Settings
 
 LAST = "last.safetensors"

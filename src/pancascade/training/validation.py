@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pancascade.cascades import Cascade, Located, is_any
-from pancascade.io import written_whole
+from pancascade.data.sampling import SampleSet, SliceSet
+from pancascade.files.atomic import written_whole
+from pancascade.imaging.postprocessing import decide
 from pancascade.labels import COLOURS, Label
+from pancascade.methods.cascades import Cascade, Located, is_any
 from pancascade.metrics import confusion
-from pancascade.postprocessing import decide
-from pancascade.sampling import SampleSet, SliceSet
 from pancascade.training.recipe import ValidateIn
 
 LAST_COLUMN = 8

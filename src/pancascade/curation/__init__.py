@@ -1,1 +1,0 @@
-"""Data sets from download to training: fetch, check, describe, prepare."""

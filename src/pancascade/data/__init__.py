@@ -1,0 +1,1 @@
+"""Data sets from download to batches: fetch, check, describe, split, prepare, read, sample."""

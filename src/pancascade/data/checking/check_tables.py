@@ -1,0 +1,81 @@
+"""``check.json``, ``cases.csv``, ``findings.csv``: what a check found, for machines."""
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pancascade.data.checking.case_statistics import CaseFacts
+from pancascade.data.checking.check import DataCheck
+from pancascade.files.atomic import written_whole
+
+FORMAT = 1
+
+
+def write_check(check: DataCheck, out: Path) -> None:
+    """Write the three files.
+
+    Args:
+        check: What was found.
+        out: Folder; made if it is missing.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    content = {
+        "format": FORMAT,
+        "worst": check.worst,
+        "findings": [finding.model_dump(mode="json") for finding in check.findings],
+        "cases": [facts.model_dump(mode="json", exclude={"thumbnail"}) for facts in check.facts],
+    }
+    with written_whole(out / "check.json") as temporary:
+        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    _write_csv(out / "cases.csv", [_row(facts, check) for facts in check.facts])
+    columns = ("severity", "kind", "source", "case", "patient", "message", "others")
+    found = [finding.model_dump(mode="json") for finding in check.findings]
+    rows = [{**{name: one[name] for name in columns}, "others": " ".join(one["others"])} for one in found]
+    _write_csv(out / "findings.csv", rows, columns=columns)
+
+
+def size_text(facts: CaseFacts) -> str:
+    """Such as 512 × 512 × 240; empty if unknown."""
+    return "" if facts.shape is None else " × ".join(map(str, facts.shape))
+
+
+def spacing_text(facts: CaseFacts) -> str:
+    """Such as 0.86 × 0.86 × 1 mm; empty if unknown."""
+    return "" if facts.spacing_mm is None else " × ".join(f"{mm:.3g}" for mm in facts.spacing_mm)
+
+
+def _row(facts: CaseFacts, check: DataCheck) -> dict[str, Any]:
+    label = facts.label
+    shape, spacing_mm = facts.shape or ("", "", ""), facts.spacing_mm or ("", "", "")
+    hu = facts.hu or ("",) * 7
+    kinds = dict.fromkeys(f"{finding.severity}:{finding.kind}" for finding in check.of_case(facts))
+    return {
+        "case": facts.name,
+        "patient": facts.patient,
+        "source": facts.source,
+        "field": facts.field,
+        **{f"voxels_{axis}": value for axis, value in zip("ijk", shape, strict=True)},
+        **{f"spacing_{axis}_mm": value for axis, value in zip("ijk", spacing_mm, strict=True)},
+        "orientation": facts.orientation or "",
+        "lowest_hu": hu[0],
+        "median_hu": hu[3],
+        "highest_hu": hu[-1],
+        "pancreas_ml": "" if label is None or label.pancreas_ml is None else round(label.pancreas_ml, 3),
+        "tumour_ml": "" if label is None or label.tumour_ml is None else round(label.tumour_ml, 3),
+        "lesions": "" if label is None else label.lesion_count,
+        "findings": " ".join(kinds),
+        "image": facts.image_file,
+        "label": facts.label_file if len(facts.files) > 1 else "",
+    }
+
+
+def _write_csv(path: Path, rows: Iterable[Mapping[str, Any]], *, columns: Sequence[str] = ()) -> None:
+    rows = list(rows)
+    with written_whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(columns) or list(rows[0]) if rows or columns else [])
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,103 @@
+"""Results whose masks a reader corrected, as a data set: each scan with its newest correction."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from pancascade.data.readers.case import Case, LabelledScan
+from pancascade.data.readers.case_names import distinct_names
+from pancascade.data.readers.corrected_scans import KnownScans
+from pancascade.data.readers.scan_files import read_values
+from pancascade.data.readers.structure import OURS
+from pancascade.errors import DataError, listed
+from pancascade.imaging.io import read_volume
+from pancascade.imaging.io.dicom.dicom_files import looks_like_dicom
+from pancascade.imaging.volume import Volume
+from pancascade.imaging.volume.digest import volume_digest
+from pancascade.results.corrections import FOLDER, Correction, newest_correction, read_segmented_scan
+
+
+def corrected_results(folder: Path, *, scans: Path | None = None) -> list[Case]:
+    """Cases of a tree of results to which corrections were saved, one a result; results without any are left out.
+
+    A scan is looked for beside its result (``scan.nii.gz``), in the list or folder of scans, and where it was when it
+    was segmented; when it is read, its digest must be that of the scan that was segmented. Two results of one scan are
+    one patient's, as are those that the list says so; else each scan is a patient of its own.
+
+    Args:
+        folder: Results at any depth, or a single one.
+        scans: Folder of the scans, or a CSV with the columns case and input, as ``batch --mapping`` writes it, and if
+            wanted series and patient; None takes ``scans.csv`` in the folder, if there is one.
+
+    Raises:
+        DataError: No result has a correction, or scans are missing.
+        UnreadableError: A result or a correction is damaged.
+    """
+    results = _results_with_corrections(folder)
+    if not results:
+        raise DataError(f"{folder}: no result here has a correction. Save one in the viewer, or give another folder.")
+    names = distinct_names([_place(path, folder) for path in results])
+    known = KnownScans.read(folder, scans)
+    found: list[Case] = []
+    missing: list[str] = []
+    patients: dict[str, str] = {}
+    for result, name in zip(results, names, strict=True):
+        scan, correction = read_segmented_scan(result), newest_correction(result)
+        if correction is None:
+            continue
+        image = known.find(result, scan, names=(name, result.name))
+        if image is None:
+            missing.append(name)
+            continue
+        digest = correction.record.scan_digest or scan.scan_digest
+        patient = known.patient(name, result.name) or patients.setdefault(digest or name, name)
+        labelled = _labelled(image, correction, series=known.series(name, result.name) or scan.series, digest=digest)
+        found.append(Case.of_scan(name, patient=patient, source=folder.resolve().name, scan=labelled))
+    if missing:
+        raise DataError(
+            f"{listed(missing)}: the scan is neither beside the correction nor where it was. Give --scans, a folder of "
+            "the scans or a CSV with the columns case and input."
+        )
+    return found
+
+
+def holds_corrections(folder: Path) -> bool:
+    """Whether a folder is a tree of results of which one has a correction; the first decides."""
+    return next(_records(folder), None) is not None
+
+
+def _results_with_corrections(folder: Path) -> list[Path]:
+    return sorted({record.parents[1] for record in _records(folder)})
+
+
+def _records(folder: Path) -> Iterator[Path]:
+    for record in folder.rglob(f"{FOLDER}/[0-9]*.json"):
+        result = record.parents[1]
+        hidden = any(part.startswith(".") for part in result.relative_to(folder).parts)
+        if not hidden and (result / "result.json").is_file():
+            yield record
+
+
+def _place(result: Path, folder: Path) -> str:
+    return folder.resolve().name if result == folder else result.relative_to(folder).as_posix()
+
+
+def _labelled(image: Path, correction: Correction, *, series: str | None, digest: str | None) -> LabelledScan:
+    read_image = partial(_read_segmented, image, series=series, digest=digest)
+    return LabelledScan(image, correction.label_map, OURS, read_image, partial(read_values, correction.label_map))
+
+
+def _read_segmented(image: Path, *, series: str | None, digest: str | None) -> Volume:
+    """The scan, if it is the one that was segmented.
+
+    Raises:
+        DataError: It is another one.
+        ScanError: It cannot be read.
+    """
+    volume = read_volume(image, series=series if looks_like_dicom(image) else None)
+    if digest is not None and volume_digest(volume) != digest:
+        raise DataError(
+            f"{image.name}: not the scan that was segmented and corrected, its voxels are others. Give that one by "
+            "--scans."
+        )
+    return volume

@@ -1,0 +1,132 @@
+"""Which layout a folder has, and the cases of a data set as it was downloaded."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from pancascade.data.readers.case import Case
+from pancascade.data.readers.corrected_results import corrected_results, holds_corrections
+from pancascade.data.readers.dataset_json import read_dataset_json
+from pancascade.data.readers.msd import msd
+from pancascade.data.readers.nih_pancreas_ct import nih_pancreas_ct
+from pancascade.data.readers.nnunet_raw import nnunet_raw
+from pancascade.data.readers.panorama import panorama
+from pancascade.data.readers.prepared_store import prepared_store
+from pancascade.data.readers.region_folder import region_folder
+from pancascade.data.readers.slice_folder import slice_folder
+from pancascade.data.readers.volume_list import COLUMNS, volume_list
+from pancascade.data.store.manifest import is_store
+from pancascade.errors import DataError, listed
+from pancascade.imaging.preprocessing import Window
+
+
+class Layout(StrEnum):
+    """How a data set lies in its folder; the names are those of a recipe's readers."""
+
+    MSD = "msd"
+    NIH_PANCREAS_CT = "nih_pancreas_ct"
+    PANORAMA = "panorama"
+    NNUNET_RAW = "nnunet_raw"
+    SLICE_FOLDER = "slice_folder"
+    REGION_FOLDER = "region_folder"
+    VOLUME_LIST = "volume_list"
+    STORE = "store"
+    CORRECTIONS = "corrections"
+
+
+@dataclass(frozen=True)
+class PictureReading:
+    """How pictures of a slice folder are read; their files do not tell.
+
+    Attributes:
+        window: Hounsfield units of grey 0 and grey 255.
+        flip_rows: The pictures show the patient's back at the top and are turned over.
+    """
+
+    window: Window = field(default_factory=Window)
+    flip_rows: bool = False
+
+
+READERS: dict[Layout, Callable[[Path], list[Case]]] = {
+    Layout.MSD: msd,
+    Layout.NIH_PANCREAS_CT: nih_pancreas_ct,
+    Layout.PANORAMA: panorama,
+    Layout.NNUNET_RAW: nnunet_raw,
+    Layout.REGION_FOLDER: region_folder,
+    Layout.STORE: prepared_store,
+    Layout.CORRECTIONS: corrected_results,
+}
+"""Readers that need nothing but the folder."""
+
+
+def recognise(path: Path) -> Layout:
+    """The layout of a data set, from the names in its folder.
+
+    Args:
+        path: Folder of one data set, or the CSV of a volume list.
+
+    Raises:
+        DataError: No such path, or no layout that is known.
+    """
+    if path.is_file() and path.suffix.lower() == ".csv":
+        return Layout.VOLUME_LIST
+    if not path.is_dir():
+        raise DataError(f"{path}: no such folder. Give the folder of a data set, or the CSV of a volume list.")
+    if is_store(path):
+        return Layout.STORE
+    if (path / "dataset.json").is_file():
+        return Layout.MSD if isinstance(read_dataset_json(path).get("training"), list) else Layout.NNUNET_RAW
+    if (path / "index.csv").is_file():
+        return Layout.SLICE_FOLDER if (path / "images").is_dir() else Layout.REGION_FOLDER
+    if any(found.is_dir() for found in (*_itself(path), *path.rglob("PANCREAS_[0-9][0-9][0-9][0-9]"))):
+        return Layout.NIH_PANCREAS_CT
+    if (found := _of_files_below(path)) is not None:
+        return found
+    below = [child.name for child in sorted(path.iterdir()) if child.is_dir() and _is_data_set(child)]
+    hint = f"Give one of its data sets: {listed(below)}." if below else _expected()
+    raise DataError(f"{path}: no known layout. {hint}")
+
+
+def read_data_set(path: Path, *, layout: Layout | None = None, pictures: PictureReading | None = None) -> list[Case]:
+    """The cases of a data set as it was downloaded, or of one's own; no image is opened.
+
+    Args:
+        path: Folder of one data set, or the CSV of a volume list, whose paths are relative to its folder.
+        layout: None recognises it.
+        pictures: How pictures of a slice folder are read.
+
+    Raises:
+        DataError: No such path, no known layout, or a damaged index.
+    """
+    layout = recognise(path) if layout is None else layout
+    if layout is Layout.VOLUME_LIST:
+        return volume_list(path, root=path.parent)
+    if not path.is_dir():
+        raise DataError(f"{path}: no such folder. Layout {layout} is a folder.")
+    if layout is Layout.SLICE_FOLDER:
+        reading = pictures or PictureReading()
+        return slice_folder(path, window=reading.window, flip_rows=reading.flip_rows)
+    return READERS[layout](path)
+
+
+def _of_files_below(path: Path) -> Layout | None:
+    if next(path.rglob("*_0000.nii.gz"), None) is not None:
+        return Layout.PANORAMA
+    return Layout.CORRECTIONS if holds_corrections(path) else None
+
+
+def _itself(path: Path) -> list[Path]:
+    """The folder, if it is one patient's."""
+    return [path] if path.resolve().match("PANCREAS_[0-9][0-9][0-9][0-9]") else []
+
+
+def _is_data_set(folder: Path) -> bool:
+    return (folder / "dataset.json").is_file() or (folder / "index.csv").is_file()
+
+
+def _expected() -> str:
+    return (
+        "Known are MSD, nnU-Net, NIH Pancreas-CT and PANORAMA as they unpack, folders with index.csv, stores, "
+        f"corrected results, and a CSV with the columns {', '.join(sorted(COLUMNS))}."
+    )

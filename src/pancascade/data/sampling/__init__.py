@@ -1,0 +1,21 @@
+"""From cases to batches."""
+
+from pancascade.data.sampling.augmentation import augment
+from pancascade.data.sampling.augmentation_settings import Augmentation
+from pancascade.data.sampling.batch import Batch
+from pancascade.data.sampling.batching import SampleSet, contains, deal
+from pancascade.data.sampling.slices import SliceSet, load_slices
+from pancascade.data.sampling.volumes import VolumeSet, load_volumes
+
+__all__ = [
+    "Augmentation",
+    "Batch",
+    "SampleSet",
+    "SliceSet",
+    "VolumeSet",
+    "augment",
+    "contains",
+    "deal",
+    "load_slices",
+    "load_volumes",
+]

@@ -1,0 +1,153 @@
+"""How large each patient's tumour is, for splits that spread small and large ones evenly."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pancascade.data.readers.case import AxialSlice, Case
+from pancascade.data.readers.structure import Structure
+from pancascade.data.store.extra import load_extra
+from pancascade.errors import DataError, PancascadeError
+from pancascade.execution.parallel import each_in_processes
+from pancascade.imaging.io import read_label_map
+from pancascade.labels import Label
+
+NO_TUMOUR, UNKNOWN = "no tumour", "size unknown"
+_BOUNDS_CM = ((2.0, "tumour under 2 cm"), (4.0, "tumour of 2 to 4 cm"), (math.inf, "tumour over 4 cm"))
+STRATA = (NO_TUMOUR, *(name for _, name in _BOUNDS_CM), UNKNOWN)
+"""From none to large."""
+
+Progress = Callable[[int, int], None]
+"""Called with the number of cases that were read and of all cases."""
+
+
+@dataclass(frozen=True)
+class CaseSize:
+    """A case's tumour.
+
+    Attributes:
+        case: Name.
+        patient: Whose it is.
+        tumour_ml: Volume; 0 without tumour, None where it cannot be told.
+        trouble: Why it could not be read; None if it could.
+    """
+
+    case: str
+    patient: str
+    tumour_ml: float | None
+    trouble: str | None = None
+
+
+@dataclass(frozen=True)
+class _Job:
+    case: str
+    patient: str
+    label: Path | None
+    tumour_values: frozenset[int]
+    read_slices: Callable[[], Sequence[AxialSlice]] | None
+
+
+def read_tumour_sizes(cases: Sequence[Case], *, workers: int = 1, progress: Progress | None = None) -> list[CaseSize]:
+    """Tumour volume of each case from its label map; scans are not opened.
+
+    A label map whose values name no tumour is not opened either. Slices without a known spacing tell only whether
+    there is a tumour. A case that cannot be read has no size, and says why.
+
+    Args:
+        cases: Of any reader.
+        workers: Processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
+        progress: Called after each case.
+
+    Returns:
+        In the order of the cases.
+    """
+    jobs = [_job(case) for case in cases]
+    found: dict[str, CaseSize] = {}
+    for done, (job, size) in enumerate(each_in_processes(_size_of, jobs, workers=workers), start=1):
+        died = CaseSize(job.case, job.patient, None, f"{job.case}: the process that read it died.")
+        found[job.case] = size or died
+        if progress is not None:
+            progress(done, len(jobs))
+    return [found[case.name] for case in cases]
+
+
+def sizes_in_store(folder: Path) -> list[CaseSize]:
+    """Tumour volumes of a prepared store, from its ``cases.parquet``; None where it has no column ``tumour_ml``.
+
+    Raises:
+        DataError: The table cannot be read, or names no patients.
+    """
+    parquet = load_extra("pyarrow.parquet")
+    path = folder / "cases.parquet"
+    try:
+        rows = parquet.read_table(path).to_pylist()
+    except (OSError, ValueError) as error:  # pyarrow's errors are of these
+        raise DataError(f"{path}: not a readable table ({error}). Prepare the store again.") from error
+    if not rows or "patient" not in rows[0]:
+        raise DataError(f"{path}: has no column patient, or no rows. Prepare the store again.")
+    name = "case" if "case" in rows[0] else "name" if "name" in rows[0] else "patient"
+    return [CaseSize(str(row[name]), str(row["patient"]), finite(row.get("tumour_ml"))) for row in rows]
+
+
+def size_strata(sizes: Iterable[CaseSize]) -> dict[str, str]:
+    """Stratum of each patient: without tumour, and by the diameter of a sphere of the tumour's volume.
+
+    The bounds, 2 and 4 cm, are those of the stages T1 to T3 of pancreatic cancer. Of several cases of a patient the
+    largest tumour counts.
+
+    Args:
+        sizes: Of the cases.
+
+    Source: UICC TNM classification, 8th edition, for the bounds.
+    """
+    known: dict[str, list[float | None]] = {}
+    for size in sizes:
+        known.setdefault(size.patient, []).append(size.tumour_ml)
+    return {patient: _stratum(volumes) for patient, volumes in known.items()}
+
+
+def _stratum(volumes_ml: Sequence[float | None]) -> str:
+    largest_ml = max((volume for volume in volumes_ml if volume is not None), default=0.0)
+    if largest_ml == 0:
+        return UNKNOWN if None in volumes_ml else NO_TUMOUR
+    diameter_cm = 2 * (3 * largest_ml / (4 * math.pi)) ** (1 / 3)
+    return next(name for bound, name in _BOUNDS_CM if diameter_cm < bound)
+
+
+def _job(case: Case) -> _Job:
+    scan = case.scan
+    if scan is None:
+        return _Job(case.name, case.patient, None, frozenset(), case.read_slices)
+    values = frozenset(value for value, structure in scan.meaning.items() if structure is Structure.TUMOUR)
+    return _Job(case.name, case.patient, scan.label, values, None)
+
+
+def _size_of(job: _Job) -> CaseSize:
+    try:
+        return CaseSize(job.case, job.patient, _volume_ml(job))
+    except PancascadeError as error:
+        return CaseSize(job.case, job.patient, None, str(error))
+    except (MemoryError, OSError, ValueError) as error:
+        return CaseSize(job.case, job.patient, None, f"{job.label or job.case}: {type(error).__name__}: {error}.")
+
+
+def _volume_ml(job: _Job) -> float | None:
+    if job.read_slices is not None:
+        shown = any(bool((piece.labels == Label.TUMOUR).any()) for piece in job.read_slices())
+        return None if shown else 0.0
+    if job.label is None:
+        return None
+    if not job.tumour_values:
+        return 0.0
+    values = read_label_map(job.label)
+    voxels = np.count_nonzero(np.isin(values.voxels, sorted(job.tumour_values)))
+    return float(voxels) * values.voxel_volume_ml
+
+
+def finite(value: Any) -> float | None:
+    """The number that a table holds, or None for a gap."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

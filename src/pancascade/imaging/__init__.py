@@ -1,0 +1,1 @@
+"""Volumes of CT: reading and writing, geometry, what networks see of them."""

@@ -1,0 +1,73 @@
+"""Images at one place of a series: copies, of which one is read, or rivals, which are refused."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pancascade.errors import GeometryError, ScanError
+from pancascade.imaging.io.dicom.frames import Frame
+from pancascade.imaging.io.dicom.pixels import hounsfield
+from pancascade.imaging.io.dicom.spacing import ROUNDING_MM, counted, named
+from pancascade.messages.notices import Notice
+
+
+def without_copies(
+    ordered: Sequence[Frame], normal: npt.NDArray[np.float64], *, source: Path
+) -> tuple[list[Frame], list[Notice]]:
+    """Leave out second copies of an image, whatever their UIDs.
+
+    Args:
+        ordered: Slices along the normal; of those at one place the first is kept.
+        normal: Unit vector across the slices, LPS+.
+        source: Names the series in messages.
+
+    Returns:
+        The slices that are left, and how many were not, if any.
+
+    Raises:
+        GeometryError: different images lie at one place.
+    """
+    kept = [*ordered[:1]]
+    rivals: list[tuple[Frame, Frame]] = []
+    copies: list[Frame] = []
+    for frame in ordered[1:]:
+        if normal @ np.subtract(frame.position_mm, kept[-1].position_mm) > ROUNDING_MM:
+            kept.append(frame)
+        elif _is_copy(frame, kept[-1]):
+            copies.append(frame)
+        else:
+            rivals.append((kept[-1], frame))
+    if rivals:
+        first, second = rivals[0]
+        raise GeometryError(
+            f"{source}: different images lie at the same place ({counted(len(rivals))}), the first are "
+            f"{named(first)} and {named(second)}. These may be several phases or reconstructions "
+            "in one series; export one of them alone.",
+            code="duplicate_slices",
+        )
+    return kept, [_left_out(copies, source)] if copies else []
+
+
+def _left_out(copies: Sequence[Frame], source: Path) -> Notice:
+    are, were = ("is", "was") if len(copies) == 1 else ("are", "were")
+    return Notice(
+        code="copies_left_out",
+        about="input",
+        sentence=f"{source}: {counted(len(copies))} of the series {are} there twice, with the same pixels, and {were} "
+        f"read once; the first copy is {named(copies[0])}.",
+        values={"copies": len(copies)},
+    )
+
+
+def _is_copy(frame: Frame, other: Frame) -> bool:
+    """Whether two images of one place show the same, each by its own header."""
+    sideways_mm = float(np.linalg.norm(np.subtract(frame.position_mm, other.position_mm)))
+    if frame.file == other.file or frame.size != other.size or sideways_mm > ROUNDING_MM:
+        return False
+    try:
+        first, second = (hounsfield([each], source=each.file) for each in (frame, other))
+    except ScanError:
+        return False
+    return bool(np.array_equal(first, second))

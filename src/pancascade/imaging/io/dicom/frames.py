@@ -1,0 +1,175 @@
+"""What the header of a CT image says about each of its frames, the same for classic and enhanced images."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pancascade.errors import GeometryError, ScanError, UnreadableError
+from pancascade.imaging.io.dicom.dicom_files import quiet, read_header
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+Numbers = tuple[float, ...]
+
+_FARTHEST_MM = 1e6
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One slice, where it lies and what its stored values mean.
+
+    Attributes:
+        file: Where its pixels are.
+        index: Which frame of the file, from 0.
+        uid: SOP instance UID of the file.
+        size: Rows and columns.
+        position_mm: Centre of the first pixel, LPS+ (PS3.3 C.7.6.2.1.1).
+        orientation: Direction cosines of a row, then of a column, LPS+.
+        spacing_mm: Between the centres of rows, then of columns.
+        thickness_mm: SliceThickness, where it is given.
+        slope: HU = slope * stored value + intercept; None where the header has none.
+        intercept: As above.
+    """
+
+    file: Path
+    index: int
+    uid: str
+    size: tuple[int, int]
+    position_mm: Numbers
+    orientation: Numbers
+    spacing_mm: Numbers
+    thickness_mm: float | None
+    slope: float | None
+    intercept: float | None
+
+
+def frames_of(file: Path) -> list[Frame]:
+    """All frames of one file: one for classic CT, many for enhanced CT.
+
+    Args:
+        file: DICOM image.
+
+    Returns:
+        In the file's order.
+
+    Raises:
+        UnreadableError: no such file, a damaged header, or no picture.
+        GeometryError: PixelSpacing, ImagePositionPatient or ImageOrientationPatient is missing or no number.
+    """
+    if not file.is_file():
+        raise UnreadableError(
+            f"{file}: there is no such file any more. Look for the series again.", code="no_such_file"
+        )
+    header = read_header(file)
+    if header is None:
+        raise UnreadableError(
+            f"{file}: the DICOM header is damaged. Copy or export the file again.", code="header_damaged"
+        )
+    with quiet():
+        try:
+            return _frames(file, header)
+        except ScanError:
+            raise
+        # A value that cannot be decoded fails in pydicom with whatever that part of it raises.
+        except Exception as error:
+            raise UnreadableError(
+                f"{file}: the DICOM header is damaged. Copy or export the file again.", code="header_damaged"
+            ) from error
+
+
+def _frames(file: Path, header: "Dataset") -> list[Frame]:
+    size = (_integer(header, "Rows"), _integer(header, "Columns"))
+    if min(size) < 1:
+        raise UnreadableError(f"{file}: this DICOM file holds no picture. Give the CT series.", code="not_an_image")
+    if header.get("ModalityLUTSequence"):
+        raise UnreadableError(
+            f"{file}: a table (ModalityLUTSequence) stands in place of rescale slope and intercept, which CT does not "
+            "allow. Export the original series.",
+            code="modality_lut",
+        )
+    groups = header.get("PerFrameFunctionalGroupsSequence") or []
+    count = max(1, _integer(header, "NumberOfFrames"))
+    if count != max(1, len(groups)):
+        raise GeometryError(
+            f"{file}: {count} frames, but positions for {len(groups)} of them. Export the series again, "
+            "one file a slice if the scanner allows it.",
+            code="place_missing",
+        )
+    shared = [*(header.get("SharedFunctionalGroupsSequence") or []), header]
+    return [_frame(file, index, size, [*groups[index : index + 1], *shared]) for index in range(count)]
+
+
+def _frame(file: Path, index: int, size: tuple[int, int], groups: "list[Dataset]") -> Frame:
+    """`groups` is where to look, nearest first: this frame's own, what all frames share, the whole image."""
+    measures = _macro(groups, "PixelMeasuresSequence", "PixelSpacing")
+    place = _macro(groups, "PlanePositionSequence", "ImagePositionPatient")
+    plane = _macro(groups, "PlaneOrientationSequence", "ImageOrientationPatient")
+    values = _macro(groups, "PixelValueTransformationSequence", "RescaleSlope")
+    frame = Frame(
+        file=file,
+        index=index,
+        uid=str(groups[-1].get("SOPInstanceUID", "")),
+        size=size,
+        position_mm=_required(place, "ImagePositionPatient", 3, file=file),
+        orientation=_required(plane, "ImageOrientationPatient", 6, file=file),
+        spacing_mm=_required(measures, "PixelSpacing", 2, file=file),
+        thickness_mm=_optional(measures, "SliceThickness"),
+        slope=_optional(values, "RescaleSlope"),
+        intercept=_optional(values, "RescaleIntercept"),
+    )
+    if max(map(abs, (*frame.position_mm, *frame.orientation, *frame.spacing_mm))) > _FARTHEST_MM:
+        raise GeometryError(
+            f"{file}: its place in the patient is damaged, more than a kilometre away. Export the original CT series.",
+            code="place_missing",
+        )
+    if min(frame.spacing_mm) <= 0:
+        raise GeometryError(
+            f"{file}: PixelSpacing is {frame.spacing_mm}, it must be above 0. Re-export the scan.",
+            code="spacing_impossible",
+        )
+    if frame.slope == 0:
+        raise UnreadableError(
+            f"{file}: RescaleSlope is 0, all HU would be the same. Re-export the scan.", code="rescale_impossible"
+        )
+    return frame
+
+
+def _macro(groups: "list[Dataset]", sequence: str, keyword: str) -> "Dataset":
+    for group in groups:
+        if group.get(sequence):
+            return group[sequence].value[0]
+        if keyword in group:
+            return group
+    return groups[-1]
+
+
+def _required(group: "Dataset", keyword: str, count: int, *, file: Path) -> Numbers:
+    numbers = _numbers(group, keyword)
+    if numbers is None or len(numbers) != count:
+        raise GeometryError(
+            f"{file}: {keyword} is missing or damaged, so nobody knows where its pixels lie. "
+            "Export the original CT series, with all headers.",
+            code="place_missing",
+        )
+    return numbers
+
+
+def _optional(group: "Dataset", keyword: str) -> float | None:
+    numbers = _numbers(group, keyword)
+    return numbers[0] if numbers else None
+
+
+def _numbers(group: "Dataset", keyword: str) -> Numbers | None:
+    try:
+        value: Any = group.get(keyword)
+        numbers = tuple(map(float, value if hasattr(value, "__len__") and not isinstance(value, str) else [value]))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return numbers if all(map(math.isfinite, numbers)) else None
+
+
+def _integer(header: "Dataset", keyword: str) -> int:
+    numbers = _numbers(header, keyword)
+    return int(numbers[0]) if numbers else 0

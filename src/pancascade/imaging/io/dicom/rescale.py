@@ -1,0 +1,46 @@
+"""Whether all slices of a series say what their stored values mean."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pancascade.errors import NotCTError
+from pancascade.imaging.io.dicom.frames import Frame
+from pancascade.messages.notices import Notice
+
+
+def require_rescale(frames: Sequence[Frame], *, source: Path) -> list[Notice]:
+    """Refuse a series of which some slices have a rescale slope or intercept and others have none.
+
+    Args:
+        frames: Slices of one series.
+        source: Names the series in messages.
+
+    Returns:
+        A warning where no slice has them: the stored values are then taken as HU.
+
+    Raises:
+        NotCTError: some slices have one, others none.
+    """
+    notices = []
+    for keyword, without in (
+        ("RescaleSlope", [frame for frame in frames if frame.slope is None]),
+        ("RescaleIntercept", [frame for frame in frames if frame.intercept is None]),
+    ):
+        if 0 < len(without) < len(frames):
+            raise NotCTError(
+                f"{source}: {keyword} is missing in {len(without)} of {len(frames)} slices, the first is "
+                f"{without[0].file.name}, so their HU are unknown. Export the series again.",
+                code="rescale_missing",
+            )
+        if without:
+            notices.append(keyword)
+    if not notices:
+        return []
+    return [
+        Notice(
+            code="rescale_assumed",
+            about="input",
+            sentence=f"{source}: {' and '.join(notices)} {'is' if len(notices) == 1 else 'are'} missing; taken as "
+            "slope 1 and intercept 0. Look whether the values are HU.",
+        )
+    ]

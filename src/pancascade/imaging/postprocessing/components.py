@@ -1,0 +1,142 @@
+"""Connected components: what belongs together in 3-D."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+from pancascade.imaging.volume import Box
+
+ALL_26 = np.ones((3, 3, 3), dtype=bool)
+
+
+def main_bodies(
+    probabilities: NDArray[np.floating[Any]],
+    *,
+    threshold: float = 0.5,
+    share: float = 0.25,
+    most: int | None = None,
+) -> NDArray[np.bool_]:
+    """The heaviest 3-D component of what is likely, and others almost as heavy.
+
+    Weight is the sum of probabilities. The pancreas is one organ; slices elsewhere in the body in which something
+    looks like it form components of their own, and lighter ones.
+
+    Args:
+        probabilities: (I, J, K) in [0, 1].
+        threshold: Least probability of a voxel.
+        share: Least weight of a kept component, of the heaviest one's.
+        most: How many components are kept; None for all that are heavy enough.
+
+    Returns:
+        (I, J, K), all False if nothing reaches the threshold.
+    """
+    found = _weighed(probabilities, threshold)
+    if found is None:
+        return np.zeros(probabilities.shape, dtype=bool)
+    heavy = np.argsort(-found.weights, kind="stable")[:most]
+    return found.mask_of(heavy[found.weights[heavy] >= share * found.weights.max()], probabilities.shape)
+
+
+def main_organ(
+    probabilities: NDArray[np.floating[Any]],
+    *,
+    spacing_mm: tuple[float, float, float],
+    threshold: float = 0.5,
+    share: float = 0.1,
+    near_mm: float = 12.0,
+) -> NDArray[np.bool_]:
+    """The heaviest 3-D component of what is likely, and others close to it: one organ in one place.
+
+    Unlike `main_bodies`, a component far away is dropped however heavy it is: gut that looks like pancreas.
+
+    Args:
+        probabilities: (I, J, K) in [0, 1].
+        spacing_mm: Along these axes.
+        threshold: Least probability of a voxel.
+        share: Least weight (sum of probabilities) of another component, of the heaviest one's.
+        near_mm: Largest gap between another component's box and the heaviest one's, along each axis.
+
+    Returns:
+        (I, J, K), all False if nothing reaches the threshold.
+    """
+    found = _weighed(probabilities, threshold)
+    if found is None:
+        return np.zeros(probabilities.shape, dtype=bool)
+    places = ndimage.find_objects(found.numbers)
+    heaviest = int(np.argmax(found.weights))
+    chosen = [
+        number
+        for number in range(len(places))
+        if found.weights[number] >= share * found.weights[heaviest]
+        and _largest_gap_mm(places[number], places[heaviest], spacing_mm) <= near_mm
+    ]
+    return found.mask_of(chosen, probabilities.shape)
+
+
+class _Components(NamedTuple):
+    """Connected components of what is likely: in which box, their numbers from 1 on in it, and the weight of each."""
+
+    box: Box
+    numbers: NDArray[np.integer[Any]]
+    weights: NDArray[np.floating[Any]]
+
+    def mask_of(self, chosen: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+        """Where some of them lie in the whole array; they are counted from 0."""
+        mask = np.zeros(shape, dtype=bool)
+        mask[self.box.slices] = np.isin(self.numbers, np.asarray(chosen) + 1)
+        return mask
+
+
+def _weighed(probabilities: NDArray[np.floating[Any]], threshold: float) -> _Components | None:
+    """The components of what reaches a threshold; None where nothing does."""
+    likely = probabilities >= threshold
+    box = Box.around(likely)
+    if box is None:
+        return None
+    numbers, count = ndimage.label(likely[box.slices], structure=ALL_26)
+    weights = ndimage.sum_labels(probabilities[box.slices].astype(np.float32), numbers, index=np.arange(1, count + 1))
+    return _Components(box, numbers, weights)
+
+
+def _largest_gap_mm(one: tuple[slice, ...], other: tuple[slice, ...], spacing_mm: tuple[float, float, float]) -> float:
+    """Largest gap between two boxes along any axis; 0 where they overlap along all."""
+    return max(
+        max(0, a.start - b.stop, b.start - a.stop) * step for a, b, step in zip(one, other, spacing_mm, strict=True)
+    )
+
+
+def body_boxes(
+    probabilities: NDArray[np.floating[Any]], *, spacing_mm: tuple[float, float, float], threshold: float = 0.5
+) -> list[Box]:
+    """A box around each component of the `main_organ`, the heaviest first; arguments as there."""
+    bodies = main_organ(probabilities, spacing_mm=spacing_mm, threshold=threshold)
+    pieces, count = ndimage.label(bodies, structure=ALL_26)
+    weights = ndimage.sum_labels(probabilities.astype(np.float32), pieces, index=np.arange(1, count + 1))
+    places = ndimage.find_objects(pieces)
+    return [
+        Box(tuple(axis.start for axis in places[n]), tuple(axis.stop for axis in places[n]))
+        for n in np.argsort(-weights, kind="stable")
+    ]
+
+
+def touching(mask: NDArray[np.bool_], other: NDArray[np.bool_], *, least_voxels: int = 1) -> NDArray[np.bool_]:
+    """The components of a mask that touch another mask and have a least size.
+
+    Args:
+        mask: (I, J, K).
+        other: (I, J, K).
+        least_voxels: Smaller components are dropped.
+    """
+    kept = np.zeros(mask.shape, dtype=bool)
+    box = Box.around(mask)
+    if box is None:
+        return kept
+    around = box.expand(1).clip(mask.shape)
+    components, count = ndimage.label(mask[around.slices], structure=ALL_26)
+    near = ndimage.binary_dilation(other[around.slices], structure=ALL_26)
+    touched = np.bincount(components[near], minlength=count + 1) > 0
+    large = np.bincount(components.ravel(), minlength=count + 1) >= least_voxels
+    kept[around.slices] = (touched & large & (np.arange(count + 1) > 0))[components]
+    return kept

@@ -1,0 +1,9 @@
+"""From Hounsfield units to what a network sees, and back to the scan's pixels."""
+
+from pancascade.imaging.preprocessing.canvas import Canvas, Placement, find_placement
+from pancascade.imaging.preprocessing.input_checks import check_input
+from pancascade.imaging.preprocessing.patient_box import body_box
+from pancascade.imaging.preprocessing.volume_grid import CanvasOrGrid, VolumeGrid
+from pancascade.imaging.preprocessing.window import Window
+
+__all__ = ["Canvas", "CanvasOrGrid", "Placement", "VolumeGrid", "Window", "body_box", "check_input", "find_placement"]

@@ -1,0 +1,106 @@
+"""The canvas: where axial slices of any scan lie on one sheet, at one pixel spacing."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from pancascade.imaging.preprocessing.window import Window
+from pancascade.imaging.volume import sampled
+from pancascade.settings import Settings, UNetSize
+
+SOFT_TISSUE_HU = 20
+"""Above this: organs, muscle and bone, in 8-bit pictures that begin at 0 HU as well."""
+
+
+class Canvas(Settings):
+    """How slices reach a 2-D cascade.
+
+    Attributes:
+        size: Height and width in pixels, each divisible by 16.
+        spacing_mm: Pixel spacing of the canvas; None keeps the scan's own pixels.
+        window: Hounsfield window mapped to [0, 1].
+        centre: What lies in the middle of the canvas: the middle of the ``image``, or of its soft ``tissue``.
+        larger_slices: What inference does with slices that do not fit: ``grow`` the canvas, or ``cut`` them as
+            training does. Networks that learnt where organs lie on a canvas centred on tissue want the second.
+        assumed_spacing_mm: Pixel spacing taken for slices that come without one (pictures).
+        neighbours: Ours: how many slices below and above are shown in channels of their own, from the lowest to the
+            highest; the slice itself is the middle one. Networks then need ``in_channels`` of 1 + 2 · neighbours.
+        neighbour_mm: From one of them to the next, whatever the scan's slices measure; linear between slices.
+    """
+
+    size: UNetSize = (512, 512)
+    spacing_mm: float | None = Field(default=None, gt=0)
+    window: Window = Window()
+    centre: Literal["image", "tissue"] = "image"
+    larger_slices: Literal["grow", "cut"] = "grow"
+    assumed_spacing_mm: float = Field(default=0.8, gt=0)
+    neighbours: int = Field(default=0, ge=0, le=8)
+    neighbour_mm: float = Field(default=3.0, gt=0)
+
+    @property
+    def channels(self) -> int:
+        """Channels of an image: the slice and its neighbours."""
+        return 1 + 2 * self.neighbours
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where slices lie on their canvas.
+
+    Attributes:
+        native: Height and width of the slices as they came.
+        resized: Height and width after resampling to the canvas spacing.
+        offset: Row and column on the canvas of the resized slice's first pixel; negative if it is cut.
+        canvas: Height and width of the canvas.
+    """
+
+    native: tuple[int, int]
+    resized: tuple[int, int]
+    offset: tuple[int, int]
+    canvas: tuple[int, int]
+
+
+def find_placement(
+    hu: NDArray[Any], *, spacing_mm: tuple[float, float] | None, canvas: Canvas, grow: bool
+) -> Placement:
+    """Where slices go on a canvas: centred, at the canvas spacing.
+
+    Args:
+        hu: Slices (..., H, W) of one size and spacing in Hounsfield units, placed alike.
+        spacing_mm: Row and column spacing; None takes the canvas's ``assumed_spacing_mm``.
+        canvas: The canvas.
+        grow: Enlarge the sheet (to a multiple of 32) where a slice is larger, rather than cut the slice.
+    """
+    native = (hu.shape[-2], hu.shape[-1])
+    if canvas.spacing_mm is None:
+        resized = native
+    else:
+        row_mm, column_mm = spacing_mm or (canvas.assumed_spacing_mm, canvas.assumed_spacing_mm)
+        resized = (
+            max(1, round(native[0] * row_mm / canvas.spacing_mm)),
+            max(1, round(native[1] * column_mm / canvas.spacing_mm)),
+        )
+    sheet = canvas.size
+    if grow:
+        sheet = (max(sheet[0], -(-resized[0] // 32) * 32), max(sheet[1], -(-resized[1] // 32) * 32))
+    offset = [(sheet[0] - resized[0]) // 2, (sheet[1] - resized[1]) // 2]
+    if canvas.centre == "tissue":
+        for axis, middle in enumerate(_tissue_centre(hu)):
+            wanted = sheet[axis] // 2 - round(middle * resized[axis] / native[axis])
+            # A slice that fits stays whole; a larger one covers the canvas.
+            free = sheet[axis] - resized[axis]
+            offset[axis] = min(max(wanted, min(0, free)), max(0, free))
+    return Placement(native, resized, (offset[0], offset[1]), sheet)
+
+
+def _tissue_centre(hu: NDArray[Any]) -> tuple[float, float]:
+    """Row and column of the centre of mass of soft tissue; the middle where there is none."""
+    step = max(1, hu.shape[-1] // 128)
+    tissue = sampled(hu, (*(1,) * (hu.ndim - 2), step, step)) > SOFT_TISSUE_HU
+    rows, columns = np.nonzero(tissue.any(axis=0) if tissue.ndim > 2 else tissue)
+    if rows.size == 0:
+        return hu.shape[-2] / 2, hu.shape[-1] / 2
+    return float(rows.mean() + 0.5) * step, float(columns.mean() + 0.5) * step

@@ -1,0 +1,226 @@
+"""A model as ONNX or OpenVINO files with a description, for software that knows nothing of pancascade."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from pancascade.errors import ExportError
+from pancascade.files.atomic import written_together
+from pancascade.files.output_lock import lock_output
+from pancascade.imaging.preprocessing import Canvas
+from pancascade.inference.export.exported_pipeline import (
+    CHAINS,
+    Export,
+    ExportedNetwork,
+    ExportedStep,
+    ExportFormat,
+    NetworkOutput,
+    output_names,
+)
+from pancascade.inference.export.formats import INPUT, SUFFIX, require_installed, run_file, write_network
+from pancascade.inference.models.model import Model, Step, require_cascades
+from pancascade.methods.cascades import Cascade
+from pancascade.methods.checkpoint import ModelDescription, current_versions, load_checkpoint
+from pancascade.methods.networks.build import NETWORKS
+
+DESCRIPTION, CARD, LICENCE = "export.json", "model-card.md", "LICENCE.txt"
+
+TOLERANCE = 1e-3
+"""How far an exported network's answer may be from torch's, relative to the largest answer (at least 1)."""
+
+Told = Callable[[ExportedNetwork], None]
+"""Called with each network when it is written and has answered as torch does."""
+
+
+class Planned(NamedTuple):
+    """A network to export, and an image (1, C, H, W) of the size that the cascade shows it."""
+
+    name: str
+    file: str
+    network: nn.Module
+    image: Tensor
+
+
+Begun = Callable[[str, int, int], None]
+"""Called before each network with its file's name, its number and how many there are."""
+
+
+def export_model(
+    model: Model, out: Path, *, file_format: ExportFormat, told: Told | None = None, begun: Begun | None = None
+) -> Export:
+    """Write every network of every step of a model, and ``export.json``, which says how they are chained.
+
+    Every file is run on random and on drawn images, and must answer as torch does. All is written, or nothing.
+
+    Args:
+        model: The model.
+        out: Folder; made if it is missing. A former export of the same model and format is replaced.
+        file_format: ``onnx`` or ``openvino``.
+        told: Called after each network.
+        begun: Called before each network.
+
+    Raises:
+        ExportError: The libraries are missing, the model works on volumes, a network cannot be written, or does not
+            answer as torch does.
+        CheckpointError: Weights are missing or damaged.
+        OutputError: The folder cannot be written.
+    """
+    require_installed(file_format)
+    require_cascades(model)
+    loaded = [load_checkpoint(model.weights_of(step)) for step in model.steps]
+    plans = [
+        plan_networks(cascade, description, prefix=f"{number}_{Path(step.weights).stem}", suffix=SUFFIX[file_format])
+        for number, (step, (cascade, description)) in enumerate(zip(model.steps, loaded, strict=True), start=1)
+    ]
+    files = [planned.file for plan in plans for planned in plan]
+    weights = [str(Path(file).with_suffix(".bin")) for file in files] if file_format == "openvino" else []
+    names = [*files, *weights, CARD, LICENCE, DESCRIPTION]
+    with lock_output(out, what="export"), written_together(out, names=names) as draft:
+        steps = []
+        for step, (cascade, description), plan in zip(model.steps, loaded, plans, strict=True):
+            networks = []
+            for planned in plan:
+                if begun is not None:
+                    begun(planned.file, files.index(planned.file) + 1, len(files))
+                networks.append(_exported(planned, draft, file_format))
+                if told is not None:
+                    told(networks[-1])
+            steps.append(_described(step, cascade, description, networks))
+        described = _export(model, file_format, steps)
+        (draft / CARD).write_text(model.card_text(), encoding="utf-8")
+        (draft / LICENCE).write_text(f"Licence of the weights: {model.licence}\n", encoding="utf-8")
+        (draft / DESCRIPTION).write_text(described.model_dump_json(indent=1), encoding="utf-8")
+    return described
+
+
+def _export(model: Model, file_format: ExportFormat, steps: Sequence[ExportedStep]) -> Export:
+    return Export(
+        model=model.name,
+        summary=model.summary,
+        licence=model.licence,
+        card=CARD,
+        file_format=file_format,
+        versions=current_versions(),
+        organ_threshold=model.organ_threshold,
+        tumour_threshold=model.tumour_threshold,
+        steps=tuple(steps),
+    )
+
+
+def _described(
+    step: Step, cascade: Cascade, description: ModelDescription, networks: Sequence[ExportedNetwork]
+) -> ExportedStep:
+    settings = description.cascade
+    return ExportedStep(
+        step=step.model_copy(update={"weights": Path(step.weights).name}).model_dump(mode="json", exclude={"digest"}),
+        cascade=settings.model_dump(mode="json"),
+        canvas=description.canvas.model_dump(mode="json"),
+        labels=tuple(label.title for label in cascade.labels),
+        chain=CHAINS[settings.kind],
+        networks=tuple(networks),
+    )
+
+
+def plan_networks(cascade: Cascade, description: ModelDescription, *, prefix: str, suffix: str) -> list[Planned]:
+    """The networks that run at inference, with an image of the size that each is shown.
+
+    The cascade is run once to learn the sizes: no paper need tell them.
+    """
+    if not isinstance(description.canvas, Canvas):
+        raise ExportError(
+            f"{prefix}: {description.cascade.kind} works on volumes, each of a size of its own; "
+            "export knows cascades on slices only."
+        )
+    if cascade.any_size:
+        raise ExportError(
+            f"{prefix}: {' and '.join(cascade.any_size)} sees crops that are not resized, each of a size of its own; "
+            "export knows networks on one size only."
+        )
+    seen: dict[str, Tensor] = {}
+    children = {name: child for name, child in cascade.named_children() if isinstance(child, tuple(NETWORKS.values()))}
+    hooks = [
+        child.register_forward_pre_hook(lambda _, given, name=name: seen.__setitem__(name, given[0][:1].float()))
+        for name, child in children.items()
+    ]
+    drawn = drawn_image(description.canvas.size)
+    image = drawn.expand(-1, description.canvas.channels, -1, -1)
+    with torch.no_grad():
+        cascade.locate(image)
+        cascade.segment(image, cascade.take_over(image, (drawn > 0.5).float()))
+    for hook in hooks:
+        hook.remove()
+    return [Planned(name, f"{prefix}_{name}{suffix}", children[name], seen[name]) for name in children if name in seen]
+
+
+def _exported(planned: Planned, draft: Path, file_format: ExportFormat) -> ExportedNetwork:
+    """Write one network and compare it with torch.
+
+    Raises:
+        ExportError: It cannot be written, or its answers are not torch's.
+    """
+    path = draft / planned.file
+    names = output_names(planned.network)
+    write_network(planned.network, path, planned.image, file_format=file_format, outputs=[name for name, _ in names])
+    images = torch.cat(
+        (planned.image, torch.rand(2, *planned.image.shape[1:], generator=torch.Generator().manual_seed(0)))
+    )
+    with torch.inference_mode():
+        wanted = [maps.float().numpy() for maps in tree_leaves(planned.network(images))]
+    answers = run_file(path, images.numpy(), file_format=file_format)
+    difference = require_same(answers, wanted, file=planned.file)
+    outputs = [
+        NetworkOutput(name=name, shape=("batch", *maps.shape[1:]), meaning=meaning)
+        for (name, meaning), maps in zip(names, wanted, strict=True)
+    ]
+    return ExportedNetwork(
+        file=planned.file,
+        network=planned.name,
+        input_name=INPUT,
+        input_shape=("batch", *planned.image.shape[1:]),
+        outputs=tuple(outputs),
+        largest_difference=difference,
+        tolerance=TOLERANCE,
+    )
+
+
+def require_same(answers: Sequence[NDArray[np.float32]], wanted: Sequence[NDArray[np.float32]], *, file: str) -> float:
+    """The largest difference between two networks' maps.
+
+    Raises:
+        ExportError: The maps are of other shapes, or differ by more than `TOLERANCE`.
+    """
+    shapes = [maps.shape for maps in answers], [maps.shape for maps in wanted]
+    if shapes[0] != shapes[1]:
+        raise ExportError(f"{file}: the exported network gives maps of {shapes[0]}, torch of {shapes[1]}.")
+    largest = 0.0
+    for answer, true in zip(answers, wanted, strict=True):
+        difference = float(np.abs(answer - true).max())
+        allowed = TOLERANCE * max(1.0, float(np.abs(true).max()))
+        if not difference <= allowed:
+            raise ExportError(
+                f"{file}: the exported network answers {difference:.2g} off torch's answer, more than {allowed:.2g}; "
+                "nothing was written. Try the other format."
+            )
+        largest = max(largest, difference)
+    return largest
+
+
+def drawn_image(size: tuple[int, int]) -> Tensor:
+    """Something like a slice of the body, (1, 1, H, W) in [0, 1]: soft tissue with a bright organ and a dark one."""
+    rows, columns = torch.meshgrid(*(torch.linspace(-1, 1, side) for side in size), indexing="ij")
+    image = torch.zeros(size)
+    for row, column, height, width, grey in (
+        (0.0, 0.0, 0.8, 0.9, 0.45),
+        (0.0, -0.4, 0.4, 0.3, 0.6),
+        (0.1, 0.15, 0.2, 0.3, 0.75),
+        (0.5, 0.0, 0.2, 0.15, 1.0),
+        (-0.3, 0.4, 0.25, 0.2, 0.05),
+    ):
+        image[((rows - row) / height) ** 2 + ((columns - column) / width) ** 2 < 1] = grey
+    return image[None, None]

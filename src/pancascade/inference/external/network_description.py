@@ -1,0 +1,123 @@
+"""The JSON file beside an ONNX or TorchScript file: how a scan reaches the network, and what it answers."""
+
+import math
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError, model_validator
+
+from pancascade.errors import UnknownModelError
+from pancascade.files.documents import first_fault, read_json, reason, shortened
+from pancascade.settings import Settings
+
+MOST_VOXELS = 512**3
+"""Of a patch: more than any scan has, and more than any network of today can hold."""
+
+Channel = Annotated[int, Field(ge=0, le=4096)]
+Millimetres = Annotated[float, Field(ge=0.05, le=50)]
+Side = Annotated[int, Field(ge=1, le=4096)]
+
+
+class Channels(Settings):
+    """Which channels of the answer are what, counted from 0.
+
+    Attributes:
+        pancreas: One or several, of the pancreas.
+        tumour: Of tumour; none for a network that knows none.
+    """
+
+    pancreas: tuple[Channel, ...] = Field(min_length=1)
+    tumour: tuple[Channel, ...] = ()
+
+
+class NetworkDescription(Settings):
+    """How a scan reaches a network, and what the network answers.
+
+    The scan is turned to `axes`, resampled linearly to `spacing_mm`, clipped, normalised, and cut into overlapping
+    patches (1, 1, *patch); answers (1, C, *patch) are averaged with a Gaussian weight, and come back by linear
+    resampling.
+
+    Attributes:
+        axes: Where the array's axes point, such as LPS or RAS; SPL has slices first, then rows, then columns.
+        spacing_mm: Along these axes; None keeps the scan's.
+        clip_hu: Lowest and highest Hounsfield unit.
+        mean_hu: Subtracted after that. Without it the clipped range is mapped to [0, 1].
+        std_hu: Divided by.
+        patch: Size along the axes; of a 2-D network the first one is 1.
+        dimensions: Of the network.
+        overlap: Share of a patch that the next one shows again.
+        labels: Channels of the answer.
+        activation: What makes probabilities of the answer.
+        nested: Whether the channel of the pancreas holds the tumour as well.
+    """
+
+    axes: str = "LPS"
+    spacing_mm: tuple[Millimetres, Millimetres, Millimetres] | None = None
+    clip_hu: tuple[float, float]
+    mean_hu: float | None = None
+    std_hu: float | None = Field(default=None, gt=0)
+    patch: tuple[Side, Side, Side]
+    dimensions: Literal[2, 3] = 3
+    overlap: float = Field(default=0.5, ge=0, le=0.9)
+    labels: Channels
+    activation: Literal["softmax", "sigmoid", "none"] = "softmax"
+    nested: bool = False
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if sorted("RAS"["RLAPSI".find(axis) // 2] for axis in self.axes if axis in "RLAPSI") != ["A", "R", "S"] or (
+            len(self.axes) != 3
+        ):
+            raise ValueError(f"axes: one of R/L, A/P and S/I each, like RAS or SPL, and not {self.axes[:20]!r}")
+        if self.clip_hu[0] >= self.clip_hu[1]:
+            raise ValueError("clip_hu: the first must be below the second")
+        if (self.mean_hu is None) != (self.std_hu is None):
+            raise ValueError("mean_hu and std_hu: give both or none")
+        if self.dimensions == 2 and self.patch[0] != 1:
+            raise ValueError("patch: a network of 2 dimensions sees one slice, so the first side is 1")
+        if math.prod(self.patch) > MOST_VOXELS:
+            raise ValueError(f"patch: {' x '.join(map(str, self.patch))} voxels are larger than memory can hold")
+        return self
+
+    def normalise(self, hu: NDArray[np.generic]) -> NDArray[np.float32]:
+        """What the network sees of Hounsfield units."""
+        low, high = self.clip_hu
+        shown = np.clip(hu.astype(np.float32), low, high)
+        mean, std = (low, high - low) if self.mean_hu is None or self.std_hu is None else (self.mean_hu, self.std_hu)
+        shown -= np.float32(mean)
+        shown /= np.float32(std)
+        return shown
+
+    def activate(self, answer: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities of an answer (C, *S)."""
+        if self.activation == "softmax":
+            raised = np.exp(answer - answer.max(axis=0, keepdims=True))
+            return np.asarray(raised / raised.sum(axis=0, keepdims=True), np.float32)
+        if self.activation == "sigmoid":
+            return np.asarray(0.5 * (1 + np.tanh(0.5 * answer)), np.float32)
+        return answer
+
+
+def read_description(network: Path) -> NetworkDescription:
+    """The description beside a network: a JSON file of the same name.
+
+    Raises:
+        UnknownModelError: It is missing or damaged.
+    """
+    path = network.with_suffix(".json")
+    name = shortened(path.name, 60)
+    try:
+        return NetworkDescription.model_validate(read_json(path))
+    except FileNotFoundError as error:
+        raise UnknownModelError(
+            f"{shortened(network.name, 60)}: needs {name} beside it, with spacing, clip, patch and labels "
+            "(docs/other-networks.md)."
+        ) from error
+    except ValidationError as error:
+        raise UnknownModelError(
+            f"{name}: not a description of a network ({shortened(first_fault(error), 90)}). See docs/other-networks.md."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UnknownModelError(f"{name}: not readable JSON ({shortened(reason(error), 80)}). Mend it.") from error

@@ -1,0 +1,77 @@
+"""A network as an ONNX file, run by ONNX Runtime."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pancascade.errors import UnknownModelError
+from pancascade.imaging.volume import Volume
+from pancascade.inference.backends.threads import thread_count
+from pancascade.inference.external.network import network_faults_told, require_extra
+from pancascade.inference.external.network_description import read_description
+from pancascade.inference.external.tiles import run_in_tiles
+from pancascade.labels import Label
+from pancascade.messages.notices import Notice
+
+
+class OnnxNetwork:
+    """See `pancascade.inference.external.network.ExternalNetwork`.
+
+    A description of the same name lies beside the file.
+    """
+
+    notices: tuple[Notice, ...] = ()
+
+    def __init__(self, path: Path, *, device: str) -> None:
+        require_extra("onnxruntime", extra="export", name=path.name, what="an ONNX file")
+        self._name = path.name
+        self._description = read_description(path)
+        self.labels: tuple[Label, ...] = (
+            (Label.PANCREAS, Label.TUMOUR) if self._description.labels.tumour else (Label.PANCREAS,)
+        )
+        with network_faults_told(path.name, "cannot be loaded as ONNX"):
+            self._session = _session(path, device)
+        self.runs_on = f"ONNX Runtime {self._session.get_providers()[0].removesuffix('ExecutionProvider')}"
+        self._input = self._checked_input()
+
+    def probabilities(self, scan: Volume) -> NDArray[np.float32]:
+        """See `ExternalNetwork`."""
+        with network_faults_told(self._name, "fails on this scan"):
+            return run_in_tiles(scan, self._predict, self._description, name=self._name)
+
+    def _predict(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        answer: NDArray[np.float32] = self._session.run(None, {self._input: image})[0]
+        return answer
+
+    def _checked_input(self) -> str:
+        """The name of the one input."""
+        inputs = self._session.get_inputs()
+        shape = list(inputs[0].shape)
+        axes = 2 + self._description.dimensions
+        sides = self._description.patch[3 - self._description.dimensions :]
+        if len(inputs) != 1 or len(shape) != axes or (isinstance(shape[1], int) and shape[1] != 1):
+            told = ", ".join("x".join(map(str, one.shape)) for one in inputs)[:60]
+            raise UnknownModelError(
+                f"{self._name}: takes {told}, and one CT of {axes} axes with 1 channel is all that there is. Give a "
+                "network of one CT channel."
+            )
+        if any(isinstance(side, int) and side != ours for side, ours in zip(shape[2:], sides, strict=True)):
+            raise UnknownModelError(
+                f"{self._name}: takes patches of {'x'.join(map(str, shape[2:]))}, its description says "
+                f"{'x'.join(map(str, sides))}. Mend the patch."
+            )
+        return str(inputs[0].name)
+
+
+def _session(path: Path, device: str) -> Any:
+    import onnxruntime
+
+    wanted = "CUDAExecutionProvider" if device.startswith("cuda") else "CPUExecutionProvider"
+    if wanted not in onnxruntime.get_available_providers():
+        raise UnknownModelError(f"{path.name}: this ONNX Runtime cannot use {device}. Try --device cpu.")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = thread_count()
+    return onnxruntime.InferenceSession(path, options, providers=[wanted])

@@ -1,0 +1,1 @@
+"""Where the pancreas lies, and how surely."""

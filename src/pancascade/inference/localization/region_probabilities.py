@@ -1,0 +1,196 @@
+"""What the steps of a model have found so far, in the upright scan."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pancascade.imaging.postprocessing import body_boxes, main_organ, touching
+from pancascade.imaging.volume import Box
+from pancascade.labels import Label
+from pancascade.results.location import Location
+
+FAINT = 0.02
+"""Voxels in which nothing reaches this probability need not be kept."""
+
+Believed = Callable[[int, int], NDArray[np.float32]]
+"""Probabilities (I, J, last − first) of slices first…last−1 of a part of the scan."""
+
+STEP = 0.001
+"""Probabilities are stored in steps of this."""
+
+GIVEN_BELOW = np.float32(0.999)
+"""Highest probability of the organ outside a mask of it that was given, where it is 1."""
+
+LEAST_TUMOUR_ML = 0.05
+"""Smaller spots are noise: a sphere of this volume is 4.6 mm wide."""
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """Probabilities inside one box of the upright scan; outside everything is background.
+
+    Attributes:
+        box: Where; None if nothing was found.
+        organ: Probability of the pancreas with its tumour, (*box.shape) float32.
+        tumour: Probability of tumour, (*box.shape) float32, nowhere above ``organ``.
+        location: What stage 1's location was worth; None where nothing was located.
+    """
+
+    box: Box | None
+    organ: NDArray[np.float32]
+    tumour: NDArray[np.float32]
+    location: Location | None = None
+
+    @classmethod
+    def of(cls, maps: NDArray[Any], at: Box, location: Location | None = None) -> Self:
+        """What foreground maps (C, *at.shape), pancreas and perhaps tumour, show in a box of the scan.
+
+        The finding keeps the part that holds any belief.
+        """
+        organ = maps.sum(axis=0, dtype=np.float32)
+        box = Box.around(organ >= FAINT)
+        if box is None:
+            return cls.nothing(location)
+        tumour = maps[1][box.slices].astype(np.float32) if len(maps) > 1 else np.zeros(box.shape, np.float32)
+        return cls(box.shift(at.start), np.minimum(organ[box.slices], 1), tumour, location)
+
+    @classmethod
+    def nothing(cls, location: Location | None = None) -> Self:
+        """An empty finding."""
+        empty = np.zeros((0, 0, 0), np.float32)
+        return cls(None, empty, empty, location)
+
+    @classmethod
+    def mean(cls, findings: Sequence[Self]) -> Self:
+        """What several looks at the same scan find on average; a look that finds nothing counts as 0.
+
+        The location is that of the first look.
+        """
+        boxes = [found.box for found in findings if found.box is not None]
+        location = findings[0].location
+        if not boxes:
+            return cls.nothing(location)
+        box = reduce(Box.union, boxes)
+        organ = np.stack([found.organ_in(box) for found in findings]).mean(axis=0)
+        tumour = np.stack([found.tumour_in(box) for found in findings]).mean(axis=0)
+        return cls(box, organ, tumour, location)
+
+    def rounded(self) -> Self:
+        """Probabilities rounded to `STEP`, as they are stored, so that stored ones decide the same mask."""
+        organ, tumour = (np.rint(values / STEP) * np.float32(STEP) for values in (self.organ, self.tumour))
+        return replace(self, organ=organ, tumour=tumour)
+
+    def labels(
+        self,
+        shape: tuple[int, int, int],
+        *,
+        spacing_mm: tuple[float, float, float],
+        organ_threshold: float = 0.5,
+        tumour_threshold: float = 0.5,
+        component_rules: bool = True,
+        organ_given: bool = False,
+    ) -> NDArray[np.uint8]:
+        """Final labels on a grid of that shape.
+
+        The organ is where pancreas and tumour together are likely enough, the tumour where it alone is. The
+        pancreas is one organ: only its heaviest 3-D component, and those close to it, are kept. A tumour touches it.
+
+        Args:
+            shape: Of the upright scan.
+            spacing_mm: Of the grid's voxels.
+            organ_threshold: Least probability of pancreas and tumour together.
+            tumour_threshold: Least probability of tumour.
+            component_rules: Whether components are dropped; without, all that is likely enough is marked.
+            organ_given: Whether the organ is somebody's mask: it stays as it is, whatever its threshold and components.
+        """
+        labels = np.zeros(shape, np.uint8)
+        if self.box is None:
+            return labels
+        organ = self.organ > GIVEN_BELOW + STEP / 2 if organ_given else self.organ >= organ_threshold
+        tumour = self.tumour >= tumour_threshold
+        if component_rules:
+            if not organ_given:
+                organ = main_organ(self.organ, spacing_mm=spacing_mm, threshold=organ_threshold)
+            least = max(1, round(LEAST_TUMOUR_ML * 1000 / math.prod(spacing_mm)))
+            tumour = touching(tumour, organ, least_voxels=least)
+        inside = labels[self.box.slices]
+        inside[organ] = Label.PANCREAS
+        inside[tumour] = Label.TUMOUR
+        return labels
+
+    def organ_in(self, field: Box) -> NDArray[np.float32]:
+        """Probability of the pancreas with its tumour in a box of the scan, (*field.shape)."""
+        return self._in(field, self.organ)
+
+    def tumour_in(self, field: Box) -> NDArray[np.float32]:
+        """Probability of tumour in a box of the scan, (*field.shape)."""
+        return self._in(field, self.tumour)
+
+    def believed(self, field: Box, *, tumour: bool = False) -> Believed:
+        """The probability of the organ, or of tumour, in any slices of a box of the scan; never of all at once."""
+
+        def slices(first: int, last: int) -> NDArray[np.float32]:
+            part = Box((*field.start[:2], field.start[2] + first), (*field.stop[:2], field.start[2] + last))
+            return self.tumour_in(part) if tumour else self.organ_in(part)
+
+        return slices
+
+    def _in(self, field: Box, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        found = np.zeros(field.shape, np.float32)
+        if self.box is not None:
+            shared = self.box.shift([-start for start in field.start]).clip(field.shape)
+            theirs = field.shift([-start for start in self.box.start]).clip(self.box.shape)
+            found[shared.slices] = values[theirs.slices]
+        return found
+
+    def organ_box(self, *, spacing_mm: tuple[float, float, float]) -> Box | None:
+        """Box of the pancreas with its tumour, where its probability is at least ½."""
+        boxes = self.organ_boxes(spacing_mm=spacing_mm)
+        return reduce(Box.union, boxes) if boxes else None
+
+    def organ_boxes(self, *, spacing_mm: tuple[float, float, float], threshold: float = 0.5) -> list[Box]:
+        """A box for each component of the pancreas with its tumour, the heaviest first.
+
+        Args:
+            spacing_mm: Of the scan.
+            threshold: Least probability.
+        """
+        if self.box is None:
+            return []
+        return [box.shift(self.box.start) for box in body_boxes(self.organ, spacing_mm=spacing_mm, threshold=threshold)]
+
+
+def combine(wide: Finding, close: Finding, *, field: Box, weight: float) -> Finding:
+    """A first finding, looked at again more closely in a field.
+
+    Inside the field the organ's probability is the weighted mean of both; the tumour's comes from the closer look.
+
+    Args:
+        wide: What is known so far.
+        close: What the closer look found inside the field.
+        field: Where was looked more closely.
+        weight: Of the closer look at the organ, in [0, 1].
+
+    Returns:
+        The new finding; the first one where the closer look sees no organ at all, since one was there to be seen.
+    """
+    if wide.box is None:
+        return close
+    if close.box is None or close.organ.max() < 0.5:
+        return wide
+    box = wide.box.union(close.box)
+    organ, tumour = np.zeros(box.shape, np.float32), np.zeros(box.shape, np.float32)
+    back = tuple(-start for start in box.start)
+    organ[wide.box.shift(back).slices] = wide.organ
+    tumour[wide.box.shift(back).slices] = wide.tumour
+    overlap = field.shift(back).clip(box.shape)
+    organ[overlap.slices] *= 1 - weight
+    tumour[overlap.slices] = 0
+    organ[close.box.shift(back).slices] += weight * close.organ
+    tumour[close.box.shift(back).slices] = close.tumour
+    return Finding(box, np.maximum(organ, tumour), tumour, wide.location)

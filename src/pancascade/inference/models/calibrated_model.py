@@ -1,0 +1,58 @@
+"""A model's description with another calibration, as a file of its own."""
+
+import json
+from pathlib import Path
+
+from pancascade.files.atomic import written_whole
+from pancascade.files.digests import content_digest
+from pancascade.inference.models.model import Model
+from pancascade.inference.models.model_calibration import Calibration
+from pancascade.inference.models.model_files import find_file, told_place
+from pancascade.metrics.calibration import Scaling, apply_scaling
+
+
+def with_calibration(model: Model, calibration: Calibration) -> Model:
+    """The model with this calibration in place of its own, and with thresholds that leave its masks as they are.
+
+    A scaling keeps the order of probabilities, so that a threshold scaled along marks the same voxels. Only where an
+    organ must be raised to its tumour can single voxels differ.
+    """
+    own = model.calibration
+    thresholds = {
+        "organ_threshold": _moved(model.organ_threshold, own.organ_scaling, calibration.organ_scaling),
+        "tumour_threshold": _moved(model.tumour_threshold, own.tumour_scaling, calibration.tumour_scaling),
+    }
+    if model.least_suspicion > 0:  # a mean of probabilities, not one of them: scaled along as nearly as may be
+        least = _moved(model.least_suspicion, own.tumour_scaling, calibration.tumour_scaling)
+        thresholds["least_suspicion"] = least
+    return model.model_copy(update={"calibration": calibration} | thresholds)
+
+
+def _moved(threshold: float, old: Scaling, new: Scaling) -> float:
+    return float(apply_scaling(apply_scaling(threshold, old.inverse), new))
+
+
+def write_model(model: Model, path: Path, *, whole_paths: bool = False) -> None:
+    """Write a model's description, named like its file.
+
+    Weights and card stay where they are. Of those that lie elsewhere the file tells the way, without names of folders,
+    and their weights' digest.
+
+    Args:
+        model: It.
+        path: The file.
+        whole_paths: Tell whole paths, for a file that nobody keeps.
+
+    Raises:
+        OutputError: The path cannot be written.
+    """
+    description = model.model_dump(mode="json", exclude={"folder"}) | {"name": path.stem}
+    for step, told in zip(model.steps, description["steps"], strict=True):
+        weights = model.weights_of(step).absolute()
+        told["weights"] = str(weights) if whole_paths else told_place(weights, seen_from=path.parent)
+        told["digest"] = None if weights.parent.resolve() == path.parent.resolve() else content_digest(weights)
+    if model.card is not None:
+        card = find_file(model.card, folder=model.folder).absolute()
+        description["card"] = str(card) if whole_paths else told_place(card, seen_from=path.parent)
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(description, indent=1) + "\n")

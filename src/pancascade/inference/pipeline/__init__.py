@@ -1,0 +1,1 @@
+"""A model's steps one after another, and what is decided from their probabilities."""

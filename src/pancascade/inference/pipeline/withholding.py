@@ -1,0 +1,42 @@
+"""What is found in so doubtful a place that it is not handed out."""
+
+from pancascade.inference.localization.region_probabilities import Finding
+from pancascade.messages.notices import Notice
+from pancascade.results.location import Location
+
+LEAST_PLAUSIBILITY = 0.2
+"""Plausibility below which nothing is handed out, chosen on validation scans (docs/segmentation.md)."""
+
+
+def is_withheld(location: Location | None) -> bool:
+    """Whether what was found at a location is no plausible pancreas: wrong in size or place, scattered, or weak."""
+    return location is not None and location.plausibility is not None and location.plausibility < LEAST_PLAUSIBILITY
+
+
+def handed_out(
+    found: Finding, *, keep_doubtful: bool, voxel_ml: float, threshold: float
+) -> tuple[Finding, list[Notice]]:
+    """What a user gets by default: what was found, or nothing where its place is too doubtful.
+
+    Args:
+        found: With calibrated probabilities.
+        keep_doubtful: Hand out everything.
+        voxel_ml: Volume of a voxel.
+        threshold: Least probability of the organ.
+
+    Returns:
+        The prediction, and a warning where something was withheld.
+    """
+    if keep_doubtful or found.box is None or not is_withheld(found.location):
+        return found, []
+    volume_ml = float((found.organ >= threshold).sum()) * voxel_ml
+    if volume_ml == 0:
+        return Finding.nothing(found.location), []
+    notice = Notice(
+        code="doubtful_withheld",
+        about="location",
+        sentence=f"Nothing is marked: what was found ({volume_ml:.0f} mL) is no plausible pancreas. "
+        "To see it all the same, segment with --keep-doubtful.",
+        values={"volume_ml": round(volume_ml, 2)},
+    )
+    return Finding.nothing(found.location), [notice]

@@ -1,0 +1,225 @@
+"""Masks of many cases by one checkpoint: in batches, by several processes, resumable, written whole."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from pancascade.data.readers import Case
+from pancascade.data.store.names import require_distinct_files
+from pancascade.errors import CheckpointError, DataError, OutputError, PancascadeError, with_first_reason
+from pancascade.evaluation.prediction_set import (
+    NAME,
+    PredictedCase,
+    PredictionSet,
+    PredictionSource,
+    read_prediction_set,
+    write_prediction_set,
+)
+from pancascade.execution.memory_shortage import is_memory_shortage, memory_shortage_told
+from pancascade.execution.parallel import available_cores, each_in_processes
+from pancascade.files.digests import content_digest
+from pancascade.files.documents import shortened
+from pancascade.files.output_lock import lock_output
+from pancascade.inference.prediction.predict_job import PredictJob, cached_engine, do_job, fair_threads
+from pancascade.inference.runners.loading import Engine
+from pancascade.inference.runners.slice_batches import BATCH_SLICES
+from pancascade.inference.runners.torch_runners import torch_cascade_of
+
+BEST = "best.safetensors"
+
+_DRAFT = re.compile(r"\.[0-9a-f]{8}\..+\.(png|npz|nii\.gz|json)")
+"""Names of files that `written_whole` has not finished."""
+
+_WRITTEN_TIMES = 100
+"""How often at most the list of finished cases is written: long lists take their time, too."""
+
+
+def predict_cases(
+    checkpoint: Path,
+    cases: Sequence[Case],
+    out: Path,
+    *,
+    device: str = "cpu",
+    probabilities: bool = False,
+    workers: int = 1,
+    resume: bool = False,
+    on_done: Callable[[int, int], None] | None = None,
+    source: PredictionSource | None = None,
+) -> PredictionSet:
+    """Predict cases exactly as the papers do, and write their masks.
+
+    2-D cascades see slice by slice: locate, box, crop, segment, paste, threshold at ½. Zhao et al. see whole volumes:
+    two boxes and a vote. There is no body box, smoothing, search, component rule, calibration or other threshold.
+
+    Args:
+        checkpoint: A ``.safetensors`` file, or the folder of a training run, whose best weights are taken.
+        cases: With different names.
+        out: Folder for ``CASE.nii.gz`` on each scan's own grid, or ``SLICE.png`` (values 0, 1, 2) on each picture's
+            own pixels where there are no whole scans, and ``predictions.json``.
+        device: ``cpu`` or ``cuda``.
+        probabilities: Also write probability maps, below ``probabilities``: ``LABEL/CASE.nii.gz`` or ``SLICE.npz``.
+        workers: Processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
+        resume: Go on with what an earlier run of the same work left in the folder.
+        on_done: Called with the number of finished cases and of all.
+        source: Where the cases come from, for ``predictions.json``.
+
+    Returns:
+        What was written; cases that could not be read or predicted are told as failed.
+
+    Raises:
+        CheckpointError: Weights are missing or damaged.
+        DataError: There is no case, two have one name, or none could be predicted.
+        OutputError: The folder cannot be written, is held, or holds other predictions.
+        MemoryShortageError: There is too little memory for the networks.
+    """
+    weights = find_checkpoint(checkpoint)
+    _require_distinct(cases)
+    shortage = memory_shortage_told("Predicting", advice="Take fewer --workers.")
+    with shortage, lock_output(out, what="pancascade predict"):
+        begun = _begin(weights, _loaded(weights, device), probabilities=probabilities, source=source)
+        finished = _earlier(out, begun, resume=resume)
+        jobs = _jobs(
+            PredictJob(weights, (), out, device, probabilities, fair_threads(workers, cores=available_cores())),
+            cases,
+            finished=finished,
+        )
+        try:
+            for done in _do(jobs, workers=workers, finished=finished):
+                if done:
+                    write_prediction_set(_with_cases(begun, cases, finished), out)
+                if on_done is not None:
+                    on_done(len(finished), len(cases))
+        finally:
+            found = _with_cases(begun, cases, finished)
+            write_prediction_set(found, out)
+            if not found.done:  # what never was a set of predictions is none now
+                (out / NAME).unlink(missing_ok=True)
+        if not found.done:
+            why = shortened(found.failed[0].message, 120)
+            raise DataError(with_first_reason(f"{out.name}: no case could be predicted.", why))
+    return found
+
+
+def find_checkpoint(path: Path) -> Path:
+    """The weights that a path means: a ``.safetensors`` file, or the best ones in the folder of a training run.
+
+    Raises:
+        CheckpointError: There are none.
+    """
+    if path.is_dir():
+        if not (path / BEST).is_file():
+            raise CheckpointError(f"{path.name}: holds no {BEST}. Give the folder of a training run, or a checkpoint.")
+        return path / BEST
+    if path.suffix != ".safetensors" or not path.is_file():
+        raise CheckpointError(f"{path.name}: no checkpoint. Give a .safetensors file or the folder of a training run.")
+    return path
+
+
+def _loaded(weights: Path, device: str) -> Engine:
+    try:
+        return cached_engine(weights, device)
+    except (RuntimeError, AssertionError) as error:
+        if is_memory_shortage(error):
+            raise
+        raise PancascadeError(f"Device {device!r} cannot be used ({str(error).splitlines()[0]}). Try cpu.") from error
+
+
+def _require_distinct(cases: Sequence[Case]) -> None:
+    if not cases:
+        raise DataError("There is no case to predict.")
+    require_distinct_files([case.name for case in cases])
+
+
+def _begin(weights: Path, engine: Engine, *, probabilities: bool, source: PredictionSource | None) -> PredictionSet:
+    return PredictionSet(
+        state="running",
+        checkpoint=weights.name,
+        checkpoint_digest=content_digest(weights),
+        labels={str(int(label)): label.title for label in engine.cascade.labels},
+        probabilities=probabilities,
+        engine=f"torch f32, {torch_cascade_of(engine).device.type}",
+        source=source or PredictionSource(),
+        trained_on=engine.trained_on,
+        versions={name: version(name) for name in ("pancascade", "torch", "numpy", "nibabel")},
+    )
+
+
+def _earlier(out: Path, begun: PredictionSet, *, resume: bool) -> dict[str, PredictedCase]:
+    """What an earlier run of the same work has finished, by case.
+
+    Raises:
+        OutputError: The folder holds something else, or predictions that are not to be gone on with.
+    """
+    if not (out / NAME).is_file():
+        if any(not path.name.startswith(".") for path in out.iterdir()):
+            raise OutputError(f"{out}: is not empty and holds no {NAME}. Choose another --out folder.")
+        return {}
+    if not resume:
+        raise OutputError(f"{out}: holds predictions already. Go on with --resume, or choose another --out folder.")
+    before = read_prediction_set(out)
+    other = begun.same_work(before)
+    if other is not None:
+        raise OutputError(f"{out}: holds predictions of other {other}. Choose another --out folder.")
+    _clear_drafts(out)
+    kept = {}
+    for case in before.done:
+        digests = {name: content_digest(out / name) for name in case.files if (out / name).is_file()}
+        edited = [name for name, digest in digests.items() if digest != case.files[name]]
+        if edited:
+            raise OutputError(f"{out}: {edited[0]} was changed since it was written. Move it away, or restore it.")
+        if digests.keys() == case.files.keys():
+            kept[case.case] = case
+    return kept
+
+
+def _clear_drafts(out: Path) -> None:
+    """Remove what a killed run had begun to write; the folder is held, so that none of them still runs."""
+    for path in out.rglob(".*"):
+        if _DRAFT.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
+
+
+def _jobs(pattern: PredictJob, cases: Sequence[Case], *, finished: Mapping[str, PredictedCase]) -> list[PredictJob]:
+    """One job a scan; single slices by the batch, always the same ones, so that a resumed run gives the same masks."""
+    together: list[list[Case]] = []
+    for case in cases:
+        alone = case.scan is not None or not together or together[-1][0].scan is not None
+        if alone or len(together[-1]) == BATCH_SLICES:
+            together.append([])
+        together[-1].append(case)
+    return [
+        PredictJob(pattern.checkpoint, tuple(some), pattern.out, pattern.device, pattern.probabilities, pattern.threads)
+        for some in together
+        if not all(case.name in finished for case in some)
+    ]
+
+
+def _do(jobs: Sequence[PredictJob], *, workers: int, finished: dict[str, PredictedCase]) -> Iterator[bool]:
+    """Fill in what is finished; yields, before the first job and after each, whether it is time to write that down."""
+    every = max(1, len(jobs) // _WRITTEN_TIMES)
+    owner = {name: case.case for case in finished.values() for name in case.files}
+    yield True
+    for number, (job, found) in enumerate(each_in_processes(do_job, jobs, workers=workers), start=1):
+        for case in found if found is not None else _died(job):
+            finished[case.case] = case
+            for name in case.files:
+                other = owner.setdefault(name, case.case)
+                if other != case.case:  # one has written over the other's
+                    finished |= {one: _clashing(finished[one], name) for one in (other, case.case)}
+        yield number % every == 0
+
+
+def _died(job: PredictJob) -> list[PredictedCase]:
+    message = "The process that worked on this case died, probably out of memory."
+    return [PredictedCase(case=case.name, state="failed", seconds=0, message=message) for case in job.cases]
+
+
+def _clashing(case: PredictedCase, name: str) -> PredictedCase:
+    message = f"{name} is another case's file, too: two slices have one name. Rename one."
+    return case.model_copy(update={"state": "failed", "files": {}, "message": message})
+
+
+def _with_cases(begun: PredictionSet, cases: Sequence[Case], finished: Mapping[str, PredictedCase]) -> PredictionSet:
+    listed = tuple(finished[case.name] for case in cases if case.name in finished)
+    return begun.model_copy(update={"state": "finished" if len(listed) == len(cases) else "running", "cases": listed})

@@ -1,0 +1,102 @@
+"""The papers' pass through a whole scan: by the slice for 2-D cascades, at once for 3-D ones."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pancascade.data.readers import AxialSlice
+from pancascade.data.readers.case import LabelledScan, hounsfield_notices
+from pancascade.imaging.postprocessing import decide
+from pancascade.imaging.volume import Volume, reorient, restore
+from pancascade.inference.prediction.slice_pass import slice_probabilities
+from pancascade.inference.runners.loading import Engine
+from pancascade.inference.runners.slice_runner import SliceEngine
+from pancascade.labels import Label
+
+
+@dataclass(frozen=True)
+class ScanAnswer:
+    """What a cascade finds in a scan.
+
+    Attributes:
+        mask: Labels uint8 on the scan's own grid.
+        probabilities: Of each label on that grid, float16; empty where they were not asked for.
+    """
+
+    mask: Volume
+    probabilities: dict[Label, Volume]
+
+
+def read_for_pass(scan: LabelledScan) -> Volume:
+    """The scan as stored, in Hounsfield units; its label map is not looked at.
+
+    Raises:
+        NotCTError: The scan is no CT in Hounsfield units.
+        ScanError: It cannot be read.
+    """
+    image = scan.read_image()
+    if not scan.region:
+        hounsfield_notices(image)
+    return image
+
+
+def run_scan(engine: Engine, scan: Volume, *, probabilities: bool = False) -> ScanAnswer:
+    """Run the papers' pass on a scan: labels where the probabilities say so at ½, and nothing else.
+
+    Args:
+        engine: A cascade on a device.
+        scan: Hounsfield units, any orientation.
+        probabilities: Whether they are kept.
+    """
+    upright = upright_hu(scan)
+    labels = np.zeros(upright.shape, np.uint8)
+    maps = {label: np.zeros(upright.shape, np.float16) for label in engine.cascade.labels} if probabilities else {}
+    if isinstance(engine, SliceEngine):
+        stacks = [(0, upright_slices(upright))]
+        for k, (_, _, found) in enumerate(slice_probabilities(engine, stacks)):
+            labels[:, :, k] = decide(found[None])[0].T
+            for label, values in maps.items():
+                values[:, :, k] = found[_channel(engine, label)].T
+    elif (answer := engine.run_alone(upright)) is not None:
+        box, found = answer
+        labels[box.slices] = decide(found[None])[0]
+        for label, values in maps.items():
+            values[box.slices] = found[_channel(engine, label)]
+    return ScanAnswer(_on_own_grid(labels, upright, scan), {k: _on_own_grid(v, upright, scan) for k, v in maps.items()})
+
+
+def upright_hu(scan: Volume) -> Volume:
+    """The scan oriented LPS, whole Hounsfield units of 16 bits as training has them; a view if it is that."""
+    upright = reorient(scan, "LPS")
+    if upright.voxels.dtype == np.int16:
+        return upright
+    limits = np.iinfo(np.int16)
+    return upright.with_voxels(np.clip(upright.voxels, limits.min, limits.max).astype(np.int16))
+
+
+def upright_slices(upright: Volume, labels: NDArray[np.uint8] | None = None) -> list[AxialSlice]:
+    """The axial slices of a scan oriented LPS as a radiologist sees them, feet first; views of its voxels.
+
+    Args:
+        upright: The scan.
+        labels: (I, J, K) on its grid; None for none.
+    """
+    return list(_each_slice(upright, labels))
+
+
+def _each_slice(upright: Volume, labels: NDArray[np.uint8] | None) -> Iterator[AxialSlice]:
+    column_mm, row_mm, slice_mm = upright.spacing_mm
+    empty = np.zeros(upright.shape[1::-1], np.uint8)
+    for k in range(upright.shape[2]):
+        marked = empty if labels is None else labels[:, :, k].T
+        yield AxialSlice(f"{k:03d}", "", upright.voxels[:, :, k].T, marked, (row_mm, column_mm), slice_mm)
+
+
+def _channel(engine: Engine, label: Label) -> int:
+    return 1 + engine.cascade.labels.index(label)
+
+
+def _on_own_grid(values: NDArray[np.generic], upright: Volume, scan: Volume) -> Volume:
+    return restore(upright.with_voxels(values), scan)

@@ -1,0 +1,116 @@
+"""Where a checkpoint loses on a data set by the papers' pass: by stage, slice by slice or volume by volume."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pancascade.data.readers import AxialSlice, Case
+from pancascade.errors import DataError
+from pancascade.evaluation.attribution import Attribution, attribute
+from pancascade.evaluation.localization import LocalizationRow
+from pancascade.inference.pipeline.stage_tracing import Trace, trace_slice, trace_volume
+from pancascade.inference.prediction.labelled_cases import LabelledCase, LabelledSlices, LabelledVolume, labelled_cases
+from pancascade.inference.prediction.localization_rows import case_localization, require_located
+from pancascade.inference.prediction.slice_pass import draw_slice
+from pancascade.inference.runners.slice_runner import SliceEngine
+from pancascade.labels import Label
+
+TARGETS = {Label.PANCREAS: (Label.PANCREAS, Label.TUMOUR), Label.TUMOUR: (Label.TUMOUR,)}
+"""Labels that are together what a label's Dice is of."""
+
+
+def attribution_rows(
+    checkpoint: Path,
+    cases: Sequence[Case],
+    *,
+    device: str = "cpu",
+    on_done: Callable[[int, int], None] | None = None,
+) -> dict[str, list[Attribution]]:
+    """Errors by stage of each slice (2-D cascades) or volume (3-D) that shows a target, by the target's title.
+
+    Args:
+        checkpoint: A ``.safetensors`` file, or the folder of a training run.
+        cases: Read one at a time.
+        device: ``cpu`` or ``cuda``.
+        on_done: Called with the number of finished cases and of all.
+
+    Raises:
+        CheckpointError: Weights are missing or damaged.
+        DataError: The cascade has no stage 1, a case cannot be read, or none shows a target.
+    """
+    rows: dict[str, list[Attribution]] = {}
+    for case in labelled_cases(checkpoint, cases, device=device, on_done=on_done):
+        _add_rows(rows, case)
+    return _require_targets(rows)
+
+
+def localization_and_attribution_rows(
+    checkpoint: Path,
+    cases: Sequence[Case],
+    *,
+    device: str = "cpu",
+    on_done: Callable[[int, int], None] | None = None,
+) -> tuple[list[LocalizationRow], dict[str, list[Attribution]]]:
+    """What `localization_rows` and `attribution_rows` give, with weights and cases read once.
+
+    Args:
+        checkpoint: See `attribution_rows`.
+        cases: See `attribution_rows`.
+        device: See `attribution_rows`.
+        on_done: See `attribution_rows`.
+
+    Raises:
+        CheckpointError: See `attribution_rows`.
+        DataError: See `attribution_rows`.
+    """
+    located: list[LocalizationRow] = []
+    rows: dict[str, list[Attribution]] = {}
+    for case in labelled_cases(checkpoint, cases, device=device, on_done=on_done):
+        located += case_localization(case)
+        _add_rows(rows, case)
+    return require_located(located), _require_targets(rows)
+
+
+def _add_rows(rows: dict[str, list[Attribution]], case: LabelledCase) -> None:
+    for name, patient, traced in _slice_traces(*case) if isinstance(case, LabelledSlices) else _volume_trace(case):
+        for label, row in rows_of(traced, case=name, patient=patient).items():
+            rows.setdefault(label.title, []).append(row)
+
+
+def _require_targets(rows: dict[str, list[Attribution]]) -> dict[str, list[Attribution]]:
+    if not rows:
+        raise DataError("No case shows a target that the weights can find. Is it the right data set?")
+    return rows
+
+
+def rows_of(traced: Trace, *, case: str, patient: str) -> dict[Label, Attribution]:
+    """The attribution of each label that the model can find and the reference shows."""
+    return {
+        label: attribute(
+            np.isin(traced.labels, TARGETS[label]),
+            np.isin(traced.true_box_labels, TARGETS[label]),
+            np.isin(traced.reference, TARGETS[label]),
+            covered,
+            case=case,
+            patient=patient,
+        )
+        for label, covered in traced.covered.items()
+        if np.isin(traced.reference, TARGETS[label]).any()
+    }
+
+
+def _slice_traces(engine: SliceEngine, slices: Sequence[AxialSlice]) -> Iterator[tuple[str, str, Trace]]:
+    """Name, patient and trace of each slice that shows anything."""
+    for place, axial in enumerate(slices):
+        if np.isin(axial.labels, list(TARGETS)).any():
+            drawn = draw_slice(engine, slices, place)
+            traced = trace_slice(
+                engine, axial.hu, axial.labels, spacing_mm=axial.spacing_mm, drawn=(drawn.image, drawn.placement)
+            )
+            yield axial.name, axial.patient, traced
+
+
+def _volume_trace(volume: LabelledVolume) -> Iterator[tuple[str, str, Trace]]:
+    engine, case, upright, labels = volume
+    yield case.name, case.patient, trace_volume(engine, upright, labels)

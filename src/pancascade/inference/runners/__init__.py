@@ -1,0 +1,1 @@
+"""Cascades and networks on a device: slice by slice, volume by volume."""

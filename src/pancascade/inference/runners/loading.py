@@ -1,0 +1,188 @@
+"""A model's cascades on a device, by the fastest engine there is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pancascade.errors import PancascadeError
+from pancascade.execution.memory_shortage import is_memory_shortage
+from pancascade.inference.backends.backend import Backend, torch_available
+from pancascade.inference.external.kinds import load_external
+from pancascade.inference.graphs.graph_files import has_graphs
+from pancascade.inference.graphs.graph_network import graph_backend
+from pancascade.inference.graphs.loading import load_graphs
+from pancascade.inference.models.additions import ALL, Additions
+from pancascade.inference.models.model import Model, Step, find_model, require_cascades, with_pancreas_model
+from pancascade.inference.runners.external_runner import ExternalEngine
+from pancascade.inference.runners.slice_runner import VIEW_SCALES, SliceEngine
+from pancascade.inference.runners.volume_runner import VolumeEngine
+from pancascade.labels import Label
+from pancascade.messages.notices import Notice
+
+Engine = SliceEngine | VolumeEngine
+"""A cascade on a device, for slices or for volumes."""
+
+StepEngine = Engine | ExternalEngine
+"""What carries out a step of a model."""
+
+
+def labels_of(engine: StepEngine) -> tuple[Label, ...]:
+    """What a step finds."""
+    return engine.network.labels if isinstance(engine, ExternalEngine) else engine.cascade.labels
+
+
+def runner_of(engine: StepEngine) -> str:
+    """What ran a step, known only after it ran."""
+    if isinstance(engine, ExternalEngine):
+        return engine.network.runs_on
+    return engine.cascade.runs_on
+
+
+@dataclass(frozen=True)
+class Member:
+    """A model with its cascades, ready to run.
+
+    Attributes:
+        model: The model.
+        engines: One a step.
+        additions: Which of `segment`'s additions are on.
+    """
+
+    model: Model
+    engines: tuple[StepEngine, ...]
+    additions: Additions = ALL
+
+    def with_additions(self, additions: Additions) -> "Member":
+        """The same with other additions."""
+        engines = tuple(replace(engine, additions=additions) for engine in self.engines)
+        return replace(self, engines=engines, additions=additions)
+
+    def for_axes(self, stored_axes: str) -> "Member":
+        """The same for a scan whose file has axes that point there, such as LAS."""
+        engines = tuple(
+            replace(engine, stored_axes=stored_axes) if isinstance(engine, ExternalEngine) else engine
+            for engine in self.engines
+        )
+        return replace(self, engines=engines)
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """What a reader should know of its networks of other programs."""
+        return tuple(
+            notice for engine in self.engines if isinstance(engine, ExternalEngine) for notice in engine.network.notices
+        )
+
+    def views(self, pixel_mm: float) -> "list[Member]":
+        """Itself at the pixel sizes of test-time augmentation; 3-D cascades see every view alike.
+
+        Args:
+            pixel_mm: Of the scan.
+        """
+        seen = [
+            engine.views(pixel_mm) if isinstance(engine, SliceEngine) else [engine] * len(VIEW_SCALES)
+            for engine in self.engines
+        ]
+        return [replace(self, engines=view) for view in zip(*seen, strict=True)]
+
+
+def load_members(
+    names: str | Sequence[str], device: str, *, backend: Backend = "auto", pancreas_model: str | None = None
+) -> list[Member]:
+    """Models by name or path, with their cascades and networks.
+
+    Args:
+        names: Of them.
+        device: Where they run.
+        backend: What runs the cascades.
+        pancreas_model: That finds the pancreas in their place.
+
+    Raises:
+        UnknownModelError: There is no such model.
+        PancascadeError: As `load_engines`.
+    """
+    models = [find_model(name) for name in ([names] if isinstance(names, str) else names)]
+    if pancreas_model is not None:
+        models = [with_pancreas_model(model, pancreas_model) for model in models]
+    return [Member(model, tuple(_load_steps(model, device, backend=backend))) for model in models]
+
+
+def load_engines(model: Model, device: str, *, backend: Backend = "auto") -> list[Engine]:
+    """The cascades of a model's steps, on a device.
+
+    Raises:
+        UnknownModelError: A step is a network of another program.
+        PancascadeError: The device cannot be used, or OpenVINO is asked for and not there.
+        CheckpointError: Weights are missing or damaged.
+    """
+    require_cascades(model)
+    steps = _load_steps(model, device, backend=backend)
+    return [engine for engine in steps if not isinstance(engine, ExternalEngine)]
+
+
+def _load_steps(model: Model, device: str, *, backend: Backend) -> list[StepEngine]:
+    try:
+        return [_load_step(model, step, device, backend=backend) for step in model.steps]
+    except (RuntimeError, AssertionError) as error:
+        if is_memory_shortage(error):
+            raise
+        raise PancascadeError(f"Device {device!r} cannot be used ({str(error).splitlines()[0]}). Try cpu.") from error
+
+
+def _load_step(model: Model, step: Step, device: str, *, backend: Backend) -> StepEngine:
+    weights = model.weights_of(step)
+    if step.kind != "cascade":
+        _require_device(device)
+        return ExternalEngine(load_external(step.kind, weights, device=device, orientation=step.orientation))
+    rescue = step.rescue and step.field == "scan" and step.locator == "own"
+    by = graph_backend(backend) if device == "cpu" and has_graphs(weights) else None
+    if by is not None:
+        cascade, canvas, learned_from = load_graphs(weights, backend=by)
+        return SliceEngine(cascade, canvas, step.consistent, learned_from, rescue)
+    _require_torch(weights, device=device, backend=backend)
+    from pancascade.inference.backends.devices import find_device
+    from pancascade.inference.runners.torch_runners import load_engine
+
+    return load_engine(weights, find_device(device), consistent=step.consistent, rescue=rescue, backend=backend)
+
+
+def _require_torch(weights: Path, *, device: str, backend: Backend) -> None:
+    """Pass only where torch is there and may run the weights.
+
+    Raises:
+        PancascadeError: It is not, or ONNX Runtime is asked for.
+    """
+    if backend == "onnxruntime":
+        why = "has no ONNX files beside it" if not has_graphs(weights) else f"cannot run on {device} by ONNX Runtime"
+        if device == "cpu" and has_graphs(weights):
+            why = "needs ONNX Runtime for that, which is not installed"
+        raise PancascadeError(f"{weights.name}: {why}. Try --engine auto.")
+    if torch_available():
+        return
+    if has_graphs(weights) and device == "cpu" and backend == "auto":
+        raise PancascadeError(
+            'Nothing that runs networks is installed. Run pip install openvino, or pip install "pancascade[train]".'
+        )
+    raise PancascadeError(
+        f'{weights.name}: needs torch here. Run pip install "pancascade[train]", or write the model once where torch '
+        "is with `pancascade export --format pancascade`."
+    )
+
+
+def _require_device(device: str) -> None:
+    """Pass only for a device that this machine has.
+
+    Raises:
+        PancascadeError: It has not.
+    """
+    if device != "cpu":
+        from pancascade.inference.backends.devices import find_device
+
+        find_device(device)
+
+
+def trained_on(members: Sequence[Member]) -> tuple[dict[str, Any], ...]:
+    """Whom any of the cascades has learned from; those of one model often share a record."""
+    records = [record.model_dump(mode="json") for member in members for record in member.model.trained_on]
+    records += [record for member in members for engine in member.engines for record in engine.trained_on]
+    return tuple(record for place, record in enumerate(records) if record not in records[:place])

@@ -1,0 +1,106 @@
+"""Batches of a volume's slices, and what stage 1 hands over between and within them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pancascade.imaging.preprocessing import Canvas, Placement
+from pancascade.imaging.preprocessing.neighbours import with_neighbours
+from pancascade.imaging.preprocessing.network_grid import draw
+from pancascade.imaging.volume import Volume, release
+from pancascade.inference.backends.runnable_cascade import Handover
+from pancascade.inference.localization.region_probabilities import Believed
+from pancascade.inference.localization.search_region import Sight
+from pancascade.inference.runners.finite_output import require_finite
+
+BATCH_SLICES = 8
+
+
+def parts_of(count: int) -> Iterator[slice]:
+    """The batches of so many slices, in order."""
+    for start in range(0, count, BATCH_SLICES):
+        yield slice(start, min(start + BATCH_SLICES, count))
+
+
+def draw_slices(
+    volume: Volume, placement: Placement, part: slice | list[int], *, canvas: Canvas
+) -> NDArray[np.float32]:
+    """Slices of a volume on the canvas, (B, channels, H, W), with the neighbours that it asks for.
+
+    Args:
+        volume: Hounsfield units, oriented LPS.
+        placement: Where its slices lie on the canvas.
+        part: Which slices.
+        canvas: The canvas.
+    """
+    count = volume.shape[2]
+    if canvas.neighbours == 0:
+        shown = np.ascontiguousarray(canvas.window.apply(volume.voxels[:, :, part].transpose(2, 1, 0)))[:, None]
+    else:
+        shown = with_neighbours(
+            lambda index: canvas.window.apply(volume.voxels[:, :, index].T),
+            list(range(count)[part]) if isinstance(part, slice) else part,
+            count=count,
+            slice_mm=volume.spacing_mm[2],
+            canvas=canvas,
+        )
+    release(volume.voxels)
+    return draw(shown, placement)
+
+
+def interpolated(located: list[Handover], looked_at: list[int], count: int) -> list[Handover]:
+    """The hand-over of every slice in its batches, where only some were looked at: maps linear between them."""
+    seen = np.concatenate([found.probabilities for found in located])
+    position = np.interp(np.arange(count), looked_at, np.arange(len(looked_at)))
+    below = np.floor(position).astype(int)
+    above = np.minimum(below + 1, len(looked_at) - 1)
+    share = (position - below).astype(np.float32)[:, None, None, None]
+    found = []
+    for part in parts_of(count):
+        maps = seen[below[part]].astype(np.float32)
+        maps += (seen[above[part]].astype(np.float32) - maps) * share[part]
+        found.append(Handover(maps.astype(np.float16), ((),) * len(maps)))
+    return found
+
+
+def on_canvas(belief: Believed | None, part: slice, placement: Placement) -> NDArray[np.float32] | None:
+    """Somebody else's belief in slices of a volume, (B, 1, H, W)."""
+    if belief is None:
+        return None
+    seen = belief(part.start, part.stop).transpose(2, 1, 0)
+    return draw(np.ascontiguousarray(seen)[:, None], placement)
+
+
+def sight_on_canvas(
+    probabilities: NDArray[np.floating],
+    placement: Placement,
+    spacing_mm: tuple[float, float, float],
+    *,
+    whole_body: bool,
+    is_mask: bool,
+) -> Sight:
+    """What stage 1 found in all slices of a volume, with its pixel size and the body's place on stage 1's grid.
+
+    Args:
+        probabilities: (K, H, W) on the canvas, or on a coarser grid of it.
+        placement: Where the slices lie on the canvas.
+        spacing_mm: Of the volume.
+        whole_body: Whether the volume spans the body.
+        is_mask: See `Sight`.
+    """
+    shrunk = placement.canvas[0] / probabilities.shape[1]
+    body = None
+    if whole_body:
+        rows, columns = (
+            (offset / shrunk, (offset + size) / shrunk)
+            for offset, size in zip(placement.offset, placement.resized, strict=True)
+        )
+        body = (rows, columns)
+    pixel_mm = [spacing_mm[1 - axis] * placement.native[axis] / placement.resized[axis] * shrunk for axis in (0, 1)]
+    return Sight(probabilities, (spacing_mm[2], pixel_mm[0], pixel_mm[1]), body, is_mask)
+
+
+def stored(located: Handover) -> Handover:
+    """The hand-over as it is kept until all slices are located: half precision, no NaN."""
+    return located.with_probabilities(require_finite(located.probabilities.astype(np.float16), stage=1))

@@ -1,0 +1,262 @@
+"""Running a 2-D cascade through a volume, slice by slice in batches."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pancascade.imaging.preprocessing import Canvas, Placement, find_placement
+from pancascade.imaging.preprocessing.network_grid import draw, take_off
+from pancascade.imaging.volume import Box, Volume
+from pancascade.inference.backends.runnable_cascade import Handover, RunnableCascade
+from pancascade.inference.localization.region_probabilities import Believed, Finding
+from pancascade.inference.localization.search_region import Aim, aim_at
+from pancascade.inference.models.additions import ALL, Additions
+from pancascade.inference.runners.finite_output import require_finite
+from pancascade.inference.runners.slice_batches import (
+    draw_slices,
+    interpolated,
+    on_canvas,
+    parts_of,
+    sight_on_canvas,
+    stored,
+)
+from pancascade.inference.runners.slice_probabilities import CanvasProbabilities, smooth_along_the_body
+from pancascade.inference.runners.stopwatch import Stopwatch
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many slices are done, and how many there are."""
+
+HandOver = Callable[[slice, Placement | None, Handover], Handover]
+"""Sees, and may change, what stage 1 hands to stage 2: slices, their place on the canvas (None in 3-D), hand-over."""
+
+SMOOTHING_MM = 2.0
+"""Standard deviation of the averaging along the body of both stages' probabilities, chosen on validation patients."""
+
+LOCATE_EVERY_MM = 2.0
+"""Stage 1 looks at slices at most so far apart, and at every slice of thicker ones; its belief is averaged anyway."""
+
+VIEW_SCALES = (1.0, 0.92, 1.08)
+"""Pixel sizes of the views that ``--tta`` averages, of the canvas's own."""
+
+
+@dataclass(frozen=True)
+class SliceEngine:
+    """A 2-D cascade on a volume.
+
+    Attributes:
+        cascade: Ready to run.
+        canvas: How slices reach it.
+        consistent: Whether stage 1 is made consistent along the body before stage 2.
+        trained_on: Whom its weights have learned from, as their checkpoint tells.
+        rescue: Whether stage 2 looks at stage 1's best candidate where nothing reaches probability ½.
+        additions: Which of `segment`'s additions are on.
+    """
+
+    cascade: RunnableCascade
+    canvas: Canvas
+    consistent: bool = True
+    trained_on: tuple[dict[str, Any], ...] = ()
+    rescue: bool = False
+    additions: Additions = ALL
+
+    @property
+    def grows(self) -> bool:
+        """Whether the canvas grows for larger slices."""
+        return self.canvas.larger_slices == "grow"
+
+    def views(self, pixel_mm: float) -> "list[SliceEngine]":
+        """The engines whose findings test-time augmentation averages: the usual pixel size, and two others.
+
+        Args:
+            pixel_mm: Of the scan, for a canvas that keeps the scan's own pixels.
+        """
+        own = self.canvas.spacing_mm or pixel_mm
+        spacings_mm = [self.canvas.spacing_mm, *(scale * own for scale in VIEW_SCALES[1:])]
+        return [replace(self, canvas=self.canvas.model_copy(update={"spacing_mm": mm})) for mm in spacings_mm]
+
+    def find(
+        self,
+        volume: Volume,
+        *,
+        at: Box,
+        belief: Believed | None = None,
+        whole_body: bool = False,
+        progress: Progress | None = None,
+        hand_over: HandOver | None = None,
+        clock: Stopwatch | None = None,
+    ) -> Finding:
+        """What the cascade finds in a part of the scan; arguments as for `run`.
+
+        Args:
+            volume: The part, upright.
+            at: Where in the scan the part lies.
+            belief: See `run`.
+            whole_body: See `run`.
+            progress: See `run`.
+            hand_over: See `run`.
+            clock: See `run`.
+        """
+        clock = clock or Stopwatch()
+        maps = self.run(
+            volume, belief=belief, whole_body=whole_body, progress=progress, hand_over=hand_over, clock=clock
+        )
+        with clock.measure("paste"):
+            return maps.finding(at, spacing_mm=volume.spacing_mm, one_organ=self.additions.component_rules)
+
+    def run(
+        self,
+        volume: Volume,
+        *,
+        belief: Believed | None = None,
+        whole_body: bool = False,
+        progress: Progress | None = None,
+        hand_over: HandOver | None = None,
+        clock: Stopwatch | None = None,
+    ) -> CanvasProbabilities:
+        """Locate in all slices, make that consistent along the body, judge it, then look closely.
+
+        Args:
+            volume: Hounsfield units, oriented LPS.
+            belief: In place of stage 1's, probability of the organ in slices of the volume.
+            whole_body: Whether the volume spans the body, so that the place of the organ in it can be judged.
+            progress: Called after each batch.
+            hand_over: Called between the stages, for each batch.
+            clock: Where the time goes.
+        """
+        clock = clock or Stopwatch()
+        column_mm, row_mm, slice_mm = volume.spacing_mm
+        placement = find_placement(
+            volume.voxels.transpose(2, 1, 0), spacing_mm=(row_mm, column_mm), canvas=self.canvas, grow=self.grows
+        )
+        located = self._locate_all(volume, placement, belief, progress=progress, clock=clock)
+        with clock.measure("aim"):
+            aim = self._aim(located, placement, volume.spacing_mm, whole_body=whole_body)
+        maps = CanvasProbabilities(placement, volume.shape[2], len(self.cascade.labels), aim.location)
+        for found, part in zip(located, parts_of(volume.shape[2]), strict=True):
+            with clock.measure("hand over"):
+                handed_over = self._hand_over(found, aim, part)
+                if hand_over is not None:
+                    handed_over = hand_over(part, placement, handed_over)
+            if any(handed_over.boxes):
+                with clock.measure("draw"):
+                    images = self._images(volume, placement, part)
+                with clock.measure("stage 2"):
+                    found_there = self.cascade.segment(images, handed_over)[:, 1:].astype(np.float16)
+                    maps.put(part.start, require_finite(found_there, stage=2))
+            if progress is not None:
+                progress("segment", part.stop, volume.shape[2])
+        with clock.measure("smooth"):
+            return maps.smoothed(SMOOTHING_MM / slice_mm) if self._smooths else maps
+
+    def _locate_all(
+        self,
+        volume: Volume,
+        placement: Placement,
+        belief: Believed | None,
+        *,
+        progress: Progress | None,
+        clock: Stopwatch,
+    ) -> list[Handover]:
+        """What stage 1 finds in each batch of slices; in thin slices it looks at every so many."""
+        count = volume.shape[2]
+        every = max(1, int(LOCATE_EVERY_MM / volume.spacing_mm[2])) if self._may_skip and belief is None else 1
+        looked_at = sorted({*range(0, count, every), count - 1})
+        located = []
+        for part in parts_of(len(looked_at)):
+            chosen = looked_at[part]
+            where = slice(chosen[0], chosen[-1] + 1) if every == 1 else chosen
+            with clock.measure("draw"):
+                images = self._images(volume, placement, where)
+            with clock.measure("stage 1"):
+                located.append(stored(self._locate(images, on_canvas(belief, part, placement))))
+            if progress is not None:
+                progress("locate", chosen[-1] + 1, count)
+        return located if every == 1 else interpolated(located, looked_at, count)
+
+    @property
+    def _smooths(self) -> bool:
+        return self.consistent and self.additions.smoothing
+
+    @property
+    def _may_skip(self) -> bool:
+        """Whether slices between two that stage 1 has seen can take the mean of both beliefs."""
+        return self._smooths and self.cascade.locates and self.cascade.first_map_is_mask
+
+    def run_alone(
+        self,
+        images: NDArray[np.float32],
+        placements: Sequence[Placement],
+        *,
+        hand_over: Callable[[Handover], Handover] | None = None,
+    ) -> list[NDArray[np.float32]]:
+        """Probabilities (C, h, w) of slices on their own pixels, each by itself, as the 2-D papers do.
+
+        Locate, box, crop, segment, paste. All is float32, whatever the processor is faster with.
+
+        Args:
+            images: (B, channels, H, W), drawn on the canvas.
+            placements: Where each lies there.
+            hand_over: Sees, and may change, what stage 1 hands over.
+        """
+        cascade = self.cascade.exact()
+        located = cascade.locate(images)
+        maps = cascade.segment(images, located if hand_over is None else hand_over(located))
+        found = []
+        for one, placement in zip(require_finite(maps[:, 1:], stage=2), placements, strict=True):
+            foreground = take_off(one[None], placement)[0]
+            # What was cut from the canvas is background.
+            background = np.maximum(1 - foreground.sum(axis=0, keepdims=True), 0)
+            found.append(np.concatenate((background, foreground)))
+        return found
+
+    def run_slice(self, hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None) -> NDArray[np.float32]:
+        """The same of a single axial slice, (C, H, W); arguments as for `draw_alone`."""
+        image, placement = self.draw_alone(hu, spacing_mm)
+        return self.run_alone(image, [placement])[0]
+
+    def draw_alone(
+        self, hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None
+    ) -> tuple[NDArray[np.float32], Placement]:
+        """A single axial slice on the canvas, (1, channels, H, W), and its place; it stands in for its neighbours.
+
+        Args:
+            hu: (H, W), row 0 anterior, column 0 the patient's right.
+            spacing_mm: Row and column spacing; None takes the canvas's assumption.
+        """
+        placement = find_placement(hu, spacing_mm=spacing_mm, canvas=self.canvas, grow=self.grows)
+        drawn = draw(self.canvas.window.apply(hu)[None, None], placement)
+        return np.repeat(drawn, self.canvas.channels, axis=1), placement
+
+    def _images(self, volume: Volume, placement: Placement, part: slice | list[int]) -> NDArray[np.float32]:
+        return draw_slices(volume, placement, part, canvas=self.canvas)
+
+    def _locate(self, images: NDArray[np.float32], belief: NDArray[np.float32] | None) -> Handover:
+        return self.cascade.locate(images) if belief is None else self.cascade.take_over(images, belief)
+
+    def _aim(
+        self, located: list[Handover], placement: Placement, spacing_mm: tuple[float, float, float], *, whole_body: bool
+    ) -> Aim:
+        """Where stage 2 shall look, from stage 1's belief in all slices."""
+        together = np.concatenate([found.probabilities for found in located])
+        for place, part in enumerate(parts_of(len(together))):  # one copy in memory, not two
+            located[place] = located[place].with_probabilities(together[part])
+        belief = together[:, 0]
+        if not (self.consistent and self.cascade.locates):
+            return Aim(belief)
+        if self._smooths:
+            smooth_along_the_body(belief, SMOOTHING_MM / spacing_mm[2])
+        sight = sight_on_canvas(
+            belief, placement, spacing_mm, whole_body=whole_body, is_mask=self.cascade.first_map_is_mask
+        )
+        rescue = self.rescue and self.additions.fallback_search
+        return aim_at(sight, rescue=rescue, one_organ=self.additions.component_rules)
+
+    def _hand_over(self, found: Handover, aim: Aim, part: slice) -> Handover:
+        handed_over = self.cascade.narrow(found, aim.belief[part, None].astype(np.float32))
+        if aim.mask is None:
+            return handed_over
+        mask = aim.mask[part, None].astype(np.float32)
+        return self.cascade.with_boxes_of(handed_over, self.cascade.narrow(found, mask))

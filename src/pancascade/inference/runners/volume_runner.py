@@ -1,0 +1,125 @@
+"""Running a 3-D cascade on a volume."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pancascade.imaging.preprocessing import VolumeGrid
+from pancascade.imaging.volume import Box, Volume
+from pancascade.inference.backends.runnable_cascade import Handover, RunnableCascade
+from pancascade.inference.localization.region_probabilities import Believed, Finding
+from pancascade.inference.localization.search_region import Sight, aim_at
+from pancascade.inference.models.additions import ALL, Additions
+from pancascade.inference.runners.finite_output import require_finite
+from pancascade.inference.runners.slice_runner import HandOver, Progress
+from pancascade.inference.runners.stopwatch import Stopwatch
+from pancascade.results.location import Location
+
+
+@dataclass(frozen=True)
+class VolumeEngine:
+    """A 3-D cascade on a volume.
+
+    Attributes:
+        cascade: Ready to run.
+        grid: How volumes reach it.
+        trained_on: Whom its weights have learned from, as their checkpoint tells.
+        rescue: Whether stage 2 looks at stage 1's best candidate where nothing reaches probability ½.
+        additions: Which of `segment`'s additions are on.
+    """
+
+    cascade: RunnableCascade
+    grid: VolumeGrid
+    trained_on: tuple[dict[str, Any], ...] = ()
+    rescue: bool = False
+    additions: Additions = ALL
+
+    def find(
+        self,
+        volume: Volume,
+        *,
+        at: Box,
+        belief: Believed | None = None,
+        whole_body: bool = False,
+        progress: Progress | None = None,
+        hand_over: HandOver | None = None,
+        clock: Stopwatch | None = None,
+    ) -> Finding:
+        """What the cascade finds in a part of the scan.
+
+        Args:
+            volume: The part, upright, Hounsfield units.
+            at: Where in the scan the part lies.
+            belief: In place of stage 1's, probability of the organ in slices of the volume.
+            whole_body: Whether the volume spans the body, so that the place of the organ in it can be judged.
+            progress: Called after each stage.
+            hand_over: Called between the stages.
+            clock: Where the time goes.
+        """
+        clock = clock or Stopwatch()
+        with clock.measure("draw"):
+            images = self._images(volume)
+        with clock.measure("stage 1"):
+            if belief is None:
+                located = self.cascade.locate(images)
+                require_finite(located.probabilities, stage=1)
+            else:
+                located = self.cascade.take_over(images, belief(0, volume.shape[2])[None, None])
+        if progress is not None:
+            progress("locate", 1, 1)
+        with clock.measure("aim"):
+            located, location = self._aimed(located, volume, whole_body=whole_body)
+        if hand_over is not None:
+            located = hand_over(slice(0, volume.shape[2]), None, located)
+        region, part, inside = self.cascade.focus(images, located)
+        if region is None:
+            return Finding.nothing(location)
+        with clock.measure("stage 2"):
+            maps = require_finite(self.cascade.segment(part, inside)[0, 1:], stage=2)
+        if progress is not None:
+            progress("segment", 1, 1)
+        with clock.measure("paste"):
+            return Finding.of(maps, region.shift(at.start), location)
+
+    def run_alone(
+        self, volume: Volume, *, hand_over: Callable[[Handover], Handover] | None = None
+    ) -> tuple[Box, NDArray[np.float32]] | None:
+        """Probabilities (C, *box.shape) in the box where stage 2 looked, as the 3-D paper finds them.
+
+        All is float32, whatever the processor is faster with. Outside the box all is background.
+
+        Args:
+            volume: The whole scan, upright, Hounsfield units.
+            hand_over: Sees, and may change, what stage 1 hands over.
+
+        Returns:
+            None where stage 1 found nothing.
+        """
+        cascade, images = self.cascade.exact(), self._images(volume)
+        located = cascade.locate(images)
+        require_finite(located.probabilities, stage=1)
+        region, part, inside = cascade.focus(images, located if hand_over is None else hand_over(located))
+        if region is None:
+            return None
+        return region, require_finite(cascade.segment(part, inside)[0], stage=2)
+
+    def _images(self, volume: Volume) -> NDArray[np.float32]:
+        return np.ascontiguousarray(self.grid.window.apply(volume.voxels))[None, None]
+
+    def _aimed(self, located: Handover, volume: Volume, *, whole_body: bool) -> tuple[Handover, Location | None]:
+        """The hand-over as it is, or wider where the location is doubtful, and what the location is worth."""
+        if not self.cascade.locates:
+            return located, None
+        belief = located.probabilities[0, 0].transpose(2, 1, 0)
+        shrunk = [whole / seen for whole, seen in zip(volume.shape[::-1], belief.shape, strict=True)]
+        spacing_mm = [step * times for step, times in zip(volume.spacing_mm[::-1], shrunk, strict=True)]
+        body = ((0.0, float(belief.shape[1])), (0.0, float(belief.shape[2]))) if whole_body else None
+        sight = Sight(belief, (spacing_mm[0], spacing_mm[1], spacing_mm[2]), body, self.cascade.first_map_is_mask)
+        aim = aim_at(sight, rescue=self.rescue and self.additions.fallback_search)
+        if aim.mask is None:
+            return located, aim.location
+        wider = self.cascade.narrow(located, aim.mask.transpose(2, 1, 0)[None, None].astype(np.float32))
+        return self.cascade.with_boxes_of(located, wider), aim.location

@@ -1,0 +1,1 @@
+"""Sentences for people: notices, names without folders, durations, a quiet log."""

@@ -1,0 +1,138 @@
+"""Coarse to fine: segment, cut the box of what was found, segment that; two stages that never meet in training."""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor
+
+from pancascade.imaging.volume import Box
+from pancascade.methods.cascades.class_probabilities import compose_classes, compose_two_classes
+from pancascade.methods.cascades.protocol import Cascade, Located, is_any, run_scaled
+from pancascade.methods.cascades.tensor_crops import (
+    box_around,
+    crop_and_resize,
+    hand_over,
+    random_margin,
+    resize_and_paste,
+)
+from pancascade.methods.losses import SegmentationLoss, segmentation_loss
+from pancascade.methods.networks import MapNetwork, NetworkSettings, OneMapNetwork
+from pancascade.methods.targets import NestedTargets
+from pancascade.settings import UNetSize
+
+
+class CoarseToFineSettings(NestedTargets):
+    """Choices of the baseline; the defaults are those of L-SNet's tables (methods.md §B3).
+
+    Attributes:
+        first: Stage 1's network; a single logit map.
+        second: Stage 2's network; of several logit maps only the last counts, in training too.
+        second_labels: What stage 2 finds: the same as stage 1, or the tumour (row M-P of Qiu et al. 2024).
+        margin: Border around the box, in pixels of the canvas.
+        margins: Whether training varies the border, each side up to twice as wide, or keeps it.
+        crop_size: Height and width of stage 2's input.
+        first_scale: Stage 1 sees the canvas scaled by this factor.
+        loss: Of both stages. L-SNet's Table 3 exchanges stage 1 alone and repeats its row of Table 1: ℓ_FD.
+    """
+
+    kind: Literal["coarse_to_fine"] = "coarse_to_fine"
+    first: OneMapNetwork = NetworkSettings(name="unet")
+    second: MapNetwork = NetworkSettings(name="unet")
+    second_labels: tuple[Literal["pancreas", "tumour"], ...] = Field(default=("pancreas", "tumour"), min_length=1)
+    margin: int = Field(default=15, ge=0)
+    margins: Literal["fixed", "random"] = "fixed"
+    crop_size: UNetSize = (320, 320)
+    first_scale: float = Field(default=1.0, gt=0)
+    loss: SegmentationLoss = "focal_dice"
+
+
+class CoarseToFine(Cascade):
+    """Two networks joined by a box alone: a bad first stage is never told so by the second.
+
+    Source: L-SNet, Table 1, "coarse-to-fine", and its baseline without recalibration; methods.md §B3, §B6.
+    """
+
+    dimensions = 2
+    phases = ("first", "second", "both")
+
+    def __init__(self, settings: CoarseToFineSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.first = settings.first.build()
+        self.second = settings.second.build()
+        self.labels = settings.found
+        self.first_target = settings.organ
+
+    # ── stages ──
+
+    def first_logits(self, images: Tensor) -> Tensor:
+        """Stage 1's logits (B, 1, H, W), float32, of images (B, 1, H, W)."""
+        return run_scaled(self.first, images, self.settings.first_scale)
+
+    def second_logits(self, images: Tensor, boxes: Sequence[Box]) -> Tensor:
+        """Stage 2's logits (B, 1, *crop_size), float32, of each image's box."""
+        maps = self.second(crop_and_resize(images, boxes, self.settings.crop_size))
+        last: Tensor = maps[-1] if isinstance(maps, tuple) else maps
+        return last.float()
+
+    # ── training ──
+
+    def losses(
+        self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
+    ) -> Iterator[dict[str, Tensor]]:
+        """Each stage's own loss; ``both`` adds them, and each still reaches its own network only.
+
+        Stage 2 is cut by the truth. A slice without target has no box and teaches stage 1 only; a batch of
+        such slices yields nothing in the phase ``second``.
+        """
+        found: dict[str, Tensor] = {}
+        organ = is_any(labels, self.settings.organ)
+        if phase != "second":
+            found["first"] = self._loss(self.first_logits(images), organ)
+        if phase != "first":
+            boxes = [box_around(mask, margin=self._margin(generator)) for mask in organ[:, 0] > 0]
+            kept = [index for index, box in enumerate(boxes) if box is not None]
+            if kept:
+                inside = [box for box in boxes if box is not None]
+                target = is_any(labels, self.settings.target)[kept]
+                truth = crop_and_resize(target, inside, self.settings.crop_size, mode="nearest-exact")
+                found["second"] = self._loss(self.second_logits(images[kept], inside), truth)
+        if found:
+            yield found
+
+    def pass_over(self, count: int, *, phase: str, objective: int, generator: Generator) -> None:
+        """A margin for each image; see `Cascade.pass_over`."""
+        if phase != "first" and objective == 0:
+            for _ in range(count):
+                self._margin(generator)
+
+    def _margin(self, generator: Generator) -> int | list[tuple[int, int]]:
+        margin = self.settings.margin
+        return random_margin(margin, generator) if self.settings.margins == "random" else margin
+
+    def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        return segmentation_loss(logits, target, kind=self.settings.loss)
+
+    # ── inference ──
+
+    def locate(self, images: Tensor) -> Located:
+        """P of stage 1 and the box of P ≥ 0.5 with its border."""
+        return hand_over(torch.sigmoid(self.first_logits(images)), margin=self.settings.margin)
+
+    def narrow(self, located: Located, probabilities: Tensor) -> Located:
+        """The boxes follow the new probabilities; see `Cascade.narrow`."""
+        return hand_over(probabilities, margin=self.settings.margin)
+
+    def segment(self, images: Tensor, located: Located) -> Tensor:
+        """Stage 2's answer, pasted back; with two targets composed with stage 1's. See `Cascade.segment`."""
+        second = torch.zeros_like(located.probabilities)
+        kept = [index for index, boxes in enumerate(located.boxes) if boxes]
+        if kept:
+            boxes = [located.boxes[index][0] for index in kept]
+            canvas = (images.shape[-2], images.shape[-1])
+            second[kept] = torch.sigmoid(resize_and_paste(self.second_logits(images[kept], boxes), boxes, canvas))
+        return (
+            compose_two_classes(second) if self.settings.one_target else compose_classes(located.probabilities, second)
+        )

@@ -1,0 +1,274 @@
+"""L-SNet: L-Net finds regions, RoI recalibration samples them differentiably, S-Net segments them."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Generator, Tensor
+
+from pancascade.imaging.volume import Box
+from pancascade.labels import Label
+from pancascade.methods.cascades.class_probabilities import compose_two_classes
+from pancascade.methods.cascades.lsnet_settings import LSNetSettings
+from pancascade.methods.cascades.protocol import Cascade, Located, is_any
+from pancascade.methods.losses import bce_loss
+from pancascade.methods.losses.distance_iou import distance_iou_loss
+from pancascade.methods.losses.focal import FocalNormaliser, focal_dice_loss
+from pancascade.methods.losses.keypoint_targets import (
+    KeypointTargets,
+    find_keypoints,
+    keypoint_targets,
+    nearest_cells,
+    region_boxes,
+)
+from pancascade.methods.networks.localization_net import Localization
+from pancascade.methods.networks.roi_recalibration import (
+    box_corners,
+    cell_to_image,
+    place_back,
+    recalibrate,
+    recalibration_theta,
+    scale_gradient,
+)
+from pancascade.metrics import Region
+
+_ROUNDING = 1e-3
+"""Pixels by which float32 may miss a whole edge."""
+
+
+@dataclass(frozen=True)
+class LocatedRegions(Located):
+    """L-Net's hand-over.
+
+    Attributes:
+        probabilities: Heatmap, (B, 1, H/4, W/4).
+        boxes: The regions in whole pixels, inside the image.
+        distances: Of every cell, (B, 4, H/4, W/4) in pixels.
+        regions: θ of each image's regions, (K, 2, 3).
+    """
+
+    distances: Tensor
+    regions: tuple[Tensor, ...]
+
+
+class LSNet(Cascade):
+    """The two networks of L-SNet and the module between them.
+
+    Source: L-SNet, Figs. 2–3; readings in methods.md §B.
+    """
+
+    dimensions = 2
+    first_map_is_mask = False
+    objectives = 2
+    phases = ("alternate",)
+    labels = (Label.PANCREAS,)
+
+    def __init__(self, settings: LSNetSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.first = settings.first.build()
+        self.second = settings.second.build()
+        both = (Label.PANCREAS, Label.TUMOUR)
+        self.first_target = both if settings.target == "pancreas_with_tumour" else (Label.PANCREAS,)
+
+    # ── stages ──
+
+    def localize(self, images: Tensor) -> Localization:
+        """Heatmap logits and distances of images (B, 1, H, W)."""
+        found: Localization = self.first(images)
+        return found
+
+    def second_logits(self, regions: Tensor) -> Tensor:
+        """S-Net's logits (N, 1, H, W), float32, of recalibrated regions (N, 1, H, W)."""
+        return self.second(regions).float()
+
+    # ── training ──
+
+    def losses(
+        self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
+    ) -> Iterator[dict[str, Tensor]]:
+        """First L_L, a step of L-Net; then L_S, a step of both (§2.5, methods.md §B3)."""
+        masks = is_any(labels, self.first_target)
+        yield self._localization_losses(self.localize(images), masks)
+        theta = self._training_regions(self.localize(images), images, generator)
+        regions = recalibrate(images, theta, _size(images))
+        sampled_by = theta if self.settings.target_gradient == "through" else theta.detach()
+        truth = recalibrate(masks, sampled_by, _size(images))
+        yield {"segmentation": self._loss(self.second_logits(regions), truth)}
+
+    def pass_over(self, count: int, *, phase: str, objective: int, generator: Generator) -> None:
+        """A cell for each image of the second objective; see `Cascade.pass_over`."""
+        if objective == 1:
+            self._drawn_candidates(count, generator)
+
+    def _drawn_candidates(self, count: int, generator: Generator) -> Tensor:
+        return torch.randint(self.settings.candidates, (count, 1), generator=generator)
+
+    def _localization_losses(self, found: Localization, masks: Tensor) -> dict[str, Tensor]:
+        """L_L = ℓ_FD of the heatmap + DIoU of the boxes at its positive cells (Eq. 5)."""
+        wanted, settings = self._targets(masks), self.settings
+        return {
+            "heatmap": self._loss(
+                found.heatmap,
+                wanted.heatmap,
+                normaliser=settings.heatmap_normaliser,
+                squared_dice=settings.heatmap_dice == "squared",
+            ),
+            "box": distance_iou_loss(found.distances, wanted.distances, wanted.positive),
+        }
+
+    def _targets(self, masks: Tensor) -> KeypointTargets:
+        """What L-Net shall say of masks (B, 1, H, W)."""
+        return keypoint_targets(
+            masks,
+            sigma=self.settings.sigma,
+            spread=self.settings.spread,
+            round_centres=self.settings.round_centres,
+            regions=self.settings.regions,
+            threshold=self.settings.distance_threshold,
+        )
+
+    def _training_regions(self, found: Localization, images: Tensor, generator: Generator) -> Tensor:
+        """θ (B, 2, 3) at one of the highest cells of each image, its gradient scaled by γ."""
+        highest = found.heatmap.detach().flatten(1).topk(self.settings.candidates, dim=1).indices
+        choice = self._drawn_candidates(len(images), generator)
+        flat = highest.gather(1, choice.to(highest.device))[:, 0]
+        width = found.heatmap.shape[-1]
+        cells = torch.stack((flat % width, flat // width), dim=1)
+        theta = self._theta(cells, _at_cells(found.distances, cells), _size(images))
+        return scale_gradient(theta, self.settings.gamma)
+
+    def _loss(
+        self, logits: Tensor, target: Tensor, *, normaliser: FocalNormaliser = "cells", squared_dice: bool = False
+    ) -> Tensor:
+        if self.settings.loss == "bce":
+            return bce_loss(logits, target)
+        return focal_dice_loss(
+            logits,
+            target,
+            dice_weight=self.settings.dice_weight,
+            weighting=self.settings.dice_weighting,
+            reading=self.settings.focal,
+            alpha=self.settings.focal_alpha,
+            normaliser=normaliser,
+            squared_dice=squared_dice,
+        )
+
+    def _theta(self, cells: Tensor, distances: Tensor, size: tuple[int, int]) -> Tensor:
+        """θ (N, 2, 3) of boxes seen from cells (N, 2) with distances (N, 4)."""
+        points = cell_to_image(cells.float())
+        if self.settings.handover == "recalibration":
+            return recalibration_theta(points, distances, size=size, margin=self.settings.margin)
+        corners = box_corners(points, distances.detach() + self.settings.margin)
+        limits = torch.tensor([size[1], size[0]], device=corners.device)
+        low = corners[:, :2].floor().clamp(min=0).minimum(limits - 1)
+        high = corners[:, 2:].ceil().minimum(limits).maximum(low + 1)
+        centre, half = (low + high) / 2, (high - low) / 2
+        return recalibration_theta(centre, torch.cat((half, half), dim=1), size=size, margin=0)
+
+    # ── inference ──
+
+    def locate(self, images: Tensor) -> LocatedRegions:
+        """Regions at the components of the heatmap (§2.4, methods.md §B4)."""
+        found = self.localize(images)
+        return self._regions_at(torch.sigmoid(found.heatmap), found.distances, _size(images))
+
+    def narrow(self, located: Located, probabilities: Tensor) -> LocatedRegions:
+        """Keypoints follow the new heatmap (B, 1, H/4, W/4), boxes the distances at its cells."""
+        found = _regions_of(located)
+        size = (4 * probabilities.shape[2], 4 * probabilities.shape[3])
+        return self._regions_at(probabilities, found.distances, size)
+
+    def take_over(self, images: Tensor, probabilities: Tensor) -> LocatedRegions:
+        """A region around each component (or all) of probabilities (B, 1, H, W) at least ½."""
+        masks, size = (probabilities >= 0.5).float(), _size(images)
+        thetas = []
+        for mask in masks[:, 0]:
+            boxes = region_boxes(mask, regions=self.settings.regions).to(probabilities.device)
+            half = (boxes[:, 2:] - boxes[:, :2]) / 2
+            centre = (boxes[:, 2:] + boxes[:, :2]) / 2
+            distances = torch.cat((half, half), dim=1)
+            thetas.append(recalibration_theta(centre, distances, size=size, margin=self.settings.margin))
+        wanted = self._targets(masks)
+        return LocatedRegions(wanted.heatmap, _boxes(thetas, size), wanted.distances, tuple(thetas))
+
+    def with_boxes_of(self, located: Located, other: Located) -> LocatedRegions:
+        """See `Cascade.with_boxes_of`; the regions between pixels go along."""
+        own, theirs = _regions_of(located), _regions_of(other)
+        return replace(own, boxes=theirs.boxes, regions=theirs.regions)
+
+    def _regions_at(self, heatmaps: Tensor, distances: Tensor, size: tuple[int, int]) -> LocatedRegions:
+        thetas = []
+        for maps, cells in zip(distances, self._keypoint_cells(heatmaps), strict=True):
+            seen = _at_cells(maps.expand(len(cells), -1, -1, -1), cells)
+            thetas.append(self._theta(cells, seen, size))
+        return LocatedRegions(heatmaps, _boxes(thetas, size), distances, tuple(thetas))
+
+    def _keypoint_cells(self, heatmaps: Tensor) -> list[Tensor]:
+        """Cells (K, 2) of each image from which its boxes are seen."""
+        return [nearest_cells(keypoints) for keypoints in find_keypoints(heatmaps, regions=self.settings.regions)]
+
+    def first_boxes(self, located: Located, shape: Sequence[int]) -> tuple[dict[str, Box | Region | None], ...]:
+        """``box``: the smallest that holds all of L-Net's boxes, between pixels, without m; see `Cascade.first_boxes`.
+
+        The mIoU of Tables 3 and 4 is of these.
+        """
+        found = _regions_of(located)
+        regions: list[dict[str, Box | Region | None]] = []
+        for maps, cells in zip(found.distances, self._keypoint_cells(found.probabilities), strict=True):
+            seen = _at_cells(maps.expand(len(cells), -1, -1, -1), cells)
+            corners = box_corners(cell_to_image(cells.float()), seen.float())
+            regions.append({"box": _hull(corners, shape) if len(cells) else None})
+        return tuple(regions)
+
+    def segment(self, images: Tensor, located: Located) -> Tensor:
+        """S-Net's answer in every region, put back; the largest where regions overlap. See `Cascade.segment`."""
+        found = torch.zeros_like(images[:, :1], dtype=torch.float32)
+        for index, theta in enumerate(_regions_of(located).regions):
+            if len(theta):
+                regions = recalibrate(images[index : index + 1].expand(len(theta), -1, -1, -1), theta, _size(images))
+                answers = torch.sigmoid(self.second_logits(regions))
+                found[index] = place_back(answers, theta, _size(images)).amax(dim=0)
+        return compose_two_classes(found)
+
+
+def _at_cells(maps: Tensor, cells: Tensor) -> Tensor:
+    """Values (N, C) of maps (N, C, h, w) at one cell (x, y) each, (N, 2)."""
+    columns = cells[:, 0].clamp(0, maps.shape[3] - 1)
+    rows = cells[:, 1].clamp(0, maps.shape[2] - 1)
+    return maps[torch.arange(len(maps), device=maps.device), :, rows, columns]
+
+
+def _hull(corners: Tensor, shape: Sequence[int]) -> Region:
+    """Smallest region that holds boxes (K, 4), x₁, y₁, x₂, y₂, inside an image."""
+    limits = torch.tensor([shape[1], shape[0]], device=corners.device)
+    low = corners[:, :2].amin(dim=0).clamp(min=0).tolist()
+    high = corners[:, 2:].amax(dim=0).minimum(limits).tolist()
+    return Region((low[1], low[0]), (high[1], high[0]))
+
+
+def _boxes(thetas: Sequence[Tensor], size: tuple[int, int]) -> tuple[tuple[Box, ...], ...]:
+    """Regions θ (K, 2, 3) of each image as boxes in whole pixels, clipped."""
+    height, width = size
+    found = []
+    for theta in thetas:
+        boxes = []
+        for (sx, _, tx), (_, sy, ty) in theta.detach().tolist():
+            low = (height * (ty + 1 - sy) / 2, width * (tx + 1 - sx) / 2)
+            high = (height * (ty + 1 + sy) / 2, width * (tx + 1 + sx) / 2)
+            start = [math.floor(edge + _ROUNDING) for edge in low]
+            stop = [math.ceil(edge - _ROUNDING) for edge in high]
+            boxes.append(Box(tuple(start), tuple(stop)).clip(size))
+        found.append(tuple(boxes))
+    return tuple(found)
+
+
+def _regions_of(located: Located) -> LocatedRegions:
+    if not isinstance(located, LocatedRegions):
+        raise TypeError(f"expected the hand-over of L-Net, got {type(located).__name__}; see LSNet.locate")
+    return located
+
+
+def _size(images: Tensor) -> tuple[int, int]:
+    return images.shape[-2], images.shape[-1]

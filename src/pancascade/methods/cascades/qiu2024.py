@@ -1,0 +1,272 @@
+"""Qiu et al. 2024: multi-scale U-Net → saliency transformation → focusing network, trained jointly."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+from pancascade.errors import RecipeError
+from pancascade.imaging.volume import Box
+from pancascade.labels import HelperOrgan
+from pancascade.methods.cascades.class_probabilities import compose_classes, compose_two_classes
+from pancascade.methods.cascades.helper_organs import FirstMaps, helper_loss
+from pancascade.methods.cascades.protocol import Cascade, Located, evaluating, is_any, mask_dice, run_scaled
+from pancascade.methods.cascades.qiu2024_settings import Qiu2024Settings
+from pancascade.methods.cascades.tensor_crops import (
+    ABSENT_LOGIT,
+    IMPOSSIBLE_LOGIT,
+    box_around,
+    crop_and_fill,
+    crop_and_resize,
+    cut_back,
+    hand_over,
+    paste,
+    random_margin,
+    resize_and_paste,
+)
+from pancascade.methods.cascades.weight_transfer import require_transferable, transfer_weights
+from pancascade.methods.losses import (
+    SharedBoundaryEncoder,
+    bce_iou_loss,
+    bce_loss,
+    dice_loss,
+    pretrain_boundary_encoder,
+    second_stage_loss,
+    shared_boundary_loss,
+)
+from pancascade.methods.networks import SaliencyTransformation
+
+
+class Qiu2024(Cascade):
+    """The cascade of Qiu et al. 2024, Fig. 2."""
+
+    dimensions = 2
+    phases = ("first", "S", "I", "J")
+
+    def __init__(self, settings: Qiu2024Settings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.helpers = tuple(HelperOrgan[name.upper()] for name in settings.helper_organs)
+        more = {"out_channels": 1 + len(self.helpers)} if self.helpers else {}
+        self.first = settings.first.build(**more, **({"presence": True} if settings.presence else {}))
+        self.saliency = SaliencyTransformation() if settings.handover == "saliency" else None
+        self.second = settings.second.build()
+        if settings.second_start == "first_stage":
+            require_transferable(self.first, self.second)
+        self.any_size = ("second",) if settings.crop_input == "unresized" else ()
+        self.labels = settings.found
+        self.first_target = settings.organ
+        classes = 1 + len(self.labels)
+        self.boundary_encoder = (
+            SharedBoundaryEncoder(classes).requires_grad_(False) if settings.boundary_form == "encoder" else None
+        )
+
+    # ── stages ──
+
+    def first_maps(self, images: Tensor) -> FirstMaps:
+        """All that stage 1's network tells of images (B, C, H, W), float32."""
+        maps = run_scaled(self.first, images, self.settings.first_scale)
+        last = 1 + len(self.helpers)
+        return FirstMaps(maps[:, :1], maps[:, 1:last], maps[:, last:, 0, 0] if self.settings.presence else None)
+
+    def first_logits(self, images: Tensor) -> Tensor:
+        """Stage 1's logits of the organ (B, 1, H, W), float32, of images (B, C, H, W)."""
+        return self.first_maps(images).organ
+
+    def second_logits(
+        self, images: Tensor, first: Tensor, boxes: Sequence[Box], *, saliency: bool
+    ) -> tuple[Tensor, ...]:
+        """Stage 2's logit maps of crop(I ⊙ S(P)), or of crop(I) without saliency, each as large as what it sees.
+
+        That is (B, 1, *crop_size); of unresized crops, the largest of the boxes and what it is filled with.
+        """
+        weighted = images * self.saliency(first) if saliency and self.saliency is not None else images
+        if self.settings.crop_input == "unresized":
+            crops = crop_and_fill(weighted, boxes)
+        else:
+            crops = crop_and_resize(weighted, boxes, self.settings.crop_size)
+        maps = self.second(crops)
+        return maps if isinstance(maps, tuple) else (maps,)
+
+    def _pasted(
+        self, logits: Tensor, boxes: Sequence[Box], canvas: tuple[int, int], *, outside: float = ABSENT_LOGIT
+    ) -> Tensor:
+        """Stage 2's logits in their boxes on the canvas, (B, 1, *canvas)."""
+        if self.settings.crop_input == "unresized":
+            return paste(cut_back(logits, boxes), boxes, canvas, outside=outside)
+        return resize_and_paste(logits, boxes, canvas, outside=outside)
+
+    # ── training ──
+
+    def require_start(self, phases: Sequence[str], *, from_weights: bool) -> None:
+        """Stage 1 learns before it hands its weights to stage 2, where that is chosen; see `Cascade.require_start`."""
+        if self.settings.second_start == "first_stage" and not from_weights and phases[0] != "first":
+            raise RecipeError(
+                "second_start: first_stage hands a stage 1 that has learned nothing to stage 2. "
+                "Begin with the phase first, or give weights with --start-from."
+            )
+
+    def begin_phase(self, phase: str, *, earlier: Sequence[str]) -> None:
+        """Before the first phase in which stage 2 learns, it takes over stage 1's weights, where that is chosen."""
+        if self.settings.second_start == "first_stage" and phase != "first" and set(earlier) <= {"first"}:
+            transfer_weights(self.first, self.second)
+
+    def prepare(self, labels: Sequence[Tensor], *, seed: int) -> None:
+        """Fit the learned boundary measure, where that form is chosen, to the true label maps (methods.md §A2)."""
+        if self.boundary_encoder is None:
+            return
+        maps = torch.stack(list(labels))
+        target = is_any(maps, self.settings.target)[:, 0].long()
+        classes = target if self.settings.one_target else target + is_any(maps, self.settings.organ)[:, 0].long()
+        device = next(self.boundary_encoder.parameters()).device
+        self.boundary_encoder.requires_grad_(True)
+        pretrain_boundary_encoder(
+            self.boundary_encoder,
+            classes.to(device),
+            steps=self.settings.boundary_encoder_steps,
+            learning_rate=1e-2,
+            seed=seed,
+            neighbourhood=self.settings.boundary_neighbourhood,
+            count_frame=self.settings.boundary_counts_frame,
+        )
+        self.boundary_encoder.zero_grad()
+
+    def losses(
+        self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
+    ) -> Iterator[dict[str, Tensor]]:
+        """L = L_seg1 + α L_seg2 + β L_isb (Eq. 17), in step S, I or J (§3.3.2, methods.md §A3).
+
+        The phase ``first``, ours, trains stage 1 alone: it stands for the pretrained networks that the paper's
+        ancestors started from. A slice without target, in which stage 1 finds nothing either, teaches stage 1 only.
+        """
+        organ, target = is_any(labels, self.settings.organ), is_any(labels, self.settings.target)
+        seen = self.first_maps(images)
+        first = seen.probabilities
+        found: dict[str, Tensor] = {"first": self._first_loss(seen.organ, torch.sigmoid(seen.organ), organ)}
+        if self.helpers:
+            found["helpers"] = self.settings.helper_weight * helper_loss(seen.helpers, labels, self.helpers)
+        if seen.presence is not None:
+            shown = organ.flatten(1).amax(dim=1, keepdim=True)
+            presence = functional.binary_cross_entropy_with_logits(seen.presence, shown)
+            found["presence"] = self.settings.presence_weight * presence
+        if phase == "first":
+            yield found
+            return
+        reference = self._crop_reference(images, first, organ, phase=phase)
+        boxes = [box_around(mask, margin=self._margin(generator)) for mask in reference]
+        kept = [index for index, box in enumerate(boxes) if box is not None]
+        if kept:
+            inside = [box for box in boxes if box is not None]
+            maps = self.second_logits(images[kept], first[kept], inside, saliency=phase != "S")
+            found["second"] = self.settings.alpha * self._second_loss(maps, target[kept], inside)
+            if phase != "S" or self.settings.boundary_in_s == "detached":
+                handed_over = first[kept].detach() if phase == "S" else first[kept]
+                second = torch.sigmoid(self._pasted(maps[-1], inside, _size(images)))
+                boundary = self._boundary_loss(handed_over, second, organ[kept], target[kept])
+                found["boundary"] = self.settings.beta * boundary
+        yield found
+
+    def pass_over(self, count: int, *, phase: str, objective: int, generator: Generator) -> None:
+        """A margin for each image; see `Cascade.pass_over`."""
+        if phase != "first" and objective == 0:
+            for _ in range(count):
+                self._margin(generator)
+
+    def _margin(self, generator: Generator) -> int | list[tuple[int, int]]:
+        margin = self.settings.margin
+        return random_margin(margin, generator) if self.settings.margins == "random" else margin
+
+    def _crop_reference(self, images: Tensor, first: Tensor, organ: Tensor, *, phase: str) -> Tensor:
+        """Masks (B, H, W) whose box is cut: the truth in S and I; the prediction, or the truth, in J."""
+        truth = organ[:, 0] > 0
+        if phase != "J":
+            return truth
+        predicted = first[:, 0] >= 0.5
+        if self.settings.crop_reference == "second_stage":
+            with torch.no_grad(), evaluating(self.second):
+                predicted = self._second_probability(images, self._boxes_of(first))[:, 0] >= 0.5
+        empty = ~predicted.flatten(1).any(dim=1)
+        return torch.where(empty[:, None, None], truth, predicted)
+
+    def _first_loss(self, logits: Tensor, first: Tensor, organ: Tensor) -> Tensor:
+        loss = dice_loss(first, organ)
+        return loss if self.settings.first_loss == "dice" else loss + bce_loss(logits, organ)
+
+    def _second_loss(self, maps: tuple[Tensor, ...], target: Tensor, boxes: Sequence[Box]) -> Tensor:
+        """L_seg2 of stage 2's maps against the target (B, 1, H, W), where the settings say (methods.md §A2)."""
+        if self.settings.second_loss == "canvas":
+            pasted = [self._pasted(one, boxes, _size(target), outside=IMPOSSIBLE_LOGIT) for one in maps]
+            return self._loss_of_maps(pasted, target)
+        if self.settings.crop_input == "resized":
+            truth = crop_and_resize(target, boxes, self.settings.crop_size, mode="nearest-exact")
+            return self._loss_of_maps(maps, truth)
+        own = [cut_back(one, boxes) for one in maps]
+        truths = [mask[(None, slice(None), *box.slices)] for mask, box in zip(target, boxes, strict=True)]
+        each = [self._loss_of_maps(one, truth) for *one, truth in zip(*own, truths, strict=True)]
+        return torch.stack(each).mean()
+
+    def _loss_of_maps(self, maps: Sequence[Tensor], truth: Tensor) -> Tensor:
+        if len(maps) == 1:
+            return bce_iou_loss(maps[0], truth)
+        return second_stage_loss(
+            maps[0], maps[1:], truth, wbce=self.settings.weighted_bce, weights=self.settings.deep_supervision
+        )
+
+    def _boundary_loss(self, first: Tensor, second: Tensor, organ: Tensor, target: Tensor) -> Tensor:
+        if self.settings.one_target:
+            classes, truth = compose_two_classes(second), target[:, 0].long()
+        else:
+            classes, truth = (
+                compose_classes(first, second),
+                (torch.maximum(organ, target) + target)[:, 0].long(),
+            )
+        return shared_boundary_loss(
+            classes,
+            truth,
+            form=self.settings.boundary_form,
+            neighbourhood=self.settings.boundary_neighbourhood,
+            count_frame=self.settings.boundary_counts_frame,
+            encoder=self.boundary_encoder,
+        )
+
+    # ── inference ──
+
+    def locate(self, images: Tensor) -> Located:
+        """P of stage 1 and the box of Z = P ≥ 0.5 with margin K (methods.md §A4)."""
+        return self._boxes_of(self.first_maps(images).probabilities)
+
+    def _boxes_of(self, first: Tensor) -> Located:
+        return hand_over(first, margin=self.settings.margin)
+
+    def narrow(self, located: Located, probabilities: Tensor) -> Located:
+        """The boxes follow the new probabilities; see `Cascade.narrow`."""
+        return self._boxes_of(probabilities)
+
+    def _second_probability(self, images: Tensor, located: Located) -> Tensor:
+        """σ of stage 2's last map on the canvas, (B, 1, H, W); 0 where stage 1 found nothing."""
+        second = torch.zeros_like(located.probabilities)
+        kept = [index for index, boxes in enumerate(located.boxes) if boxes]
+        # Unresized crops go one by one, so that an image's answer does not hang on what it is filled up to.
+        together = [kept] if self.settings.crop_input == "resized" and kept else [[index] for index in kept]
+        for part in together:
+            boxes = [located.boxes[index][0] for index in part]
+            maps = self.second_logits(images[part], located.probabilities[part], boxes, saliency=True)
+            second[part] = torch.sigmoid(self._pasted(maps[-1], boxes, _size(images)))
+        return second
+
+    def segment(self, images: Tensor, located: Located) -> Tensor:
+        """Classes composed of both stages' probabilities; see `Cascade.segment`."""
+        second = self._second_probability(images, located)
+        if not self.settings.one_target:
+            return compose_classes(located.probabilities, second)
+        for _ in range(self.settings.recurrence_rounds):
+            before = second >= 0.5
+            second = self._second_probability(images, self._boxes_of(second))
+            if mask_dice(before, second >= 0.5) >= 0.99:
+                break
+        return compose_two_classes(second)
+
+
+def _size(images: Tensor) -> tuple[int, int]:
+    return images.shape[-2], images.shape[-1]

@@ -1,0 +1,108 @@
+"""One network on the whole image: the baselines "U" and "M" of the papers' tables."""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Generator, Tensor
+
+from pancascade.imaging.volume import Box
+from pancascade.labels import Label
+from pancascade.methods.cascades.class_probabilities import compose_classes, compose_two_classes
+from pancascade.methods.cascades.protocol import Cascade, Located, is_any, run_scaled, run_scaled_maps
+from pancascade.methods.losses import SegmentationLoss, second_stage_loss, segmentation_loss
+from pancascade.methods.networks import MapNetwork, NetworkSettings
+from pancascade.settings import Settings
+
+
+class SingleStageSettings(Settings):
+    """Choices of a single network.
+
+    Attributes:
+        network: The network; a channel for each label. Of several maps the last is the answer.
+        labels: ``pancreas`` alone, ``tumour`` alone, or both as nested targets (organ with tumour, tumour).
+        scale: The network sees the canvas scaled by this factor.
+        loss: Dice, binary cross-entropy, both added, or ℓ_FD of L-SNet; or ``structure``, Eq. 13 of Qiu et al. 2024
+            over all maps of a network that focuses, which then finds a single label.
+    """
+
+    kind: Literal["single_stage"] = "single_stage"
+    network: MapNetwork = NetworkSettings(name="unet")
+    labels: tuple[Literal["pancreas", "tumour"], ...] = Field(default=("pancreas",), min_length=1)
+    scale: float = Field(default=1.0, gt=0, le=4)
+    loss: SegmentationLoss | Literal["structure"] = "dice_bce"
+
+    @model_validator(mode="after")
+    def _structure_is_for_networks_that_focus(self) -> Self:
+        if self.loss == "structure" and (len(self.labels) > 1 or not self.network.gives_several_maps):
+            raise ValueError("loss: structure is for focusing_net or focusing_resnet, and a single label")
+        return self
+
+
+class OneNetwork(Cascade):
+    """A cascade whose only stage looks at everything; a subclass says how it is taught.
+
+    Attributes:
+        targets: Labels with a logit map of their own, in channel order.
+    """
+
+    dimensions = 2
+    locates = False
+    phases = ("train",)
+
+    def __init__(self, network: NetworkSettings, labels: Sequence[str], *, scale: float = 1.0) -> None:
+        super().__init__()
+        self.targets = tuple(sorted(Label[name.upper()] for name in labels))
+        self.labels = tuple(Label)[1 : max(self.targets) + 1]
+        self.scale = scale
+        more = {"out_channels": len(self.targets)} if len(self.targets) > 1 else {}
+        self.network = network.build(**more)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits (B, len(targets), H, W), float32, of images (B, 1, H, W)."""
+        return run_scaled(self.network, images, self.scale)
+
+    def locate(self, images: Tensor) -> Located:
+        """The whole image, with probability 1."""
+        whole = Box.whole(tuple(images.shape[2:]))
+        return Located(torch.ones_like(images[:, :1]), tuple((whole,) for _ in range(len(images))))
+
+    def narrow(self, located: Located, probabilities: Tensor) -> Located:
+        """Nothing is handed over, nothing can be narrowed."""
+        return located
+
+    def segment(self, images: Tensor, located: Located) -> Tensor:
+        """See `Cascade.segment`; the hand-over carries nothing."""
+        probabilities = torch.sigmoid(self.logits(images))
+        if self.targets == (Label.PANCREAS,):
+            return compose_two_classes(probabilities)
+        tumour = probabilities[:, -1:]
+        organ = probabilities[:, :1] if len(self.targets) > 1 else torch.zeros_like(tumour)
+        return compose_classes(organ, tumour)
+
+
+class SingleStage(OneNetwork):
+    """One network, taught by a plain loss."""
+
+    def __init__(self, settings: SingleStageSettings) -> None:
+        super().__init__(settings.network, settings.labels, scale=settings.scale)
+        self.settings = settings
+
+    def losses(
+        self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
+    ) -> Iterator[dict[str, Tensor]]:
+        """The loss of each target; the organ's target encloses the tumour."""
+        if self.settings.loss == "structure":
+            maps = run_scaled_maps(self.network, images, self.scale)
+            yield {self.targets[0].title: second_stage_loss(maps[0], maps[1:], self._target(labels, self.targets[0]))}
+            return
+        logits = self.logits(images)
+        found: dict[str, Tensor] = {}
+        for channel, label in enumerate(self.targets):
+            one = logits[:, channel : channel + 1]
+            found[label.title] = segmentation_loss(one, self._target(labels, label), kind=self.settings.loss)
+        yield found
+
+    def _target(self, labels: Tensor, label: Label) -> Tensor:
+        return is_any(labels, self.targets if label == Label.PANCREAS else (label,))

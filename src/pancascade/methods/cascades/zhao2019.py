@@ -1,0 +1,271 @@
+"""Zhao et al. 2019: 3-D U-Net on the reduced volume → the same at full resolution in two boxes → vote of all three."""
+
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor
+
+from pancascade.imaging.postprocessing import main_bodies
+from pancascade.imaging.volume import Box
+from pancascade.labels import Label
+from pancascade.methods.cascades.protocol import Cascade, Located, is_any
+from pancascade.methods.cascades.reduction import (
+    Enlarging,
+    LabelReduction,
+    LocatedVolume,
+    Reduction,
+    cut,
+    enlarge,
+    reduce_masks,
+    reduce_volumes,
+    scaled,
+)
+from pancascade.methods.cascades.tensor_crops import box_around
+from pancascade.methods.cascades.vote import VoteRule, voted_probability
+from pancascade.methods.losses.centre import (
+    CentreNormaliser,
+    CentreSchedule,
+    centre_loss,
+    centre_weight,
+    soft_dice_loss,
+)
+from pancascade.methods.networks import NetworkSettings
+from pancascade.metrics import Region
+from pancascade.settings import Settings
+
+
+class Zhao2019Settings(Settings):
+    """Every choice of the method; the defaults are those of methods.md §D.
+
+    Attributes:
+        first: Stage 1's network, one logit map.
+        second: Stage 2's network; the paper has the same architecture twice, with weights of its own.
+        target: What both stages find: ``pancreas`` with any tumour in it (the paper), or the ``tumour`` alone.
+        factor: R, by which stage 1's volume is smaller along each axis.
+        reduction: ``linear`` interpolates between the two middle voxels of R along each axis, ``area`` averages all R.
+        label_reduction: What stage 1 learns of R³ voxels: whether half of them are the target (``area``), or the
+            ``middle_voxel``.
+        enlarging: Of stage 1's probability map, for B₂ and the vote: ``linear``, or ``repeat`` each voxel.
+        coarse_margin: Voxels of the reduced volume around the box that becomes B₁.
+        margin: Voxels of the volume around B₂, and around the true box in training.
+        component: ``largest`` hands only the 3-D component with the largest sum of probabilities over.
+        vote: ``majority`` of both boxes' masks and stage 1's, or ``mean`` of their probabilities ≥ ½.
+        centre_weight: λ₀ of the centre loss.
+        centre_normaliser: N of the centre loss: the squared ``diagonal`` of a slice, or all ``voxels``.
+        centre_schedule: λ after the first epochs: 0 (``step``) or falling to 0 by the last epoch (``linear``).
+        centre_epochs: How many epochs of each phase have λ₀.
+    """
+
+    kind: Literal["zhao2019"] = "zhao2019"
+    first: NetworkSettings = NetworkSettings(name="unet3d")
+    second: NetworkSettings = NetworkSettings(name="unet3d")
+    target: Literal["pancreas", "tumour"] = "pancreas"
+    factor: int = Field(default=4, gt=0)
+    reduction: Reduction = "linear"
+    label_reduction: LabelReduction = "area"
+    enlarging: Enlarging = "linear"
+    coarse_margin: int = Field(default=2, ge=0)
+    margin: int = Field(default=10, ge=0)
+    component: Literal["all", "largest"] = "all"
+    vote: VoteRule = "majority"
+    centre_weight: float = Field(default=1.0, ge=0)
+    centre_normaliser: CentreNormaliser = "diagonal"
+    centre_schedule: CentreSchedule = "step"
+    centre_epochs: int = Field(default=50, ge=0)
+
+
+class Zhao2019(Cascade):
+    """The two-stage cascade of Zhao et al. 2019, Fig. 2.
+
+    Volumes are (B, 1, I, J, K) with axial slices along K, of any size.
+
+    Source: Zhao et al. 2019, §2; readings in methods.md §D.
+    """
+
+    dimensions = 3
+    phases = ("first", "second")
+
+    def __init__(self, settings: Zhao2019Settings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.first = settings.first.build()
+        self.second = settings.second.build()
+        both = (Label.PANCREAS, Label.TUMOUR)
+        self.first_target = both if settings.target == "pancreas" else (Label.TUMOUR,)
+        self.labels = (Label.PANCREAS,) if settings.target == "pancreas" else both
+        self.centre_weight = settings.centre_weight
+
+    # ── stages ──
+
+    def first_probabilities(self, images: Tensor) -> Tensor:
+        """Stage 1's probabilities (B, 1, ⌈I/R⌉, ⌈J/R⌉, ⌈K/R⌉), float32, in volumes (B, 1, I, J, K)."""
+        small = reduce_volumes(images, self.settings.factor, mode=self.settings.reduction)
+        return torch.sigmoid(self.first(small).float())
+
+    def second_probabilities(self, images: Tensor, box: Box) -> Tensor:
+        """Stage 2's probabilities (B, 1, *box.shape), float32, in a box of volumes (B, 1, I, J, K)."""
+        return torch.sigmoid(self.second(cut(images, box)).float())
+
+    # ── training ──
+
+    def begin_epoch(self, epoch: int, *, epochs: int, phase: str) -> None:
+        """Set λ; each phase counts its own epochs, as the paper's two trainings do."""
+        self.centre_weight = centre_weight(
+            epoch,
+            epochs,
+            initial=self.settings.centre_weight,
+            schedule=self.settings.centre_schedule,
+            held=self.settings.centre_epochs,
+        )
+
+    def losses(
+        self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
+    ) -> Iterator[dict[str, Tensor]]:
+        """L = L_dice + λ L_c of stage 1 on the reduced volumes, or of stage 2 in the true boxes (§2.3).
+
+        A volume without target teaches nothing: it has no true box, and Dice without smoothing is flat there.
+        Where no volume of the batch has any (for stage 1: left after the reduction), nothing is yielded.
+        """
+        pairs = self._first_pairs(images, labels) if phase == "first" else self._second_pairs(images, labels)
+        if not pairs:
+            return
+        found = {f"{phase}_dice": torch.stack([soft_dice_loss(*pair) for pair in pairs]).mean()}
+        if self.centre_weight > 0:
+            normaliser = self.settings.centre_normaliser
+            centre = torch.stack([centre_loss(*pair, normaliser=normaliser) for pair in pairs]).mean()
+            found[f"{phase}_centre"] = self.centre_weight * centre
+        yield found
+
+    def _first_pairs(self, images: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Probabilities and truth on the reduced grid, of the volumes with any target left there."""
+        truth = self.first_reference(labels)
+        kept = [index for index, mask in enumerate(truth) if bool(mask.any())]
+        return [(self.first_probabilities(images[kept]), truth[kept])] if kept else []
+
+    def _second_pairs(self, images: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Probabilities and truth in the true box with margin, of each volume with target."""
+        pairs = []
+        for index in range(len(images)):
+            truth = is_any(labels[index : index + 1], self.first_target)
+            box = box_around(truth[0, 0] > 0, margin=self.settings.margin)
+            if box is not None:
+                pairs.append((self.second_probabilities(images[index : index + 1], box), cut(truth, box)))
+        return pairs
+
+    # ── inference ──
+
+    def locate(self, images: Tensor) -> LocatedVolume:
+        """P of stage 1 on the reduced volume, and B₁ and B₂ around P ≥ 0.5 (§2.2.2)."""
+        return self._hand_over(self.first_probabilities(images), tuple(images.shape[2:]))
+
+    def narrow(self, located: Located, probabilities: Tensor) -> LocatedVolume:
+        """The boxes follow new probabilities on the reduced grid, (B, 1, ⌈I/R⌉, ⌈J/R⌉, ⌈K/R⌉); see `Cascade.narrow`.
+
+        The new hand-over is for the whole volumes; `LocatedVolume.within` comes after it.
+        """
+        return self._hand_over(probabilities, _of_volumes(located).shape)
+
+    def take_over(self, images: Tensor, probabilities: Tensor) -> LocatedVolume:
+        """Probabilities at full resolution are reduced as the images are; see `Cascade.take_over`."""
+        small = reduce_volumes(probabilities, self.settings.factor, mode=self.settings.reduction)
+        return self._hand_over(small, tuple(images.shape[2:]))
+
+    def focus(self, images: Tensor, located: Located) -> tuple[Box | None, Tensor, Located]:
+        """The smallest part that holds both boxes; see `Cascade.focus`."""
+        found = _of_volumes(located)
+        part = found.extent()
+        return (None, images, found) if part is None else (part, cut(images, part), found.within(part))
+
+    def _hand_over(self, probabilities: Tensor, shape: tuple[int, ...]) -> LocatedVolume:
+        if self.settings.component == "largest":
+            probabilities = torch.stack([_largest_component(one) for one in probabilities])
+        boxes = tuple(self._boxes(one[0], shape) for one in probabilities)
+        return LocatedVolume(probabilities, boxes, shape, Box.whole(shape))
+
+    def _boxes(self, probabilities: Tensor, shape: tuple[int, ...]) -> tuple[Box, ...]:
+        """B₁ and B₂ in voxels of the volume, of probabilities on the reduced grid; none where they are nowhere ½.
+
+        Where no voxel of the enlarged map reaches ½, as between a lone voxel and its neighbours, B₂ is drawn around
+        what the reduced grid shows.
+        """
+        found = Box.around((probabilities >= 0.5).cpu().numpy())
+        if found is None:
+            return ()
+        factor = self.settings.factor
+        b1 = scaled(found.expand(self.settings.coarse_margin), factor)
+        near = scaled(found.expand(1), factor).clip(shape)
+        inside = Box.around((self._enlarged(probabilities, near) >= 0.5).cpu().numpy())
+        enlarged = scaled(found, factor) if inside is None else inside.shift(near.start)
+        return b1.clip(shape), enlarged.expand(self.settings.margin).clip(shape)
+
+    def _enlarged(self, probabilities: Tensor, region: Box) -> Tensor:
+        return enlarge(probabilities.float(), self.settings.factor, region=region, mode=self.settings.enlarging)
+
+    def first_map(self, located: Located, shape: Sequence[int]) -> Tensor:
+        """Stage 1's probability map enlarged as the vote sees it, (B, 1, *shape); see `Cascade.first_map`."""
+        whole = Box.whole(tuple(shape))
+        return torch.stack([self._enlarged(one[0], whole)[None] for one in located.probabilities])
+
+    def first_reference(self, labels: Tensor) -> Tensor:
+        """What stage 1 learns, on the reduced grid; see `Cascade.first_reference`."""
+        whole = is_any(labels, self.first_target)
+        return reduce_masks(whole, self.settings.factor, mode=self.settings.label_reduction)
+
+    def first_boxes(self, located: Located, shape: Sequence[int]) -> tuple[dict[str, Box | Region | None], ...]:
+        """``B1`` and ``B2``, whose margins are the paper's own; see `Cascade.first_boxes`."""
+        names = ("B1", "B2")
+        pairs = (boxes or (None, None) for boxes in _of_volumes(located).boxes)
+        return tuple(dict(zip(names, pair, strict=True)) for pair in pairs)
+
+    def segment(self, images: Tensor, located: Located) -> Tensor:
+        """Vote of stage 2 in each box and stage 1; see `Cascade.segment`.
+
+        The target's probability is at least ½ exactly where the vote is won; it is 0 outside of the boxes, where
+        stage 1 alone cannot win. Background has the rest.
+
+        Args:
+            images: (B, 1, *S), the located volumes or their part `located.field`.
+            located: What `locate`, `narrow` or `LocatedVolume.within` gave.
+
+        Raises:
+            TypeError: The hand-over is not a `LocatedVolume`.
+            ValueError: The images are not of the size of `located.field`.
+        """
+        found = _of_volumes(located)
+        if tuple(images.shape[2:]) != found.field.shape:
+            raise ValueError(f"images {tuple(images.shape)} must show the field {found.field} of what was located")
+        maps = torch.zeros((len(images), 1 + len(self.labels), *images.shape[2:]), device=images.device)
+        maps[:, 0] = 1
+        for index, boxes in enumerate(found.boxes):
+            if boxes:
+                region = reduce(Box.union, boxes)
+                coarse = found.probabilities[index, 0].to(images.device).float()
+                first = self._enlarged(coarse, region.shift(found.field.start))
+                voted = self._vote(images[index : index + 1], first, boxes, region)
+                maps[index, -1][region.slices] = voted
+                maps[index, 0][region.slices] = 1 - voted
+        return maps
+
+    def _vote(self, image: Tensor, first: Tensor, boxes: Sequence[Box], region: Box) -> Tensor:
+        """Probability (*region.shape) by stage 1's map there and stage 2's in each box of an image (1, 1, *S)."""
+        maps = [first]
+        for box in boxes:
+            second = torch.zeros_like(first)
+            inside = box.shift([-start for start in region.start])
+            second[inside.slices] = self.second_probabilities(image, box)[0, 0]
+            maps.append(second)
+        return voted_probability(maps, rule=self.settings.vote)
+
+
+def _largest_component(probabilities: Tensor) -> Tensor:
+    kept = main_bodies(probabilities[0].float().cpu().numpy(), share=1.0)
+    return probabilities * torch.from_numpy(kept).to(probabilities.device)
+
+
+def _of_volumes(located: Located) -> LocatedVolume:
+    if not isinstance(located, LocatedVolume):
+        raise TypeError(f"expected the hand-over of a volume, got {type(located).__name__}; see Zhao2019.locate")
+    return located

@@ -1,0 +1,218 @@
+"""Weights with all that is needed to use them: safetensors, and JSON in its header. Never pickle."""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pancascade.errors import CheckpointError, RecipeError
+from pancascade.files.atomic import written_whole
+from pancascade.files.documents import first_fault, parse_json, shortened
+from pancascade.imaging.preprocessing import CanvasOrGrid
+from pancascade.methods.cascades import Cascade, CascadeSettings, build_cascade, fast_layout
+from pancascade.methods.cascades.earlier_variants import with_earlier_readings
+from pancascade.methods.networks import NetworkSettings
+from pancascade.methods.weights_file import (
+    DIGEST,
+    HEADER,
+    StoredTensor,
+    damaged,
+    digest_of,
+    not_finite,
+    read_header,
+    refuse_state,
+    unreadable,
+)
+from pancascade.settings import Settings
+
+
+class ModelDescription(Settings):
+    """What a checkpoint's weights are for.
+
+    Attributes:
+        cascade: The cascade that they fit.
+        canvas: How slices reach it, or volumes.
+        versions: Of pancascade and torch when they were written.
+        training: Recipe, epoch, validation numbers, and whom the weights were trained on.
+    """
+
+    format: Literal[1] = 1
+    cascade: CascadeSettings
+    canvas: CanvasOrGrid
+    versions: dict[str, str] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+
+
+def describe(cascade: CascadeSettings, canvas: CanvasOrGrid, **training: Any) -> ModelDescription:
+    """Description of freshly trained weights, with the networks' presets written out."""
+    networks = {
+        name: value.resolved()
+        for name in type(cascade).model_fields
+        if isinstance(value := getattr(cascade, name), NetworkSettings)
+    }
+    return ModelDescription(
+        cascade=cascade.model_copy(update=networks), canvas=canvas, versions=current_versions(), training=training
+    )
+
+
+def current_versions() -> dict[str, str]:
+    """Versions that a result depends on."""
+    return {name: version(name) for name in ("pancascade", "torch", "numpy")}
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], *, header: dict[str, Any]) -> None:
+    """Write tensors and a JSON header to one safetensors file with their digest, whole or not at all.
+
+    Raises:
+        CheckpointError: A tensor holds what is no number.
+        OutputError: The folder cannot be written.
+    """
+    stored = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    _require_finite(path, stored)
+    text = json.dumps(header)
+    with written_whole(path) as temporary:
+        try:
+            save_file(stored, temporary, metadata={HEADER: text, DIGEST: _digest_of(stored, text)})
+        except SafetensorError as error:  # its words for what the system said
+            number = re.search(r"os error (\d+)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
+    """Tensors and header of a file that `save_tensors` wrote.
+
+    The tensors are all finite. Where the file has a digest, they and the header are as they were written.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or not ours.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            texts = file.metadata() or {}
+            header = parse_json(texts[HEADER])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise unreadable(path, error) from error
+    digest = texts.get(DIGEST)
+    if digest is not None and digest != _digest_of(tensors, texts[HEADER]):
+        raise damaged(path)
+    _require_finite(path, tensors)
+    return tensors, header
+
+
+def _digest_of(tensors: Mapping[str, Tensor], header: str) -> str:
+    stored = (
+        StoredTensor(name, str(one.dtype), tuple(one.shape), one.reshape(-1).view(torch.uint8).numpy().data)
+        for name, one in sorted(tensors.items())
+    )
+    return digest_of(stored, header)
+
+
+def _require_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    for name, tensor in tensors.items():
+        if tensor.is_complex():
+            raise CheckpointError(
+                f"{path.name}: {shortened(name, 60)} holds complex numbers, which no network here has. Copy it again."
+            )
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise not_finite(path, name)
+
+
+def save_checkpoint(
+    path: Path, cascade: Cascade, *, description: ModelDescription, half_precision: bool = False
+) -> None:
+    """Write a cascade's weights and description.
+
+    Args:
+        path: Where; by convention ``*.safetensors``.
+        cascade: The cascade.
+        description: What it is.
+        half_precision: Store weights as float16, for shipping; statistics of normalisations, which may exceed it, stay.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    weights = cascade.state_dict()
+    if half_precision:
+        weights = {k: v.half() if v.is_floating_point() and "running_" not in k else v for k, v in weights.items()}
+    save_tensors(path, weights, header=description.model_dump(mode="json"))
+
+
+def load_weights(cascade: Cascade, path: Path) -> None:
+    """Load a checkpoint's weights into a cascade of the same layout.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or its weights fit another cascade.
+    """
+    weights, header = load_tensors(path)
+    refuse_state(path, header)
+    _fill(cascade, weights, path)
+
+
+def _fill(cascade: Cascade, weights: Mapping[str, Tensor], path: Path) -> None:
+    try:
+        cascade.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
+    except RuntimeError as error:
+        lines = str(error).splitlines()
+        raise CheckpointError(
+            f"{path.name}: its weights do not fit this cascade ({shortened(lines[1 if lines[1:] else 0], 90)}). "
+            "Give weights of the same recipe."
+        ) from error
+
+
+def load_checkpoint(path: Path) -> tuple[Cascade, ModelDescription]:
+    """A cascade with its weights, float32, in evaluation mode, on the CPU.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or its weights fit another cascade.
+    """
+    weights, header = load_tensors(path)
+    refuse_state(path, header)
+    description = _description(path, header)
+    try:
+        cascade = build_cascade(description.cascade)
+    except RecipeError as error:
+        raise CheckpointError(f"{path.name}: {shortened(str(error), 140)}") from error
+    _fill(cascade, weights, path)
+    return fast_layout(cascade.eval()), description
+
+
+def _description(path: Path, header: Any) -> ModelDescription:
+    if isinstance(header, dict) and "cascade" in header:
+        header = {**header, "cascade": with_earlier_readings(header["cascade"])}
+    try:
+        return ModelDescription.model_validate(header)
+    except ValidationError as error:
+        why = shortened(first_fault(error), 100)
+        raise CheckpointError(f"{path.name}: its description is damaged or of another version ({why}).") from error
+
+
+def count_parameters(path: Path) -> int:
+    """Parameters that a checkpoint's cascade learned, before any of them are folded together to run faster.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or its weights fit another cascade.
+    """
+    return sum(parameter.numel() for parameter in load_checkpoint(path)[0].parameters())
+
+
+def read_training(path: Path) -> dict[str, Any]:
+    """What a checkpoint tells of its training; its weights are not read.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or not ours.
+    """
+    header = read_header(path)
+    refuse_state(path, header)
+    return _description(path, header).training

@@ -1,6 +1,0 @@
-"""From probabilities to the final mask."""
-
-from pancascade.postprocessing.components import body_boxes, main_bodies, main_organ, touching
-from pancascade.postprocessing.rules import decide
-
-__all__ = ["body_boxes", "decide", "main_bodies", "main_organ", "touching"]

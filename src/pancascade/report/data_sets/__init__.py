@@ -1,0 +1,1 @@
+"""Pages of a data set: check and fingerprint."""

@@ -1,0 +1,149 @@
+"""``check.html``: what a check of data sets found, in one file that needs no network."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+from pancascade.data.checking.case_statistics import CaseFacts
+from pancascade.data.checking.check import DataCheck
+from pancascade.data.checking.check_tables import size_text, spacing_text
+from pancascade.data.checking.issues import Finding, Severity
+from pancascade.files.atomic import written_whole
+from pancascade.report.page_environment import page_environment
+
+STRIP_WIDTH, STRIP_HEIGHT = 640, 34
+MOST_THUMBNAILS = 1500
+"""Of a larger set only cases with findings get one, so that a browser can open the page."""
+
+
+class CaseRow(NamedTuple):
+    """A case as a line of the table.
+
+    Attributes:
+        anchor: Of its line.
+        facts: What was measured.
+        findings: That name it, worst first.
+        worst: Severity; "sound" without findings.
+        thumbnail: Whether it is shown.
+    """
+
+    anchor: str
+    facts: CaseFacts
+    findings: list[Finding]
+    worst: str
+    thumbnail: bool
+
+
+class Dot(NamedTuple):
+    """A case on a strip: where, whose, and its line in the table."""
+
+    x: float
+    y: float
+    text: str
+    anchor: str
+    worst: str
+
+
+class Strip(NamedTuple):
+    """One number of all cases, as dots along a line."""
+
+    title: str
+    low: str
+    high: str
+    median: str
+    dots: list[Dot]
+
+
+def write_data_check(path: Path, check: DataCheck) -> None:
+    """Write the page.
+
+    Args:
+        path: HTML to write.
+        check: What was found.
+
+    Raises:
+        OutputError: The path cannot be written.
+    """
+    rows = _rows(check)
+    by_case = {row.facts.name: row.anchor for row in rows}
+    sources = list(dict.fromkeys(facts.source for facts in check.facts))
+    context = {
+        "sources": sources,
+        "rows": rows,
+        "patients": len({(facts.source, facts.patient) for facts in check.facts}),
+        "groups": [(severity, [f for f in check.findings if f.severity is severity]) for severity in Severity],
+        "kinds": Counter(finding.kind for finding in check.findings),
+        "by_case": by_case,
+        "strips": [strip for strip in (_strip(title, number, rows) for title, number in _NUMBERS) if strip],
+        "size_text": size_text,
+        "spacing_text": spacing_text,
+        "strip_size": (STRIP_WIDTH, STRIP_HEIGHT),
+        "now": datetime.now().astimezone(),
+        "version": version("pancascade"),
+    }
+    page = page_environment().get_template("data_check.html")
+    with written_whole(path) as temporary:
+        temporary.write_text(page.render(context), encoding="utf-8")
+
+
+def _rows(check: DataCheck) -> list[CaseRow]:
+    few = len(check.facts) <= MOST_THUMBNAILS
+    rows = []
+    for number, facts in enumerate(check.facts, start=1):
+        findings = check.of_case(facts)
+        worst = findings[0].severity.value if findings else "sound"
+        rows.append(CaseRow(f"case-{number}", facts, findings, worst, few or bool(findings)))
+    return rows
+
+
+Number = Callable[[CaseFacts], float | None]
+
+
+def _largest_spacing(facts: CaseFacts) -> float | None:
+    return max(facts.spacing_mm) if facts.spacing_mm else None
+
+
+def _smallest_spacing(facts: CaseFacts) -> float | None:
+    return min(facts.spacing_mm) if facts.spacing_mm else None
+
+
+def _pancreas(facts: CaseFacts) -> float | None:
+    return (facts.label.pancreas_ml or None) if facts.label else None
+
+
+def _tumour(facts: CaseFacts) -> float | None:
+    return (facts.label.tumour_ml or None) if facts.label else None
+
+
+def _clarity(facts: CaseFacts) -> float | None:
+    ways = facts.label.turned if facts.label else ()
+    return next((way.clarity for way in ways if not way.directions), None)
+
+
+_NUMBERS: tuple[tuple[str, Number], ...] = (
+    ("smallest spacing [mm]", _smallest_spacing),
+    ("largest spacing [mm]", _largest_spacing),
+    ("pancreas [mL]", _pancreas),
+    ("tumour [mL]", _tumour),
+    ("contrast of the label to its surround [standard deviations]", _clarity),
+)
+
+
+def _strip(title: str, number: Number, rows: Sequence[CaseRow]) -> Strip | None:
+    """None where fewer than two cases have the number."""
+    known = [(value, row) for row in rows if (value := number(row.facts)) is not None]
+    if len(known) < 2:
+        return None
+    values = sorted(value for value, _ in known)
+    low, high = values[0], values[-1]
+    reach = (high - low) or 1.0
+    dots = []
+    for place, (value, row) in enumerate(known):
+        # Rows of seven heights keep dots of equal value apart.
+        y = 5 + (place * 3 % 7) * (STRIP_HEIGHT - 10) / 6
+        x = 6 + (STRIP_WIDTH - 12) * (value - low) / reach
+        dots.append(Dot(round(x, 1), round(y, 1), f"{row.facts.name}: {value:.3g}", row.anchor, row.worst))
+    return Strip(title, f"{low:.3g}", f"{high:.3g}", f"{values[len(values) // 2]:.3g}", dots)

@@ -1,0 +1,1 @@
+"""Two dates of one patient."""

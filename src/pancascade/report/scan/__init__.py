@@ -1,0 +1,1 @@
+"""Pages and images of one scan, and of a cohort."""

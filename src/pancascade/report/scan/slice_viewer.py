@@ -1,0 +1,157 @@
+"""Axial slices to scroll through in a page: small grey pictures, contours as paths, windows chosen by the reader."""
+
+import base64
+import hashlib
+import io
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import contourpy
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pancascade.imaging.preprocessing import Window
+from pancascade.imaging.volume import Volume, reorient
+from pancascade.labels import Label
+
+STORED = Window(lower_hu=-300, upper_hu=500)
+"""What the pictures hold, in 255 steps of 3 HU; windows are parts of it."""
+
+WINDOWS = (("abdomen", -100, 240), ("soft tissue", -50, 160), ("wide", -300, 500))
+MOST_SLICES, LONGEST_SIDE, QUALITY = 60, 320, 82
+MARGIN_MM = 50.0
+_BAR_LENGTHS_MM = (100, 50, 20, 10, 5)
+
+
+@dataclass(frozen=True)
+class ViewerSlice:
+    """One slice.
+
+    Attributes:
+        title: Which, counted from the feet.
+        address: ``data:`` address of a JPEG.
+        organ: Outline of pancreas with tumour, a path of SVG; "" for none.
+        tumour: Of tumour.
+    """
+
+    title: str
+    address: str
+    organ: str
+    tumour: str
+
+
+@dataclass(frozen=True)
+class SliceViewer:
+    """Slices from the feet to the head, and how they are shown.
+
+    Attributes:
+        width: Of each picture, pixels.
+        height: Pixels.
+        slices: At most `MOST_SLICES`.
+        first: Index of the slice that is shown first.
+        bar: Length of the scale bar, in mm and in pixels.
+        windows: Name, slope and intercept of each window, for stored grey values from 0 to 1.
+    """
+
+    width: int
+    height: int
+    slices: tuple[ViewerSlice, ...]
+    first: int
+    bar: tuple[int, float]
+    windows: tuple[tuple[str, float, float], ...]
+
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """The slices for the page's script."""
+        return [(each.title, each.address, each.organ, each.tumour) for each in self.slices]
+
+
+def viewer_script() -> tuple[str, str]:
+    """The script of the page, and the source by which the page's policy allows this script and no other."""
+    script = resources.files("pancascade.report").joinpath("templates/slice_viewer.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    return script, f"'sha256-{digest}'"
+
+
+def draw_slices(scan: Volume, mask: Volume) -> SliceViewer:
+    """The slices that show the pancreas, with what lies around it; of a scan without a finding, some of all.
+
+    Args:
+        scan: In HU, any orientation.
+        mask: Labels on the same grid, ids of `Label`.
+
+    Raises:
+        GeometryError: The mask has another shape than the scan.
+    """
+    upright, marks = reorient(scan, "LPS"), reorient(scan.with_voxels(mask.voxels), "LPS")
+    chosen, first = _choose(marks.voxels)
+    box = _field(marks)
+    sizes_mm = [(part.stop - part.start) * step for part, step in zip(box, marks.spacing_mm[:2], strict=True)]
+    pixel_mm = max(sizes_mm) / LONGEST_SIDE
+    width, height = (max(1, round(size / pixel_mm)) for size in sizes_mm)
+    scale = (width / (box[0].stop - box[0].start), height / (box[1].stop - box[1].start))
+    slices = tuple(
+        ViewerSlice(
+            f"slice {k + 1} of {marks.shape[2]} from the feet",
+            _embed(np.asarray(upright.voxels[(*box, k)]), (width, height)),
+            _outline(marks.voxels[(*box, k)] > 0, scale),
+            _outline(marks.voxels[(*box, k)] == Label.TUMOUR, scale),
+        )
+        for k in chosen
+    )
+    length = next((mm for mm in _BAR_LENGTHS_MM if mm <= width * pixel_mm / 3), _BAR_LENGTHS_MM[-1])
+    return SliceViewer(width, height, slices, first, (length, length / pixel_mm), _windows())
+
+
+def _choose(labels: NDArray[Any]) -> tuple[list[int], int]:
+    """Slices, and which of them is shown first: that with most tumour, or most pancreas, or the middle one."""
+    organ = np.count_nonzero(labels, axis=(0, 1))
+    tumour = np.count_nonzero(labels == Label.TUMOUR, axis=(0, 1))
+    shown = np.flatnonzero(organ) if organ.any() else np.array([0, labels.shape[2] - 1])
+    low, high = max(0, shown[0] - 2), min(labels.shape[2] - 1, shown[-1] + 2)
+    wanted = int(np.argmax(tumour if tumour.any() else organ)) if organ.any() else (low + high) // 2
+    spread = np.linspace(low, high, min(MOST_SLICES - 1, high - low + 1)).round().astype(int)
+    chosen = sorted({*map(int, spread), wanted})
+    return chosen, chosen.index(wanted)
+
+
+def _field(marks: Volume) -> tuple[slice, slice]:
+    """Columns and rows around the pancreas; all, where there is none."""
+    found = marks.voxels.any(axis=2)
+    if not found.any():
+        return slice(0, marks.shape[0]), slice(0, marks.shape[1])
+    parts = []
+    for axis in (0, 1):
+        places = np.flatnonzero(np.any(found, axis=1 - axis))
+        margin = int(np.ceil(MARGIN_MM / marks.spacing_mm[axis]))
+        parts.append(slice(max(0, int(places[0]) - margin), min(marks.shape[axis], int(places[-1]) + margin + 1)))
+    return parts[0], parts[1]
+
+
+def _embed(hu: NDArray[Any], size: tuple[int, int]) -> str:
+    grey = np.rint(255 * STORED.apply(hu.T)).astype(np.uint8)
+    picture = Image.fromarray(grey).resize(size, Image.Resampling.BILINEAR)
+    packed = io.BytesIO()
+    picture.save(packed, format="JPEG", quality=QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(packed.getvalue()).decode("ascii")
+
+
+def _outline(inside: NDArray[np.bool_], scale: tuple[float, float]) -> str:
+    """The border of a mask (columns, rows) as a path of SVG, in pixels of the picture."""
+    if not inside.any():
+        return ""
+    lines = contourpy.contour_generator(z=np.pad(inside, 1).T.astype(np.float32)).lines(0.5)
+    return "".join(
+        # Half a voxel: contours run through voxels' centres, pictures begin at the first one's edge.
+        "M" + "L".join(f"{(x - 0.5) * scale[0]:.1f},{(y - 0.5) * scale[1]:.1f}" for x, y in np.asarray(line)) + "Z"
+        for line in lines
+    )
+
+
+def _windows() -> tuple[tuple[str, float, float], ...]:
+    width = STORED.upper_hu - STORED.lower_hu
+    return tuple(
+        (f"{name}, {low} to {high} HU".replace("-", "−"), width / (high - low), -(low - STORED.lower_hu) / (high - low))
+        for name, low, high in WINDOWS
+    )

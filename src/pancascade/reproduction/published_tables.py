@@ -1,0 +1,205 @@
+"""The papers' tables as they were printed, each with its place, and how each row can be made here."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pancascade.data.readers import Layout
+from pancascade.data.splits.split_designs import DESIGNS
+from pancascade.evaluation import PROTOCOLS
+from pancascade.reproduction.published_numbers import CaseQuantity, Column, Printed, Quantity, parse_printed
+from pancascade.settings import Settings
+
+Scale = Literal["paper", "small"]
+SCALES: tuple[Scale, ...] = ("paper", "small")
+
+
+class ScaleSettings(Settings):
+    """How the rows of a table are trained at one scale.
+
+    Attributes:
+        recipe: One of ours.
+        says: What it is, in words.
+        changes: Settings of the recipe by their place, like ``cascade.handover``, and what replaces them.
+        on_regions: More of them for data that are cut to the pancreas.
+    """
+
+    recipe: str
+    says: str
+    changes: dict[str, Any] = Field(default_factory=dict)
+    on_regions: dict[str, Any] = Field(default_factory=dict)
+
+
+class ScaleChanges(Settings):
+    """What a row changes at one scale, after what it changes at both."""
+
+    recipe: str | None = None
+    changes: dict[str, Any] = Field(default_factory=dict)
+
+
+class Making(Settings):
+    """How a row is made here.
+
+    Attributes:
+        note: In words.
+        recipe: In place of the table's.
+        changes: By their place in the recipe, after the table's.
+        paper: At the paper's scale.
+        small: At ours for ordinary computers.
+    """
+
+    note: str
+    recipe: str | None = None
+    changes: dict[str, Any] = Field(default_factory=dict)
+    paper: ScaleChanges = ScaleChanges()
+    small: ScaleChanges = ScaleChanges()
+
+    def at(self, scale: Scale) -> ScaleChanges:
+        """What it changes at a scale."""
+        return self.paper if scale == "paper" else self.small
+
+
+class Row(Settings):
+    """One row of a table.
+
+    Attributes:
+        name: As printed.
+        reference: Number of the citation in the paper.
+        values: As printed, one a column; ``-`` for none, two numbers for mean and standard deviation. None for another
+            reading of the row `reading_of`, whose values stand for both.
+        reading_of: Name of a row of which this is another reading.
+        make: How it is made here; None for rows that are only quoted.
+        quoted: Why it cannot be made here.
+        fold: The one fold that it is of; None for all of the table.
+        quantity: What is averaged in this row in place of Dice.
+        remark: What is odd about it.
+    """
+
+    name: str
+    reference: int | None = None
+    values: tuple[str, ...] | None = None
+    reading_of: str | None = None
+    make: Making | None = None
+    quoted: str = ""
+    fold: int | None = Field(default=None, ge=0)
+    quantity: CaseQuantity | None = None
+    remark: str = ""
+
+    @model_validator(mode="after")
+    def _is_either_made_or_quoted(self) -> Self:
+        if (self.make is None) == (not self.quoted):
+            raise ValueError(f"row {self.name}: needs either make or quoted, the reason why it is not made")
+        if (self.values is None) == (self.reading_of is None):
+            raise ValueError(f"row {self.name}: needs either values or reading_of")
+        for value in self.values or ():
+            parse_printed(value)
+        return self
+
+    def averaged(self, column: Column) -> Quantity:
+        """What a column averages in this row."""
+        return self.quantity if column.quantity == "dice" and self.quantity is not None else column.quantity
+
+
+class Data(Settings):
+    """What a table was made on, as its paper tells.
+
+    Attributes:
+        name: Of the data set.
+        layouts: How it lies where it is downloaded; other data may be used, and the table says so.
+        design: By which its patients are split; see `pancascade data split`.
+        keep: Slices that train and count.
+        place: Where the paper tells.
+        cases: Scans, of ``all``, ``train`` and ``test``.
+        slices: Slices that are kept, likewise.
+        remark: What the paper leaves open.
+    """
+
+    name: str
+    layouts: tuple[Layout, ...]
+    design: str
+    keep: Literal["all", "pancreas", "tumour"]
+    place: str
+    cases: dict[Literal["all", "train", "test"], int]
+    slices: dict[Literal["all", "train", "test"], int] = Field(default_factory=dict)
+    remark: str = ""
+
+    @model_validator(mode="after")
+    def _design_is_known(self) -> Self:
+        if self.design not in DESIGNS:
+            raise ValueError(f"design {self.design} is unknown; known: {', '.join(DESIGNS)}")
+        return self
+
+
+class Table(Settings):
+    """One table, or figure, of a paper.
+
+    Attributes:
+        caption: As printed.
+        place: In the paper.
+        remark: What is odd about it.
+        transposed: Whether it is printed with one method a column.
+        data: What it was made on.
+        protocol: By which it counts; see `pancascade evaluate`.
+        target: What is segmented.
+        mean_over: Of what its numbers are means, in words.
+        columns: In the order of the print.
+        beside: Further columns of ours, without published numbers.
+        scales: How its rows are trained.
+        rows: In the order of the print.
+        comparisons: Pairs of rows whose difference is tested, planned before anything was trained.
+    """
+
+    caption: str
+    place: str
+    remark: str = ""
+    transposed: bool = False
+    data: Data
+    protocol: str
+    target: Literal["pancreas", "tumour"]
+    mean_over: str
+    columns: tuple[Column, ...] = Field(min_length=1)
+    beside: tuple[Column, ...] = ()
+    scales: dict[Scale, ScaleSettings]
+    rows: tuple[Row, ...] = Field(min_length=1)
+    comparisons: tuple[tuple[str, str], ...] = ()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        names = [row.name for row in self.rows]
+        wrong = [row.name for row in self.rows if row.values is not None and len(row.values) != len(self.columns)]
+        strange = {name for pair in self.comparisons for name in pair} - set(names)
+        strange |= {row.reading_of for row in self.rows if row.reading_of is not None} - set(names)
+        if wrong:
+            raise ValueError(f"row {wrong[0]}: needs one value a column, {len(self.columns)}")
+        if strange or len(set(names)) != len(names):
+            raise ValueError(f"rows are named once each, and {', '.join(sorted(strange)) or 'one'} is not")
+        if self.protocol not in PROTOCOLS:
+            raise ValueError(f"protocol {self.protocol} is unknown; known: {', '.join(PROTOCOLS)}")
+        if set(self.scales) != set(SCALES):
+            raise ValueError(f"scales: needs {' and '.join(SCALES)}")
+        return self
+
+    def row(self, name: str) -> Row:
+        """The row of a name, which there is."""
+        return next(row for row in self.rows if row.name == name)
+
+    def printed(self, row: Row) -> tuple[Printed, ...]:
+        """Published values of a row, one a column; those of the row that it is a reading of."""
+        values = row.values if row.values is not None else self.row(str(row.reading_of)).values
+        return tuple(parse_printed(value) for value in values or ())
+
+
+class Paper(Settings):
+    """A paper's tables.
+
+    Attributes:
+        paper: Its short name here.
+        title: Of the paper.
+        citation: Where it appeared.
+        tables: By the number that ``pancascade reproduce`` takes.
+    """
+
+    paper: str
+    title: str
+    citation: str
+    tables: dict[Annotated[str, Field(pattern=r"^[a-z0-9]+$")], Table]

@@ -1,0 +1,169 @@
+"""A table made here beside the published one: values, intervals, differences, planned tests."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pancascade.evaluation import Protocol, Statistic, summarise
+from pancascade.evaluation.comparison import headline_values
+from pancascade.evaluation.statistic import statistic_of
+from pancascade.metrics import PairedComparison, compare_pair, holm
+from pancascade.reproduction.measured import Measured
+from pancascade.reproduction.published_numbers import Column, Printed
+from pancascade.reproduction.published_tables import Row, Table
+
+OVERLAP = ("dice", "sensitivity", "specificity", "precision")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a table, in the column's unit.
+
+    Attributes:
+        column: It stands in.
+        published: As printed; NaN where nothing is.
+        ours: NaN where the row was not made.
+        low: Lower end of the 95 % interval over patients; NaN where there is none.
+        high: Upper end.
+        sd: Of the values, where the column prints one.
+        count: Slices or scans that ours is over.
+        left_out: Of these, without a value under the protocol.
+    """
+
+    column: Column
+    published: Printed
+    ours: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    sd: float | None = None
+    count: int = 0
+    left_out: int = 0
+
+    @property
+    def difference(self) -> float:
+        """Ours − published."""
+        return self.ours - self.published.mean
+
+
+@dataclass(frozen=True)
+class MadeRow:
+    """A row with what was made of it.
+
+    Attributes:
+        row: Of the published table.
+        cells: One a column, then those beside.
+        measured: Of each fold; empty where it was not made.
+        folds: Numbers of those folds.
+    """
+
+    row: Row
+    cells: tuple[Cell, ...]
+    measured: tuple[Measured, ...]
+    folds: tuple[int | None, ...] = ()
+
+    @property
+    def made(self) -> bool:
+        """Whether there are numbers of ours."""
+        return bool(self.measured)
+
+
+def make_row(
+    table: Table, row: Row, measured: Sequence[Measured], *, protocol: Protocol, folds: Sequence[int | None] = ()
+) -> MadeRow:
+    """A row's cells.
+
+    Args:
+        table: Of the row.
+        row: One of its rows.
+        measured: Of each of its folds that was run; empty for a row that was not made.
+        protocol: Rules for empty masks, and the bootstrap.
+        folds: Their numbers.
+    """
+    columns = (*table.columns, *table.beside)
+    printed = (*table.printed(row), *(Printed(math.nan) for _ in table.beside))
+    records = [record for one in measured for record in one.records]
+    summary = summarise(records, protocol, targets=[table.target])[table.target] if records else {}
+    overlap = summary.get(protocol.headline, {})
+    cells = []
+    for column, value in zip(columns, printed, strict=True):
+        empty = Cell(column, value)
+        quantity = row.averaged(column)
+        if quantity == "first_parameters":
+            known = [one.first_parameters for one in measured if one.first_parameters is not None]
+            cells.append(replace(empty, ours=known[0], count=len(known)) if known else empty)
+        elif quantity in OVERLAP:
+            statistic = overlap.get(quantity)
+            cells.append(empty if statistic is None else _cell(empty, statistic))
+        else:
+            values = [v for one in measured for key, found in one.values.items() if key == quantity for v in found]
+            statistic = statistic_of(
+                [one.value for one in values],
+                [one.patient for one in values],
+                resamples=protocol.resamples,
+                seed=protocol.seed,
+            )
+            cells.append(_cell(empty, statistic) if values else empty)
+    return MadeRow(row, tuple(cells), tuple(measured), tuple(folds))
+
+
+def planned_tests(table: Table, rows: Sequence[MadeRow], *, protocol: Protocol) -> list[PairedComparison]:
+    """The table's planned comparisons of Dice whose rows were both made, Holm-adjusted over these.
+
+    Args:
+        table: With its comparisons.
+        rows: All rows.
+        protocol: Of the bootstrap, and what a scan's value is.
+    """
+    values = {made.row.name: case_values_of(table, made, protocol=protocol) for made in rows if made.made}
+    found = []
+    for first, second in table.comparisons:
+        if first not in values or second not in values:
+            continue
+        both = sorted(values[first].keys() & values[second].keys())
+        if both:
+            found.append(
+                compare_pair(
+                    [values[first][case][1] for case in both],
+                    [values[second][case][1] for case in both],
+                    patients=[values[first][case][0] for case in both],
+                    names=(first, second),
+                    resamples=protocol.resamples,
+                    seed=protocol.seed,
+                )
+            )
+    adjusted = holm([one.wilcoxon_p for one in found])
+    return [replace(one, holm_p=p) for one, p in zip(found, adjusted, strict=True)]
+
+
+def case_values_of(table: Table, made: MadeRow, *, protocol: Protocol) -> dict[str, tuple[str, float]]:
+    """Patient and Dice of each case, a scan's mean over slices where the protocol counts slices.
+
+    Args:
+        table: Of the row.
+        made: A row.
+        protocol: What a scan's value is.
+    """
+    if made.row.quantity is not None:
+        values = [value for one in made.measured for value in one.values.get(made.row.quantity, ())]
+        return {value.case: (value.patient, value.value) for value in values}
+    return {
+        record.case: (record.patient, headline_values(record, table.target, protocol)["dice"])
+        for one in made.measured
+        for record in one.records
+    }
+
+
+def _cell(empty: Cell, found: Statistic) -> Cell:
+    factor, kind = empty.column.factor, empty.column.statistic
+    counted = replace(empty, count=found.count, left_out=found.left_out)
+    if kind in ("maximum", "minimum"):
+        value = found.maximum if kind == "maximum" else found.minimum
+        return replace(counted, ours=math.nan if value is None else factor * value)
+    sd = factor * found.sd if kind == "mean_sd" and found.sd is not None else None
+    return replace(counted, ours=factor * found.mean, low=factor * found.low, high=factor * found.high, sd=sd)
+
+
+def protocol_of(table: Table, protocols: Mapping[str, Protocol]) -> Protocol:
+    """The table's protocol, which counts its own target and takes all else as background."""
+    known = protocols[table.protocol]
+    return known.model_copy(update={"labels": {table.target: known.labels[table.target]}, "other_labels": "background"})

@@ -1,0 +1,31 @@
+"""The files of a reproduced table: Markdown, LaTeX, one HTML page, JSON."""
+
+import json
+from pathlib import Path
+
+from pancascade.evaluation.writing import plain
+from pancascade.files.atomic import written_together
+from pancascade.reproduction.table_page import render_page
+from pancascade.reproduction.table_text import ReproducedTable, as_document, counts_table, text_table
+
+FILES = ("table.md", "table.tex", "table.html", "table.json")
+
+
+def write_tables(made: ReproducedTable, out: Path) -> None:
+    """Write table.md, table.tex, table.html and table.json, all of one state.
+
+    Args:
+        made: The table.
+        out: Folder.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    text = text_table(made)
+    with written_together(out, names=FILES) as draft:
+        (draft / "table.md").write_text("\n".join((text.markdown(), counts_table(made).markdown())), encoding="utf-8")
+        latex = f"% needs the packages booktabs and xcolor\n\n{text.latex()}\n{counts_table(made).latex()}"
+        (draft / "table.tex").write_text(latex, encoding="utf-8")
+        (draft / "table.html").write_text(render_page(made), encoding="utf-8")
+        content = json.dumps(plain(as_document(made)), indent=1, ensure_ascii=False)
+        (draft / "table.json").write_text(content + "\n", encoding="utf-8")

@@ -1,0 +1,31 @@
+"""Masks that a reader corrected, beside the results that they belong to."""
+
+from pancascade.results.corrections.keeping import keep_corrected
+from pancascade.results.corrections.packed_label_map import MOST_BYTES, read_packed_label_map
+from pancascade.results.corrections.record import (
+    FOLDER,
+    Correction,
+    CorrectionRecord,
+    SegmentedScan,
+    corrections_of,
+    has_corrections,
+    newest_correction,
+    read_segmented_scan,
+)
+from pancascade.results.corrections.saving import save_correction, save_label_map
+
+__all__ = [
+    "FOLDER",
+    "MOST_BYTES",
+    "Correction",
+    "CorrectionRecord",
+    "SegmentedScan",
+    "corrections_of",
+    "has_corrections",
+    "keep_corrected",
+    "newest_correction",
+    "read_packed_label_map",
+    "read_segmented_scan",
+    "save_correction",
+    "save_label_map",
+]

@@ -1,0 +1,39 @@
+"""Size and place of each label of a mask: volumes, counts, boxes."""
+
+from typing import Any
+
+import numpy as np
+
+from pancascade.imaging.volume import Box, Volume
+from pancascade.labels import Label
+
+
+def label_sizes(mask: Volume) -> dict[str, dict[str, Any]]:
+    """Size and place of each label.
+
+    Args:
+        mask: Labels (I, J, K), ids of `Label`.
+
+    Returns:
+        By label title, and for ``pancreas_with_tumour``: ``voxels``, ``volume_ml``, and ``box_mm``, the smallest
+        and largest RAS+ coordinates of its outer voxel edges, or None where there is none.
+    """
+    parts: dict[str, tuple[Label, ...]] = {
+        Label.PANCREAS.title: (Label.PANCREAS,),
+        Label.TUMOUR.title: (Label.TUMOUR,),
+        "pancreas_with_tumour": (Label.PANCREAS, Label.TUMOUR),
+    }
+    return {title: _measure_one(mask, labels) for title, labels in parts.items()}
+
+
+def _measure_one(mask: Volume, labels: tuple[Label, ...]) -> dict[str, Any]:
+    around = Box.around(mask.voxels)
+    inside = np.zeros((1, 1, 1), bool) if around is None else np.isin(mask.voxels[around.slices], labels)
+    voxels = int(np.count_nonzero(inside))
+    box = Box.around(inside)
+    corners = None
+    if box is not None and around is not None:
+        box = box.shift(around.start)
+        low, high = box.corners_mm(mask.affine)
+        corners = {"min": [round(v, 2) for v in low], "max": [round(v, 2) for v in high]}
+    return {"voxels": voxels, "volume_ml": round(voxels * mask.voxel_volume_ml, 3), "box_mm": corners}

@@ -1,0 +1,213 @@
+"""``result.json``: the result for machines, and for reports that are written later."""
+
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, PositiveInt, ValidationError
+
+from pancascade.errors import UnreadableError, listed
+from pancascade.files.atomic import written_whole
+from pancascade.files.digests import content_digest
+from pancascade.files.documents import first_fault, read_json, reason, shortened
+from pancascade.labels import Label
+from pancascade.messages.notices import Notice, Sentence
+from pancascade.results import structures
+from pancascade.results.location import Location, Thresholds
+from pancascade.results.measurements import Measurements
+from pancascade.settings import Settings
+
+NAME = "result.json"
+RESEARCH_ONLY = "Research only. Not for clinical use."
+
+
+def current_versions() -> dict[str, str]:
+    """Versions that a result depends on, of what is installed."""
+    found: dict[str, str] = {}
+    for name in ("pancascade", "torch", "openvino", "onnxruntime", "numpy", "nibabel"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+Step = Annotated[float, Field(ge=-1e6, le=1e6)]
+"""Of an affine, in mm; no scanner goes further."""
+
+
+class Grid(Settings):
+    """The scan's grid.
+
+    Attributes:
+        shape: (I, J, K).
+        affine: (4, 4), voxel index to RAS+ mm.
+    """
+
+    shape: tuple[PositiveInt, PositiveInt, PositiveInt]
+    affine: Annotated[tuple[tuple[Step, Step, Step, Step], ...], Field(min_length=4, max_length=4)]
+
+
+class PancreasMaskRecord(Settings):
+    """A mask of the pancreas that was given, and took the place of the model's.
+
+    Attributes:
+        digest: Of the label map's voxels and grid, as `pancascade.imaging.volume.digest.volume_digest` gives it.
+        values: Of the label map, that are the pancreas with its tumour.
+        resampled: Whether it had other voxels than the scan.
+        volume_ml: On the scan's grid.
+    """
+
+    digest: str
+    values: tuple[int, ...]
+    resampled: bool
+    volume_ml: float
+
+
+class Result(Settings):
+    """All that is known about one segmented scan but the voxels.
+
+    Attributes:
+        scan: Name of the scan's file, without its folders; older results hold its path.
+        scan_place: Where it lies, seen from the result, its folders as marks; see `pancascade.files.scan_place`.
+        scan_digest: Of its voxels and grid; see `pancascade.imaging.volume.digest.volume_digest`.
+        series: Of DICOM, what was asked for: a series number, or the mark of a UID.
+        model: Name of the model.
+        engine: What ran the networks, such as ``torch bfloat16``.
+        created: UTC, ISO 8601.
+        thresholds: By which the mask was decided.
+        measurements: Voxels, mL and box of each label.
+        pancreas_and_lesions: Diameters, densities, places, vessels.
+        tumour_suspicion: Highest calibrated confidence of any tumour in the scan, found or below the threshold.
+        location: How surely the pancreas was located.
+        pancreas_mask: The mask of the pancreas that was given; None where the model found it.
+        grid: The scan's grid.
+        notices: All that was noticed and decided, with code and sentence.
+        warnings: The sentences of those that are warnings.
+        times_s: Seconds, by what was done.
+        peak_memory_gb: Most memory that the process held.
+        identifiers: Of patient and study, only where asked for.
+        trained_on: Marks of the patients whom the model has learned from, by data set.
+        switched_off: Names of what `segment` adds to the papers' pass and was told to leave out.
+        files: Digests of the files that were written together with it, by name.
+        versions: Of what the result depends on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    format: Literal[2] = 2
+    use: str = RESEARCH_ONLY
+    scan: str
+    scan_place: str | None = None
+    scan_digest: str | None = None
+    series: str | None = None
+    model: str
+    engine: str = "torch"
+    created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    labels: dict[str, str] = Field(default_factory=lambda: {str(int(label)): label.title for label in Label})
+    thresholds: Thresholds = Thresholds()
+    measurements: dict[str, dict[str, Any]]
+    pancreas_and_lesions: Measurements = Measurements()
+    tumour_suspicion: float | None = None
+    location: Location | None = None
+    pancreas_mask: PancreasMaskRecord | None = None
+    grid: Grid
+    notices: tuple[Notice, ...] = ()
+    warnings: tuple[Sentence, ...] = ()
+    times_s: dict[str, float] = Field(default_factory=dict)
+    peak_memory_gb: float | None = None
+    identifiers: dict[str, str] | None = None
+    trained_on: tuple[dict[str, Any], ...] = ()
+    switched_off: tuple[str, ...] = ()
+    files: dict[str, str] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=current_versions)
+
+
+def peak_memory_gb() -> float | None:
+    """Most memory that this process has held so far, in 10⁹ bytes; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, 3)
+
+
+def write_result(result: Result, path: Path) -> None:
+    """Write a result as JSON.
+
+    Raises:
+        OutputError: The path cannot be written.
+    """
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(result.model_dump(mode="json"), indent=2) + "\n")
+
+
+def place_of(path: Path) -> str:
+    """A file of a result and its folder, without the folders above, for a sentence."""
+    return f"{path.name} in {path.absolute().parent.name}"
+
+
+def read_result(path: Path) -> Result:
+    """Read a result.
+
+    Args:
+        path: ``result.json``, or the folder that holds it.
+
+    Raises:
+        UnreadableError: There is none, or it is damaged, or of another kind.
+    """
+    path = Path(path)
+    path = path / NAME if path.is_dir() else path
+    try:
+        written = read_json(path)
+        if isinstance(written, dict) and "measurements" in written and "format" not in written:
+            raise UnreadableError(
+                f"{place_of(path)}: written by an older version, without lesions. Segment the scan again.",
+                code="result_too_old",
+            )
+        return Result.model_validate(written)
+    except ValidationError as error:
+        raise UnreadableError(
+            f"{place_of(path)}: not a result of pancascade segment ({shortened(first_fault(error), 95)}). "
+            "Segment the scan again."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UnreadableError(
+            f"{place_of(path)}: not readable as a result ({reason(error)}). Give a folder with result.json."
+        ) from error
+
+
+def changed_files(folder: Path, result: Result, *, names: Sequence[str] | None = None) -> list[str]:
+    """Names of files beside a result that are not those which were written with it.
+
+    Args:
+        folder: Of the result.
+        result: With their digests; one of an older version has none, and none are changed.
+        names: Those to look at; None for all. Missing ones count as changed.
+    """
+    known = {name: digest for name, digest in result.files.items() if names is None or name in names}
+    places = {name: folder / (name if name in structures.MASKS else Path(name).name) for name in known}
+    return [name for name, digest in known.items() if content_digest(places[name]) != digest]
+
+
+def require_whole(folder: Path, result: Result) -> None:
+    """Refuse a result whose mask, pictures or report are of another run, or were edited afterwards.
+
+    Probability maps, masks of single structures and their table, which no reader of results shows, are not looked at.
+
+    Raises:
+        UnreadableError: A file is not the one that was written with it.
+    """
+    beside = ("probability_", f"{structures.FOLDER}/", structures.STATISTICS)
+    shown = [name for name in result.files if not name.startswith(beside)]
+    changed = changed_files(folder, result, names=shown)
+    if changed:
+        raise UnreadableError(
+            f"{place_of(folder / NAME)}: {listed(changed)} beside it is not what was written with it, but edited, "
+            "missing or of another scan. Segment the scan again.",
+            code="result_changed",
+        )

@@ -1,0 +1,6 @@
+"""From a scan to its segmentation, one or many."""
+
+from pancascade.segmentation.segmentation import Segmentation
+from pancascade.segmentation.segmenter import segment
+
+__all__ = ["Segmentation", "segment"]

@@ -1,0 +1,5 @@
+"""Many scans segmented in one run."""
+
+from pancascade.segmentation.batch.batch_run import SegmentedCase, segment_many
+
+__all__ = ["SegmentedCase", "segment_many"]

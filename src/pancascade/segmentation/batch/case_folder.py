@@ -1,0 +1,74 @@
+"""The folder of one case: it appears whole or not at all, and replaces no mask that somebody has edited."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import rmtree
+
+from pancascade.errors import OutputError, ScanError
+from pancascade.files.atomic import DRAFT, drafts_in
+
+
+@contextmanager
+def written_case(out: Path, case: str) -> Iterator[Path]:
+    """A hidden folder beside the case's to write into; it becomes the case's when all went well.
+
+    Moved as a whole, so that two processes that do the same case (one was believed dead) never mix their files.
+
+    Args:
+        out: Of all results.
+        case: Name.
+
+    Raises:
+        OutputError: It cannot be written, or the former result's mask was edited.
+    """
+    token = secrets.token_hex(4)
+    draft, former = out / f"{DRAFT}{token}", out / f"{DRAFT}{token}-former"
+    try:
+        draft.mkdir(parents=True)
+        yield draft
+        if (out / case).exists():
+            _require_unedited(out / case)
+            (out / case).replace(former)
+        draft.replace(out / case)
+    except OSError as error:
+        raise OutputError(f"{case}: cannot be written ({error.strerror or error}). Choose another --out.") from error
+    finally:
+        for folder in (draft, former):
+            rmtree(folder, ignore_errors=True)
+
+
+def clear_drafts(out: Path) -> None:
+    """Remove what killed runs have left.
+
+    Args:
+        out: Folder of all results, held, so that none of them still runs.
+    """
+    for draft in drafts_in(out):
+        rmtree(draft, ignore_errors=True)
+
+
+def _require_unedited(folder: Path) -> None:
+    from pancascade.results.corrections import has_corrections
+    from pancascade.results.result import changed_files, read_result
+    from pancascade.results.structures import MASKS as STRUCTURES
+    from pancascade.segmentation.segmentation import MASKS
+
+    if has_corrections(folder):
+        raise OutputError(
+            f"{folder.name}: holds corrections that a reader saved, and the result of another scan would replace them. "
+            "Move it away."
+        )
+    try:
+        known = read_result(folder)
+    except ScanError:  # a refusal, or a damaged result that cannot tell
+        return
+    changed = [
+        name for name in changed_files(folder, known, names=[*MASKS.values(), *STRUCTURES]) if (folder / name).exists()
+    ]
+    if changed:
+        raise OutputError(
+            f"{folder.name}: {changed[0]} was edited since it was written, and the result of another scan would "
+            "replace it. Move it away."
+        )

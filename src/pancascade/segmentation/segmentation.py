@@ -1,0 +1,282 @@
+"""What a scan was found to hold."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pancascade.files.atomic import written_together
+from pancascade.files.digests import content_digest
+from pancascade.files.scan_place import scan_place
+from pancascade.imaging.io import write_volume
+from pancascade.imaging.io.nifti import write_nifti
+from pancascade.imaging.volume import Box, Volume
+from pancascade.imaging.volume.digest import volume_digest
+from pancascade.inference.localization.region_probabilities import STEP
+from pancascade.inference.models.additions import ALL, Additions
+from pancascade.labels import Label
+from pancascade.messages.names_only import public_name
+from pancascade.messages.notices import Notice
+from pancascade.results import structures
+from pancascade.results.location import Location, Thresholds
+from pancascade.results.measurements import Measurements, label_sizes, measure_scan
+from pancascade.results.result import Grid, PancreasMaskRecord, Result, current_versions, peak_memory_gb
+
+if TYPE_CHECKING:
+    from pancascade.imaging.io.dicom.source import DicomSource
+
+MASKS: dict[str, str] = {"nifti": "segmentation.nii.gz", "dicom-seg": "segmentation.dcm", "rtstruct": "rtstruct.dcm"}
+"""Name of the mask in each format."""
+
+REPORTS: dict[str, str] = {"dicom-sr": "measurements.dcm"}
+"""Name of the measurements in each format of DICOM."""
+
+FILES = (
+    *MASKS.values(),
+    *REPORTS.values(),
+    "overview.png",
+    "probability_pancreas.nii.gz",
+    "probability_tumour.nii.gz",
+    "refusal.json",
+    "report.html",
+    *structures.MASKS,
+    structures.STATISTICS,
+    "result.json",
+)
+"""All that `Segmentation.save` may write; what a run does not write, it removes."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Segmentation:
+    """Mask and probabilities on exactly the grid of the scan.
+
+    Attributes:
+        scan: The scan as it came.
+        mask: Labels (I, J, K) uint8, ids of `Label`, on the scan's grid.
+        region: Box of the scan that holds every voxel with a foreground probability; None if there is none.
+        region_probabilities: (2, *region.shape) float32 in steps of 0.001: pancreas, tumour.
+        model: Name of the model.
+        notices: All that was noticed and decided.
+        times_s: Seconds spent, by what was done.
+        trained_on: Whom the model's weights have learned from, as far as their checkpoints tell.
+        thresholds: By which the mask was decided.
+        location: How surely the pancreas was located; None for a model without a stage 1.
+        tumour_suspicion: See `pancascade.inference.pipeline.tumour_score.tumour_suspicion`.
+        runs_on: What ran the networks.
+        card: Of the model, Markdown.
+        series: Of DICOM, what was asked for: a series number, or the mark of a UID.
+        additions: What was done beyond the papers' pass.
+        pancreas_mask: The mask of the pancreas that was given; None where the model found it.
+    """
+
+    scan: Volume
+    mask: Volume
+    region: Box | None
+    region_probabilities: NDArray[np.float32]
+    model: str
+    notices: tuple[Notice, ...] = ()
+    times_s: dict[str, float] = field(default_factory=dict)
+    trained_on: tuple[dict[str, Any], ...] = ()
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    location: Location | None = None
+    tumour_suspicion: float | None = None
+    runs_on: str = "torch"
+    card: str = ""
+    series: str | None = None
+    additions: Additions = ALL
+    pancreas_mask: PancreasMaskRecord | None = None
+
+    def __repr__(self) -> str:
+        """What was found, in a few lines."""
+        sizes = ", ".join(
+            f"{title.replace('_', ' ')} {size['volume_ml']:.1f} mL" for title, size in label_sizes(self.mask).items()
+        )
+        place = "" if self.location is None else f", location confidence {self.location.confidence:.2f}"
+        warned = f", {len(self.warnings)} warnings" if self.warnings else ""
+        return f"<Segmentation by {self.model} of {self.scan!r}: {sizes}{place}{warned}>"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The sentences of those notices that are warnings."""
+        return tuple(notice.sentence for notice in self.notices if notice.severity == "warning")
+
+    @property
+    def probabilities(self) -> NDArray[np.float32]:
+        """Probabilities of background, pancreas and tumour, (3, I, J, K), summing to 1."""
+        dense = np.zeros((3, *self.scan.shape), np.float32)
+        if self.region is not None:
+            dense[(slice(1, None), *self.region.slices)] = self.region_probabilities
+        np.clip(1 - dense[1] - dense[2], 0, 1, out=dense[0])
+        return dense
+
+    def measure(self, vessels: Mapping[str, Volume] | None = None) -> Measurements:
+        """Sizes, places and densities of pancreas and lesions.
+
+        Args:
+            vessels: Masks by name, on the scan's grid.
+
+        Raises:
+            GeometryError: A vessel's mask is on another grid.
+        """
+        return measure_scan(
+            self.mask, scan=self.scan, tumour_probability=self._dense(Label.TUMOUR), vessels=vessels or {}
+        )
+
+    def result(
+        self,
+        *,
+        vessels: Mapping[str, Volume] | None = None,
+        identifiers: Mapping[str, str] | None = None,
+        case: str | None = None,
+    ) -> Result:
+        """All that ``result.json`` tells.
+
+        Args:
+            vessels: Masks by name, on the scan's grid.
+            identifiers: Of patient and study, to be written as they are.
+            case: What the scan is called, and not by its file.
+
+        Raises:
+            GeometryError: A vessel's mask is on another grid.
+        """
+        return Result(
+            scan=public_name(self.scan.name) if case is None else case,
+            scan_digest=volume_digest(self.scan),
+            series=self.series,
+            model=self.model,
+            engine=self.runs_on,
+            thresholds=self.thresholds,
+            measurements=label_sizes(self.mask),
+            pancreas_and_lesions=self.measure(vessels),
+            tumour_suspicion=self.tumour_suspicion,
+            location=self.location,
+            pancreas_mask=self.pancreas_mask,
+            grid=Grid(shape=self.mask.shape, affine=self.mask.affine.tolist()),
+            notices=self.notices,
+            warnings=self.warnings,
+            times_s=self.times_s,
+            peak_memory_gb=peak_memory_gb(),
+            identifiers=None if identifiers is None else dict(identifiers),
+            trained_on=self.trained_on,
+            switched_off=self.additions.switched_off,
+        )
+
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        formats: Collection[str] = ("nifti",),
+        save_probabilities: bool = False,
+        vessels: Mapping[str, Volume] | None = None,
+        keep_identifiers: bool = False,
+        case: str | None = None,
+        report: bool = True,
+        split_masks: bool = False,
+        statistics: bool = False,
+    ) -> Path:
+        """Write the mask, ``overview.png``, ``report.html``, ``result.json`` and, if asked, probabilities.
+
+        Args:
+            folder: Made if it is missing.
+            formats: Of the mask: ``segmentation.nii.gz``, and for a scan that came as DICOM ``segmentation.dcm``
+                (DICOM-SEG), ``rtstruct.dcm``, and ``measurements.dcm`` (DICOM SR), with which the DICOM-SEG that it
+                refers to is written, too.
+            save_probabilities: Also write ``probability_pancreas.nii.gz`` and ``probability_tumour.nii.gz``, on the
+                scan's grid in steps of 0.001, from which `pancascade threshold` decides anew.
+            vessels: Masks by name, on the scan's grid, to which lesions are measured.
+            keep_identifiers: Name patient and study in ``result.json`` and the report.
+            case: What the scan is called there; None calls it by its file.
+            report: Draw ``overview.png`` and ``report.html``.
+            split_masks: Also write a mask of each structure, ``structures/NAME.nii.gz``.
+            statistics: Also write ``statistics.csv``: voxels, mL and HU of each structure.
+
+        Returns:
+            The folder.
+
+        Raises:
+            OutputError: The folder cannot be written, or the scan did not come as DICOM.
+            GeometryError: A vessel's mask is on another grid.
+        """
+        from pancascade.report import write_overview, write_scan_report
+        from pancascade.results.result import write_result
+
+        folder = Path(folder)
+        identifiers = self._identifiers() if keep_identifiers else None
+        result = self.result(vessels=vessels, identifiers=identifiers, case=case)
+        with written_together(folder, names=FILES) as draft:
+            self._write_masks(draft, formats)
+            if save_probabilities:
+                for label in (Label.PANCREAS, Label.TUMOUR):
+                    self._write_probability(label, draft / f"probability_{label.title}.nii.gz")
+            if split_masks:
+                structures.write_structures(self.mask, draft)
+            if statistics:
+                structures.write_statistics(self.scan, self.mask, draft / structures.STATISTICS)
+            if report:
+                write_overview(self.scan, self.mask, draft / "overview.png")
+                write_scan_report(
+                    draft / "report.html", scan=self.scan, mask=self.mask, result=result, model_card=self.card
+                )
+            write_result(self._sealed(result, draft, folder=folder), draft / "result.json")
+        return folder
+
+    def _sealed(self, result: Result, draft: Path, *, folder: Path) -> Result:
+        """The result with the digests of all files that are written with it, and the scan's place."""
+        written = sorted(path for path in draft.rglob("*") if path.is_file())
+        files = {path.relative_to(draft).as_posix(): content_digest(path) for path in written}
+        source = self.scan.source
+        place = None if source is None or not source.exists() else scan_place(source, seen_from=folder)
+        return result.model_copy(update={"files": files, "scan_place": place})
+
+    def _dense(self, label: Label) -> NDArray[np.float32]:
+        """A label's probability on the scan's grid; pages that hold nothing are never touched."""
+        dense = np.zeros(self.scan.shape, np.float32)
+        if self.region is not None:
+            dense[self.region.slices] = self.region_probabilities[label - 1]
+        return dense
+
+    def _write_probability(self, label: Label, path: Path) -> None:
+        """On the scan's grid, in steps: whole numbers with a slope, of which the many zeros take no room."""
+        steps = np.zeros(self.scan.shape, np.uint16)
+        if self.region is not None:
+            steps[self.region.slices] = np.rint(self.region_probabilities[label - 1] / STEP)
+        write_nifti(self.scan.with_voxels(steps), path, slope=STEP)
+
+    def _source(self) -> "DicomSource":
+        from pancascade.imaging.io.dicom.source import find_source
+
+        return find_source(Path(self.scan.name), series=self.series)
+
+    def _identifiers(self) -> dict[str, str]:
+        from pancascade.imaging.io.dicom.dicom_files import looks_like_dicom
+        from pancascade.imaging.io.dicom.identity import identity_of
+
+        return identity_of(self._source()) if looks_like_dicom(Path(self.scan.name)) else {}
+
+    def _write_masks(self, draft: Path, formats: Collection[str]) -> None:
+        if "nifti" in formats:
+            write_volume(self.mask, draft / MASKS["nifti"])
+        if set(formats) - {"nifti"}:
+            self._write_dicom(draft, formats)
+
+    def _write_dicom(self, draft: Path, formats: Collection[str]) -> None:
+        from pancascade.imaging.io.dicom.rtstruct_writer import write_rtstruct
+        from pancascade.imaging.io.dicom.segmentation_writer import write_dicom_seg
+        from pancascade.report.scan.dicom_sr import write_dicom_sr
+
+        made: dict[str, Any] = {
+            "source": self._source(),
+            "model": self.model,
+            "version": current_versions()["pancascade"],
+        }
+        given, segmentation = self.pancreas_mask is not None, draft / MASKS["dicom-seg"]
+        if {"dicom-seg", "dicom-sr"} & set(formats):
+            write_dicom_seg(self.mask, segmentation, pancreas_given=given, **made)
+        if "rtstruct" in formats:
+            write_rtstruct(self.mask, draft / MASKS["rtstruct"], pancreas_given=given, **made)
+        if "dicom-sr" in formats:
+            path = draft / REPORTS["dicom-sr"]
+            write_dicom_sr(self.measure(), path, mask=self.mask, segmentation=segmentation, **made)

@@ -1,0 +1,190 @@
+"""Another threshold for a scan that was segmented before: no network runs again."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from pancascade.errors import GeometryError, ScanError, UnknownModelError, UnreadableError
+from pancascade.files.scan_place import places_of_scan
+from pancascade.imaging.io import read_volume, require_ct
+from pancascade.imaging.io.dicom.dicom_files import looks_like_dicom
+from pancascade.imaging.volume import Box, Volume
+from pancascade.imaging.volume.digest import volume_digest
+from pancascade.inference.localization.region_probabilities import STEP, Finding
+from pancascade.inference.models.additions import Additions
+from pancascade.inference.models.model import find_model
+from pancascade.inference.pipeline.result_warnings import doubts
+from pancascade.labels import Label
+from pancascade.messages.names_only import DICOM_FOLDER
+from pancascade.results.location import Thresholds
+from pancascade.results.result import Result, changed_files, read_result
+from pancascade.segmentation.segmentation import MASKS, REPORTS, Segmentation
+
+
+def load_segmentation(folder: str | Path, *, scan: str | Path | None = None) -> Segmentation:
+    """A result of ``pancascade segment --save-probabilities``, as it was before it was saved.
+
+    Args:
+        folder: That holds it.
+        scan: Where the scan is now; None for where it was.
+
+    Raises:
+        UnreadableError: A file of the result, or the scan, is missing, damaged, or another one.
+        GeometryError: The scan has another grid.
+    """
+    folder = Path(folder).absolute()
+    folder = folder if folder.is_dir() else folder.parent
+    result, name = read_result(folder), folder.name
+    paths = [folder / f"probability_{label.title}.nii.gz" for label in (Label.PANCREAS, Label.TUMOUR)]
+    missing = [path.name for path in paths if not path.is_file()]
+    if missing:
+        raise UnreadableError(
+            f"{name}: holds no {' and '.join(missing)}. Segment the scan again with --save-probabilities.",
+            code="no_probabilities",
+        )
+    maps = [_probabilities(path) for path in paths]
+    changed = changed_files(folder, result, names=[path.name for path in paths])
+    if changed:
+        raise UnreadableError(
+            f"{name}: {changed[0]} is not what was written with result.json. Segment the scan again with "
+            "--save-probabilities.",
+            code="result_changed",
+        )
+    volume = find_scan(result, folder, scan=scan)
+    if not maps[0].on_same_grid_as(volume, tolerance_mm=1e-2):
+        raise GeometryError(f"{volume.name}: is not on the grid of the probabilities in {name}. Give the same scan.")
+    region = Box.around(np.maximum(maps[0].voxels, maps[1].voxels))
+    empty = np.zeros((2, 0, 0, 0), np.float32)
+    probabilities = empty if region is None else np.stack([one.voxels[region.slices] for one in maps])
+    return Segmentation(
+        scan=volume,
+        mask=volume.with_voxels(np.zeros(volume.shape, np.uint8)),
+        region=region,
+        region_probabilities=probabilities,
+        model=result.model,
+        notices=result.notices,
+        times_s=result.times_s,
+        trained_on=result.trained_on,
+        thresholds=result.thresholds,
+        location=result.location,
+        tumour_suspicion=result.tumour_suspicion,
+        runs_on=result.engine,
+        card=_card(result.model),
+        series=result.series,
+        additions=Additions.without(result.switched_off),
+        pancreas_mask=result.pancreas_mask,
+    )
+
+
+def with_thresholds(found: Segmentation, thresholds: Thresholds) -> Segmentation:
+    """The same segmentation with its mask decided by other thresholds.
+
+    Args:
+        found: With the probabilities of the region.
+        thresholds: The new ones.
+    """
+    labels = np.zeros(found.scan.shape, np.uint8)
+    if found.region is not None:
+        organ = found.region_probabilities.sum(axis=0, dtype=np.float32)
+        tumour = found.region_probabilities[1]
+        finding = Finding(Box.whole(found.region.shape), organ, tumour).rounded()
+        labels[found.region.slices] = finding.labels(
+            organ.shape,
+            spacing_mm=found.scan.spacing_mm,
+            organ_threshold=thresholds.organ,
+            tumour_threshold=thresholds.least_tumour,
+            component_rules=found.additions.component_rules,
+            organ_given=found.pancreas_mask is not None,
+        )
+    mask = found.scan.with_voxels(labels)
+    unmarked = set() if thresholds.tumour_marked else {"tumour_unmarked"}
+    kept = [notice for notice in found.notices if notice.about != "result" or notice.code in unmarked]
+    doubtful = doubts(mask, organ_given=found.pancreas_mask is not None)
+    return replace(found, mask=mask, thresholds=thresholds, notices=(*kept, *doubtful))
+
+
+def formats_in(folder: Path) -> list[str]:
+    """The formats of the masks and measurements that a folder holds."""
+    return [name for name, file in {**MASKS, **REPORTS}.items() if (folder / file).is_file()]
+
+
+def identified(folder: Path) -> bool:
+    """Whether the result in a folder names patient and study."""
+    return read_result(folder).identifiers is not None
+
+
+def vessels_in(folder: Path) -> set[str]:
+    """Names of the vessels to which the lesions of a result were measured."""
+    lesions = read_result(folder).pancreas_and_lesions.lesions
+    return {contact.vessel for lesion in lesions for contact in lesion.vessels}
+
+
+def find_scan(result: Result, folder: Path, *, scan: str | Path | None = None) -> Volume:
+    """The scan that was segmented: the first of the places where it may be that holds it, by its digest.
+
+    Args:
+        result: Of that scan.
+        folder: That holds the result.
+        scan: Where the scan is now; None for where it was.
+
+    Raises:
+        UnreadableError: It is missing, damaged, or another one.
+        GeometryError: It has another grid.
+    """
+    places = [Path(scan)] if scan is not None else _places(result, folder)
+    refusals: list[ScanError] = []
+    for place in places:
+        try:
+            return _same_scan(place, result, name=folder.name)
+        except ScanError as error:
+            refusals.append(error)
+    if refusals:
+        raise refusals[0]
+    raise UnreadableError(
+        f"{result.scan}: there is no such file or folder where it was when {folder.name} was written. Say where the "
+        "scan is now with --scan.",
+        code="no_such_file",
+    )
+
+
+def _places(result: Result, folder: Path) -> list[Path]:
+    """Where a scan was, seen from its result, or may be now; older results hold its path."""
+    there = [] if result.scan_place is None else list(places_of_scan(result.scan_place, seen_from=folder))
+    by_name = Path(result.scan)
+    return [*there, by_name] if by_name.exists() and result.scan != DICOM_FOLDER else there
+
+
+def _same_scan(path: Path, result: Result, *, name: str) -> Volume:
+    volume = read_volume(path, series=result.series if looks_like_dicom(path) else None)
+    require_ct(volume)
+    segmented = Volume(np.broadcast_to(np.uint8(0), result.grid.shape), np.array(result.grid.affine))
+    if not segmented.on_same_grid_as(volume, tolerance_mm=1e-2):
+        raise GeometryError(f"{volume.name}: is not on the grid of the scan in {name}. Give the same scan.")
+    if result.scan_digest is not None and volume_digest(volume) != result.scan_digest:
+        raise UnreadableError(
+            f"{volume.name}: is not the scan that was segmented, its voxels are others. Say where that one is with "
+            "--scan, or segment this one.",
+            code="other_scan",
+        )
+    return volume
+
+
+def _probabilities(path: Path) -> Volume:
+    volume = read_volume(path)
+    # Written so that NaN fails too.
+    if not (volume.voxels.min() >= 0 and volume.voxels.max() <= 1 + STEP):
+        raise UnreadableError(
+            f"{path}: holds values outside 0 to 1, so these are no probabilities. "
+            "Segment the scan again with --save-probabilities.",
+            code="no_probabilities",
+        )
+    return volume
+
+
+def _card(model: str) -> str:
+    """The card of a shipped model; nothing of a model that is not there any more."""
+    try:
+        return "\n\n".join(find_model(name).card_text() for name in model.split(" + "))
+    except UnknownModelError:
+        return ""

@@ -1,0 +1,161 @@
+"""Studies that are being received: image by image on the disk, whole, and known to be complete or broken off.
+
+Of each association that sends a study a marker lies beside the images until it is released. What a killed node or a
+broken connection leaves is a marker without an association: such a study waits for the rest, and is never taken for
+complete because no more came.
+"""
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+
+from pancascade.files.atomic import written_whole
+
+_MARKER = ".open-"
+
+
+@dataclass
+class _Study:
+    """What is known of a study under way.
+
+    Attributes:
+        last_s: When something of it came last.
+        live: Associations that have sent some of it and are open.
+        before: Of each that has sent some of it, the markers of those broken off before: its release makes up for them.
+    """
+
+    last_s: float
+    live: set[str] = field(default_factory=set)
+    before: dict[str, set[str]] = field(default_factory=dict)
+
+
+class Incoming:
+    """The folder of studies under way. Its methods are called by many threads.
+
+    Args:
+        folder: Made if it is missing. Images that are there wait on from now.
+        clock: Seconds, never backwards.
+    """
+
+    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._folder, self._clock, self._lock = folder, clock, Lock()
+        folder.mkdir(parents=True, exist_ok=True)
+        for half in folder.glob("*/.*"):  # an image that a killed node was writing
+            if not half.name.startswith(_MARKER):
+                half.unlink()
+        self._studies = {place.name: _Study(clock()) for place in folder.iterdir() if place.is_dir()}
+        self._failed: set[str] = set()
+
+    def store(self, study: str, instance: str, content: bytes, *, association: str) -> None:
+        """Put an image on the disk; it is there when this returns.
+
+        Args:
+            study: What stands for the study.
+            instance: What stands for the image; one of the same name is replaced.
+            content: The file.
+            association: By which it came.
+
+        Raises:
+            OutputError: It cannot be written; the study then counts as broken off by this association.
+        """
+        with self._lock:
+            under_way = self._studies.setdefault(study, _Study(self._clock()))
+            if association not in under_way.before:
+                under_way.before[association] = self._markers(study) - {_MARKER + name for name in under_way.live}
+            under_way.live.add(association)
+        marker = self._folder / study / f"{_MARKER}{association}"
+        try:
+            # The marker is first, so that no moment shows an image as complete that is one of many.
+            if not marker.exists():
+                with written_whole(marker) as temporary:
+                    temporary.touch()
+            with written_whole(self._folder / study / f"{instance}.dcm") as temporary:
+                temporary.write_bytes(content)
+        except BaseException:
+            self.failed(association)
+            raise
+        finally:
+            with self._lock:
+                under_way.last_s = self._clock()
+
+    def failed(self, association: str) -> None:
+        """Something that came by an association was not kept: its release will not make its studies complete."""
+        with self._lock:
+            self._failed.add(association)
+
+    def released(self, association: str) -> None:
+        """An association ended as it should: what it sent is whole, and so is what it sent again."""
+        with self._lock:
+            for study, under_way in self._studies.items():
+                before = under_way.before.pop(association, None)
+                if before is not None and association not in self._failed:
+                    for name in before | {f"{_MARKER}{association}"}:
+                        (self._folder / study / name).unlink(missing_ok=True)
+            self._end(association)
+            self._failed.discard(association)
+
+    def ended(self, association: str) -> None:
+        """An association is gone, whether or not it was released."""
+        with self._lock:
+            self._end(association)
+
+    def due(self, *, quiet_s: float, patience_s: float) -> list[tuple[str, bool]]:
+        """Studies that have waited long enough, each with whether it is whole.
+
+        Args:
+            quiet_s: How long a study waits that was received as it should be.
+            patience_s: How long one waits that was broken off.
+        """
+        with self._lock:
+            now = self._clock()
+            return [
+                (study, whole)
+                for study, whole, due_s in self._due_times(quiet_s=quiet_s, patience_s=patience_s)
+                if due_s <= now
+            ]
+
+    def next_due_s(self, *, quiet_s: float, patience_s: float) -> float | None:
+        """Seconds until the next study is due, if nothing more comes; None while there is none."""
+        with self._lock:
+            times = [due_s for *_, due_s in self._due_times(quiet_s=quiet_s, patience_s=patience_s)]
+            return max(0.0, min(times) - self._clock()) if times else None
+
+    def take(self, study: str, folder: Path) -> Path | None:
+        """Move a study that is due out of the way of what may still come of it.
+
+        Args:
+            study: One of `due`.
+            folder: Where it goes.
+
+        Returns:
+            Its folder there, named by the study and a random mark; None if an association sends more of it meanwhile.
+        """
+        with self._lock:
+            if self._studies[study].live:
+                return None
+            target = folder / f"{study}-{secrets.token_hex(3)}"
+            for name in self._markers(study):
+                (self._folder / study / name).unlink()
+            (self._folder / study).replace(target)
+            del self._studies[study]
+        return target
+
+    def _due_times(self, *, quiet_s: float, patience_s: float) -> list[tuple[str, bool, float]]:
+        found = []
+        for study, under_way in self._studies.items():
+            if not under_way.live:
+                whole = not self._markers(study)
+                found.append((study, whole, under_way.last_s + (quiet_s if whole else max(quiet_s, patience_s))))
+        return found
+
+    def _end(self, association: str) -> None:
+        for under_way in self._studies.values():
+            if association in under_way.live:
+                under_way.live.remove(association)
+                under_way.last_s = self._clock()
+
+    def _markers(self, study: str) -> set[str]:
+        return {path.name for path in (self._folder / study).glob(f"{_MARKER}*")}

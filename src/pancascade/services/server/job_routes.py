@@ -1,0 +1,127 @@
+"""Jobs by REST: send a scan, see how far it is, remove it."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any
+
+import anyio.to_thread
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from pancascade.services.server.changes import Listener
+from pancascade.services.server.job import Job
+from pancascade.services.server.job_service import JobService
+from pancascade.services.server.upload_kinds import recognise, require_modest
+from pancascade.services.server.uploads import receive_upload
+
+router = APIRouter()
+
+_RESULTS = {
+    "view": "view/",
+    "report": "report",
+    "result": "result.json",
+    "mask": "mask.nii.gz",
+    "all": "result.zip",
+}
+"""Where the parts of a result lie, below the job's own address."""
+
+_BEAT_S = 15
+"""A stream in which nothing happens says so now and then: proxies cut silent ones, and who has gone is noticed."""
+
+
+def service_of(request: Request) -> JobService:
+    """The service behind the application."""
+    service: JobService = request.app.state.jobs
+    return service
+
+
+Service = Annotated[JobService, Depends(service_of)]
+
+
+def told_of(job: Job) -> dict[str, Any]:
+    """A job as clients see it: what is known, and where the rest lies."""
+    here = f"/jobs/{job.id}"
+    links = {"self": here, "events": f"{here}/events"}
+    if job.state == "done":
+        links |= {name: f"{here}/{place}" for name, place in _RESULTS.items()}
+    return {**job.model_dump(mode="json"), "name": job.name, "links": links}
+
+
+@router.post("/jobs", status_code=202)
+async def send(
+    request: Request, service: Service, series: Annotated[str | None, Query(max_length=128)] = None
+) -> JSONResponse:
+    """Send a scan as ``multipart/form-data`` in the field ``file``; the answer is its job."""
+    settings = service.settings
+    with service.place() as folder:
+        await receive_upload(request, folder.incoming, most_bytes=settings.max_upload_bytes)
+        kind = await anyio.to_thread.run_sync(recognise, folder.incoming)
+        upload = folder.incoming.rename(folder.upload(kind))
+        await anyio.to_thread.run_sync(lambda: require_modest(upload, kind, most_bytes=settings.max_unpacked_bytes))
+        job = service.submit(folder, kind, series=series or None)
+    return JSONResponse(told_of(job), 202, headers={"Location": f"/jobs/{job.id}"})
+
+
+@router.get("/jobs")
+def jobs(service: Service) -> dict[str, Any]:
+    """All jobs, the latest first."""
+    return {"jobs": [told_of(job) for job in service.jobs.all()]}
+
+
+@router.get("/jobs/{job_id}")
+def one(job_id: str, service: Service) -> dict[str, Any]:
+    """A job."""
+    return told_of(service.jobs.get(job_id))
+
+
+@router.delete("/jobs/{job_id}")
+def remove(job_id: str, service: Service) -> dict[str, Any]:
+    """Stop the work on a job and remove its data; all is gone when this is answered."""
+    service.remove(job_id)
+    return {"removed": job_id}
+
+
+@router.get("/events")
+async def all_events(service: Service) -> StreamingResponse:
+    """Server-sent events ``jobs``: all jobs, at every change."""
+    return _stream(service, lambda: ("jobs", {"jobs": [told_of(job) for job in service.jobs.all()]}, False))
+
+
+@router.get("/jobs/{job_id}/events")
+async def events(job_id: str, service: Service) -> StreamingResponse:
+    """Server-sent events ``job``: the job at every change; ends with its end, or with ``removed``."""
+    service.jobs.get(job_id)
+
+    def look() -> tuple[str, Any, bool]:
+        if job_id not in service.jobs:
+            return "removed", {"id": job_id}, True
+        job = service.jobs.get(job_id)
+        return "job", told_of(job), job.is_finished
+
+    return _stream(service, look)
+
+
+def _stream(service: JobService, look: Callable[[], tuple[str, Any, bool]]) -> StreamingResponse:
+    """A stream of what a look sees: name of the event, data, and whether it is the last one."""
+    headers = {"X-Accel-Buffering": "no"}  # nginx would collect them
+    listener = service.jobs.changes.listen()
+    return StreamingResponse(_events(service, look, listener), media_type="text/event-stream", headers=headers)
+
+
+async def _events(
+    service: JobService, look: Callable[[], tuple[str, Any, bool]], listener: Listener
+) -> AsyncIterator[str]:
+    told = ""
+    try:
+        while True:
+            name, data, last = look()
+            event = f"event: {name}\ndata: {json.dumps(data)}\n\n"
+            if event != told:
+                yield event
+            told = event
+            if last or service.is_closing:
+                return
+            if not await listener.wait(_BEAT_S):
+                yield ": still there\n\n"
+    finally:
+        listener.close()

@@ -1,0 +1,80 @@
+"""What reads and corrects masks in 3D Slicer or OHIF: MONAI Label's routes on top of the server's jobs."""
+
+from pathlib import Path
+from shutil import copytree
+from typing import TYPE_CHECKING
+
+from pancascade.services.server.job_service import JobService
+from pancascade.services.server.server_settings import ServerSettings
+from pancascade.services.server.upload_kinds import recognise, require_modest
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+FOLDER = "labelling"
+"""Of scans, results and corrections, below the server's; unlike jobs they are kept until they are removed."""
+
+
+class JobSegmenter:
+    """Segments a scan as a job of the server, in its queue and by its processes.
+
+    Args:
+        service: Of the jobs.
+
+    Attributes:
+        model: Name of the model, without the folders of its files.
+        description: For the reader.
+    """
+
+    def __init__(self, service: JobService) -> None:
+        self._service = service
+        self.model = "+".join(_name_of(model) for model in service.settings.options.model)
+        self.description = "Pancreas and tumours in CT. Research only."
+
+    def segment(self, scan: Path, out: Path) -> None:
+        """Segment one scan.
+
+        Args:
+            scan: NIfTI file.
+            out: Folder to make.
+
+        Raises:
+            PancascadeError: There is no result.
+        """
+        result = self._service.segment_scan(scan)
+        try:
+            copytree(result, out)
+        finally:
+            self._service.remove(result.parent.name)
+
+
+def add_labelling(app: "FastAPI", settings: ServerSettings, service: JobService) -> None:
+    """Add the routes; ``app.state.labels`` is what they stand on.
+
+    Args:
+        app: Behind the guard, which asks for the token.
+        settings: Of the server.
+        service: Of its jobs.
+
+    Raises:
+        PancascadeError: The studies cannot be read.
+    """
+    from pancascade.services.server.monai_label import MonaiLabel, TrainingOptions, monai_label_router
+
+    model, options = settings.options.model[0], settings.options
+    training = TrainingOptions(settings.train_with, model, options.device) if settings.train_with else None
+
+    def check(upload: Path) -> None:
+        require_modest(upload, recognise(upload), most_bytes=settings.max_unpacked_bytes)
+
+    app.state.labels = MonaiLabel(
+        settings.folder / FOLDER, JobSegmenter(service), studies=settings.studies, training=training, check=check
+    )
+    app.include_router(
+        monai_label_router(app.state.labels, token=settings.token, most_upload_bytes=settings.max_upload_bytes)
+    )
+
+
+def _name_of(model: str) -> str:
+    path = Path(model)
+    return path.stem if path.suffix in (".safetensors", ".json") else path.name

@@ -1,0 +1,11 @@
+"""The part of MONAI Label's REST interface that the clients of 3D Slicer and OHIF use.
+
+`MonaiLabel` holds what it is about; `monai_label_router` answers. Shapes of questions and answers are those of MONAI
+Label 0.8.5 (https://github.com/Project-MONAI/MONAILabel), of which nothing is needed here.
+"""
+
+from pancascade.services.server.monai_label.routes import OPEN_PATHS, monai_label_router
+from pancascade.services.server.monai_label.service import MonaiLabel, Segmenter
+from pancascade.services.server.monai_label.training import TrainingOptions
+
+__all__ = ["OPEN_PATHS", "MonaiLabel", "Segmenter", "TrainingOptions", "monai_label_router"]

@@ -1,0 +1,218 @@
+"""The scans that can be asked for: those below a folder of studies, and those that were sent.
+
+Their ids are made here. What clients call a scan is kept as a digest alone, and a scan that was read once is kept as
+NIfTI whose header tells nothing of whose it is.
+"""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock, RLock
+from typing import Any
+
+from pancascade.errors import DataError, ScanError
+from pancascade.files.atomic import written_whole
+from pancascade.files.digests import text_digest
+from pancascade.files.documents import read_json
+from pancascade.imaging.io import read_volume, require_ct, write_nifti
+from pancascade.imaging.io.dicom.dicom_files import looks_like_dicom
+from pancascade.imaging.io.dicom.search import search
+from pancascade.imaging.volume import Volume
+from pancascade.imaging.volume.digest import volume_digest
+from pancascade.segmentation.batch.dicom_studies import read_study
+from pancascade.segmentation.batch.inputs import find_inputs
+from pancascade.segmentation.batch.scan_input import ScanInput
+from pancascade.services.server.faults import RequestError
+
+SCAN = "scan.nii.gz"
+_RECORD = "image.json"
+_UID = re.compile(r"\d+(\.\d+){3,}")
+_DIGITS = 12
+_MOST_NAMES = 50
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A scan of the studies, and of DICOM the series that a viewer asked for."""
+
+    scan: ScanInput
+    series: str | None = None
+
+
+class Images:
+    """All scans by their ids. Safe to use from any thread.
+
+    Args:
+        folder: Where scans are kept.
+        studies: Folders or files of scans that were there before.
+
+    Raises:
+        PancascadeError: The studies cannot be read.
+    """
+
+    def __init__(self, folder: Path, studies: Sequence[Path] = ()) -> None:
+        self._folder = folder
+        self._lock = RLock()
+        self._locks: defaultdict[str, Lock] = defaultdict(Lock)
+        self._studies = {scan.case: _Known(scan) for scan in _inputs(studies)}
+        self._of_series: dict[str, str] | None = None
+        self._names: dict[str, str] = {}
+        self._sent: set[str] = set()
+        self.info: dict[str, dict[str, Any]] = defaultdict(dict)
+        for record in sorted(folder.glob(f"*/{_RECORD}")):
+            self._sent.add(record.parent.name)
+            self._names.update(dict.fromkeys(_names_in(record), record.parent.name))
+
+    def ids(self) -> list[str]:
+        """All ids, in order."""
+        with self._lock:
+            return sorted({*(key for key, known in self._studies.items() if known.series is None), *self._sent})
+
+    def id_of(self, name: str) -> str:
+        """Our id of what a client calls by it, by a name that it gave before, or by the UID of a DICOM series.
+
+        Raises:
+            RequestError: There is no such scan.
+        """
+        with self._lock:
+            if name in self._studies or name in self._sent:
+                return name
+            found = self._names.get(text_digest(name))
+            if found is None and _UID.fullmatch(name):
+                found = self._series().get(text_digest(name))
+            if found is None:
+                raise RequestError(404, "There is no such image. Take one of /datastore, or send it first.")
+            return found
+
+    def was_sent(self, image: str) -> bool:
+        """Whether a scan was uploaded, and may be removed."""
+        with self._lock:
+            return image in self._sent
+
+    def lock_of(self, image: str) -> Lock:
+        """Held by whoever works on a scan."""
+        with self._lock:
+            return self._locks[image]
+
+    def scan(self, image: str) -> Path:
+        """The scan as NIfTI.
+
+        Raises:
+            ScanError: It cannot be read, or is no CT.
+        """
+        path = self._folder / image / SCAN
+        if not path.is_file():
+            known = self._studies[image]
+            store(_read(known), path, name=image)
+        return path
+
+    def add(self, sent: Path, *, name: str | None) -> str:
+        """Keep a scan that was sent; the same scan sent again is the one that is there.
+
+        Args:
+            sent: File, archive or folder; not needed afterwards.
+            name: What the client calls it from now on.
+
+        Returns:
+            Its id.
+
+        Raises:
+            ScanError: It cannot be read, or is no CT.
+        """
+        volume = _called(sent, "upload")
+        image = f"scan-{volume_digest(volume)[:_DIGITS]}"
+        with self._lock:
+            path = self._folder / image / SCAN
+            if not path.is_file():
+                store(volume, path, name=image)
+            self._sent.add(image)
+            if name and name != image:
+                self._names[text_digest(name)] = image
+            self._write(image)
+        return image
+
+    def remove(self, image: str) -> None:
+        """Forget a scan that was sent, and remove its file.
+
+        Raises:
+            RequestError: It belongs to the studies.
+        """
+        with self._lock:
+            if image not in self._sent:
+                raise RequestError(403, "This image lies in the folder of studies, which the server only reads.")
+            self._sent.discard(image)
+            self._names = {name: known for name, known in self._names.items() if known != image}
+            self.info.pop(image, None)
+            for path in (self._folder / image / _RECORD, self._folder / image / SCAN):
+                path.unlink(missing_ok=True)
+            (self._folder / image).rmdir()
+
+    def _write(self, image: str) -> None:
+        names = [name for name, known in self._names.items() if known == image][-_MOST_NAMES:]
+        with written_whole(self._folder / image / _RECORD) as temporary:
+            temporary.write_text(json.dumps({"names": names}))
+
+    def _series(self) -> dict[str, str]:
+        """Ids by digests of the series' UIDs; headers are read when a viewer first asks by a UID."""
+        if self._of_series is None:
+            self._of_series = {}
+            for known in [known for known in self._studies.values() if looks_like_dicom(known.scan.path)]:
+                for series in search(known.scan.path).series:
+                    image = f"{known.scan.case}.{text_digest(series.uid)[:4]}"
+                    if series.kind == "ct" and self._of_series.setdefault(text_digest(series.uid), image) == image:
+                        self._studies.setdefault(image, _Known(known.scan, series.uid))
+        return self._of_series
+
+
+def store(volume: Volume, path: Path, *, name: str) -> None:
+    """Keep a scan as NIfTI, whose header then holds nothing of whose it is.
+
+    Raises:
+        ScanError: It is no CT.
+    """
+    require_ct(Volume(volume.voxels, volume.affine, Path(name)))
+    write_nifti(volume, path)
+
+
+def _names_in(record: Path) -> list[str]:
+    """Digests of what clients call a scan; none where that cannot be read: they send it again."""
+    try:
+        names = read_json(record)["names"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
+def _called(sent: Path, name: str) -> Volume:
+    """A scan whose faults name it otherwise than the client did.
+
+    Raises:
+        ScanError: It cannot be read.
+    """
+    try:
+        volume = read_volume(sent)
+        return Volume(volume.voxels, volume.affine.astype("float32"), Path(name))
+    except ScanError as error:
+        raise type(error)(str(error).replace(sent.name, name), code=error.code) from error
+
+
+def _read(known: _Known) -> Volume:
+    scan, series = known.scan, known.series or known.scan.series
+    try:
+        if scan.study is not None:
+            return read_study(scan.path, scan.study, wanted=series)[0]
+        return read_volume(scan.path, series=series)
+    except ScanError as error:
+        raise type(error)(str(error).replace(scan.path.name, scan.case), code=error.code) from error
+
+
+def _inputs(studies: Sequence[Path]) -> list[ScanInput]:
+    try:
+        return find_inputs(studies) if studies else []
+    except DataError:  # nothing there yet
+        if all(path.is_dir() for path in studies):
+            return []
+        raise

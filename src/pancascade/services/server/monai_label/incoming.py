@@ -1,0 +1,113 @@
+"""Label maps as clients send them: NIfTI, NRRD or raw voxels, whose values are named in the request."""
+
+import gzip
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from pancascade.data.readers.label_names import structure_named
+from pancascade.data.readers.structure import Structure
+from pancascade.errors import GeometryError, UnreadableError
+from pancascade.files.file_names import READABLE_SUFFIXES
+from pancascade.imaging.io import read_label_map
+from pancascade.imaging.volume import Volume
+from pancascade.labels import Label
+from pancascade.results.corrections import MOST_BYTES, SegmentedScan, read_packed_label_map
+from pancascade.services.server.faults import RequestError
+
+RAW = ".bin"
+"""Voxels alone, as viewers in a browser send them: 8 or 16 bits, the first axis fastest, on the scan's grid."""
+
+_SUFFIXES = (*READABLE_SUFFIXES, ".zip", RAW)
+_SCRIBBLES = ("background", "foreground_scribbles", "background_scribbles")
+
+
+def suffix_of(name: str | None, *, default: str = ".nii.gz") -> str:
+    """How a file that a client sends is to be read; of its name, nothing else is used.
+
+    Args:
+        name: As the client gives it.
+        default: Of a file without a known suffix.
+    """
+    known = sorted(_SUFFIXES, key=len, reverse=True)
+    return next((suffix for suffix in known if (name or "").lower().endswith(suffix)), default)
+
+
+def read_sent_labels(sent: BinaryIO, suffix: str, *, scan: SegmentedScan, label_info: Sequence[Any]) -> Volume:
+    """A label map with our labels.
+
+    Args:
+        sent: The file.
+        suffix: Of `suffix_of`.
+        scan: What it was drawn on.
+        label_info: Of the request: mappings with ``name`` and, if it is not the place in the list, ``idx``, the value.
+
+    Raises:
+        PancascadeError: It is too large, cannot be read, or a segment is neither pancreas nor tumour.
+    """
+    content = sent.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise RequestError(413, f"The label map is larger than {MOST_BYTES // 1_000_000} MB. Save it compressed.")
+    return _named(_volume(content, suffix, scan), label_info)
+
+
+def _volume(content: bytes, suffix: str, scan: SegmentedScan) -> Volume:
+    if suffix == RAW:
+        return _of_raw(content, scan)
+    if suffix == ".nii":
+        content, suffix = gzip.compress(content, 1), ".nii.gz"
+    if suffix == ".nii.gz":
+        return read_packed_label_map(content, scan)
+    with TemporaryDirectory(prefix="pancascade-") as folder:
+        path = Path(folder) / f"label_map{suffix}"
+        path.write_bytes(content)
+        return read_label_map(path)
+
+
+def _of_raw(content: bytes, scan: SegmentedScan) -> Volume:
+    voxels = int(np.prod(scan.grid.shape))
+    kinds = {voxels: "u1", 2 * voxels: "<u2"}
+    if len(content) not in kinds:
+        raise GeometryError(
+            f"label map: {len(content)} bytes are not the {voxels} voxels of the scan in 8 or 16 bits. "
+            "Send it on the scan's grid.",
+            code="other_grid",
+        )
+    stored = np.frombuffer(content, kinds[len(content)]).reshape(scan.grid.shape, order="F")
+    return Volume(stored, np.array(scan.grid.affine))
+
+
+def _named(labels: Volume, label_info: Sequence[Any]) -> Volume:
+    """Values by the names of their segments; as they are where nobody names them."""
+    meant = _meant(label_info)
+    if not meant:
+        return labels
+    values = [value for value in np.unique(labels.voxels.ravel(order="K")) if value != 0]
+    named = np.zeros(labels.shape, np.uint8)
+    for value in values:
+        name = meant.get(int(value)) if float(value).is_integer() else None
+        structure = Structure.OTHER if name is None else structure_named(name)
+        if structure not in (Structure.PANCREAS, Structure.TUMOUR):
+            what = f"value {value:g}" if name is None else f"segment {name[:40]!r}"
+            raise UnreadableError(
+                f"label map: {what} is neither pancreas nor tumour. Rename the segment, or remove it.",
+                code="other_labels",
+            )
+        named[labels.voxels == value] = Label.PANCREAS if structure is Structure.PANCREAS else Label.TUMOUR
+    return labels.with_voxels(named)
+
+
+def _meant(label_info: Sequence[Any]) -> dict[int, str]:
+    meant: dict[int, str] = {}
+    for place, one in enumerate(label_info, start=1):
+        if not isinstance(one, Mapping) or not isinstance(one.get("name"), str):
+            raise RequestError(400, "params: label_info must be a list of names and values. See docs/corrections.md.")
+        value = one.get("idx", place)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise RequestError(400, "params: idx in label_info must be a whole number. See docs/corrections.md.")
+        if one["name"].casefold() not in _SCRIBBLES:
+            meant[value] = one["name"]
+    return meant

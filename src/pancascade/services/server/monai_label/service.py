@@ -1,0 +1,214 @@
+"""What the routes stand on: scans, their results and corrections, sessions, training."""
+
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from shutil import copyfile, rmtree
+from typing import Any, BinaryIO, Protocol
+
+from pancascade.files.digests import text_digest
+from pancascade.results.corrections import Correction, newest_correction, read_segmented_scan, save_label_map
+from pancascade.services.server.faults import RequestError
+from pancascade.services.server.monai_label.images import SCAN, Images
+from pancascade.services.server.monai_label.incoming import read_sent_labels
+from pancascade.services.server.monai_label.sessions import Sessions
+from pancascade.services.server.monai_label.tasks import BatchTasks
+from pancascade.services.server.monai_label.training import BackgroundTraining, TrainingOptions
+
+MASK = "segmentation.nii.gz"
+ORIGINAL, FINAL = "original", "final"
+"""MONAI Label's tags: the model's mask, and the reader's."""
+
+
+class Segmenter(Protocol):
+    """What segments a scan.
+
+    Attributes:
+        model: Name of the model.
+        description: Of it, in a sentence.
+    """
+
+    model: str
+    description: str
+
+    def segment(self, scan: Path, out: Path) -> None:
+        """Segment one scan; comes back when it is done.
+
+        Args:
+            scan: NIfTI file; nobody else changes it.
+            out: Folder to make, as `pancascade segment --out` does.
+
+        Raises:
+            PancascadeError: There is no result; the sentence says why.
+        """
+        ...
+
+
+class MonaiLabel:
+    """Scans with their masks and corrections. Safe to use from any thread.
+
+    Args:
+        folder: Of all data; held by the caller.
+        segmenter: What segments.
+        studies: Folders or files of scans that were there before; only read.
+        training: How corrections are trained on; None offers no training.
+        check: Called with each file that is sent before it is read; raises a `PancascadeError` to refuse it.
+
+    Attributes:
+        segmenter: What segments.
+        check: Of files that are sent.
+        images: All scans.
+        sessions: Scans that were sent for a while.
+        training: Of the corrections.
+        batches: Segmentations of many scans.
+
+    Raises:
+        PancascadeError: The studies cannot be read.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        segmenter: Segmenter,
+        *,
+        studies: Sequence[Path] = (),
+        training: TrainingOptions | None = None,
+        check: Callable[[Path], object] = lambda _: None,
+    ) -> None:
+        self.segmenter = segmenter
+        self.check = check
+        self.images = Images(folder / "images", studies)
+        self.sessions = Sessions(folder / "sessions")
+        self.results = folder / "results"
+        self.training = None if training is None else BackgroundTraining(training, self.results, folder / "runs")
+        self.batches = BatchTasks()
+
+    def close(self) -> None:
+        """Stop what is under way."""
+        self.batches.stop()
+        if self.training is not None:
+            self.training.stop()
+
+    def require_model(self, model: str) -> None:
+        """Pass only for the name of the model.
+
+        Raises:
+            RequestError: It is another one.
+        """
+        if model != self.segmenter.model:
+            raise RequestError(404, f"There is no such model; there is {self.segmenter.model}.")
+
+    def result(self, image: str) -> Path:
+        """The result of a scan, segmented now if it was not before.
+
+        Args:
+            image: Our id.
+
+        Raises:
+            PancascadeError: It cannot be segmented.
+        """
+        with self.images.lock_of(image):
+            scan = self.images.scan(image)
+            return self._segmented(scan, self._result_folder(image))
+
+    def result_of_session(self, session: str) -> Path:
+        """The same of a scan that was sent for a while.
+
+        Raises:
+            PancascadeError: There is no such session, or it cannot be segmented.
+        """
+        folder = self.sessions.folder(session)
+        with self.images.lock_of(session):
+            return self._segmented(folder / SCAN, folder / "result")
+
+    def newest(self, image: str) -> Correction | None:
+        """The newest correction of a scan; None where there is none."""
+        folder = self._result_folder(image)
+        return newest_correction(folder) if folder.is_dir() else None
+
+    def mask(self, image: str) -> Path | None:
+        """The model's mask of a scan; None where it was not segmented yet."""
+        path = self._result_folder(image) / MASK
+        return path if path.is_file() else None
+
+    def label(self, image: str, tag: str) -> Path:
+        """The label map of a scan under one of MONAI Label's tags.
+
+        Raises:
+            RequestError: There is none.
+        """
+        newest = self.newest(image) if tag == FINAL else None
+        path = self.mask(image) if tag == ORIGINAL else None if newest is None else newest.label_map
+        if path is None:
+            raise RequestError(404, f"This image has no label of the tag {tag[:20]}. Tags are {ORIGINAL} and {FINAL}.")
+        return path
+
+    def save(self, image: str, sent: BinaryIO, suffix: str, *, author: str, params: Mapping[str, Any]) -> Correction:
+        """Save a label map that a client sent as a correction.
+
+        Args:
+            image: Our id.
+            sent: The file.
+            suffix: Of its name.
+            author: Name of the reader.
+            params: Of the request.
+
+        Raises:
+            PancascadeError: It cannot be saved.
+        """
+        result = self.result(image)
+        label_info = params.get("label_info") or ()
+        if not isinstance(label_info, Sequence) or isinstance(label_info, str):
+            raise RequestError(400, "params: label_info must be a list of names and values. See docs/corrections.md.")
+        labels = read_sent_labels(sent, suffix, scan=read_segmented_scan(result), label_info=label_info)
+        save_label_map(result, labels, author=author, now=datetime.now(UTC))
+        saved = newest_correction(result)
+        if saved is None:  # somebody removes files
+            raise RequestError(500, "The correction was saved, and is gone. Save it again.")
+        return saved
+
+    def remove_image(self, image: str) -> None:
+        """Remove a scan that was sent, and all that was made of it.
+
+        Raises:
+            RequestError: It belongs to the studies.
+        """
+        with self.images.lock_of(image):
+            self.images.remove(image)
+            for folder in self.results.glob(f"{image}.*"):
+                rmtree(folder, ignore_errors=True)
+
+    def remove_label(self, image: str, tag: str) -> None:
+        """Remove the newest correction of a scan; the one before is then the newest. The model's mask stays.
+
+        Raises:
+            RequestError: There is none, or the model's mask was meant.
+        """
+        newest = self.newest(image) if tag == FINAL else None
+        if newest is None:
+            raise RequestError(404, f"This image has no label of the tag {FINAL}, and another cannot be removed.")
+        newest.label_map.with_name(f"{newest.number:03d}.json").unlink(missing_ok=True)
+        newest.label_map.unlink(missing_ok=True)
+
+    def _result_folder(self, image: str) -> Path:
+        return self.results / f"{image}.{text_digest(self.segmenter.model)[:6]}"
+
+    def _segmented(self, scan: Path, out: Path) -> Path:
+        if (out / "result.json").is_file():
+            return out
+        draft = out.with_name(f".draft-{secrets.token_hex(4)}")
+        try:
+            draft.parent.mkdir(parents=True, exist_ok=True)
+            self.segmenter.segment(scan, draft)
+            # Beside its result, so that training finds it wherever both are taken.
+            with suppress(OSError):
+                os.link(scan, draft / SCAN)
+            if not (draft / SCAN).exists():
+                copyfile(scan, draft / SCAN)
+            draft.replace(out)
+        finally:
+            rmtree(draft, ignore_errors=True)
+        return out

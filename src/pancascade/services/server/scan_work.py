@@ -1,0 +1,175 @@
+"""The work on one job, in another process: upload in, folder of results out; what goes wrong is told, not raised."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pancascade.errors import MemoryShortageError, PancascadeError, ScanError
+from pancascade.execution.memory_shortage import is_memory_shortage
+from pancascade.execution.worker_process import tell_parent
+from pancascade.messages.names_only import DICOM_FOLDER
+from pancascade.messages.quiet_log import quiet_log
+from pancascade.segmentation.batch.batch_options import SegmentOptions
+from pancascade.segmentation.batch.ledger import CodedSentence
+from pancascade.services.server.job import JobProgress, JobSummary, State
+from pancascade.services.server.job_folder import JobFolder
+
+if TYPE_CHECKING:
+    from pancascade.imaging.volume import Volume
+    from pancascade.inference.runners.loading import Member
+    from pancascade.segmentation import Segmentation
+
+_WORDS = {"locate": "looking for the pancreas", "segment": "marking pancreas and tumour"}
+
+
+@dataclass(frozen=True)
+class ScanTask:
+    """A scan to segment.
+
+    Attributes:
+        folder: Of the job.
+        upload: The scan as it was sent, below the folder.
+        name: What it is called in sentences and results.
+        series: Of DICOM, the series to take; None lets a rule choose.
+        options: How.
+    """
+
+    folder: Path
+    upload: Path
+    name: str
+    series: str | None
+    options: SegmentOptions
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a scan.
+
+    Attributes:
+        state: ``done``, ``refused`` or ``failed``.
+        seconds: That it took.
+        reason: Why there is no result.
+        summary: Of the result.
+    """
+
+    state: State
+    seconds: float = 0.0
+    reason: CodedSentence | None = None
+    summary: JobSummary | None = None
+
+
+def segment_upload(task: ScanTask) -> Outcome:
+    """Segment a scan and write its results.
+
+    Returns:
+        What became of it; a scan that cannot be used, or a fault in between, is told as well.
+    """
+    began = time.perf_counter()
+    state: State = "done"
+    summary = reason = None
+    # Readers name what they read in the log; here, their warnings stand in the result alone.
+    with quiet_log("pancascade"), _temporary_files_in(JobFolder(task.folder).scratch):
+        try:
+            summary = _segment(task)
+        except Exception as error:
+            state = "refused" if isinstance(error, ScanError) else "failed"
+            reason = _reason(error, task)
+    return Outcome(state, round(time.perf_counter() - began, 2), reason, summary)
+
+
+def _segment(task: ScanTask) -> JobSummary:
+    from pancascade.imaging.io.scan import read_volume
+
+    folder, options = JobFolder(task.folder), task.options
+    tell_parent(JobProgress(doing="reading the scan"))
+    volume = read_volume(task.upload, series=task.series, keep_on_disk=options.max_memory_gb is not None)
+    volume = _stored(volume, folder.scan)
+    tell_parent(JobProgress(doing="loading the model"))
+    # A scan that cannot be read costs no seconds for torch and the model.
+    from pancascade.segmentation import segment
+
+    found = segment(
+        volume,
+        tta=options.tta,
+        max_memory_gb=options.max_memory_gb,
+        keep_doubtful=options.keep_doubtful,
+        progress=_tell_progress,
+        loaded=_loaded(options.model, options.device, options.backend),
+    )
+    tell_parent(JobProgress(doing="measuring and writing"))
+    found.save(folder.result, save_probabilities=True, case=task.name)
+    return _summary(found, folder.result)
+
+
+def _stored(volume: "Volume", path: Path) -> "Volume":
+    """The scan as NIfTI, which holds nothing of whose it is, and the volume that is read from it.
+
+    NIfTI keeps its grid in single precision: result and scan must not differ by that.
+    """
+    from pancascade.imaging.io import require_ct, write_volume
+
+    require_ct(volume)  # what is none is not kept
+    write_volume(volume, path)
+    return replace(volume, affine=volume.affine.astype(np.float32).astype(np.float64), source=path)
+
+
+def _tell_progress(what: str, done: int, total: int) -> None:
+    tell_parent(JobProgress(doing=_WORDS.get(what, what), done=done, total=total))
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: tuple[str, ...], device: str, backend: str) -> "list[Member]":
+    """Models stay for the next scan of the same process."""
+    from pancascade.inference.runners.loading import load_members
+
+    return load_members(model, device, backend=backend)  # type: ignore[arg-type]
+
+
+def _summary(found: "Segmentation", folder: Path) -> JobSummary:
+    from pancascade.report.scan.scan_report import organ_ml, tumour_ml
+    from pancascade.results.result import read_result
+
+    result = read_result(folder)
+    return JobSummary(
+        pancreas_ml=round(organ_ml(result), 2),
+        lesions=len(result.pancreas_and_lesions.lesions),
+        tumour_ml=round(tumour_ml(result), 2),
+        tumour_score=result.tumour_suspicion,
+        warnings=tuple(
+            CodedSentence(code=one.code, sentence=one.sentence) for one in found.notices if one.severity == "warning"
+        ),
+    )
+
+
+def _reason(error: Exception, task: ScanTask) -> CodedSentence:
+    """Why there is no result; the scan is called by its job."""
+    if isinstance(error, MemoryShortageError) or is_memory_shortage(error):
+        sentence = f"{task.name}: there is not enough memory for this scan. Start the server with fewer --workers."
+        return CodedSentence(code="memory_shortage", sentence=sentence)
+    if isinstance(error, PancascadeError):
+        sentence = str(error).replace(DICOM_FOLDER, task.name)
+        for name in (task.upload.name, JobFolder(task.folder).scan.name):
+            sentence = sentence.replace(name, task.name)
+        if not sentence.startswith(task.name):
+            sentence = f"{task.name}: {sentence}"
+        return CodedSentence(code=getattr(error, "code", "case_failed"), sentence=sentence)
+    sentence = f"{task.name}: unexpected {type(error).__name__}. This is a fault of pancascade; report it."
+    return CodedSentence(code="fault", sentence=sentence)
+
+
+@contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """What is unpacked inside the block lies in a folder, and is gone with it, even if this process is killed."""
+    former = tempfile.tempdir
+    tempfile.tempdir = str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = former

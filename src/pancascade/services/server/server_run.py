@@ -1,0 +1,122 @@
+"""Runs the server until it is told to end."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from pancascade.errors import PancascadeError
+from pancascade.services.server.server_settings import ServerSettings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from uvicorn import Server
+
+_MODULES = ("fastapi", "uvicorn", "python_multipart")
+_END_WITHIN_S = 10
+_BACKLOG = 128
+
+
+def require_extra() -> None:
+    """Pass only if the server's libraries are installed.
+
+    Raises:
+        PancascadeError: One is not.
+    """
+    missing = [name for name in _MODULES if find_spec(name) is None]
+    if missing:
+        raise PancascadeError(
+            f'The server needs {missing[0]}, which is not installed. Run pip install "pancascade[server]".'
+        )
+
+
+def serve(settings: ServerSettings, *, ready: Callable[[str], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM.
+
+    Args:
+        settings: Of the server.
+        ready: Called with the address when the server answers there.
+
+    Raises:
+        PancascadeError: The extra is not installed, the address cannot be used, or the folder cannot be written.
+    """
+    require_extra()
+    from pancascade.services.server.app import create_app
+
+    with bound_socket(settings.host, settings.port) as listening:
+        app = create_app(settings)
+        server = make_server(app, ready=lambda: ready(address_of(listening)))
+        # Opened here, not by the start of the server, which would make a line of a log of what goes wrong.
+        with app.state.jobs:
+            server.run(sockets=[listening])
+
+
+def make_server(app: "FastAPI", *, ready: Callable[[], None]) -> "Server":
+    """What answers requests by an application whose service is open.
+
+    Args:
+        app: Of `create_app`.
+        ready: Called when it answers.
+    """
+    import uvicorn
+
+    class OwnServer(uvicorn.Server):
+        """Says when it is ready, and ends streams of events before it waits for those who listen."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                ready()
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            await asyncio.to_thread(app.state.jobs.stop)
+            await asyncio.to_thread(app.state.labels.close)
+            await super().shutdown(sockets)
+
+    # Addresses hold ids and, once, the token: none of them goes to a log.
+    return OwnServer(
+        uvicorn.Config(
+            app,
+            access_log=False,
+            log_level="error",
+            log_config=None,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=_END_WITHIN_S,
+        )
+    )
+
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """A socket that is bound to an address.
+
+    Raises:
+        PancascadeError: Somebody else has it, or it is none of this computer's.
+    """
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, number)
+    except OSError as error:
+        raise PancascadeError(f"--host {host[:60]}: there is no such address. Give one of this computer.") from error
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        bound.listen(_BACKLOG)
+    except OSError as error:
+        bound.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PancascadeError(f"--port {port}: another program listens there. Choose another port.") from error
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise PancascadeError(f"--port {port}: not permitted to this user. Choose one above 1023.") from error
+        raise PancascadeError(f"--host {host[:60]}: none of this computer's addresses. Choose another one.") from error
+    return bound
+
+
+def address_of(listening: socket.socket) -> str:
+    """Where a browser finds a server."""
+    host, port = listening.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = socket.gethostname()
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"

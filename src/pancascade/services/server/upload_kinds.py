@@ -1,0 +1,108 @@
+"""What somebody has sent, by its first bytes, and whether it may be opened at all. Names and suffixes do not count."""
+
+import gzip
+import re
+import zlib
+from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import nibabel as nib
+import numpy as np
+from nibabel.spatialimages import HeaderDataError
+
+from pancascade.errors import UnreadableError
+from pancascade.files.archives import require_safe_archive
+from pancascade.services.server.faults import RequestError
+from pancascade.services.server.job import Kind
+
+_HEAD_BYTES = 540
+_NRRD_HEADER_BYTES = 65_536
+_DATA_ELSEWHERE = re.compile(rb"(?im)^\s*data\s*file\s*[:=]")
+
+_WANTED = "Send NIfTI (.nii, .nii.gz), NRRD, or DICOM (a .zip of one series)."
+
+
+def recognise(upload: Path) -> Kind:
+    """What a file is.
+
+    Raises:
+        RequestError: It is empty, or none of what can be read.
+    """
+    with upload.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if not head:
+        raise RequestError(400, f"The file is empty. {_WANTED}")
+    kind = _kind(head)
+    if kind is None:
+        raise RequestError(415, f"This is no scan of a known kind. {_WANTED}")
+    if kind == "nrrd":
+        if find_spec("SimpleITK") is None:
+            raise RequestError(
+                415, "This server reads no NRRD. Send NIfTI or a zip of DICOM, or have pancascade[itk] installed."
+            )
+        _require_attached(upload)
+    return kind
+
+
+def _kind(head: bytes) -> Kind | None:
+    if head[:2] == b"\x1f\x8b":
+        return "nifti-gz"
+    if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+        return "dicom-zip"
+    if head[:4] == b"NRRD":
+        return "nrrd"
+    if head[128:132] == b"DICM":
+        return "dicom"
+    if int.from_bytes(head[:4], "little") in (348, 540) or int.from_bytes(head[:4], "big") in (348, 540):
+        return "nifti"
+    return None
+
+
+def _require_attached(upload: Path) -> None:
+    """Refuse a header whose voxels lie in another file: it could name any file of this computer.
+
+    Raises:
+        RequestError: It does, or has no end.
+    """
+    with upload.open("rb") as file:
+        beginning = file.read(_NRRD_HEADER_BYTES)
+    header, end, _ = beginning.replace(b"\r\n", b"\n").partition(b"\n\n")
+    if not end or _DATA_ELSEWHERE.search(header):
+        raise RequestError(415, "This NRRD keeps its voxels in another file. Send one that holds them, or NIfTI.")
+
+
+def require_modest(upload: Path, kind: Kind, *, most_bytes: int) -> None:
+    """Refuse what unpacks to more than memory and disk are for, before it is unpacked.
+
+    Args:
+        upload: File.
+        kind: What it is.
+        most_bytes: That it may be unpacked to.
+
+    Raises:
+        RequestError: It unpacks to more, or is an archive that must not be unpacked.
+    """
+    if kind == "dicom-zip":
+        try:
+            require_safe_archive(upload, most_bytes=most_bytes)
+        except UnreadableError as error:
+            status = 413 if error.code == "archive_too_large" else 400
+            raise RequestError(status, str(error).replace(f"{upload.name}: the archive", "The archive", 1)) from error
+    elif kind in ("nifti", "nifti-gz") and _voxel_bytes(upload, kind) > most_bytes:
+        raise RequestError(413, f"The scan's voxels take more than {most_bytes / 1e6:g} MB. Crop or resample it first.")
+
+
+def _voxel_bytes(upload: Path, kind: Kind) -> int:
+    """Bytes of the voxels of a NIfTI file, as its header tells; 0 where it tells nothing: reading it says why."""
+    try:
+        with cast(BinaryIO, gzip.open(upload) if kind == "nifti-gz" else upload.open("rb")) as file:
+            head = file.read(_HEAD_BYTES).ljust(_HEAD_BYTES, b"\0")  # a short one is told by reading
+        second = 540 in (int.from_bytes(head[:4], order) for order in ("little", "big"))
+        header = (nib.Nifti2Header if second else nib.Nifti1Header).from_fileobj(BytesIO(head), check=False)
+        # Single precision is what scaled voxels are kept in.
+        each = max(4, header.get_data_dtype().itemsize)
+        return each * int(np.prod([max(0, int(size)) for size in header.get_data_shape()], dtype=object))
+    except (OSError, EOFError, zlib.error, ValueError, HeaderDataError):
+        return 0

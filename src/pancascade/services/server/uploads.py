@@ -1,0 +1,164 @@
+"""A file from a form, written to the disk as it comes in, with a limit that holds whatever the client says."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pancascade.services.server.faults import RequestError
+from pancascade.services.server.job_service import disk_full
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+FIELD = "file"
+"""Name of the field of the form."""
+
+_FORM_BYTES = 65_536
+"""Room for boundaries, and for other fields, which are not looked at."""
+_WRITTEN_BYTES = 1 << 20
+_SILENCE_S = 60
+
+
+async def receive_upload(request: "Request", target: Path, *, most_bytes: int, field: str = FIELD) -> None:
+    """Write the one file of a ``multipart/form-data`` request.
+
+    Args:
+        request: Whose body nobody has read.
+        target: File to write; a part of it may be there after an error.
+        most_bytes: Of the file.
+        field: Name of its field.
+
+    Raises:
+        RequestError: Too large, no form, no file or several, cut off, silent for a minute, or the disk is full.
+    """
+    from python_multipart.multipart import parse_options_header
+
+    _require_length(request.headers.get("content-length"), most_bytes)
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    boundary = options.get(b"boundary")
+    if kind != b"multipart/form-data" or not boundary:
+        raise RequestError(415, f"Send the scan as multipart/form-data in the field `{field}`; see server.md.")
+    try:
+        with target.open("xb") as file:
+            form = _FileOfForm(boundary, field)
+            received = 0
+            async for chunk in _with_patience(request.stream()):
+                received += len(chunk)
+                form.feed(chunk)
+                if form.size > most_bytes or received > most_bytes + _FORM_BYTES:
+                    raise _too_large(most_bytes)
+                if len(form.pending) >= _WRITTEN_BYTES:
+                    await asyncio.to_thread(file.write, form.take())
+            form.close()
+            await asyncio.to_thread(file.write, form.take())
+    except OSError as error:
+        raise disk_full() from error
+
+
+class _FileOfForm:
+    """Takes a form apart as it comes in.
+
+    Attributes:
+        pending: Content of the file that is not yet written.
+        size: Of the file so far.
+    """
+
+    def __init__(self, boundary: bytes, field: str) -> None:
+        from python_multipart.multipart import MultipartParser
+
+        self.pending = bytearray()
+        self.size = 0
+        self._field = field.encode()
+        self._name, self._value = bytearray(), bytearray()
+        self._headers: dict[bytes, bytes] = {}
+        self._inside, self._files, self._ended = False, 0, False
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._headers.clear,
+                "on_header_field": lambda data, start, end: self._name.extend(data[start:end]),
+                "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+                "on_header_end": self._end_header,
+                "on_headers_finished": self._begin_part,
+                "on_part_data": self._add,
+                "on_part_end": self._end_part,
+                "on_end": self._end,
+            },
+        )
+
+    def feed(self, chunk: bytes) -> None:
+        """More of the form."""
+        from python_multipart.exceptions import FormParserError
+
+        try:
+            self._parser.write(chunk)
+        except FormParserError as error:
+            raise RequestError(400, "The form is damaged. Send it again.") from error
+
+    def take(self) -> bytes:
+        """What is to be written."""
+        taken = bytes(self.pending)
+        self.pending.clear()
+        return taken
+
+    def close(self) -> None:
+        """The form has ended."""
+        if not self._ended:
+            raise RequestError(400, "The upload was cut off. Send it again.")
+        if not self._files:
+            raise RequestError(400, f"There is no file in the field `{self._field.decode()}` of the form.")
+
+    def _end_header(self) -> None:
+        self._headers[bytes(self._name).lower()] = bytes(self._value)
+        self._name.clear()
+        self._value.clear()
+
+    def _begin_part(self) -> None:
+        from python_multipart.multipart import parse_options_header
+
+        _, options = parse_options_header(self._headers.get(b"content-disposition"))
+        self._inside = options.get(b"name") == self._field
+        self._files += self._inside
+        if self._files > 1:
+            raise RequestError(400, "There are several files in the form. Send one scan at a time, DICOM as one zip.")
+
+    def _add(self, data: bytes, start: int, end: int) -> None:
+        if self._inside:
+            self.pending += data[start:end]
+            self.size += end - start
+
+    def _end_part(self) -> None:
+        self._inside = False
+
+    def _end(self) -> None:
+        self._ended = True
+
+
+async def _with_patience(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The chunks of a body, as long as they come.
+
+    Raises:
+        RequestError: The client has gone, or says nothing.
+    """
+    from starlette.requests import ClientDisconnect
+
+    while True:
+        try:
+            async with asyncio.timeout(_SILENCE_S):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except (TimeoutError, ClientDisconnect) as error:
+            raise RequestError(408, "The upload was cut off. Send it again.") from error
+        yield chunk
+
+
+def _require_length(said: str | None, most_bytes: int) -> None:
+    """Refuse at once what says itself that it is too large."""
+    if said is not None and said.isdigit() and int(said) > most_bytes + _FORM_BYTES:
+        raise _too_large(most_bytes)
+
+
+def _too_large(most_bytes: int) -> RequestError:
+    return RequestError(413, f"The file is larger than {most_bytes / 1e6:g} MB, the most that this server takes.")

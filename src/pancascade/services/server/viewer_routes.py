@@ -1,0 +1,88 @@
+"""The viewer of each finished job at ``/jobs/ID/view/``: its page, what it shows, and what a reader corrects in it."""
+
+import anyio.to_thread
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
+
+from pancascade.services.server import viewer_adapter
+from pancascade.services.server.faults import RequestError
+from pancascade.services.server.job_folder import JobFolder
+from pancascade.services.server.job_routes import Service
+from pancascade.services.server.result_routes import finished, sent
+from pancascade.services.server.server_settings import ServerSettings
+
+router = APIRouter()
+
+VIEWER_PAGE = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data: blob:; "
+    "font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+"""Drawing by WebGL unpacks fonts and pictures that stand in its script, and computes in workers."""
+
+_MOST_CORRECTION_BYTES = 256_000_000
+_LONGEST_AUTHOR = 100
+
+
+@router.get("/jobs/{job_id}/view", include_in_schema=False)
+def view(job_id: str, service: Service) -> RedirectResponse:
+    """To the page, whose own addresses are relative to the folder."""
+    return RedirectResponse(f"/jobs/{service.jobs.get(job_id).id}/view/", 308)
+
+
+@router.get("/jobs/{job_id}/view/viewer.json")
+def document(job_id: str, service: Service) -> JSONResponse:
+    """What the viewer's page shows."""
+    return JSONResponse(viewer_adapter.document(finished(service, job_id).result, service.settings))
+
+
+@router.get("/jobs/{job_id}/view/files/{name}")
+def file(job_id: str, name: str, service: Service) -> FileResponse:
+    """Scan, mask and probabilities for the viewer."""
+    folder = finished(service, job_id)
+    if name == "ct.nii.gz":
+        return sent(folder.scan)
+    if name not in viewer_adapter.FILES:
+        raise RequestError(404, "The viewer has no such file.")
+    return sent(folder.result / viewer_adapter.FILES[name])
+
+
+@router.post("/jobs/{job_id}/view/correction")
+async def correct(job_id: str, request: Request, service: Service, author: str = "") -> JSONResponse:
+    """Keep a mask that a reader has edited: its body is the label map, NIfTI in gzip."""
+    folder = finished(service, job_id)
+    if not author.strip() or len(author) > _LONGEST_AUTHOR:
+        raise RequestError(400, f"A correction needs its author, at most {_LONGEST_AUTHOR} letters (?author=NAME).")
+    label_map = await _body(request)
+    name = await anyio.to_thread.run_sync(lambda: _save(folder, label_map, author.strip(), service.settings))
+    return JSONResponse({"saved": name, "note": viewer_adapter.corrections_note(service.settings)})
+
+
+def _save(folder: JobFolder, label_map: bytes, author: str, settings: ServerSettings) -> str:
+    """Save it beside the result and, if the server has a folder of corrections, there."""
+    name = viewer_adapter.save_correction(folder.result, label_map, author=author)
+    if settings.corrections is not None:
+        viewer_adapter.keep_corrected(folder.result, folder.scan, settings.corrections / folder.id)
+    return name
+
+
+@router.get("/jobs/{job_id}/view/{name:path}", include_in_schema=False)
+def page(job_id: str, name: str, service: Service) -> Response:
+    """The viewer's page and what it loads."""
+    finished(service, job_id)
+    content, kind = viewer_adapter.page_file(name)
+    return Response(content, media_type=kind, headers={"Content-Security-Policy": VIEWER_PAGE})
+
+
+async def _body(request: Request) -> bytes:
+    """The whole body, if it is not too large.
+
+    Raises:
+        RequestError: It is.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MOST_CORRECTION_BYTES:
+            raise RequestError(413, f"A correction may have at most {_MOST_CORRECTION_BYTES / 1e6:g} MB.")
+    return bytes(body)

@@ -1,0 +1,84 @@
+"""What the page shows of a result beside pictures."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pancascade.labels import Label
+from pancascade.results.measurements import Lesion
+from pancascade.results.result import Result, read_result, require_whole
+from pancascade.services.viewer.pictures import CT, MASK, Pictures
+
+
+def viewer_document(result: Path, *, scan: bool = True, corrections: bool = False, author: str = "") -> dict[str, Any]:
+    """What the page fetches as ``viewer.json``: names, notices, measurements, lesions, files.
+
+    Places are in mm of the scan's own coordinates (RAS+), as the NIfTI files have them.
+
+    Args:
+        result: Folder of `pancascade segment --out`.
+        scan: Whether the scan is at hand (`Pictures` has it).
+        corrections: Whether an edited mask can be sent.
+        author: Name of the reader that the form begins with.
+
+    Raises:
+        UnreadableError: The folder holds no result, or files that were not written with it.
+    """
+    read = read_result(result)
+    require_whole(result, read)
+    pictures = Pictures(result)
+    return {
+        "scan": read.scan,
+        "model": read.model,
+        "use": read.use,
+        "created": read.created,
+        "notices": [{"severity": one.severity, "sentence": one.sentence} for one in _worst_first(read)],
+        "measurements": _measurements(read),
+        "lesions": [_lesion(lesion) for lesion in read.pancreas_and_lesions.lesions],
+        "centre_mm": _centre_mm(read),
+        "thresholds": {"pancreas": read.thresholds.organ, "tumour": read.thresholds.tumour},
+        "voxel_ml": abs(float(np.linalg.det(np.array(read.grid.affine)[:3, :3]))) / 1000,
+        "files": {"ct": CT if scan else None, "mask": MASK, "probabilities": pictures.probabilities()},
+        "corrections": corrections,
+        "author": author,
+    }
+
+
+def _worst_first(result: Result) -> list[Any]:
+    return sorted(result.notices, key=lambda notice: notice.severity != "warning")
+
+
+def _measurements(result: Result) -> list[tuple[str, str]]:
+    organ, told = result.pancreas_and_lesions.organ, []
+    for name, title in (("pancreas_with_tumour", "Pancreas with tumour"), ("tumour", "Tumour")):
+        volume = result.measurements.get(name, {}).get("volume_ml")
+        if volume is not None:
+            told.append((title, f"{volume:.1f} mL"))
+    if organ is not None and organ.length_mm is not None:
+        told.append(("Length", f"{organ.length_mm:.0f} mm"))
+    if organ is not None and organ.mean_hu is not None:
+        told.append(("Mean density", f"{organ.mean_hu:.0f} HU"))
+    if result.location is not None:
+        told.append(("Confidence of the place", f"{result.location.confidence:.2f}"))
+    if result.tumour_suspicion is not None:
+        told.append(("Tumour score", f"{result.tumour_suspicion:.2f}"))
+    return told
+
+
+def _lesion(lesion: Lesion) -> dict[str, Any]:
+    longest = f"{lesion.diameters.long_mm:.0f}"
+    confidence = "–" if lesion.confidence is None else f"{lesion.confidence:.2f}"
+    return {
+        "centre_mm": list(lesion.centroid_mm),
+        "cells": [str(lesion.number), lesion.part or "–", f"{lesion.volume_ml:.1f}", longest, confidence],
+    }
+
+
+def _centre_mm(result: Result) -> list[float] | None:
+    """Middle of the organ's box, where the crosshair begins in a result without lesions."""
+    for name in ("pancreas_with_tumour", Label.PANCREAS.title):
+        box = result.measurements.get(name, {}).get("box_mm")
+        if box:
+            return [(low + high) / 2 for low, high in zip(box["min"], box["max"], strict=True)]
+    return None

@@ -1,0 +1,145 @@
+"""The page of one result on this machine's own address, by the standard library."""
+
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from pancascade.errors import PancascadeError
+from pancascade.services.viewer.page_files import POLICY, page_files
+from pancascade.services.viewer.pictures import Pictures
+
+MOST_BYTES = 64_000_000
+"""Of an edited mask as it is sent: gzip of a label map of 1,000 slices of 512×512 is smaller by far."""
+
+Save = Callable[[bytes, str], str]
+"""Takes an edited mask (gzip NIfTI) and the reader's name; gives the name of the file that was saved."""
+
+_HOSTS = ("127.0.0.1", "localhost")
+_JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is served.
+
+    Attributes:
+        document: See `viewer_document`.
+        pictures: Of the same result.
+        save: Of an edited mask; None where none is taken.
+    """
+
+    document: dict[str, Any]
+    pictures: Pictures
+    save: Save | None = None
+
+
+class ViewerServer(ThreadingHTTPServer):
+    """Serves one result on the loopback address, below a path that nobody can guess."""
+
+    daemon_threads = True
+
+    def __init__(self, shown: Shown, *, port: int = 0) -> None:
+        """Bind to a port of the loopback address; 0 lets the system choose."""
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.shown = shown
+        self.token = secrets.token_urlsafe(16)
+
+    @property
+    def address(self) -> str:
+        """Where the page is."""
+        return f"http://127.0.0.1:{self.server_address[1]}/{self.token}/"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers for the page, its files, its pictures, and an edited mask; to all else "not found"."""
+
+    server: ViewerServer
+    server_version, sys_version = "pancascade", ""
+    protocol_version = "HTTP/1.1"
+    timeout = 60  # of a client that says nothing more
+
+    def do_GET(self) -> None:
+        """A file of the page, ``viewer.json`` or a picture."""
+        name = self._asked()
+        if name is None:
+            return
+        name = name or "page.html"
+        if name in page_files():
+            file = page_files()[name]
+            self._answer(HTTPStatus.OK, file.content, file.media_type)
+        elif name == "viewer.json":
+            self._tell(HTTPStatus.OK, self.server.shown.document)
+        else:
+            self._picture(name)
+
+    def do_POST(self) -> None:
+        """An edited mask."""
+        name = self._asked()
+        if name is None:
+            return
+        save = self.server.shown.save
+        if name != "correction" or save is None:
+            self._fault(HTTPStatus.NOT_FOUND, "Nothing is taken at this address.")
+            return
+        length = self.headers.get("Content-Length", "")
+        if not (length.isascii() and length.isdigit()):
+            self._fault(HTTPStatus.LENGTH_REQUIRED, "The mask came without its length.")
+            return
+        if int(length) > MOST_BYTES:
+            self._fault(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The mask has more than {MOST_BYTES // 1_000_000} MB.")
+            return
+        content = self.rfile.read(int(length))
+        author = parse_qs(urlsplit(self.path).query).get("author", [""])[0]
+        try:
+            self._tell(HTTPStatus.OK, {"saved": save(content, author)})
+        except PancascadeError as error:
+            self._fault(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+
+    def _asked(self) -> str | None:
+        """What is asked for below the secret path; None, and answered, where the question is not for us."""
+        host = self.headers.get("Host", "").rsplit(":", 1)[0]
+        folder, _, name = urlsplit(self.path).path.lstrip("/").partition("/")
+        known = secrets.compare_digest(folder.encode(), self.server.token.encode())
+        if host in _HOSTS and known:
+            return name
+        self._fault(HTTPStatus.NOT_FOUND, "Not found. Open the address that pancascade view printed.")
+        return None
+
+    def _picture(self, name: str) -> None:
+        try:
+            content = self.server.shown.pictures.content(name)
+        except PancascadeError as error:
+            self._fault(HTTPStatus.NOT_FOUND, str(error))
+            return
+        if content is None:
+            self._fault(HTTPStatus.NOT_FOUND, "Not found.")
+        else:
+            self._answer(HTTPStatus.OK, content, "application/gzip")
+
+    def _tell(self, status: HTTPStatus, document: dict[str, Any]) -> None:
+        self._answer(status, json.dumps(document).encode(), _JSON)
+
+    def _fault(self, status: HTTPStatus, sentence: str) -> None:
+        self.close_connection = True  # what was sent and not read must not be taken for the next question
+        self._answer(status, json.dumps({"detail": sentence}).encode(), _JSON)
+
+    def _answer(self, status: HTTPStatus, content: bytes, media_type: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", media_type)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Content-Security-Policy", POLICY)
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.send_header("Cache-Control", "no-store")
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: the address holds the token."""

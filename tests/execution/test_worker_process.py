@@ -1,0 +1,45 @@
+"""What work says of itself while it is at it."""
+
+import os
+import signal
+
+from pancascade.execution.parallel import each_in_processes
+from pancascade.execution.worker_process import Answer, Told, WorkerProcess, tell_parent
+
+
+def counted(most: int) -> int:
+    for number in range(most):
+        tell_parent(number)
+    return most
+
+
+def dying(how: str) -> None:
+    tell_parent(how)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def said_by(process: WorkerProcess) -> tuple[list, Answer | None]:
+    said = []
+    while isinstance(received := process.receive(), Told):
+        said.append(received.message)
+    return said, received
+
+
+def test_work_tells_how_far_it_is_and_its_answer_comes_last():
+    process = WorkerProcess(counted, 3)
+    said, answer = said_by(process)
+    assert (said, answer.result()) == ([0, 1, 2], 3)
+    process.begin(1)
+    assert process.lives
+    assert process.answer().result() == 1  # what was told before it is passed over
+    process.end()
+
+
+def test_what_a_process_has_told_before_it_died_is_heard():
+    process = WorkerProcess(dying, "out of memory")
+    assert said_by(process) == (["out of memory"], None)
+    process.end()
+
+
+def test_nobody_listens_where_there_is_no_other_process():
+    assert list(each_in_processes(counted, [2, 3], workers=1)) == [(2, 2), (3, 3)]

@@ -1,0 +1,8 @@
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "inference"))
+
+from phantom_models import make_model
+
+__all__ = ["make_model"]

@@ -1,0 +1,177 @@
+"""What lies on the disk tells a new process all that the killed one knew."""
+
+from pancascade.segmentation.batch.ledger import LedgerEntry
+from pancascade.services.pacs.incoming import Incoming
+from pancascade.services.pacs.queue import StudyQueue, objects_in
+
+NOW = [0.0]
+
+
+def incoming(folder):
+    NOW[0] = 0.0
+    return Incoming(folder / "receiving", clock=lambda: NOW[0])
+
+
+def due(place, *, at_s, quiet_s=10, patience_s=100):
+    NOW[0] = at_s
+    return place.due(quiet_s=quiet_s, patience_s=patience_s)
+
+
+def test_a_study_is_due_when_it_was_released_and_quiet(tmp_path):
+    place = incoming(tmp_path)
+    place.store("a", "1", b"image", association="x")
+    assert due(place, at_s=1000) == []
+    place.released("x")
+    assert place.next_due_s(quiet_s=10, patience_s=100) == 10
+    assert due(place, at_s=1009) == []
+    assert due(place, at_s=1010) == [("a", True)]
+
+
+def test_each_image_begins_the_quiet_time_anew(tmp_path):
+    place = incoming(tmp_path)
+    for at_s in (0, 8):
+        NOW[0] = at_s
+        place.store("a", str(at_s), b"image", association=f"x{at_s}")
+        place.released(f"x{at_s}")
+    assert due(place, at_s=17) == []
+    assert due(place, at_s=18) == [("a", True)]
+
+
+def test_an_aborted_association_leaves_a_study_that_is_not_whole(tmp_path):
+    place = incoming(tmp_path)
+    place.store("a", "1", b"image", association="x")
+    place.ended("x")
+    assert due(place, at_s=99) == []
+    assert due(place, at_s=100) == [("a", False)]
+
+
+def test_an_association_beside_it_does_not_make_a_broken_one_whole_and_a_later_one_does(tmp_path):
+    place = incoming(tmp_path)
+    place.store("a", "1", b"image", association="broken")
+    place.store("a", "2", b"image", association="beside")
+    place.ended("broken")
+    place.released("beside")
+    assert due(place, at_s=50) == []
+    place.store("a", "1", b"image", association="later")
+    place.released("later")
+    assert due(place, at_s=60) == [("a", True)]
+
+
+def test_the_release_counts_also_when_the_connection_is_told_to_be_closed_before(tmp_path):
+    place = incoming(tmp_path)
+    place.store("a", "1", b"image", association="x")
+    place.ended("x")
+    place.released("x")
+    assert due(place, at_s=10) == [("a", True)]
+
+
+def test_so_does_the_release_of_one_that_sent_the_study_again(tmp_path):
+    place = incoming(tmp_path)
+    place.store("a", "1", b"image", association="broken")
+    place.ended("broken")
+    place.store("a", "1", b"image", association="again")
+    place.ended("again")
+    place.released("again")
+    assert due(place, at_s=10) == [("a", True)]
+
+
+def test_a_killed_node_s_open_studies_are_not_whole_and_the_others_are(tmp_path):
+    killed = incoming(tmp_path)
+    killed.store("open", "1", b"image", association="x")
+    killed.store("ready", "1", b"image", association="y")
+    killed.released("y")
+    place = incoming(tmp_path)
+    assert due(place, at_s=10) == [("ready", True)]
+    assert sorted(due(place, at_s=100)) == [("open", False), ("ready", True)]
+
+
+def test_an_image_that_a_killed_node_was_writing_is_no_image(tmp_path):
+    killed = incoming(tmp_path)
+    killed.store("a", "1", b"image", association="x")
+    killed.released("x")
+    (tmp_path / "receiving" / "a" / ".12ab34cd.2.dcm").write_bytes(b"ima")
+    taken = incoming(tmp_path).take("a", tmp_path)
+    assert [path.name for path in taken.iterdir()] == ["1.dcm"]
+
+
+def test_a_study_that_is_taken_makes_room_for_more_of_it(tmp_path):
+    place = incoming(tmp_path)
+    (tmp_path / "taken").mkdir()
+    for content in (b"first", b"second"):
+        place.store("a", "1", content, association="x")
+        place.released("x")
+        taken = place.take("a", tmp_path / "taken")
+        assert [(path.name, path.read_bytes()) for path in taken.iterdir()] == [("1.dcm", content)]
+        assert place.next_due_s(quiet_s=1, patience_s=1) is None
+
+
+def test_a_study_is_not_taken_while_more_of_it_comes(tmp_path):
+    place = incoming(tmp_path)
+    place.store("a", "1", b"image", association="x")
+    place.released("x")
+    place.store("a", "2", b"image", association="y")
+    assert place.take("a", tmp_path) is None
+
+
+def entry(case, stamp="s"):
+    return LedgerEntry(case=case, state="done", input=stamp)
+
+
+def with_study(queue, case):
+    (queue.to_segment / case).mkdir()
+    (queue.to_segment / case / "1.dcm").write_bytes(b"image")
+    (queue.work / case).mkdir()
+    for name in ("segmentation", "measurements", "rtstruct"):
+        (queue.work / case / f"{name}.dcm").write_bytes(b"result")
+
+
+def test_work_that_was_not_finished_is_done_again(tmp_path):
+    with_study(StudyQueue(tmp_path, made_by="m"), "a")
+    again = StudyQueue(tmp_path, made_by="m")
+    assert [each.name for each in again.waiting()] == ["a"]
+    assert list(again.work.iterdir()) == []
+    assert again.results() == []
+
+
+def test_a_result_whose_images_a_kill_left_is_not_made_again(tmp_path):
+    queue = StudyQueue(tmp_path, made_by="m")
+    with_study(queue, "a")
+    queue.finish(entry("a"))
+    (queue.to_segment / "a").mkdir()
+    again = StudyQueue(tmp_path, made_by="m")
+    assert again.waiting() == []
+    (result,) = again.results()
+    assert [path.stem for path in objects_in(result)] == ["segmentation", "rtstruct", "measurements"]
+    assert again.entry_of(result) == entry("a").model_copy(update={"finished": again.entry_of(result).finished})
+
+
+def test_attempts_are_counted_on_the_disk_and_an_interruption_is_none(tmp_path):
+    for times in (1, 2):
+        assert StudyQueue(tmp_path, made_by="m").begin("a") == times
+    queue = StudyQueue(tmp_path, made_by="m")
+    queue.interrupted("a")
+    assert queue.begin("a") == 1
+
+
+def test_the_stamp_tells_images_series_and_model(tmp_path):
+    queue, other = StudyQueue(tmp_path, made_by="m"), StudyQueue(tmp_path, made_by="n")
+    with_study(queue, "a")
+    place = queue.to_segment / "a"
+    stamps = [queue.scan_of(place).stamp, queue.scan_of(place, series="3").stamp]
+    (place / "2.dcm").write_bytes(b"image")
+    stamps += [queue.scan_of(place).stamp]
+    (queue.to_segment / "b").mkdir()
+    (queue.to_segment / "b" / "1.dcm").write_bytes(b"image")
+    stamps += [other.scan_of(queue.to_segment / "b").stamp]
+    assert len(set(stamps)) == 4
+    assert queue.scan_of(queue.to_segment / "b").stamp == stamps[0]
+
+
+def test_what_waits_to_be_sent_is_known_as_well_as_what_the_ledger_holds(tmp_path):
+    queue = StudyQueue(tmp_path, made_by="m")
+    with_study(queue, "a")
+    queue.finish(entry("a", "sent soon"))
+    refused = LedgerEntry(case="b", state="refused", input="refused")
+    assert queue.is_known("sent soon", [])
+    assert queue.is_known("s", [entry("c"), refused])
+    assert not queue.is_known("refused", [refused])

@@ -1,0 +1,104 @@
+"""The viewer of a job, with stand-ins for the page and for the corrections."""
+
+import sys
+from dataclasses import dataclass
+from datetime import UTC
+from types import ModuleType
+
+import pytest
+from running import running
+
+from pancascade.errors import DataError
+
+
+@dataclass
+class File:
+    content: bytes
+    media_type: str
+
+
+@pytest.fixture
+def parts(monkeypatch):
+    """Stand-ins; `saved` has what was corrected."""
+    viewer, corrections = ModuleType("pancascade.services.viewer"), ModuleType("pancascade.results.corrections")
+    viewer.page_files = lambda: {"page.html": File(b"<h1>", "text/html"), "a/b.js": File(b"1", "text/javascript")}
+    viewer.viewer_document = lambda result, *, corrections: {"scan": result.name, "corrections": corrections}
+    corrections.saved = []
+
+    def save_correction(result, label_map, *, author, now):
+        if label_map == b"bad":
+            raise DataError("mask: lies on another grid. Edit the mask of this scan.")
+        corrections.saved.append((label_map, author))
+        assert now.tzinfo is UTC
+        (result / "corrections").mkdir(exist_ok=True)
+        (result / "corrections" / "001.nii.gz").write_bytes(label_map)
+        return result / "corrections" / "001.nii.gz"
+
+    corrections.save_correction = save_correction
+    monkeypatch.setitem(sys.modules, "pancascade.services.viewer", viewer)
+    monkeypatch.setitem(sys.modules, "pancascade.results.corrections", corrections)
+    return corrections
+
+
+def test_the_page_and_what_it_shows_lie_below_the_job(server, parts):
+    job = server.ended(server.submit())["id"]
+    redirected = server.client.get(f"/jobs/{job}/view")
+    assert (redirected.status_code, redirected.headers["location"]) == (308, f"/jobs/{job}/view/")
+    page = server.client.get(f"/jobs/{job}/view/")
+    assert (page.content, page.headers["content-type"]) == (b"<h1>", "text/html; charset=utf-8")
+    assert "worker-src 'self' blob:" in page.headers["content-security-policy"]
+    assert server.client.get(f"/jobs/{job}/view/a/b.js").content == b"1"
+    assert server.client.get(f"/jobs/{job}/view/viewer.json").json() == {
+        "scan": "result",
+        "corrections": True,
+        "corrections_note": "A correction is removed with its job, 24 hours after its end at the latest: download it, "
+        "or start the server with --corrections FOLDER.",
+    }
+    files = {
+        "ct.nii.gz": b"the scan",
+        "mask.nii.gz": b"mask",
+        "pancreas_probability.nii.gz": b"pancreas",
+        "tumour_probability.nii.gz": b"tumour",
+    }
+    for name, content in files.items():
+        assert server.client.get(f"/jobs/{job}/view/files/{name}").content == content
+    for name in ("files/result.json", "files/..%2fjob.json", "c.js", "..%2f..%2fjob.json"):
+        assert server.client.get(f"/jobs/{job}/view/{name}").status_code == 404
+
+
+def test_a_correction_is_kept_beside_the_result_and_goes_into_the_archive(server, parts):
+    job = server.ended(server.submit())["id"]
+    place = f"/jobs/{job}/view/correction"
+    answer = server.client.post(place, params={"author": " A. Reader "}, content=b"mask")
+    assert answer.json()["saved"] == "001.nii.gz"
+    assert "removed with its job" in answer.json()["note"]
+    assert parts.saved == [(b"mask", "A. Reader")]
+    assert b"corrections/001.nii.gz" in server.client.get(f"/jobs/{job}/result.zip").content
+    for params, content, words in (
+        ({}, b"mask", "needs its author"),
+        ({"author": "a" * 101}, b"mask", "at most 100 letters"),
+        ({"author": "A"}, b"bad", "another grid"),
+    ):
+        answer = server.client.post(place, params=params, content=content)
+        assert (answer.status_code, words in server.detail(answer)) == (400, True)
+
+
+def test_a_correction_that_is_too_large_is_not_read_to_its_end(server, parts, monkeypatch):
+    monkeypatch.setattr("pancascade.services.server.viewer_routes._MOST_CORRECTION_BYTES", 1000)
+    job = server.ended(server.submit())["id"]
+    answer = server.client.post(f"/jobs/{job}/view/correction", params={"author": "A"}, content=bytes(1001))
+    assert (answer.status_code, parts.saved) == (413, [])
+
+
+def test_with_a_folder_of_corrections_a_corrected_result_is_copied_there_and_that_is_said(parts, tmp_path):
+    copied = []
+    parts.keep_corrected = lambda result, scan, place: copied.append((result, scan, place))
+    with running(tmp_path / "server", corrections=tmp_path / "kept") as server:
+        assert (tmp_path / "kept").is_dir()
+        job = server.ended(server.submit())["id"]
+        note = server.client.get(f"/jobs/{job}/view/viewer.json").json()["corrections_note"]
+        answer = server.client.post(f"/jobs/{job}/view/correction", params={"author": "A"}, content=b"mask")
+    assert answer.json() == {"saved": "001.nii.gz", "note": note}
+    assert note == "Corrections stay, with their scan, in the server's folder of corrections."
+    folder = tmp_path / "server" / "jobs" / job
+    assert copied == [(folder / "result", folder / "scan.nii.gz", tmp_path / "kept" / job)]
