@@ -43,8 +43,8 @@ from pancascade.imaging.preprocessing import Window
 from pancascade.inference.prediction import localization_rows
 from pancascade.inference.prediction.slice_pass import slice_probabilities
 from pancascade.inference.prediction.stage_errors import attribution_rows
-from pancascade.inference.runners.slice_runner import SliceEngine
-from pancascade.inference.runners.torch_runners import load_engine
+from pancascade.inference.runners.slice_runner import SliceRunner
+from pancascade.inference.runners.torch_runners import load_runner
 from pancascade.labels import HelperOrgan, Label
 from pancascade.methods.checkpoint import count_parameters
 from pancascade.metrics import Confusion, confusion
@@ -72,14 +72,14 @@ def read_cases(name: str, data: Path, part: str) -> list[Case]:
 
 
 def predict(
-    engine: SliceEngine, cases: list[Case], targets: list[str], title: str
+    runner: SliceRunner, cases: list[Case], targets: list[str], title: str
 ) -> tuple[list[CaseRecord], dict[str, list[float]]]:
     """One record a patient; and by target the cm² that are marked in each slice without it."""
     counts: dict[str, dict[str, list[Confusion]]] = {}
     false_cm2: dict[str, list[float]] = {target: [] for target in targets}
-    assumed_mm = engine.canvas.assumed_spacing_mm
+    assumed_mm = runner.canvas.assumed_spacing_mm
     stacks = ((None, case.read_slices()) for case in track(cases, description=title, transient=True))
-    for _, axial, probabilities in slice_probabilities(engine, stacks):
+    for _, axial, probabilities in slice_probabilities(runner, stacks):
         labels = decide(probabilities[None])[0]
         mine = counts.setdefault(axial.patient, {target: [] for target in targets})
         row_mm, column_mm = axial.spacing_mm or (assumed_mm, assumed_mm)
@@ -115,11 +115,11 @@ def main() -> None:
     more: dict[str, dict[str, Any]] = {}
     for entry in arguments.checkpoints:
         name, path = entry.split("=", 1)
-        engine = load_engine(Path(path), torch.device("cpu"))
-        if not isinstance(engine, SliceEngine):
+        runner = load_runner(Path(path), torch.device("cpu"))
+        if not isinstance(runner, SliceRunner):
             raise SystemExit(f"{path}: works on volumes; this benchmark is for slices.")
-        cascade = engine.cascade
-        records, false_cm2 = predict(engine, cases, targets, name)
+        cascade = runner.cascade
+        records, false_cm2 = predict(runner, cases, targets, name)
         evaluations.append(Evaluation(name, PROTOCOL, tuple(records), ()))
         more[name] = {
             "parameters": count_parameters(Path(path)),

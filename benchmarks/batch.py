@@ -40,9 +40,9 @@ def mark(what):
     last = now
 
 from pancascade.inference import segment
-from pancascade.inference.runners.loading import load_members
+from pancascade.inference.runners.loading import load_models
 mark("imports")
-loaded = load_members("qiu2024-small", "cpu")
+loaded = load_models("qiu2024-small", "cpu")
 mark("load the model")
 for which in ("first scan", "the same again"):
     found = segment(sys.argv[1], loaded=loaded)

@@ -3,7 +3,7 @@
     python benchmarks/calibration.py --data DATA --out docs/results/calibration.json --plot docs/reliability.png
 
 The organ is judged on whole slices of `nih_slices` by the first cascade, the tumour on the regions of `pdac_roi`
-by the second. Then the suspicion score: what of it can be judged without healthy whole scans.
+by the second. Then the tumour score: what of it can be judged without healthy whole scans.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from pancascade.data.splits.splits import cases_of, read_split
 from pancascade.files.atomic import written_whole
 from pancascade.imaging.preprocessing import Window
 from pancascade.imaging.volume import Box, Volume, reorient
-from pancascade.inference.localization.region_probabilities import Finding
+from pancascade.inference.localization.region_probabilities import RegionProbabilities
 from pancascade.inference.models.calibration_fit import (
     TargetCounts,
     best_scaling,
@@ -34,11 +34,11 @@ from pancascade.inference.models.calibration_fit import (
 )
 from pancascade.inference.models.model import DEFAULT_MODEL, find_model
 from pancascade.inference.models.model_calibration import Calibration, CalibrationQuality, calibrated
-from pancascade.inference.pipeline.tumour_score import tumour_suspicion
-from pancascade.inference.runners.slice_runner import SliceEngine
-from pancascade.inference.runners.torch_runners import load_engine
+from pancascade.inference.pipeline.tumour_score import patient_tumour_score
+from pancascade.inference.runners.slice_runner import SliceRunner
+from pancascade.inference.runners.torch_runners import load_runner
 from pancascade.labels import Label
-from pancascade.metrics import DetectionTable, Interval, LesionFinding, Resamples, ScanDetections
+from pancascade.metrics import DetectedLesion, DetectionTable, Interval, Resamples, ScanDetections
 from pancascade.metrics.calibration import Scaling, apply_scaling
 from pancascade.metrics.detection_statistics import auroc
 from pancascade.report.comparison.reliability_figure import write_reliability
@@ -57,13 +57,13 @@ class Seen(NamedTuple):
 
     Attributes:
         patient: Whose it is.
-        finding: Uncalibrated.
+        prediction: Uncalibrated.
         truth: Labels (I, J, K), axes to left, posterior, superior.
         spacing_mm: Along I, J, K.
     """
 
     patient: str
-    finding: Finding
+    prediction: RegionProbabilities
     truth: NDArray[np.uint8]
     spacing_mm: tuple[float, float, float]
 
@@ -78,35 +78,35 @@ def read_cases(name: str, data: Path, part: str) -> list[Case]:
     return cases_of(cases, split[part])  # type: ignore[index]
 
 
-def look(engine: SliceEngine, hu: Volume) -> Finding:
+def look(runner: SliceRunner, hu: Volume) -> RegionProbabilities:
     """What a cascade sees in an upright volume."""
-    return engine.find(hu, at=Box.whole(hu.shape))
+    return runner.find(hu, at=Box.whole(hu.shape))
 
 
-def as_volume(axial: Any, engine: SliceEngine) -> Volume:
+def as_volume(axial: Any, runner: SliceRunner) -> Volume:
     """A single slice as a volume of one slice; of unknown spacing it takes what the canvas assumes."""
-    row_mm, column_mm = axial.spacing_mm or (engine.canvas.assumed_spacing_mm,) * 2
+    row_mm, column_mm = axial.spacing_mm or (runner.canvas.assumed_spacing_mm,) * 2
     return Volume(axial.hu.T[:, :, None], np.diag([-column_mm, -row_mm, ONE_SLICE_MM, 1.0]))
 
 
-def see_slices(engine: SliceEngine, cases: Iterable[Case], *, title: str) -> list[Seen]:
+def see_slices(runner: SliceRunner, cases: Iterable[Case], *, title: str) -> list[Seen]:
     """Whole slices, each on its own."""
     seen = []
     for case in track(list(cases), description=title, transient=True):
         for axial in case.read_slices():
-            volume = as_volume(axial, engine)
-            seen.append(Seen(axial.patient, look(engine, volume), axial.labels.T[:, :, None], volume.spacing_mm))
+            volume = as_volume(axial, runner)
+            seen.append(Seen(axial.patient, look(runner, volume), axial.labels.T[:, :, None], volume.spacing_mm))
     return seen
 
 
-def see_regions(engine: SliceEngine, cases: Iterable[Case], *, title: str) -> list[Seen]:
+def see_regions(runner: SliceRunner, cases: Iterable[Case], *, title: str) -> list[Seen]:
     """Regions of scans, as volumes."""
     seen = []
     for case in track(list(cases), description=title, transient=True):
         if case.scan is None:
             raise SystemExit(f"{case.name}: no volume")
         scan, labels = (reorient(volume, "LPS") for volume in case.scan.read())
-        seen.append(Seen(case.patient, look(engine, scan), labels.voxels.astype(np.uint8), scan.spacing_mm))
+        seen.append(Seen(case.patient, look(runner, scan), labels.voxels.astype(np.uint8), scan.spacing_mm))
     return seen
 
 
@@ -115,7 +115,7 @@ def count(seen: Sequence[Seen], labels: tuple[Label, ...]) -> list[TargetCounts]
     by_patient: dict[str, list[TargetCounts]] = {}
     for one in seen:
         whole = Box.whole(one.truth.shape)
-        probability = one.finding.organ_in(whole) if labels == ORGAN else one.finding.tumour_in(whole)
+        probability = one.prediction.organ_in(whole) if labels == ORGAN else one.prediction.tumour_in(whole)
         by_patient.setdefault(one.patient, []).append(TargetCounts.of(probability, np.isin(one.truth, labels)))
     return [TargetCounts.together(parts) for parts in by_patient.values()]
 
@@ -133,14 +133,14 @@ def spread(patients: Sequence[TargetCounts]) -> dict[str, Interval]:
 
 def separation(scores: Sequence[tuple[str, bool, float]]) -> Interval:
     """AUROC of (patient, has a tumour, score), with its interval over patients."""
-    lesion = LesionFinding(10.0, 1.0, None, 0.0)
+    lesion = DetectedLesion(10.0, 1.0, None, 0.0)
     table = DetectionTable.of([ScanDetections(who, (lesion,) if ill else (), (), score) for who, ill, score in scores])
     resamples = Resamples.draw([who for who, _, _ in scores])
     return resamples.interval(auroc(table), auroc(table, resamples.case_weights()))
 
 
 def slice_scores(
-    pancreas: SliceEngine, tumour: SliceEngine, cases: Iterable[Case], calibration: Calibration, *, margin_mm: float
+    pancreas: SliceRunner, tumour: SliceRunner, cases: Iterable[Case], calibration: Calibration, *, margin_mm: float
 ) -> list[tuple[str, bool, float]]:
     """Patient, tumour or not, and the score of every slice with pancreas, within the box of the true pancreas."""
     scores = []
@@ -153,9 +153,9 @@ def slice_scores(
             spacing_mm = (*whole.spacing_mm[:2], ONE_SLICE_MM)
             field = organ.expand_mm(margin_mm, spacing_mm=spacing_mm).clip(whole.shape)
             part = Volume(np.ascontiguousarray(whole.voxels[field.slices]), whole.affine)
-            finding = calibrated(look(tumour, part), calibration)
+            prediction = calibrated(look(tumour, part), calibration)
             ill = bool(np.isin(axial.labels, Label.TUMOUR).any())
-            scores.append((axial.patient, ill, tumour_suspicion(finding, spacing_mm)))
+            scores.append((axial.patient, ill, patient_tumour_score(prediction, spacing_mm)))
     return scores
 
 
@@ -180,14 +180,14 @@ def main() -> None:
     parser.add_argument("--plot", type=Path)
     arguments = parser.parse_args()
     console, model = Console(width=160), find_model(arguments.model)
-    engines = [load_engine(model.folder / step.weights, torch.device("cpu")) for step in model.steps]
-    pancreas, tumour = engines
-    if not (isinstance(pancreas, SliceEngine) and isinstance(tumour, SliceEngine)):
+    runners = [load_runner(model.folder / step.weights, torch.device("cpu")) for step in model.steps]
+    pancreas, tumour = runners
+    if not (isinstance(pancreas, SliceRunner) and isinstance(tumour, SliceRunner)):
         raise SystemExit(f"{arguments.model}: works on volumes; this benchmark is for slices.")
     seen = {
-        (target, part): see(engine, read_cases(data_set, arguments.data, part), title=f"{target}, {part}")
+        (target, part): see(runner, read_cases(data_set, arguments.data, part), title=f"{target}, {part}")
         for part in ("validation", "test")
-        for target, see, engine, data_set in (
+        for target, see, runner, data_set in (
             ("organ", see_slices, pancreas, "nih_slices"),
             ("tumour", see_regions, tumour, "pdac_roi"),
         )
@@ -231,8 +231,10 @@ def main() -> None:
         "thresholds_that_leave_masks_as_they_are": thresholds,
     }
     console.print(more)
-    suspicion = judge_suspicion(seen["tumour", "test"], pancreas, tumour, arguments.data, calibration, model.steps[1])
-    console.print(suspicion)
+    tumour_score = evaluate_tumour_score(
+        seen["tumour", "test"], pancreas, tumour, arguments.data, calibration, model.steps[1]
+    )
+    console.print(tumour_score)
     if arguments.plot is not None:
         panels = {
             f"{target}, {pooled[target, 'test'].patients} test patients": reliabilities(pooled[target, "test"], scaling)
@@ -244,22 +246,24 @@ def main() -> None:
             "model": model.name,
             **more,
             "quality": {" ".join(key): quality.model_dump() for key, quality in qualities.items()},
-            "suspicion": suspicion,
+            "suspicion": tumour_score,
         }
         with written_whole(arguments.out) as temporary:
             temporary.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def judge_suspicion(
+def evaluate_tumour_score(
     regions: Sequence[Seen],
-    pancreas: SliceEngine,
-    tumour: SliceEngine,
+    pancreas: SliceRunner,
+    tumour: SliceRunner,
     data: Path,
     calibration: Calibration,
     step: Any,
 ) -> dict[str, Any]:
     """Scores of test patients, and how well they separate."""
-    patients = {one.patient: tumour_suspicion(calibrated(one.finding, calibration), one.spacing_mm) for one in regions}
+    patients = {
+        one.patient: patient_tumour_score(calibrated(one.prediction, calibration), one.spacing_mm) for one in regions
+    }
     groups = [
         slice_scores(pancreas, tumour, read_cases(name, data, "test"), calibration, margin_mm=step.margin_mm)
         for name in ("pdac_roi", "nih_slices")

@@ -40,9 +40,9 @@ Picture = NDArray[np.int16]
 
 def part(volume: Volume, low: tuple[float, ...], high: tuple[float, ...]) -> Volume:
     """The part of a RAS scan between shares of its extent."""
-    upright = reorient(volume, "RAS")
-    start, stop = (tuple(int(share * size) for share, size in zip(s, upright.shape, strict=True)) for s in (low, high))
-    return crop(upright, Box(start, stop))
+    scan_lps = reorient(volume, "RAS")
+    start, stop = (tuple(int(share * size) for share, size in zip(s, scan_lps.shape, strict=True)) for s in (low, high))
+    return crop(scan_lps, Box(start, stop))
 
 
 def noisy(hu: NDArray[Any], sd_hu: float) -> NDArray[np.int16]:

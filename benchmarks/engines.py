@@ -31,7 +31,7 @@ from pancascade.imaging.preprocessing import Canvas
 from pancascade.inference.backends.backend import Precision
 from pancascade.inference.backends.fused_networks import folded
 from pancascade.inference.backends.openvino_networks import OpenVinoNetwork, accelerate
-from pancascade.inference.export.model import drawn_image
+from pancascade.inference.export.model import image_on_network_grid
 from pancascade.inference.models.model import find_model
 from pancascade.methods.cascades import Cascade, fast_layout
 from pancascade.methods.checkpoint import load_checkpoint
@@ -102,13 +102,13 @@ def measure_network(network: nn.Module, images: Tensor, *, rounds: int) -> Itera
 def measure_stages(cascade: Cascade, images: Tensor, *, rounds: int) -> Iterator[dict[str, Any]]:
     """Both stages on a canvas, with a hand-over that has something in every slice."""
     probabilities = (images > 0.5).float()
-    wanted = cascade.segment(images, cascade.take_over(images, probabilities))
+    wanted = cascade.segment(images, cascade.from_mask(images, probabilities))
     for name in ("torch f32", "torch bf16", "OpenVINO f32", "OpenVINO bf16"):
         ready = accelerate(cascade, precision="bf16" if "bf16" in name else "f32") if "OpenVINO" in name else cascade
 
         def run(ready: Cascade = ready) -> Tensor:
             ready.locate(images)
-            return ready.segment(images, ready.take_over(images, probabilities))
+            return ready.segment(images, ready.from_mask(images, probabilities))
 
         with torch.autocast("cpu", dtype=torch.bfloat16) if "bf16" in name else nullcontext():
             answer = run()
@@ -126,7 +126,7 @@ def images_of(cascade: Cascade, canvas: Tensor) -> dict[str, Tensor]:
 
     hooks = [child.register_forward_pre_hook(partial(note, name)) for name, child in cascade.named_children()]
     cascade.locate(canvas)
-    cascade.segment(canvas, cascade.take_over(canvas, (canvas > 0.5).float()))
+    cascade.segment(canvas, cascade.from_mask(canvas, (canvas > 0.5).float()))
     for hook in hooks:
         hook.remove()
     return {name: images for name, images in seen.items() if name != "saliency"}
@@ -141,7 +141,7 @@ def measure(model: str, *, batches: tuple[int, ...], rounds: int) -> list[dict[s
         cascade, description = load_checkpoint(found.folder / step.weights)
         if not isinstance(description.canvas, Canvas):
             continue
-        canvas = drawn_image(description.canvas.size).expand(max(8, *batches), -1, -1, -1)
+        canvas = image_on_network_grid(description.canvas.size).expand(max(8, *batches), -1, -1, -1)
         canvas = fast_layout((canvas + 0.05 * torch.rand(canvas.shape)).clamp(0, 1))
         for name, images in images_of(cascade, canvas).items():
             network = cascade.get_submodule(name)

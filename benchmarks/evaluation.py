@@ -161,9 +161,9 @@ def time_large_pair() -> dict[str, Any]:
         prediction, reference = write_large_pair(Path(folder))
         started = time.perf_counter()
         command = [sys.executable, "-c", RUN_AND_TELL_PEAK, "evaluate", str(prediction), str(reference)]
-        told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        reported = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         seconds = time.perf_counter() - started
-        peak_mb = int(told.split("PEAK_KB")[1]) / 1024
+        peak_mb = int(reported.split("PEAK_KB")[1]) / 1024
         started = time.perf_counter()
         with_monai(*read_pair(prediction, reference))
         return {"pancascade_s": seconds, "pancascade_peak_mb": peak_mb, "monai_s": time.perf_counter() - started}

@@ -33,8 +33,8 @@ from pancascade.imaging.postprocessing import decide
 from pancascade.imaging.preprocessing import Window
 from pancascade.inference.prediction.slice_pass import slice_probabilities
 from pancascade.inference.prediction.stage_errors import attribution_rows
-from pancascade.inference.runners.slice_runner import SliceEngine
-from pancascade.inference.runners.torch_runners import load_engine
+from pancascade.inference.runners.slice_runner import SliceRunner
+from pancascade.inference.runners.torch_runners import load_runner
 from pancascade.methods.checkpoint import count_parameters
 from pancascade.metrics import Confusion, confusion
 from pancascade.training import fit
@@ -186,10 +186,10 @@ def run(row: str, *, seed: int, epochs: int, data: Path, out: Path) -> None:
     recipe = folder / "four_systems.yaml"
     recipe.write_text(yaml.safe_dump(recipe_of(row, seed=seed, epochs=epochs), sort_keys=False))
     trained = fit(recipe, data, out=folder, resume=True)
-    engine = load_engine(folder / "best.safetensors", torch.device("cpu"))
-    if not isinstance(engine, SliceEngine):
+    runner = load_runner(folder / "best.safetensors", torch.device("cpu"))
+    if not isinstance(runner, SliceRunner):
         raise SystemExit(f"{row}: works on volumes; this benchmark is for slices.")
-    counts, predictions, milliseconds = test(engine, test_cases(data))
+    counts, predictions, milliseconds = test(runner, test_cases(data))
     with written_whole(folder / "predictions.npz") as temporary:
         np.savez_compressed(temporary, allow_pickle=False, **predictions)
     result = {
@@ -197,11 +197,11 @@ def run(row: str, *, seed: int, epochs: int, data: Path, out: Path) -> None:
         "seed": seed,
         "epochs": epochs,
         "parameters": count_parameters(folder / "best.safetensors"),
-        "gmacs": gmacs(engine, test_cases(data)[0]),
+        "gmacs": gmacs(runner, test_cases(data)[0]),
         "ms_per_slice": milliseconds,
         "training_minutes": sum(epoch["seconds"] for epoch in trained.history) / 60,
         "validation_dice": max(epoch["dice"].get("pancreas", 0.0) for epoch in trained.history),
-        "by_stage": by_stage(engine, folder / "best.safetensors", test_cases(data)),
+        "by_stage": by_stage(runner, folder / "best.safetensors", test_cases(data)),
         "counts": counts,
         "machine": platform.processor() or platform.machine(),
         "torch": torch.__version__,
@@ -224,10 +224,10 @@ def measure_again(row: str, *, seed: int, epochs: int, data: Path, out: Path) ->
     if not (folder / "result.json").is_file():
         return
     result = json.loads((folder / "result.json").read_text())
-    engine = load_engine(folder / "best.safetensors", torch.device("cpu"))
-    if isinstance(engine, SliceEngine):
-        result["ms_per_slice"] = test(engine, test_cases(data))[2]
-        result["by_stage"] = by_stage(engine, folder / "best.safetensors", test_cases(data))
+    runner = load_runner(folder / "best.safetensors", torch.device("cpu"))
+    if isinstance(runner, SliceRunner):
+        result["ms_per_slice"] = test(runner, test_cases(data))[2]
+        result["by_stage"] = by_stage(runner, folder / "best.safetensors", test_cases(data))
     with written_whole(folder / "result.json") as temporary:
         temporary.write_text(json.dumps(result))
 
@@ -244,14 +244,14 @@ def test_cases(data: Path) -> list[Case]:
 
 
 def test(
-    engine: SliceEngine, cases: list[Case]
+    runner: SliceRunner, cases: list[Case]
 ) -> tuple[dict[str, list[Confusion]], dict[str, NDArray[np.bool_]], float]:
     """Counts of each patient's slices, the masks themselves, and milliseconds a slice."""
     counts: dict[str, list[Confusion]] = {}
     masks: dict[str, NDArray[np.bool_]] = {}
     stacks = [(None, case.read_slices()) for case in cases]
     started = time.perf_counter()
-    found = list(slice_probabilities(engine, stacks))
+    found = list(slice_probabilities(runner, stacks))
     seconds = time.perf_counter() - started
     for _, axial, probabilities in found:
         labels = decide(probabilities[None])[0]
@@ -260,20 +260,20 @@ def test(
     return counts, masks, 1000 * seconds / len(masks)
 
 
-def by_stage(engine: SliceEngine, checkpoint: Path, cases: list[Case]) -> dict[str, float] | None:
+def by_stage(runner: SliceRunner, checkpoint: Path, cases: list[Case]) -> dict[str, float] | None:
     """Box recall of stage 1 and Dice if stage 2 had the true boxes; None for a single network."""
-    if not engine.cascade.locates:
+    if not runner.cascade.locates:
         return None
     summary = summarise_attribution(attribution_rows(checkpoint, cases)["pancreas"])
     return {"box_recall": summary.box_recall.mean, "true_box_dice": summary.true_box_dice.mean}
 
 
-def gmacs(engine: SliceEngine, case: Case) -> float:
+def gmacs(runner: SliceRunner, case: Case) -> float:
     """Billions of multiplications of one slice, both stages included."""
     axial = case.read_slices()[0]
     counter = FlopCounterMode(display=False)
     with counter:
-        engine.run_slice(axial.hu, axial.spacing_mm)
+        runner.run_slice(axial.hu, axial.spacing_mm)
     return counter.get_total_flops() / 2e9
 
 

@@ -37,17 +37,17 @@ def run(command: list[str]) -> dict[str, Any]:
     Raises:
         RuntimeError: It failed.
     """
-    with tempfile.TemporaryFile() as told:
+    with tempfile.TemporaryFile() as reported:
         started = time.perf_counter()
-        process = subprocess.Popen(command, stdout=told, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, stdout=reported, stderr=subprocess.STDOUT)
         peak = 0
         while process.poll() is None:
             peak = max(peak, memory_of_tree(process.pid))
             time.sleep(INTERVAL_S)
         seconds = time.perf_counter() - started
         if process.returncode != 0:
-            told.seek(0)
-            raise RuntimeError(f"{' '.join(command)} failed: {told.read().decode()[-2000:]}")
+            reported.seek(0)
+            raise RuntimeError(f"{' '.join(command)} failed: {reported.read().decode()[-2000:]}")
     return {"seconds": seconds, "peak_memory_gb": peak / 1e9}
 
 
@@ -68,14 +68,14 @@ def memory_of_tree(pid: int) -> int:
 def ours(scan: Path, out: Path, *, engine: str, repeats: int) -> dict[str, Any]:
     """Median of several runs of the command line, as a user starts it."""
     script = Path(sys.executable).with_name("pancascade")
-    command = [str(script), "segment", str(scan), "--out", str(out), "--engine", engine]
+    command = [str(script), "segment", str(scan), "--out", str(out), "--backend", engine]
     runs = [run(command) for _ in range(repeats)]
     result = json.loads((out / "result.json").read_text())
     return {
         "seconds": statistics.median(one["seconds"] for one in runs),
         "all_seconds": [round(one["seconds"], 2) for one in runs],
         "peak_memory_gb": max(one["peak_memory_gb"] for one in runs),
-        "engine": result["engine"],
+        "engine": result["backend"],
         "times_s": result["times_s"],
         "pancreas_ml": result["measurements"]["pancreas_with_tumour"]["volume_ml"],
     }

@@ -89,8 +89,8 @@ def measure(scene: Scene, model: str) -> Row | None:
     if location is None:
         raise SystemExit("this model locates nothing, so it has no confidence")
     total = int(mask.sum()) + int((organ > 0).sum())
-    told = {key: getattr(location, key) for key in ("confidence", "agreement", "plausibility", "level")}
-    return {"patient": patient, "damage": damage, "dice": 2 * int((mask & (organ > 0)).sum()) / total, **told}
+    reported = {key: getattr(location, key) for key in ("confidence", "agreement", "plausibility", "level")}
+    return {"patient": patient, "damage": damage, "dice": 2 * int((mask & (organ > 0)).sum()) / total, **reported}
 
 
 def fitted(rows: Sequence[Row]) -> LocationFit:
@@ -135,8 +135,10 @@ def reliability(rows: Sequence[Row], key: str) -> list[dict[str, float]]:
         own = [row for row in rows if least <= row[key] < least + 0.2 or (least > 0.7 and row[key] == 1)]
         if own:
             right = float(np.mean([row["dice"] >= RIGHT_DICE for row in own]))
-            told, dice = (float(np.mean([row[name] for row in own])) for name in (key, "dice"))
-            bins.append({"from": round(float(least), 1), "rows": len(own), "told": told, "right": right, "dice": dice})
+            reported, dice = (float(np.mean([row[name] for row in own])) for name in (key, "dice"))
+            bins.append(
+                {"from": round(float(least), 1), "rows": len(own), "told": reported, "right": right, "dice": dice}
+            )
     return bins
 
 

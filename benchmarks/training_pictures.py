@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from pancascade.data.readers import AxialSlice, slice_folder
 from pancascade.imaging.preprocessing import Canvas, Window, find_placement
-from pancascade.imaging.preprocessing.network_grid import draw, take_off
+from pancascade.imaging.preprocessing.network_grid import to_network_grid, to_scan_grid
 from pancascade.inference.models.model import find_model
 from pancascade.methods.cascades import Cascade
 from pancascade.methods.cascades.qiu2024 import Qiu2024
@@ -116,7 +116,7 @@ def pseudo_label(
 ) -> NDArray[np.uint8] | None:
     """Mask of a slice, (H, W); None where the views, or the hint, are at odds."""
     placement = find_placement(axial.hu, spacing_mm=axial.spacing_mm, canvas=canvas, grow=False)
-    image = torch.from_numpy(draw(canvas.window.apply(axial.hu)[None, None], placement))
+    image = torch.from_numpy(to_network_grid(canvas.window.apply(axial.hu)[None, None], placement))
     vote = vote_of(image, wide, close)
     if hint < 0.3 and vote.presence < 0.1:
         return np.zeros(axial.hu.shape, np.uint8)
@@ -124,7 +124,7 @@ def pseudo_label(
     sure = vote.presence > 0.5 and vote.agreement >= LEAST_AGREEMENT and area_cm2 >= LEAST_CM2
     if not sure or hint <= 0.4:
         return None
-    return (take_off(vote.mean[None, None].numpy(), placement)[0, 0] >= THRESHOLD).astype(np.uint8)
+    return (to_scan_grid(vote.mean[None, None].numpy(), placement)[0, 0] >= THRESHOLD).astype(np.uint8)
 
 
 @torch.no_grad()
@@ -145,11 +145,11 @@ def view(
     there = affine(size, degrees, image.shape)
     seen = (warped(image, there) * contrast).clamp(0, 1)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        told = wide.first_maps(seen)
-        first = torch.sigmoid(told.organ).float()
+        reported = wide.first_maps(seen)
+        first = torch.sigmoid(reported.organ).float()
         second = wide._second_probability(seen, wide._boxes_of(first)).float()
         region = region_map(seen, first, close)
-    presence = 1.0 if told.presence is None else float(torch.sigmoid(told.presence))
+    presence = 1.0 if reported.presence is None else float(torch.sigmoid(reported.presence))
     maps = WEIGHTS[0] * first + WEIGHTS[1] * second + WEIGHTS[2] * region
     return warped(maps, torch.linalg.inv(there))[0, 0], presence
 

@@ -104,7 +104,7 @@ def measure(name: str, scan: Volume, labels: NDArray[np.uint8], model: str) -> t
     found = segment(scan, model=model)
     marked, ml = found.mask.voxels == Label.TUMOUR, scan.voxel_volume_ml
     tumour, organ = labels == Label.TUMOUR, labels > 0
-    lesions = detect(marked, tumour, scan.spacing_mm, patient=name, score=found.tumour_suspicion)
+    lesions = detect(marked, tumour, scan.spacing_mm, patient=name, score=found.tumour_score)
     row = {
         "patient": name,
         "tumour_ml": round(float(tumour.sum() * ml), 2),
@@ -113,7 +113,7 @@ def measure(name: str, scan: Volume, labels: NDArray[np.uint8], model: str) -> t
         "slices": int(tumour.any(axis=(0, 1)).sum()),
         "dice_slices": over_slices(marked, tumour),
         "dice_organ": dice(found.mask.voxels > 0, organ),
-        "score": found.tumour_suspicion,
+        "score": found.tumour_score,
         "false_lesions": len(lesions.false_positives),
         "found": sum(lesion.confidence is not None for lesion in lesions.lesions),
         "lesions": len(lesions.lesions),
@@ -196,7 +196,7 @@ def main() -> None:
         about = {
             "model": model.name,
             "part": arguments.part,
-            "thresholds": {"tumour": model.tumour_threshold, "least_suspicion": model.least_suspicion},
+            "thresholds": {"tumour": model.tumour_threshold, "least_tumour_score": model.least_tumour_score},
             "machine": platform.processor() or platform.machine(),
             "torch": torch.__version__,
         }

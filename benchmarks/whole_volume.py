@@ -58,7 +58,7 @@ ONE = "--one"
 
 def variants(model: Model) -> dict[str, Model]:
     """The model, and what it is without its parts."""
-    apart = tuple(step.model_copy(update={"consistent": False}) for step in model.steps)
+    apart = tuple(step.model_copy(update={"smooth_along_z": False}) for step in model.steps)
     found = {"as shipped": model, "no consistency along the body": model.model_copy(update={"steps": apart})}
     if len(model.steps) > 1:
         found["first step alone"] = model.model_copy(update={"steps": model.steps[:1]})

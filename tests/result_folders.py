@@ -9,7 +9,7 @@ from pancascade.files.digests import content_digest
 from pancascade.imaging.io import write_volume
 from pancascade.imaging.volume import Volume
 from pancascade.imaging.volume.digest import volume_digest
-from pancascade.results.result import Grid, Result, write_result
+from pancascade.results.result import Result, ScanGrid, write_result
 
 SHAPE = (9, 8, 5)
 
@@ -53,7 +53,7 @@ def make_result(folder, *, affine=None, scan_beside=True, seed=0, name="scan.nii
         scan_digest=volume_digest(scan),
         model="stub",
         measurements={},
-        grid=Grid(shape=scan.shape, affine=scan.affine.tolist()),
+        grid=ScanGrid(shape=scan.shape, affine=scan.affine.tolist()),
         files={"segmentation.nii.gz": content_digest(folder / "segmentation.nii.gz")},
     )
     write_result(result, folder / "result.json")

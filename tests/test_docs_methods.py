@@ -54,7 +54,7 @@ def test_a_snippet_in_its_papers_recipe_is_a_recipe_whose_networks_run(paper, te
 def test_a_model_of_the_page_is_a_model(paper, text, tmp_path):
     path = tmp_path / "model.json"
     path.write_text(text, encoding="utf-8")
-    assert [step.locator for step in find_model(str(path)).steps] == ["own", "before"]
+    assert [step.rois_from for step in find_model(str(path)).steps] == ["self", "previous_step"]
 
 
 def test_the_page_has_snippets_for_every_paper():

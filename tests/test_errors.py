@@ -31,7 +31,9 @@ def test_a_name_of_several_lines_does_not_break_the_sentence():
 
 
 def test_the_first_reason_stands_alone_where_both_are_no_sentence_any_more():
-    told = "/data/p/scans: nothing to attribute."
-    assert with_first_reason(told, "a.nii: empty.") == "scans: nothing to attribute. The first reason: a.nii: empty."
+    reported = "/data/p/scans: nothing to attribute."
+    assert (
+        with_first_reason(reported, "a.nii: empty.") == "scans: nothing to attribute. The first reason: a.nii: empty."
+    )
     long = f"a.nii: {'x' * 170}."
-    assert with_first_reason(told, long) == long
+    assert with_first_reason(reported, long) == long

@@ -67,9 +67,9 @@ def test_a_scan_is_segmented_evaluated_and_collected(tmp_path):
         ["models"],
     )
     assert codes == [0, 0, 0, 0]
-    told = json.loads((result / "result.json").read_text())
-    assert told["engine"].startswith("OpenVINO")
-    assert "torch" not in told["versions"]
+    reported = json.loads((result / "result.json").read_text())
+    assert reported["backend"].startswith("OpenVINO")
+    assert "torch" not in reported["versions"]
 
 
 def test_what_needs_torch_says_so_in_one_sentence(tmp_path):
@@ -81,7 +81,7 @@ def test_what_needs_torch_says_so_in_one_sentence(tmp_path):
         ["train", "qiu2024_small", "--data", tmp_path, *out],
         ["export", "qiu2024-small", *out],
         ["segment", scan, "--model", weights, *out],
-        ["segment", scan, "--engine", "torch", *out],
+        ["segment", scan, "--backend", "torch", *out],
         ["segment", scan, "--device", "cuda", *out],
     )
     assert codes == [2, 2, 2, 2, 2]

@@ -12,7 +12,7 @@ from pancascade.evaluation.method_names import name_methods
 from pancascade.report.comparison.evaluated import Evaluated, evaluate_methods
 
 if TYPE_CHECKING:
-    from pancascade.training.run import Standing
+    from pancascade.training.run import RunProgress
 
 __all__ = ["Evaluated", "TrainedRun", "compare", "evaluate", "train"]
 
@@ -37,8 +37,10 @@ class TrainedRun:
     def __repr__(self) -> str:
         """Its last epoch: "<TrainedRun: 2 epochs, validation Dice pancreas 0.712>"."""
         dice = self.history[-1]["dice"] if self.history else {}
-        told = ", validation Dice " + ", ".join(f"{name} {value:.3f}" for name, value in dice.items()) if dice else ""
-        return f"<TrainedRun: {len(self.history)} epochs{told}>"
+        reported = (
+            ", validation Dice " + ", ".join(f"{name} {value:.3f}" for name, value in dice.items()) if dice else ""
+        )
+        return f"<TrainedRun: {len(self.history)} epochs{reported}>"
 
 
 def train(
@@ -56,7 +58,7 @@ def train(
     device: str = "cpu",
     devices: int = 1,
     nodes: int = 1,
-    progress: "Callable[[Standing, int, int], None] | None" = None,
+    progress: "Callable[[RunProgress, int, int], None] | None" = None,
 ) -> TrainedRun:
     """Train a cascade by a recipe, as `pancascade train`.
 
@@ -109,13 +111,13 @@ def train(
 
 def _fit(recipe: Path, data: Path, out: Path, *, devices: int, nodes: int, **choices: Any) -> TrainedRun:
     from pancascade.training import fit
-    from pancascade.training.processes import Training, fit_in_processes, require_alone
+    from pancascade.training.processes import TrainingRequest, fit_in_processes, require_alone
 
     if devices * nodes == 1:
         require_alone()
         return TrainedRun(out, tuple(fit(recipe, data, out=out, **choices).history))
     progress = choices.pop("progress")
-    training = Training(recipe, data, out, devices=devices, nodes=nodes, **choices)
+    training = TrainingRequest(recipe, data, out, devices=devices, nodes=nodes, **choices)
     return TrainedRun(out, tuple(fit_in_processes(training, progress=progress)))
 
 

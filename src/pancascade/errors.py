@@ -117,7 +117,7 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
-def with_first_reason(told: str, reason: str) -> str:
+def with_first_reason(reported: str, reason: str) -> str:
     """What was told, and why the first case failed; the reason alone, which names its file, where both are too long."""
-    both = names_only(f"{told} The first reason: {reason}")
+    both = names_only(f"{reported} The first reason: {reason}")
     return both if len(both) <= MOST_CHARACTERS else reason

@@ -32,16 +32,16 @@ def folders(tmp_path) -> tuple[Path, Path]:
     organ = exact > 0
     values = np.choose(exact, [0, PANCREAS, TUMOUR]).astype(np.int16)
     values[~organ & (scan.voxels > 20)] = LIVER
-    upright = reorient(scan.with_voxels(values), "RAS")
-    slices = np.flatnonzero(np.isin(upright.voxels, (PANCREAS, TUMOUR)).any(axis=(0, 1)))
-    short = upright.voxels.copy()
+    scan_lps = reorient(scan.with_voxels(values), "RAS")
+    slices = np.flatnonzero(np.isin(scan_lps.voxels, (PANCREAS, TUMOUR)).any(axis=(0, 1)))
+    short = scan_lps.voxels.copy()
     short[:, :, slices[-1]] = LIVER  # the highest slice of the organ
     scans, references = tmp_path / "scans", tmp_path / "references"
     for name in ("exact", "short", "empty"):
         write_volume(scan, scans / f"{name}_0000.nii.gz")
     (scans / "broken_0000.nii.gz").write_bytes(b"no scan")
     write_volume(scan.with_voxels(values), references / "Exact.nii.gz")
-    write_volume(upright.with_voxels(short), references / "short.nii.gz")
+    write_volume(scan_lps.with_voxels(short), references / "short.nii.gz")
     write_volume(scan.with_voxels(np.where(values == LIVER, values, 0)), references / "empty.nii.gz")
     write_volume(scan.with_voxels(values), references / "broken.nii.gz")
     write_volume(scan.with_voxels(values), references / "alone.nii.gz")

@@ -18,14 +18,14 @@ def folders(tmp_path, knows_the_phantom):
 
 
 def test_both_stages_of_every_scan_are_judged(pancascade, folders, tmp_path):
-    code, told, err = pancascade("attribute", *folders, "--out", tmp_path / "out")
+    code, reported, err = pancascade("attribute", *folders, "--out", tmp_path / "out")
     assert (code, err) == (0, "")
     result = json.loads((tmp_path / "out" / "attribution.json").read_text())
     assert set(result["targets"]) == {"pancreas", "tumour"}
     assert result["failures"] == []
     for target, found in result["targets"].items():
         assert [row["case"] for row in found["cases"]] == ["a", "b [x]"]
-        assert target in told
+        assert target in reported
         exact, moved = found["cases"]
         assert exact["box_recall"] == 1
         assert exact["lost_voxels"] == 0
@@ -33,24 +33,24 @@ def test_both_stages_of_every_scan_are_judged(pancascade, folders, tmp_path):
         assert moved["dice"] < exact["dice"]
         first, second = (found["summary"][f"{stage}_stage_share"]["mean"] for stage in ("first", "second"))
         assert first + second == pytest.approx(1)
-    assert "Dice with stage 2 in the true box" in told
+    assert "Dice with stage 2 in the true box" in reported
 
 
 def test_without_out_nothing_is_written(pancascade, folders, tmp_path):
     before = sorted(tmp_path.rglob("*"))
-    code, told, _ = pancascade("attribute", *folders)
+    code, reported, _ = pancascade("attribute", *folders)
     assert code == 0
-    assert "box recall" in told
+    assert "box recall" in reported
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_bad_label_map_costs_its_own_numbers_only(pancascade, folders, tmp_path):
     scan, truth = abdomen()
     write_volume(scan.with_voxels(np.where(truth > 0, 7, 0).astype(np.uint8)), folders[1] / "a.nii.gz")
-    code, told, err = pancascade("attribute", *folders, "--out", tmp_path / "out")
+    code, reported, err = pancascade("attribute", *folders, "--out", tmp_path / "out")
     assert (code, err) == (1, "")
-    assert "No numbers for a: " in told
-    assert "values other than 0, 1 (pancreas) and 2 (tumour)" in told
+    assert "No numbers for a: " in reported
+    assert "values other than 0, 1 (pancreas) and 2 (tumour)" in reported
     result = json.loads((tmp_path / "out" / "attribution.json").read_text())
     assert [failure["case"] for failure in result["failures"]] == ["a"]
     assert [row["case"] for row in result["targets"]["pancreas"]["cases"]] == ["b [x]"]

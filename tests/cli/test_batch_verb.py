@@ -33,28 +33,30 @@ def lines(out: Path) -> list[dict]:
 def test_a_batch_says_how_far_it_is_and_ends_with_1_where_a_scan_was_refused(pancascade, here, scan, tmp_path):
     (tmp_path / "bad.nii").write_bytes(b"nothing")
     out = tmp_path / "out"
-    code, told, err = pancascade("batch", scan, tmp_path / "bad.nii", "--out", out, "--mapping", tmp_path / "map.csv")
+    code, reported, err = pancascade(
+        "batch", scan, tmp_path / "bad.nii", "--out", out, "--mapping", tmp_path / "map.csv"
+    )
     assert (code, err) == (1, "")
     (done, refused) = sorted(lines(out), key=lambda line: line["state"])
-    assert told.startswith("2 scans.\n[1/2] ")
-    assert "left\n" in told
-    assert f"Refused: {refused['reason']['sentence']}" in told
-    assert "1 of 2 scans done, 0 with warnings, 1 refused." in told
-    assert str(out / "cohort.html") in told
+    assert reported.startswith("2 scans.\n[1/2] ")
+    assert "left\n" in reported
+    assert f"Refused: {refused['reason']['sentence']}" in reported
+    assert "1 of 2 scans done, 0 with warnings, 1 refused." in reported
+    assert str(out / "cohort.html") in reported
     assert done["case"] in (tmp_path / "map.csv").read_text()
     page = (out / "cohort.html").read_text()
     assert f"{done['case']}/report.html" in page
     assert refused["case"] in page
-    code, told, _ = pancascade("batch", scan, "--out", out, "--resume")
-    assert (code, told.splitlines()[0]) == (0, "1 scans, 1 of them known from an earlier run.")
+    code, reported, _ = pancascade("batch", scan, "--out", out, "--resume")
+    assert (code, reported.splitlines()[0]) == (0, "1 scans, 1 of them known from an earlier run.")
 
 
 def test_on_a_terminal_there_is_a_bar(pancascade, here, no_scans, tmp_path, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
-    code, told, _ = pancascade("batch", no_scans, "--out", tmp_path / "out")
+    code, reported, _ = pancascade("batch", no_scans, "--out", tmp_path / "out")
     assert code == 1
-    assert "5 of 5 scans, 5 refused" in told
+    assert "5 of 5 scans, 5 refused" in reported
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def model(tmp_path):
 
 
 def test_a_calibrated_model_is_written_beside_its_plot(pancascade, folders, model, tmp_path):
-    code, told, err = pancascade("calibrate", model, *folders, "--out", tmp_path / "out" / "warm.json")
+    code, reported, err = pancascade("calibrate", model, *folders, "--out", tmp_path / "out" / "warm.json")
     assert (code, err) == (0, "")
     found = find_model(str(tmp_path / "out" / "warm.json"))
     assert found.name == "warm"
@@ -52,7 +52,7 @@ def test_a_calibrated_model_is_written_beside_its_plot(pancascade, folders, mode
     assert found.trained_on == find_model(str(model)).trained_on
     with Image.open(tmp_path / "out" / "warm.png") as plot:
         assert plot.width > 600
-    assert "temperature" in told
+    assert "temperature" in reported
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["warm.json", "warm.png"]
 
 
@@ -114,11 +114,11 @@ def test_a_bad_label_map_costs_its_own_numbers_only(pancascade, folders, model, 
     scan, truth = abdomen()
     write_volume(scan.with_voxels(np.where(truth > 0, 7, 0).astype(np.uint8)), folders[1] / "a.nii.gz")
     (folders[0] / "c.nii.gz").unlink()
-    code, told, _ = pancascade("calibrate", model, *folders, "--out", tmp_path / "warm.json")
+    code, reported, _ = pancascade("calibrate", model, *folders, "--out", tmp_path / "warm.json")
     assert code == 1
-    assert "No numbers for a: " in told
-    assert "no scan of this name" in told
-    assert "is one patient's" in told
+    assert "No numbers for a: " in reported
+    assert "no scan of this name" in reported
+    assert "is one patient's" in reported
     assert find_model(str(tmp_path / "warm.json")).calibration.organ.patients == 1
 
 
@@ -126,9 +126,9 @@ def test_without_tumours_the_tumours_temperature_stays(pancascade, folders, mode
     for path in folders[1].iterdir():
         scan, truth = abdomen()
         write_volume(scan.with_voxels((truth == 1).astype(np.uint8)), path)
-    code, told, _ = pancascade("calibrate", model, *folders, "--out", tmp_path / "warm.json")
+    code, reported, _ = pancascade("calibrate", model, *folders, "--out", tmp_path / "warm.json")
     assert code == 0
-    assert "The tumour's calibration stays as it was" in told
+    assert "The tumour's calibration stays as it was" in reported
     found = find_model(str(tmp_path / "warm.json"))
     assert found.calibration.tumour_temperature == 1
     assert found.calibration.tumour is None

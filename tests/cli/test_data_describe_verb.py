@@ -30,39 +30,39 @@ def describe(pancascade, *arguments: object) -> tuple[int, str, str]:
 
 
 def test_a_data_set_is_described_on_the_screen(pancascade, listed):
-    code, told, err = describe(pancascade, listed)
+    code, reported, err = describe(pancascade, listed)
     assert (code, err) == (0, "")
-    assert "3 cases of 3 patients, 3 with pancreas, 2 with tumour; 36 axial slices" in told
+    assert "3 cases of 3 patients, 3 with pancreas, 2 with tumour; 36 axial slices" in reported
     for words in ("pixel spacing, right to left [mm]", "volume of the pancreas [mL]", "1.58", "lower_hu", "nnU-Net"):
-        assert words in told
+        assert words in reported
     assert not list(listed.parent.glob("*.json"))
 
 
 def test_with_out_all_files_and_the_records_are_written(pancascade, listed, tmp_path):
-    code, told, _ = describe(pancascade, listed, "--out", tmp_path / "out")
+    code, reported, _ = describe(pancascade, listed, "--out", tmp_path / "out")
     assert code == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {*FILES, "cases"}
     assert {path.name for path in (tmp_path / "out" / "cases").iterdir()} == {f"{name}_ct.json" for name in "abc"}
-    assert str(tmp_path / "out") in told
+    assert str(tmp_path / "out") in reported
 
 
 def test_parts_of_a_split_become_columns(pancascade, listed, tmp_path):
     (tmp_path / "split.json").write_text(json.dumps({"train": ["a", "b"], "validation": [], "test": ["c"]}))
-    code, told, _ = describe(pancascade, listed, "--split", tmp_path / "split.json", "--out", tmp_path / "out")
+    code, reported, _ = describe(pancascade, listed, "--split", tmp_path / "split.json", "--out", tmp_path / "out")
     assert code == 0
-    assert "all, 3 cases" in told
-    assert "train, 2 cases" in told
-    assert "test, 1 case " in told
+    assert "all, 3 cases" in reported
+    assert "train, 2 cases" in reported
+    assert "test, 1 case " in reported
     found = Fingerprint.model_validate_json((tmp_path / "out" / "fingerprint.json").read_text())
     assert [group.name for group in found.groups] == ["all", "train", "test"]
 
 
 def test_a_bad_case_is_told_after_the_others_and_ends_with_exit_code_1(pancascade, listed, tmp_path):
     (tmp_path / "b_ct.nii.gz").write_text("no scan")
-    code, told, err = describe(pancascade, listed, "--out", tmp_path / "out")
+    code, reported, err = describe(pancascade, listed, "--out", tmp_path / "out")
     assert (code, err) == (1, "")
-    assert "2 cases of 2 patients" in told
-    assert "No numbers for b_ct: " in told
+    assert "2 cases of 2 patients" in reported
+    assert "No numbers for b_ct: " in reported
     assert (tmp_path / "out" / "fingerprint.html").is_file()
 
 
@@ -82,8 +82,8 @@ def test_bad_input_is_one_sentence(pancascade, listed, tmp_path, fault):
             (tmp_path / f"{name}_label.nii.gz").unlink()
     if fault == "not writable":
         arguments += ["--out", listed]
-    code, told, err = describe(pancascade, *arguments)
-    assert (code, told) == (2, "\n" if told == "\n" else "")
+    code, reported, err = describe(pancascade, *arguments)
+    assert (code, reported) == (2, "\n" if reported == "\n" else "")
     assert err.startswith("Error: ")
     assert err.count("\n") == 1
 

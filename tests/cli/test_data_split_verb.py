@@ -82,11 +82,11 @@ def test_patients_that_a_check_found_twice_stay_together(split, data, tmp_path):
     (tmp_path / "check.json").write_text(json.dumps({"findings": [finding, stranger]}))
     for seed in range(8):
         out = tmp_path / f"{seed}.json"
-        code, told, _ = split(
+        code, reported, _ = split(
             data, "--parts", 1, 1, 1, "--seed", seed, "--out", out, "--duplicates", tmp_path / "check.json"
         )
         assert code == 0
-        assert "names x99, which is not in this data" in told
+        assert "names x99, which is not in this data" in reported
         assert any({"c00", "c07"} <= part for part in read_split(out).values())
 
 

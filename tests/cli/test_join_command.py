@@ -17,9 +17,9 @@ def checkpoint(tmp_path):
 
 def test_a_joined_checkpoint_is_written_and_named(pancascade, checkpoint, tmp_path):
     out = tmp_path / "new" / "joined.safetensors"
-    code, told, err = pancascade("join", f"network={checkpoint}", "--out", out)
+    code, reported, err = pancascade("join", f"network={checkpoint}", "--out", out)
     assert (code, err) == (0, "")
-    assert str(out) in told
+    assert str(out) in reported
     assert load_checkpoint(out)[1].training == {"joined": {"network": "run.safetensors"}}
 
 

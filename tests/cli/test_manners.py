@@ -154,9 +154,9 @@ def test_a_file_that_is_no_log_is_never_appended_to(pancascade, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("verbose", "told"), [(0, ["warned"]), (1, ["warned", "step"]), (2, ["warned", "step", "detail"])]
+    ("verbose", "reported"), [(0, ["warned"]), (1, ["warned", "step"]), (2, ["warned", "step", "detail"])]
 )
-def test_verbose_tells_steps_and_then_details_on_stderr(capsys, verbose, told):
+def test_verbose_tells_steps_and_then_details_on_stderr(capsys, verbose, reported):
     logger, handler = logging.getLogger("pancascade.tests"), logging.StreamHandler()
     handler.setFormatter(NamesOnly())
     logging.getLogger().addHandler(handler)
@@ -168,7 +168,7 @@ def test_verbose_tells_steps_and_then_details_on_stderr(capsys, verbose, told):
         logger.info("after")
     finally:
         logging.getLogger().removeHandler(handler)
-    assert capsys.readouterr().err.split() == told
+    assert capsys.readouterr().err.split() == reported
 
 
 def test_nothing_is_coloured_when_it_is_piped(pancascade):

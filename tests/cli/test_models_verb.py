@@ -9,22 +9,22 @@ from pancascade.inference.models.model import shipped_models
 
 def test_each_shipped_model_is_listed_with_what_it_finds_and_its_licence(pancascade, monkeypatch):
     monkeypatch.setenv("COLUMNS", "250")
-    code, told, err = pancascade("models")
+    code, reported, err = pancascade("models")
     assert (code, err) == (0, "")
     assert shipped_models()
     for model in shipped_models():
-        assert model.name in told
-        assert model.summary in told
-        assert model.licence in told
+        assert model.name in reported
+        assert model.summary in reported
+        assert model.licence in reported
 
 
 @pytest.mark.parametrize("name", [model.name for model in shipped_models()])
 def test_a_model_s_card_is_shown(pancascade, monkeypatch, name):
     monkeypatch.setenv("COLUMNS", "250")
-    code, told, err = pancascade("models", name)
+    code, reported, err = pancascade("models", name)
     assert (code, err) == (0, "")
-    assert "licen" in told.lower()
-    assert len(told) > 500
+    assert "licen" in reported.lower()
+    assert len(reported) > 500
 
 
 def test_an_unknown_model_is_one_sentence(pancascade):

@@ -1,4 +1,4 @@
-"""`segment --pancreas`: from a mask that somebody else made to all that pancascade writes."""
+"""`segment --pancreas`: from a mask that was made elsewhere to all that pancascade writes."""
 
 import json
 
@@ -23,14 +23,16 @@ def mask(tmp_path):
 
 
 def test_the_mask_given_is_the_organ_of_the_result(pancascade, knows_the_phantom, scan, mask, tmp_path):
-    code, told, err = pancascade("segment", scan, "--pancreas", mask, "--pancreas-label", 7, "--out", tmp_path / "out")
+    code, reported, err = pancascade(
+        "segment", scan, "--pancreas", mask, "--pancreas-label", 7, "--out", tmp_path / "out"
+    )
     assert (code, err) == (0, "")
     organ = np.asarray(nib.load(tmp_path / "out" / "segmentation.nii.gz").dataobj) > 0
     assert np.array_equal(organ, read_volume(mask).voxels == 7)
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     assert result["pancreas_mask"]["values"] == [7]
     assert result["location"] is None
-    assert "tumour" in told
+    assert "tumour" in reported
     assert "mask that was given" in (tmp_path / "out" / "report.html").read_text()
 
 

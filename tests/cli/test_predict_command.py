@@ -54,16 +54,16 @@ def scans(tmp_path):
 def test_pictures_are_predicted_and_evaluated_as_the_weights_were_trained(pancascade, run, pictures, tmp_path):
     folder, split = pictures
     out = tmp_path / "out"
-    code, told, err = pancascade("predict", run, "--source", folder, "--split", split, "--out", out)
+    code, reported, err = pancascade("predict", run, "--source", folder, "--split", split, "--out", out)
     assert (code, err) == (0, "")
-    assert "2 cases predicted by best.safetensors" in told
+    assert "2 cases predicted by best.safetensors" in reported
     assert sorted(path.name for path in out.glob("*.png")) == ["s2.png", "s3.png"]
     source = json.loads((out / "predictions.json").read_text())["source"]
     assert (source["data_set"], source["split"], source["part"]) == ("pictures", "split.json", "test")
     assert source["reading"]["flip_rows"]
-    code, told, err = pancascade("evaluate", out, folder, "--protocol", "qiu2024", "--workers", 1)
+    code, reported, err = pancascade("evaluate", out, folder, "--protocol", "qiu2024", "--workers", 1)
     assert (code, err) == (0, "")
-    assert "2 scans of 2 patients" in told
+    assert "2 scans of 2 patients" in reported
 
 
 def test_two_sets_of_predictions_are_compared_on_the_data_set(pancascade, run, pictures, tmp_path):
@@ -71,9 +71,9 @@ def test_two_sets_of_predictions_are_compared_on_the_data_set(pancascade, run, p
     for name in ("one", "two"):
         assert pancascade("predict", run, "--source", folder, "--split", split, "--out", tmp_path / name)[0] == 0
     both = (tmp_path / "one", tmp_path / "two")
-    code, told, err = pancascade("compare", folder, *both, "--workers", 1, "--out", tmp_path / "compared")
+    code, reported, err = pancascade("compare", folder, *both, "--workers", 1, "--out", tmp_path / "compared")
     assert (code, err) == (0, "")
-    assert "0 of 1 differences in Dice are significant" in told
+    assert "0 of 1 differences in Dice are significant" in reported
     assert "p3" in (tmp_path / "compared" / "slices.csv").read_text()
     assert (tmp_path / "compared" / "report.html").is_file()
 
@@ -84,18 +84,18 @@ def test_a_scan_is_predicted_on_its_own_grid_and_evaluated(pancascade, run, scan
     assert (code, err) == (0, "")
     assert read_volume(out / "a.nii.gz").on_same_grid_as(read_volume(scans.parent / "a.nii.gz"))
     assert (out / "probabilities" / "tumour" / "a.nii.gz").is_file()
-    code, told, err = pancascade("evaluate", out, scans, "--workers", 1)
+    code, reported, err = pancascade("evaluate", out, scans, "--workers", 1)
     assert (code, err) == (0, "")
-    assert "1 scan of 1 patient" in told
+    assert "1 scan of 1 patient" in reported
 
 
 def test_a_folder_of_label_maps_is_still_matched_by_name(pancascade, run, scans, tmp_path):
     out = tmp_path / "out"
     assert pancascade("predict", run, "--source", scans, "--out", out)[0] == 0
     write_volume(read_volume(scans.parent / "a_label.nii.gz"), tmp_path / "labels" / "a.nii.gz")
-    code, told, err = pancascade("evaluate", out, tmp_path / "labels", "--workers", 1)
+    code, reported, err = pancascade("evaluate", out, tmp_path / "labels", "--workers", 1)
     assert (code, err) == (0, "")
-    assert "1 scan of 1 patient" in told
+    assert "1 scan of 1 patient" in reported
 
 
 def test_a_run_that_was_done_is_gone_on_with_only_where_that_is_asked(pancascade, run, pictures, tmp_path):
@@ -116,12 +116,12 @@ def test_a_run_that_was_done_is_gone_on_with_only_where_that_is_asked(pancascade
 def test_one_bad_case_ends_with_code_1_and_its_name(pancascade, run, pictures, tmp_path):
     folder, split = pictures
     (folder / "images" / "s3.png").write_bytes(b"no picture")
-    code, told, err = pancascade("predict", run, "--source", folder, "--split", split, "--out", tmp_path / "out")
+    code, reported, err = pancascade("predict", run, "--source", folder, "--split", split, "--out", tmp_path / "out")
     assert (code, err) == (1, "")
-    assert "No mask of s3: s3.png: not a readable picture" in told
-    code, told, _ = pancascade("evaluate", tmp_path / "out", folder, "--workers", 1)
+    assert "No mask of s3: s3.png: not a readable picture" in reported
+    code, reported, _ = pancascade("evaluate", tmp_path / "out", folder, "--workers", 1)
     assert code == 1
-    assert "No numbers for s3 of out: was not predicted" in told
+    assert "No numbers for s3 of out: was not predicted" in reported
 
 
 def test_where_nothing_tells_the_window_of_pictures_they_are_not_guessed(
@@ -181,9 +181,9 @@ def test_damaged_predictions_are_one_sentence(pancascade, run, pictures, tmp_pat
 def test_a_data_set_is_attributed_with_a_table_of_stage_1(pancascade, run, pictures, tmp_path):
     folder, split = pictures
     chosen = ("--split", split, "--part", "validation")
-    code, told, err = pancascade("attribute", "--source", folder, *chosen, "--model", run, "--out", tmp_path / "a")
+    code, reported, err = pancascade("attribute", "--source", folder, *chosen, "--model", run, "--out", tmp_path / "a")
     assert (code, err) == (0, "")
-    assert "box IoU" in told
+    assert "box IoU" in reported
     result = json.loads((tmp_path / "a" / "attribution.json").read_text())
     assert [row["case"] for row in result["targets"]["pancreas"]["cases"]] == ["s1"]
     assert result["localization"]["statistics"]["box recall"]["mean"] == 1

@@ -106,14 +106,14 @@ def require_silent(answer: tuple[int, str, str], *, code: int, places: list[Path
     """The verb ended as it should, and no marker is in what it said or wrote, unpacked where it was packed."""
     ended, out, err = answer
     assert ended == code, out + err
-    told = {"standard output": out.encode(), "standard error": err.encode()}
+    reported = {"standard output": out.encode(), "standard error": err.encode()}
     for place in places:
         for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
             if path.is_file():
                 content = path.read_bytes()
-                told[path.name] = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+                reported[path.name] = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
             assert MARK not in str(path.relative_to(place.parent)), path
-    assert [name for name, content in told.items() if MARK.encode() in content] == []
+    assert [name for name, content in reported.items() if MARK.encode() in content] == []
 
 
 @pytest.fixture
@@ -217,23 +217,23 @@ def test_evaluations(pancascade, home, out, places):
         "attribute": (scans, labels),
     }
     for verb, given in verbs.items():
-        code, told, err = pancascade(verb, *given, "--out", out / verb)
-        require_silent((code, told, err), code=code, places=places)
+        code, reported, err = pancascade(verb, *given, "--out", out / verb)
+        require_silent((code, reported, err), code=code, places=places)
         assert code in (0, 1, 2)
     model = ("--out", out / "model.json", "--allow-training-cases")
-    code, told, err = pancascade("calibrate", "qiu2024-small", scans, labels, *model)
-    require_silent((code, told, err), code=1, places=places)
+    code, reported, err = pancascade("calibrate", "qiu2024-small", scans, labels, *model)
+    require_silent((code, reported, err), code=1, places=places)
 
 
 def test_data_sets(pancascade, home, out, places):
     for table in ("list.csv", "bad.csv"):
         for verb in ("check", "describe", "prepare"):
-            code, told, err = pancascade("data", verb, home / table, "--out", out / table / verb, "--workers", "1")
-            require_silent((code, told, err), code=code, places=places)
-            assert code in (0, 1, 2), told + err
+            code, reported, err = pancascade("data", verb, home / table, "--out", out / table / verb, "--workers", "1")
+            require_silent((code, reported, err), code=code, places=places)
+            assert code in (0, 1, 2), reported + err
     given = ("--shares", "50", "0", "50", "--workers", "1")
-    code, told, err = pancascade("data", "split", home / "list.csv", "--out", out / "split.json", *given)
-    require_silent((code, told, err), code=code, places=places)
+    code, reported, err = pancascade("data", "split", home / "list.csv", "--out", out / "split.json", *given)
+    require_silent((code, reported, err), code=code, places=places)
     assert read_volume(home / "images" / "a.nii.gz").shape == abdomen()[0].shape
 
 

@@ -54,10 +54,10 @@ def never_runs(monkeypatch):
     def run(*_, **__):
         pytest.fail("a network ran for nothing")
 
-    monkeypatch.setattr("pancascade.segmentation.segmenter.load_members", run)
+    monkeypatch.setattr("pancascade.segmentation.segmenter.load_models", run)
 
 
-def told(folder: Path) -> dict:
+def reported(folder: Path) -> dict:
     return json.loads((folder / "result.json").read_text())
 
 
@@ -100,7 +100,7 @@ def test_the_measurement_report_comes_with_the_segmentation_that_it_refers_to(
     written = {"segmentation.dcm", "measurements.dcm"}
     assert names(tmp_path / "out") == written | {"overview.png", "report.html", "result.json"}
     assert f"Measurements: {tmp_path / 'out' / 'measurements.dcm'}" in out
-    assert written <= told(tmp_path / "out")["files"].keys()
+    assert written <= reported(tmp_path / "out")["files"].keys()
 
 
 @pytest.mark.parametrize("kind", ["dicom-seg", "rtstruct", "dicom-sr"])
@@ -123,7 +123,7 @@ def test_lesions_are_measured_to_each_vessel(pancascade, knows_the_phantom, scan
     given = ("--vessels", f"near <b>vein={vessels}:1", "--vessels", f"far={vessels}:2")
     code, _, _ = pancascade("segment", scan, "--out", tmp_path / "out", *given)
     assert code == 0
-    (lesion,) = told(tmp_path / "out")["pancreas_and_lesions"]["lesions"]
+    (lesion,) = reported(tmp_path / "out")["pancreas_and_lesions"]["lesions"]
     near, far = lesion["vessels"]
     assert (near["vessel"], far["vessel"]) == ("near <b>vein", "far")
     assert near["distance_mm"] == 0
@@ -171,7 +171,7 @@ def test_no_identifier_is_told_anywhere(pancascade, knows_the_phantom, series, t
     _, listed, _ = pancascade("segment", series, "--list-series")
     found = everything(tmp_path / "out", out, err, listed)
     assert not [secret for secret in IDENTIFIERS.values() if secret.encode() in found]
-    assert told(tmp_path / "out")["identifiers"] is None
+    assert reported(tmp_path / "out")["identifiers"] is None
 
 
 def test_no_identifier_is_told_by_a_refusal(pancascade, knows_the_phantom, series, tmp_path, monkeypatch):
@@ -187,7 +187,7 @@ def test_no_identifier_is_told_by_a_refusal(pancascade, knows_the_phantom, serie
 
 def test_identifiers_are_kept_when_asked(pancascade, knows_the_phantom, series, tmp_path):
     assert pancascade("segment", series, "--out", tmp_path / "out", "--keep-identifiers")[0] == 0
-    kept = told(tmp_path / "out")["identifiers"]
+    kept = reported(tmp_path / "out")["identifiers"]
     assert kept["patient_name"] == IDENTIFIERS["PatientName"]
     assert kept["patient_id"] == IDENTIFIERS["PatientID"]
     assert IDENTIFIERS["PatientID"] in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
@@ -195,7 +195,7 @@ def test_identifiers_are_kept_when_asked(pancascade, knows_the_phantom, series, 
 
 def test_a_file_that_is_no_dicom_has_no_identifiers_to_keep(pancascade, knows_the_phantom, scan, tmp_path):
     assert pancascade("segment", scan, "--out", tmp_path / "out", "--keep-identifiers")[0] == 0
-    assert told(tmp_path / "out")["identifiers"] == {}
+    assert reported(tmp_path / "out")["identifiers"] == {}
 
 
 def test_results_may_lie_in_the_scan_s_own_folder_time_and_again(pancascade, knows_the_phantom, series):

@@ -24,7 +24,7 @@ def names(folder) -> set[str]:
 
 def test_a_scan_gives_mask_picture_and_numbers(pancascade, knows_the_phantom, scan, tmp_path):
     out = tmp_path / "new" / "out"
-    code, told, err = pancascade("segment", scan, "--out", out)
+    code, reported, err = pancascade("segment", scan, "--out", out)
     assert (code, err) == (0, "")
     assert names(out) == {"segmentation.nii.gz", "overview.png", "report.html", "result.json"}
     _, truth = abdomen()
@@ -40,12 +40,12 @@ def test_a_scan_gives_mask_picture_and_numbers(pancascade, knows_the_phantom, sc
         measured = result["measurements"][title]
         assert measured["voxels"] == np.count_nonzero(mask == label)
         assert measured["volume_ml"] == pytest.approx(measured["voxels"] * 5 * 4.4 * 6 / 1000, abs=2e-3)
-        assert f"{measured['volume_ml']:.1f} mL" in told
+        assert f"{measured['volume_ml']:.1f} mL" in reported
     assert result["times_s"]
     assert result["warnings"] == []
     for name in ("overview.png", "segmentation.nii.gz", "result.json"):
-        assert str(out / name) in told
-    assert "Research use only" in told
+        assert str(out / name) in reported
+    assert "Research use only" in reported
 
 
 @pytest.fixture
@@ -78,10 +78,10 @@ def test_a_folder_of_dicom_gives_the_mask_where_the_same_scan_in_a_file_does(
 
 def test_series_are_listed_and_chosen(pancascade, knows_the_phantom, series, tmp_path):
     folder, _ = series
-    code, told, _ = pancascade("segment", folder, "--list-series")
+    code, reported, _ = pancascade("segment", folder, "--list-series")
     assert code == 0
-    assert '(structured report) "Dose report"' in told
-    assert "(ct, " in told
+    assert '(structured report) "Dose report"' in reported
+    assert "(ct, " in reported
     code, _, err = pancascade("segment", folder, "--series", "Dose", "--out", tmp_path / "out")
     assert (code, names(tmp_path / "out")) == (2, {"refusal.json"})
     assert "is an axial CT" in err
@@ -112,9 +112,9 @@ def test_no_pancreas_found_is_no_error_but_says_so(pancascade, knows_the_phantom
     knows_the_phantom(organ_hu=200)
     volume, _ = abdomen(pancreas=False, tumour=False)
     write_volume(volume, tmp_path / "scan.nii.gz")
-    code, told, err = pancascade("segment", tmp_path / "scan.nii.gz", "--out", tmp_path / "out")
+    code, reported, err = pancascade("segment", tmp_path / "scan.nii.gz", "--out", tmp_path / "out")
     assert (code, err) == (0, "")
-    assert "No pancreas was found" in " ".join(told.split())
+    assert "No pancreas was found" in " ".join(reported.split())
     result = result_of(tmp_path / "out")
     assert any("No pancreas was found" in warning for warning in result["warnings"])
     assert {size["voxels"] for size in result["measurements"].values()} == {0}
@@ -126,27 +126,27 @@ def test_no_pancreas_found_is_no_error_but_says_so(pancascade, knows_the_phantom
 def test_progress_is_shown_on_a_terminal(pancascade, knows_the_phantom, scan, tmp_path, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
-    code, _, told = pancascade("segment", scan, "--out", tmp_path / "out")
+    code, _, reported = pancascade("segment", scan, "--out", tmp_path / "out")
     assert code == 0
-    assert "locate" in told
-    assert "segment" in told
-    assert "━━━" in told
+    assert "locate" in reported
+    assert "segment" in reported
+    assert "━━━" in reported
 
 
 @pytest.mark.parametrize("folder", ["run[final]", "a[/b]", "[red]"])
 def test_a_folder_s_name_is_printed_as_it_is(pancascade, knows_the_phantom, scan, tmp_path, folder):
     out = tmp_path / folder
-    code, told, err = pancascade("segment", scan, "--out", out)
+    code, reported, err = pancascade("segment", scan, "--out", out)
     assert (code, err) == (0, "")
-    assert str(out / "overview.png") in told
+    assert str(out / "overview.png") in reported
 
 
 def test_the_name_of_a_scan_in_a_warning_is_printed_as_it_is(pancascade, knows_the_phantom, tmp_path):
     volume, _ = abdomen(shape=(58, 46, 8))
     write_volume(volume, tmp_path / "a[b]scan.nii.gz")
-    code, told, err = pancascade("segment", tmp_path / "a[b]scan.nii.gz", "--out", tmp_path / "out")
+    code, reported, err = pancascade("segment", tmp_path / "a[b]scan.nii.gz", "--out", tmp_path / "out")
     assert (code, err) == (0, "")
-    assert "a[b]scan.nii.gz: only 8 slices" in " ".join(told.split())
+    assert "a[b]scan.nii.gz: only 8 slices" in " ".join(reported.split())
 
 
 def test_an_interrupted_run_leaves_nothing_and_ends_with_130(pancascade, scan, tmp_path, monkeypatch):
@@ -209,9 +209,9 @@ def test_wrong_arguments_end_with_2(pancascade, tmp_path, monkeypatch, arguments
 )
 def test_help_names_every_option_on_a_narrow_terminal(pancascade, monkeypatch, word):
     monkeypatch.setenv("COLUMNS", "80")
-    code, told, _ = pancascade("segment", "--help")
+    code, reported, _ = pancascade("segment", "--help")
     assert code == 0
-    assert word in told.lower()
+    assert word in reported.lower()
 
 
 def test_help_loads_neither_torch_nor_matplotlib():

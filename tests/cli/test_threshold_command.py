@@ -56,7 +56,7 @@ def tumour_voxels(folder: Path) -> int:
     return int(np.count_nonzero(np.asarray(nib.load(folder / "segmentation.nii.gz").dataobj) == 2))
 
 
-def told(folder: Path) -> dict:
+def reported(folder: Path) -> dict:
     return json.loads((folder / "result.json").read_text())
 
 
@@ -73,12 +73,12 @@ def refused(answer: tuple[int, str, str]) -> str:
 
 
 def test_a_higher_threshold_marks_less_in_every_file(pancascade, result):
-    before, organ = tumour_voxels(result), told(result)["thresholds"]["organ"]
+    before, organ = tumour_voxels(result), reported(result)["thresholds"]["organ"]
     code, out, err = pancascade("threshold", result, "--tumour", "0.97")
     assert (code, err) == (0, "")
     new = result.with_name("out_tumour0.97")
     assert 0 < tumour_voxels(new) < before
-    now = told(new)
+    now = reported(new)
     assert now["thresholds"] == {"organ": organ, "tumour": 0.97, "tumour_marked": True}
     assert now["measurements"]["tumour"]["voxels"] == tumour_voxels(new)
     assert f"{now['measurements']['tumour']['volume_ml']:.1f} mL" in out
@@ -86,7 +86,7 @@ def test_a_higher_threshold_marks_less_in_every_file(pancascade, result):
 
 
 def test_there_and_back_again_gives_the_same_mask(pancascade, result):
-    before, old = read_volume(result / "segmentation.nii.gz").voxels, told(result)["thresholds"]
+    before, old = read_volume(result / "segmentation.nii.gz").voxels, reported(result)["thresholds"]
     assert pancascade("threshold", result, "--tumour", "0.97", "--organ", "0.2", "--out", result)[0] == 0
     assert not np.array_equal(read_volume(result / "segmentation.nii.gz").voxels, before)
     assert pancascade("threshold", result, "--tumour", old["tumour"], "--organ", old["organ"], "--out", result)[0] == 0
@@ -98,7 +98,7 @@ def test_another_folder_leaves_the_old_result_as_it_was(pancascade, result, tmp_
     assert pancascade("threshold", result, "--tumour", "0.97", "--out", tmp_path / "new")[0] == 0
     assert content(result) == before
     assert tumour_voxels(tmp_path / "new") < tumour_voxels(result)
-    assert told(tmp_path / "new")["scan"] == told(result)["scan"]
+    assert reported(tmp_path / "new")["scan"] == reported(result)["scan"]
 
 
 @pytest.mark.parametrize("value", ["0", "1", "-0.3", "1.5", "nan", "inf"])
@@ -122,7 +122,7 @@ def test_a_scan_that_was_moved_is_asked_for_and_found(pancascade, result, scan, 
     assert "--scan" in err
     assert content(result) == before
     assert pancascade("threshold", result, "--tumour", "0.97", "--scan", moved)[0] == 0
-    assert told(result.with_name("out_tumour0.97"))["scan"] == "moved.nii.gz"
+    assert reported(result.with_name("out_tumour0.97"))["scan"] == "moved.nii.gz"
 
 
 def test_a_result_that_was_moved_still_works(pancascade, result, tmp_path):
@@ -152,7 +152,7 @@ def replace_probabilities(folder: Path) -> None:
 
 def change_result(**changes: object):
     def change(folder: Path) -> None:
-        (folder / "result.json").write_text(json.dumps(told(folder) | changes))
+        (folder / "result.json").write_text(json.dumps(reported(folder) | changes))
 
     return change
 
@@ -181,7 +181,7 @@ def test_a_damaged_result_is_one_sentence_and_stays_as_it_is(pancascade, result,
 def test_a_model_that_is_gone_costs_only_its_card(pancascade, result):
     change_result(model="lost.safetensors")(result)
     assert pancascade("threshold", result, "--tumour", "0.97")[0] == 0
-    assert told(result.with_name("out_tumour0.97"))["model"] == "lost.safetensors"
+    assert reported(result.with_name("out_tumour0.97"))["model"] == "lost.safetensors"
 
 
 def test_vessels_are_measured_again_or_said_to_be_left_out(pancascade, scan, tmp_path):
@@ -192,7 +192,7 @@ def test_vessels_are_measured_again_or_said_to_be_left_out(pancascade, scan, tmp
     assert pancascade("segment", scan, "--out", out, "--save-probabilities", *vessel)[0] == 0
     code, _, err = pancascade("threshold", out, "--tumour", "0.6", *vessel)
     assert (code, err) == (0, "")
-    (lesion,) = told(tmp_path / "out_tumour0.6")["pancreas_and_lesions"]["lesions"]
+    (lesion,) = reported(tmp_path / "out_tumour0.6")["pancreas_and_lesions"]["lesions"]
     assert [contact["vessel"] for contact in lesion["vessels"]] == ["vein"]
     code, _, err = pancascade("threshold", out, "--tumour", "0.6")
     assert (code, err) == (0, "Not measured again: vein. Give the masks with --vessels.\n")
@@ -214,7 +214,7 @@ def test_formats_and_identifiers_stay_as_they_were(pancascade, scan, tmp_path):
     new = tmp_path / "out_tumour0.97"
     assert (new / "rtstruct.dcm").exists()
     assert not (new / "segmentation.nii.gz").exists()
-    assert told(new)["identifiers"]["patient_id"] == IDENTIFIERS["PatientID"]
+    assert reported(new)["identifiers"]["patient_id"] == IDENTIFIERS["PatientID"]
     err = refused(pancascade("threshold", out, "--tumour", "0.9", "--scan", scan))
     assert "must refer to a DICOM series" in err or "not on the grid" in err
 
@@ -252,10 +252,10 @@ def test_a_scan_of_the_same_name_where_the_verb_runs_is_not_taken_for_it(pancasc
     another_patient(tmp_path / "b" / "scan.nii.gz")
     monkeypatch.chdir(tmp_path / "a")
     assert pancascade("segment", "scan.nii.gz", "--out", tmp_path / "far" / "out", "--save-probabilities")[0] == 0
-    organ = told(tmp_path / "far" / "out")["pancreas_and_lesions"]["organ"]["mean_hu"]
+    organ = reported(tmp_path / "far" / "out")["pancreas_and_lesions"]["organ"]["mean_hu"]
     monkeypatch.chdir(tmp_path / "b")
     assert pancascade("threshold", tmp_path / "far" / "out", "--tumour", "0.97")[0] == 0
-    again = told(tmp_path / "far" / "out_tumour0.97")["pancreas_and_lesions"]["organ"]["mean_hu"]
+    again = reported(tmp_path / "far" / "out_tumour0.97")["pancreas_and_lesions"]["organ"]["mean_hu"]
     assert abs(again - organ) < 15
     (tmp_path / "a" / "scan.nii.gz").unlink()
     err = refused(pancascade("threshold", tmp_path / "far" / "out", "--tumour", "0.97"))
@@ -290,7 +290,7 @@ def test_an_edited_mask_is_not_written_over(pancascade, result, scan, verb):
 
 
 def test_a_result_of_a_former_version_finds_its_scan_by_its_path(pancascade, result, scan, tmp_path):
-    old = {key: value for key, value in told(result).items() if key not in ("scan_place", "scan_digest", "files")}
+    old = {key: value for key, value in reported(result).items() if key not in ("scan_place", "scan_digest", "files")}
     (result / "result.json").write_text(json.dumps(old | {"scan": str(scan)}))
     assert pancascade("threshold", result, "--tumour", "0.97", "--out", tmp_path / "new")[0] == 0
-    assert told(tmp_path / "new")["scan"] == "scan.nii.gz"
+    assert reported(tmp_path / "new")["scan"] == "scan.nii.gz"

@@ -158,10 +158,10 @@ def write_nih(folder: Path, patients: Sequence[Patient]) -> Path:
         name = f"PANCREAS_{number:04d}"
         study = folder / "manifest-1599750808610" / "Pancreas-CT" / name / f"11-24-2015-{name}-Pancreas-18957"
         dicom(patient.image, study / "Pancreas-63502", patient_id=name)
-        upright = (patient.labels.voxels > 0).astype(np.uint8)
+        scan_lps = (patient.labels.voxels > 0).astype(np.uint8)
         across, down, along = patient.labels.spacing_mm
         path = folder / NIH_LABELS / f"label{number:04d}.nii.gz"
-        nifti(Volume(upright[:, ::-1, ::-1], np.diag((-across, down, -along, 1.0))), path)
+        nifti(Volume(scan_lps[:, ::-1, ::-1], np.diag((-across, down, -along, 1.0))), path)
     return folder
 
 
@@ -207,11 +207,11 @@ def nifti(volume: Volume, path: Path) -> Path:
 
 def dicom(image: Volume, folder: Path, *, patient_id: str) -> list[Path]:
     """A series as axial slices, feet first."""
-    upright = reorient(image, "LPS")
-    across, down, along = upright.spacing_mm
+    scan_lps = reorient(image, "LPS")
+    across, down, along = scan_lps.spacing_mm
     slices = ct_slices(
-        upright.voxels.transpose(2, 1, 0),
-        origin_mm=upright.affine[:3, 3] * (-1, -1, 1),
+        scan_lps.voxels.transpose(2, 1, 0),
+        origin_mm=scan_lps.affine[:3, 3] * (-1, -1, 1),
         step_mm=(0, 0, along),
         spacing_mm=(down, across),
         SeriesInstanceUID=generate_uid(),

@@ -55,10 +55,10 @@ def test_the_shipped_model_goes_through_a_real_scan(small_scan, tmp_path):
 def test_a_turned_scan_gives_the_same_answer(small_scan):
     """With real weights too: everything happens on the upright scan."""
     body = small_scan.voxels[:, :, 6:14]
-    upright = pancascade.Volume(body, small_scan.affine)
+    scan_lps = pancascade.Volume(body, small_scan.affine)
     backwards = small_scan.affine.copy()
     backwards[:3, 3] += backwards[:3, 2] * (body.shape[2] - 1)
     backwards[:3, 2] *= -1
     turned = pancascade.Volume(body[:, :, ::-1].transpose(2, 0, 1), backwards[:, [2, 0, 1, 3]])
-    one, other = pancascade.segment(upright), pancascade.segment(turned)
+    one, other = pancascade.segment(scan_lps), pancascade.segment(turned)
     assert np.array_equal(other.mask.voxels.transpose(1, 2, 0)[:, :, ::-1], one.mask.voxels)

@@ -9,7 +9,7 @@ from mask_cases import AFFINE, FAST, SHAPE, label_map
 
 from pancascade.errors import DataError
 from pancascade.evaluation import Failure, Method, evaluate, measure_case, method_name
-from pancascade.evaluation.work import Entry, Job, do_job, run_jobs
+from pancascade.evaluation.work import Entry, MeasurementJob, do_job, run_jobs
 from pancascade.imaging.io import read_volume, write_volume
 from pancascade.imaging.volume import Volume
 
@@ -335,7 +335,7 @@ class Deadly(type(Path())):
 
 def test_a_case_that_kills_its_worker_costs_that_case_only(folders):
     jobs = [
-        Job(
+        MeasurementJob(
             f"case{n}",
             (Deadly if n == 1 else Path)(folders / "reference" / f"case{n}.nii.gz"),
             f"case{n}",

@@ -18,13 +18,13 @@ from pancascade.evaluation import (
     write_results,
 )
 from pancascade.evaluation.writing import FILES, plain
-from pancascade.metrics import LesionFinding, ScanDetections
+from pancascade.metrics import DetectedLesion, ScanDetections
 
 NAMES = ("good", 'odd, "name"\nü')
 
 
 def detections(patient: str, *, found: bool) -> ScanDetections:
-    lesion = LesionFinding(12.5, 1.25, 0.75 if found else None, 0.5 if found else 0.0)
+    lesion = DetectedLesion(12.5, 1.25, 0.75 if found else None, 0.5 if found else 0.0)
     return ScanDetections(patient, (lesion,), () if found else (0.25,), 0.75)
 
 

@@ -13,8 +13,8 @@ def square_when_told(job):
     begun = Path(folder) / "begun"
     (begun / f"{number}-{uuid.uuid4()}").touch()
     if number < 2 and len(list(begun.glob(f"{number}-*"))) == 1:
-        with (Path(folder) / "told").open("w") as told:
-            told.write(f"{number} {ray.get_runtime_context().get_node_id()}\n")
+        with (Path(folder) / "told").open("w") as reported:
+            reported.write(f"{number} {ray.get_runtime_context().get_node_id()}\n")
         (Path(folder) / f"gate-{number}").read_bytes()
     return number**2
 

@@ -55,8 +55,8 @@ def test_when_a_node_is_killed_half_way_every_job_comes_back_once(cluster, tmp_p
     def kill_the_other_node() -> str:
         said = []
         while len(said) < 2:
-            with (tmp_path / "told").open() as told:
-                said += [line.split() for line in told.read().splitlines()]
+            with (tmp_path / "told").open() as reported:
+                said += [line.split() for line in reported.read().splitlines()]
         places = {node: number for number, node in said}
         cluster.remove_node(other, allow_graceful=False)
         (tmp_path / f"gate-{places[head.node_id]}").write_bytes(b".")

@@ -4,7 +4,7 @@ import os
 import signal
 
 from pancascade.execution.parallel import each_in_processes
-from pancascade.execution.worker_process import Answer, Told, WorkerProcess, tell_parent
+from pancascade.execution.worker_process import Answer, Reported, WorkerProcess, tell_parent
 
 
 def counted(most: int) -> int:
@@ -20,7 +20,7 @@ def dying(how: str) -> None:
 
 def said_by(process: WorkerProcess) -> tuple[list, Answer | None]:
     said = []
-    while isinstance(received := process.receive(), Told):
+    while isinstance(received := process.receive(), Reported):
         said.append(received.message)
     return said, received
 

@@ -105,19 +105,19 @@ def faults(kind: Kind, command: str, folder: Path, *, good: Good, ended: Ended, 
 def _faults_of_end(ended: Ended, good: Good) -> list[str]:
     if ended.code is None:
         return ["it did not end"]
-    told = ended.out + ended.err
+    reported = ended.out + ended.err
     if ended.code not in (0, 1, 2):
-        return [f"exit {ended.code}: {told[-300:]}"]
-    found = [f"says {word!r}" for word in FOREIGN if word in told]
-    found += [f"says {match[0]!r}" for match in [FOREIGN_PATTERN.search(told)] if match]
+        return [f"exit {ended.code}: {reported[-300:]}"]
+    found = [f"says {word!r}" for word in FOREIGN if word in reported]
+    found += [f"says {match[0]!r}" for match in [FOREIGN_PATTERN.search(reported)] if match]
     lines = ended.err.strip().splitlines()
     if ended.code == 2:
         if not lines or not lines[-1].startswith("Error: "):
             found.append(f"exit 2, and its last line is no sentence: {ended.err[-600:]!r}")
-    elif ended.code == 1 and not told.strip():
+    elif ended.code == 1 and not reported.strip():
         found.append("exit 1 without a word")
     # In the middle of standard output a sentence stands behind the name of its case.
-    beside = [match[1] for line in told.splitlines() if (match := INCOMPLETE_PATTERN.match(line))]
+    beside = [match[1] for line in reported.splitlines() if (match := INCOMPLETE_PATTERN.match(line))]
     sentences = [*beside, *(line for line in lines if not INCOMPLETE_PATTERN.match(line))]
     return found + [f"{len(text)} characters: {text}" for text in sentences if len(text) > MOST_CHARACTERS]
 

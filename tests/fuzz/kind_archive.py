@@ -20,7 +20,7 @@ class Archive(Kind):
 
     name = "archive"
     share = 12
-    commands = (f"segment {NAME} --model model/w.safetensors --engine torch --out out",)
+    commands = (f"segment {NAME} --model model/w.safetensors --backend torch --out out",)
 
     def build(self, folder: Path) -> None:
         with TemporaryDirectory() as place:

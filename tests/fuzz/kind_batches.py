@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from pancascade.cli.app import app
 
 LIST, LEDGER = "list.csv", "ledger.jsonl"
-MODEL = "--model model/w.safetensors --networks torch --names file"
+MODEL = "--model model/w.safetensors --backend torch --names file"
 
 
 class Batches(Kind):
@@ -39,7 +39,7 @@ class Batches(Kind):
     def mutate(self, folder: Path, random: Random) -> str:
         what, content = mutated_table((folder / LIST).read_bytes(), random)
         (folder / LIST).write_bytes(content)
-        told = [f"list: {what}"]
+        reported = [f"list: {what}"]
         path = folder / "outbegun" / LEDGER
         if random.random() < 0.5:
             what, content = damaged(path.read_bytes(), random)
@@ -51,7 +51,7 @@ class Batches(Kind):
             lines[place] = b" ".join(content.splitlines())
             content = b"".join(line + b"\n" for line in lines)
         path.write_bytes(content)
-        return "; ".join([*told, f"ledger: {what}"])
+        return "; ".join([*reported, f"ledger: {what}"])
 
     def answer(self, folder: Path, command: str) -> Answer:
         out = folder / ("outbegun" if "--resume" in command else "out")

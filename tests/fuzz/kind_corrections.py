@@ -81,9 +81,9 @@ class Corrections(Kind):
         """What tells which patient, label map or grid it is says something else; a scan has a digest."""
         records = [f"results/{case}/{name}" for case in CASES for name in ("result.json", "corrections/001.json")]
         scans = [f"{case}.nii.gz" for case in CASES]
-        told = any(tree(folder / name) != tree(good / name) for name in records)
-        told = told or (folder / TABLE).read_bytes() != (good / TABLE).read_bytes()
-        return told and all(voxels(folder / name) == voxels(good / name) for name in scans)
+        reported = any(tree(folder / name) != tree(good / name) for name in records)
+        reported = reported or (folder / TABLE).read_bytes() != (good / TABLE).read_bytes()
+        return reported and all(voxels(folder / name) == voxels(good / name) for name in scans)
 
 
 @cache

@@ -48,8 +48,8 @@ class DicomSeries(Kind):
     name = "dicom"
     share = 22
     commands = (
-        f"segment {FOLDER} --model model/w.safetensors --engine torch --out out",
-        f"segment {FOLDER} --model model/w.safetensors --engine torch --out out --format rtstruct --format nifti",
+        f"segment {FOLDER} --model model/w.safetensors --backend torch --out out",
+        f"segment {FOLDER} --model model/w.safetensors --backend torch --out out --format rtstruct --format nifti",
     )
 
     def build(self, folder: Path) -> None:

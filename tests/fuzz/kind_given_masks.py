@@ -1,4 +1,4 @@
-"""Masks of the pancreas that somebody else made, as `segment --pancreas` takes them."""
+"""Masks of the pancreas that was made elsewhere, as `segment --pancreas` takes them."""
 
 import gzip
 import json
@@ -25,11 +25,11 @@ class GivenMasks(Kind):
     name = "given-masks"
     share = 10
     commands = (
-        f"segment scan.nii.gz --pancreas {MASK} --model model/w.safetensors --engine torch --out out",
+        f"segment scan.nii.gz --pancreas {MASK} --model model/w.safetensors --backend torch --out out",
         f"segment scan.nii.gz --pancreas {MASK} --pancreas-label 1 --pancreas-label 2 --model model/w.safetensors "
-        "--engine torch --out out",
+        "--backend torch --out out",
         f"segment scan.nii.gz --pancreas {MASK} --pancreas-label pancreas --model model/w.safetensors "
-        "--engine torch --out out",
+        "--backend torch --out out",
     )
 
     def build(self, folder: Path) -> None:

@@ -16,7 +16,7 @@ MODEL = {
     "summary": "Finds the phantom.",
     "steps": [
         {"weights": "w.safetensors", "margin_mm": 10.0},
-        {"weights": "w.safetensors", "field": "region", "organ_weight": 0.5},
+        {"weights": "w.safetensors", "input": "roi", "organ_weight": 0.5},
     ],
     "organ_threshold": 0.5,
     "tumour_threshold": 0.5,
@@ -31,7 +31,7 @@ class ModelFile(Kind):
 
     name = "model"
     share = 10
-    commands = (f"segment scan.nii.gz --model {NAME} --engine torch --out out",)
+    commands = (f"segment scan.nii.gz --model {NAME} --backend torch --out out",)
 
     def build(self, folder: Path) -> None:
         write_scan(folder / "scan.nii.gz")

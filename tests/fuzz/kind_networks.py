@@ -21,7 +21,7 @@ from tiny_model import SHAPE, mask_answer, write_scan
 
 ONNX, SCRIPT = "net/net.onnx", "net/net.ts"
 DESCRIPTION = {"axes": "LPS", "clip_hu": [-100, 240], "patch": [22, 36, 12], "labels": {"pancreas": [1], "tumour": [2]}}
-AROUND = "--engine torch --keep-doubtful --out out"
+AROUND = "--backend torch --keep-doubtful --out out"
 OTHERS = {
     "gone": lambda _: b"gone",
     "a folder": lambda _: None,

@@ -33,7 +33,7 @@ class NiftiScan(Kind):
 
     name = "nifti"
     share = 22
-    commands = (f"segment {NAME} --model model/w.safetensors --engine torch --out out",)
+    commands = (f"segment {NAME} --model model/w.safetensors --backend torch --out out",)
 
     def build(self, folder: Path) -> None:
         write_scan(folder / NAME)
@@ -102,7 +102,7 @@ def _plain_bytes(path: Path, random: Random) -> str:
 def change_field(path: Path, random: Random) -> str:
     """Write an odd value into one or two fields of a header."""
     content = bytearray(gzip.decompress(path.read_bytes()))
-    told = []
+    reported = []
     for _ in range(random.choice((1, 1, 2))):
         name = random.choice(list(FIELDS))
         offset, code = FIELDS[name]
@@ -110,9 +110,9 @@ def change_field(path: Path, random: Random) -> str:
         if code == "B":
             value &= 255
         struct.pack_into(f"<{code}", content, offset, value)
-        told.append(f"{name} = {value}")
+        reported.append(f"{name} = {value}")
     path.write_bytes(packed(bytes(content)))
-    return ", ".join(told)
+    return ", ".join(reported)
 
 
 def _voxels(path: Path, random: Random) -> str:

@@ -60,15 +60,15 @@ class SplitsAndProtocols(Kind):
             (folder / name).write_bytes(content)
 
     def mutate(self, folder: Path, random: Random) -> str:
-        told = []
+        reported = []
         for name, good in FILES.items():
             change = mutated_yaml if name == "protocol.yaml" else mutated_json
             what, content = change(good, random)
             while takes_long(content):
                 what, content = change(good, random)
             (folder / name).write_bytes(content)
-            told.append(f"{name} {what}")
-        return "; ".join(told)
+            reported.append(f"{name} {what}")
+        return "; ".join(reported)
 
     def answer(self, folder: Path, command: str) -> Answer:
         if command.startswith("data split"):

@@ -26,7 +26,7 @@ class References(Kind):
     commands = (
         f"attribute scans labels --model {FOUND} --out out",
         "calibrate model/unsure.safetensors scans labels --out out.json",
-        f"segment scans/a.nii.gz --model model/w.safetensors --engine torch --vessels artery={LABELS}:1 --out out",
+        f"segment scans/a.nii.gz --model model/w.safetensors --backend torch --vessels artery={LABELS}:1 --out out",
     )
 
     def build(self, folder: Path) -> None:

@@ -29,8 +29,8 @@ class GivenSegments(Kind):
     name = "segments"
     share = 8
     commands = (
-        f"segment {FOLDER} --pancreas {MASK} --model model/w.safetensors --engine torch --out out",
-        f"segment {FOLDER} --pancreas {MASK} --pancreas-label 1 --model model/w.safetensors --engine torch --out out",
+        f"segment {FOLDER} --pancreas {MASK} --model model/w.safetensors --backend torch --out out",
+        f"segment {FOLDER} --pancreas {MASK} --pancreas-label 1 --model model/w.safetensors --backend torch --out out",
     )
     needs = ("highdicom",)
 
@@ -66,18 +66,18 @@ def _change_attribute(path: Path, random: Random) -> str:
     content = pydicom.dcmread(path)
     places = [(part, one.tag) for part in _parts(content) for one in part if one.VR != "SQ" and one.tag != 0x7FE00010]
     part, tag = random.choice(places)
-    told = f"{part[tag].keyword or tag}"
+    reported = f"{part[tag].keyword or tag}"
     if random.random() < 0.25:
         del part[tag]
     else:
         value = random.choice(ODD_TEXTS)
         value += b" " * (len(value) % 2)
-        told += f" = {value!r}"
+        reported += f" = {value!r}"
         part[tag] = RawDataElement(tag, part[tag].VR, len(value), value, 0, False, True, True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         content.save_as(path)
-    return told[:100]
+    return reported[:100]
 
 
 def _parts(content: pydicom.Dataset) -> list[pydicom.Dataset]:

@@ -25,8 +25,8 @@ class Weights(Kind):
     name = "weights"
     share = 20
     commands = (
-        f"segment scan.nii.gz --model {NAME} --engine torch --out out --save-probabilities",
-        f"segment scan.nii.gz --model {NAME} --engine torch --out out --save-probabilities",
+        f"segment scan.nii.gz --model {NAME} --backend torch --out out --save-probabilities",
+        f"segment scan.nii.gz --model {NAME} --backend torch --out out --save-probabilities",
         f"join network={NAME} --out out.safetensors",
     )
 

@@ -29,10 +29,10 @@ def change_header(path: Path, random: Random) -> str:
     """Change the description, the file's own header, or both; where it is told, the digest goes as well."""
     content = path.read_bytes()
     header = _header(content)
-    draw, told = random.random(), ""
+    draw, reported = random.random(), ""
     if random.random() < 0.7:
         header["__metadata__"] = {OURS: header["__metadata__"][OURS]}
-        told = ", without a digest"
+        reported = ", without a digest"
     if draw < 0.6:
         ours = json.loads(header["__metadata__"][OURS])
         what = mutate_tree(ours, random)
@@ -44,7 +44,7 @@ def change_header(path: Path, random: Random) -> str:
         what = mutate_tree(header, random)
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + _length(content) :])
-    return what + told
+    return what + reported
 
 
 def differs_openly(path: Path, good: Path) -> bool:

@@ -59,7 +59,7 @@ SENTENCE = "Error: words.txt: holds no words. Write some.\n"
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "reported"),
     [
         (0, {"files": RIGHT}),
         (0, {"files": {"out/words.txt": "one"}, "err": "Warning: words.txt: two is missing.\n"}),
@@ -70,12 +70,12 @@ SENTENCE = "Error: words.txt: holds no words. Write some.\n"
         (2, {"err": SENTENCE, "files": {"out/refusal.json": "{}"}}),
     ],
 )
-def test_right_ends_pass(verdict, code, told):
-    assert verdict(code, **told) == []
+def test_right_ends_pass(verdict, code, reported):
+    assert verdict(code, **reported) == []
 
 
 @pytest.mark.parametrize(
-    ("code", "told", "word"),
+    ("code", "reported", "word"),
     [
         (None, {}, "did not end"),
         (70, {"err": "Error: unexpected KeyError: 1."}, "exit 70"),
@@ -98,8 +98,8 @@ def test_right_ends_pass(verdict, code, told):
         (1, {"files": RIGHT, "out": f"No numbers for two: {'x' * 201}\n"}, "201 characters"),
     ],
 )
-def test_wrong_ends_are_found(verdict, code, told, word):
-    (found,) = verdict(code, **told)
+def test_wrong_ends_are_found(verdict, code, reported, word):
+    (found,) = verdict(code, **reported)
     assert word in found
 
 

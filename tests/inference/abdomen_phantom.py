@@ -139,10 +139,10 @@ class HounsfieldCascade(Cascade):
 
     def locate(self, images: Tensor) -> Located:
         self.sizes.append(tuple(images.shape[2:]))
-        return self.narrow(None, self.above(images, self.organ_hu))
+        return self.update_rois(None, self.above(images, self.organ_hu))
 
-    def narrow(self, located: Located | None, probabilities: Tensor) -> Located:
-        boxes = [Box.around((belief[0] >= 0.5).numpy()) for belief in probabilities]
+    def update_rois(self, located: Located | None, probabilities: Tensor) -> Located:
+        boxes = [Box.around((probability_map[0] >= 0.5).numpy()) for probability_map in probabilities]
         size = tuple(probabilities.shape[2:])
         return Located(
             probabilities, tuple(() if box is None else (box.expand(self.margin).clip(size),) for box in boxes)
@@ -168,7 +168,7 @@ class OneLook(HounsfieldCascade):
         whole = Box.whole(tuple(images.shape[2:]))
         return Located(torch.ones_like(images), tuple((whole,) for _ in images))
 
-    def narrow(self, located: Located | None, probabilities: Tensor) -> Located:
+    def update_rois(self, located: Located | None, probabilities: Tensor) -> Located:
         return located
 
 

@@ -9,15 +9,17 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "imaging" / "io"))
 import pytest
 from abdomen_phantom import GRID, HounsfieldCascade, described
 
-WIDE = {"weights": "wide.safetensors", "field": "scan"}
-CLOSE = {"weights": "close.safetensors", "field": "region", "margin_mm": 15, "organ_weight": 0.5}
+WIDE = {"weights": "wide.safetensors", "input": "scan"}
+CLOSE = {"weights": "close.safetensors", "input": "roi", "margin_mm": 15, "organ_weight": 0.5}
 
 
 @pytest.fixture
 def make_model(tmp_path, monkeypatch):
     """A model of our own by path, whose checkpoints are the given cascades."""
 
-    def make(wide=None, close=None, *, wide_canvas=None, close_canvas=None, close_step=None, rescue=True) -> str:
+    def make(
+        wide=None, close=None, *, wide_canvas=None, close_canvas=None, close_step=None, fallback_search=True
+    ) -> str:
         known = {
             "wide.safetensors": _with_description(wide or HounsfieldCascade(), wide_canvas),
             "close.safetensors": _with_description(close, close_canvas),
@@ -28,7 +30,7 @@ def make_model(tmp_path, monkeypatch):
         )
         path = tmp_path / "models" / "phantom.json"
         path.parent.mkdir(exist_ok=True)
-        first = WIDE | {"rescue": rescue}
+        first = WIDE | {"fallback_search": fallback_search}
         steps = [first] if close is None else [first, CLOSE | (close_step or {})]
         path.write_text(json.dumps({"name": "phantom", "summary": "knows the phantom", "steps": steps}))
         return str(path)

@@ -1,4 +1,4 @@
-"""A DICOM-SEG that somebody else made, as the mask of the pancreas."""
+"""A DICOM-SEG that was made elsewhere, as the mask of the pancreas."""
 
 import numpy as np
 import pydicom
@@ -19,11 +19,11 @@ def written(path, mask: Volume, series, *, number="3"):
 
 
 def placed(given, scan: Volume):
-    """The organ on the whole upright scan, and the codes of what is told."""
-    upright = reorient(scan, "LPS")
-    found = place_pancreas(given, upright)
-    organ = np.zeros(upright.shape, bool)
-    organ[found.finding.box.slices] = found.finding.organ > 0
+    """The organ on the whole LPS scan, and the codes of what is told."""
+    scan_lps = reorient(scan, "LPS")
+    found = place_pancreas(given, scan_lps)
+    organ = np.zeros(scan_lps.shape, bool)
+    organ[found.prediction.box.slices] = found.prediction.organ > 0
     return organ, [notice.code for notice in found.notices], found.record
 
 
@@ -51,8 +51,8 @@ def test_planes_that_the_file_leaves_out_are_empty(name, kept, tmp_path):
     partial[..., list(kept)] = lopsided(mask.shape)[..., 2:3]
     mask = mask.with_voxels(partial)
     path = written(tmp_path / "seg.dcm", mask, series)
-    for told in (True, False):  # other programs do not tell how far apart planes are
-        if not told:
+    for reported in (True, False):  # other programs do not tell how far apart planes are
+        if not reported:
             content = pydicom.dcmread(path)
             del content.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices
             content.save_as(path)

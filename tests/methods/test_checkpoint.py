@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from pancascade.errors import CheckpointError, OutputError
 from pancascade.imaging.preprocessing import Canvas, VolumeGrid
 from pancascade.inference.backends.fused_networks import fused_for_inference
-from pancascade.inference.runners.torch_runners import load_engine
+from pancascade.inference.runners.torch_runners import load_runner
 from pancascade.methods.cascades import Qiu2024Settings, SingleStageSettings, Zhao2019Settings, build_cascade
 from pancascade.methods.checkpoint import (
     count_parameters,
@@ -288,7 +288,7 @@ def test_the_state_of_a_training_is_no_model_and_the_message_says_which_file_is(
 def test_parameters_are_counted_before_normalisations_are_folded(saved):
     cascade, path = saved
     assert count_parameters(path) == sum(parameter.numel() for parameter in cascade.parameters())
-    engine = load_engine(path, torch.device("cpu"))
+    engine = load_runner(path, torch.device("cpu"))
     folded = fused_for_inference(engine.cascade.cascade)
     assert count_parameters(path) > sum(parameter.numel() for parameter in folded.parameters())
 

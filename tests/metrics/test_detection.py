@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from pancascade.metrics.detection import LesionFinding, ScanDetections, detect
+from pancascade.metrics.detection import DetectedLesion, ScanDetections, detect
 from pancascade.metrics.detection_statistics import (
     FROC_POINTS,
     DetectionTable,
@@ -39,7 +39,7 @@ each_statistic = pytest.mark.parametrize("statistic", STATISTICS.values(), ids=S
 
 CONFIDENCES = st.sampled_from([0.1, 0.25, 0.5, 0.5, 0.9])
 LESIONS = st.builds(
-    LesionFinding, st.sampled_from([3.0, 12.0, 25.0, 60.0]), st.just(1.0), st.none() | CONFIDENCES, st.just(0.5)
+    DetectedLesion, st.sampled_from([3.0, 12.0, 25.0, 60.0]), st.just(1.0), st.none() | CONFIDENCES, st.just(0.5)
 )
 SCANS = st.builds(
     ScanDetections,
@@ -51,7 +51,7 @@ SCANS = st.builds(
 
 
 def lesion(confidence, diameter_mm=15.0):
-    return LesionFinding(diameter_mm, 1.0, confidence, 0.0 if confidence is None else 0.5)
+    return DetectedLesion(diameter_mm, 1.0, confidence, 0.0 if confidence is None else 0.5)
 
 
 def scan(*found, false=(), score=0.0):
@@ -200,8 +200,8 @@ def test_a_scan_becomes_its_record():
     record = detect(prediction, reference, (1, 1, 5), patient="p", confidence=confidence)
     assert (record.patient, record.has_lesion, record.score, record.false_positives) == ("p", True, 0.8, (0.8,))
     first, second = record.lesions
-    assert first == LesionFinding(5.0, pytest.approx(0.12), 0.6, pytest.approx(16 / 24))
-    assert second == LesionFinding(pytest.approx(math.sqrt(8)), pytest.approx(0.02), None, 0.0)
+    assert first == DetectedLesion(5.0, pytest.approx(0.12), 0.6, pytest.approx(16 / 24))
+    assert second == DetectedLesion(pytest.approx(math.sqrt(8)), pytest.approx(0.02), None, 0.0)
 
 
 def test_without_a_map_every_candidate_is_sure():

@@ -9,7 +9,7 @@ from pancascade.imaging.volume import Volume
 from pancascade.labels import Label
 from pancascade.messages.notices import Notice
 from pancascade.results.measurements import AxialDiameters, Lesion, Measurements, Organ, VesselContact, label_sizes
-from pancascade.results.result import Grid, Location, Result, Thresholds
+from pancascade.results.result import Location, Result, ScanGrid, Thresholds
 
 SHAPE = (60, 50, 20)
 LPS = np.array([[-2.0, 0, 0, 60], [0, -2.0, 0, 50], [0, 0, 5.0, -50], [0, 0, 0, 1]])
@@ -80,16 +80,16 @@ def result(mask: Volume | None = None, *, lesions: tuple[Lesion, ...] | None = N
     found: dict[str, Any] = {
         "scan": "some/where/scan.nii.gz",
         "model": "a-model",
-        "engine": "torch float32",
+        "backend": "torch float32",
         "created": "2026-03-01T10:20:30+00:00",
         "thresholds": Thresholds(organ=0.6, tumour=0.7),
         "measurements": sizes,
         "pancreas_and_lesions": Measurements(
             organ=organ if volume else None, lesions=(lesion(),) if lesions is None else lesions
         ),
-        "tumour_suspicion": 0.87,
+        "tumour_score": 0.87,
         "location": Location(confidence=0.93, organ_ml=30, peak=0.99, components=1, main_share=1, candidates=1),
-        "grid": Grid(shape=mask.shape, affine=tuple(tuple(row) for row in mask.affine.tolist())),
+        "grid": ScanGrid(shape=mask.shape, affine=tuple(tuple(row) for row in mask.affine.tolist())),
         "notices": (WARNING, EXPLANATION),
         "warnings": (WARNING.sentence,),
         "times_s": {"read": 0.25, "pancreas": 1.5},

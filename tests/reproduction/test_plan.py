@@ -113,14 +113,14 @@ def test_a_split_of_ones_own_is_kept_when_going_on_and_no_other_is_taken(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("choices", "told"),
+    ("choices", "reported"),
     [
         ({"rows": ("nnUnet",)}, "nnUnet: is only quoted, for nnU-Net trains itself"),
         ({"folds": (1,)}, "--folds 1: the split has no folds"),
     ],
 )
-def test_what_cannot_be_made_is_refused_before_anything_is_trained(tmp_path, msd, choices, told):
-    with pytest.raises(DataError, match=told):
+def test_what_cannot_be_made_is_refused_before_anything_is_trained(tmp_path, msd, choices, reported):
+    with pytest.raises(DataError, match=reported):
         prepared(tmp_path, msd, table="1", choices=choices)
 
 
@@ -160,7 +160,7 @@ def test_a_name_with_commas_in_it_is_one_row():
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "reported"),
     [
         ({"scale": "large"}, "--scale large: known are paper and small"),
         ({"rows": ["X"]}, "--rows X: no such row; known are U; M;"),
@@ -168,8 +168,8 @@ def test_a_name_with_commas_in_it_is_one_row():
         ({"masks": ["U"]}, "--masks U: write it as ROW=FOLDER"),
     ],
 )
-def test_options_that_do_not_fit_are_refused_in_one_sentence(options, told):
+def test_options_that_do_not_fit_are_refused_in_one_sentence(options, reported):
     given = {"scale": "small", "seed": 0, "epochs": None, "rows": None, "folds": None, "masks": None, **options}
-    with pytest.raises(DataError, match=told) as caught:
+    with pytest.raises(DataError, match=reported) as caught:
         choose(table_of("qiu2024", "3"), **given)
     assert len(str(caught.value)) <= 200

@@ -132,7 +132,7 @@ def changed(tmp_path, change):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reported"),
     [
         (lambda paper: paper["tables"]["1"]["rows"][0].pop("make"), "row FCN: needs either make or quoted"),
         (lambda paper: paper["tables"]["1"]["rows"][0].pop("values"), "row FCN: needs either values or reading_of"),
@@ -143,8 +143,8 @@ def changed(tmp_path, change):
         (lambda paper: paper["tables"]["1"].update(colour="red"), "no such key"),
     ],
 )
-def test_a_file_of_tables_that_does_not_fit_together_is_refused_in_one_sentence(tmp_path, change, told):
-    with pytest.raises(DataError, match=re.escape(told)) as caught:
+def test_a_file_of_tables_that_does_not_fit_together_is_refused_in_one_sentence(tmp_path, change, reported):
+    with pytest.raises(DataError, match=re.escape(reported)) as caught:
         published_files.read_published(str(changed(tmp_path, change)))
     assert len(str(caught.value)) <= 200
 
@@ -198,8 +198,8 @@ def test_every_number_stands_in_the_paper_in_the_order_of_the_table(name, number
         )  # Zhao's Table 2 prints recall and IoU one below the other
         for part in filter(None, (line[:half], line[half:])):
             assert stands_in(numbers_of(" ".join(part)), everything), part
-    told = {*table.data.cases.values(), *table.data.slices.values()}
-    assert {str(count) for count in told} <= set(everything)
+    reported = {*table.data.cases.values(), *table.data.slices.values()}
+    assert {str(count) for count in reported} <= set(everything)
 
 
 @pytest.mark.shared

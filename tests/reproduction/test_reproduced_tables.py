@@ -46,10 +46,10 @@ def asked(paper, table, data, out, *, layout, resume=False, **choices):
 
 def made(request):
     prepared = prepare(request)
-    told = []
-    table, failures = reproduce(prepared, Resources(prepared.trainings, tell=told.append))
+    reported = []
+    table, failures = reproduce(prepared, Resources(prepared.trainings, tell=reported.append))
     assert failures == []
-    return table, told
+    return table, reported
 
 
 def document(out):
@@ -131,22 +131,22 @@ def test_a_finished_row_is_not_made_again(table_3, msd):
     paper, out = table_3
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.safetensors")}
     request = asked(paper, "3", msd, out, layout=Layout.MSD, resume=True, rows=("U", "M"))
-    _, told = made(request)
-    assert told == []
+    _, reported = made(request)
+    assert reported == []
     assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*.safetensors")}
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reported"),
     [
         ({"resume": False}, "holds a table already. Add --resume"),
         ({"seed": 1}, "was begun with seed 0, now it is 1"),
         ({"epochs": 2}, "was begun with epochs 1, now it is 2"),
     ],
 )
-def test_a_folder_goes_on_only_with_what_it_was_begun_with(table_3, msd, change, told):
+def test_a_folder_goes_on_only_with_what_it_was_begun_with(table_3, msd, change, reported):
     paper, out = table_3
-    with pytest.raises(OutputError, match=told):
+    with pytest.raises(OutputError, match=reported):
         prepare(asked(paper, "3", msd, out, layout=Layout.MSD, **{"resume": True, **change}))
 
 
@@ -207,7 +207,7 @@ def test_dsms_unets_table_is_made_and_tested_as_planned(msd, tmp_path):
 
 def test_one_fold_of_zhaos_table_serves_three_tables(nih, tmp_path):
     paper, shared = tiny_paper("zhao2019", tmp_path), tmp_path / "trainings"
-    told = {}
+    reported = {}
     for number in ("1", "2", "3"):
         request = asked(
             paper,
@@ -220,11 +220,11 @@ def test_one_fold_of_zhaos_table_serves_three_tables(nih, tmp_path):
             rows=("F0",) if number != "3" else ("Ours (Coarse)", "Ours (Refine)"),
         )
         prepared = prepare(Request(**{**vars(request), "trainings": shared}))
-        told[number] = []
-        _, failures = reproduce(prepared, Resources(shared, tell=told[number].append))
+        reported[number] = []
+        _, failures = reproduce(prepared, Resources(shared, tell=reported[number].append))
         assert failures == []
-    assert any(line.startswith("training") for line in told["1"])
-    assert not any(line.startswith("training") for line in (*told["2"], *told["3"]))
+    assert any(line.startswith("training") for line in reported["1"])
+    assert not any(line.startswith("training") for line in (*reported["2"], *reported["3"]))
     first = {cell["column"]: cell for cell in rows_of(tmp_path / "1")["F0"]["cells"]}
     coarse = rows_of(tmp_path / "3")["Ours (Coarse)"]["cells"][0]
     assert all(isinstance(cell["ours"], float) for cell in first.values())

@@ -8,7 +8,7 @@ from pancascade.errors import OutputError, UnreadableError
 from pancascade.imaging.volume import Volume
 from pancascade.messages.notices import Notice
 from pancascade.results.measurements import label_sizes
-from pancascade.results.result import Grid, Result, read_result, write_result
+from pancascade.results.result import Result, ScanGrid, read_result, write_result
 
 AFFINE = np.array([[4.0, -6, 0, 100], [3, 8, 0, -50], [0, 0, 2, 10], [0, 0, 0, 1]])
 
@@ -32,7 +32,7 @@ def result_of(mask: Volume, scan: str = "s") -> Result:
         scan=scan,
         model="m",
         measurements=label_sizes(mask),
-        grid=Grid(shape=mask.shape, affine=mask.affine.tolist()),
+        grid=ScanGrid(shape=mask.shape, affine=mask.affine.tolist()),
         notices=(Notice(code="careful", about="input", sentence="Be careful.", values={"share": 0.5}),),
         warnings=("Be careful.",),
         times_s={"read": 0.5},

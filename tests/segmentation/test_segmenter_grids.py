@@ -74,16 +74,16 @@ def test_without_resampling_the_mask_is_the_truth_itself(make_model):
 def test_a_flipped_or_permuted_scan_gives_the_same_mask_voxel_for_voxel(make_model, close):
     scan, _ = abdomen()
     model = make_model(close=close)
-    upright = segment(scan, model=model)
-    assert set(np.unique(upright.mask.voxels)) == {0, 1, 2}
+    scan_lps = segment(scan, model=model)
+    assert set(np.unique(scan_lps.mask.voxels)) == {0, 1, 2}
     for codes in ALL_48 if close is None else ALL_48[::5]:
         other = turned(scan, codes)
         found = segment(other, model=model)
         require_same_grid(found, other)
-        assert np.array_equal(turned(found.mask, "LPS").voxels, upright.mask.voxels), codes
+        assert np.array_equal(turned(found.mask, "LPS").voxels, scan_lps.mask.voxels), codes
         for channel in range(3):
             values = other.with_voxels(found.probabilities[channel].astype(np.float32))
-            assert np.array_equal(turned(values, "LPS").voxels, upright.probabilities[channel]), codes
+            assert np.array_equal(turned(values, "LPS").voxels, scan_lps.probabilities[channel]), codes
 
 
 ROTATIONS = {
@@ -98,13 +98,13 @@ ROTATIONS = {
 def test_an_oblique_scan_is_found_true_on_its_own_grid(make_model, turn, codes):
     scan, truth = abdomen(centred(turn @ LPS_AXES))
     model = make_model()
-    upright = segment(scan, model=model)
-    require_true(upright, truth)
+    scan_lps = segment(scan, model=model)
+    require_true(scan_lps, truth)
     other = turned(scan, codes)
     found = segment(other, model=model)
     require_same_grid(found, other)
     require_probabilities_agree(found)
-    assert np.array_equal(turned(found.mask, "LPS").voxels, upright.mask.voxels)
+    assert np.array_equal(turned(found.mask, "LPS").voxels, scan_lps.mask.voxels)
 
 
 @pytest.mark.parametrize("about", [0, 1, 2])
@@ -256,9 +256,9 @@ def test_saved_files_lie_on_the_grid_of_the_scan_s_file(make_model, tmp_path):
 
 def test_progress_tells_each_batch_of_both_steps(make_model):
     scan, _ = abdomen()
-    told = []
-    segment(scan, model=make_model(close=HounsfieldCascade()), progress=lambda *what: told.append(what))
-    assert told[:3] == [("locate", 8, 20), ("locate", 16, 20), ("locate", 20, 20)]
-    assert told[3:6] == [("segment", 8, 20), ("segment", 16, 20), ("segment", 20, 20)]
-    assert {what for what, _, _ in told[6:]} == {"locate", "segment"}
-    assert all(done <= total < 20 for _, done, total in told[6:])
+    reported = []
+    segment(scan, model=make_model(close=HounsfieldCascade()), progress=lambda *what: reported.append(what))
+    assert reported[:3] == [("locate", 8, 20), ("locate", 16, 20), ("locate", 20, 20)]
+    assert reported[3:6] == [("segment", 8, 20), ("segment", 16, 20), ("segment", 20, 20)]
+    assert {what for what, _, _ in reported[6:]} == {"locate", "segment"}
+    assert all(done <= total < 20 for _, done, total in reported[6:])

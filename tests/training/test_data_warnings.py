@@ -26,7 +26,7 @@ def samples(*labels):
 
 
 @pytest.mark.parametrize(
-    ("labels", "training", "validation", "told"),
+    ("labels", "training", "validation", "reported"),
     [
         (BOTH, [samples(0, 1), samples(2)], [samples(1, 2)], []),
         (BOTH, [samples(0, 1)], [samples(1)], [NO_TUMOUR]),
@@ -40,8 +40,8 @@ def samples(*labels):
         ((Label.TUMOUR,), [samples(1)], [samples(1)], [NO_TUMOUR]),
     ],
 )
-def test_what_no_sample_shows_is_one_sentence_each(labels, training, validation, told):
-    assert data_warnings(labels, training=training, validation=validation) == told
+def test_what_no_sample_shows_is_one_sentence_each(labels, training, validation, reported):
+    assert data_warnings(labels, training=training, validation=validation) == reported
 
 
 def warned(caplog):
@@ -77,7 +77,7 @@ def test_a_run_on_good_data_tells_nothing(project, change_recipe, caplog):
 
 
 def test_a_long_list_of_strangers_is_cut_short():
-    told = unknown_patients("s.json", [f"p{number}" for number in range(900)], there=frozenset({"p0"}))
-    assert told is not None
-    assert told.startswith("s.json: names p1, p10, p100 and 896 more, whom the data set does not have.")
+    reported = unknown_patients("s.json", [f"p{number}" for number in range(900)], there=frozenset({"p0"}))
+    assert reported is not None
+    assert reported.startswith("s.json: names p1, p10, p100 and 896 more, whom the data set does not have.")
     assert unknown_patients("s.json", ["p0"], there=frozenset({"p0", "p1"})) is None

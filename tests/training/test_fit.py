@@ -82,15 +82,15 @@ def test_averaged_weights_are_kept_where_the_recipe_wants_an_average(project, ch
 
 
 def test_progress_is_told_after_every_batch_and_the_schedule_spans_all_epochs(project, change_recipe):
-    told, rates = [], []
+    reported, rates = [], []
 
     def progress(run, done, batches):
-        told.append((run.epoch, done, batches))
+        reported.append((run.epoch, done, batches))
         rates.append(run.optimisers[0].param_groups[0]["lr"])
 
     recipe = change_recipe(project, ("average_decay: 0.9", ""), ("name: S, epochs: 1", "name: first, epochs: 2"))
     run = fit(recipe, project, out=project / "run", progress=progress)
-    assert told == [(0, 1, 2), (0, 2, 2), (1, 1, 2), (1, 2, 2)]
+    assert reported == [(0, 1, 2), (0, 2, 2), (1, 1, 2), (1, 2, 2)]
     shares = [0.5 * (1 + math.cos(math.pi * step / 4)) for step in range(4)]
     assert rates == pytest.approx([0.03 * share * warm for share, warm in zip(shares, (0.5, 1, 1, 1), strict=True)])
     assert run.kept is run.cascade

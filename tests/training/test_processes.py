@@ -17,7 +17,7 @@ from pancascade.errors import DataError, PancascadeError, RecipeError
 from pancascade.methods.cascades import CascadeSettings, build_cascade
 from pancascade.training import fit, rank_processes
 from pancascade.training.group import ProcessLostError, Share
-from pancascade.training.processes import Training, fit_in_processes
+from pancascade.training.processes import TrainingRequest, fit_in_processes
 
 ONE_NETWORK = """
 name: tiny
@@ -58,7 +58,7 @@ def write(project, text, *changes):
 def two(project, out="two", *, progress=None, resume=False, **choices):
     training = {"recipe": project / "r.yaml", "data": project, "out": project / out, "resume": resume}
     training |= {"start_from": None, "device": "cpu", "devices": 2, "nodes": 1} | choices
-    return fit_in_processes(Training(**training), progress=progress)
+    return fit_in_processes(TrainingRequest(**training), progress=progress)
 
 
 def require_same(project):
@@ -77,10 +77,10 @@ def test_processes_that_share_batches_learn_what_one_learns_and_go_on_where_they
     recipe = write(project, ONE_NETWORK)
     fit(recipe, project, out=project / "one")
     write(project, ONE_NETWORK, ("epochs: 2", "epochs: 1"))
-    told = []
-    first = two(project, progress=lambda run, done, batches: told.append((run.epoch, done, batches)))
+    reported = []
+    first = two(project, progress=lambda run, done, batches: reported.append((run.epoch, done, batches)))
     assert [epoch["epoch"] for epoch in first] == [1]
-    assert told == [(0, 1, 3), (0, 2, 3), (0, 3, 3)]
+    assert reported == [(0, 1, 3), (0, 2, 3), (0, 3, 3)]
     write(project, ONE_NETWORK)
     assert [epoch["epoch"] for epoch in two(project, resume=True)] == [1, 2]
     require_same(project)

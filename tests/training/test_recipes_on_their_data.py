@@ -14,7 +14,7 @@ from PIL import Image
 from pydicom.uid import generate_uid
 
 from pancascade.data.readers import msd
-from pancascade.data.sampling import deal, load_slices
+from pancascade.data.sampling import draw_batches, load_slices
 from pancascade.data.splits.splits import read_split
 from pancascade.errors import DataError, RecipeError
 from pancascade.labels import Label
@@ -98,9 +98,9 @@ def write_nih(folder):
             PatientID=name,
         )
         save_all(slices, folder / "Pancreas-CT" / name / "study" / "series", name="1-{:03d}.dcm")
-        upright = (labels > 0).astype(np.uint8)[:, ::-1, ::-1]
+        scan_lps = (labels > 0).astype(np.uint8)[:, ::-1, ::-1]
         path = folder / "TCIA_pancreas_labels-02-05-2017" / f"label{number:04d}.nii.gz"
-        nifti(upright, path, np.diag((-SPACING_MM[0], SPACING_MM[1], -SPACING_MM[2], 1.0)))
+        nifti(scan_lps, path, np.diag((-SPACING_MM[0], SPACING_MM[1], -SPACING_MM[2], 1.0)))
 
 
 def write_slices(folder):
@@ -188,7 +188,7 @@ def test_a_recipe_learns_two_steps_from_the_data_that_it_names(name, data, tmp_p
         before, generator = run.step, torch.Generator().manual_seed(0)
         run.cascade.train()
         loop._begin_phase(run)
-        dealt = deal(
+        dealt = draw_batches(
             sets.training,
             counts=sets.counts,
             batch_size=recipe.batch_size,

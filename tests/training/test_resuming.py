@@ -114,8 +114,8 @@ def test_best_weights_that_are_lost_are_told_and_those_of_the_last_epoch_take_th
         content[-3] ^= 1
         best.write_bytes(content)
     run = fit(finished / "tiny.yaml", finished, out=finished / "run", resume=True)
-    told = "gone" if fault == "gone" else "damaged"
-    assert f"best.safetensors is {told}: the weights of epoch 4 take its place" in caplog.text
+    reported = "gone" if fault == "gone" else "damaged"
+    assert f"best.safetensors is {reported}: the weights of epoch 4 take its place" in caplog.text
     kept, description = load_checkpoint(best)
     assert description.training["epoch"] == 4
     wanted = run.kept.state_dict()
@@ -254,5 +254,5 @@ def test_changes_are_found_at_any_depth_and_what_only_starts_a_run_is_none():
 
 
 def test_a_changed_folder_is_named_by_its_last_part():
-    told = described("data.0.folder", ("/some/where/far/away/first", "/some/where/far/away/second"))
-    assert told == "data.0.folder from first to second"
+    reported = described("data.0.folder", ("/some/where/far/away/first", "/some/where/far/away/second"))
+    assert reported == "data.0.folder from first to second"

@@ -115,8 +115,8 @@ def test_a_network_goes_on_learning_from_two_corrections(project):
         "tumour",
     )
     assert result.exit_code == 0, result.output
-    told = read_header(out / "best.safetensors")["training"]
-    (record,) = told["trained_on"]
+    reported = read_header(out / "best.safetensors")["training"]
+    (record,) = reported["trained_on"]
     assert (record["data_set"], len(record["patients"])) == ("RESULTS", 2)
     assert (out / "best.safetensors").read_bytes() != weights.read_bytes()
     (source,) = read_recipe(out / "recipe.yaml").data

@@ -67,8 +67,8 @@ def attribute(
             reading = find_reading(
                 source, layout=layout, picture_window=picture_window, flip_rows=flip_rows, checkpoint=weights
             )
-            cases, told = cases_of_part(source, reading, split=split, part=part, fold=fold)
-            attribute_data_set(Path(model), cases, source=told, out=out, device=device)
+            cases, reported = cases_of_part(source, reading, split=split, part=part, fold=fold)
+            attribute_data_set(Path(model), cases, source=reported, out=out, device=device)
         return
     if scans is None or reference is None:
         raise DataError("Give SCANS and REFERENCE, or a data set as --source.")
@@ -136,14 +136,14 @@ def _report(
     out: Path | None,
     model: str,
 ) -> None:
-    told = tell_stages(found, console=console, model=model)
+    reported = tell_stages(found, console=console, model=model)
     for failure in failures:
         console.print(f"No numbers for {failure.case}: {failure.message}", style="yellow", highlight=False)
     if out is not None:
         protocol = "per scan, native grid; intervals: 95 % bootstrap over patients, 10000 resamples, seed 0"
         failed = [failure._asdict() for failure in failures]
         write_attribution(
-            {"model": model, "protocol": protocol, "targets": told, "failures": failed}, out, console=console
+            {"model": model, "protocol": protocol, "targets": reported, "failures": failed}, out, console=console
         )
 
 
@@ -153,7 +153,7 @@ def tell_stages(found: "dict[str, list[Attribution]]", *, console: "Console", mo
 
     from pancascade.evaluation import summarise_attribution
 
-    told = {}
+    reported = {}
     for target, rows in found.items():
         summary = summarise_attribution(rows)
         table = Table(
@@ -163,8 +163,8 @@ def tell_stages(found: "dict[str, list[Attribution]]", *, console: "Console", mo
         for key, title in TITLES.items():
             table.add_row(title, spell(getattr(summary, key)))
         console.print(table)
-        told[target] = {"summary": asdict(summary), "cases": [asdict(row) for row in rows]}
-    return told
+        reported[target] = {"summary": asdict(summary), "cases": [asdict(row) for row in rows]}
+    return reported
 
 
 def write_attribution(result: "dict[str, Any]", out: Path, *, console: "Console") -> None:

@@ -37,7 +37,7 @@ def batch(
         Path | None, typer.Option(help="CSV to write that tells which case is which input; it names files.")
     ] = None,
     workers: executor_options.Workers = 0,
-    engine: executor_options.Where = executor_options.WorkEngine.PROCESSES,
+    engine: executor_options.Where = executor_options.ExecutorKind.PROCESSES,
     address: executor_options.Address = None,
     model: segment_options.Model = None,
     device: segment_options.Device = "cpu",
@@ -56,8 +56,8 @@ def batch(
     pancreas_model: segment_options.PancreasModel = None,
     series: segment_options.SeriesChoice = None,
     tta: segment_options.Tta = False,
-    networks: Annotated[
-        segment_options.Backend, typer.Option("--networks", help="What runs the networks, as --engine of `segment`.")
+    backend: Annotated[
+        segment_options.Backend, typer.Option("--backend", help="What runs the networks.")
     ] = segment_options.Backend.AUTO,
     max_memory: segment_options.MaxMemory = None,
     keep_doubtful: segment_options.KeepDoubtful = False,
@@ -76,7 +76,7 @@ def batch(
         pancreas_model=pancreas_model,
         device=device,
         tta=tta,
-        backend=networks.value,
+        backend=backend.value,
         max_memory_gb=max_memory,
         keep_doubtful=keep_doubtful,
         formats=tuple(segment_options.format_names(format_)),

@@ -71,7 +71,7 @@ class BatchProgress:
         self._kept = self._states.total()
         self._total = len(left) + self._kept
         if self._bars is not None and self._task is not None:
-            self._bars.update(self._task, total=self._total, completed=self._kept, description=self._told())
+            self._bars.update(self._task, total=self._total, completed=self._kept, description=self._reported())
         else:
             earlier = f", {self._kept} of them known from an earlier run" if self._kept else ""
             self._console.print(f"{self._total} scans{earlier}.")
@@ -86,7 +86,7 @@ class BatchProgress:
         if entry.warnings:
             line += f", {len(entry.warnings)} warnings" if len(entry.warnings) > 1 else ", 1 warning"
         if self._bars is not None and self._task is not None:
-            self._bars.update(self._task, completed=self._states.total(), description=self._told())
+            self._bars.update(self._task, completed=self._states.total(), description=self._reported())
         else:
             self._console.print(f"[{self._states.total()}/{self._total}] {line}{self._time_left(', ')}")
         if entry.reason is not None:
@@ -96,7 +96,7 @@ class BatchProgress:
         self._states[entry.state] += 1
         self._warned += bool(entry.warnings)
 
-    def _told(self) -> str:
+    def _reported(self) -> str:
         counts = f"{self._states.total()} of {self._total} scans"
         for state in ("refused", "failed"):
             counts += f", {self._states[state]} {state}" if self._states[state] else ""

@@ -91,9 +91,9 @@ def _require_new(model: "Model", pairs: "Pairs", patient_of: "Mapping[str, str]"
         DataError: It has.
     """
     from pancascade.files.digests import patient_mark
-    from pancascade.inference.runners.loading import Member, load_engines, trained_on
+    from pancascade.inference.runners.loading import LoadedModel, load_runners, trained_on
 
-    records = trained_on([Member(model, tuple(load_engines(model, device, backend="torch")))])
+    records = trained_on([LoadedModel(model, tuple(load_runners(model, device, backend="torch")))])
     marks = {str(mark) for record in records for mark in record["patients"]}
     seen = [case for case in pairs.masks if not marks.isdisjoint(map(patient_mark, {case, patient_of.get(case, case)}))]
     if seen:

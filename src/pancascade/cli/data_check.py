@@ -35,7 +35,7 @@ def check(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings too.")] = False,
     workers: options.Workers = 0,
-    engine: executor_options.Where = executor_options.WorkEngine.PROCESSES,
+    engine: executor_options.Where = executor_options.ExecutorKind.PROCESSES,
     address: executor_options.Address = None,
 ) -> None:
     """Check data sets: files, grids, labels, flips, lesions, duplicate patients.
@@ -66,7 +66,7 @@ def check(
                 progress=show,
             )
         _print_cases(found, console)
-        _print_findings(found, console)
+        _print_issues(found, console)
         if out is not None:
             _write(found, out, console)
     if found.worst is Severity.ERROR or (strict and found.worst is Severity.WARNING):
@@ -79,9 +79,9 @@ def _print_cases(found: "DataCheck", console: "Console") -> None:
 
     from pancascade.data.checking.check_tables import size_text, spacing_text
 
-    rows = [(facts, found.of_case(facts)) for facts in found.facts]
+    rows = [(statistics, found.of_case(statistics)) for statistics in found.statistics]
     shown = [row for row in rows if row[1]] if len(rows) > MOST_ROWS else rows
-    patients = len({(facts.source, facts.patient) for facts in found.facts})
+    patients = len({(statistics.source, statistics.patient) for statistics in found.statistics})
     title = f"{len(rows)} cases of {patients} patients" + ("" if len(shown) == len(rows) else "; those with findings")
     table = Table(title=title, title_justify="left")
     for name in ("case", "patient", "size", "spacing [mm]"):
@@ -89,30 +89,40 @@ def _print_cases(found: "DataCheck", console: "Console") -> None:
     for name in ("pancreas [mL]", "tumour [mL]"):
         table.add_column(name, justify="right")
     table.add_column("findings")
-    for facts, findings in shown[:MOST_ROWS]:
-        volumes = [None, None] if facts.label is None else [facts.label.pancreas_ml, facts.label.tumour_ml]
+    for statistics, issues in shown[:MOST_ROWS]:
+        volumes = (
+            [None, None] if statistics.label is None else [statistics.label.pancreas_ml, statistics.label.tumour_ml]
+        )
         spelled = ["–" if value is None else f"{value:.1f}" for value in volumes]
-        kinds = ", ".join(dict.fromkeys(finding.kind for finding in findings))
-        style = STYLES[findings[0].severity] if findings else None
-        table.add_row(facts.name, facts.patient, size_text(facts), spacing_text(facts), *spelled, kinds, style=style)
+        kinds = ", ".join(dict.fromkeys(issue.kind for issue in issues))
+        style = STYLES[issues[0].severity] if issues else None
+        table.add_row(
+            statistics.name,
+            statistics.patient,
+            size_text(statistics),
+            spacing_text(statistics),
+            *spelled,
+            kinds,
+            style=style,
+        )
     if shown:
         console.print(table)
     if len(shown) > MOST_ROWS:
         console.print(f"... and {len(shown) - MOST_ROWS} more; --out writes all of them.", style="dim")
 
 
-def _print_findings(found: "DataCheck", console: "Console") -> None:
+def _print_issues(found: "DataCheck", console: "Console") -> None:
     from pancascade.data.checking.issues import Severity
 
     for severity in Severity:
-        lines = [finding for finding in found.findings if finding.severity is severity]
+        lines = [issue for issue in found.issues if issue.severity is severity]
         if lines:
             console.print(_counted(severity, len(lines)), style=f"bold {STYLES[severity]}")
-        for finding in lines:
-            place = "" if finding.case is None else f" {finding.case}:"
-            line = f"  {finding.kind}:{place} {finding.message}"
+        for issue in lines:
+            place = "" if issue.case is None else f" {issue.case}:"
+            line = f"  {issue.kind}:{place} {issue.message}"
             console.print(line, style=STYLES[severity], soft_wrap=True, highlight=False)
-    if not any(finding.severity is not Severity.NOTE for finding in found.findings):
+    if not any(issue.severity is not Severity.NOTE for issue in found.issues):
         console.print("Nothing is wrong.", style="green")
 
 

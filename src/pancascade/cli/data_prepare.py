@@ -46,7 +46,7 @@ def prepare(
     picture_window: options.PictureWindow = None,
     flip_rows: options.FlipRows = False,
     workers: options.Workers = 0,
-    engine: executor_options.Where = executor_options.WorkEngine.PROCESSES,
+    engine: executor_options.Where = executor_options.ExecutorKind.PROCESSES,
     address: executor_options.Address = None,
     verify: Annotated[bool, typer.Option("--verify", help="Only compare a store's files with its manifest.")] = False,
 ) -> None:

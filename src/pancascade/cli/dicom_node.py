@@ -46,8 +46,8 @@ def dicom_node(
     series: segment_options.SeriesChoice = None,
     model: segment_options.Model = None,
     device: segment_options.Device = "cpu",
-    networks: Annotated[
-        segment_options.Backend, typer.Option("--networks", help="What runs the networks, as --engine of `segment`.")
+    backend: Annotated[
+        segment_options.Backend, typer.Option("--backend", help="What runs the networks.")
     ] = segment_options.Backend.AUTO,
     max_memory: segment_options.MaxMemory = None,
     keep_doubtful: segment_options.KeepDoubtful = False,
@@ -72,7 +72,7 @@ def dicom_node(
         options={
             "model": tuple(model or [segment_options.DEFAULT_MODEL]),
             "device": device,
-            "backend": networks.value,
+            "backend": backend.value,
             "max_memory_gb": max_memory,
             "keep_doubtful": keep_doubtful,
             "formats": DICOM_FORMATS,
@@ -83,7 +83,7 @@ def dicom_node(
 
 def _serve(settings: "NodeSettings", folder: Path) -> None:
     from pancascade.execution.interrupts import ENDING
-    from pancascade.segmentation.batch.case_work import load_models
+    from pancascade.segmentation.batch.case_work import load_batch_models
     from pancascade.services.pacs.node import DicomNode
 
     logging.getLogger("pancascade.services.pacs").setLevel(logging.INFO)
@@ -94,7 +94,7 @@ def _serve(settings: "NodeSettings", folder: Path) -> None:
         typer.echo(f"{said} Research use only. Ctrl-C ends it.")
 
     try:
-        load_models(settings.options)
+        load_batch_models(settings.options)
         node.run(ready=ready)
     except KeyboardInterrupt:
         pass

@@ -27,7 +27,7 @@ def evaluate(
         ),
     ] = None,
     scores: Annotated[Path | None, typer.Option(help="CSV with the columns case and score (of the patient).")] = None,
-    engine: executor_options.Where = executor_options.WorkEngine.PROCESSES,
+    engine: executor_options.Where = executor_options.ExecutorKind.PROCESSES,
     address: executor_options.Address = None,
 ) -> None:
     """Compare predicted masks with their references: Dice, distances, detection, under every protocol at once."""
@@ -38,8 +38,8 @@ def evaluate(
     from pancascade.evaluation.side_tables import read_scores
     from pancascade.report.comparison.evaluated import evaluate_methods
 
-    told = {} if scores is None else read_scores(scores)
-    method = Method(method_name(predictions), predictions, confidence=confidence, scores=told)
+    reported = {} if scores is None else read_scores(scores)
+    method = Method(method_name(predictions), predictions, confidence=confidence, scores=reported)
     console = options.wide_console()
     with shown_progress("compare") as show:
         found = evaluate_methods([method], reference, out=out, executor=cluster, progress=show, **choices)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pancascade.execution import Executor
 
 
-class WorkEngine(StrEnum):
+class ExecutorKind(StrEnum):
     """What does the work on many cases."""
 
     PROCESSES = "processes"
@@ -22,7 +22,7 @@ Workers = Annotated[
     int, typer.Option("--workers", help="Cases at work at the same time; 0 takes one for every processor core.", min=0)
 ]
 Where = Annotated[
-    WorkEngine,
+    ExecutorKind,
     typer.Option("--engine", help="Where cases are worked on: processes of this machine, or a Ray cluster."),
 ]
 Address = Annotated[
@@ -31,7 +31,7 @@ Address = Annotated[
 ]
 
 
-def choose_executor(engine: WorkEngine, *, workers: int, address: str | None, device: str = "cpu") -> "Executor":
+def choose_executor(engine: ExecutorKind, *, workers: int, address: str | None, device: str = "cpu") -> "Executor":
     """The executor that the options ask for.
 
     Raises:
@@ -42,7 +42,9 @@ def choose_executor(engine: WorkEngine, *, workers: int, address: str | None, de
     return choose_cluster(engine, workers=workers, address=address, device=device) or LocalProcesses(workers)
 
 
-def choose_cluster(engine: WorkEngine, *, workers: int, address: str | None, device: str = "cpu") -> "Executor | None":
+def choose_cluster(
+    engine: ExecutorKind, *, workers: int, address: str | None, device: str = "cpu"
+) -> "Executor | None":
     """The cluster that the options ask for; None for processes of this machine, where a verb has its own way with them.
 
     Raises:
@@ -51,7 +53,7 @@ def choose_cluster(engine: WorkEngine, *, workers: int, address: str | None, dev
     from pancascade.execution import RayCluster
     from pancascade.execution.parallel import available_cores
 
-    if engine is WorkEngine.PROCESSES:
+    if engine is ExecutorKind.PROCESSES:
         if address is not None:
             raise DataError("--address is of a Ray cluster. Give --engine ray as well, or leave it out.")
         return None

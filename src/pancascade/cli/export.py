@@ -47,7 +47,7 @@ def export(
         if file_format == "pancascade":
             export_runnable(chosen, out, begun=begin)
         else:
-            export_model(chosen, out, file_format=cast("ExportFormat", file_format), told=tell, begun=begin)
+            export_model(chosen, out, file_format=cast("ExportFormat", file_format), reported=tell, begun=begin)
     if file_format == "pancascade":
         console.print(f"Without torch: pancascade segment SCAN --model {out / MODEL}")
     else:

@@ -5,6 +5,7 @@ from typing import Any
 
 import typer.core
 
+from pancascade.cli.earlier_spellings import in_todays_spelling
 from pancascade.errors import DataError
 
 
@@ -21,7 +22,7 @@ class FilledArguments(typer.core.TyperGroup):
             DataError: A part of it is empty.
         """
         if ctx.resilient_parsing:  # the shell completes what is not finished yet
-            return super().parse_args(ctx, args)
+            return super().parse_args(ctx, in_todays_spelling(args))
         for before, part in pairwise(["", *args]):
             name, equals, value = part.partition("=")
             if not part.strip():
@@ -29,4 +30,4 @@ class FilledArguments(typer.core.TyperGroup):
                 raise DataError(f"{what} is empty. Give it a value; is a variable of your shell not set?")
             if name.startswith("--") and equals and not value.strip():
                 raise DataError(f"{name} is empty. Give it a value; is a variable of your shell not set?")
-        return super().parse_args(ctx, args)
+        return super().parse_args(ctx, in_todays_spelling(args))

@@ -14,7 +14,7 @@ FAULTS_OF_OPTIONS = ("no_such_series", "not_dicom")
 """Codes of refusals for which --series is to blame, not the scan."""
 
 
-def claim_folder(out: Path) -> None:
+def make_output_folder(out: Path) -> None:
     """Make the folder and try to write into it, before any long work.
 
     Raises:
@@ -44,14 +44,14 @@ def tried(out: Path) -> Iterator[None]:
 
     made = made_by(out)
     try:
-        claim_folder(out)
+        make_output_folder(out)
         yield
     finally:
         remove_empty(made)
 
 
 @contextmanager
-def claimed(out: Path, *, what: str) -> Iterator[None]:
+def locked_output(out: Path, *, what: str) -> Iterator[None]:
     """The folder, made and held for this run before any long work; gone again if it was made for nothing.
 
     Args:
@@ -87,7 +87,7 @@ def refusals_filed(out: Path, *, scan: Path) -> Iterator[None]:
         raise
 
 
-def require_free(out: Path, names: Sequence[str], *, scan: Path) -> None:
+def require_unused(out: Path, names: Sequence[str], *, scan: Path) -> None:
     """Refuse a folder in which results would replace the scan, or files of somebody else.
 
     Args:

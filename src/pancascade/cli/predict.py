@@ -45,7 +45,7 @@ def predict(
     reading = find_reading(
         source, layout=layout, picture_window=picture_window, flip_rows=flip_rows, checkpoint=weights
     )
-    cases, told = cases_of_part(source, reading, split=split, part=part, fold=fold)
+    cases, reported = cases_of_part(source, reading, split=split, part=part, fold=fold)
     console = wide_console()
     with shown_progress("predict", total=len(cases)) as show:
         found = predict_cases(
@@ -57,7 +57,7 @@ def predict(
             workers=workers or available_cores(),
             resume=resume,
             on_done=show,
-            source=told,
+            source=reported,
         )
     _tell(found, out, console)
     if found.failed:
@@ -67,7 +67,7 @@ def predict(
 def _tell(found: "PredictionSet", out: Path, console: "Console") -> None:
     seconds = sum(case.seconds for case in found.done)
     number = f"{len(found.done)} {'case' if len(found.done) == 1 else 'cases'}"
-    console.print(f"{number} predicted by {found.checkpoint} in {seconds:.1f} s ({found.engine})", highlight=False)
+    console.print(f"{number} predicted by {found.checkpoint} in {seconds:.1f} s ({found.backend})", highlight=False)
     for case in found.failed:
         console.print(f"No mask of {case.case}: {case.message}", style="yellow", soft_wrap=True, highlight=False)
     console.print(f"Masks, predictions.json: {out}", soft_wrap=True, highlight=False)

@@ -53,7 +53,7 @@ class ProgressLines:
     def _begin(self) -> None:
         self._began = self._told_at = self._clock()
         self._first: int | None = None
-        self._told = 0
+        self._reported = 0
 
     def __call__(self, done: int, total: int | None = None, *, what: str | None = None) -> None:
         """Say it, if it is time to."""
@@ -62,16 +62,16 @@ class ProgressLines:
             self._begin()
         self._total = self._total if total is None else total
         if self._first is None:
-            self._first = self._told = done  # what an earlier run did tells nothing about the speed
+            self._first = self._reported = done  # what an earlier run did tells nothing about the speed
         now = self._clock()
-        if not self._total or done <= self._told or now - self._told_at < LEAST_S:
+        if not self._total or done <= self._reported or now - self._told_at < LEAST_S:
             return
-        if done - self._told < LEAST_SHARE * self._total:
+        if done - self._reported < LEAST_SHARE * self._total:
             return
         seconds = (now - self._began) * (self._total - done) / (done - self._first)
         left = f", about {spell_duration(seconds)} left" if done < self._total else ""
         self._write(f"{self._what}: {done} of {self._total}{left}")
-        self._told, self._told_at = done, now
+        self._reported, self._told_at = done, now
 
 
 @contextmanager

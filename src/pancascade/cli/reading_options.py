@@ -80,13 +80,13 @@ def cases_of_part(
     from pancascade.files.digests import content_digest
 
     cases = reading.cases(source)
-    told = PredictionSource(data_set=source.resolve().stem, reading=reading)
+    reported = PredictionSource(data_set=source.resolve().stem, reading=reading)
     if split is None:
         if fold is not None or part != "test":
             raise DataError("--fold and --part choose from a split. Give --split, too.")
-        return cases, told
+        return cases, reported
     if part not in PARTS:
         raise DataError(f"--part {part}: known are {', '.join(PARTS)}.")
     chosen = cases_of(cases, read_split(split, fold=fold)[part])
     about = {"split": split.name, "split_digest": content_digest(split), "part": part, "fold": fold}
-    return chosen, told.model_copy(update=about)
+    return chosen, reported.model_copy(update=about)

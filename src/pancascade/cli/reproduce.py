@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pancascade.cli.progress import Show
     from pancascade.reproduction import Prepared, Request, Resources
     from pancascade.reproduction.table_text import ReproducedTable
-    from pancascade.training.run import Standing
+    from pancascade.training.run import RunProgress
 
 
 def reproduce(
@@ -126,7 +126,7 @@ def _resources(prepared: "Prepared", show: "Show", console: "Console") -> "Resou
         console.print(what[0].upper() + what[1:], highlight=False, soft_wrap=True)
         show(0, what=what)
 
-    def trained(run: "Standing", done: int, batches: int) -> None:
+    def trained(run: "RunProgress", done: int, batches: int) -> None:
         title = f"{current}: epoch {run.epoch + 1}/{run.recipe.epochs} ({run.recipe.phase_of(run.epoch)})"
         show(done, batches, what=title)
 

@@ -8,7 +8,7 @@ import typer
 from pancascade.cli import additions_options as additions
 from pancascade.cli import dicomweb_scan as dicomweb
 from pancascade.cli import segment_options as options
-from pancascade.cli.out_folder import claimed, clear_drafts, refusals_filed, require_free, require_unedited
+from pancascade.cli.out_folder import clear_drafts, locked_output, refusals_filed, require_unedited, require_unused
 from pancascade.cli.result_told import tell_result
 from pancascade.errors import OutputError
 from pancascade.execution.interrupts import interrupt_held_back
@@ -48,7 +48,7 @@ def segment(
     series: options.SeriesChoice = None,
     list_series: Annotated[bool, typer.Option("--list-series", help="Only list the DICOM series in SCAN.")] = False,
     tta: options.Tta = False,
-    engine: options.Engine = options.Backend.AUTO,
+    backend: options.BackendChoice = options.Backend.AUTO,
     max_memory: options.MaxMemory = None,
     keep_doubtful: options.KeepDoubtful = False,
     no_smoothing: additions.NoSmoothing = False,
@@ -70,7 +70,7 @@ def segment(
         return
     formats = options.format_names(format_, store=store)
     with dicomweb.places(scan, out, formats=formats, study=study, series=series, store=store, token=token) as at:
-        with claimed(at.out, what="segment"):
+        with locked_output(at.out, what="segment"):
             require_place(at.out, at.scan)
             masks = read_masks(vessels or [])
             if pancreas is not None and pancreas_model is not None:
@@ -89,7 +89,7 @@ def segment(
                     device=device,
                     series=series,
                     tta=tta,
-                    backend=engine.value,
+                    backend=backend.value,
                     max_memory_gb=max_memory,
                     keep_doubtful=keep_doubtful,
                     pancreas=organ,
@@ -133,7 +133,7 @@ def require_place(out: Path, scan: Path) -> None:
         from pancascade.results.structures import MASKS as STRUCTURES
         from pancascade.segmentation.segmentation import FILES, MASKS
 
-    require_free(out, FILES, scan=scan)
+    require_unused(out, FILES, scan=scan)
     require_unedited(out, [*MASKS.values(), *STRUCTURES])
     clear_drafts(out)
 

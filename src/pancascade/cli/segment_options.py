@@ -62,7 +62,7 @@ SeriesChoice = Annotated[
     typer.Option("--series", help="Of DICOM, the series to take: its UID, number, or a part of its description."),
 ]
 Tta = Annotated[bool, typer.Option("--tta", help="Average three pixel sizes; takes three times as long.")]
-Engine = Annotated[Backend, typer.Option("--engine", help="What runs the networks.")]
+BackendChoice = Annotated[Backend, typer.Option("--backend", help="What runs the networks.")]
 MaxMemory = Annotated[
     float | None,
     typer.Option("--max-memory", help="Most memory to use, in GB; the voxels of the scan then stay on disk."),

@@ -69,7 +69,7 @@ def serve(
     model: options.Model = None,
     device: options.Device = "cpu",
     tta: options.Tta = False,
-    engine: options.Engine = options.Backend.AUTO,
+    backend: options.BackendChoice = options.Backend.AUTO,
     max_memory: options.MaxMemory = None,
     keep_doubtful: options.KeepDoubtful = False,
 ) -> None:
@@ -100,7 +100,7 @@ def serve(
                 "model": tuple(models),
                 "device": device,
                 "tta": tta,
-                "backend": engine.value,
+                "backend": backend.value,
                 "max_memory_gb": max_memory,
                 "keep_doubtful": keep_doubtful,
             },
@@ -140,9 +140,9 @@ def _settings(**choices: object) -> "ServerSettings":
     try:
         return ServerSettings.model_validate(choices)
     except ValidationError as error:
-        told = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-        if "token" in told:  # it must not be shown again
-            raise DataError(f"{told[0].upper()}{told[1:]}.") from None
+        reported = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        if "token" in reported:  # it must not be shown again
+            raise DataError(f"{reported[0].upper()}{reported[1:]}.") from None
         raise DataError(f"{first_fault(error)}. Check the options.") from error
 
 

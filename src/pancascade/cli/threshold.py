@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pancascade.cli.out_folder import claimed
+from pancascade.cli.out_folder import locked_output
 from pancascade.cli.result_told import tell_result
 from pancascade.errors import OutputError, UnreadableError
 from pancascade.execution.interrupts import interrupt_held_back
@@ -45,7 +45,7 @@ def threshold(
     from pancascade.imaging.io.vessel_masks import require_grid
 
     folder = out or _beside(result, tumour=tumour, organ=organ)
-    with claimed(folder, what="threshold"):
+    with locked_output(folder, what="threshold"):
         found = load_segmentation(result, scan=scan)
         place, formats = Path(found.scan.name), formats_in(result)
         require_place(folder, place)

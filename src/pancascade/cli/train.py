@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from pancascade.training.run import Standing
+    from pancascade.training.run import RunProgress
 
 
 def train(
@@ -47,14 +47,14 @@ def train(
     from pancascade.training.processes import is_follower
 
     console = rich.console.Console(quiet=is_follower(nodes))
-    told = 0
+    reported = 0
     with shown_progress("read data", shown=not is_follower(nodes)) as bar:
 
-        def show(run: "Standing", done: int, batches: int) -> None:
-            nonlocal told
-            for epoch in run.history[told:]:
+        def show(run: "RunProgress", done: int, batches: int) -> None:
+            nonlocal reported
+            for epoch in run.history[reported:]:
                 console.print(describe(epoch) + _time_left(run), highlight=False, soft_wrap=True)
-            told = len(run.history)
+            reported = len(run.history)
             phase = run.recipe.phase_of(run.epoch)
             bar(done, batches, what=f"epoch {run.epoch + 1}/{run.recipe.epochs} ({phase})")
 
@@ -74,13 +74,13 @@ def train(
             nodes=nodes,
             progress=show,
         )
-        for epoch in run.history[told:]:
+        for epoch in run.history[reported:]:
             console.print(describe(epoch), highlight=False, soft_wrap=True)
     if run.best.is_file():
         console.print(f"Best weights: {run.best}", soft_wrap=True, highlight=False)
 
 
-def _time_left(run: "Standing") -> str:
+def _time_left(run: "RunProgress") -> str:
     """Of a run's epochs, by the last one of the phase that it is in; nothing after the last epoch."""
     from pancascade.messages.durations import spell_duration
 

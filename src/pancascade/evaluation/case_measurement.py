@@ -64,14 +64,14 @@ def measure_case(
         GeometryError: The grids differ and the protocol does not resample.
         DataError: A label map holds values that are no labels, or none that the protocol knows.
     """
-    upright = reorient(reference, "RAS")
+    scan_lps = reorient(reference, "RAS")
     notes: list[str] = []
-    true = _read_labels(upright, protocol, of_reference=True)
+    true = _read_labels(scan_lps, protocol, of_reference=True)
     if prediction is None:
         found = _NOTHING
         notes.append("no prediction; counted as empty")
     else:
-        found = _read_labels(_on_grid(prediction, upright, protocol, notes), protocol, of_reference=False)
+        found = _read_labels(_on_grid(prediction, scan_lps, protocol, notes), protocol, of_reference=False)
     box = _union(true.box, found.box)
     masks = {
         target: (found.inside(box, wanted), true.inside(box, protocol.labels_of_reference(target)))
@@ -81,42 +81,42 @@ def measure_case(
     detections = None
     if protocol.lesions.target in masks:
         mask, truth = masks[protocol.lesions.target]
-        candidates = None if confidence is None else _on_grid(confidence, upright, protocol, notes)
+        candidates = None if confidence is None else _on_grid(confidence, scan_lps, protocol, notes)
         detections = _find_lesions(
-            mask, truth, box, upright, patient=patient or case, protocol=protocol, confidence=candidates, score=score
+            mask, truth, box, scan_lps, patient=patient or case, protocol=protocol, confidence=candidates, score=score
         )
     return CaseRecord(
         case=case,
         patient=patient or case,
         prediction=None if prediction is None else prediction.name,
         reference=reference.name,
-        shape=upright.shape,
-        spacing_mm=upright.spacing_mm,
-        voxel_ml=upright.voxel_volume_ml,
-        diagonal_mm=math.dist((0, 0, 0), [n * mm for n, mm in zip(upright.shape, upright.spacing_mm, strict=True)]),
-        targets={key: _measure_target(*pair, box, upright, protocol=protocol) for key, pair in masks.items()},
+        shape=scan_lps.shape,
+        spacing_mm=scan_lps.spacing_mm,
+        voxel_ml=scan_lps.voxel_volume_ml,
+        diagonal_mm=math.dist((0, 0, 0), [n * mm for n, mm in zip(scan_lps.shape, scan_lps.spacing_mm, strict=True)]),
+        targets={key: _measure_target(*pair, box, scan_lps, protocol=protocol) for key, pair in masks.items()},
         detections=detections,
         notes=tuple(notes),
     )
 
 
-def _on_grid(volume: Volume, upright: Volume, protocol: Protocol, notes: list[str]) -> Volume:
-    """The volume on the reference's upright grid, whatever order its axes are stored in."""
+def _on_grid(volume: Volume, scan_lps: Volume, protocol: Protocol, notes: list[str]) -> Volume:
+    """The volume on the reference's LPS grid, whatever order its axes are stored in."""
     turned = reorient(volume, "RAS")
-    if turned.on_same_grid_as(upright, tolerance_mm=_SAME_PLACE * min(upright.spacing_mm)):
-        return replace(turned, affine=upright.affine)
+    if turned.on_same_grid_as(scan_lps, tolerance_mm=_SAME_PLACE * min(scan_lps.spacing_mm)):
+        return replace(turned, affine=scan_lps.affine)
     with suppress(GeometryError):
         # At 45 degrees "RAS" is a toss-up; the same grid may have been turned another way.
-        return replace(restore(volume, upright), source=volume.source)
+        return replace(restore(volume, scan_lps), source=volume.source)
     if not protocol.resample:
         raise GeometryError(
-            f"{volume.name}: not on the grid of {upright.name} ({_difference(turned, upright)}). "
+            f"{volume.name}: not on the grid of {scan_lps.name} ({_difference(turned, scan_lps)}). "
             "Write the prediction on the scan's grid, or pass --resample."
         )
     notes.append(
         f"{Path(volume.name).name} resampled from {_describe(turned)} to the reference's grid by nearest voxel"
     )
-    return replace(resample_onto(turned, upright, order=0), source=volume.source)
+    return replace(resample_onto(turned, scan_lps, order=0), source=volume.source)
 
 
 def _describe(volume: Volume) -> str:
@@ -176,11 +176,11 @@ def _union(one: Box, other: Box) -> Box:
 
 
 def _measure_target(
-    mask: NDArray[np.bool_], truth: NDArray[np.bool_], box: Box, upright: Volume, *, protocol: Protocol
+    mask: NDArray[np.bool_], truth: NDArray[np.bool_], box: Box, scan_lps: Volume, *, protocol: Protocol
 ) -> TargetRecord:
     """Counts and distances of one target; the masks are cut to a box that holds both."""
-    slice_voxels = upright.shape[0] * upright.shape[1]
-    slices = [Confusion(0, 0, 0, slice_voxels)] * upright.shape[2]
+    slice_voxels = scan_lps.shape[0] * scan_lps.shape[1]
+    slices = [Confusion(0, 0, 0, slice_voxels)] * scan_lps.shape[2]
     slices[box.start[2] : box.stop[2]] = confusion_by_slice(mask, truth, slice_voxels=slice_voxels)
     boxes = box_overlap(Box.around(mask), Box.around(truth))
     record = TargetRecord(
@@ -190,7 +190,7 @@ def _measure_target(
     )
     if not (mask.any() and truth.any()):
         return record
-    distances = surface_distances(mask, truth, upright.spacing_mm, definition=protocol.surface)
+    distances = surface_distances(mask, truth, scan_lps.spacing_mm, definition=protocol.surface)
     return record.model_copy(
         update={
             "hd95_mm": distances.hausdorff_mm(95),
@@ -205,7 +205,7 @@ def _find_lesions(
     mask: NDArray[np.bool_],
     truth: NDArray[np.bool_],
     box: Box,
-    upright: Volume,
+    scan_lps: Volume,
     *,
     patient: str,
     protocol: Protocol,
@@ -215,7 +215,7 @@ def _find_lesions(
     """Lesions found and missed; the masks are cut to a box that holds both."""
     rule = protocol.lesions
     if rule.candidates == "map" and confidence is None:
-        raise DataError(f"{upright.name}: the protocol takes candidates from a confidence map, and there is none.")
+        raise DataError(f"{scan_lps.name}: the protocol takes candidates from a confidence map, and there is none.")
     likelihood = None
     if confidence is not None:
         field = box
@@ -228,7 +228,7 @@ def _find_lesions(
         return detect(
             mask,
             truth,
-            upright.spacing_mm,
+            scan_lps.spacing_mm,
             patient=patient,
             confidence=likelihood,
             candidates=rule.candidates,
@@ -237,7 +237,7 @@ def _find_lesions(
             score=score,
         )
     except ValueError as error:
-        raise DataError(f"{upright.name if confidence is None else confidence.name}: {error}.") from error
+        raise DataError(f"{scan_lps.name if confidence is None else confidence.name}: {error}.") from error
 
 
 def _grown(mask: NDArray[np.bool_], field: Box, inside: tuple[slice, ...]) -> NDArray[np.bool_]:

@@ -34,7 +34,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class SliceCounts:
+class EvaluatedSlices:
     """Counts of one slice of a patient, by target."""
 
     patient: str
@@ -123,11 +123,11 @@ def evaluate_data_set(
     jobs = [
         DataSetJob(case, predictions, protocol, case.name in done) for case in chosen if case.name in done or as_empty
     ]
-    slices: list[SliceCounts] = []
+    slices: list[EvaluatedSlices] = []
     records: list[CaseRecord] = []
     for outcome in _measured(jobs, workers=workers, executor=executor, progress=progress):
         for one in outcome:
-            kind = failures if isinstance(one, Failure) else slices if isinstance(one, SliceCounts) else records
+            kind = failures if isinstance(one, Failure) else slices if isinstance(one, EvaluatedSlices) else records
             kind.append(one)  # type: ignore[arg-type]
     records += _of_patients(slices)
     ordered = tuple(sorted(records, key=lambda record: record.case))
@@ -176,7 +176,7 @@ def _require_held_out(method: str, found: PredictionSet, cases: Sequence[Case]) 
 
 def _measured(
     jobs: Sequence[DataSetJob], *, workers: int, executor: Executor | None, progress: Progress | None
-) -> Iterator[list[SliceCounts | CaseRecord | Failure]]:
+) -> Iterator[list[EvaluatedSlices | CaseRecord | Failure]]:
     if progress is not None:
         progress(0, len(jobs))
     for done, (job, outcome) in enumerate(each_job(measure_job, jobs, workers=workers, executor=executor), start=1):
@@ -186,7 +186,7 @@ def _measured(
             progress(done, len(jobs))
 
 
-def measure_job(job: DataSetJob) -> list[SliceCounts | CaseRecord | Failure]:
+def measure_job(job: DataSetJob) -> list[EvaluatedSlices | CaseRecord | Failure]:
     """A record of a whole scan, or the counts of each single slice; or why there is none."""
     try:
         if job.case.scan is None:
@@ -199,7 +199,7 @@ def measure_job(job: DataSetJob) -> list[SliceCounts | CaseRecord | Failure]:
         return [Failure(job.case.name, str(error))]
 
 
-def _counts(axial: AxialSlice, job: DataSetJob) -> SliceCounts:
+def _counts(axial: AxialSlice, job: DataSetJob) -> EvaluatedSlices:
     labels = np.zeros(axial.labels.shape, np.uint8)
     if job.predicted:
         labels = read_slice_mask(job.folder / slice_mask_name(axial.name), axial)
@@ -210,7 +210,7 @@ def _counts(axial: AxialSlice, job: DataSetJob) -> SliceCounts:
         target: confusion(np.isin(labels, values), np.isin(axial.labels, values))
         for target, values in job.protocol.labels.items()
     }
-    return SliceCounts(axial.patient, axial.name, counts)
+    return EvaluatedSlices(axial.patient, axial.name, counts)
 
 
 def read_slice_mask(path: Path, axial: AxialSlice) -> NDArray[np.uint8]:
@@ -233,8 +233,8 @@ def read_slice_mask(path: Path, axial: AxialSlice) -> NDArray[np.uint8]:
     return labels[::-1] if axial.flipped_rows else labels
 
 
-def _of_patients(slices: Sequence[SliceCounts]) -> list[CaseRecord]:
-    by_patient: dict[str, list[SliceCounts]] = {}
+def _of_patients(slices: Sequence[EvaluatedSlices]) -> list[CaseRecord]:
+    by_patient: dict[str, list[EvaluatedSlices]] = {}
     for one in sorted(slices, key=lambda counts: counts.name):
         by_patient.setdefault(one.patient, []).append(one)
     return [

@@ -10,12 +10,12 @@ from pancascade.evaluation.held_out import SplitPart, require_held_out
 from pancascade.evaluation.pairing import Failure, Pairs, find_masks, pair
 from pancascade.evaluation.protocol import Protocol
 from pancascade.evaluation.records import CaseRecord, Outcome
-from pancascade.evaluation.work import Entry, Job, run_jobs
+from pancascade.evaluation.work import Entry, MeasurementJob, run_jobs
 from pancascade.execution import Executor
 from pancascade.files.file_names import abbreviated, match_names
 from pancascade.messages.names_only import names_only
 
-Told = TypeVar("Told")
+Reported = TypeVar("Reported")
 
 Progress = Callable[[int, int], None]
 """Called with the number of finished cases and of all cases."""
@@ -120,20 +120,20 @@ def evaluate(
     ]
 
 
-def _by_case(table: Mapping[str, Told], matched: Iterable[Pairs], *, what: str) -> dict[str, Told]:
+def _by_case(table: Mapping[str, Reported], matched: Iterable[Pairs], *, what: str) -> dict[str, Reported]:
     """A table by the names of the cases, however it spells them.
 
     Raises:
         DataError: It is of none of the cases.
     """
     cases = {name for pairs in matched for name in (*pairs.masks, *(failure.case for failure in pairs.failures))}
-    told = match_names(sorted(cases), table)
-    if table and not told:
+    reported = match_names(sorted(cases), table)
+    if table and not reported:
         raise DataError(
             f"The table of {what} names none of the cases (for example {abbreviated(next(iter(table)))}, but "
             f"{abbreviated(min(cases))} is one). Name them as the masks are."
         )
-    return told
+    return reported
 
 
 def method_name(predictions: Path) -> str:
@@ -169,7 +169,7 @@ def _jobs(
     protocol: Protocol,
     patients: Mapping[str, str],
     outcomes: dict[str, list[Outcome]],
-) -> list[Job]:
+) -> list[MeasurementJob]:
     """One job a case; what cannot be matched goes straight to the outcomes."""
     entries: dict[str, list[Entry]] = {}
     references: dict[str, Path] = {}
@@ -192,6 +192,6 @@ def _jobs(
             entries.setdefault(case, []).append(entry)
             references[case] = true
     return [
-        Job(case, references[case], patients.get(case, case), tuple(entries[case]), protocol)
+        MeasurementJob(case, references[case], patients.get(case, case), tuple(entries[case]), protocol)
         for case in sorted(entries)
     ]

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError
 
 from pancascade.data.readers.data_reading import DataReading
 from pancascade.data.store.names import file_name
@@ -68,7 +68,7 @@ class PredictionSet(Settings):
         checkpoint_digest: Of its content.
         labels: Title of each value of the masks.
         probabilities: Whether probability maps were written, too.
-        engine: What ran the networks.
+        backend: What ran the networks.
         source: Which cases.
         trained_on: Marks of the patients whom the weights learned from, by data set.
         cases: In the order of the data set; while it runs those that are finished.
@@ -83,7 +83,7 @@ class PredictionSet(Settings):
     checkpoint_digest: str
     labels: dict[str, str] = Field(default_factory=lambda: {str(int(label)): label.title for label in Label})
     probabilities: bool = False
-    engine: str
+    backend: str = Field(validation_alias=AliasChoices("backend", "engine"))
     source: PredictionSource = PredictionSource()
     trained_on: tuple[dict[str, Any], ...] = ()
     cases: tuple[PredictedCase, ...] = ()
@@ -104,7 +104,7 @@ class PredictionSet(Settings):
         named = {
             "checkpoint_digest": "weights",
             "probabilities": "--probabilities",
-            "engine": "device or engine",
+            "backend": "device or backend",
             "source": "cases (data set, reading, split or part)",
         }
         return next((words for key, words in named.items() if getattr(self, key) != getattr(other, key)), None)

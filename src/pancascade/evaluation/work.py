@@ -46,7 +46,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Job:
+class MeasurementJob:
     """One case of all methods, so that its reference is read once.
 
     Attributes:
@@ -64,7 +64,9 @@ class Job:
     protocol: Protocol
 
 
-def run_jobs(jobs: Sequence[Job], *, workers: int, executor: Executor | None = None) -> Iterator[dict[str, Outcome]]:
+def run_jobs(
+    jobs: Sequence[MeasurementJob], *, workers: int, executor: Executor | None = None
+) -> Iterator[dict[str, Outcome]]:
     """Outcomes by method of each job, as they are finished.
 
     A worker that dies (out of memory, say) costs its own case only.
@@ -78,12 +80,12 @@ def run_jobs(jobs: Sequence[Job], *, workers: int, executor: Executor | None = N
         yield _died(job) if found is None else found
 
 
-def _died(job: Job) -> dict[str, Outcome]:
+def _died(job: MeasurementJob) -> dict[str, Outcome]:
     message = f"{job.reference.name}: the process that worked on this case died, probably out of memory."
     return {entry.method: Failure(job.case, message) for entry in job.entries}
 
 
-def do_job(job: Job) -> dict[str, Outcome]:
+def do_job(job: MeasurementJob) -> dict[str, Outcome]:
     """Outcome of one case by method; an error of one method's file is that method's failure."""
     reference = cache(lambda: read_volume(job.reference))
     outcomes: dict[str, Outcome] = {}
@@ -105,7 +107,7 @@ def do_job(job: Job) -> dict[str, Outcome]:
     return outcomes
 
 
-def _measure(job: Job, entry: Entry, reference: Volume, key: dict[str, Any]) -> CaseRecord:
+def _measure(job: MeasurementJob, entry: Entry, reference: Volume, key: dict[str, Any]) -> CaseRecord:
     record = measure_case(
         reference,
         None if entry.prediction is None else read_volume(entry.prediction),
@@ -123,7 +125,7 @@ def _measure(job: Job, entry: Entry, reference: Volume, key: dict[str, Any]) -> 
     return record
 
 
-def _key(job: Job, entry: Entry) -> dict[str, Any]:
+def _key(job: MeasurementJob, entry: Entry) -> dict[str, Any]:
     """All that a record depends on: files by their content, for copies have new dates and the same numbers."""
     return {
         "format": RECORD_FORMAT,

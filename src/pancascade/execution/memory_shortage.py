@@ -16,7 +16,7 @@ def is_memory_shortage(error: BaseException) -> bool:
 
 
 @contextmanager
-def memory_shortage_told(what: str, *, advice: str) -> Iterator[None]:
+def memory_shortage_reported(what: str, *, advice: str) -> Iterator[None]:
     """Turn a shortage of memory into one sentence.
 
     Args:

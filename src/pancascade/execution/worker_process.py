@@ -40,7 +40,7 @@ class Answer(Generic[Result]):
 
 
 @dataclass(frozen=True)
-class Told:
+class Reported:
     """What work under way has said of itself.
 
     Attributes:
@@ -81,11 +81,11 @@ class WorkerProcess(Generic[Job, Result]):
 
     def answer(self) -> Answer[Result] | None:
         """What came of the job; None if the process died over it. What the work says meanwhile is passed over."""
-        while isinstance(received := self.receive(), Told):
+        while isinstance(received := self.receive(), Reported):
             pass
         return received
 
-    def receive(self) -> Told | Answer[Result] | None:
+    def receive(self) -> Reported | Answer[Result] | None:
         """The next thing that the work says of itself, or what came of it; None if the process died over it."""
         try:
             return self.answers.recv()
@@ -123,7 +123,7 @@ def tell_parent(message: object) -> None:
     """
     if _parent is not None:
         with suppress(OSError):  # nobody is left to hear it
-            _parent.send(Told(message))
+            _parent.send(Reported(message))
 
 
 def _serve(jobs: Connection, work: Callable[[Job], Result]) -> None:

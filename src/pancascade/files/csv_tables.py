@@ -101,9 +101,9 @@ def read_table(path: Path, *, required: Sequence[str], columns: Sequence[str] = 
     text = read_text(path)
     wanted = (*required, *columns)
     first, _, rest = text.partition("\n")
-    told = re.fullmatch(r'"?sep=(.)"?\s*', first, re.IGNORECASE)  # Excel writes and reads this line
-    separator = told[1] if told else _separator(first, wanted)
-    lines = _Lines(rest if told else text, separator, path.name, skipped=1 if told else 0)
+    reported = re.fullmatch(r'"?sep=(.)"?\s*', first, re.IGNORECASE)  # Excel writes and reads this line
+    separator = reported[1] if reported else _separator(first, wanted)
+    lines = _Lines(rest if reported else text, separator, path.name, skipped=1 if reported else 0)
     header = [_column_name(cell) for _, cells in lines.take(1) for cell in cells]
     missing = [column for column in wanted if column not in header]
     if missing:

@@ -76,10 +76,10 @@ def first_fault(error: ValidationError) -> str:
     place = shortened(".".join(str(part) for part in fault["loc"]), 60)
     if fault["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return f"{place or 'it'} is no mapping of settings"
-    told = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    reported = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if not place:  # settings that do not fit each other: each is named, and what to do; the values would be too much
-        return shortened(told, _MOST_LETTERS_OF_RULES)
-    text = shortened(told, _MOST_LETTERS)
+        return shortened(reported, _MOST_LETTERS_OF_RULES)
+    text = shortened(reported, _MOST_LETTERS)
     if fault["type"] in ("extra_forbidden", "missing"):
         return f"{place}: {'no such key' if fault['type'] == 'extra_forbidden' else 'is missing'}"
     if fault["type"] == "union_tag_invalid":

@@ -19,7 +19,7 @@ from pancascade.files.atomic import written_whole
 from pancascade.files.documents import first_fault, parse_json, shortened
 from pancascade.imaging.preprocessing import CanvasOrGrid
 from pancascade.methods.cascades import Cascade, CascadeSettings, build_cascade, fast_layout
-from pancascade.methods.cascades.earlier_variants import with_earlier_readings
+from pancascade.methods.cascades.earlier_variants import with_earlier_variants
 from pancascade.methods.networks import NetworkSettings
 from pancascade.methods.weights_file import (
     DIGEST,
@@ -190,7 +190,7 @@ def load_checkpoint(path: Path) -> tuple[Cascade, ModelDescription]:
 
 def _description(path: Path, header: Any) -> ModelDescription:
     if isinstance(header, dict) and "cascade" in header:
-        header = {**header, "cascade": with_earlier_readings(header["cascade"])}
+        header = {**header, "cascade": with_earlier_variants(header["cascade"])}
     try:
         return ModelDescription.model_validate(header)
     except ValidationError as error:

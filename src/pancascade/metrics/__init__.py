@@ -3,7 +3,7 @@
 from pancascade.metrics.bootstrap import Interval, Resamples, patient_bootstrap
 from pancascade.metrics.boxes import BoxOverlap, Region, box_overlap
 from pancascade.metrics.confusion import RATIOS, Confusion, confusion, confusion_by_slice
-from pancascade.metrics.detection import LesionFinding, ScanDetections, detect
+from pancascade.metrics.detection import DetectedLesion, ScanDetections, detect
 from pancascade.metrics.detection_statistics import DetectionTable
 from pancascade.metrics.paired import PairedComparison, compare_all, compare_pair, holm
 from pancascade.metrics.ranking import MethodRank, rank_methods
@@ -13,9 +13,9 @@ __all__ = [
     "RATIOS",
     "BoxOverlap",
     "Confusion",
+    "DetectedLesion",
     "DetectionTable",
     "Interval",
-    "LesionFinding",
     "MethodRank",
     "PairedComparison",
     "Region",

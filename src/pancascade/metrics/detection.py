@@ -10,7 +10,7 @@ from pancascade.metrics.lesions import Components, find_components, match_by_cen
 
 
 @dataclass(frozen=True)
-class LesionFinding:
+class DetectedLesion:
     """One lesion of the reference.
 
     Attributes:
@@ -38,7 +38,7 @@ class ScanDetections:
     """
 
     patient: str
-    lesions: tuple[LesionFinding, ...]
+    lesions: tuple[DetectedLesion, ...]
     false_positives: tuple[float, ...]
     score: float
 
@@ -95,7 +95,7 @@ def detect(
     return ScanDetections(
         patient,
         tuple(
-            LesionFinding(diameter, volume, None if candidate is None else values[candidate], iou)
+            DetectedLesion(diameter, volume, None if candidate is None else values[candidate], iou)
             for (diameter, volume), candidate, iou in zip(sizes, matching.found_by, matching.iou, strict=True)
         ),
         tuple(values[candidate] for candidate in matching.false_positives),

@@ -83,7 +83,7 @@ class DetectionTable:
         return np.flatnonzero(np.append(later != self.confidence[:-1], len(self.confidence) > 0))
 
 
-class Statistic(Protocol[P]):
+class DetectionStatistic(Protocol[P]):
     """A number of a table; without weights a float, with (R, N) weights an array (R,)."""
 
     @overload
@@ -94,7 +94,9 @@ class Statistic(Protocol[P]):
     ) -> NDArray[np.float64]: ...
 
 
-def _statistic(formula: Callable[Concatenate[DetectionTable, NDArray[np.float64], P], NDArray[Any]]) -> Statistic[P]:
+def _statistic(
+    formula: Callable[Concatenate[DetectionTable, NDArray[np.float64], P], NDArray[Any]],
+) -> DetectionStatistic[P]:
     """Let a formula on (R, N) weights also stand without them, and take many resamples block by block."""
 
     @wraps(formula)

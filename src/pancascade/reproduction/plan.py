@@ -11,7 +11,7 @@ from pancascade.errors import DataError, RecipeError
 from pancascade.files.digests import content_digest
 from pancascade.reproduction.counted_cases import CountedCases
 from pancascade.reproduction.published_numbers import CASE_QUANTITIES, CaseQuantity
-from pancascade.reproduction.published_tables import Row, Scale, Table
+from pancascade.reproduction.published_tables import PublishedRow, Scale, Table
 from pancascade.reproduction.row_recipe import DataPlace, checked, recipe_digest, row_recipe
 from pancascade.reproduction.table_split import Fold, folds_of
 
@@ -38,7 +38,7 @@ class Choices:
 
 
 @dataclass(frozen=True)
-class Training:
+class PlannedTraining:
     """One set of weights.
 
     Attributes:
@@ -80,12 +80,12 @@ class Plan:
     everything: CountedCases
     split: Path
     folds: tuple[Fold, ...]
-    rows: Mapping[str, tuple[Training, ...]]
+    rows: Mapping[str, tuple[PlannedTraining, ...]]
     masks: Mapping[str, Path]
     faults: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def trainings(self) -> tuple[Training, ...]:
+    def trainings(self) -> tuple[PlannedTraining, ...]:
         """Each once, in the order in which rows ask for them."""
         found = {training.name: training for trainings in self.rows.values() for training in trainings}
         return tuple(found.values())
@@ -95,7 +95,7 @@ class Plan:
         """Whether the data lie as the paper's do where they are downloaded; a store may hold anything."""
         return self.place.reading.layout in self.table.data.layouts
 
-    def needed(self, training: Training) -> frozenset[CaseQuantity]:
+    def needed(self, training: PlannedTraining) -> frozenset[CaseQuantity]:
         """Numbers of stage 1 that the rows of a training show."""
         found: set[CaseQuantity] = set()
         for name, trainings in self.rows.items():
@@ -124,8 +124,8 @@ def make_plan(table: Table, place: DataPlace, everything: CountedCases, *, split
     masks = dict(choices.masks or {})
     rows = _chosen(table, choices.rows, masks)
     folds = folds_of(split, everything, choices.folds)
-    found: dict[str, tuple[Training, ...]] = {}
-    known: dict[str, Training] = {}
+    found: dict[str, tuple[PlannedTraining, ...]] = {}
+    known: dict[str, PlannedTraining] = {}
     faults: dict[str, str] = {}
     for row in rows:
         mine = [fold for fold in folds if row.fold is None or fold.number is None or fold.number == row.fold]
@@ -141,7 +141,7 @@ def make_plan(table: Table, place: DataPlace, everything: CountedCases, *, split
     return Plan(table, choices, place, everything, split, folds, made, masks, faults)
 
 
-def _chosen(table: Table, names: Iterable[str], masks: Mapping[str, Path]) -> list[Row]:
+def _chosen(table: Table, names: Iterable[str], masks: Mapping[str, Path]) -> list[PublishedRow]:
     known = {row.name: row for row in table.rows}
     for name in (*names, *masks):
         if name not in known:
@@ -154,8 +154,8 @@ def _chosen(table: Table, names: Iterable[str], masks: Mapping[str, Path]) -> li
 
 
 def _training(
-    table: Table, row: Row, fold: Fold, place: DataPlace, data: str, *, split: Path, choices: Choices
-) -> Training:
+    table: Table, row: PublishedRow, fold: Fold, place: DataPlace, data: str, *, split: Path, choices: Choices
+) -> PlannedTraining:
     regions = place.reading.layout is Layout.REGION_FOLDER
     recipe = row_recipe(table, row, scale=choices.scale, regions=regions, seed=choices.seed, epochs=choices.epochs)
     source = place.source(split=split, fold=fold.number, keep=table.data.keep)
@@ -163,7 +163,9 @@ def _training(
     digest = recipe_digest(recipe, data=data, split=content_digest(split), fold=fold.number, keep=table.data.keep)
     slug = _slug(settings.cascade.model_dump(mode="json"))
     part = "" if fold.number is None else f"-fold{fold.number}"
-    return Training(f"{slug}-{digest}{part}", digest, recipe, source, fold, settings.cascade.model_dump(mode="json"))
+    return PlannedTraining(
+        f"{slug}-{digest}{part}", digest, recipe, source, fold, settings.cascade.model_dump(mode="json")
+    )
 
 
 def _slug(cascade: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from pancascade.messages.durations import spell_duration
 from pancascade.messages.names_only import names_only
 from pancascade.methods.cascades import build_cascade, fast_layout
 from pancascade.reproduction.counted_cases import CountedCases
-from pancascade.reproduction.plan import Plan, Training
+from pancascade.reproduction.plan import Plan, PlannedTraining
 from pancascade.training.data import KEEP
 from pancascade.training.optimisation import build_optimiser
 from pancascade.training.recipe import Recipe
@@ -93,7 +93,7 @@ class Preflight:
 
 def preflight(
     plan: Plan,
-    trainings: Sequence[tuple[Training, int]],
+    trainings: Sequence[tuple[PlannedTraining, int]],
     *,
     device: str,
     tell: Callable[[str], None] = lambda _: None,

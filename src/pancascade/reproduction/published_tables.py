@@ -59,7 +59,7 @@ class Making(Settings):
         return self.paper if scale == "paper" else self.small
 
 
-class Row(Settings):
+class PublishedRow(Settings):
     """One row of a table.
 
     Attributes:
@@ -160,7 +160,7 @@ class Table(Settings):
     columns: tuple[Column, ...] = Field(min_length=1)
     beside: tuple[Column, ...] = ()
     scales: dict[Scale, ScaleSettings]
-    rows: tuple[Row, ...] = Field(min_length=1)
+    rows: tuple[PublishedRow, ...] = Field(min_length=1)
     comparisons: tuple[tuple[str, str], ...] = ()
 
     @model_validator(mode="after")
@@ -179,11 +179,11 @@ class Table(Settings):
             raise ValueError(f"scales: needs {' and '.join(SCALES)}")
         return self
 
-    def row(self, name: str) -> Row:
+    def row(self, name: str) -> PublishedRow:
         """The row of a name, which there is."""
         return next(row for row in self.rows if row.name == name)
 
-    def printed(self, row: Row) -> tuple[Printed, ...]:
+    def printed(self, row: PublishedRow) -> tuple[Printed, ...]:
         """Published values of a row, one a column; those of the row that it is a reading of."""
         values = row.values if row.values is not None else self.row(str(row.reading_of)).values
         return tuple(parse_printed(value) for value in values or ())

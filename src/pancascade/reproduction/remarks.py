@@ -1,7 +1,7 @@
 """What arithmetic says against published numbers."""
 
 from pancascade.reproduction.published_numbers import SAME_NUMBER
-from pancascade.reproduction.published_tables import Row, Table
+from pancascade.reproduction.published_tables import PublishedRow, Table
 
 
 def most_dice(sensitivity: float) -> float:
@@ -16,7 +16,7 @@ def most_dice(sensitivity: float) -> float:
     return 2 * sensitivity / (1 + sensitivity)
 
 
-def impossible_dice(table: Table, row: Row) -> str:
+def impossible_dice(table: Table, row: PublishedRow) -> str:
     """A remark on a row whose Dice is larger than its sensitivity allows; empty for any other.
 
     Printed numbers are rounded: both are given the half of their last digit.
@@ -42,6 +42,6 @@ def impossible_dice(table: Table, row: Row) -> str:
     )
 
 
-def remarks_on(table: Table, row: Row) -> tuple[str, ...]:
+def remarks_on(table: Table, row: PublishedRow) -> tuple[str, ...]:
     """All that is to be said of a row's published numbers, one sentence or more each."""
     return tuple(remark for remark in (row.remark, impossible_dice(table, row)) if remark)

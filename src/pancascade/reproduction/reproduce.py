@@ -15,7 +15,7 @@ from pancascade.files.digests import content_digest
 from pancascade.files.documents import read_json, reason
 from pancascade.reproduction.counted_cases import CountedCases, count_cases, found_beside_published
 from pancascade.reproduction.measured import Measured
-from pancascade.reproduction.plan import Choices, Plan, Training, make_plan
+from pancascade.reproduction.plan import Choices, Plan, PlannedTraining, make_plan
 from pancascade.reproduction.preflight import Preflight, first_line, preflight
 from pancascade.reproduction.published_files import find_table, read_published
 from pancascade.reproduction.published_tables import Paper
@@ -88,7 +88,7 @@ class Prepared:
         """By which the table counts."""
         return protocol_of(self.plan.table, PROTOCOLS)
 
-    def left(self) -> list[Training]:
+    def left(self) -> list[PlannedTraining]:
         """Trainings that are not finished."""
         return [one for one in self.plan.trainings if finished(self.plan, one, self.trainings) is None]
 

@@ -10,7 +10,7 @@ from pancascade.evaluation.statistic import statistic_of
 from pancascade.metrics import PairedComparison, compare_pair, holm
 from pancascade.reproduction.measured import Measured
 from pancascade.reproduction.published_numbers import Column, Printed
-from pancascade.reproduction.published_tables import Row, Table
+from pancascade.reproduction.published_tables import PublishedRow, Table
 
 OVERLAP = ("dice", "sensitivity", "specificity", "precision")
 
@@ -56,7 +56,7 @@ class MadeRow:
         folds: Numbers of those folds.
     """
 
-    row: Row
+    row: PublishedRow
     cells: tuple[Cell, ...]
     measured: tuple[Measured, ...]
     folds: tuple[int | None, ...] = ()
@@ -68,7 +68,12 @@ class MadeRow:
 
 
 def make_row(
-    table: Table, row: Row, measured: Sequence[Measured], *, protocol: Protocol, folds: Sequence[int | None] = ()
+    table: Table,
+    row: PublishedRow,
+    measured: Sequence[Measured],
+    *,
+    protocol: Protocol,
+    folds: Sequence[int | None] = (),
 ) -> MadeRow:
     """A row's cells.
 

@@ -17,7 +17,7 @@ from pancascade.files.atomic import written_whole
 from pancascade.files.digests import text_digest
 from pancascade.files.documents import first_fault
 from pancascade.files.yaml_documents import read_yaml
-from pancascade.reproduction.published_tables import Row, Scale, Table
+from pancascade.reproduction.published_tables import PublishedRow, Scale, Table
 from pancascade.training import Recipe, find_recipe, read_recipe
 
 
@@ -49,7 +49,7 @@ class DataPlace:
 
 
 def row_recipe(
-    table: Table, row: Row, *, scale: Scale, regions: bool, seed: int, epochs: int | None = None
+    table: Table, row: PublishedRow, *, scale: Scale, regions: bool, seed: int, epochs: int | None = None
 ) -> dict[str, Any]:
     """A row's recipe without its data.
 

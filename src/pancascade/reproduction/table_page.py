@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from pancascade.report.page_environment import page_environment
-from pancascade.reproduction.plan import Training
+from pancascade.reproduction.plan import PlannedTraining
 from pancascade.reproduction.published_numbers import Column
 from pancascade.reproduction.remarks import remarks_on
 from pancascade.reproduction.reproduced_table import Cell, MadeRow
@@ -71,7 +71,7 @@ def _row(made: ReproducedTable, row: MadeRow) -> dict[str, Any]:
     }
 
 
-def _shown_recipe(training: Training) -> str:
+def _shown_recipe(training: PlannedTraining) -> str:
     """Every reading of the method, and what else makes the training, without its data."""
     kept = {key: training.recipe[key] for key in ("canvas", "optimiser", "phases") if key in training.recipe}
     return yaml.safe_dump({"cascade": dict(training.readings), **kept}, sort_keys=False, allow_unicode=True)

@@ -64,8 +64,8 @@ def text_table(made: ReproducedTable) -> TextTable:
         rows.append((row.row.name + mark, *(text for cell in row.cells for text in spell_cell(cell))))
     grey = frozenset(place for place, row in enumerate(made.rows) if not row.made)
     caption = f"{made.paper.citation}, {table.place}: {table.caption}. Mean over {table.mean_over}"
-    told = [*notes, *map(spell_test, made.tests), *([table.remark] if table.remark else []), *made.notes]
-    return TextTable(caption, tuple(header), tuple(rows), grey=grey, notes=(*told, made.protocol.sentence()))
+    reported = [*notes, *map(spell_test, made.tests), *([table.remark] if table.remark else []), *made.notes]
+    return TextTable(caption, tuple(header), tuple(rows), grey=grey, notes=(*reported, made.protocol.sentence()))
 
 
 def quoted_or_given(row: MadeRow) -> list[str]:

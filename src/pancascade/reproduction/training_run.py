@@ -16,7 +16,7 @@ from pancascade.methods.checkpoint import load_checkpoint
 from pancascade.methods.weights_file import read_header
 from pancascade.reproduction.measured import NAME, CaseValue, Measured, keep_measured, kept_measured
 from pancascade.reproduction.measuring import masks_of_other_software, measure_masks, stage_one_values
-from pancascade.reproduction.plan import Plan, Training
+from pancascade.reproduction.plan import Plan, PlannedTraining
 from pancascade.reproduction.published_numbers import CaseQuantity
 from pancascade.reproduction.row_recipe import write_recipe
 from pancascade.training import fit
@@ -47,13 +47,13 @@ class Resources:
     predicted: Callable[[int, int], None] | None = None
 
 
-def finished(plan: Plan, training: Training, folder: Path) -> Measured | None:
+def finished(plan: Plan, training: PlannedTraining, folder: Path) -> Measured | None:
     """The numbers of a training that needs nothing more; None where something is left to do."""
     kept = kept_measured(folder / training.name / NAME, recipe=training.digest)
     return kept if kept is not None and plan.needed(training) <= kept.values.keys() else None
 
 
-def run_training(plan: Plan, training: Training, resources: Resources, *, protocol: Protocol) -> Measured:
+def run_training(plan: Plan, training: PlannedTraining, resources: Resources, *, protocol: Protocol) -> Measured:
     """Train what is not trained, predict the test part as the paper does, and measure.
 
     Writes below the folder of trainings, in one of its own: ``recipe.yaml``, ``run`` (see `pancascade.training.fit`),
@@ -121,7 +121,7 @@ def measure_given(plan: Plan, row: str, *, protocol: Protocol, workers: int) -> 
     return tuple(found)
 
 
-def _train(plan: Plan, training: Training, folder: Path, resources: Resources) -> tuple[Path, int, float]:
+def _train(plan: Plan, training: PlannedTraining, folder: Path, resources: Resources) -> tuple[Path, int, float]:
     """Best weights, epochs trained, hours."""
     run, last, best = folder / RUN, folder / RUN / LAST, folder / RUN / BEST
     total = sum(phase["epochs"] for phase in training.recipe["phases"])
@@ -163,7 +163,7 @@ def _progress(last: Path) -> Progress | None:
 
 
 def _stage_one(
-    plan: Plan, training: Training, best: Path, cascade: Cascade, resources: Resources
+    plan: Plan, training: PlannedTraining, best: Path, cascade: Cascade, resources: Resources
 ) -> dict[CaseQuantity, list[CaseValue]]:
     needed = plan.needed(training)
     if not needed or not cascade.locates:

@@ -3,15 +3,19 @@
 import math
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pancascade.settings import Settings
 
 Level = Literal["usual", "wider", "whole_scan"]
 
 
+_EARLIER_CODES = {"belief_weak": "probability_low"}
+"""Of reasons, in results of earlier versions."""
+
+
 class Location(Settings):
-    """How surely the pancreas was located before the close look.
+    """How surely the pancreas was located before stage 2.
 
     Attributes:
         confidence: In [0, 1]: the chance that the mask is right, where the model was fitted to tell that; else the
@@ -23,14 +27,14 @@ class Location(Settings):
         expected_dice: Of the organ's mask, where the model was fitted to tell that.
         level: How far the search went: the ``usual`` region, or a ``wider`` one where nothing reached probability ½;
             ``whole_scan`` stands in results of older versions only.
-        organ_ml: Volume where the organ is likelier than not.
+        organ_ml: Volume where the organ's probability is at least ½.
         mass_ml: Sum of all probabilities of the organ, times the volume of a voxel.
         peak: Highest probability.
-        components: Number of separate pieces likelier than not.
-        main_share: Share of the heaviest piece in the weight of all.
+        components: Number of separate components of probability ½ or more.
+        main_share: Share of the largest component in the weight of all.
         position: Where its centre lies in the body: from the patient's right to left, from front to back, and from
             the scan's lowest to its highest slice, each 0…1; None where nothing was found.
-        candidates: How many regions were looked at closely.
+        candidates: How many regions were segmented.
         margin_mm: Width added around each region, beyond what the cascade itself adds.
     """
 
@@ -48,6 +52,11 @@ class Location(Settings):
     position: tuple[float, float, float] | None = None
     candidates: int = 0
     margin_mm: float = 0.0
+
+    @field_validator("reasons", mode="after")
+    @classmethod
+    def _codes_of_any_version(cls, reasons: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_EARLIER_CODES.get(code, code) for code in reasons)
 
 
 class Thresholds(Settings):

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import AliasChoices, ConfigDict, Field, PositiveInt, ValidationError
 
 from pancascade.errors import UnreadableError, listed
 from pancascade.files.atomic import written_whole
@@ -39,7 +39,7 @@ Step = Annotated[float, Field(ge=-1e6, le=1e6)]
 """Of an affine, in mm; no scanner goes further."""
 
 
-class Grid(Settings):
+class ScanGrid(Settings):
     """The scan's grid.
 
     Attributes:
@@ -76,12 +76,12 @@ class Result(Settings):
         scan_digest: Of its voxels and grid; see `pancascade.imaging.volume.digest.volume_digest`.
         series: Of DICOM, what was asked for: a series number, or the mark of a UID.
         model: Name of the model.
-        engine: What ran the networks, such as ``torch bfloat16``.
+        backend: What ran the networks, such as ``torch bfloat16``.
         created: UTC, ISO 8601.
         thresholds: By which the mask was decided.
         measurements: Voxels, mL and box of each label.
         pancreas_and_lesions: Diameters, densities, places, vessels.
-        tumour_suspicion: Highest calibrated confidence of any tumour in the scan, found or below the threshold.
+        tumour_score: Highest calibrated confidence of any tumour in the scan, found or below the threshold.
         location: How surely the pancreas was located.
         pancreas_mask: The mask of the pancreas that was given; None where the model found it.
         grid: The scan's grid.
@@ -105,16 +105,16 @@ class Result(Settings):
     scan_digest: str | None = None
     series: str | None = None
     model: str
-    engine: str = "torch"
+    backend: str = Field(default="torch", validation_alias=AliasChoices("backend", "engine"))
     created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     labels: dict[str, str] = Field(default_factory=lambda: {str(int(label)): label.title for label in Label})
     thresholds: Thresholds = Thresholds()
     measurements: dict[str, dict[str, Any]]
     pancreas_and_lesions: Measurements = Measurements()
-    tumour_suspicion: float | None = None
+    tumour_score: float | None = Field(default=None, validation_alias=AliasChoices("tumour_score", "tumour_suspicion"))
     location: Location | None = None
     pancreas_mask: PancreasMaskRecord | None = None
-    grid: Grid
+    grid: ScanGrid
     notices: tuple[Notice, ...] = ()
     warnings: tuple[Sentence, ...] = ()
     times_s: dict[str, float] = Field(default_factory=dict)

@@ -23,7 +23,7 @@ from pancascade.messages.notices import Notice
 from pancascade.results import structures
 from pancascade.results.location import Location, Thresholds
 from pancascade.results.measurements import Measurements, label_sizes, measure_scan
-from pancascade.results.result import Grid, PancreasMaskRecord, Result, current_versions, peak_memory_gb
+from pancascade.results.result import PancreasMaskRecord, Result, ScanGrid, current_versions, peak_memory_gb
 
 if TYPE_CHECKING:
     from pancascade.imaging.io.dicom.source import DicomSource
@@ -64,7 +64,7 @@ class Segmentation:
         trained_on: Whom the model's weights have learned from, as far as their checkpoints tell.
         thresholds: By which the mask was decided.
         location: How surely the pancreas was located; None for a model without a stage 1.
-        tumour_suspicion: See `pancascade.inference.pipeline.tumour_score.tumour_suspicion`.
+        tumour_score: See `pancascade.inference.pipeline.tumour_score.patient_tumour_score`.
         runs_on: What ran the networks.
         card: Of the model, Markdown.
         series: Of DICOM, what was asked for: a series number, or the mark of a UID.
@@ -82,7 +82,7 @@ class Segmentation:
     trained_on: tuple[dict[str, Any], ...] = ()
     thresholds: Thresholds = field(default_factory=Thresholds)
     location: Location | None = None
-    tumour_suspicion: float | None = None
+    tumour_score: float | None = None
     runs_on: str = "torch"
     card: str = ""
     series: str | None = None
@@ -147,14 +147,14 @@ class Segmentation:
             scan_digest=volume_digest(self.scan),
             series=self.series,
             model=self.model,
-            engine=self.runs_on,
+            backend=self.runs_on,
             thresholds=self.thresholds,
             measurements=label_sizes(self.mask),
             pancreas_and_lesions=self.measure(vessels),
-            tumour_suspicion=self.tumour_suspicion,
+            tumour_score=self.tumour_score,
             location=self.location,
             pancreas_mask=self.pancreas_mask,
-            grid=Grid(shape=self.mask.shape, affine=self.mask.affine.tolist()),
+            grid=ScanGrid(shape=self.mask.shape, affine=self.mask.affine.tolist()),
             notices=self.notices,
             warnings=self.warnings,
             times_s=self.times_s,

@@ -1,4 +1,4 @@
-"""From a scan to its segmentation: one scan's way, one line an arrow."""
+"""From a scan to its segmentation: one scan's pipeline, one line a step."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,15 +14,15 @@ from pancascade.imaging.io.in_memory import as_volume
 from pancascade.imaging.preprocessing.input_checks import check_input
 from pancascade.imaging.volume import Box, Volume, crop, reorient, restore
 from pancascade.inference.backends.backend import Backend
-from pancascade.inference.localization.region_probabilities import Finding
+from pancascade.inference.localization.region_probabilities import RegionProbabilities
 from pancascade.inference.models.additions import ALL, Additions
 from pancascade.inference.models.model import DEFAULT_MODEL
-from pancascade.inference.pipeline.decision import Decision, average, decide_finding
+from pancascade.inference.pipeline.decision import Decision, average, decide_labels
 from pancascade.inference.pipeline.pancreas_mask import GivenPancreas, PancreasMask, place_pancreas, read_pancreas_mask
-from pancascade.inference.pipeline.result_warnings import doubts, location_notices
-from pancascade.inference.pipeline.steps import follow
+from pancascade.inference.pipeline.result_warnings import location_notices, result_warnings
+from pancascade.inference.pipeline.steps import run_pipeline
 from pancascade.inference.pipeline.tumour_search import search_notices, search_tumour
-from pancascade.inference.runners.loading import Member, load_members, runner_of, trained_on
+from pancascade.inference.runners.loading import LoadedModel, backend_of, load_models, trained_on
 from pancascade.inference.runners.memory import memory_notices, require_memory
 from pancascade.inference.runners.slice_runner import Progress
 from pancascade.inference.runners.stopwatch import Stopwatch
@@ -48,7 +48,7 @@ def segment(
     keep_doubtful: bool = False,
     progress: Progress | None = None,
     additions: Additions = ALL,
-    loaded: Sequence[Member] | None = None,
+    loaded: Sequence[LoadedModel] | None = None,
     pancreas: str | Path | Volume | PancreasMask | None = None,
     pancreas_label: Sequence[str | int] = (),
     pancreas_model: str | None = None,
@@ -72,9 +72,9 @@ def segment(
             warning.
         progress: Called after each batch of slices with what is being done, slices done, and slices in all.
         additions: What is done beyond the papers' pass; `pancascade.inference.models.additions.NONE` for nothing.
-        loaded: Models that `load_members` has loaded, for many scans one after another; `model`, `device` and `backend`
+        loaded: Models that `load_models` has loaded, for many scans one after another; `model`, `device` and `backend`
             are then not looked at.
-        pancreas: A mask or label map of the pancreas that somebody else made. It stays as it is, and tumours alone are
+        pancreas: A mask or label map of the pancreas that was made elsewhere. It stays as it is, and tumours alone are
             looked for, in and around it.
         pancreas_label: Of that label map, values or names of the pancreas and its parts; see `read_pancreas_mask`.
         pancreas_model: A model, or a network of another program, that finds the pancreas in the model's place.
@@ -90,44 +90,46 @@ def segment(
     """
     clock = Stopwatch()
     with clock.measure("load"):
-        members = (
-            load_members(model, device, backend=backend, pancreas_model=pancreas_model) if loaded is None else loaded
+        loaded_models = (
+            load_models(model, device, backend=backend, pancreas_model=pancreas_model) if loaded is None else loaded
         )
-    members = [member.with_additions(additions) for member in members]
+    loaded_models = [loaded_model.with_additions(additions) for loaded_model in loaded_models]
     with clock.measure("read"):
         placed = {"affine": affine, "spacing_mm": spacing_mm}
         volume = _read(scan, series=series, keep_on_disk=max_memory_gb is not None, orientation=orientation, **placed)
     with clock.measure("check"):
-        upright = reorient(volume, "LPS")
-        require_memory(upright, max_memory_gb)
+        scan_lps = reorient(volume, "LPS")
+        require_memory(scan_lps, max_memory_gb)
         notices = require_ct(volume)
-        notices += check_input(upright, scan_name=volume.name)
-    members = [member.for_axes(volume.orientation) for member in members]
-    given = _given(pancreas, upright, labels=pancreas_label)
-    finding = _found(upright, _looks(members, upright, tta=tta), given, progress=progress, clock=clock)
+        notices += check_input(scan_lps, scan_name=volume.name)
+    loaded_models = [loaded_model.for_axes(volume.orientation) for loaded_model in loaded_models]
+    given = _given(pancreas, scan_lps, labels=pancreas_label)
+    prediction = _found(scan_lps, _passes(loaded_models, scan_lps, tta=tta), given, progress=progress, clock=clock)
     with clock.measure("decide"):
-        decision = decide_finding(finding, upright, members, keep_doubtful=keep_doubtful, organ_given=given is not None)
-        mask = restore(upright.with_voxels(decision.labels), volume)
-        region, probabilities = _on_grid_of(volume, upright, decision.finding)
+        decision = decide_labels(
+            prediction, scan_lps, loaded_models, keep_doubtful=keep_doubtful, organ_given=given is not None
+        )
+        mask = restore(scan_lps.with_voxels(decision.labels), volume)
+        region, probabilities = _on_grid_of(volume, scan_lps, decision.prediction)
     return Segmentation(
         scan=volume,
         mask=mask,
         region=region,
         region_probabilities=probabilities,
-        model=" + ".join(member.model.name for member in members),
+        model=" + ".join(loaded_model.model.name for loaded_model in loaded_models),
         notices=(
-            *_notices_of(decision, members, given),
-            *doubts(mask, organ_given=given is not None),
+            *_notices_of(decision, loaded_models, given),
+            *result_warnings(mask, organ_given=given is not None),
             *notices,
             *memory_notices(max_memory_gb),
         ),
         times_s=clock.rounded(),
-        trained_on=trained_on(members),
+        trained_on=trained_on(loaded_models),
         thresholds=decision.thresholds,
-        location=decision.finding.location,
-        tumour_suspicion=decision.suspicion,
-        runs_on=_runs_on(members),
-        card="\n\n".join(member.model.card_text() for member in members),
+        location=decision.prediction.location,
+        tumour_score=decision.tumour_score,
+        runs_on=_runs_on(loaded_models),
+        card="\n\n".join(loaded_model.model.card_text() for loaded_model in loaded_models),
         series=None if series is None else series_name(volume, series),
         additions=additions,
         pancreas_mask=None if given is None else given.record,
@@ -135,36 +137,36 @@ def segment(
 
 
 def _given(
-    pancreas: str | Path | Volume | PancreasMask | None, upright: Volume, *, labels: Sequence[str | int]
+    pancreas: str | Path | Volume | PancreasMask | None, scan_lps: Volume, *, labels: Sequence[str | int]
 ) -> GivenPancreas | None:
-    """The mask of the pancreas on the upright scan's grid, if one is given."""
+    """The mask of the pancreas on the LPS scan's grid, if one is given."""
     if pancreas is None:
         return None
     mask = pancreas if isinstance(pancreas, PancreasMask) else read_pancreas_mask(pancreas, labels=labels)
-    return place_pancreas(mask, upright)
+    return place_pancreas(mask, scan_lps)
 
 
 def _found(
-    upright: Volume,
-    looks: Sequence[Member],
+    scan_lps: Volume,
+    passes: Sequence[LoadedModel],
     given: GivenPancreas | None,
     *,
     progress: Progress | None,
     clock: Stopwatch,
-) -> Finding:
-    """The mean of what all looks find: pancreas and tumour, or tumour alone around a given pancreas."""
+) -> RegionProbabilities:
+    """The mean of what all passes find: pancreas and tumour, or tumour alone around a given pancreas."""
     if given is None:
-        return average([follow(upright, look, progress=progress, clock=clock) for look in looks])
-    return average([search_tumour(upright, look, given.finding, progress=progress, clock=clock) for look in looks])
+        return average([run_pipeline(scan_lps, look, progress=progress, clock=clock) for look in passes])
+    return average([search_tumour(scan_lps, look, given.prediction, progress=progress, clock=clock) for look in passes])
 
 
-def _notices_of(decision: "Decision", members: list[Member], given: GivenPancreas | None) -> list[Notice]:
+def _notices_of(decision: "Decision", loaded_models: list[LoadedModel], given: GivenPancreas | None) -> list[Notice]:
     """What is to be said of where the pancreas was found, and of who looked."""
     return [
         *decision.withheld,
-        *location_notices(decision.finding.location),
-        *(() if given is None else (*given.notices, *search_notices(members))),
-        *(notice for member in members for notice in member.notices),
+        *location_notices(decision.prediction.location),
+        *(() if given is None else (*given.notices, *search_notices(loaded_models))),
+        *(notice for loaded_model in loaded_models for notice in loaded_model.notices),
         *decision.unmarked,
     ]
 
@@ -178,28 +180,30 @@ def _read(scan: Any, *, series: str | None, keep_on_disk: bool, **place: Any) ->
     return read_volume(scan, series=series, keep_on_disk=keep_on_disk)
 
 
-def _looks(members: Sequence[Member], upright: Volume, *, tta: bool) -> list[Member]:
+def _passes(loaded_models: Sequence[LoadedModel], scan_lps: Volume, *, tta: bool) -> list[LoadedModel]:
     """Every model once, or once at each pixel size."""
     if not tta:
-        return list(members)
-    pixel_mm = float(np.mean(upright.spacing_mm[:2]))
-    return [view for member in members for view in member.views(pixel_mm)]
+        return list(loaded_models)
+    pixel_mm = float(np.mean(scan_lps.spacing_mm[:2]))
+    return [view for loaded_model in loaded_models for view in loaded_model.views(pixel_mm)]
 
 
-def _runs_on(members: Sequence[Member]) -> str:
+def _runs_on(loaded_models: Sequence[LoadedModel]) -> str:
     """What ran the networks, known only after they ran."""
-    names = [runner_of(engine) for member in members for engine in member.engines]
+    names = [backend_of(runner) for loaded_model in loaded_models for runner in loaded_model.runners]
     return "; ".join(dict.fromkeys(names))
 
 
-def _on_grid_of(scan: Volume, upright: Volume, finding: Finding) -> tuple[Box | None, NDArray[np.float32]]:
-    """The finding's box and (pancreas, tumour) probabilities, turned back to the scan's own axes."""
-    if finding.box is None:
+def _on_grid_of(
+    scan: Volume, scan_lps: Volume, prediction: RegionProbabilities
+) -> tuple[Box | None, NDArray[np.float32]]:
+    """The prediction's box and (pancreas, tumour) probabilities, turned back to the scan's own axes."""
+    if prediction.box is None:
         return None, np.zeros((2, 0, 0, 0), np.float32)
-    ends = np.array([finding.box.start, [stop - 1 for stop in finding.box.stop]])
-    to_scan = np.linalg.solve(scan.affine, upright.affine)
+    ends = np.array([prediction.box.start, [stop - 1 for stop in prediction.box.stop]])
+    to_scan = np.linalg.solve(scan.affine, scan_lps.affine)
     turned = np.rint(ends @ to_scan[:3, :3].T + to_scan[:3, 3]).astype(int)
     region = Box(tuple(turned.min(axis=0)), tuple(turned.max(axis=0) + 1))
-    patch, place = crop(upright, finding.box), crop(scan, region)
-    parts = (finding.organ - finding.tumour, finding.tumour)
+    patch, place = crop(scan_lps, prediction.box), crop(scan, region)
+    parts = (prediction.organ - prediction.tumour, prediction.tumour)
     return region, np.stack([restore(patch.with_voxels(values), place).voxels for values in parts])

@@ -11,10 +11,10 @@ from pancascade.imaging.io import read_volume, require_ct
 from pancascade.imaging.io.dicom.dicom_files import looks_like_dicom
 from pancascade.imaging.volume import Box, Volume
 from pancascade.imaging.volume.digest import volume_digest
-from pancascade.inference.localization.region_probabilities import STEP, Finding
+from pancascade.inference.localization.region_probabilities import STEP, RegionProbabilities
 from pancascade.inference.models.additions import Additions
 from pancascade.inference.models.model import find_model
-from pancascade.inference.pipeline.result_warnings import doubts
+from pancascade.inference.pipeline.result_warnings import result_warnings
 from pancascade.labels import Label
 from pancascade.messages.names_only import DICOM_FOLDER
 from pancascade.results.location import Thresholds
@@ -68,8 +68,8 @@ def load_segmentation(folder: str | Path, *, scan: str | Path | None = None) -> 
         trained_on=result.trained_on,
         thresholds=result.thresholds,
         location=result.location,
-        tumour_suspicion=result.tumour_suspicion,
-        runs_on=result.engine,
+        tumour_score=result.tumour_score,
+        runs_on=result.backend,
         card=_card(result.model),
         series=result.series,
         additions=Additions.without(result.switched_off),
@@ -88,7 +88,7 @@ def with_thresholds(found: Segmentation, thresholds: Thresholds) -> Segmentation
     if found.region is not None:
         organ = found.region_probabilities.sum(axis=0, dtype=np.float32)
         tumour = found.region_probabilities[1]
-        finding = Finding(Box.whole(found.region.shape), organ, tumour).rounded()
+        finding = RegionProbabilities(Box.whole(found.region.shape), organ, tumour).rounded()
         labels[found.region.slices] = finding.labels(
             organ.shape,
             spacing_mm=found.scan.spacing_mm,
@@ -100,8 +100,8 @@ def with_thresholds(found: Segmentation, thresholds: Thresholds) -> Segmentation
     mask = found.scan.with_voxels(labels)
     unmarked = set() if thresholds.tumour_marked else {"tumour_unmarked"}
     kept = [notice for notice in found.notices if notice.about != "result" or notice.code in unmarked]
-    doubtful = doubts(mask, organ_given=found.pancreas_mask is not None)
-    return replace(found, mask=mask, thresholds=thresholds, notices=(*kept, *doubtful))
+    low_confidence = result_warnings(mask, organ_given=found.pancreas_mask is not None)
+    return replace(found, mask=mask, thresholds=thresholds, notices=(*kept, *low_confidence))
 
 
 def formats_in(folder: Path) -> list[str]:

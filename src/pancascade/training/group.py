@@ -12,7 +12,7 @@ from torch import Tensor, distributed, nn
 from pancascade.errors import PancascadeError, RecipeError
 from pancascade.training.recipe import Recipe
 
-Told = TypeVar("Told")
+Reported = TypeVar("Reported")
 
 
 class ProcessLostError(PancascadeError):
@@ -63,7 +63,7 @@ def divides_rounds(recipe: Recipe, size: int) -> bool:
     return False
 
 
-class Group:
+class ProcessGroup:
     """The processes of a training; one alone by default, which tells nobody anything.
 
     What a process adds up is its part: sums over all processes are what one process alone would have found.
@@ -110,18 +110,18 @@ class Group:
 
     def largest(self, values: Sequence[int]) -> list[int]:
         """The largest of each of some numbers over the processes."""
-        told = torch.tensor(values, dtype=torch.int64, device=self.device)
+        reported = torch.tensor(values, dtype=torch.int64, device=self.device)
         with _all_there():
-            distributed.all_reduce(told, distributed.ReduceOp.MAX)
-        return [int(value) for value in told.tolist()]
+            distributed.all_reduce(reported, distributed.ReduceOp.MAX)
+        return [int(value) for value in reported.tolist()]
 
-    def gathered(self, told: Told) -> list[Told]:
+    def gathered(self, reported: Reported) -> list[Reported]:
         """What each process tells, in their order; small things only."""
         if self.alone:
-            return [told]
+            return [reported]
         found: list[Any] = [None] * self.size
         with _all_there():
-            distributed.all_gather_object(found, told)
+            distributed.all_gather_object(found, reported)
         return found
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> bool:

@@ -9,13 +9,13 @@ import torch
 from lightning_fabric import Fabric
 from torch import Generator
 
-from pancascade.data.sampling import Batch, deal
+from pancascade.data.sampling import Batch, draw_batches
 from pancascade.errors import DataError
-from pancascade.execution.memory_shortage import memory_shortage_told
+from pancascade.execution.memory_shortage import memory_shortage_reported
 from pancascade.files.output_lock import lock_output
 from pancascade.methods.cascades import fast_layout
 from pancascade.training.data import TrainingData
-from pancascade.training.group import Group
+from pancascade.training.group import ProcessGroup
 from pancascade.training.objectives import DivergedError, next_losses, require_finite
 from pancascade.training.optimisation import set_learning_rate, update_average
 from pancascade.training.recipe import read_recipe, recipe_text
@@ -68,8 +68,8 @@ def fit(
     recipe = read_recipe(recipe_path)
     leads = fabric is None or fabric.global_rank == 0
     advice = "Lower batch_size, the canvas or the networks' widths in the recipe."
-    with memory_shortage_told("Training", advice=advice), ExitStack() as held:
-        group = Group(fabric) if fabric is not None else None
+    with memory_shortage_reported("Training", advice=advice), ExitStack() as held:
+        group = ProcessGroup(fabric) if fabric is not None else None
         with group.all_or_none() if group is not None else nullcontext():
             if leads:
                 held.enter_context(lock_output(out, what="train"))
@@ -121,7 +121,7 @@ def _train_epoch(run: Run, sets: TrainingData, progress: ProgressCall | None) ->
     if epoch == 0:
         _begin_phase(run)
     run.cascade.begin_epoch(epoch, epochs=epochs, phase=phase)
-    dealt = deal(
+    dealt = draw_batches(
         sets.training,
         counts=sets.counts,
         batch_size=recipe.batch_size,

@@ -25,7 +25,7 @@ from pancascade.training.meeting import WAITS_FOR, connect
 from pancascade.training.rank_processes import RankProcesses
 from pancascade.training.recipe import Recipe, read_recipe
 from pancascade.training.run import ProgressCall
-from pancascade.training.telling import Teller, logs_told
+from pancascade.training.telling import Teller, logs_reported
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ _PLACE = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingRequest:
     """What every process of a training is told.
 
     Attributes:
@@ -64,8 +64,8 @@ class Training:
 
 
 @dataclass
-class Standing:
-    """How far a run is, as told by another process; see `pancascade.training.run.Standing`."""
+class RemoteProgress:
+    """How far a run is, as told by another process; see `pancascade.training.run.RunProgress`."""
 
     recipe: Recipe
     epoch: int = 0
@@ -80,7 +80,7 @@ def is_follower(nodes: int) -> bool:
     return nodes > 1 and os.environ.get("NODE_RANK", "0") != "0"
 
 
-def fit_in_processes(training: Training, *, progress: ProgressCall | None = None) -> list[dict[str, Any]]:
+def fit_in_processes(training: TrainingRequest, *, progress: ProgressCall | None = None) -> list[dict[str, Any]]:
     """Train a recipe by several processes, each with a share of every step.
 
     Args:
@@ -127,7 +127,7 @@ def require_alone() -> None:
 
 
 def be_a_rank(
-    training: Training, environment: ClusterEnvironment, progress: ProgressCall | None
+    training: TrainingRequest, environment: ClusterEnvironment, progress: ProgressCall | None
 ) -> list[dict[str, Any]]:
     """Train in this process with the others that its environment tells of; gives the history.
 
@@ -168,14 +168,14 @@ def be_a_rank(
         torch.distributed.destroy_process_group()
 
 
-def _start(training: Training, recipe: Recipe, progress: ProgressCall | None) -> list[dict[str, Any]]:
+def _start(training: TrainingRequest, recipe: Recipe, progress: ProgressCall | None) -> list[dict[str, Any]]:
     """Start this node's processes, pass on what they tell, and end them all when one fails."""
-    standing = Standing(recipe)
+    standing = RemoteProgress(recipe)
     place = _place(training)
     places = [{**place, "LOCAL_RANK": str(number)} for number in range(training.devices)]
     with closing(RankProcesses(_serve, [(training, place) for place in places])) as ranks:
-        for told in ranks.tell():
-            match told:
+        for reported in ranks.tell():
+            match reported:
                 case ("log", name, level, sentence):
                     logging.getLogger(name).log(level, sentence)
                 case ("batch", epoch, history, done, batches):
@@ -187,7 +187,7 @@ def _start(training: Training, recipe: Recipe, progress: ProgressCall | None) ->
     return standing.history
 
 
-def _place(training: Training) -> Mapping[str, str]:
+def _place(training: TrainingRequest) -> Mapping[str, str]:
     """What every process of this node finds the others by.
 
     Raises:
@@ -207,12 +207,12 @@ def _place(training: Training) -> Mapping[str, str]:
     return {name: os.environ[name] for name in _PLACE}
 
 
-def _serve(tell: Any, training: Training, place: Mapping[str, str]) -> None:
+def _serve(tell: Any, training: TrainingRequest, place: Mapping[str, str]) -> None:
     """The work of a process that `_start` started."""
     os.environ.update(place)
     environment = LightningEnvironment()
     leads = place["LOCAL_RANK"] == "0" and place["NODE_RANK"] == "0"
-    with logs_told(tell if leads else None):
+    with logs_reported(tell if leads else None):
         tells = Teller(tell) if leads else None
         history = be_a_rank(training, environment, tells)
     if leads:
@@ -228,7 +228,7 @@ def _outer_environment() -> ClusterEnvironment | None:
     return None
 
 
-def _require_devices(training: Training) -> None:
+def _require_devices(training: TrainingRequest) -> None:
     """Pass only if every process can have a device.
 
     Raises:

@@ -19,17 +19,17 @@ def public_recipe(settings: dict[str, Any]) -> dict[str, Any]:
     Args:
         settings: As a recipe's file holds them, or `Recipe.model_dump` in JSON's types.
     """
-    told = deepcopy(settings)
-    for source in told.get("data") or ():
+    reported = deepcopy(settings)
+    for source in reported.get("data") or ():
         for key in _PATHS:
             if source.get(key) is not None:
                 source[key] = _named(str(source[key]))
-    weights = told.get("pretrained")
+    weights = reported.get("pretrained")
     if weights:  # those of a package are given from the package on
-        told["pretrained"] = {
+        reported["pretrained"] = {
             name: Path(path).name if Path(path).is_absolute() else path for name, path in weights.items()
         }
-    return told
+    return reported
 
 
 def public_text(text: str) -> str:
@@ -39,8 +39,8 @@ def public_text(text: str) -> str:
         text: Of a recipe that can be read.
     """
     settings = parse_yaml(text)
-    told = public_recipe(settings)
-    return text if told == settings else yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
+    reported = public_recipe(settings)
+    return text if reported == settings else yaml.safe_dump(reported, sort_keys=False, allow_unicode=True)
 
 
 def _named(path: str) -> str:

@@ -55,20 +55,20 @@ class RankProcesses:
             ready = wait(list(left.values()))
             for number, pipe in [one for one in left.items() if one[1] in ready]:
                 try:
-                    what, told = pipe.recv()
+                    what, reported = pipe.recv()
                 except (EOFError, OSError):
                     del left[number]
                     if number not in ended:
                         raise _killed(number, len(self._pipes)) from None
                     continue
                 if what == "told":
-                    yield told
+                    yield reported
                     continue
                 ended.add(number)
-                if isinstance(told, ProcessLostError):  # who lost another one is not the cause
-                    lost = told
+                if isinstance(reported, ProcessLostError):  # who lost another one is not the cause
+                    lost = reported
                 elif what == "failed":
-                    raise told
+                    raise reported
         if lost is not None:
             raise lost
 
@@ -102,7 +102,7 @@ def _serve(pipe: Connection, work: Callable[..., None], arguments: tuple[Any, ..
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # unwinds, so that nothing is left half-written
     try:
         try:
-            work(lambda told: pipe.send(("told", told)), *arguments)
+            work(lambda reported: pipe.send(("told", reported)), *arguments)
         except Exception as error:
             error.add_note(f"In another process:\n{format_exc()}")
             pipe.send(("failed", error))

@@ -6,7 +6,7 @@ from typing import Any
 from pancascade.errors import RecipeError, listed
 from pancascade.files.documents import shortened
 from pancascade.messages.names_only import names_only
-from pancascade.methods.cascades.earlier_variants import EARLIER_READINGS
+from pancascade.methods.cascades.earlier_variants import EARLIER_VARIANTS
 from pancascade.training.recipe import Recipe
 
 _FIXED = (
@@ -30,7 +30,7 @@ _WITHOUT_EFFECT = ("name", "description", "pretrained")
 MISSING = "not set"
 
 
-def in_readings_of(recipe: Recipe, named: Collection[str]) -> Recipe:
+def in_variants_of(recipe: Recipe, named: Collection[str]) -> Recipe:
     """A recipe that goes on with a run: what neither names was not yet an option, and stays as it was done then.
 
     Args:
@@ -38,7 +38,7 @@ def in_readings_of(recipe: Recipe, named: Collection[str]) -> Recipe:
         named: Options of the cascade that the run's settings tell.
     """
     cascade = recipe.cascade
-    readings = EARLIER_READINGS.get(cascade.kind, {})
+    readings = EARLIER_VARIANTS.get(cascade.kind, {})
     unnamed = {name: value for name, value in readings.items() if name not in {*named, *cascade.model_fields_set}}
     return recipe.model_copy(update={"cascade": cascade.model_copy(update=unnamed)}) if unnamed else recipe
 

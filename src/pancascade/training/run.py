@@ -16,15 +16,15 @@ from torch.optim import Optimizer
 from pancascade.errors import CheckpointError, OutputError, RecipeError
 from pancascade.inference.backends.devices import find_device
 from pancascade.methods.cascades import Cascade, build_cascade, fast_layout
-from pancascade.methods.cascades.earlier_variants import with_earlier_readings
+from pancascade.methods.cascades.earlier_variants import with_earlier_variants
 from pancascade.methods.checkpoint import load_weights
 from pancascade.methods.weights_file import read_header
-from pancascade.training.group import Group, Share, divides_rounds
+from pancascade.training.group import ProcessGroup, Share, divides_rounds
 from pancascade.training.optimisation import build_optimisers
 from pancascade.training.pretrained import load_pretrained_encoders
 from pancascade.training.public_recipe import public_recipe
 from pancascade.training.recipe import Recipe, read_recipe
-from pancascade.training.resumption import changes, described, in_readings_of, require_resumable
+from pancascade.training.resumption import changes, described, in_variants_of, require_resumable
 from pancascade.training.shared_norms import SharedNorms
 from pancascade.training.start_weights import find_start
 from pancascade.training.state import LAST, Progress, read_state, restore_state
@@ -80,7 +80,7 @@ class Run:
     cascade: Cascade
     average: Cascade | None
     optimisers: tuple[Optimizer, ...]
-    group: Group
+    group: ProcessGroup
     norms: SharedNorms | None = None
     pending: list[PendingBatch] = field(default_factory=list)
     epoch: int = 0
@@ -95,7 +95,7 @@ class Run:
         return self.average if self.average is not None else self.cascade
 
 
-class Standing(Protocol):
+class RunProgress(Protocol):
     """How far a run is: what can be told of it in any process."""
 
     @property
@@ -114,7 +114,7 @@ class Standing(Protocol):
         ...
 
 
-ProgressCall = Callable[[Standing, int, int], None]
+ProgressCall = Callable[[RunProgress, int, int], None]
 """Called after each batch with the run, or how far it is; batches done, and batches of the epoch."""
 
 
@@ -145,7 +145,7 @@ def start(
     if fabric is None:
         devices: int | list[int] = [chosen.index] if chosen.type == "cuda" and chosen.index is not None else 1
         fabric = Fabric(accelerator=chosen.type, devices=devices, precision=recipe.precision)
-    group = Group(fabric, rounds=fabric.world_size == 1 or divides_rounds(recipe, fabric.world_size))
+    group = ProcessGroup(fabric, rounds=fabric.world_size == 1 or divides_rounds(recipe, fabric.world_size))
     cascade = build_cascade(recipe.cascade)
     trained_on: list[dict[str, Any]] = []
     if not (out / LAST).exists():  # a resumed run has weights of its own
@@ -198,7 +198,7 @@ def take_up(run: Run, *, resume: bool) -> list[str]:
 
 
 def as_begun(recipe: Recipe, out: Path) -> Recipe:
-    """A recipe in the readings of the run in its folder, where that is older than some options; see `in_readings_of`.
+    """A recipe in the readings of the run in its folder, where that is older than some options; see `in_variants_of`.
 
     Args:
         recipe: Whose run may go on.
@@ -210,7 +210,7 @@ def as_begun(recipe: Recipe, out: Path) -> Recipe:
         header = read_header(out / LAST)
         former = header["recipe"] if isinstance(header, dict) and header.get("recipe") else None
         named = former["cascade"] if former is not None else read_recipe(out / RECIPE).cascade.model_fields_set
-        return in_readings_of(recipe, frozenset(named))
+        return in_variants_of(recipe, frozenset(named))
     except (CheckpointError, RecipeError, KeyError, TypeError):
         return recipe
 
@@ -219,9 +219,9 @@ def _former_recipe(folder: Path, progress: Progress) -> dict[str, Any] | None:
     """Settings of the run so far; from its recipe.yaml where the state is of an older version, None without one."""
     try:
         if progress.recipe is not None:
-            complete = {**progress.recipe, "cascade": with_earlier_readings(progress.recipe.get("cascade"))}
+            complete = {**progress.recipe, "cascade": with_earlier_variants(progress.recipe.get("cascade"))}
             return Recipe.model_validate(complete).model_dump(mode="json")
-        return in_readings_of(read_recipe(folder / RECIPE), ()).model_dump(mode="json")
+        return in_variants_of(read_recipe(folder / RECIPE), ()).model_dump(mode="json")
     except ValidationError:  # of another version, whose settings may be named otherwise
         return progress.recipe
     except RecipeError:

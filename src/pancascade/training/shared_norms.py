@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pancascade.training.group import Group
+from pancascade.training.group import ProcessGroup
 
 _IDLE = -1
 _LENGTH = 2**24
@@ -46,7 +46,7 @@ class SharedNorms:
         group: The processes.
     """
 
-    def __init__(self, cascade: nn.Module, group: Group) -> None:
+    def __init__(self, cascade: nn.Module, group: ProcessGroup) -> None:
         self._group = group
         self._layers = [module for module in cascade.modules() if isinstance(module, _BatchNorm)]
         self._round = 0
@@ -70,11 +70,11 @@ class SharedNorms:
         """Where processes took batches in turn, have the running statistics learn of all of them, in their order."""
         if not self._group.rounds:
             return
-        told = [
+        reported = [
             (one.place, order, one.layer, one.mean.cpu(), one.variance.cpu()) for order, one in enumerate(self._seen)
         ]
         self._seen = []
-        everybody = [each for part in self._group.gathered(told) for each in part]
+        everybody = [each for part in self._group.gathered(reported) for each in part]
         for _, _, number, mean, variance in sorted(everybody, key=lambda one: one[:2]):
             self._learn(number, mean, variance)
 

@@ -55,5 +55,5 @@ def find_start(name: Path, cascade: nn.Module) -> StartWeights:
 
 def _trained_on(model: Model, checkpoint: Path) -> list[dict[str, Any]]:
     """The model's own word goes before its checkpoints': shipped ones do not tell."""
-    told = [record.model_dump(mode="json") for record in model.trained_on]
-    return told or list(read_training(checkpoint).get(TRAINED_ON, []))
+    reported = [record.model_dump(mode="json") for record in model.trained_on]
+    return reported or list(read_training(checkpoint).get(TRAINED_ON, []))

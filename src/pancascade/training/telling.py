@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pancascade.training.run import Standing
+from pancascade.training.run import RunProgress
 
 Tell = Callable[[Any], None]
 
@@ -15,15 +15,15 @@ class Teller:
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
-        self._told = 0
+        self._reported = 0
 
-    def __call__(self, run: Standing, done: int, batches: int) -> None:
+    def __call__(self, run: RunProgress, done: int, batches: int) -> None:
         """See `pancascade.training.run.ProgressCall`."""
-        new, self._told = run.history[self._told :], len(run.history)
+        new, self._reported = run.history[self._reported :], len(run.history)
         self._tell(("batch", run.epoch, new, done, batches))
 
 
-class _ToldHandler(logging.Handler):
+class _ReportHandler(logging.Handler):
     def __init__(self, tell: Tell) -> None:
         super().__init__(logging.WARNING)
         self._tell = tell
@@ -34,8 +34,8 @@ class _ToldHandler(logging.Handler):
 
 
 @contextmanager
-def logs_told(tell: Tell | None) -> Iterator[None]:
+def logs_reported(tell: Tell | None) -> Iterator[None]:
     """Warnings are told to the first process; those of processes that do not lead are not."""
     root = logging.getLogger()
-    root.handlers = [logging.NullHandler() if tell is None else _ToldHandler(tell)]
+    root.handlers = [logging.NullHandler() if tell is None else _ReportHandler(tell)]
     yield

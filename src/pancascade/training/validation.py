@@ -43,7 +43,7 @@ def predict(
             continue
         if where == "true_boxes":
             truth = is_any(batch.labels.to(device), cascade.first_target)
-            located = cascade.with_boxes_of(located, cascade.take_over(images, truth))
+            located = cascade.replace_rois(located, cascade.from_mask(images, truth))
         labels += list(torch.from_numpy(decide(cascade.segment(images, located).cpu().numpy())))
     return labels
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from pancascade.data.checking.case_issues import judge
-from pancascade.data.checking.case_statistics import CaseFacts, Fault, FaultKind
-from pancascade.data.checking.data_set_issues import judge_all
+from pancascade.data.checking.case_issues import find_case_issues
+from pancascade.data.checking.case_statistics import CaseStatistics, Fault, FaultKind
+from pancascade.data.checking.data_set_issues import find_issues
 from pancascade.data.checking.duplicates import DuplicatePair, HashedImage
 from pancascade.data.checking.issues import Severity
-from pancascade.data.checking.label_statistics import LabelFacts, Lesion
+from pancascade.data.checking.label_statistics import LabelledLesion, LabelStatistics
 from pancascade.data.readers.label_flips import Turned, clearly_better, together
 from pancascade.data.readers.structure import OURS, PANORAMA, Structure
 
@@ -18,10 +18,10 @@ RIGHT_WAY = (
     Turned(directions=("head and feet",), contrast_hu=6, spread_hu=68),
     Turned(directions=("front and back",), contrast_hu=9, spread_hu=70),
 )
-LESION = Lesion(voxels=5000, volume_ml=6, extent_mm=24, touches_pancreas=True)
+LESION = LabelledLesion(voxels=5000, volume_ml=6, extent_mm=24, touches_pancreas=True)
 
 
-def label_facts(**changes) -> LabelFacts:
+def label_statistics(**changes) -> LabelStatistics:
     known = {
         "voxels": {"1": 60000, "2": 5000},
         "structures": {Structure.PANCREAS: 60000, Structure.TUMOUR: 5000},
@@ -36,10 +36,10 @@ def label_facts(**changes) -> LabelFacts:
         "outside_body": 0.0,
         "turned": RIGHT_WAY,
     }
-    return LabelFacts.model_validate({**known, **changes})
+    return LabelStatistics.model_validate({**known, **changes})
 
 
-def case_facts(name: str = "a", **changes) -> CaseFacts:
+def case_statistics(name: str = "a", **changes) -> CaseStatistics:
     known = {
         "name": name,
         "patient": name,
@@ -51,26 +51,26 @@ def case_facts(name: str = "a", **changes) -> CaseFacts:
         "label_orientation": "LPS",
         "hu": (-1024, -1000, -900, 0, 150, 300, 2000),
         "meaning": dict(OURS),
-        "label": label_facts(),
+        "label": label_statistics(),
     }
-    return CaseFacts.model_validate({**known, **changes})
+    return CaseStatistics.model_validate({**known, **changes})
 
 
 def kinds(found) -> list[tuple[str, str]]:
-    return [(finding.kind, finding.severity.value) for finding in found]
+    return [(issue.kind, issue.severity.value) for issue in found]
 
 
 @pytest.mark.parametrize("field", ["scan", "region", "slice"])
 def test_a_sound_case_is_accused_of_nothing(field):
-    assert judge(case_facts(field=field)) == []
-    assert judge_all([case_facts("a", field=field), case_facts("b", field=field)]) == []
+    assert find_case_issues(case_statistics(field=field)) == []
+    assert find_issues([case_statistics("a", field=field), case_statistics("b", field=field)]) == []
 
 
 def test_a_fault_is_an_error_of_its_kind_and_nothing_else_is_said():
     fault = Fault(kind=FaultKind.OTHER_GRID, message="a_label.nii.gz: not on the grid of a.nii.gz.")
-    (finding,) = judge(case_facts(fault=fault, label=None, warnings=("slices are 8 mm apart",)))
-    assert (finding.kind, finding.severity, finding.case, finding.patient) == ("other-grid", Severity.ERROR, "a", "a")
-    assert finding.message == fault.message
+    (issue,) = find_case_issues(case_statistics(fault=fault, label=None, warnings=("slices are 8 mm apart",)))
+    assert (issue.kind, issue.severity, issue.case, issue.patient) == ("other-grid", Severity.ERROR, "a", "a")
+    assert issue.message == fault.message
 
 
 FLIPPED = tuple(
@@ -107,36 +107,42 @@ FLIPPED = tuple(
 def test_each_fault_of_a_label_is_named_and_nothing_else(changes, expected):
     if changes.get("pancreas_ml") == 3.0:
         changes = {**changes, "tumour_ml": 0.0}
-    (finding,) = judge(case_facts(label=label_facts(**changes)))
-    assert (finding.kind, finding.severity.value) == expected
-    assert finding.case == "a"
-    assert "a_label.nii.gz" in finding.message
-    assert "\n" not in finding.message
+    (issue,) = find_case_issues(case_statistics(label=label_statistics(**changes)))
+    assert (issue.kind, issue.severity.value) == expected
+    assert issue.case == "a"
+    assert "a_label.nii.gz" in issue.message
+    assert "\n" not in issue.message
 
 
 def test_a_flipped_label_is_not_accused_of_what_follows_from_the_flip():
-    label = label_facts(turned=FLIPPED, outside_body=0.6, border_voxels={"left": 0}, pieces=(5, 5))
-    (finding,) = judge(case_facts(label=label))
-    assert finding.kind == "flipped-label"
-    assert "left and right are exchanged" in finding.message
+    label = label_statistics(turned=FLIPPED, outside_body=0.6, border_voxels={"left": 0}, pieces=(5, 5))
+    (issue,) = find_case_issues(case_statistics(label=label))
+    assert issue.kind == "flipped-label"
+    assert "left and right are exchanged" in issue.message
 
 
 def test_a_label_that_the_reader_turns_round_is_a_note():
-    assert kinds(judge(case_facts(turned_by_reader=("head and feet",)))) == [("flipped-label", "note")]
+    assert kinds(find_case_issues(case_statistics(turned_by_reader=("head and feet",)))) == [("flipped-label", "note")]
 
 
 def test_a_region_may_touch_its_border_and_a_slice_says_little():
-    touching = label_facts(border_voxels={"head": 0})
-    assert judge(case_facts(field="region", label=touching)) == []
-    slices = label_facts(border_voxels={"head": 0}, pieces=(40, 30), turned=FLIPPED, pancreas_ml=None, tumour_ml=None)
-    assert judge(case_facts(field="slice", label=slices)) == []
-    assert kinds(judge(case_facts(field="slice", label=LabelFacts(voxels={})))) == [("empty-label", "note")]
+    touching = label_statistics(border_voxels={"head": 0})
+    assert find_case_issues(case_statistics(field="region", label=touching)) == []
+    slices = label_statistics(
+        border_voxels={"head": 0}, pieces=(40, 30), turned=FLIPPED, pancreas_ml=None, tumour_ml=None
+    )
+    assert find_case_issues(case_statistics(field="slice", label=slices)) == []
+    assert kinds(find_case_issues(case_statistics(field="slice", label=LabelStatistics(voxels={})))) == [
+        ("empty-label", "note")
+    ]
 
 
 def test_what_is_unusual_for_a_ct_is_a_note():
-    (finding,) = judge(case_facts(warnings=("slices are 7.5 mm apart; small lesions may fall between them.",)))
-    assert (finding.kind, finding.severity) == ("unusual-scan", Severity.NOTE)
-    assert finding.message.startswith("a.nii.gz: slices are 7.5 mm apart")
+    (issue,) = find_case_issues(
+        case_statistics(warnings=("slices are 7.5 mm apart; small lesions may fall between them.",))
+    )
+    assert (issue.kind, issue.severity) == ("unusual-scan", Severity.NOTE)
+    assert issue.message.startswith("a.nii.gz: slices are 7.5 mm apart")
 
 
 def test_a_flip_needs_an_organ_that_shows_the_other_way_round():
@@ -160,31 +166,35 @@ def test_slices_are_looked_at_together():
 
 
 def test_masks_of_a_patient_that_are_all_turned_are_an_error():
-    turned = [case_facts(f"s{n}", patient="p", field="slice", label=label_facts(turned=FLIPPED)) for n in range(5)]
-    (finding,) = judge_all(turned)
-    assert (finding.kind, finding.severity, finding.patient) == ("flipped-label", Severity.ERROR, "p")
-    assert (finding.case, finding.others) == ("s0", ("s1", "s2", "s3", "s4"))
-    assert judge_all(turned[:4]) == []
+    turned = [
+        case_statistics(f"s{n}", patient="p", field="slice", label=label_statistics(turned=FLIPPED)) for n in range(5)
+    ]
+    (issue,) = find_issues(turned)
+    assert (issue.kind, issue.severity, issue.patient) == ("flipped-label", Severity.ERROR, "p")
+    assert (issue.case, issue.others) == ("s0", ("s1", "s2", "s3", "s4"))
+    assert find_issues(turned[:4]) == []
 
 
 def test_the_worst_comes_first():
-    label = label_facts(unknown=("7",), voxels={"1": 1, "7": 3}, border_voxels={"head": 0})
-    found = judge_all([case_facts("b", warnings=("odd",)), case_facts("a", label=label)])
-    assert [finding.severity for finding in found] == [Severity.ERROR, Severity.WARNING, Severity.NOTE]
+    label = label_statistics(unknown=("7",), voxels={"1": 1, "7": 3}, border_voxels={"head": 0})
+    found = find_issues([case_statistics("b", warnings=("odd",)), case_statistics("a", label=label)])
+    assert [issue.severity for issue in found] == [Severity.ERROR, Severity.WARNING, Severity.NOTE]
 
 
 def test_what_differs_within_a_set_is_noted():
-    members = [case_facts(f"c{n}") for n in range(6)]
-    members.append(case_facts("d", patient="c1", orientation="RAS", spacing_mm=(0.8, 0.8, 7.5), meaning=dict(PANORAMA)))
-    found = judge_all(members)
-    assert {finding.kind for finding in found} == {"several-cases", "mixed-orientation", "odd-spacing"}
-    assert all(finding.severity is Severity.NOTE for finding in found)
-    (odd,) = [finding for finding in found if finding.kind == "odd-spacing"]
+    members = [case_statistics(f"c{n}") for n in range(6)]
+    members.append(
+        case_statistics("d", patient="c1", orientation="RAS", spacing_mm=(0.8, 0.8, 7.5), meaning=dict(PANORAMA))
+    )
+    found = find_issues(members)
+    assert {issue.kind for issue in found} == {"several-cases", "mixed-orientation", "odd-spacing"}
+    assert all(issue.severity is Severity.NOTE for issue in found)
+    (odd,) = [issue for issue in found if issue.kind == "odd-spacing"]
     assert odd.others == ("d",)
 
 
 def test_label_values_that_mean_something_else_in_another_set_are_noted():
-    found = judge_all([case_facts("a"), case_facts("b", source="other", meaning=dict(PANORAMA))])
+    found = find_issues([case_statistics("a"), case_statistics("b", source="other", meaning=dict(PANORAMA))])
     assert kinds(found) == [("label-meaning", "note")] * 2
     assert "value 1 is pancreas in set, tumour in other" in found[0].message
 
@@ -195,14 +205,14 @@ def pair(first: str, second: str, kind="same-image") -> DuplicatePair:
 
 
 def test_an_image_of_two_patients_is_an_error_and_of_one_a_note():
-    found = judge_all([], pairs=[pair(("a", "p"), ("b", "q")), pair(("c", "p"), ("d", "p"), "near-duplicate")])
+    found = find_issues([], pairs=[pair(("a", "p"), ("b", "q")), pair(("c", "p"), ("d", "p"), "near-duplicate")])
     assert kinds(found) == [("duplicate-patient", "error"), ("repeated-scan", "note")]
     assert (found[0].case, found[0].others) == ("a", ("b",))
 
 
 def test_a_file_without_its_partner_is_a_warning_and_any_other_a_note():
     loose = {"set": [Path("set/labelsTr/x.nii.gz"), Path("set/old/y.nii.gz"), Path("set/old/z.nii.gz")]}
-    found = judge_all([], loose=loose)
+    found = find_issues([], loose=loose)
     assert kinds(found) == [("loose-file", "warning"), ("loose-file", "note")]
     assert "labelsTr/x.nii.gz" in found[0].message
     assert "2 image files" in found[1].message
@@ -211,8 +221,8 @@ def test_a_file_without_its_partner_is_a_warning_and_any_other_a_note():
 @pytest.mark.parametrize(("contrast_hu", "spread_hu"), [(4, 30), (60, 90)], ids=["no contrast", "not one tissue"])
 def test_a_label_that_follows_no_organ_is_a_warning_but_a_tumour_alone_is_not(contrast_hu, spread_hu):
     turned = (Turned(directions=(), contrast_hu=contrast_hu, spread_hu=spread_hu),)
-    (finding,) = judge(case_facts(label=label_facts(turned=turned)))
-    assert (finding.kind, finding.severity) == ("misplaced-label", Severity.WARNING)
-    alone = label_facts(turned=turned, structures={Structure.TUMOUR: 5000}, pieces=())
-    assert "misplaced-label" not in [one.kind for one in judge(case_facts(label=alone))]
-    assert judge(case_facts(field="slice", label=label_facts(turned=turned))) == []
+    (issue,) = find_case_issues(case_statistics(label=label_statistics(turned=turned)))
+    assert (issue.kind, issue.severity) == ("misplaced-label", Severity.WARNING)
+    alone = label_statistics(turned=turned, structures={Structure.TUMOUR: 5000}, pieces=())
+    assert "misplaced-label" not in [one.kind for one in find_case_issues(case_statistics(label=alone))]
+    assert find_case_issues(case_statistics(field="slice", label=label_statistics(turned=turned))) == []

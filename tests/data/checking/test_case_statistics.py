@@ -10,7 +10,7 @@ import pytest
 from abdomen_set import SPACING_MM, abdomen, affine, save, write_msd
 from PIL import Image
 
-from pancascade.data.checking.case_statistics import CaseFacts, FaultKind, measure
+from pancascade.data.checking.case_statistics import CaseStatistics, FaultKind, measure
 from pancascade.data.readers import PictureReading, msd, read_data_set, volume_list
 from pancascade.data.readers.label_flips import clearly_better
 from pancascade.data.readers.structure import Structure
@@ -21,34 +21,34 @@ def folder(tmp_path) -> Path:
     return write_msd(tmp_path / "Task07", patients=1)
 
 
-def facts_of(folder: Path) -> CaseFacts:
+def facts_of(folder: Path) -> CaseStatistics:
     (case,) = msd(folder)
     return measure(case)
 
 
 def test_a_sound_case_is_measured_in_patient_units(folder):
-    facts = facts_of(folder)
+    statistics = facts_of(folder)
     hu, labels = abdomen()
-    assert facts.fault is None
-    assert (facts.name, facts.patient, facts.source, facts.field) == ("p0", "p0", "Task07", "scan")
-    assert (facts.shape, facts.orientation, facts.label_orientation) == (hu.shape, "RAS", "RAS")
-    assert facts.spacing_mm == pytest.approx(SPACING_MM)
-    assert facts.hu[0] < -950 < facts.hu[3] < 300 < facts.hu[-1]
+    assert statistics.fault is None
+    assert (statistics.name, statistics.patient, statistics.source, statistics.field) == ("p0", "p0", "Task07", "scan")
+    assert (statistics.shape, statistics.orientation, statistics.label_orientation) == (hu.shape, "RAS", "RAS")
+    assert statistics.spacing_mm == pytest.approx(SPACING_MM)
+    assert statistics.hu[0] < -950 < statistics.hu[3] < 300 < statistics.hu[-1]
     voxel_ml = np.prod(SPACING_MM) / 1000
-    assert facts.label.pancreas_ml == pytest.approx((labels == 1).sum() * voxel_ml)
-    assert facts.label.tumour_ml == pytest.approx((labels == 2).sum() * voxel_ml)
-    assert facts.label.voxels == {"1": int((labels == 1).sum()), "2": int((labels == 2).sum())}
-    (lesion,) = facts.label.lesions
+    assert statistics.label.pancreas_ml == pytest.approx((labels == 1).sum() * voxel_ml)
+    assert statistics.label.tumour_ml == pytest.approx((labels == 2).sum() * voxel_ml)
+    assert statistics.label.voxels == {"1": int((labels == 1).sum()), "2": int((labels == 2).sum())}
+    (lesion,) = statistics.label.lesions
     assert (lesion.voxels, lesion.extent_mm, lesion.touches_pancreas) == (80, 5 * 4.5, True)
-    assert (facts.label.start, facts.label.stop) == ((26, 34, 8), (46, 43, 19))
-    assert facts.label.border_voxels == {"left": 26, "right": 26, "back": 34, "front": 21, "feet": 8, "head": 11}
-    assert facts.label.outside_body == 0
-    assert clearly_better(facts.label.turned) is None
+    assert (statistics.label.start, statistics.label.stop) == ((26, 34, 8), (46, 43, 19))
+    assert statistics.label.border_voxels == {"left": 26, "right": 26, "back": 34, "front": 21, "feet": 8, "head": 11}
+    assert statistics.label.outside_body == 0
+    assert clearly_better(statistics.label.turned) is None
 
 
 def test_facts_survive_a_record(folder):
-    facts = facts_of(folder)
-    assert CaseFacts.model_validate_json(facts.model_dump_json()) == facts
+    statistics = facts_of(folder)
+    assert CaseStatistics.model_validate_json(statistics.model_dump_json()) == statistics
 
 
 def test_ends_of_the_scan_are_named_whatever_the_order_of_its_axes(folder):
@@ -56,9 +56,9 @@ def test_ends_of_the_scan_are_named_whatever_the_order_of_its_axes(folder):
     turned = affine() @ nib.affines.from_matvec(np.diag((-1, 1, -1)), (hu.shape[0] - 1, 0, hu.shape[2] - 1))
     save(hu[::-1, :, ::-1], folder / "imagesTr/p0.nii.gz", turned)
     save(labels[::-1, :, ::-1], folder / "labelsTr/p0.nii.gz", turned)
-    facts = facts_of(folder)
-    assert facts.orientation == "LAI"
-    assert facts.label.border_voxels == {"left": 26, "right": 26, "back": 34, "front": 21, "feet": 8, "head": 11}
+    statistics = facts_of(folder)
+    assert statistics.orientation == "LAI"
+    assert statistics.label.border_voxels == {"left": 26, "right": 26, "back": 34, "front": 21, "feet": 8, "head": 11}
 
 
 def test_the_picture_shows_the_organ_in_its_contour(folder):
@@ -126,10 +126,10 @@ def test_a_fault_is_named_by_kind_and_file(folder, what, kind, named):
 
 def test_a_label_that_cannot_be_read_leaves_the_image_measured(folder):
     damage(folder, "shifted")
-    facts = facts_of(folder)
-    assert facts.shape == abdomen()[0].shape
-    assert facts.image_hash
-    assert facts.label is None
+    statistics = facts_of(folder)
+    assert statistics.shape == abdomen()[0].shape
+    assert statistics.image_hash
+    assert statistics.label is None
 
 
 def test_whatever_a_reader_raises_is_a_fault(folder, monkeypatch):
@@ -174,10 +174,10 @@ def test_a_scan_without_a_label_has_no_label_facts(tmp_path):
     save(abdomen()[0], tmp_path / "scan.nii.gz")
     (tmp_path / "list.csv").write_text("image,label,patient\nscan.nii.gz,none,a\n")
     (case,) = volume_list(tmp_path / "list.csv", root=tmp_path)
-    facts = measure(case)
-    assert facts.fault is None
-    assert facts.label is None
-    assert facts.thumbnail
+    statistics = measure(case)
+    assert statistics.fault is None
+    assert statistics.label is None
+    assert statistics.thumbnail
 
 
 def write_slice(folder: Path, *, hu: np.ndarray, mask: np.ndarray) -> None:
@@ -191,14 +191,14 @@ def test_slices_are_measured_without_millilitres_or_body(tmp_path):
     hu, labels = abdomen()
     write_slice(tmp_path, hu=hu[:, ::-1, 16].T, mask=labels[:, ::-1, 16].T > 0)
     (case,) = read_data_set(tmp_path, pictures=PictureReading())
-    facts = measure(case)
-    assert (facts.field, facts.fault, facts.spacing_mm) == ("slice", None, None)
-    assert facts.shape == (72, 64, 1)
-    assert facts.label.structures == {Structure.PANCREAS: 100}
-    assert facts.label.pancreas_ml is None
-    assert facts.label.outside_body is None
-    assert facts.image_hash
-    assert facts.thumbnail
+    statistics = measure(case)
+    assert (statistics.field, statistics.fault, statistics.spacing_mm) == ("slice", None, None)
+    assert statistics.shape == (72, 64, 1)
+    assert statistics.label.structures == {Structure.PANCREAS: 100}
+    assert statistics.label.pancreas_ml is None
+    assert statistics.label.outside_body is None
+    assert statistics.image_hash
+    assert statistics.thumbnail
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from abdomen_set import abdomen, save, write_msd
 
-from pancascade.data.checking.case_statistics import CaseFacts
+from pancascade.data.checking.case_statistics import CaseStatistics
 from pancascade.data.checking.check import DataCheck, check
 from pancascade.data.checking.check_tables import write_check
-from pancascade.data.checking.issues import Finding, Severity
+from pancascade.data.checking.issues import Issue, Severity
 from pancascade.data.checking.loose_files import find_loose
 from pancascade.data.readers import Case, Layout, msd
 from pancascade.errors import DataError
@@ -29,13 +29,13 @@ def no_duplicates(monkeypatch):
 
 
 def accused(found) -> set[tuple[str, str | None]]:
-    return {(one.kind, one.case) for one in found.findings if one.severity is not Severity.NOTE}
+    return {(one.kind, one.case) for one in found.issues if one.severity is not Severity.NOTE}
 
 
 def test_a_sound_set_is_accused_of_nothing(folder):
     found = check([folder])
-    assert [facts.name for facts in found.facts] == ["p0", "p1", "p2"]
-    assert found.findings == ()
+    assert [statistics.name for statistics in found.statistics] == ["p0", "p1", "p2"]
+    assert found.issues == ()
     assert found.worst is None
 
 
@@ -44,10 +44,10 @@ def test_what_each_label_was_taken_for_is_noted_where_its_name_leaves_room(folde
     content = json.loads(path.read_text())
     path.write_text(json.dumps(content | {"labels": {"0": "background", "1": "pancreas", "2": "liver tumor"}}))
     found = check([folder])
-    (note,) = (one for one in found.findings if one.kind == "label-meaning")
+    (note,) = (one for one in found.issues if one.kind == "label-meaning")
     assert note.message == "Task07: takes label 1 (pancreas) as pancreas; 2 (liver tumor) as background."
     assert note.severity is Severity.NOTE
-    assert {facts.label.tumour_ml for facts in found.facts} == {0}
+    assert {statistics.label.tumour_ml for statistics in found.statistics} == {0}
 
 
 def test_one_bad_case_never_loses_the_others(folder):
@@ -55,7 +55,7 @@ def test_one_bad_case_never_loses_the_others(folder):
     found = check([folder])
     assert accused(found) == {("unreadable", "p1")}
     assert found.worst is Severity.ERROR
-    assert [facts.label is not None for facts in found.facts] == [True, False, True]
+    assert [statistics.label is not None for statistics in found.statistics] == [True, False, True]
 
 
 def test_several_faults_are_each_named_at_their_case(folder):
@@ -103,8 +103,8 @@ def test_a_second_run_measures_only_what_changed(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("pancascade.data.checking.check.measure", counted)
     second = check([folder], records=tmp_path / "records")
     assert measured == ["p1"]
-    assert (second.facts[0], second.facts[2]) == (first.facts[0], first.facts[2])
-    assert second.facts[1] != first.facts[1]
+    assert (second.statistics[0], second.statistics[2]) == (first.statistics[0], first.statistics[2])
+    assert second.statistics[1] != first.statistics[1]
 
 
 def test_records_hold_for_a_moved_set_and_name_its_new_files(folder, tmp_path, monkeypatch):
@@ -112,8 +112,8 @@ def test_records_hold_for_a_moved_set_and_name_its_new_files(folder, tmp_path, m
     moved = Path(shutil.move(folder, tmp_path / "moved"))
     monkeypatch.setattr("pancascade.data.checking.check.measure", None)
     found = check([moved], records=tmp_path / "records")
-    assert found.facts[0].image_file == "p0.nii.gz"
-    assert found.facts[0].source == "moved"
+    assert found.statistics[0].image_file == "p0.nii.gz"
+    assert found.statistics[0].source == "moved"
 
 
 def test_a_damaged_record_is_made_anew(folder, tmp_path):
@@ -129,7 +129,7 @@ def test_another_meaning_of_the_labels_is_another_record(folder, tmp_path):
     content["labels"] = {"0": "background", "1": "tumour", "2": "pancreas"}
     (folder / "dataset.json").write_text(json.dumps(content))
     found = check([folder], records=tmp_path / "records")
-    assert found.facts[0].label.tumour_ml > found.facts[0].label.pancreas_ml
+    assert found.statistics[0].label.tumour_ml > found.statistics[0].label.pancreas_ml
 
 
 def test_a_fault_is_looked_at_again(folder, tmp_path):
@@ -158,13 +158,13 @@ def test_a_process_that_dies_costs_its_case(folder, monkeypatch):
     monkeypatch.setattr("pancascade.data.checking.check.each_job", died)
     found = check([folder])
     assert accused(found) == {("unreadable", "p1")}
-    assert "died" in found.findings[0].message
+    assert "died" in found.issues[0].message
 
 
 def test_of_several_sets_an_unreadable_one_is_a_finding(folder, tmp_path):
     found = check([tmp_path / "nowhere", folder])
     assert accused(found) == {("unreadable", None)}
-    assert len(found.facts) == 3
+    assert len(found.statistics) == 3
     with pytest.raises(DataError, match="nowhere"):
         check([tmp_path / "nowhere"])
 
@@ -179,7 +179,7 @@ def test_regions_are_not_taken_for_scans(folder, monkeypatch):
         return measure(case, region=region)
 
     monkeypatch.setattr("pancascade.data.checking.check.measure", noted)
-    assert {facts.field for facts in check([folder], layout=Layout.REGION_FOLDER).facts} == {"region"}
+    assert {statistics.field for statistics in check([folder], layout=Layout.REGION_FOLDER).statistics} == {"region"}
     assert asked == [True, True, True]
 
 
@@ -193,13 +193,13 @@ def test_tables_hold_every_case_and_finding(folder, tmp_path):
     cases = (tmp_path / "out/cases.csv").read_text().splitlines()
     assert len(cases) == 4
     assert "error:missing-file" in cases[3]
-    findings = (tmp_path / "out/findings.csv").read_text().splitlines()
-    assert findings[0] == "severity,kind,source,case,patient,message,others"
-    assert findings[1].startswith(f"error,missing-file,{folder.name},p2,p2,")
+    issues = (tmp_path / "out/findings.csv").read_text().splitlines()
+    assert issues[0] == "severity,kind,source,case,patient,message,others"
+    assert issues[1].startswith(f"error,missing-file,{folder.name},p2,p2,")
 
 
 def test_cases_of_one_name_in_two_data_sets_keep_their_own_findings():
-    facts = [CaseFacts(name="one", patient="p", source=source) for source in ("here", "there")]
-    finding = Finding(kind="empty-label", severity=Severity.ERROR, message="m", case="one", patient="p", source="there")
-    found = DataCheck(tuple(facts), (finding,))
-    assert [found.of_case(one) for one in facts] == [[], [finding]]
+    statistics = [CaseStatistics(name="one", patient="p", source=source) for source in ("here", "there")]
+    issue = Issue(kind="empty-label", severity=Severity.ERROR, message="m", case="one", patient="p", source="there")
+    found = DataCheck(tuple(statistics), (issue,))
+    assert [found.of_case(one) for one in statistics] == [[], [issue]]

@@ -55,12 +55,12 @@ def test_sizes_and_places_are_millimetres_from_right_posterior_inferior(ct):
 
 
 def test_rods_of_the_table_are_no_landmarks(ct):
-    upright = reorient(ct, "RAS")
-    bare = np.pad(upright.voxels, ((0, 0), (24, 0), (0, 0)), constant_values=-1000)
+    scan_lps = reorient(ct, "RAS")
+    bare = np.pad(scan_lps.voxels, ((0, 0), (24, 0), (0, 0)), constant_values=-1000)
     table = bare.copy()
     for rod in range(20, 160, 20):
         table[rod : rod + 8, 4:12] = 1000
-    hashes = [image_hash(Volume(voxels, upright.affine)) for voxels in (bare, table)]
+    hashes = [image_hash(Volume(voxels, scan_lps.affine)) for voxels in (bare, table)]
     assert hashes[0] == hashes[1]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from abdomen_set import abdomen, affine, save, write_msd
 
-from pancascade.data.checking.case_issues import judge
+from pancascade.data.checking.case_issues import find_case_issues
 from pancascade.data.checking.case_statistics import FaultKind, measure
 from pancascade.data.preparing.prepare import prepare
 from pancascade.data.readers import msd, region_folder
@@ -62,11 +62,13 @@ def test_a_leaning_stack_is_refused_by_all(with_scan, tmp_path):
 
 def test_doubled_values_are_told_by_check_and_before_training(with_scan, caplog):
     cases = with_scan(2 * abdomen(1)[0])
-    assert [finding.kind for finding in judge(measure(cases[1])) if "doubled" in finding.message] == ["unusual-scan"]
+    assert [issue.kind for issue in find_case_issues(measure(cases[1])) if "doubled" in issue.message] == [
+        "unusual-scan"
+    ]
     cases[1].read_slices()
     assert "the values look doubled" in caplog.text
     caplog.clear()
-    assert not [finding for finding in judge(measure(cases[0])) if "doubled" in finding.message]
+    assert not [issue for issue in find_case_issues(measure(cases[0])) if "doubled" in issue.message]
     cases[0].read_slices()
     assert caplog.text == ""
 
@@ -79,8 +81,8 @@ def test_a_label_map_whose_header_contradicts_itself_is_a_warning(with_scan, cap
     labels.set_qform(affine() * [[-1], [1], [1], [1]], 1)
     labels.set_sform(affine(), 2, update_affine=False)
     nib.save(labels, cases[1].files[1])
-    (finding,) = [finding for finding in judge(measure(cases[1])) if finding.kind == "unusual-label"]
-    assert "sform and qform contradict each other (they are mirror images)" in finding.message
+    (issue,) = [issue for issue in find_case_issues(measure(cases[1])) if issue.kind == "unusual-label"]
+    assert "sform and qform contradict each other (they are mirror images)" in issue.message
     cases[1].read_slices()
     assert "mirror images" in caplog.text
 

@@ -13,7 +13,7 @@ from PIL import Image
 from replicas import NIH_LABELS, Patient, demo_patient, dicom, header_of, invented, nifti, thinned
 
 from pancascade.data.checking.check import check
-from pancascade.data.checking.issues import Finding, Severity
+from pancascade.data.checking.issues import Issue, Severity
 from pancascade.imaging.io import read_volume
 from pancascade.imaging.volume import Volume, reorient, resample_to_spacing
 from pancascade.labels import Label
@@ -48,17 +48,17 @@ class Replica:
     def relabel(self, labels: np.ndarray) -> None:
         nib.save(nib.Nifti1Image(labels, header_of(self.label)[1]), self.label)
 
-    def accusations(self) -> list[Finding]:
+    def accusations(self) -> list[Issue]:
         return accusations(self.folder, records=self.records)
 
 
-def accusations(*folders: Path, records: Path | None = None) -> list[Finding]:
+def accusations(*folders: Path, records: Path | None = None) -> list[Issue]:
     """What is worse than a note."""
-    return [one for one in check(folders, records=records).findings if one.severity is not Severity.NOTE]
+    return [one for one in check(folders, records=records).issues if one.severity is not Severity.NOTE]
 
 
-def named(findings: list[Finding]) -> list[tuple[str, str | None]]:
-    return [(one.kind, one.case) for one in findings]
+def named(issues: list[Issue]) -> list[tuple[str, str | None]]:
+    return [(one.kind, one.case) for one in issues]
 
 
 @pytest.fixture(scope="session")
@@ -83,12 +83,12 @@ def replica(faultless, tmp_path) -> Replica:
 @pytest.mark.parametrize("layout", WRITERS)
 def test_a_faultless_replica_is_accused_of_nothing(tmp_path, patients, layout):
     found = check([WRITERS[layout](tmp_path / layout, patients)])
-    assert [one for one in found.findings if one.severity is not Severity.NOTE] == []
-    assert all(facts.label is not None and facts.image_hash for facts in found.facts)
+    assert [one for one in found.issues if one.severity is not Severity.NOTE] == []
+    assert all(statistics.label is not None and statistics.image_hash for statistics in found.statistics)
 
 
 def test_a_right_nih_label_is_not_turned_round_where_bone_and_air_would_shine_more(tmp_path, patients):
-    found = check([replicas.write_nih(tmp_path, patients[:1])]).findings
+    found = check([replicas.write_nih(tmp_path, patients[:1])]).issues
     assert [one.kind for one in found] == ["mixed-orientation"]
 
 
@@ -110,7 +110,7 @@ def test_an_nih_label_whose_header_lies_is_read_right_and_noted(tmp_path, patien
     label = folder / NIH_LABELS / "label0002.nii.gz"
     voxels, affine = header_of(label)
     nib.save(nib.Nifti1Image(np.flip(voxels, axis), affine), label)
-    found = check([folder]).findings
+    found = check([folder]).issues
     assert [one for one in found if one.severity is not Severity.NOTE] == []
     (note,) = [one for one in found if one.kind == "flipped-label"]
     assert note.case == "PANCREAS_0002"
@@ -253,7 +253,7 @@ def test_an_nih_label_that_is_missing_is_named(tmp_path, patients):
 def test_a_panorama_image_without_label_map_is_named(tmp_path, patients):
     folder = replicas.write_panorama(tmp_path, patients)
     next(folder.rglob("100001_00001.nii.gz")).unlink()
-    (found,) = [one for one in check([folder]).findings if one.kind != "tiny-lesion"]
+    (found,) = [one for one in check([folder]).issues if one.kind != "tiny-lesion"]
     assert found.kind == "loose-file"
     assert "100001_00001_0000.nii.gz" in found.message
 
@@ -319,7 +319,7 @@ def test_the_nih_patient_written_as_tcia_does_is_sound_and_its_faults_are_named(
     label = folder / NIH_LABELS / "label0001.nii.gz"
     voxels, affine = header_of(label)
     nib.save(nib.Nifti1Image(np.flip(voxels, 2), affine), label)
-    (note,) = [one for one in check([folder]).findings if one.kind == "flipped-label"]
+    (note,) = [one for one in check([folder]).issues if one.kind == "flipped-label"]
     assert (note.case, note.severity) == ("PANCREAS_0001", Severity.NOTE)
     dicom(real.image, folder / "manifest-1599750808610" / "Pancreas-CT" / "PANCREAS_0044" / "a" / "b", patient_id="x")
     shutil.copy(label, folder / NIH_LABELS / "label0044.nii.gz")

@@ -324,9 +324,9 @@ def test_records_are_not_taken_for_pictures_that_are_read_in_another_way(tmp_pat
 
 
 def test_many_processes_give_the_same_numbers_and_tell_their_progress(three):
-    told: list[tuple[int, int]] = []
-    found = fingerprint(three, workers=2, progress=lambda done, total: told.append((done, total)))
-    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    reported: list[tuple[int, int]] = []
+    found = fingerprint(three, workers=2, progress=lambda done, total: reported.append((done, total)))
+    assert reported == [(0, 3), (1, 3), (2, 3), (3, 3)]
     alone = fingerprint(three)
     assert found.cases == alone.cases
     assert found.groups[0].spreads == alone.groups[0].spreads

@@ -47,10 +47,10 @@ def test_slices_show_the_newest_labels_where_the_scan_shows_them(tmp_path):
     (case,) = corrected_results(tmp_path)
     slices = case.read_slices()
     image, found = case.scan.read()
-    upright, marked = reorient(image, "LPS"), reorient(found, "LPS")
+    scan_lps, marked = reorient(image, "LPS"), reorient(found, "LPS")
     assert folder.is_dir()
     for k, axial in enumerate(slices):
-        assert np.array_equal(axial.hu, upright.voxels[:, :, k].T)
+        assert np.array_equal(axial.hu, scan_lps.voxels[:, :, k].T)
         assert np.array_equal(axial.labels, marked.voxels[:, :, k].T)
 
 

@@ -38,10 +38,10 @@ def write_patient(folder: Path, number: int, *, flips=(False, False, False)) -> 
     save_all(ct_slices(hu), series)
     labels = folder / "TCIA_pancreas_labels-02-05-2017"
     labels.mkdir(exist_ok=True)
-    upright = organ.transpose(2, 1, 0)
-    as_stored = turned(upright[:, ::-1, ::-1], flips).astype(np.uint8)
+    scan_lps = organ.transpose(2, 1, 0)
+    as_stored = turned(scan_lps[:, ::-1, ::-1], flips).astype(np.uint8)
     nib.save(nib.Nifti1Image(as_stored, LAI), labels / f"label{number:04d}.nii.gz")
-    return upright
+    return scan_lps
 
 
 def test_a_patient_is_a_series_with_its_label_in_place(tmp_path, caplog):

@@ -97,11 +97,11 @@ def test_of_slices_that_are_not_wanted_nothing_is_read(store, source, monkeypatc
     module = sys.modules["pancascade.data.readers.prepared_store"]
     original = module.read_some
 
-    def told(path, at, *, digest):
+    def reported(path, at, *, digest):
         read.append((path.name, *at))
         return original(path, at, digest=digest)
 
-    monkeypatch.setattr(module, "read_some", told)
+    monkeypatch.setattr(module, "read_some", reported)
     slices = [case.read_slices() for case in found]
     assert [len(of_case) for of_case in slices] == [0, 1, 1]
     assert_same_slices(slices[1], [one for one in source[1].read_slices() if (one.labels == 2).any()])

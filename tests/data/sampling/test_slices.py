@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from pancascade.data.readers import AxialSlice, Case
-from pancascade.data.sampling import Augmentation, contains, deal, load_slices
+from pancascade.data.sampling import Augmentation, contains, draw_batches, load_slices
 from pancascade.imaging.preprocessing import Canvas, Window
 from pancascade.labels import Label
 
@@ -21,7 +21,9 @@ def cases(count, *, first_label=1, prefix="s"):
 
 def dealt(slices, counts, *, batch_size=2, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return list(deal(slices, counts=counts, batch_size=batch_size, augmentation=Augmentation(), generator=generator))
+    return list(
+        draw_batches(slices, counts=counts, batch_size=batch_size, augmentation=Augmentation(), generator=generator)
+    )
 
 
 def test_slices_are_read_onto_the_canvas_with_names_and_patients():
@@ -84,7 +86,7 @@ def test_dealing_changes_slices_at_random_but_not_the_set():
     before = slices.images.clone()
     generator = torch.Generator().manual_seed(0)
     settings = Augmentation(brightness=0.3)
-    batches = deal([slices], counts=[4], batch_size=4, augmentation=settings, generator=generator)
+    batches = draw_batches([slices], counts=[4], batch_size=4, augmentation=settings, generator=generator)
     (batch,) = batches
     where = [slices.names.index(name) for name in batch.names]
     assert (batch.images - slices.images[where] / 255).abs().max() > 0.02

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from pancascade.data.readers import AxialSlice, Case
-from pancascade.data.sampling import Augmentation, VolumeSet, augment, contains, deal, load_volumes
+from pancascade.data.sampling import Augmentation, VolumeSet, augment, contains, draw_batches, load_volumes
 from pancascade.imaging.preprocessing import VolumeGrid, Window
 from pancascade.labels import Label
 
@@ -45,7 +45,7 @@ def seeded(seed=0):
 
 def dealt(sets, counts, *, batch_size=1, seed=0, augmentation=None):
     settings = augmentation or Augmentation()
-    return list(deal(sets, counts=counts, batch_size=batch_size, augmentation=settings, generator=seeded(seed)))
+    return list(draw_batches(sets, counts=counts, batch_size=batch_size, augmentation=settings, generator=seeded(seed)))
 
 
 # ── reading ──

@@ -37,8 +37,8 @@ def deals(draw):
 
 
 @given(deals())
-def test_parts_are_disjoint_and_complete_and_of_exact_size_and_strata_balance_to_within_one(deal):
-    patients, sizes, _, seed = deal
+def test_parts_are_disjoint_and_complete_and_of_exact_size_and_strata_balance_to_within_one(draw_batches):
+    patients, sizes, _, seed = draw_batches
     parts = deal_patients(patients, sizes, seed=seed)
     assert sorted(name for part in parts for name in part) == sorted(patients)
     assert [len(part) for part in parts] == sizes
@@ -50,8 +50,8 @@ def test_parts_are_disjoint_and_complete_and_of_exact_size_and_strata_balance_to
 
 
 @given(deals())
-def test_groups_are_never_separated_and_nobody_is_lost_for_them(deal):
-    patients, sizes, groups, seed = deal
+def test_groups_are_never_separated_and_nobody_is_lost_for_them(draw_batches):
+    patients, sizes, groups, seed = draw_batches
     parts = deal_patients(patients, sizes, seed=seed, groups=groups)
     assert sorted(name for part in parts for name in part) == sorted(patients)
     for group in groups:
@@ -62,8 +62,8 @@ def test_groups_are_never_separated_and_nobody_is_lost_for_them(deal):
 
 
 @given(deals(), st.randoms(use_true_random=False))
-def test_the_same_seed_gives_the_same_parts_in_any_order_of_patients_and_groups(deal, shuffler):
-    patients, sizes, groups, seed = deal
+def test_the_same_seed_gives_the_same_parts_in_any_order_of_patients_and_groups(draw_batches, shuffler):
+    patients, sizes, groups, seed = draw_batches
     names = list(patients)
     shuffler.shuffle(names)
     again = deal_patients({name: patients[name] for name in names}, sizes, seed=seed, groups=groups[::-1])

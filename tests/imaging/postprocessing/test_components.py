@@ -3,7 +3,7 @@ import pytest
 from scipy import ndimage
 from skimage import measure
 
-from pancascade.imaging.postprocessing import main_bodies, touching
+from pancascade.imaging.postprocessing import main_components, touching
 
 SEEDS = range(12)
 
@@ -23,7 +23,7 @@ def test_main_bodies_are_scikit_image_s_components_by_weight(seed, share):
     weights = np.array([probabilities[components == c].sum() for c in range(1, components.max() + 1)])
     assert len(weights) > 3
     chosen = np.flatnonzero(weights >= share * weights.max()) + 1
-    assert np.array_equal(main_bodies(probabilities, share=share), np.isin(components, chosen))
+    assert np.array_equal(main_components(probabilities, share=share), np.isin(components, chosen))
 
 
 @pytest.mark.oracle
@@ -42,22 +42,22 @@ def test_touching_is_what_scikit_image_says(seed, least):
 
 
 def test_nothing_likely_leaves_nothing():
-    kept = main_bodies(np.full((4, 5, 6), 0.49))
+    kept = main_components(np.full((4, 5, 6), 0.49))
     assert kept.shape == (4, 5, 6)
     assert kept.dtype == bool
     assert not kept.any()
 
 
 def test_the_threshold_itself_is_likely():
-    assert main_bodies(np.full((2, 2, 2), 0.5)).all()
-    assert main_bodies(np.full((2, 2, 2), 0.02, np.float32), threshold=0.02).all()
+    assert main_components(np.full((2, 2, 2), 0.5)).all()
+    assert main_components(np.full((2, 2, 2), 0.02, np.float32), threshold=0.02).all()
 
 
 def test_weight_counts_probability_not_voxels():
     probabilities = np.zeros((10, 3, 3))
     probabilities[0:3, 0, 0] = 0.5
     probabilities[6:8, 0, 0] = 1.0
-    kept = main_bodies(probabilities, share=0.8)
+    kept = main_components(probabilities, share=0.8)
     assert kept[6:8, 0, 0].all()
     assert not kept[:3].any()
 
@@ -66,15 +66,15 @@ def test_a_body_of_exactly_the_share_is_kept():
     probabilities = np.zeros((10, 3, 3))
     probabilities[0:4, 0, 0] = 1.0
     probabilities[6, 0, 0] = 1.0
-    assert main_bodies(probabilities, share=0.25)[6, 0, 0]
-    assert not main_bodies(probabilities, share=0.26)[6, 0, 0]
+    assert main_components(probabilities, share=0.25)[6, 0, 0]
+    assert not main_components(probabilities, share=0.26)[6, 0, 0]
 
 
 def test_bodies_that_meet_at_a_corner_are_one():
     probabilities = np.zeros((6, 6, 6))
     probabilities[0:3, 0:3, 0:3] = 1.0
     probabilities[3, 3, 3] = 1.0
-    assert main_bodies(probabilities)[3, 3, 3]
+    assert main_components(probabilities)[3, 3, 3]
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -83,13 +83,13 @@ def test_half_precision_does_not_overflow_the_weights(dtype):
     probabilities = np.zeros((60, 60, 60), dtype)
     probabilities[:50] = 1
     probabilities[55:] = 1
-    assert np.array_equal(main_bodies(probabilities), np.repeat(np.arange(60) < 50, 3600).reshape(60, 60, 60))
+    assert np.array_equal(main_components(probabilities), np.repeat(np.arange(60) < 50, 3600).reshape(60, 60, 60))
 
 
 def test_inputs_stay_as_they_are():
     probabilities = blobs(1)
     before, mask = probabilities.copy(), probabilities >= 0.5
-    main_bodies(probabilities)
+    main_components(probabilities)
     touching(mask, mask)
     assert np.array_equal(probabilities, before)
     assert np.array_equal(mask, before >= 0.5)

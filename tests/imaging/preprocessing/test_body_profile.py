@@ -33,13 +33,13 @@ def test_lungs_are_inside_the_body_and_begin_at_their_base():
 
 
 def test_spine_table_and_liver_change_sides_with_the_voxels():
-    upright, turned = body_profile(ABDOMEN), body_profile(flipped(ABDOMEN, 0, 1))
-    assert middle(upright.bone_behind_mm) == pytest.approx(80, abs=3)
+    scan_lps, turned = body_profile(ABDOMEN), body_profile(flipped(ABDOMEN, 0, 1))
+    assert middle(scan_lps.bone_behind_mm) == pytest.approx(80, abs=3)
     assert middle(turned.bone_behind_mm) == pytest.approx(-80, abs=5)
-    assert middle(upright.table_behind_mm) == pytest.approx(150, abs=3)
+    assert middle(scan_lps.table_behind_mm) == pytest.approx(150, abs=3)
     assert middle(turned.table_behind_mm) == pytest.approx(-150, abs=5)
-    assert middle(upright.table_left_mm) == pytest.approx(0, abs=5)
-    assert upright.liver_right_mm2.max() > 10_000
+    assert middle(scan_lps.table_left_mm) == pytest.approx(0, abs=5)
+    assert scan_lps.liver_right_mm2.max() > 10_000
     assert turned.liver_right_mm2.min() < -10_000
 
 

@@ -26,7 +26,7 @@ def codes(scan: Volume) -> list[str]:
 
 
 @pytest.mark.parametrize("heights_mm", [(260, 560), (0, TOP_MM), (150, 560), (260, TOP_MM), (360, 500)])
-def test_an_upright_abdomen_passes_without_a_word(heights_mm):
+def test_an_lps_abdomen_passes_without_a_word(heights_mm):
     assert codes(between(WHOLE, *heights_mm)) == []
 
 

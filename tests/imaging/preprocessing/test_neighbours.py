@@ -14,7 +14,7 @@ from pancascade.imaging.preprocessing.neighbours import with_neighbours
 from pancascade.imaging.volume import Box, Volume
 from pancascade.inference.backends.torch_cascade import TorchCascade
 from pancascade.inference.runners.slice_batches import BATCH_SLICES
-from pancascade.inference.runners.slice_runner import SliceEngine
+from pancascade.inference.runners.slice_runner import SliceRunner
 from pancascade.labels import Label
 from pancascade.methods.cascades import Cascade, Located
 
@@ -105,9 +105,9 @@ class Sees(Cascade):
 
     def locate(self, images):
         self.located.append(images)
-        return self.narrow(None, torch.ones_like(images[:, :1]))
+        return self.update_rois(None, torch.ones_like(images[:, :1]))
 
-    def narrow(self, located, probabilities):
+    def update_rois(self, located, probabilities):
         whole = Box.whole(tuple(probabilities.shape[2:]))
         return Located(probabilities, ((whole,),) * len(probabilities))
 
@@ -132,7 +132,7 @@ def in_training(volume, sheet):
 @pytest.mark.parametrize("spacing_mm", [None, 1.3])
 def test_inference_shows_the_channels_that_training_showed(slice_mm, spacing_mm):
     volume, sheet, cascade = scan(slice_mm=slice_mm), canvas(spacing_mm=spacing_mm, larger_slices="cut"), Sees()
-    engine = SliceEngine(TorchCascade(cascade, torch.device("cpu"), reduced=False), sheet)
+    engine = SliceRunner(TorchCascade(cascade, torch.device("cpu"), reduced=False), sheet)
     engine.run(volume)
     trained = in_training(volume, sheet)
     assert trained.shape == (volume.shape[2], 5, 32, 48)
@@ -147,7 +147,7 @@ def test_inference_shows_the_channels_that_training_showed(slice_mm, spacing_mm)
 
 def test_a_single_slice_is_shown_as_a_picture_was_in_training():
     hu, sheet, cascade = scan(slices=1).voxels[:, :, 0].T, canvas(larger_slices="cut"), Sees()
-    answer = SliceEngine(TorchCascade(cascade, torch.device("cpu"), reduced=False), sheet).run_slice(hu, (1.0, 1.0))
+    answer = SliceRunner(TorchCascade(cascade, torch.device("cpu"), reduced=False), sheet).run_slice(hu, (1.0, 1.0))
     picture = AxialSlice("a", "p", hu, np.zeros(hu.shape, np.uint8), (1.0, 1.0))
     trained = load_slices([Case("a", "p", "test", lambda: [picture])], sheet).images.float() / 255
     assert torch.equal(trained, trained[:, :1].expand(-1, 5, -1, -1))

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pancascade.errors import PancascadeError
-from pancascade.imaging.volume import on_disk, release, sampled, slabs
+from pancascade.imaging.volume import memory_mapped, release, sampled, slabs
 from pancascade.imaging.volume.memory_mapping import _reserve
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_an_array_on_disk_begins_with_zeros_and_keeps_what_is_written_after_its_memory_was_given_back(order):
-    values = on_disk((3, 4, 5), np.int16, order=order)
+    values = memory_mapped((3, 4, 5), np.int16, order=order)
     assert not values.any()
     wanted = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
     values[...] = wanted
@@ -33,7 +33,7 @@ def test_the_memory_of_an_array_in_memory_stays():
 
 
 def test_the_memory_of_pages_is_really_given_back():
-    values = on_disk((512, 512, 64), np.int16)
+    values = memory_mapped((512, 512, 64), np.int16)
     values[...] = 7
     before = resident_kb()
     release(values)
@@ -78,7 +78,7 @@ def test_a_full_disk_is_one_sentence_before_anything_is_mapped(monkeypatch):
     """A page that finds no room later would end the program by SIGBUS."""
     monkeypatch.setattr("os.posix_fallocate", full, raising=False)
     with pytest.raises(PancascadeError, match=r"no room for 0\.01 GB of voxels .*TMPDIR") as refused:
-        on_disk((1000, 1000, 5), np.int16)
+        memory_mapped((1000, 1000, 5), np.int16)
     assert len(str(refused.value)) < 200
 
 
@@ -101,7 +101,7 @@ def test_a_system_that_cannot_reserve_writes_zeros(monkeypatch, missing):
     else:
         monkeypatch.setattr("os.posix_fallocate", refuse, raising=False)
     monkeypatch.setattr("pancascade.imaging.volume.memory_mapping._BLOCK", 1000)
-    values = on_disk((30, 40, 7), np.int16)
+    values = memory_mapped((30, 40, 7), np.int16)
     assert values.shape == (30, 40, 7)
     assert not values.any()
     with TemporaryFile() as file:
@@ -111,7 +111,7 @@ def test_a_system_that_cannot_reserve_writes_zeros(monkeypatch, missing):
 
 def test_where_memory_cannot_be_given_back_nothing_is(monkeypatch):
     monkeypatch.delattr("mmap.MADV_DONTNEED")
-    values = on_disk((3, 4, 5), np.int16)
+    values = memory_mapped((3, 4, 5), np.int16)
     values[...] = 3
     release(values)
     assert (values == 3).all()

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from pancascade.inference.backends.fused_networks import folded, fused_for_inference
-from pancascade.inference.export.model import drawn_image
+from pancascade.inference.export.model import image_on_network_grid
 from pancascade.methods.checkpoint import load_checkpoint
 from pancascade.methods.networks.build import build
 
@@ -48,9 +48,9 @@ def test_shipped_cascades_answer_the_same_within_a_hundred_thousandth():
     faster = fused_for_inference(plain)
     assert faster is not plain
     assert normalisations(faster) < normalisations(plain)
-    image = drawn_image(description.canvas.size)
+    image = image_on_network_grid(description.canvas.size)
     with torch.inference_mode():
-        located = plain.take_over(image, (image > 0.5).float())
+        located = plain.from_mask(image, (image > 0.5).float())
         pairs = [
             (plain.locate(image).probabilities, faster.locate(image).probabilities),
             (plain.segment(image, located), faster.segment(image, located)),

@@ -14,10 +14,10 @@ from torch import nn
 from pancascade.errors import PancascadeError
 from pancascade.imaging.io import read_volume
 from pancascade.imaging.preprocessing import find_placement
-from pancascade.imaging.preprocessing.network_grid import draw
+from pancascade.imaging.preprocessing.network_grid import to_network_grid
 from pancascade.imaging.volume import reorient
 from pancascade.inference.backends import openvino_networks
-from pancascade.inference.backends.openvino_networks import OpenVinoNetwork, accelerate, accelerated, engine_name
+from pancascade.inference.backends.openvino_networks import OpenVinoNetwork, accelerate, accelerated, backend_name
 from pancascade.methods.cascades import build_cascade
 from pancascade.methods.cascades.coarse_to_fine import CoarseToFineSettings
 from pancascade.methods.cascades.dsms_unet import DsmsUNetSettings
@@ -71,7 +71,7 @@ def both_answers(
     plain, fast, images: torch.Tensor, probabilities: torch.Tensor
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Stage 1's probabilities, and the final ones after the same hand-over, by torch and by OpenVINO."""
-    handed_over = plain.take_over(images, probabilities)
+    handed_over = plain.from_mask(images, probabilities)
     return [
         (plain.locate(images).probabilities, fast.locate(images).probabilities),
         (plain.segment(images, handed_over), fast.segment(images, handed_over)),
@@ -119,7 +119,7 @@ def example_on(canvas, *, slices: tuple[int, ...]) -> torch.Tensor:
     hu = np.ascontiguousarray(volume.voxels[:, :, list(slices)].transpose(2, 1, 0))
     column_mm, row_mm, _ = volume.spacing_mm
     placement = find_placement(hu, spacing_mm=(row_mm, column_mm), canvas=canvas, grow=canvas.larger_slices == "grow")
-    shown = torch.from_numpy(draw(canvas.window.apply(hu)[:, None], placement))
+    shown = torch.from_numpy(to_network_grid(canvas.window.apply(hu)[:, None], placement))
     return shown.expand(-1, canvas.channels, -1, -1)
 
 
@@ -299,7 +299,7 @@ def test_volumes_stay_with_torch():
     assert name in ("torch f32", "torch bf16")
 
 
-def test_the_engine_is_chosen_and_named(monkeypatch):
+def test_the_runner_is_chosen_and_named(monkeypatch):
     plain = cascade_of("single_stage")
     fast, name = accelerated(plain, CPU)
     assert isinstance(fast.network, OpenVinoNetwork)
@@ -315,12 +315,12 @@ def test_the_engine_is_chosen_and_named(monkeypatch):
 
 def test_the_name_tells_what_was_given_up():
     fast = accelerate(cascade_of("qiu2024"), precision="f32")
-    assert engine_name(fast, CPU) == "OpenVINO f32"
+    assert backend_name(fast, CPU) == "OpenVINO f32"
     fast.second.given_up = "a reason"
-    assert engine_name(fast, CPU).startswith("OpenVINO f32, torch ")
-    assert engine_name(fast, CPU).endswith(" for second")
+    assert backend_name(fast, CPU).startswith("OpenVINO f32, torch ")
+    assert backend_name(fast, CPU).endswith(" for second")
     fast.first.given_up = "a reason"
-    assert engine_name(fast, CPU) == engine_name(cascade_of("qiu2024"), CPU)
+    assert backend_name(fast, CPU) == backend_name(cascade_of("qiu2024"), CPU)
 
 
 def test_openvino_is_for_the_cpu():

@@ -9,7 +9,7 @@ from pancascade.errors import ExportError
 from pancascade.imaging.preprocessing import Canvas, VolumeGrid, Window
 from pancascade.inference.export import formats as export_formats
 from pancascade.inference.export import model as exporting
-from pancascade.inference.export.model import drawn_image, export_model, require_same
+from pancascade.inference.export.model import export_model, image_on_network_grid, require_same
 from pancascade.inference.models.model import Model, Step
 from pancascade.methods.cascades import build_cascade
 from pancascade.methods.cascades.lsnet import LSNetSettings
@@ -43,7 +43,7 @@ def make_model(tmp_path):
             torch.manual_seed(number)
             name = f"{each.kind}.safetensors"
             save_checkpoint(tmp_path / name, build_cascade(each).eval(), description=describe(each, canvas))
-            steps.append(Step(weights=name, field="region" if number else "scan"))
+            steps.append(Step(weights=name, input="roi" if number else "scan"))
         (tmp_path / "card.md").write_text("# Card\n")
         more = {"licence": "CC0", "card": "card.md", "folder": tmp_path, "organ_threshold": 0.4}
         return Model(name="mine", summary="a test", steps=tuple(steps), **more)
@@ -53,8 +53,8 @@ def make_model(tmp_path):
 
 def test_every_network_of_every_step_is_written_with_what_one_needs_to_chain_them(make_model, tmp_path):
     pytest.importorskip("openvino")
-    told = []
-    made = export_model(make_model(QIU, LSNET), tmp_path / "out", file_format="openvino", told=told.append)
+    reported = []
+    made = export_model(make_model(QIU, LSNET), tmp_path / "out", file_format="openvino", reported=reported.append)
     description = json.loads((tmp_path / "out" / "export.json").read_text())
     assert description == json.loads(made.model_dump_json())
     stems = ["1_qiu2024_first", "1_qiu2024_saliency", "1_qiu2024_second", "2_lsnet_first", "2_lsnet_second"]
@@ -64,7 +64,7 @@ def test_every_network_of_every_step_is_written_with_what_one_needs_to_chain_the
         "model-card.md",
         "LICENCE.txt",
     }
-    assert [network.file for network in told] == [f"{stem}.xml" for stem in stems]
+    assert [network.file for network in reported] == [f"{stem}.xml" for stem in stems]
     first, second = description["steps"]
     shapes = [network["input_shape"] for network in first["networks"]]
     assert shapes == [["batch", 1, 32, 48], ["batch", 1, 48, 64], ["batch", 1, 32, 48]]
@@ -77,7 +77,7 @@ def test_every_network_of_every_step_is_written_with_what_one_needs_to_chain_the
     assert first["canvas"]["window"] == {"lower_hu": -50.0, "upper_hu": 150.0}
     assert (first["cascade"]["margin"], first["cascade"]["first_scale"]) == (7, 0.7)
     assert first["labels"] == ["pancreas", "tumour"]
-    assert second["step"]["field"] == "region"
+    assert second["step"]["input"] == "roi"
     assert description["organ_threshold"] == 0.4
     assert description["licence"] == "CC0"
     assert "CC0" in (tmp_path / "out" / "LICENCE.txt").read_text()
@@ -168,7 +168,7 @@ def test_missing_libraries_are_named_before_any_work(make_model, tmp_path, monke
 
 
 def test_the_drawn_image_is_one_that_networks_may_see():
-    image = drawn_image((48, 64))
+    image = image_on_network_grid((48, 64))
     assert image.shape == (1, 1, 48, 64)
     assert image.min() == 0
     assert image.max() == 1

@@ -40,14 +40,14 @@ def write_bundle(folder, *, names=("background", "pancreas", "cancer"), channels
         "inferer": {"_target_": "SlidingWindowInferer", "roi_size": [16, 16, 16], "sw_batch_size": 1, "overlap": 0.5},
         "postprocessing": {"_target_": "Compose", "transforms": POSTPROCESSING},
     }
-    told = {
+    reported = {
         "inputs": {"image": {"type": "image", "num_channels": channels}},
         "outputs": {"pred": {"num_channels": 3, "channel_def": {str(n): one for n, one in enumerate(names)}}},
     }
     (folder / "configs").mkdir(parents=True)
     (folder / "models").mkdir()
     (folder / "configs" / "inference.json").write_text(json.dumps(inference))
-    (folder / "configs" / "metadata.json").write_text(json.dumps({"network_data_format": told}))
+    (folder / "configs" / "metadata.json").write_text(json.dumps({"network_data_format": reported}))
     torch.manual_seed(0)
     network = ConfigParser({"net": NETWORK}).get_parsed_content("net").eval()
     if script:

@@ -122,6 +122,6 @@ def own_probabilities(folder: Path, file: Path) -> np.ndarray:
     with contextlib.redirect_stdout(io.StringIO()):
         predictor = nnUNetPredictor(perform_everything_on_device=False, device=torch.device("cpu"), allow_tqdm=False)
         predictor.initialize_from_trained_model_folder(str(folder), None)
-        image, told = predictor.plans_manager.image_reader_writer_class().read_images([str(file)])
-        _, answer = predictor.predict_single_npy_array(image, told, None, None, True)
+        image, reported = predictor.plans_manager.image_reader_writer_class().read_images([str(file)])
+        _, answer = predictor.predict_single_npy_array(image, reported, None, None, True)
     return np.asarray(answer).transpose(0, 3, 2, 1)

@@ -70,8 +70,8 @@ class Brightness(torch.nn.Module):
 def script(tmp_path):
     path = tmp_path / "bright.ts"
     torch.jit.save(torch.jit.trace(Brightness(), torch.zeros(1, 1, 8, 8, 8)), path)
-    told = {"clip_hu": [-100, 240], "patch": [16, 16, 16], "labels": {"pancreas": [1], "tumour": [2]}}
-    path.with_suffix(".json").write_text(json.dumps(told))
+    reported = {"clip_hu": [-100, 240], "patch": [16, 16, 16], "labels": {"pancreas": [1], "tumour": [2]}}
+    path.with_suffix(".json").write_text(json.dumps(reported))
     return path
 
 

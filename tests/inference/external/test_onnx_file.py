@@ -15,7 +15,7 @@ from pancascade.inference.external import tiles
 from pancascade.inference.external.kinds import load_external
 from pancascade.inference.external.network_description import NetworkDescription
 from pancascade.inference.models.model import find_model
-from pancascade.inference.runners.loading import load_engines
+from pancascade.inference.runners.loading import load_runners
 from pancascade.segmentation import segment
 
 WEIGHTS = np.random.default_rng(1).normal(0, 1, (3, 1, 3, 3, 3))
@@ -201,7 +201,7 @@ def test_a_model_s_file_chains_it_with_other_steps(tmp_path):
     by_brightness(tmp_path / "bright.onnx", patch=[32, 32, 16])
     steps = [
         {"kind": "onnx", "weights": "bright.onnx"},
-        {"kind": "onnx", "weights": "bright.onnx", "field": "region", "margin_mm": 20},
+        {"kind": "onnx", "weights": "bright.onnx", "input": "roi", "margin_mm": 20},
     ]
     (tmp_path / "mine.json").write_text(json.dumps({"name": "mine", "summary": "two steps", "steps": steps}))
     scan, truth = abdomen()
@@ -216,7 +216,7 @@ def two_steps(tmp_path):
     write_convolution(tmp_path / "blind.onnx", np.zeros((3, 1, 1, 1, 1)), np.array([9, 0, 0]))
     steps = [
         {"kind": "onnx", "weights": "blind.onnx"},
-        {"kind": "onnx", "weights": "bright.onnx", "field": "region", "margin_mm": 20},
+        {"kind": "onnx", "weights": "bright.onnx", "input": "roi", "margin_mm": 20},
     ]
     (tmp_path / "two.json").write_text(json.dumps({"name": "two", "summary": "two steps", "steps": steps}))
     return tmp_path / "two.json"
@@ -239,10 +239,10 @@ def test_a_model_without_a_step_for_a_region_takes_no_other_pancreas(two_steps, 
 
 def test_what_needs_a_cascade_refuses_other_networks(two_steps):
     with pytest.raises(PancascadeError, match="no cascade"):
-        load_engines(find_model(str(two_steps)), "cpu")
+        load_runners(find_model(str(two_steps)), "cpu")
 
 
 def test_a_step_of_another_program_takes_over_no_map(two_steps):
-    two_steps.write_text(two_steps.read_text().replace('"field"', '"locator": "before", "field"'))
-    with pytest.raises(PancascadeError, match="leave the locator own"):
+    two_steps.write_text(two_steps.read_text().replace('"input"', '"rois_from": "previous_step", "input"'))
+    with pytest.raises(PancascadeError, match="leave rois_from at self"):
         find_model(str(two_steps))

@@ -63,7 +63,7 @@ def require_same(graphs, cascade, shown, *, atol=2e-5):
     np.testing.assert_allclose(located.probabilities, wanted.probabilities, atol=atol)
     boxes = np.zeros((len(shown), 1, *shown.shape[2:]), np.float32)
     boxes[1:, :, 10:30, 20:41] = 0.9
-    for one, other in ((located, wanted), (graphs.take_over(shown, boxes), torchs.take_over(shown, boxes))):
+    for one, other in ((located, wanted), (graphs.from_mask(shown, boxes), torchs.from_mask(shown, boxes))):
         assert one.boxes == other.boxes
         np.testing.assert_allclose(graphs.segment(shown, one), torchs.segment(shown, other), atol=atol)
 
@@ -113,8 +113,8 @@ def test_one_wrong_byte_anywhere_is_refused(exported, tmp_path):
 def test_files_of_other_weights_are_refused(exported, tmp_path):
     checkpoint = copied(exported, tmp_path)
     description = tmp_path / "single_stage.graphs.json"
-    told = json.loads(description.read_text())
-    description.write_text(json.dumps({**told, "weights": "0" * 32}))
+    reported = json.loads(description.read_text())
+    description.write_text(json.dumps({**reported, "weights": "0" * 32}))
     with pytest.raises(CheckpointError, match=r"^single_stage\.graphs\.json: of other weights than single_stage"):
         load_graphs(checkpoint, backend="openvino")
 

@@ -18,7 +18,7 @@ from pancascade.inference.localization.location_confidence import (
     with_agreement,
     with_fitted_confidence,
 )
-from pancascade.inference.localization.region_probabilities import Finding
+from pancascade.inference.localization.region_probabilities import RegionProbabilities
 from pancascade.inference.pipeline.result_warnings import location_notices
 from pancascade.results.location import Location
 from pancascade.segmentation import segment
@@ -29,14 +29,14 @@ FIT = LocationFit(
 )
 
 
-def cube(start: int, stop: int, *, value: float = 1.0, location: Location | None = None) -> Finding:
+def cube(start: int, stop: int, *, value: float = 1.0, location: Location | None = None) -> RegionProbabilities:
     box = Box((start,) * 3, (stop,) * 3)
     organ = np.full(box.shape, value, np.float32)
-    return Finding(box, organ, np.zeros_like(organ), location)
+    return RegionProbabilities(box, organ, np.zeros_like(organ), location)
 
 
-def located(**told) -> Finding:
-    return replace(Finding.nothing(), location=Location(confidence=0.9, **told))
+def located(**reported) -> RegionProbabilities:
+    return replace(RegionProbabilities.nothing(), location=Location(confidence=0.9, **reported))
 
 
 def test_agreement_is_the_dice_of_both_organs():
@@ -55,8 +55,8 @@ def test_regions_are_added_up():
 
 
 def test_nothing_agrees_with_nothing_not_at_all():
-    assert agreement_of(Finding.nothing(), [Finding.nothing()]) == 0
-    assert agreement_of(cube(0, 4), [Finding.nothing()]) == 0
+    assert agreement_of(RegionProbabilities.nothing(), [RegionProbabilities.nothing()]) == 0
+    assert agreement_of(cube(0, 4), [RegionProbabilities.nothing()]) == 0
 
 
 def test_the_fitted_confidence_is_the_logistic_function_of_agreement_and_plausibility():
@@ -89,12 +89,12 @@ def test_the_expected_dice_is_told_with_the_confidence():
     assert notice.values["expected_dice"] == pytest.approx(0.846, abs=1e-3)
 
 
-@pytest.mark.parametrize("told", [{}, {"agreement": 0.5}, {"plausibility": 0.5}])
-def test_without_a_fit_or_what_it_needs_the_confidence_stays(told):
-    assert with_fitted_confidence(located(**told), FIT).location.confidence == 0.9
+@pytest.mark.parametrize("reported", [{}, {"agreement": 0.5}, {"plausibility": 0.5}])
+def test_without_a_fit_or_what_it_needs_the_confidence_stays(reported):
+    assert with_fitted_confidence(located(**reported), FIT).location.confidence == 0.9
     whole = located(agreement=0.1, plausibility=0.1)
     assert with_fitted_confidence(whole, None) is whole
-    assert with_agreement(Finding.nothing(), 0.5).location is None
+    assert with_agreement(RegionProbabilities.nothing(), 0.5).location is None
 
 
 def test_a_model_of_two_steps_tells_agreement_and_fitted_confidence(make_model):

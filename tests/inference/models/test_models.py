@@ -41,7 +41,7 @@ def test_every_shipped_model_is_whole():
     for model in models:
         assert model.summary
         assert model.licence != "unstated"
-        assert model.steps[0].field == "scan"
+        assert model.steps[0].input == "scan"
         assert model.card is not None
         assert "licen" in (model.folder / model.card).read_text(encoding="utf-8").lower()
         assert find_model(model.name) == model
@@ -93,7 +93,7 @@ DAMAGED = {
     "a key is missing": '{"name": "a"}',
     "a wrong field": '{"name": "a", "summary": "b", "steps": [{"weights": "a", "field": "moon"}]}',
     "no step": '{"name": "a", "summary": "b", "steps": []}',
-    "no step on the scan": '{"name": "a", "summary": "b", "steps": [{"weights": "a", "field": "region"}]}',
+    "no step on the scan": '{"name": "a", "summary": "b", "steps": [{"weights": "a", "input": "roi"}]}',
 }
 
 

@@ -12,7 +12,7 @@ from pancascade.imaging.volume import Box
 from pancascade.inference.models.additions import ALL, NONE, Additions
 from pancascade.inference.models.model import find_model
 from pancascade.inference.prediction.scan_pass import run_scan
-from pancascade.inference.runners.torch_runners import load_engine
+from pancascade.inference.runners.torch_runners import load_runner
 from pancascade.segmentation import segment
 
 
@@ -27,9 +27,9 @@ def test_with_everything_off_the_mask_is_that_of_the_papers_pass(make_model, cas
     scan, truth = abdomen()
     scan = turned(scan, codes)
     model = make_model(cascade, wide_canvas={"spacing_mm": None})
-    engine = load_engine(Path(model).parent / "wide.safetensors", torch.device("cpu"))
+    runner = load_runner(Path(model).parent / "wide.safetensors", torch.device("cpu"))
     bare = segment(scan, model=model, additions=NONE, keep_doubtful=True, backend="torch").mask.voxels
-    papers = run_scan(engine, scan).mask.voxels
+    papers = run_scan(runner, scan).mask.voxels
     assert np.array_equal(bare, papers)
     usual = segment(scan, model=model).mask.voxels
     assert not np.array_equal(usual, papers)
@@ -67,7 +67,7 @@ def test_without_component_rules_a_vessel_far_away_is_marked(make_model):
 def test_without_a_fallback_search_a_faint_pancreas_stays_unfound(make_model):
     class Faint(HounsfieldCascade):
         def locate(self, images):
-            return self.narrow(None, 0.4 * self.above(images, self.organ_hu))
+            return self.update_rois(None, 0.4 * self.above(images, self.organ_hu))
 
     scan, _ = abdomen()
     model = make_model(Faint())
@@ -75,7 +75,7 @@ def test_without_a_fallback_search_a_faint_pancreas_stays_unfound(make_model):
     assert not found(scan, model, "fallback_search").mask.voxels.any()
 
 
-@pytest.mark.parametrize(("name", "function"), [("body_box", "body_box"), ("search_range", "search_range")])
+@pytest.mark.parametrize(("name", "function"), [("body_box", "patient_box"), ("search_range", "search_range")])
 def test_the_field_is_the_whole_scan_or_body_where_it_is_not_narrowed(make_model, monkeypatch, name, function):
     scan, _ = abdomen()
     inner = Box((2, 2, 3), (56, 44, 17))
@@ -83,7 +83,7 @@ def test_the_field_is_the_whole_scan_or_body_where_it_is_not_narrowed(make_model
     cascade = HounsfieldCascade()
     seen = []
     monkeypatch.setattr(
-        "pancascade.inference.runners.slice_runner.SliceEngine.find",
+        "pancascade.inference.runners.slice_runner.SliceRunner.find",
         lambda self, volume, **more: seen.append(volume.shape) or _nothing(),
     )
     model = make_model(cascade)
@@ -94,9 +94,9 @@ def test_the_field_is_the_whole_scan_or_body_where_it_is_not_narrowed(make_model
 
 
 def _nothing():
-    from pancascade.inference.localization.region_probabilities import Finding
+    from pancascade.inference.localization.region_probabilities import RegionProbabilities
 
-    return Finding.nothing()
+    return RegionProbabilities.nothing()
 
 
 class Graded(HounsfieldCascade):
@@ -111,7 +111,7 @@ class Graded(HounsfieldCascade):
     [
         ("calibration", {"calibration": {"organ_temperature": 2.0, "organ_offset": -2.0}}),
         ("tuned_thresholds", {"organ_threshold": 0.9}),
-        ("tumour_score", {"least_suspicion": 0.999}),
+        ("tumour_score", {"least_tumour_score": 0.999}),
     ],
 )
 def test_what_the_model_brings_is_left_out_by_name(make_model, name, values):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pancascade.imaging.volume import Box
-from pancascade.inference.localization.region_probabilities import Finding
+from pancascade.inference.localization.region_probabilities import RegionProbabilities
 from pancascade.inference.models.model_calibration import Calibration, calibrated
 from pancascade.metrics.calibration import apply_scaling, apply_temperature
 
@@ -10,26 +10,28 @@ from pancascade.metrics.calibration import apply_scaling, apply_temperature
 def _finding(seed=0):
     rng = np.random.default_rng(seed)
     organ = rng.uniform(0, 1, (8, 7, 6)).astype(np.float32)
-    return Finding(Box((1, 2, 3), (9, 9, 9)), organ, organ * rng.uniform(0, 1, organ.shape).astype(np.float32))
+    return RegionProbabilities(
+        Box((1, 2, 3), (9, 9, 9)), organ, organ * rng.uniform(0, 1, organ.shape).astype(np.float32)
+    )
 
 
-def test_temperatures_of_one_leave_a_finding_alone():
-    finding = _finding()
-    assert calibrated(finding, Calibration()) is finding
+def test_temperatures_of_one_leave_a_prediction_alone():
+    prediction = _finding()
+    assert calibrated(prediction, Calibration()) is prediction
 
 
 def test_nothing_stays_nothing():
-    assert calibrated(Finding.nothing(), Calibration(tumour_temperature=2)).box is None
+    assert calibrated(RegionProbabilities.nothing(), Calibration(tumour_temperature=2)).box is None
 
 
 def test_each_map_has_its_own_temperature():
-    finding = _finding()
-    cooled = calibrated(finding, Calibration(organ_temperature=0.8, tumour_temperature=2))
-    assert cooled.box == finding.box
+    prediction = _finding()
+    cooled = calibrated(prediction, Calibration(organ_temperature=0.8, tumour_temperature=2))
+    assert cooled.box == prediction.box
     assert cooled.organ.dtype == cooled.tumour.dtype == np.float32
-    assert np.allclose(cooled.tumour, apply_temperature(finding.tumour, 2))
+    assert np.allclose(cooled.tumour, apply_temperature(prediction.tumour, 2))
     free = cooled.organ > cooled.tumour
-    assert np.allclose(cooled.organ[free], apply_temperature(finding.organ, 0.8)[free])
+    assert np.allclose(cooled.organ[free], apply_temperature(prediction.organ, 0.8)[free])
 
 
 @pytest.mark.parametrize("temperatures", [(0.5, 3.0), (3.0, 0.5), (2.0, 2.0)])
@@ -40,14 +42,14 @@ def test_the_tumour_is_nowhere_likelier_than_the_organ_it_is_part_of(temperature
 
 
 def test_masks_stay_the_same_with_thresholds_scaled_alike():
-    finding = _finding()
+    prediction = _finding()
     calibration = Calibration(organ_temperature=1.3, organ_offset=-0.2, tumour_temperature=2.1, tumour_offset=-1.5)
     options = {"spacing_mm": (5.0, 5.0, 2.0), "organ_threshold": 0.6, "tumour_threshold": 0.7}
-    before = finding.labels((12, 12, 12), **options)
+    before = prediction.labels((12, 12, 12), **options)
     options |= {
         "organ_threshold": float(apply_scaling(0.6, calibration.organ_scaling)),
         "tumour_threshold": float(apply_scaling(0.7, calibration.tumour_scaling)),
     }
-    after = calibrated(finding, calibration).labels((12, 12, 12), **options)
+    after = calibrated(prediction, calibration).labels((12, 12, 12), **options)
     assert set(np.unique(before)) == {0, 1, 2}
     assert np.array_equal(before, after)

@@ -1,4 +1,4 @@
-"""A mask of the pancreas that somebody else made, in place of the model's search for it."""
+"""A mask of the pancreas that was made elsewhere, in place of the model's search for it."""
 
 import nibabel as nib
 import numpy as np
@@ -58,7 +58,7 @@ def test_the_organ_stays_voxel_for_voxel_and_the_tumour_in_it_is_found(model):
     assert dice(found.mask.voxels == Label.TUMOUR, truth == Label.TUMOUR) > 0.8
     assert "pancreas_given" in codes(found)
     assert found.location is None
-    assert found.tumour_suspicion > 0.5
+    assert found.tumour_score > 0.5
 
 
 def test_a_tumour_that_the_mask_leaves_out_is_found_beside_it(model):

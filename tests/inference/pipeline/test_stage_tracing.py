@@ -22,7 +22,7 @@ from pancascade.errors import DataError, GeometryError
 from pancascade.imaging.volume import Volume, reorient
 from pancascade.inference.models.model import find_model
 from pancascade.inference.pipeline.stage_tracing import trace, trace_slice
-from pancascade.inference.runners.slice_runner import SliceEngine
+from pancascade.inference.runners.slice_runner import SliceRunner
 from pancascade.labels import Label
 from pancascade.segmentation import segment
 
@@ -31,7 +31,7 @@ class ShyCascade(HounsfieldCascade):
     """Stage 1 sees only the tumour, so that its boxes cut most of the organ off; stage 2 is as good as ever."""
 
     def locate(self, images):
-        return self.narrow(None, self.above(images, TUMOUR_FROM_HU))
+        return self.update_rois(None, self.above(images, TUMOUR_FROM_HU))
 
 
 def as_volume(labels, scan):
@@ -49,7 +49,7 @@ def test_a_good_stage_1_leaves_nothing_to_win(make_model):
 
 def test_what_a_shy_stage_1_cuts_off_comes_back_in_the_true_boxes(make_model):
     scan, truth = abdomen()
-    found = trace(scan, as_volume(truth, scan), model=find_model(make_model(ShyCascade(), rescue=False)))
+    found = trace(scan, as_volume(truth, scan), model=find_model(make_model(ShyCascade(), fallback_search=False)))
     organ = found.reference > 0
     assert dice(found.labels > 0, organ) < 0.5
     assert dice(found.true_box_labels > 0, organ) > 0.95
@@ -61,7 +61,7 @@ def test_what_a_shy_stage_1_cuts_off_comes_back_in_the_true_boxes(make_model):
 def test_the_trace_is_the_same_however_the_files_are_stored(make_model, codes):
     scan, truth = abdomen()
     reference = as_volume(truth, scan)
-    model = find_model(make_model(ShyCascade(), rescue=False))
+    model = find_model(make_model(ShyCascade(), fallback_search=False))
     plain = trace(scan, reference, model=model)
     other = trace(turned(scan, codes), turned(reference, "RAS"), model=model)
     assert np.array_equal(plain.labels, other.labels)
@@ -80,7 +80,7 @@ class FaintCascade(HounsfieldCascade):
     """Stage 1 finds the organ, but nothing of it likelier than not; stage 2 is as good as ever."""
 
     def locate(self, images):
-        return self.narrow(None, 0.4 * self.above(images, self.organ_hu))
+        return self.update_rois(None, 0.4 * self.above(images, self.organ_hu))
 
 
 def with_calibration(path, **values):
@@ -94,7 +94,11 @@ def with_calibration(path, **values):
 WAYS = {
     "one step": (Graded(), None, {}),
     "two steps": (HounsfieldCascade(tumour_hu=None), Graded(), {}),
-    "two steps, the second without a stage 1 of its own": (Graded(tumour_hu=None), Graded(), {"locator": "before"}),
+    "two steps, the second without a stage 1 of its own": (
+        Graded(tumour_hu=None),
+        Graded(),
+        {"rois_from": "previous_step"},
+    ),
     "a stage 1 that is searched for further": (ShyCascade(), None, {}),
     "a pancreas that stage 1 sees only faintly": (FaintCascade(), Graded(), {}),
 }
@@ -136,12 +140,14 @@ def test_the_labels_are_those_of_segment_also_where_something_is_withheld(make_m
     assert found.covered[Label.PANCREAS].any()
 
 
-@pytest.mark.parametrize("rescue", [True, False])
-def test_the_wider_place_of_a_faint_pancreas_counts_as_covered_if_it_is_taken(make_model, rescue):
+@pytest.mark.parametrize("fallback_search", [True, False])
+def test_the_wider_place_of_a_faint_pancreas_counts_as_covered_if_it_is_taken(make_model, fallback_search):
     scan, truth = abdomen()
-    found = trace(scan, as_volume(truth, scan), model=find_model(make_model(FaintCascade(), rescue=rescue)))
+    found = trace(
+        scan, as_volume(truth, scan), model=find_model(make_model(FaintCascade(), fallback_search=fallback_search))
+    )
     covered = found.covered[Label.PANCREAS]
-    assert covered[found.reference > 0].all() == covered.any() == (found.labels > 0).any() == rescue
+    assert covered[found.reference > 0].all() == covered.any() == (found.labels > 0).any() == fallback_search
     assert not covered.all()
     assert not (found.labels > 0)[~covered].any()
 
@@ -170,8 +176,8 @@ def test_a_slice_is_traced_like_a_scan(cascade, lost):
     scan, truth = abdomen()
     k = 11
     hu, labels = scan.voxels[:, :, k].T, truth[:, :, k].T.astype(np.uint8)
-    engine = SliceEngine(on_cpu(cascade), described().canvas)
-    found = trace_slice(engine, hu, labels, spacing_mm=(4.4, 5.0))
+    runner = SliceRunner(on_cpu(cascade), described().canvas)
+    found = trace_slice(runner, hu, labels, spacing_mm=(4.4, 5.0))
     assert found.reference.shape == (*scan.shape[:2], 1)
     organ = found.reference > 0
     assert dice(found.true_box_labels > 0, organ) > 0.95

@@ -8,8 +8,8 @@ import torch
 from abdomen_phantom import HounsfieldCascade, abdomen, dice
 
 from pancascade.imaging.volume import Box, reorient
-from pancascade.inference.localization.region_probabilities import Finding
-from pancascade.inference.localization.search_region import SURE
+from pancascade.inference.localization.region_probabilities import RegionProbabilities
+from pancascade.inference.localization.search_region import CONFIDENT
 from pancascade.inference.models.model import Step, find_model
 from pancascade.inference.pipeline.steps import regions
 from pancascade.inference.pipeline.withholding import LEAST_PLAUSIBILITY
@@ -32,7 +32,7 @@ class Weak(HounsfieldCascade):
 
     def locate(self, images):
         found = super().locate(images)
-        return self.narrow(None, 0.3 * found.probabilities)
+        return self.update_rois(None, 0.3 * found.probabilities)
 
 
 class Disproved(HounsfieldCascade):
@@ -52,7 +52,7 @@ class Nowhere(HounsfieldCascade):
     """Stage 1 sees nothing at all."""
 
     def locate(self, images):
-        return self.narrow(None, torch.zeros_like(images))
+        return self.update_rois(None, torch.zeros_like(images))
 
 
 def codes(found) -> list[str]:
@@ -66,16 +66,16 @@ def test_a_shy_stage_1_does_not_lose_the_organ(make_model):
     assert "location_doubtful" in codes(found)
     assert "searched_wider" in codes(found)
     assert found.location.level == "wider"
-    assert not segment(scan, model=make_model(Weak(), rescue=False)).mask.voxels.any()
+    assert not segment(scan, model=make_model(Weak(), fallback_search=False)).mask.voxels.any()
 
 
 def test_a_sure_location_is_doubted_where_stage_2_finds_no_plausible_pancreas_in_it(make_model):
     scan, _ = abdomen()
-    sure = segment(scan, model=make_model(Disproved(), rescue=False))
+    sure = segment(scan, model=make_model(Disproved(), fallback_search=False))
     found = segment(scan, model=make_model(Disproved()), keep_doubtful=True)
-    assert sure.location.confidence >= SURE
+    assert sure.location.confidence >= CONFIDENT
     assert sure.mask.voxels.any()
-    assert found.location.confidence < SURE
+    assert found.location.confidence < CONFIDENT
     assert "organ_small" in found.location.reasons
     assert "location_doubtful" in codes(found)
     assert "located" not in codes(found)
@@ -100,7 +100,7 @@ def test_a_scan_in_which_nothing_is_found_says_so_and_has_been_searched_to_the_e
     assert not found.mask.voxels.any()
     assert {"location_doubtful", "pancreas_not_found"} <= set(codes(found))
     assert found.location.confidence == 0
-    assert found.tumour_suspicion == 0
+    assert found.tumour_score == 0
 
 
 def test_a_sure_location_is_not_searched_further(make_model):
@@ -111,39 +111,39 @@ def test_a_sure_location_is_not_searched_further(make_model):
 
 
 def step(margin_mm=10.0) -> Step:
-    return Step(weights="a", field="region", margin_mm=margin_mm)
+    return Step(weights="a", input="roi", margin_mm=margin_mm)
 
 
-def two_bodies() -> Finding:
+def two_bodies() -> RegionProbabilities:
     organ = np.zeros((40, 30, 20), np.float32)
     organ[2:8, 2:8, 2:8] = 0.9
     organ[9:15, 9:15, 9:15] = 0.9
-    return Finding(Box((10, 10, 0), (50, 40, 20)), organ, np.zeros_like(organ))
+    return RegionProbabilities(Box((10, 10, 0), (50, 40, 20)), organ, np.zeros_like(organ))
 
 
 def test_every_body_of_the_organ_has_a_region_of_its_own_unless_they_overlap():
-    upright = reorient(abdomen(shape=(58, 46, 20))[0], "LPS")
-    apart = regions(step(0.0), upright, two_bodies())
+    scan_lps = reorient(abdomen(shape=(58, 46, 20))[0], "LPS")
+    apart = regions(step(0.0), scan_lps, two_bodies())
     assert {box.start for box in apart} == {(12, 12, 2), (19, 19, 9)}
-    (joined,) = regions(step(80.0), upright, two_bodies())
+    (joined,) = regions(step(80.0), scan_lps, two_bodies())
     assert all(joined.contains(box) for box in apart)
 
 
 def test_a_doubtful_location_doubles_the_margin():
-    upright = reorient(abdomen(shape=(58, 46, 20))[0], "LPS")
-    sure, doubtful = (
-        Finding(found.box, found.organ, found.tumour, Location(confidence=confidence))
+    scan_lps = reorient(abdomen(shape=(58, 46, 20))[0], "LPS")
+    sure, low_confidence = (
+        RegionProbabilities(found.box, found.organ, found.tumour, Location(confidence=confidence))
         for found, confidence in ((two_bodies(), 0.9), (two_bodies(), 0.1))
     )
-    assert regions(step(10), upright, doubtful) == regions(step(20), upright, sure)
+    assert regions(step(10), scan_lps, low_confidence) == regions(step(20), scan_lps, sure)
 
 
 def test_an_organ_that_is_nowhere_likelier_than_not_is_still_looked_at():
-    upright = reorient(abdomen(shape=(58, 46, 20))[0], "LPS")
+    scan_lps = reorient(abdomen(shape=(58, 46, 20))[0], "LPS")
     shy = two_bodies()
-    faint = Finding(shy.box, 0.3 * shy.organ, shy.tumour)
-    assert regions(step(), upright, faint) == regions(step(), upright, shy)
-    assert regions(step(), upright, Finding.nothing()) == []
+    faint = RegionProbabilities(shy.box, 0.3 * shy.organ, shy.tumour)
+    assert regions(step(), scan_lps, faint) == regions(step(), scan_lps, shy)
+    assert regions(step(), scan_lps, RegionProbabilities.nothing()) == []
 
 
 def test_three_pixel_sizes_give_nearly_the_mask_of_one(make_model):
@@ -164,18 +164,18 @@ def test_several_models_are_averaged(make_model, tmp_path):
     assert find_model(model).organ_threshold == twice.thresholds.organ
 
 
-def test_the_mean_of_a_finding_and_of_nothing_is_half_of_it():
+def test_the_mean_of_a_prediction_and_of_nothing_is_half_of_it():
     whole = two_bodies()
-    half = Finding.mean([whole, Finding.nothing()])
+    half = RegionProbabilities.mean([whole, RegionProbabilities.nothing()])
     assert half.box == whole.box
     assert np.array_equal(half.organ, whole.organ / 2)
-    assert Finding.mean([Finding.nothing(), Finding.nothing()]).box is None
+    assert RegionProbabilities.mean([RegionProbabilities.nothing(), RegionProbabilities.nothing()]).box is None
 
 
-def test_findings_in_different_boxes_are_averaged_in_their_union():
+def test_predictions_in_different_boxes_are_averaged_in_their_union():
     one = two_bodies()
-    other = Finding(one.box.shift((5, 0, 0)), one.organ, one.tumour)
-    both = Finding.mean([one, other])
+    other = RegionProbabilities(one.box.shift((5, 0, 0)), one.organ, one.tumour)
+    both = RegionProbabilities.mean([one, other])
     assert both.box == one.box.union(other.box)
     assert both.organ_in(one.box)[2:8, 2:8, 2:8].max() == pytest.approx(0.9)
     assert both.organ.sum() == pytest.approx(one.organ.sum(), rel=1e-5)

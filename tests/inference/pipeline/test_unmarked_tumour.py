@@ -8,7 +8,7 @@ import pytest
 from abdomen_phantom import abdomen
 
 from pancascade.imaging.volume import Box
-from pancascade.inference.localization.region_probabilities import Finding
+from pancascade.inference.localization.region_probabilities import RegionProbabilities
 from pancascade.labels import Label
 from pancascade.results.location import Thresholds
 from pancascade.segmentation import segment
@@ -19,7 +19,7 @@ from pancascade.segmentation.thresholding import with_thresholds
 def with_least(make_model):
     def make(least: float) -> str:
         path = Path(make_model())
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"least_suspicion": least}))
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"least_tumour_score": least}))
         return str(path)
 
     return make
@@ -34,8 +34,8 @@ def test_below_the_least_score_no_tumour_is_marked_and_it_is_said(with_least):
     usual = segment(scan, model=with_least(0.0))
     assert (usual.mask.voxels == Label.TUMOUR).any()
     assert "tumour_unmarked" not in codes(usual)
-    least = (1 + usual.tumour_suspicion) / 2
-    assert usual.tumour_suspicion < least < 1
+    least = (1 + usual.tumour_score) / 2
+    assert usual.tumour_score < least < 1
     found = segment(scan, model=with_least(least))
     assert not (found.mask.voxels == Label.TUMOUR).any()
     assert np.array_equal(found.mask.voxels > 0, usual.mask.voxels > 0)
@@ -48,7 +48,7 @@ def test_below_the_least_score_no_tumour_is_marked_and_it_is_said(with_least):
 def test_the_former_threshold_marks_it_again(with_least):
     scan, _ = abdomen()
     usual = segment(scan, model=with_least(0.0))
-    found = segment(scan, model=with_least((1 + usual.tumour_suspicion) / 2))
+    found = segment(scan, model=with_least((1 + usual.tumour_score) / 2))
     again = with_thresholds(found, usual.thresholds)
     assert np.array_equal(again.mask.voxels, usual.mask.voxels)
     assert "tumour_unmarked" not in codes(again)
@@ -57,7 +57,7 @@ def test_the_former_threshold_marks_it_again(with_least):
 def test_another_threshold_of_the_organ_alone_marks_no_tumour_either(with_least):
     scan, _ = abdomen()
     usual = segment(scan, model=with_least(0.0))
-    found = segment(scan, model=with_least((1 + usual.tumour_suspicion) / 2))
+    found = segment(scan, model=with_least((1 + usual.tumour_score) / 2))
     again = with_thresholds(found, found.thresholds.model_copy(update={"organ": 0.4}))
     assert not (again.mask.voxels == Label.TUMOUR).any()
     assert "tumour_unmarked" in codes(again)
@@ -65,7 +65,7 @@ def test_another_threshold_of_the_organ_alone_marks_no_tumour_either(with_least)
 
 def test_not_even_certainty_is_marked_below_the_least_score():
     organ = np.ones((6, 6, 6), np.float32)
-    found = Finding(Box.whole((6, 6, 6)), organ, organ.copy())
+    found = RegionProbabilities(Box.whole((6, 6, 6)), organ, organ.copy())
     none = found.labels(
         (6, 6, 6), spacing_mm=(2.0, 2.0, 2.0), tumour_threshold=Thresholds(tumour_marked=False).least_tumour
     )

@@ -118,7 +118,7 @@ def test_a_case_that_failed_is_a_failure_of_its_own_part_alone(weights, pictures
     (folder / "images" / "s0.png").write_bytes(b"no picture")
     predict_cases(weights(), cases, tmp_path / "out")
     parts = {"train": ["p0"], "validation": [], "test": ["p1", "p2"]}
-    told = {
+    reported = {
         part: [
             failure.case
             for failure in evaluate_data_set(
@@ -127,11 +127,11 @@ def test_a_case_that_failed_is_a_failure_of_its_own_part_alone(weights, pictures
         ]
         for part in ("train", "test")
     }
-    assert told == {"train": ["s0"], "test": []}
+    assert reported == {"train": ["s0"], "test": []}
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reported"),
     [
         (lambda labels: np.where(labels > 0, 7, labels).astype(np.uint8), "values that no target names"),
         (lambda labels: labels.astype(np.uint16), "pixels, but its slice has"),
@@ -139,14 +139,14 @@ def test_a_case_that_failed_is_a_failure_of_its_own_part_alone(weights, pictures
     ],
     ids=["another value", "16 bits", "another size"],
 )
-def test_a_mask_of_other_pixels_than_predict_writes_is_a_failure(weights, pictures, tmp_path, change, told):
+def test_a_mask_of_other_pixels_than_predict_writes_is_a_failure(weights, pictures, tmp_path, change, reported):
     out = tmp_path / "out"
     predict_cases(weights(), pictures[1], out)
     labels = np.asarray(Image.open(out / "s3.png"))
     Image.fromarray(change(labels)).save(out / "s3.png")
     (failure,) = evaluate_data_set(out, pictures[1], method="ours").failures
     assert failure.case == "s3"
-    assert told in failure.message
+    assert reported in failure.message
 
 
 def test_a_case_without_a_mask_counts_as_empty_where_the_protocol_says_so(weights, scans, tmp_path):
@@ -154,8 +154,8 @@ def test_a_case_without_a_mask_counts_as_empty_where_the_protocol_says_so(weight
     found = read_prediction_set(tmp_path / "out")
     failed = found.cases[1].model_copy(update={"state": "failed", "files": {}, "message": "too large"})
     write_prediction_set(found.model_copy(update={"cases": (found.cases[0], failed)}), tmp_path / "out")
-    told = evaluate_data_set(tmp_path / "out", scans[1], method="ours")
-    assert [failure.case for failure in told.failures] == ["b"]
+    reported = evaluate_data_set(tmp_path / "out", scans[1], method="ours")
+    assert [failure.case for failure in reported.failures] == ["b"]
     empty = evaluate_data_set(tmp_path / "out", scans[1], method="ours", protocol=Protocol(missing="empty"))
     assert [record.targets["pancreas"].total.dice > 0 for record in empty.cases] == [True, False]
     assert empty.failures == ()

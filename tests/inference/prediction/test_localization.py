@@ -13,7 +13,7 @@ from torch import nn
 from pancascade.errors import DataError
 from pancascade.evaluation.localization import LocalizationRow, box_iou_table, localization_row
 from pancascade.imaging.volume import Box
-from pancascade.inference.pipeline.stage_tracing import Trace
+from pancascade.inference.pipeline.stage_tracing import StageTrace
 from pancascade.inference.prediction import labelled_cases, localization_rows
 from pancascade.inference.prediction.localization_rows import locate_rows
 from pancascade.inference.prediction.stage_errors import attribution_rows, localization_and_attribution_rows, rows_of
@@ -170,10 +170,10 @@ def test_the_pancreas_s_errors_are_of_the_organ_with_its_tumour():
     reference = np.array([[[1, 2, 0, 0]]], np.uint8)
     whole = np.ones(reference.shape, bool)
     covered = {Label.PANCREAS: whole, Label.TUMOUR: whole}
-    rows = rows_of(Trace(reference, reference, reference, covered), case="a", patient="p")
+    rows = rows_of(StageTrace(reference, reference, reference, covered), case="a", patient="p")
     assert {label: row.dice for label, row in rows.items()} == {Label.PANCREAS: 1, Label.TUMOUR: 1}
     half = np.where(reference == 2, 0, reference)
-    rows = rows_of(Trace(reference, half, reference, covered), case="a", patient="p")
+    rows = rows_of(StageTrace(reference, half, reference, covered), case="a", patient="p")
     assert {label: row.dice for label, row in rows.items()} == {Label.PANCREAS: pytest.approx(2 / 3), Label.TUMOUR: 0}
 
 
@@ -196,7 +196,7 @@ class Shy(HounsfieldCascade):
     """Stage 1 sees only the tumour."""
 
     def locate(self, images):
-        return self.narrow(None, self.above(images, 190))
+        return self.update_rois(None, self.above(images, 190))
 
 
 def test_errors_of_single_slices_are_blamed_on_the_stage_that_made_them(weights, pictures):
@@ -225,8 +225,8 @@ def test_both_are_measured_with_the_weights_and_each_case_read_once(weights, kin
     path = weights(cascade)
     expected = localization_rows(path, cases), attribution_rows(path, cases)
     read, loaded = [], []
-    load = labelled_cases.load_engine
-    monkeypatch.setattr(labelled_cases, "load_engine", lambda *given: loaded.append(given) or load(*given))
+    load = labelled_cases.load_runner
+    monkeypatch.setattr(labelled_cases, "load_runner", lambda *given: loaded.append(given) or load(*given))
     assert localization_and_attribution_rows(path, [counted(case, read) for case in cases]) == expected
     assert read == [case.name for case in cases]
     assert len(loaded) == 1

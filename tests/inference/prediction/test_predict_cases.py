@@ -17,9 +17,9 @@ from pancascade.imaging.volume import Volume
 from pancascade.inference.localization.region_probabilities import STEP
 from pancascade.inference.prediction import find_checkpoint, predict_cases
 from pancascade.inference.prediction.predict_job import PredictJob, do_job, fair_threads
-from pancascade.inference.prediction.scan_pass import read_for_pass, run_scan, upright_hu, upright_slices
-from pancascade.inference.prediction.slice_pass import DrawnSlice, drawn_batches
-from pancascade.inference.runners.torch_runners import load_engine
+from pancascade.inference.prediction.scan_pass import lps_slices, read_for_pass, run_scan, scan_lps_hu
+from pancascade.inference.prediction.slice_pass import SliceOnNetworkGrid, batches_on_network_grid
+from pancascade.inference.runners.torch_runners import load_runner
 
 
 def mask_of(folder, name):
@@ -102,11 +102,11 @@ def test_a_resumed_run_does_only_what_is_left_and_gives_the_same_masks(weights, 
     draft, foreign = (tmp_path / "out" / name for name in (".0123abcd.s3.png", ".keep"))
     draft.touch()
     foreign.touch()
-    told = []
-    predict_cases(path, cases, tmp_path / "out", resume=True, on_done=lambda *count: told.append(count))
-    assert told[0] == (5, 6)
+    reported = []
+    predict_cases(path, cases, tmp_path / "out", resume=True, on_done=lambda *count: reported.append(count))
+    assert reported[0] == (5, 6)
     assert (draft.exists(), foreign.exists()) == (False, True)
-    assert told[-1] == (6, 6)
+    assert reported[-1] == (6, 6)
     assert len(cascade.sizes) == 1
     assert all(np.array_equal(mask_of(tmp_path / "out", name), mask) for name, mask in before.items())
 
@@ -173,19 +173,19 @@ def test_a_scan_that_is_not_in_hounsfield_units_is_not_predicted(weights, scans,
 
 def test_single_slices_are_done_a_batch_at_a_time(weights, pictures, tmp_path, monkeypatch):
     monkeypatch.setitem(predict_cases.__globals__, "BATCH_SLICES", 4)
-    told = []
-    predict_cases(weights(), pictures[1], tmp_path / "out", on_done=lambda *count: told.append(count))
-    assert told == [(0, 6), (4, 6), (6, 6)]
+    reported = []
+    predict_cases(weights(), pictures[1], tmp_path / "out", on_done=lambda *count: reported.append(count))
+    assert reported == [(0, 6), (4, 6), (6, 6)]
 
 
 def test_canvases_of_different_sizes_share_no_batch(monkeypatch):
     shapes = {"a": (1, 1, 4, 4), "b": (1, 1, 4, 6)}
 
-    def drawn(engine, slices, place):
-        return DrawnSlice(None, torch.zeros(shapes[slices[place]]), None)
+    def drawn(runner, slices, place):
+        return SliceOnNetworkGrid(None, torch.zeros(shapes[slices[place]]), None)
 
-    monkeypatch.setattr("pancascade.inference.prediction.slice_pass.draw_slice", drawn)
-    batches = list(drawn_batches(None, [(0, "aab"), (1, "ba")]))
+    monkeypatch.setattr("pancascade.inference.prediction.slice_pass.slice_on_grid", drawn)
+    batches = list(batches_on_network_grid(None, [(0, "aab"), (1, "ba")]))
     assert [[key for key, _ in batch] for batch in batches] == [[0, 0], [0, 1], [1]]
 
 
@@ -199,7 +199,7 @@ class Graded(HounsfieldCascade):
 def test_stored_probabilities_are_rounded_to_the_nearest_step(weights, scans, tmp_path):
     case, path = scans[1][1], weights(Graded(), spacing_mm=None)
     predict_cases(path, [case], tmp_path / "out", probabilities=True)
-    exact = run_scan(load_engine(path, torch.device("cpu")), read_for_pass(case.scan), probabilities=True)
+    exact = run_scan(load_runner(path, torch.device("cpu")), read_for_pass(case.scan), probabilities=True)
     for label, wanted in exact.probabilities.items():
         stored = read_volume(tmp_path / "out" / "probabilities" / label.title / "b.nii.gz").voxels
         assert np.unique(wanted.voxels).size > 3
@@ -208,7 +208,7 @@ def test_stored_probabilities_are_rounded_to_the_nearest_step(weights, scans, tm
 
 def test_slices_have_the_spacing_of_their_rows_before_that_of_their_columns():
     scan = Volume(np.zeros((5, 4, 2), np.int16), np.diag((-0.7, -0.9, 3.0, 1.0)))
-    (first, _) = upright_slices(upright_hu(scan))
+    (first, _) = lps_slices(scan_lps_hu(scan))
     assert first.hu.shape == (4, 5)
     assert (first.spacing_mm, first.slice_mm) == (pytest.approx((0.9, 0.7)), pytest.approx(3.0))
 
@@ -226,13 +226,13 @@ def test_a_process_takes_its_share_of_the_threads(weights, pictures, tmp_path, m
     [
         ({"checkpoint_digest": "other"}, "weights"),
         ({"probabilities": True}, "--probabilities"),
-        ({"engine": "torch f32, cuda"}, "device or engine"),
+        ({"backend": "torch f32, cuda"}, "device or backend"),
         ({"source": PredictionSource(part="test")}, "cases (data set, reading, split or part)"),
         ({"checkpoint": "renamed.safetensors", "state": "finished"}, None),
     ],
 )
 def test_what_makes_predictions_those_of_other_work_is_named(change, words):
-    one = PredictionSet(state="running", checkpoint="best.safetensors", checkpoint_digest="a", engine="torch f32, cpu")
+    one = PredictionSet(state="running", checkpoint="best.safetensors", checkpoint_digest="a", backend="torch f32, cpu")
     assert one.same_work(one.model_copy(update=change)) == words
 
 
@@ -279,8 +279,8 @@ def test_a_scan_of_other_numbers_is_seen_as_training_sees_it():
     scan, _ = abdomen()
     odd = scan.with_voxels(scan.voxels.astype(np.float32) + 0.4)
     odd.voxels[0, 0, 0] = 1e6
-    seen = upright_hu(odd).voxels
+    seen = scan_lps_hu(odd).voxels
     assert seen.dtype == np.int16
     assert seen[0, 0, 0] == np.iinfo(np.int16).max
     assert np.array_equal(seen[1:], np.trunc(odd.voxels[1:]))
-    assert upright_hu(scan).voxels is scan.voxels or np.shares_memory(upright_hu(scan).voxels, scan.voxels)
+    assert scan_lps_hu(scan).voxels is scan.voxels or np.shares_memory(scan_lps_hu(scan).voxels, scan.voxels)

@@ -6,7 +6,7 @@ from abdomen_phantom import WINDOW, OneLook, abdomen, on_cpu
 from pancascade.errors import CheckpointError
 from pancascade.imaging.preprocessing import Canvas
 from pancascade.inference.runners.finite_output import require_finite
-from pancascade.inference.runners.slice_runner import SliceEngine
+from pancascade.inference.runners.slice_runner import SliceRunner
 
 VALUES = [float("nan"), float("inf"), float("-inf")]
 
@@ -40,9 +40,9 @@ def test_a_network_that_answers_nan_gives_no_mask(monkeypatch, stage):
         return replace(answer, probabilities=spoiled(answer.probabilities, float("nan")))
 
     monkeypatch.setattr(cascade, stage, broken)
-    engine = SliceEngine(on_cpu(cascade), Canvas(size=(64, 64), window=WINDOW), False)
+    runner = SliceRunner(on_cpu(cascade), Canvas(size=(64, 64), window=WINDOW), False)
     with pytest.raises(CheckpointError, match=f"Stage {1 if stage == 'locate' else 2} of the model answers NaN"):
-        engine.run(abdomen()[0])
+        runner.run(abdomen()[0])
     if stage == "segment":
         with pytest.raises(CheckpointError, match="Stage 2 of the model answers NaN"):
-            engine.run_slice(np.zeros((64, 64), np.int16), (1.0, 1.0))
+            runner.run_slice(np.zeros((64, 64), np.int16), (1.0, 1.0))

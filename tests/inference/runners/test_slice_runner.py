@@ -8,11 +8,11 @@ from pancascade.imaging.preprocessing import Canvas
 from pancascade.imaging.volume import crop
 from pancascade.imaging.volume.box import Box
 from pancascade.inference.runners.slice_batches import BATCH_SLICES
-from pancascade.inference.runners.slice_runner import SliceEngine
+from pancascade.inference.runners.slice_runner import SliceRunner
 
 
-def engine(cascade, *, size=(64, 64), spacing_mm=None, consistent=True) -> SliceEngine:
-    return SliceEngine(on_cpu(cascade), Canvas(size=size, spacing_mm=spacing_mm, window=WINDOW), consistent)
+def slice_runner(cascade, *, size=(64, 64), spacing_mm=None, smooth_along_z=True) -> SliceRunner:
+    return SliceRunner(on_cpu(cascade), Canvas(size=size, spacing_mm=spacing_mm, window=WINDOW), smooth_along_z)
 
 
 def scan_of(count: int):
@@ -24,7 +24,7 @@ def scan_of(count: int):
 @pytest.mark.parametrize("count", [1, 2, BATCH_SLICES - 1, BATCH_SLICES, BATCH_SLICES + 1, 2 * BATCH_SLICES + 3])
 def test_every_slice_is_seen_once_however_the_batches_fall(count):
     scan, cascade = scan_of(count), OneLook()
-    found = engine(cascade, consistent=False).run(scan).on_scan(0, count)
+    found = slice_runner(cascade, smooth_along_z=False).run(scan).on_scan(0, count)
     assert found.shape == (2, *scan.shape)
     assert found.dtype == np.float16
     for k in range(count):
@@ -35,7 +35,7 @@ def test_every_slice_is_seen_once_however_the_batches_fall(count):
 
 def test_one_slice_alone_is_what_the_volume_of_it_gives():
     scan = scan_of(1)
-    runner = engine(OneLook(), spacing_mm=3.0, size=(32, 32))
+    runner = slice_runner(OneLook(), spacing_mm=3.0, size=(32, 32))
     column_mm, row_mm, _ = scan.spacing_mm
     alone = runner.run_slice(scan.voxels[:, :, 0].T, (row_mm, column_mm))
     assert alone.shape == (3, scan.shape[1], scan.shape[0])
@@ -47,7 +47,7 @@ def test_one_slice_alone_is_what_the_volume_of_it_gives():
 def test_a_slice_without_spacing_takes_the_canvas_s_assumption():
     scan = scan_of(1)
     canvas = Canvas(size=(32, 32), spacing_mm=3.0, window=WINDOW, assumed_spacing_mm=4.0)
-    runner = SliceEngine(on_cpu(OneLook()), canvas)
+    runner = SliceRunner(on_cpu(OneLook()), canvas)
     hu = scan.voxels[:, :, 0].T
     assert np.array_equal(runner.run_slice(hu, None), runner.run_slice(hu, (4.0, 4.0)))
     assert runner.run_slice(hu, None).shape == (3, *hu.shape)
@@ -59,7 +59,7 @@ def test_a_scan_larger_than_the_canvas_grows_it_and_loses_no_corner():
     voxels = scan.voxels.copy()
     voxels[:3, :3], voxels[-3:, -3:] = 150, 150
     cascade = OneLook()
-    found = engine(cascade, size=(32, 32)).run(scan.with_voxels(voxels))
+    found = slice_runner(cascade, size=(32, 32)).run(scan.with_voxels(voxels))
     assert found.placement.canvas == (64, 96)
     organ = found.on_scan(0, 3).sum(axis=0)
     assert organ.shape == shape
@@ -69,7 +69,7 @@ def test_a_scan_larger_than_the_canvas_grows_it_and_loses_no_corner():
 
 def test_a_canvas_that_is_large_enough_does_not_grow():
     cascade = HounsfieldCascade()
-    engine(cascade, size=(64, 96)).run(scan_of(3))
+    slice_runner(cascade, size=(64, 96)).run(scan_of(3))
     assert cascade.sizes == [(64, 96)]
 
 
@@ -84,7 +84,7 @@ def test_only_slices_with_a_box_reach_stage_2():
 
     scan, _ = abdomen(pancreas=False, tumour=False)
     cascade = Counting(organ_hu=200)
-    found = engine(cascade).run(scan)
+    found = slice_runner(cascade).run(scan)
     assert cascade.seen == 0
     assert found.span() is None
     assert not found.on_scan(0, scan.shape[2]).any()
@@ -97,13 +97,13 @@ def test_a_flash_in_one_slice_is_not_handed_over():
     voxels = scan.voxels.copy()
     voxels[40:44, 8:12, 15] = 150
     assert not truth[40:44, 8:12, 15].any()
-    organ = engine(HounsfieldCascade()).run(scan.with_voxels(voxels)).on_scan(0, 30).sum(axis=0)
+    organ = slice_runner(HounsfieldCascade()).run(scan.with_voxels(voxels)).on_scan(0, 30).sum(axis=0)
     assert not (organ[40:44, 8:12, 15] > 0.5).all()
-    alone = engine(OneLook(), consistent=False).run(scan.with_voxels(voxels)).on_scan(0, 30).sum(axis=0)
+    alone = slice_runner(OneLook(), smooth_along_z=False).run(scan.with_voxels(voxels)).on_scan(0, 30).sum(axis=0)
     assert (alone[40:44, 8:12, 15] > 0.5).all()
 
 
-def test_a_slice_that_stage_1_missed_is_handed_over_with_its_neighbours_belief():
+def test_a_slice_that_stage_1_missed_is_handed_over_with_its_neighbours_probability_map():
     class Watched(HounsfieldCascade):
         def __init__(self) -> None:
             super().__init__()
@@ -118,7 +118,7 @@ def test_a_slice_that_stage_1_missed_is_handed_over_with_its_neighbours_belief()
     voxels = scan.voxels.copy()
     voxels[:, :, 13][truth[:, :, 13] > 0] = 40
     cascade = Watched()
-    engine(cascade).run(scan.with_voxels(voxels))
+    slice_runner(cascade).run(scan.with_voxels(voxels))
     (box,) = cascade.handed_over[13]
     on_canvas = ((64 - shape[1]) // 2, (64 - shape[0]) // 2)
     organ = Box.around(truth[:, :, 13].T).shift(on_canvas)
@@ -130,11 +130,11 @@ def test_a_lighter_body_elsewhere_is_not_handed_over():
     scan, truth = abdomen()
     vessel = (scan.voxels == 150) & (truth == 0)
     assert vessel.any()
-    organ = engine(HounsfieldCascade()).run(scan).on_scan(0, 20).sum(axis=0)
+    organ = slice_runner(HounsfieldCascade()).run(scan).on_scan(0, 20).sum(axis=0)
     assert (organ[vessel] < 0.5).all()
     assert (organ[truth > 0] > 0.5).all()
     canvas = Canvas(size=(64, 64), spacing_mm=None, window=WINDOW)
-    alone = SliceEngine(on_cpu(HounsfieldCascade()), canvas, consistent=False).run(scan).on_scan(0, 20).sum(axis=0)
+    alone = SliceRunner(on_cpu(HounsfieldCascade()), canvas, smooth_along_z=False).run(scan).on_scan(0, 20).sum(axis=0)
     assert (alone[vessel] > 0.5).all()
 
 
@@ -144,7 +144,7 @@ def test_where_consistency_is_not_asked_for_each_slice_stands_alone():
     voxels = scan.voxels.copy()
     voxels[40:44, 8:12, 6] = 150
     cascade = HounsfieldCascade()
-    runner = SliceEngine(on_cpu(cascade), Canvas(size=(64, 64), spacing_mm=None, window=WINDOW), consistent=False)
+    runner = SliceRunner(on_cpu(cascade), Canvas(size=(64, 64), spacing_mm=None, window=WINDOW), smooth_along_z=False)
     found = runner.run(scan.with_voxels(voxels)).on_scan(0, 12)
     for k in (5, 6, 7):
         alone = runner.run_slice(voxels[:, :, k].T, None)[1:].astype(np.float16).transpose(0, 2, 1)
@@ -152,20 +152,20 @@ def test_where_consistency_is_not_asked_for_each_slice_stands_alone():
 
 
 def test_progress_counts_slices_of_both_stages():
-    told = []
-    engine(HounsfieldCascade()).run(scan_of(11), progress=lambda *what: told.append(what))
-    assert told == [("locate", 8, 11), ("locate", 11, 11), ("segment", 8, 11), ("segment", 11, 11)]
+    reported = []
+    slice_runner(HounsfieldCascade()).run(scan_of(11), progress=lambda *what: reported.append(what))
+    assert reported == [("locate", 8, 11), ("locate", 11, 11), ("segment", 8, 11), ("segment", 11, 11)]
 
 
 def test_any_part_of_the_slices_can_be_taken_off():
     scan = scan_of(5)
-    found = engine(OneLook(), spacing_mm=3.0).run(scan)
+    found = slice_runner(OneLook(), spacing_mm=3.0).run(scan)
     assert np.array_equal(found.on_scan(1, 4), found.on_scan(0, 5)[..., 1:4])
 
 
 def test_probabilities_are_smoothed_along_the_body():
     scan = scan_of(12)
-    rough = engine(OneLook(), consistent=False).run(scan).on_scan(0, 12).astype(np.float32)
-    smooth = engine(OneLook()).run(scan).on_scan(0, 12)
+    rough = slice_runner(OneLook(), smooth_along_z=False).run(scan).on_scan(0, 12).astype(np.float32)
+    smooth = slice_runner(OneLook()).run(scan).on_scan(0, 12)
     expected = ndimage.gaussian_filter1d(rough[0], 2.0 / scan.spacing_mm[2], axis=2, mode="nearest")
     np.testing.assert_allclose(smooth[0], expected, atol=2e-3)

@@ -25,11 +25,11 @@ from abdomen_phantom import (
 from pancascade.errors import UnknownModelError
 from pancascade.imaging.preprocessing import Canvas
 from pancascade.imaging.volume import Box, Volume, crop, reorient
-from pancascade.inference.localization.region_probabilities import Finding
+from pancascade.inference.localization.region_probabilities import RegionProbabilities
 from pancascade.inference.models.model import find_model
 from pancascade.inference.pipeline.stage_tracing import trace
-from pancascade.inference.runners.slice_runner import SliceEngine
-from pancascade.inference.runners.volume_runner import VolumeEngine
+from pancascade.inference.runners.slice_runner import SliceRunner
+from pancascade.inference.runners.volume_runner import VolumeRunner
 from pancascade.labels import Label
 from pancascade.methods.cascades import Zhao2019, Zhao2019Settings
 from pancascade.methods.networks import NetworkSettings
@@ -38,15 +38,15 @@ from pancascade.segmentation import segment
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def engine(cascade=None) -> VolumeEngine:
-    return VolumeEngine(on_cpu(cascade or volume_cascade()), GRID)
+def runner(cascade=None) -> VolumeRunner:
+    return VolumeRunner(on_cpu(cascade or volume_cascade()), GRID)
 
 
-def slices_of(belief: np.ndarray):
-    return lambda first, last: belief[:, :, first:last]
+def slices_of(probability_map: np.ndarray):
+    return lambda first, last: probability_map[:, :, first:last]
 
 
-def on_scan(found: Finding, shape, what="organ") -> np.ndarray:
+def on_scan(found: RegionProbabilities, shape, what="organ") -> np.ndarray:
     dense = np.zeros(shape, np.float32)
     if found.box is not None:
         dense[found.box.slices] = getattr(found, what)
@@ -88,12 +88,12 @@ def test_the_organ_is_found_voxel_for_voxel_without_resampling(make_model):
 def test_a_flipped_or_permuted_scan_has_the_mask_and_probabilities_turned_with_it(make_model, codes):
     scan, _ = abdomen()
     model = make_model(volume_cascade())
-    upright, other = segment(scan, model=model), turned(scan, codes)
+    scan_lps, other = segment(scan, model=model), turned(scan, codes)
     found = segment(other, model=model)
     require_own_grid(found, other)
-    assert np.array_equal(turned(found.mask, "LPS").voxels, upright.mask.voxels)
-    believed = other.with_voxels(found.probabilities[Label.PANCREAS].astype(np.float32))
-    assert np.array_equal(turned(believed, "LPS").voxels, upright.probabilities[Label.PANCREAS])
+    assert np.array_equal(turned(found.mask, "LPS").voxels, scan_lps.mask.voxels)
+    probability_source = other.with_voxels(found.probabilities[Label.PANCREAS].astype(np.float32))
+    assert np.array_equal(turned(probability_source, "LPS").voxels, scan_lps.probabilities[Label.PANCREAS])
 
 
 @pytest.mark.parametrize("codes", ["LPS", "RIA"])
@@ -112,7 +112,7 @@ def test_a_part_of_a_scan_is_found_at_its_place_in_the_scan():
     at = Box((12, 9, 3), (50, 41, 18))
     inside = np.zeros(SHAPE, bool)
     inside[at.slices] = truth[at.slices] > 0
-    found = engine().find(crop(scan, at), at=at)
+    found = runner().find(crop(scan, at), at=at)
     assert dice(on_scan(found, SHAPE) >= 0.5, inside) > 0.95
     assert at.contains(found.box)
     assert found.organ.dtype == np.float32
@@ -130,11 +130,11 @@ def test_the_tumour_can_be_the_target(make_model):
 # ── nothing, and little ──
 
 
-def test_nothing_found_is_an_empty_finding_and_stage_two_is_not_asked():
+def test_nothing_found_is_an_empty_prediction_and_stage_two_is_not_asked():
     scan, _ = abdomen()
     cascade, asked = volume_cascade(finds=False), []
     cascade.second.register_forward_pre_hook(lambda *given: asked.append(given))
-    found = engine(cascade).find(scan, at=Box.whole(scan.shape))
+    found = runner(cascade).find(scan, at=Box.whole(scan.shape))
     assert found.box is None
     assert found.organ_box(spacing_mm=(1.0, 1.0, 1.0)) is None
     assert asked == []
@@ -168,7 +168,7 @@ def test_a_scan_of_few_slices_has_its_organ_found(make_model, slices):
 @pytest.mark.parametrize("shape", [(1, 1, 1), (5, 33, 18), (40, 7, 3), (16, 16, 1), (9, 9, 31)])
 def test_five_levels_of_network_take_volumes_smaller_than_sixteen_voxels(shape):
     voxels = np.full(shape, 100, np.int16)
-    found = engine(everything()).find(Volume(voxels, np.diag([-1.0, -1.0, 1.0, 1.0])), at=Box.whole(shape))
+    found = runner(everything()).find(Volume(voxels, np.diag([-1.0, -1.0, 1.0, 1.0])), at=Box.whole(shape))
     assert found.box == Box.whole(shape)
     assert (found.organ > 0.99).all()
 
@@ -190,9 +190,9 @@ def test_progress_is_told_after_each_stage_that_worked():
         (volume_cascade(), [("locate", 1, 1), ("segment", 1, 1)]),
         (volume_cascade(finds=False), [("locate", 1, 1)]),
     ):
-        told = []
-        engine(cascade).find(scan, at=Box.whole(SHAPE), progress=lambda *what, told=told: told.append(what))
-        assert told == expected
+        reported = []
+        runner(cascade).find(scan, at=Box.whole(SHAPE), progress=lambda *what, reported=reported: reported.append(what))
+        assert reported == expected
 
 
 def test_a_hand_over_is_shown_all_slices_without_a_canvas_and_may_be_changed():
@@ -203,7 +203,7 @@ def test_a_hand_over_is_shown_all_slices_without_a_canvas_and_may_be_changed():
         seen.append((part, placement, located.details.shape))
         return replace(located, boxes=((half, half),))
 
-    found = engine().find(scan, at=Box.whole(SHAPE), hand_over=hand_over)
+    found = runner().find(scan, at=Box.whole(SHAPE), hand_over=hand_over)
     assert seen == [(slice(0, 20), None, SHAPE)]
     expected = truth > 0
     expected[29:] = False
@@ -211,7 +211,7 @@ def test_a_hand_over_is_shown_all_slices_without_a_canvas_and_may_be_changed():
     assert found.box.stop[0] <= 29
 
 
-def test_a_belief_stands_in_for_stage_one_of_a_volume():
+def test_a_probability_map_stands_in_for_stage_one_of_a_volume():
     scan, truth = abdomen()
     cascade = volume_cascade()
 
@@ -219,10 +219,10 @@ def test_a_belief_stands_in_for_stage_one_of_a_volume():
         raise AssertionError("stage 1 was asked")
 
     cascade.first.register_forward_pre_hook(asked)
-    found = engine(cascade).find(scan, at=Box.whole(SHAPE), belief=slices_of((truth > 0).astype(np.float32)))
+    found = runner(cascade).find(scan, at=Box.whole(SHAPE), probability_map=slices_of((truth > 0).astype(np.float32)))
     organ = on_scan(found, SHAPE) >= 0.5
     assert np.array_equal(organ[truth > 0], np.ones(np.count_nonzero(truth), bool))
-    nothing = engine(cascade).find(scan, at=Box.whole(SHAPE), belief=slices_of(np.zeros(SHAPE, np.float32)))
+    nothing = runner(cascade).find(scan, at=Box.whole(SHAPE), probability_map=slices_of(np.zeros(SHAPE, np.float32)))
     assert nothing.box is None
 
 
@@ -248,7 +248,7 @@ FIELDS = {
 @pytest.mark.parametrize("field", FIELDS.values(), ids=FIELDS.keys())
 def test_the_organ_in_a_field_is_that_of_the_scan_there(field):
     organ = np.random.default_rng(0).uniform(0.1, 1, KNOWN.shape).astype(np.float32)
-    found = Finding(KNOWN, organ, np.zeros_like(organ))
+    found = RegionProbabilities(KNOWN, organ, np.zeros_like(organ))
     inside = found.organ_in(field)
     assert inside.dtype == np.float32
     assert np.array_equal(inside, on_scan(found, (12, 10, 8))[field.slices])
@@ -256,29 +256,29 @@ def test_the_organ_in_a_field_is_that_of_the_scan_there(field):
 
 def test_the_organ_in_a_field_is_a_copy():
     organ = np.full(KNOWN.shape, 0.7, np.float32)
-    found = Finding(KNOWN, organ, np.zeros_like(organ))
+    found = RegionProbabilities(KNOWN, organ, np.zeros_like(organ))
     found.organ_in(KNOWN)[:] = 0
     assert (found.organ == np.float32(0.7)).all()
 
 
 def test_where_nothing_is_known_no_field_shows_any_organ():
-    assert np.array_equal(Finding.nothing().organ_in(KNOWN), np.zeros(KNOWN.shape, np.float32))
+    assert np.array_equal(RegionProbabilities.nothing().organ_in(KNOWN), np.zeros(KNOWN.shape, np.float32))
 
 
 # ── two steps ──
 
 
 COARSE = {"spacing_mm": 16.0, "size": (32, 32)}
-BEFORE = {"locator": "before", "organ_weight": 1.0}
+BEFORE = {"rois_from": "previous_step", "organ_weight": 1.0}
 
 
-@pytest.mark.parametrize("field", ["scan", "region"])
+@pytest.mark.parametrize("field", ["scan", "roi"])
 def test_a_blind_stage_one_is_replaced_by_the_step_before(make_model, field):
     scan, truth = abdomen()
     rough = segment(scan, model=make_model(wide_canvas=COARSE)).mask.voxels
     assert 0.6 < dice(rough > 0, truth > 0) < 0.93
     model = make_model(
-        HounsfieldCascade(), volume_cascade(finds=False), wide_canvas=COARSE, close_step=BEFORE | {"field": field}
+        HounsfieldCascade(), volume_cascade(finds=False), wide_canvas=COARSE, close_step=BEFORE | {"input": field}
     )
     found = segment(scan, model=model)
     assert dice(found.mask.voxels > 0, truth > 0) > 0.98
@@ -291,7 +291,7 @@ def test_a_stage_two_for_tumour_looks_where_the_step_before_saw_tumour(make_mode
     cascade.second = volume_cascade(first_hu=TUMOUR_FROM_HU).first
     boxes = []
     cascade.second.register_forward_pre_hook(lambda _, given: boxes.append(tuple(given[0].shape[2:])))
-    step = BEFORE | {"field": "region", "organ_weight": 0.0}
+    step = BEFORE | {"input": "roi", "organ_weight": 0.0}
     found = segment(scan, model=make_model(HounsfieldCascade(), cascade, close_step=step)).mask.voxels
     assert dice(found == Label.TUMOUR, truth == Label.TUMOUR) > 0.9
     assert dice(found > 0, truth > 0) > 0.9
@@ -302,7 +302,7 @@ def test_a_stage_two_for_tumour_looks_where_the_step_before_saw_tumour(make_mode
 
 def test_with_its_own_blind_stage_one_the_second_step_finds_nothing(make_model):
     scan, _ = abdomen()
-    steps = [{"locator": "own", "field": field, "organ_weight": 1.0} for field in ("scan", "region")]
+    steps = [{"rois_from": "self", "input": field, "organ_weight": 1.0} for field in ("scan", "roi")]
     on_the_scan, in_the_region = (
         segment(scan, model=make_model(HounsfieldCascade(), volume_cascade(finds=False), close_step=step))
         for step in steps
@@ -316,7 +316,7 @@ def test_where_the_step_before_found_nothing_its_stand_in_finds_nothing(make_mod
     scan, _ = abdomen(pancreas=False, tumour=False)
     wide = HounsfieldCascade(organ_hu=200)
     close = volume_cascade(factor=2)
-    found = segment(scan, model=make_model(wide, close, close_step=BEFORE | {"field": "scan"}))
+    found = segment(scan, model=make_model(wide, close, close_step=BEFORE | {"input": "scan"}))
     assert not found.mask.voxels.any()
     # Its own stage 1 would have found the vessel.
     assert segment(scan, model=make_model(close), keep_doubtful=True).mask.voxels.any()
@@ -327,15 +327,18 @@ def test_two_steps_of_which_one_is_3d_land_on_the_scan_s_own_grid(make_model, co
     scan, _ = abdomen(centred(rotation(2, 9) @ LPS_AXES))
     model = make_model(HounsfieldCascade(), volume_cascade(finds=False), wide_canvas=COARSE, close_step=BEFORE)
     other = turned(scan, codes)
-    upright, found = segment(scan, model=model), segment(other, model=model)
+    scan_lps, found = segment(scan, model=model), segment(other, model=model)
     assert np.array_equal(found.mask.affine, other.affine)
-    assert np.array_equal(turned(found.mask, "LPS").voxels, upright.mask.voxels)
-    assert upright.mask.voxels.any()
+    assert np.array_equal(turned(found.mask, "LPS").voxels, scan_lps.mask.voxels)
+    assert scan_lps.mask.voxels.any()
 
 
 @pytest.mark.parametrize(
     ("step", "sentence"),
-    [({"locator": "before"}, "the first step's locator must be own"), ({"locator": "after"}, "'own' or 'before'")],
+    [
+        ({"rois_from": "previous_step"}, "the first step's rois_from must be self"),
+        ({"rois_from": "after"}, "'self' or 'previous_step'"),
+    ],
 )
 def test_a_first_step_has_nothing_before_it(tmp_path, step, sentence):
     path = tmp_path / "mine.json"
@@ -356,33 +359,33 @@ class Unasked(HounsfieldCascade):
 
 
 @pytest.mark.parametrize("canvas", [{"size": (64, 64), "spacing_mm": None}, {"size": (96, 96), "spacing_mm": 3.0}])
-def test_a_belief_stands_in_for_stage_one_of_slices(canvas):
+def test_a_probability_map_stands_in_for_stage_one_of_slices(canvas):
     scan, truth = abdomen()
-    runner = SliceEngine(on_cpu(Unasked()), Canvas(window=WINDOW, **canvas))
-    found = runner.find(scan, at=Box.whole(SHAPE), belief=slices_of((truth > 0).astype(np.float32)))
+    runner = SliceRunner(on_cpu(Unasked()), Canvas(window=WINDOW, **canvas))
+    found = runner.find(scan, at=Box.whole(SHAPE), probability_map=slices_of((truth > 0).astype(np.float32)))
     assert dice(on_scan(found, SHAPE) >= 0.5, truth > 0) > 0.9
     assert dice(on_scan(found, SHAPE, "tumour") >= 0.5, truth == Label.TUMOUR) > 0.8
 
 
-def test_stage_two_of_slices_looks_where_the_belief_is():
+def test_stage_two_of_slices_looks_where_the_probability_map_is():
     scan, truth = abdomen()
-    belief = (truth > 0).astype(np.float32)
-    belief[:, :, 10:] = 0
-    belief[30:] = 0
-    runner = SliceEngine(on_cpu(Unasked(margin=0)), Canvas(size=(64, 64), spacing_mm=None, window=WINDOW), False)
-    organ = on_scan(runner.find(scan, at=Box.whole(SHAPE), belief=slices_of(belief)), SHAPE) >= 0.5
+    probability_map = (truth > 0).astype(np.float32)
+    probability_map[:, :, 10:] = 0
+    probability_map[30:] = 0
+    runner = SliceRunner(on_cpu(Unasked(margin=0)), Canvas(size=(64, 64), spacing_mm=None, window=WINDOW), False)
+    organ = on_scan(runner.find(scan, at=Box.whole(SHAPE), probability_map=slices_of(probability_map)), SHAPE) >= 0.5
     assert not organ[30:].any()
     assert not organ[:, :, 10:].any()
     assert np.array_equal(organ[:30, :, :10], truth[:30, :, :10] > 0)
 
 
-def test_slices_without_belief_have_no_organ():
-    runner = SliceEngine(on_cpu(Unasked()), Canvas(size=(64, 64), spacing_mm=None, window=WINDOW))
+def test_slices_without_probability_map_have_no_organ():
+    runner = SliceRunner(on_cpu(Unasked()), Canvas(size=(64, 64), spacing_mm=None, window=WINDOW))
     scan, _ = abdomen()
-    assert runner.find(scan, at=Box.whole(SHAPE), belief=slices_of(np.zeros(SHAPE, np.float32))).box is None
+    assert runner.find(scan, at=Box.whole(SHAPE), probability_map=slices_of(np.zeros(SHAPE, np.float32))).box is None
 
 
-def test_a_2d_step_can_take_the_belief_of_the_steps_before(make_model):
+def test_a_2d_step_can_take_the_probability_map_of_the_steps_before(make_model):
     scan, truth = abdomen()
     model = make_model(volume_cascade(), Unasked(), close_canvas={"spacing_mm": None}, close_step=BEFORE)
     found = segment(scan, model=model)
@@ -443,10 +446,10 @@ def test_the_trace_of_a_volume_is_the_same_however_the_files_are_stored(make_mod
     assert np.array_equal(plain.covered[Label.PANCREAS], other.covered[Label.PANCREAS])
 
 
-def test_a_model_whose_second_step_takes_the_first_one_s_belief_can_be_traced(make_model):
+def test_a_model_whose_second_step_takes_the_first_one_s_probability_map_can_be_traced(make_model):
     scan, truth = abdomen()
     first = HounsfieldCascade(organ_hu=TUMOUR_FROM_HU, tumour_hu=None)
     second = volume_cascade(finds=False, margin=0, coarse_margin=0)
-    found = traced(scan, truth, make_model(first, second, close_step=BEFORE | {"field": "scan"}, rescue=False))
+    found = traced(scan, truth, make_model(first, second, close_step=BEFORE | {"input": "scan"}, fallback_search=False))
     assert dice(found.labels > 0, truth > 0) < 0.6
     assert dice(found.true_box_labels > 0, truth > 0) > 0.85

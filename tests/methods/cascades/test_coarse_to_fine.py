@@ -232,7 +232,7 @@ def test_the_boxes_follow_a_second_thought(batch):
     assert located.boxes == ((Box((0, 0), (48, 64)),),) * 2
     probabilities = torch.zeros(2, 1, 48, 64)
     probabilities[0, 0, 15:30, 20:45] = 0.5
-    narrowed = cascade.narrow(located, probabilities)
+    narrowed = cascade.update_rois(located, probabilities)
     assert narrowed.boxes == ((BOX,), ())
     maps = cascade.segment(batch[0], narrowed)
     assert maps[1, 1:].max() == 0

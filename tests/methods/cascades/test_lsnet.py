@@ -203,7 +203,7 @@ def test_a_new_heatmap_moves_the_keypoints_and_keeps_the_distances(batch):
     located = cascade.locate(batch[0])
     heatmap = torch.zeros(2, 1, SIZE[0] // 4, SIZE[1] // 4)
     heatmap[1, 0, 5, 9] = 0.9
-    narrowed = cascade.narrow(located, heatmap)
+    narrowed = cascade.update_rois(located, heatmap)
     assert narrowed.boxes[0] == ()
     assert len(narrowed.boxes[1]) == 1
     left, top, right, bottom = located.distances[1, :, 5, 9].tolist()
@@ -216,10 +216,10 @@ def test_the_true_regions_enclose_each_component_with_its_margin(batch):
     cascade = tiny(margin=4).eval()
     probabilities = (batch[1] > 0)[:, None].float()
     probabilities[0, 0, 80:84, 100:108] = 1
-    located = cascade.take_over(batch[0], probabilities)
+    located = cascade.from_mask(batch[0], probabilities)
     assert [(box.start, box.stop) for box in located.boxes[0]] == [((16, 36), (48, 76)), ((76, 96), (88, 112))]
     assert [(box.start, box.stop) for box in located.boxes[1]] == [((46, 26), (84, 94))]
-    own = cascade.with_boxes_of(cascade.locate(batch[0]), located)
+    own = cascade.replace_rois(cascade.locate(batch[0]), located)
     assert isinstance(own, LocatedRegions)
     assert own.regions is located.regions
     assert torch.equal(own.probabilities, cascade.locate(batch[0]).probabilities)
@@ -268,7 +268,7 @@ def test_a_first_stage_without_keypoints_is_refused():
 def test_images_of_any_multiple_of_16_are_segmented(size):
     cascade = tiny().eval()
     images = torch.rand(1, 1, *size, generator=torch.Generator().manual_seed(3))
-    located = cascade.take_over(images, torch.ones(1, 1, *size))
+    located = cascade.from_mask(images, torch.ones(1, 1, *size))
     assert cascade.localize(images).heatmap.shape == (1, 1, size[0] // 4, size[1] // 4)
     assert cascade.segment(images, located).shape == (1, 2, *size)
 
@@ -327,7 +327,7 @@ def test_a_slice_may_have_one_box_around_all_its_components(batch):
     probabilities = (batch[1] > 0)[:, None].float()
     probabilities[0, 0, 80:84, 100:108] = 1
     cascade = tiny(margin=4, regions="slice")
-    located = cascade.take_over(batch[0], probabilities)
+    located = cascade.from_mask(batch[0], probabilities)
     assert [(box.start, box.stop) for box in located.boxes[0]] == [((16, 36), (88, 112))]
     wanted = cascade._targets(probabilities)
     assert (wanted.heatmap[0, 0] >= 0.9).nonzero().tolist() == [[12, 18], [13, 18]], "the middle of that box"
@@ -343,5 +343,5 @@ def test_of_several_components_of_the_heatmap_the_one_with_the_highest_cell_is_t
         assert found[0].tolist() == places
         assert found[1].tolist() == []
     located = tiny(regions="slice").eval().locate(torch.rand(1, 1, *SIZE))
-    assert len(tiny(regions="slice").narrow(located, heatmap[:1]).boxes[0]) == 1
-    assert len(tiny().narrow(located, heatmap[:1]).boxes[0]) == 2
+    assert len(tiny(regions="slice").update_rois(located, heatmap[:1]).boxes[0]) == 1
+    assert len(tiny().update_rois(located, heatmap[:1]).boxes[0]) == 2

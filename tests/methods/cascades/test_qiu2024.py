@@ -278,8 +278,8 @@ def test_an_image_is_segmented_the_same_alone_and_beside_one_without_box(batch):
     probabilities[1, :, 20:28, 30:40] = 0.9
     inputs = []
     cascade.second.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
-    both = cascade.segment(batch[0], cascade.narrow(cascade.locate(batch[0]), probabilities))
-    alone = cascade.segment(batch[0][1:], cascade.narrow(cascade.locate(batch[0][1:]), probabilities[1:]))
+    both = cascade.segment(batch[0], cascade.update_rois(cascade.locate(batch[0]), probabilities))
+    alone = cascade.segment(batch[0][1:], cascade.update_rois(cascade.locate(batch[0][1:]), probabilities[1:]))
     assert torch.allclose(*inputs, atol=1e-6)
     assert torch.allclose(both[1:], alone, atol=1e-6)
     assert both[0, Label.TUMOUR].max() == 0
@@ -298,7 +298,7 @@ def test_there_is_no_tumour_outside_the_box_of_stage_one(batch):
     probabilities = torch.zeros(2, 1, 48, 64)
     probabilities[:, :, 20:28, 30:40] = 0.9
     with torch.no_grad():
-        located = cascade.narrow(cascade.locate(batch[0]), probabilities)
+        located = cascade.update_rois(cascade.locate(batch[0]), probabilities)
         tumour = cascade.segment(batch[0], located)[:, Label.TUMOUR]
     assert located.boxes == ((Box((16, 26), (32, 44)),),) * 2
     outside = torch.ones(48, 64, dtype=torch.bool)
@@ -383,7 +383,7 @@ def test_recurrence_replaces_stage_one_by_stage_two(batch):
     once, again = recurrent(0), recurrent(1)
     located = once.locate(batch[0])
     first_round = once.segment(batch[0], located)
-    second_round = once.segment(batch[0], once.narrow(located, first_round[:, 1:2]))
+    second_round = once.segment(batch[0], once.update_rois(located, first_round[:, 1:2]))
     assert not torch.equal(second_round, first_round)
     assert torch.equal(again.segment(batch[0], located), second_round)
 

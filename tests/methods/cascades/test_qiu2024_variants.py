@@ -141,7 +141,7 @@ def test_recurrence_goes_on_until_a_round_changes_less_than_a_hundredth(rounds, 
 
     monkeypatch.setattr(cascade, "_second_probability", answer)
     images = torch.zeros(1, 1, 80, 96)
-    found = cascade.segment(images, cascade.narrow(cascade.locate(images), torch.ones_like(images)))
+    found = cascade.segment(images, cascade.update_rois(cascade.locate(images), torch.ones_like(images)))
     assert len(answers) == asked
     assert int((found[0, 1] >= 0.5).sum()) == 20 * widths[asked - 1]
     assert [boxes[0][0].shape[1] for boxes in answers] == [96, *widths[: asked - 1]]
@@ -198,7 +198,7 @@ def test_what_is_found_in_an_unresized_crop_lands_where_it_is_and_nothing_of_the
     images[0, 0, 70, 90] = 0.9  # outside of the box
     probabilities = torch.zeros(2, 1, 80, 96)
     probabilities[0, 0, 18:30, 28:42] = probabilities[1, 0, 45:75, 2:12] = 0.8
-    located = cascade.narrow(cascade.locate(images), probabilities)
+    located = cascade.update_rois(cascade.locate(images), probabilities)
     tumour = cascade.segment(images, located)[:, Label.TUMOUR] > 0.5
     expected = images[:, 0] > 0.5
     expected[0, 70, 90] = False
@@ -208,8 +208,8 @@ def test_what_is_found_in_an_unresized_crop_lands_where_it_is_and_nothing_of_the
 @torch.no_grad()
 def test_an_image_with_an_unresized_crop_is_segmented_the_same_whatever_is_beside_it(batch):
     cascade = tiny(crop_input="unresized").eval()
-    located = cascade.narrow(cascade.locate(batch[0]), (batch[1] > 0)[:, None].float())
-    alone = cascade.narrow(cascade.locate(batch[0][:1]), (batch[1][:1] > 0)[:, None].float())
+    located = cascade.update_rois(cascade.locate(batch[0]), (batch[1] > 0)[:, None].float())
+    alone = cascade.update_rois(cascade.locate(batch[0][:1]), (batch[1][:1] > 0)[:, None].float())
     assert torch.equal(cascade.segment(batch[0], located)[:1], cascade.segment(batch[0][:1], alone))
 
 

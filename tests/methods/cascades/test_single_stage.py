@@ -67,7 +67,7 @@ def test_a_single_network_hands_nothing_over():
     with torch.no_grad():
         located = cascade.locate(images)
         assert located.boxes == ((Box((0, 0), (32, 48)),),) * 2
-        assert cascade.narrow(located, torch.zeros(2, 1, 32, 48)) is located
+        assert cascade.update_rois(located, torch.zeros(2, 1, 32, 48)) is located
         assert torch.equal(cascade.segment(images, located), cascade(images))
     assert not cascade.locates
 

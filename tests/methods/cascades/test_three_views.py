@@ -160,7 +160,7 @@ def test_the_true_boxes_are_those_of_the_true_mask():
     made = cascade().eval()
     volume, truth = torch.rand(1, 1, 14, 12, 10), volume_of_a_box()
     located = made.locate(volume)
-    bound = made.with_boxes_of(located, made.take_over(volume, truth))
+    bound = made.replace_rois(located, made.from_mask(volume, truth))
     assert torch.equal(bound.probabilities, located.probabilities)
     assert torch.equal(bound.mask, truth > 0)
 

@@ -59,7 +59,7 @@ def coarse_mask(size, *boxes, value=0.9):
 def located(cascade, shape, probabilities):
     """The hand-over for these probabilities of stage 1 in volumes of that shape."""
     whole = LocatedVolume(torch.zeros_like(probabilities), ((),) * len(probabilities), shape, Box.whole(shape))
-    return cascade.narrow(whole, probabilities)
+    return cascade.update_rois(whole, probabilities)
 
 
 @pytest.fixture
@@ -437,10 +437,10 @@ def test_a_hand_over_that_does_not_fit_is_refused(blob):
 def test_the_boxes_follow_a_second_thought_about_stage_one(blob):
     cascade = bright()
     found = cascade.locate(blob)
-    again = cascade.narrow(found, found.probabilities)
+    again = cascade.update_rois(found, found.probabilities)
     assert again.boxes == found.boxes
-    assert cascade.narrow(found, torch.zeros_like(found.probabilities)).boxes == ((),)
-    within = cascade.narrow(found.within(found.extent()), found.probabilities)
+    assert cascade.update_rois(found, torch.zeros_like(found.probabilities)).boxes == ((),)
+    within = cascade.update_rois(found.within(found.extent()), found.probabilities)
     assert (within.boxes, within.field) == (found.boxes, found.field)
 
 
@@ -448,20 +448,20 @@ def test_the_boxes_follow_a_second_thought_about_stage_one(blob):
 def test_stage_two_needs_only_the_part_around_the_boxes(blob):
     cascade = bright(coarse_margin=0, margin=1)
     found = cascade.locate(blob)
-    part, images, inside = cascade.focus(blob, found)
+    part, images, inside = cascade.crop_to_rois(blob, found)
     assert part == found.extent()
     assert images.shape[2:] == part.shape
     whole = torch.zeros(1, 2, 48, 40, 32)
     whole[:, 0] = 1
     cut(whole, part)[:] = cascade.segment(images, inside)
     assert torch.equal(whole, cascade.segment(blob, found))
-    assert cascade.focus(0.3 * blob, cascade.locate(0.3 * blob))[0] is None
+    assert cascade.crop_to_rois(0.3 * blob, cascade.locate(0.3 * blob))[0] is None
 
 
 def test_a_map_at_full_resolution_is_taken_over_on_the_reduced_grid():
     probabilities = torch.zeros(1, 1, 64, 61, 40)
     probabilities[:, :, 24:40, 20:32, 16:28] = 0.8
-    found = tiny().take_over(torch.rand(1, 1, 64, 61, 40), probabilities)
+    found = tiny().from_mask(torch.rand(1, 1, 64, 61, 40), probabilities)
     assert found.probabilities.shape == (1, 1, 16, 16, 10)
     assert found.boxes == ((Box((16, 12, 8), (48, 40, 36)), Box((14, 10, 6), (50, 42, 38))),)
     assert (found.shape, found.field) == ((64, 61, 40), Box.whole((64, 61, 40)))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pancascade.methods.losses.keypoint_targets import cornernet_radius, find_keypoints, keypoint_targets, nearest_cells
-from pancascade.methods.networks.roi_recalibration import box_corners, cell_to_image, image_to_cell
+from pancascade.methods.networks.roi_recalibration import box_corners, cell_to_image
 
 
 def mask_of(*boxes, size=(80, 80)):
@@ -60,7 +60,7 @@ def test_of_two_centres_the_higher_gaussian_counts():
 @pytest.mark.parametrize(("x1", "x2", "centre"), [(40, 44, 10.0), (41, 46, 10.375)])
 def test_centres_keep_their_place_between_cells(x1, x2, centre):
     middle = (x1 + x2) / 2
-    assert image_to_cell(torch.tensor([middle])).item() == centre
+    assert cell_to_image(torch.tensor([centre])).item() == middle
     heatmap = keypoint_targets(mask_of((x1, 40, x2, 44)), sigma=1).heatmap[0, 0]
     expected = torch.exp(-((torch.arange(20) - centre) ** 2) / 2)
     assert torch.allclose(heatmap[10], expected, atol=1e-6)

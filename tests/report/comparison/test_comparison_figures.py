@@ -10,7 +10,15 @@ from PIL import Image
 
 from pancascade.imaging.volume import Volume, reorient, resample_onto
 from pancascade.metrics import rank_methods
-from pancascade.report.comparison.gallery import MARGIN_MM, PREDICTION, REFERENCE, choose_slices, cut, draw_strip, onto
+from pancascade.report.comparison.gallery import (
+    MARGIN_MM,
+    PREDICTION,
+    REFERENCE,
+    choose_slices,
+    crop_to_masks,
+    draw_strip,
+    onto,
+)
 from pancascade.report.figures import (
     LEAST_RATE,
     NAMED_CURVES,
@@ -217,7 +225,7 @@ SHAPE = (40, 30, 12)
 SPACING = (2.0, 3.0, 5.0)
 
 
-def upright(mask, spacing=SPACING) -> Volume:
+def scan_lps(mask, spacing=SPACING) -> Volume:
     """A volume whose axes point to the left, posterior, superior."""
     return Volume(mask, np.diag([-spacing[0], -spacing[1], spacing[2], 1.0]))
 
@@ -256,7 +264,7 @@ def test_the_cut_leaves_the_margin_in_mm_around_both_masks(spacing):
     reference, prediction = np.zeros(shape, bool), np.zeros(shape, bool)
     reference[50:60, 52:55, 2:4] = True
     prediction[58:64, 50:53, 6:9] = True
-    view = cut(upright(reference, spacing), upright(prediction, spacing))
+    view = crop_to_masks(scan_lps(reference, spacing), scan_lps(prediction, spacing))
     margin = [math.ceil(MARGIN_MM / mm) for mm in spacing[:2]]
     assert view.reference.shape == (14 + 2 * margin[0], 5 + 2 * margin[1], 7)
     assert view.prediction.shape == view.reference.shape
@@ -267,38 +275,38 @@ def test_the_cut_leaves_the_margin_in_mm_around_both_masks(spacing):
 
 
 def test_the_cut_ends_at_the_scan():
-    view = cut(upright(block(columns=(0, 3), rows=(27, 30))), upright(block(columns=(0, 3))))
+    view = crop_to_masks(scan_lps(block(columns=(0, 3), rows=(27, 30))), scan_lps(block(columns=(0, 3))))
     assert view.reference[0, -1].any()
     assert view.reference.shape == (3 + 10, 30 - 5, 9)
 
 
 def test_two_empty_masks_have_no_view():
-    empty = upright(np.zeros(SHAPE, bool))
-    assert cut(empty, empty) is None
+    empty = scan_lps(np.zeros(SHAPE, bool))
+    assert crop_to_masks(empty, empty) is None
 
 
 def test_the_scan_behind_is_cut_at_the_same_place_whatever_its_grid():
     hu = np.arange(np.prod(SHAPE), dtype=np.float32).reshape(SHAPE)
-    mask = upright(block())
-    same = cut(mask, mask, scan=upright(hu))
+    mask = scan_lps(block())
+    same = crop_to_masks(mask, mask, scan=scan_lps(hu))
     column, row, k = np.argwhere(same.reference)[0]
     assert same.scan[column, row, k] == hu[15, 12, 2]
-    shifted = upright(hu).affine.copy()
-    wide = resample_onto(upright(hu), Volume(np.zeros((50, 40, 20)), shifted), fill=-1024)
-    other = cut(mask, mask, scan=wide)
+    shifted = scan_lps(hu).affine.copy()
+    wide = resample_onto(scan_lps(hu), Volume(np.zeros((50, 40, 20)), shifted), fill=-1024)
+    other = crop_to_masks(mask, mask, scan=wide)
     np.testing.assert_allclose(other.scan, same.scan)
 
 
 @pytest.mark.parametrize("codes", ["RAS", "LAS", "SRP", "ILA"])
 def test_a_label_map_stored_in_another_order_comes_to_the_same_voxels(codes):
-    grid = upright(np.random.default_rng(0).integers(0, 3, SHAPE).astype(np.uint8))
+    grid = scan_lps(np.random.default_rng(0).integers(0, 3, SHAPE).astype(np.uint8))
     turned = reorient(grid, codes)
     assert np.array_equal(onto(turned, grid).voxels, grid.voxels)
 
 
 def test_a_label_map_on_another_grid_is_brought_over_by_nearest_voxel():
-    grid = upright(block().astype(np.uint8))
-    fine = upright(np.kron(block(), np.ones((2, 1, 1), bool)).astype(np.uint8), (1.0, 3.0, 5.0))
+    grid = scan_lps(block().astype(np.uint8))
+    fine = scan_lps(np.kron(block(), np.ones((2, 1, 1), bool)).astype(np.uint8), (1.0, 3.0, 5.0))
     affine = fine.affine.copy()
     affine[0, 3] += 0.5  # both grids share their outer edge
     moved = onto(replace(fine, affine=affine), grid)
@@ -317,7 +325,7 @@ def contours(axes, colour: str) -> np.ndarray:
 
 def test_contours_run_around_their_masks_and_close_at_the_edge():
     reference, prediction = block(columns=(0, 3)), block(columns=(10, 14), rows=(20, 30))
-    view = cut(upright(reference), upright(prediction))
+    view = crop_to_masks(scan_lps(reference), scan_lps(prediction))
     figure = draw_strip(view)
     for axes in figure.axes:
         for mask, colour in ((view.reference, REFERENCE), (view.prediction, PREDICTION)):
@@ -329,9 +337,9 @@ def test_contours_run_around_their_masks_and_close_at_the_edge():
     assert picture_of(figure).width > 100
 
 
-def test_slices_are_shown_upright_in_true_proportions():
+def test_slices_are_shown_lps_in_true_proportions():
     mask = block(columns=(2, 5), rows=(3, 6))
-    figure = draw_strip(cut(upright(mask), upright(mask)))
+    figure = draw_strip(crop_to_masks(scan_lps(mask), scan_lps(mask)))
     figure.canvas.draw()
     axes = figure.axes[0]
     origin, left, back = axes.transData.transform([(0, 0), (10, 0), (0, 10)])
@@ -342,26 +350,28 @@ def test_slices_are_shown_upright_in_true_proportions():
 
 def test_titles_count_slices_from_the_feet():
     mask = block(slices=(4, 6))
-    titles = [axes.get_title() for axes in draw_strip(cut(upright(mask), upright(np.zeros(SHAPE, bool)))).axes]
+    titles = [
+        axes.get_title() for axes in draw_strip(crop_to_masks(scan_lps(mask), scan_lps(np.zeros(SHAPE, bool)))).axes
+    ]
     assert titles == ["largest error, slice 5 of 12 from the feet", "slice 6 of 12 from the feet"]
 
 
 def test_errors_are_tinted_only_where_there_is_no_scan():
-    reference, prediction = upright(block()), upright(block(columns=(18, 24)))
-    plain = draw_strip(cut(reference, prediction)).axes[0].images[0].get_array()
-    view = cut(reference, prediction)
+    reference, prediction = scan_lps(block()), scan_lps(block(columns=(18, 24)))
+    plain = draw_strip(crop_to_masks(reference, prediction)).axes[0].images[0].get_array()
+    view = crop_to_masks(reference, prediction)
     (missed,) = {tuple(v) for v in plain[(view.reference & ~view.prediction)[:, :, 0].T]}
     (false,) = {tuple(v) for v in plain[(view.prediction & ~view.reference)[:, :, 0].T]}
     (right,) = {tuple(v) for v in plain[(view.prediction & view.reference)[:, :, 0].T]}
     assert missed[2] > missed[0]
     assert false[0] > false[2]
     assert len(set(right)) == 1
-    scan = upright(np.full(SHAPE, 70, np.int16))
-    grey = draw_strip(cut(reference, prediction, scan=scan)).axes[0].images[0].get_array()
+    scan = scan_lps(np.full(SHAPE, 70, np.int16))
+    grey = draw_strip(crop_to_masks(reference, prediction, scan=scan)).axes[0].images[0].get_array()
     assert grey.ndim == 2
     assert np.asarray(grey) == pytest.approx(0.5)
 
 
 def test_one_empty_mask_is_no_trouble():
     for masks in ((block(), np.zeros(SHAPE, bool)), (np.zeros(SHAPE, bool), block())):
-        assert picture_of(draw_strip(cut(*map(upright, masks)))).width > 100
+        assert picture_of(draw_strip(crop_to_masks(*map(scan_lps, masks)))).width > 100

@@ -431,9 +431,9 @@ def test_a_scan_that_cannot_be_read_leaves_the_contours_on_grey(evaluations, tmp
 
 
 @pytest.fixture
-def views(monkeypatch) -> list[gallery.View]:
+def views(monkeypatch) -> list[gallery.MaskSlices]:
     """What was drawn."""
-    drawn: list[gallery.View] = []
+    drawn: list[gallery.MaskSlices] = []
     draw = gallery.draw_strip
 
     def keep(view):
@@ -445,7 +445,7 @@ def views(monkeypatch) -> list[gallery.View]:
 
 
 @pytest.mark.parametrize("codes", ["RAS", "LPS", "SLA"])
-def test_files_in_any_order_of_axes_are_shown_the_same_upright_way(tmp_path, views, codes, unrendered):
+def test_files_in_any_order_of_axes_are_shown_the_same_lps_way(tmp_path, views, codes, unrendered):
     truth, found = np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, np.uint8)
     truth[2:10, 3:6, 1:8] = 1  # AFFINE counts columns to the left, rows to the back, slices to the head
     found[2:10, 3:6, 1:5] = 1

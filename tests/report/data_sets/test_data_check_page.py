@@ -10,25 +10,25 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "data"))
 sys.path.insert(0, str(Path(__file__).parents[2] / "data" / "checking"))
 
-from test_case_issues import case_facts, label_facts
+from test_case_issues import case_statistics, label_statistics
 
 from pancascade.data.checking.check import DataCheck
-from pancascade.data.checking.data_set_issues import judge_all
+from pancascade.data.checking.data_set_issues import find_issues
 from pancascade.report.data_sets.check_page import MOST_THUMBNAILS, write_data_check
 
 PIXEL = "iVBORw0KGgo="
 
 
-def page_of(tmp_path: Path, *facts) -> str:
-    check = DataCheck(tuple(facts), tuple(judge_all(facts)))
+def page_of(tmp_path: Path, *statistics) -> str:
+    check = DataCheck(tuple(statistics), tuple(find_issues(statistics)))
     write_data_check(tmp_path / "check.html", check)
     return (tmp_path / "check.html").read_text(encoding="utf-8")
 
 
 @pytest.fixture
 def page(tmp_path) -> str:
-    touching = label_facts(border_voxels={"head": 0}, pancreas_ml=40.0)
-    return page_of(tmp_path, case_facts("sound", thumbnail=PIXEL), case_facts("cut", label=touching))
+    touching = label_statistics(border_voxels={"head": 0}, pancreas_ml=40.0)
+    return page_of(tmp_path, case_statistics("sound", thumbnail=PIXEL), case_statistics("cut", label=touching))
 
 
 class Anchors(HTMLParser):
@@ -73,19 +73,21 @@ def test_numbers_of_all_cases_are_dots(page):
 
 
 def test_names_cannot_become_markup(tmp_path):
-    page = page_of(tmp_path, case_facts("<script>alert(1)</script>", source="<b>"))
+    page = page_of(tmp_path, case_statistics("<script>alert(1)</script>", source="<b>"))
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
     assert "<b>," not in page
 
 
 def test_a_sound_set_and_an_unread_case_are_shown_too(tmp_path):
-    assert "Nothing is wrong." in page_of(tmp_path, case_facts("a"))
-    bare = case_facts("a", shape=None, spacing_mm=None, orientation=None, hu=None, label=None, label_orientation=None)
+    assert "Nothing is wrong." in page_of(tmp_path, case_statistics("a"))
+    bare = case_statistics(
+        "a", shape=None, spacing_mm=None, orientation=None, hu=None, label=None, label_orientation=None
+    )
     assert "–" in page_of(tmp_path, bare)
 
 
 def test_a_huge_set_shows_pictures_of_cases_with_findings_only(tmp_path):
-    many = [case_facts(f"c{n}", field="slice", thumbnail=PIXEL, label=None) for n in range(MOST_THUMBNAILS)]
-    noted = case_facts("noted", thumbnail=PIXEL, warnings=("odd",))
+    many = [case_statistics(f"c{n}", field="slice", thumbnail=PIXEL, label=None) for n in range(MOST_THUMBNAILS)]
+    noted = case_statistics("noted", thumbnail=PIXEL, warnings=("odd",))
     assert page_of(tmp_path, *many, noted).count("base64") == 1

@@ -184,7 +184,7 @@ def test_what_makes_dates_incomparable_is_named():
     }
     unmarked = second.thresholds.model_copy(update={"tumour_marked": False})
     assert codes(first, second.model_copy(update={"thresholds": unmarked})) == {"tumour_marked_once"}
-    assert codes(first, second.model_copy(update={"engine": "openvino"})) == {"other_engine"}
+    assert codes(first, second.model_copy(update={"backend": "openvino"})) == {"other_engine"}
     assert codes(first, first) == {"same_scan"}
     thick = second.grid.model_copy(update={"affine": ((-2, 0, 0, 0), (0, -2, 0, 0), (0, 0, 8, 0), (0, 0, 0, 1))})
     assert codes(first, second.model_copy(update={"grid": thick})) == {"other_spacing"}

@@ -29,7 +29,7 @@ def folder(tmp_path):
         result(scan="x/b.nii.gz", lesions=several, notices=(EXPLANATION,), warnings=()),
         root / "deep" / "b" / "result.json",
     )
-    write_result(result(scan="c.nii.gz", lesions=(), tumour_suspicion=None, location=None), root / "c" / "result.json")
+    write_result(result(scan="c.nii.gz", lesions=(), tumour_score=None, location=None), root / "c" / "result.json")
     (root / "a" / "report.html").write_text("report")
     return root
 

@@ -12,7 +12,7 @@ from pancascade.errors import GeometryError
 from pancascade.imaging.volume import Volume, reorient
 from pancascade.labels import COLOURS, Label
 from pancascade.report.scan.key_images import LONG_COLOUR, MOST_LESIONS, SHORT_COLOUR, KeyImage, draw_key_images
-from pancascade.report.scan.planes import AXIAL, CORONAL, SAGITTAL, cut_section
+from pancascade.report.scan.planes import AXIAL, CORONAL, SAGITTAL, cut_plane
 from pancascade.results.measurements import Measurements
 
 FOUND = result().pancreas_and_lesions
@@ -150,12 +150,12 @@ def test_oblique_sheared_and_mirrored_grids_keep_sides_and_lengths():
         images = draw_key_images(scan, mask, FOUND.model_copy(update={"lesions": (there,)}))
         assert where(named(images, "Axial"), RED)[0] > 0.6
         assert len(images.lesions) == 1
-        for view, first, last in ((CORONAL, (0, 25, 19), (59, 25, 0)), (SAGITTAL, (30, 0, 19), (30, 49, 0))):
-            section = cut_section(scan, mask, view, through_mm=place(30, 25, 10, affine=affine))
+        for plane, first, last in ((CORONAL, (0, 25, 19), (59, 25, 0)), (SAGITTAL, (30, 0, 19), (30, 49, 0))):
+            plane_image = cut_plane(scan, mask, plane, through_mm=place(30, 25, 10, affine=affine))
             ends = np.array([place(*first, affine=affine), place(*last, affine=affine)])
-            corners = section.place(ends)
-            assert np.allclose(corners[0], 0, atol=1e-9), view.name
-            assert np.linalg.norm(corners[1]) == pytest.approx(np.linalg.norm(ends[1] - ends[0])), view.name
+            corners = plane_image.place(ends)
+            assert np.allclose(corners[0], 0, atol=1e-9), plane.name
+            assert np.linalg.norm(corners[1]) == pytest.approx(np.linalg.norm(ends[1] - ends[0])), plane.name
 
 
 @pytest.mark.parametrize(
@@ -192,12 +192,12 @@ def test_a_mask_of_another_shape_is_refused():
 def test_values_between_voxels_are_linear_and_outside_is_air():
     ramp = np.broadcast_to(np.arange(60)[:, None, None] * 10, (60, 50, 20)).astype(np.int16)
     scan, mask = Volume(ramp, LPS), patient()[1]
-    section = cut_section(scan, mask, AXIAL, through_mm=place(30, 25, 10))
-    from pancascade.report.scan.planes import Field
+    plane_image = cut_plane(scan, mask, AXIAL, through_mm=place(30, 25, 10))
+    from pancascade.report.scan.planes import FieldOfView
 
-    row = section.sample(Field(10, 14, 20, 22), pixel_mm=1.0)[0]
+    row = plane_image.sample(FieldOfView(10, 14, 20, 22), pixel_mm=1.0)[0]
     np.testing.assert_allclose(row, [52.5, 57.5, 62.5, 67.5], atol=1e-3)
-    assert section.sample(Field(-30, -20, 0, 10), pixel_mm=1.0).max() == -1024
-    side = cut_section(scan, mask, SAGITTAL, through_mm=place(30, 25, 10))
+    assert plane_image.sample(FieldOfView(-30, -20, 0, 10), pixel_mm=1.0).max() == -1024
+    side = cut_plane(scan, mask, SAGITTAL, through_mm=place(30, 25, 10))
     assert side.count == 60
     assert side.index == 30

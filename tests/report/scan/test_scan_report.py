@@ -142,13 +142,13 @@ def test_a_lesion_has_one_slice_number_under_its_picture_and_in_the_table_howeve
     write_scan_report(tmp_path / "report.html", scan=scan, mask=mask, result=found, model_card="")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     pictured = re.search(r"<b>Lesion 1</b> <small>slice (\d+) of 20 from the feet", text)
-    told = re.search(r"<tr><th>1</th>.*<td>(\d+)</td></tr>", text)
+    reported = re.search(r"<tr><th>1</th>.*<td>(\d+)</td></tr>", text)
     assert 12 <= int(pictured[1]) <= 15
-    assert told[1] == pictured[1]
+    assert reported[1] == pictured[1]
 
 
 def test_without_any_finding_the_page_says_so_in_words(tmp_path):
-    text = report_of(tmp_path, masked=False, tumour_suspicion=None, location=None)
+    text = report_of(tmp_path, masked=False, tumour_score=None, location=None)
     Page(text).assert_sound(text)
     for words in (
         "Nothing was found",

@@ -41,11 +41,11 @@ def test_a_correction_lies_beside_the_original_with_author_time_and_digests(resu
     assert path == result / "corrections" / "001.nii.gz"
     assert np.array_equal(unpacked(path), edited())
     assert np.allclose(nib.load(path).affine, oblique(), atol=1e-4)
-    told = json.loads((result / "corrections" / "001.json").read_text())
-    assert (told["author"], told["saved"]) == ("A. Reader", "2026-03-04T13:30:00Z")
-    assert told["original_mask"] == content_digest(result / "segmentation.nii.gz")
-    assert told["scan_digest"] == json.loads((result / "result.json").read_text())["scan_digest"]
-    assert told["voxels"] == {"pancreas": int((edited() == 1).sum()), "tumour": int((edited() == 2).sum())}
+    reported = json.loads((result / "corrections" / "001.json").read_text())
+    assert (reported["author"], reported["saved"]) == ("A. Reader", "2026-03-04T13:30:00Z")
+    assert reported["original_mask"] == content_digest(result / "segmentation.nii.gz")
+    assert reported["scan_digest"] == json.loads((result / "result.json").read_text())["scan_digest"]
+    assert reported["voxels"] == {"pancreas": int((edited() == 1).sum()), "tumour": int((edited() == 2).sum())}
     assert (result / "segmentation.nii.gz").read_bytes() == original
     assert sorted(path.name for path in (result / "corrections").iterdir()) == ["001.json", "001.nii.gz"]
 

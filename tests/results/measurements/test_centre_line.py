@@ -41,7 +41,7 @@ def test_the_line_runs_from_the_patients_right_to_the_left():
     assert centre_line(mirrored)[0, 0] > 0
 
 
-def test_of_an_upright_organ_the_lower_end_is_the_head():
+def test_of_an_lps_organ_the_lower_end_is_the_head():
     affine, points = grid((1, 1, 2), half_mm=40)
     line = centre_line(tube(affine, points, np.linspace((0, 0, -30), (0, 0, 30), 200), 6))
     assert line[0, 2] < -25 and line[-1, 2] > 25

@@ -39,10 +39,10 @@ def test_every_scan_has_a_line_and_a_folder_and_a_bad_one_costs_no_other(finishe
         written = {path.name for path in case.folder.iterdir()}
         done = {"segmentation.nii.gz", "overview.png", "report.html", "result.json"}
         assert written == (done if name != "JONES.nii.gz" else {"refusal.json"})
-    told = {line["case"]: line for line in lines(finished.out)}
-    assert told.keys() == {case.scan.case for case in finished.cases.values()}
-    assert told[finished.cases["JONES.nii.gz"].scan.case]["reason"]["code"]
-    done = told[finished.cases["SMITH.nii.gz"].scan.case]
+    reported = {line["case"]: line for line in lines(finished.out)}
+    assert reported.keys() == {case.scan.case for case in finished.cases.values()}
+    assert reported[finished.cases["JONES.nii.gz"].scan.case]["reason"]["code"]
+    done = reported[finished.cases["SMITH.nii.gz"].scan.case]
     assert done["reason"] is None
     assert "pancreas_not_found" in {warning["code"] for warning in done["warnings"]}
     assert {path.name for path in finished.out.iterdir() if path.is_file()} == {
@@ -297,9 +297,9 @@ def test_another_program_s_model_finds_the_pancreas_and_a_resumed_run_needs_the_
     (case,) = run(tmp_path / "scans", out, here, options=options).values()
     assert "mine.safetensors" in {Path(path).name for path in here.loaded}
     assert json.loads((case.folder / "result.json").read_text())["model"] == "qiu2024-small after mine"
-    told = (out / "batch.json").read_text()
-    assert "mine.safetensors " in told
-    assert str(tmp_path) not in told
+    reported = (out / "batch.json").read_text()
+    assert "mine.safetensors " in reported
+    assert str(tmp_path) not in reported
     assert run(tmp_path / "scans", out, here, resume=True, options=options) == {}
     for other in (None, str(tmp_path / "other.safetensors")):
         with pytest.raises(OutputError, match="begun with another pancreas_model"):

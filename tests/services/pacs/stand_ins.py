@@ -160,20 +160,20 @@ class RunningNode:
         quick["send_to"] = Peer(ae_title=title, host="127.0.0.1", port=send_to)
         self.folder = folder
         self._node = DicomNode(NodeSettings(**{**quick, **choices}), folder, work=work)
-        self._told: queue.SimpleQueue[int | BaseException] = queue.SimpleQueue()
+        self._reported: queue.SimpleQueue[int | BaseException] = queue.SimpleQueue()
         self._thread = Thread(target=self._run)
         self._thread.start()
-        told = self._told.get(timeout=120)
-        if isinstance(told, BaseException):
+        reported = self._reported.get(timeout=120)
+        if isinstance(reported, BaseException):
             self._thread.join()
-            raise told
-        self.port = told
+            raise reported
+        self.port = reported
 
     def _run(self) -> None:
         try:
-            self._node.run(ready=self._told.put)
+            self._node.run(ready=self._reported.put)
         except BaseException as error:
-            self._told.put(error)
+            self._reported.put(error)
 
     def stop(self) -> None:
         self._node.stop()

@@ -124,7 +124,7 @@ def test_options_that_cannot_be_are_one_sentence(pancascade, tmp_path, given, sa
 
 
 def test_a_port_in_use_ends_it_in_a_sentence(pancascade, tmp_path, monkeypatch):
-    monkeypatch.setattr("pancascade.segmentation.batch.case_work.load_models", lambda options: None)
+    monkeypatch.setattr("pancascade.segmentation.batch.case_work.load_batch_models", lambda options: None)
     with Pacs() as there:
         given = ("--send-to", f"PACS@127.0.0.1:{there.port}", "--port", there.port, "--folder", tmp_path / "queue")
         code, _, err = pancascade("dicom-node", *given)

@@ -71,9 +71,9 @@ def test_a_study_comes_back_as_segmentation_contours_and_report(start, pacs, log
     assert (line["state"], line["reason"]) == ("done", None)
     assert node.left() == []
     assert not pacs.has_more
-    told = "\n".join(log.lines) + (node.folder / "ledger.jsonl").read_text()
+    reported = "\n".join(log.lines) + (node.folder / "ledger.jsonl").read_text()
     uids = [images[0].StudyInstanceUID, images[0].SeriesInstanceUID, images[0].SOPInstanceUID]
-    assert not [text for text in (*IDENTIFIERS.values(), images[0].PatientID, *uids) if text in told]
+    assert not [text for text in (*IDENTIFIERS.values(), images[0].PatientID, *uids) if text in reported]
 
 
 def test_two_studies_at_once_are_kept_apart(start, pacs, tmp_path):
@@ -205,10 +205,10 @@ def test_what_the_pacs_will_never_take_is_put_aside_and_recorded(start, log):
         line = log.wait_for("undelivered")
         assert "PACS refused measurements.dcm (status C000)" in line
         assert {each.SOPClassUID for each in picky.take(2)} == {SEG, RTSTRUCT}
-        (told,) = ledger(node)
-        assert (told["state"], told["reason"]["code"]) == ("failed", "undelivered")
+        (reported,) = ledger(node)
+        assert (reported["state"], reported["reason"]["code"]) == ("failed", "undelivered")
         assert [name for name in node.left() if name.endswith(".dcm")] == [
-            f"undelivered/{told['case']}/measurements.dcm"
+            f"undelivered/{reported['case']}/measurements.dcm"
         ]
 
 

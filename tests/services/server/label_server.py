@@ -15,7 +15,7 @@ from pancascade.errors import UnreadableError
 from pancascade.files.digests import content_digest
 from pancascade.imaging.io import read_volume, write_volume
 from pancascade.imaging.volume.digest import volume_digest
-from pancascade.results.result import Grid, Result, write_result
+from pancascade.results.result import Result, ScanGrid, write_result
 from pancascade.services.server.monai_label import MonaiLabel, monai_label_router
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "inference"))
@@ -58,7 +58,7 @@ class StubSegmenter:
         labels[volume.voxels > TUMOUR_FROM_HU] = 2
         out.mkdir(parents=True)
         write_volume(volume.with_voxels(labels), out / "segmentation.nii.gz")
-        grid = Grid(shape=volume.shape, affine=volume.affine.tolist())
+        grid = ScanGrid(shape=volume.shape, affine=volume.affine.tolist())
         files = {"segmentation.nii.gz": content_digest(out / "segmentation.nii.gz")}
         result = Result(
             scan=scan.parent.name,
@@ -108,6 +108,6 @@ def served(app):
             thread.join()
 
 
-def told(text):
+def reported(text):
     """The sentence of a refusal that the client raises."""
     return json.loads(text.partition("Response: ")[2])["detail"]

@@ -76,11 +76,11 @@ class Running:
 
     def detail(self, answer: httpx.Response) -> str:
         """The sentence of a fault; one that is fit to be shown."""
-        (told,) = answer.json().items()
-        assert told[0] == "detail"
-        assert 0 < len(told[1]) <= 200
-        assert "\n" not in told[1] and "Traceback" not in told[1] and str(self.folder) not in told[1]
-        return told[1]
+        (reported,) = answer.json().items()
+        assert reported[0] == "detail"
+        assert 0 < len(reported[1]) <= 200
+        assert "\n" not in reported[1] and "Traceback" not in reported[1] and str(self.folder) not in reported[1]
+        return reported[1]
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from running import running
 
 from pancascade.errors import OutputError, PancascadeError
 from pancascade.services.server import scan_process
-from pancascade.services.server.job import Job
+from pancascade.services.server.job import ServerJob
 from pancascade.services.server.job_folder import JobFolder
 from pancascade.services.server.job_service import JobService
 from pancascade.services.server.server_settings import ServerSettings
@@ -20,12 +20,12 @@ def test_a_scan_becomes_a_job_whose_progress_is_told_until_it_is_done(server):
     answer = server.send(stub_work.upload())
     job = answer.json()
     assert (answer.status_code, answer.headers["location"]) == (202, f"/jobs/{job['id']}")
-    told = list(server.events(f"/jobs/{job['id']}/events"))
-    assert {name for name, _ in told} == {"job"}
-    assert told[-1][1]["state"] == "done"
-    assert told[-1][1]["summary"]["pancreas_ml"] == 70.25
-    assert server.client.get(f"/jobs/{job['id']}").json() == told[-1][1]
-    assert server.client.get("/jobs").json() == {"jobs": [told[-1][1]]}
+    reported = list(server.events(f"/jobs/{job['id']}/events"))
+    assert {name for name, _ in reported} == {"job"}
+    assert reported[-1][1]["state"] == "done"
+    assert reported[-1][1]["summary"]["pancreas_ml"] == 70.25
+    assert server.client.get(f"/jobs/{job['id']}").json() == reported[-1][1]
+    assert server.client.get("/jobs").json() == {"jobs": [reported[-1][1]]}
 
 
 def test_progress_reaches_who_listens_to_all_jobs(server):
@@ -106,13 +106,13 @@ def test_a_worker_that_dies_costs_its_own_job_and_nothing_else(server, how, capl
 def test_a_job_that_is_removed_is_stopped_and_its_data_are_gone_at_once(server, how, monkeypatch):
     monkeypatch.setattr(scan_process, "PATIENCE_S", 0 if "deaf" in how else 600)
     job = server.submit(how)
-    told = server.events(f"/jobs/{job}/events")
-    while next(told)[1]["progress"]["doing"] != "holding":
+    reported = server.events(f"/jobs/{job}/events")
+    while next(reported)[1]["progress"]["doing"] != "holding":
         pass
     assert f"{job}/half-done" in server.on_disk()
     assert server.client.delete(f"/jobs/{job}").json() == {"removed": job}
     assert server.on_disk() == set()
-    assert list(told) == [("removed", {"id": job})]  # who listens hears of it
+    assert list(reported) == [("removed", {"id": job})]  # who listens hears of it
     assert server.client.get(f"/jobs/{job}").status_code == 404
     assert server.ended(server.submit())["state"] == "done"  # nobody waits at the gate any more
 
@@ -209,7 +209,7 @@ def test_a_server_that_was_killed_leaves_jobs_that_the_next_one_fails(tmp_path):
     (tmp_path / "jobs").mkdir()
     folder = JobFolder.new(tmp_path / "jobs")
     folder.write(
-        Job(id=folder.id, number=8, kind="nifti", size_bytes=1, state="running", created="2026-01-01T00:00:00Z")
+        ServerJob(id=folder.id, number=8, kind="nifti", size_bytes=1, state="running", created="2026-01-01T00:00:00Z")
     )
     for half_done in (folder.scan, folder.path / ".0123.scan.nii.gz", folder.upload("nifti")):
         half_done.write_bytes(b"half")

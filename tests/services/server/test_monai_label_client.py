@@ -12,7 +12,7 @@ pytest.importorskip("fastapi")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # it imports cgi
     client_module = pytest.importorskip("monailabel.client.client", reason="MONAI Label's client is not installed")
-from label_server import MODEL, TOKEN, StubSegmenter, label_app, oblique_scan, served, told
+from label_server import MODEL, TOKEN, StubSegmenter, label_app, oblique_scan, reported, served
 
 from pancascade.data.readers import read_data_set
 from pancascade.results.corrections import corrections_of, newest_correction
@@ -138,7 +138,7 @@ def test_segments_are_known_by_their_names_whatever_their_order(place, tmp_path)
     assert np.array_equal(voxels(newest_correction(service.result(image)).label_map), wanted)
     with pytest.raises(Refused) as refused:
         client.save_label(image, str(tmp_path / "edited.nii.gz"), params={"label_info": [{"name": "liver", "idx": 1}]})
-    assert told(refused.value.msg) == (
+    assert reported(refused.value.msg) == (
         "label map: segment 'liver' is neither pancreas nor tumour. Rename the segment, or remove it."
     )
     assert len(corrections_of(service.result(image))) == 1
@@ -174,7 +174,7 @@ def test_training_starts_tells_its_state_and_stops(place, tmp_path, monkeypatch)
     service, client = place
     with pytest.raises(Refused) as refused:
         client.train_start(MODEL, {})
-    assert told(refused.value.msg) == "There is no correction to train on yet. Save one first."
+    assert reported(refused.value.msg) == "There is no correction to train on yet. Save one first."
     image = client.next_sample("first", {})["id"]
     redrawn(client.infer(MODEL, image, {})[0], tmp_path / "edited.nii.gz")
     client.save_label(image, str(tmp_path / "edited.nii.gz"))
@@ -230,7 +230,7 @@ def test_what_goes_wrong_is_one_sentence(place, tmp_path, segmenter):
     ):
         with pytest.raises(Refused) as refused:
             call()
-        assert told(refused.value.msg).startswith(sentence)
+        assert reported(refused.value.msg).startswith(sentence)
     assert not list((tmp_path / "data").rglob("result.json"))
 
 

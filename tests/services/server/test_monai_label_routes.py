@@ -90,8 +90,8 @@ def test_a_server_without_a_token_says_so(place):
 def test_each_output_has_its_shape(place):
     service, client = place
     (image,) = service.images.ids()
-    told = client.post(f"/infer/{MODEL}", params={"image": image, "output": "json"})
-    assert told.json()["label_names"] == {"pancreas": 1, "tumour": 2}
+    reported = client.post(f"/infer/{MODEL}", params={"image": image, "output": "json"})
+    assert reported.json()["label_names"] == {"pancreas": 1, "tumour": 2}
     both = client.post(f"/infer/{MODEL}", params={"image": image})
     assert both.headers["content-type"].startswith("multipart/form-data; boundary=")
     alone = client.post(f"/infer/{MODEL}", params={"image": image, "output": "image"})
@@ -109,8 +109,8 @@ def test_a_mask_without_a_tumour_names_only_what_it_holds(place):
     path = service.result(image) / "segmentation.nii.gz"
     mask = nib.load(path)
     nib.save(nib.Nifti1Image((np.asarray(mask.dataobj) == 2).astype(np.uint8) * 2, mask.affine), path)
-    told = client.post(f"/infer/{MODEL}", params={"image": image, "output": "json"}).json()
-    assert told["label_names"] == {"tumour": 2}
+    reported = client.post(f"/infer/{MODEL}", params={"image": image, "output": "json"}).json()
+    assert reported["label_names"] == {"tumour": 2}
 
 
 def test_a_browser_s_viewer_gets_nrrd_and_sends_raw_voxels(place, tmp_path):
@@ -190,9 +190,9 @@ def test_labels_are_looked_at_and_the_newest_is_removed(place):
         sent = {"label": ("x.bin", drawn.tobytes(order="F"))}
         data = {"params": '{"author": "Müller"}'}
         assert client.put("/datastore/label", params={"image": image}, files=sent, data=data).json()["number"] == number
-    told = client.get("/datastore/label/info", params=final).json()
-    assert (told["author"], told["number"]) == ("Müller", 2)
-    assert client.put("/datastore/label/info", params=final).json() == told
+    reported = client.get("/datastore/label/info", params=final).json()
+    assert (reported["author"], reported["number"]) == ("Müller", 2)
+    assert client.put("/datastore/label/info", params=final).json() == reported
     assert client.get("/datastore/", params={"output": "train"}).json() == [{"image": image, "label": image}]
     assert client.delete("/datastore/label", params={"id": image, "tag": "final"}).json() == {}
     assert client.get("/datastore/label/info", params=final).json()["number"] == 1
@@ -284,10 +284,10 @@ def test_a_batch_segments_all_images_and_tells_what_failed(place, tmp_path, stud
         started = client.post(f"/batch/infer/{MODEL}", params={"images": "unlabeled"}).json()
         assert started["request"] == {"model": MODEL, "images": "unlabeled"}
         service.batches.wait()
-        told = client.get("/batch/infer").json()
-        assert (told["status"], segmenter.scans) == ("DONE", 1)
-        assert len([line for line in told["details"] if "segmented." in line]) == 1
-        assert "broken" not in str(told)
+        reported = client.get("/batch/infer").json()
+        assert (reported["status"], segmenter.scans) == ("DONE", 1)
+        assert len([line for line in reported["details"] if "segmented." in line]) == 1
+        assert "broken" not in str(reported)
         assert client.delete("/batch/infer").json() is None
         assert "No batch is running" in refused(client.get("/batch/infer", params={"check_if_running": True}), 404)
 
@@ -343,6 +343,6 @@ def test_sessions_are_gone_when_their_time_is_over(tmp_path):
 
 
 def test_a_task_always_has_a_last_line():
-    told = Task({}).told()
-    assert told["details"]
-    assert datetime.strptime(told["start_ts"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    reported = Task({}).reported()
+    assert reported["details"]
+    assert datetime.strptime(reported["start_ts"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)

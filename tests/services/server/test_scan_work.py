@@ -23,17 +23,17 @@ from pancascade.services.server.scan_work import ScanTask, segment_upload
 
 @pytest.fixture
 def task(tmp_path, monkeypatch):
-    """Makes a task of an upload; what the work tells of itself is in `told`."""
+    """Makes a task of an upload; what the work tells of itself is in `reported`."""
     scan_work._loaded.cache_clear()
-    told = []
-    monkeypatch.setattr(scan_work, "tell_parent", told.append)
+    reported = []
+    monkeypatch.setattr(scan_work, "tell_parent", reported.append)
 
     def make(content: bytes, kind: str = "nifti-gz") -> ScanTask:
         folder = JobFolder.new(tmp_path)
         folder.upload(kind).write_bytes(content)
         return ScanTask(folder.path, folder.upload(kind), "scan-7", None, SegmentOptions())
 
-    make.told = told
+    make.reported = reported
     yield make
     scan_work._loaded.cache_clear()
 
@@ -79,7 +79,7 @@ def test_a_series_of_dicom_becomes_a_result_without_a_word_of_whose_it_is(task, 
         text += gzip.decompress(text[text.index(b"\x1f\x8b") :]) if path.suffix == ".gz" else b""
         assert not [name for name in (*IDENTIFIERS.values(), "Doe^Jane", str(tmp_path)) if str(name).encode() in text]
     assert set(tmp_path.iterdir()) == before
-    doing = [progress.doing for progress in task.told]
+    doing = [progress.doing for progress in task.reported]
     assert list(dict.fromkeys(doing)) == [
         "reading the scan",
         "loading the model",

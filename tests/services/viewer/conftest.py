@@ -30,7 +30,7 @@ def result(tmp_path):
     for name, label in (("pancreas", 1), ("tumour", 2)):
         steps = np.where(mask() == label, 700, 0).astype(np.uint16)
         write_nifti(scan.with_voxels(steps), folder / f"probability_{name}.nii.gz", slope=0.001)
-    told = read_result(folder).model_copy(
+    reported = read_result(folder).model_copy(
         update={
             "measurements": label_sizes(found),
             "pancreas_and_lesions": measure_scan(found, scan=scan),
@@ -44,5 +44,5 @@ def result(tmp_path):
             },
         }
     )
-    write_result(told, folder / "result.json")
+    write_result(reported, folder / "result.json")
     return folder, scan

@@ -32,12 +32,12 @@ def browser():
 def opened(browser, address, *, width=1000):
     page = browser.new_page(viewport={"width": width, "height": 700})
     page.set_default_timeout(PATIENCE_MS)
-    told = []
-    page.on("console", lambda message: told.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: told.append(str(error)))
+    reported = []
+    page.on("console", lambda message: reported.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: reported.append(str(error)))
     page.goto(address)
     page.wait_for_selector("body[data-state=ready]")
-    return page, told
+    return page, reported
 
 
 def crosshair_mm(page):
@@ -52,7 +52,7 @@ def test_lesions_threshold_and_a_correction_on_an_oblique_grid(browser, result):
         return save_correction(folder, content, author=author, now=datetime.now(UTC)).name
 
     with served(Shown(document, Pictures(folder, scan), save)) as server:
-        page, told = opened(browser, server.address)
+        page, reported = opened(browser, server.address)
         page.click("#lesions tbody tr:nth-child(2)")
         lesion = np.argwhere(np.asarray(nib.load(folder / "segmentation.nii.gz").dataobj)[14:] == 2).mean(axis=0)
         in_ras = page.evaluate("Array.from(viewer.nv.frac2vox(viewer.nv.scene.crosshairPos))")
@@ -78,7 +78,7 @@ def test_lesions_threshold_and_a_correction_on_an_oblique_grid(browser, result):
         page.click("#save")
         page.wait_for_selector("#message:has-text('Saved')")
         page.close()
-    assert told == []
+    assert reported == []
     (saved,) = (folder / "corrections").glob("*.nii.gz")
     corrected, original = (nib.load(path) for path in (saved, folder / "segmentation.nii.gz"))
     assert np.allclose(corrected.affine, original.affine, atol=1e-4)
@@ -91,7 +91,7 @@ def test_the_page_alone_works_from_a_file_on_a_narrow_screen(browser, result, tm
     folder, scan = result
     path = tmp_path / "page.html"
     write_single_page(path, viewer_document(folder), Pictures(folder, scan))
-    page, told = opened(browser, path.as_uri(), width=390)
+    page, reported = opened(browser, path.as_uri(), width=390)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.is_hidden("#saving")
     with page.expect_download() as waiting:
@@ -101,4 +101,4 @@ def test_the_page_alone_works_from_a_file_on_a_narrow_screen(browser, result, tm
     assert np.array_equal(np.asarray(image.dataobj), np.asarray(original.dataobj))
     assert np.allclose(image.affine, original.affine, atol=1e-4)
     page.close()
-    assert told == []
+    assert reported == []

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pancascade.data.checking.label_statistics import LabelFacts, known_labels, measure_label
+from pancascade.data.checking.label_statistics import LabelStatistics, known_labels, measure_label
 from pancascade.data.checking.thumbnail import draw_thumbnail
 from pancascade.data.readers import AxialSlice, Case, LabelledScan
 from pancascade.data.readers.label_flips import directions, how_turned
@@ -52,7 +52,7 @@ class Fault(Settings):
     message: Sentence
 
 
-class CaseFacts(Settings):
+class CaseStatistics(Settings):
     """What is known of a case; what could not be measured is None or empty.
 
     Attributes:
@@ -92,7 +92,7 @@ class CaseFacts(Settings):
     warnings: tuple[str, ...] = ()
     label_warnings: tuple[str, ...] = ()
     meaning: dict[int, Structure] = Field(default_factory=dict)
-    label: LabelFacts | None = None
+    label: LabelStatistics | None = None
     turned_by_reader: tuple[str, ...] = ()
     image_hash: str | None = None
     thumbnail: str | None = None
@@ -108,7 +108,7 @@ class CaseFacts(Settings):
         return self.files[-1] if self.files else self.name
 
 
-def measure(case: Case, *, region: bool = False) -> CaseFacts:
+def measure(case: Case, *, region: bool = False) -> CaseStatistics:
     """Read a case and measure it; a case that cannot be read tells why.
 
     Args:
@@ -135,7 +135,7 @@ def measure(case: Case, *, region: bool = False) -> CaseFacts:
     except Exception as error:  # whatever a file makes a library do, the other cases must be checked
         message = f"{case.files[0] if case.files else case.name}: cannot be read ({type(error).__name__}: {error})."
         known["fault"] = Fault(kind=FaultKind.UNREADABLE, message=message)
-    return CaseFacts.model_validate(known)
+    return CaseStatistics.model_validate(known)
 
 
 class _FaultError(Exception):

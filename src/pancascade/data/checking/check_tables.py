@@ -1,4 +1,4 @@
-"""``check.json``, ``cases.csv``, ``findings.csv``: what a check found, for machines."""
+"""``check.json``, ``cases.csv``, ``issues.csv``: what a check found, for machines."""
 
 import csv
 import json
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pancascade.data.checking.case_statistics import CaseFacts
+from pancascade.data.checking.case_statistics import CaseStatistics
 from pancascade.data.checking.check import DataCheck
 from pancascade.files.atomic import written_whole
 
@@ -26,41 +26,41 @@ def write_check(check: DataCheck, out: Path) -> None:
     content = {
         "format": FORMAT,
         "worst": check.worst,
-        "findings": [finding.model_dump(mode="json") for finding in check.findings],
-        "cases": [facts.model_dump(mode="json", exclude={"thumbnail"}) for facts in check.facts],
+        "findings": [issue.model_dump(mode="json") for issue in check.issues],
+        "cases": [statistics.model_dump(mode="json", exclude={"thumbnail"}) for statistics in check.statistics],
     }
     with written_whole(out / "check.json") as temporary:
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    _write_csv(out / "cases.csv", [_row(facts, check) for facts in check.facts])
+    _write_csv(out / "cases.csv", [_row(statistics, check) for statistics in check.statistics])
     columns = ("severity", "kind", "source", "case", "patient", "message", "others")
-    found = [finding.model_dump(mode="json") for finding in check.findings]
+    found = [issue.model_dump(mode="json") for issue in check.issues]
     rows = [{**{name: one[name] for name in columns}, "others": " ".join(one["others"])} for one in found]
     _write_csv(out / "findings.csv", rows, columns=columns)
 
 
-def size_text(facts: CaseFacts) -> str:
+def size_text(statistics: CaseStatistics) -> str:
     """Such as 512 × 512 × 240; empty if unknown."""
-    return "" if facts.shape is None else " × ".join(map(str, facts.shape))
+    return "" if statistics.shape is None else " × ".join(map(str, statistics.shape))
 
 
-def spacing_text(facts: CaseFacts) -> str:
+def spacing_text(statistics: CaseStatistics) -> str:
     """Such as 0.86 × 0.86 × 1 mm; empty if unknown."""
-    return "" if facts.spacing_mm is None else " × ".join(f"{mm:.3g}" for mm in facts.spacing_mm)
+    return "" if statistics.spacing_mm is None else " × ".join(f"{mm:.3g}" for mm in statistics.spacing_mm)
 
 
-def _row(facts: CaseFacts, check: DataCheck) -> dict[str, Any]:
-    label = facts.label
-    shape, spacing_mm = facts.shape or ("", "", ""), facts.spacing_mm or ("", "", "")
-    hu = facts.hu or ("",) * 7
-    kinds = dict.fromkeys(f"{finding.severity}:{finding.kind}" for finding in check.of_case(facts))
+def _row(statistics: CaseStatistics, check: DataCheck) -> dict[str, Any]:
+    label = statistics.label
+    shape, spacing_mm = statistics.shape or ("", "", ""), statistics.spacing_mm or ("", "", "")
+    hu = statistics.hu or ("",) * 7
+    kinds = dict.fromkeys(f"{issue.severity}:{issue.kind}" for issue in check.of_case(statistics))
     return {
-        "case": facts.name,
-        "patient": facts.patient,
-        "source": facts.source,
-        "field": facts.field,
+        "case": statistics.name,
+        "patient": statistics.patient,
+        "source": statistics.source,
+        "field": statistics.field,
         **{f"voxels_{axis}": value for axis, value in zip("ijk", shape, strict=True)},
         **{f"spacing_{axis}_mm": value for axis, value in zip("ijk", spacing_mm, strict=True)},
-        "orientation": facts.orientation or "",
+        "orientation": statistics.orientation or "",
         "lowest_hu": hu[0],
         "median_hu": hu[3],
         "highest_hu": hu[-1],
@@ -68,8 +68,8 @@ def _row(facts: CaseFacts, check: DataCheck) -> dict[str, Any]:
         "tumour_ml": "" if label is None or label.tumour_ml is None else round(label.tumour_ml, 3),
         "lesions": "" if label is None else label.lesion_count,
         "findings": " ".join(kinds),
-        "image": facts.image_file,
-        "label": facts.label_file if len(facts.files) > 1 else "",
+        "image": statistics.image_file,
+        "label": statistics.label_file if len(statistics.files) > 1 else "",
     }
 
 

@@ -4,10 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pancascade.data.checking.case_issues import judge
-from pancascade.data.checking.case_statistics import CaseFacts
+from pancascade.data.checking.case_issues import find_case_issues
+from pancascade.data.checking.case_statistics import CaseStatistics
 from pancascade.data.checking.duplicates import DuplicatePair
-from pancascade.data.checking.issues import Finding, Severity
+from pancascade.data.checking.issues import Issue, Severity
 from pancascade.data.readers.label_flips import clearly_better, together
 from pancascade.data.readers.label_names import structures_of
 from pancascade.labels import Label
@@ -17,63 +17,63 @@ FEWEST_TO_COMPARE = 5
 LABELLED_FOLDERS = frozenset({"imagesTr", "labelsTr", "images", "masks"})
 
 
-def judge_all(
-    all_facts: Sequence[CaseFacts],
+def find_issues(
+    all_statistics: Sequence[CaseStatistics],
     *,
     pairs: Sequence[DuplicatePair] = (),
     loose: Mapping[str, Sequence[Path]] | None = None,
     label_names: Mapping[str, Mapping[int, str]] | None = None,
-) -> list[Finding]:
+) -> list[Issue]:
     """All findings of one or several data sets, worst first, then by kind and case.
 
     Args:
-        all_facts: Of every case.
+        all_statistics: Of every case.
         pairs: Images that are alike.
         loose: Files of each data set that no case uses.
         label_names: Name of each label's value, of data sets that tell.
     """
-    found = [finding for facts in all_facts for finding in judge(facts)]
-    by_source: dict[str, list[CaseFacts]] = defaultdict(list)
-    for facts in all_facts:
-        by_source[facts.source].append(facts)
+    found = [issue for statistics in all_statistics for issue in find_case_issues(statistics)]
+    by_source: dict[str, list[CaseStatistics]] = defaultdict(list)
+    for statistics in all_statistics:
+        by_source[statistics.source].append(statistics)
     for source, members in by_source.items():
-        found += _judge_set(source, members)
-    found += _judge_meanings(by_source)
-    found += _judge_pairs(pairs)
+        found += _set_issues(source, members)
+    found += _meanings_issues(by_source)
+    found += _pairs_issues(pairs)
     for source, paths in (loose or {}).items():
-        found += _judge_loose(source, paths)
+        found += _loose_issues(source, paths)
     for source, names in (label_names or {}).items():
         found += _tell_labels(source, names)
     order = list(Severity)
     return sorted(found, key=lambda one: (order.index(one.severity), one.kind, one.case or "", one.message))
 
 
-def _judge_set(source: str, members: Sequence[CaseFacts]) -> Iterator[Finding]:
-    whole = [facts for facts in members if facts.field != "slice" and facts.fault is None]
-    patients = Counter(facts.patient for facts in whole)
+def _set_issues(source: str, members: Sequence[CaseStatistics]) -> Iterator[Issue]:
+    whole = [statistics for statistics in members if statistics.field != "slice" and statistics.fault is None]
+    patients = Counter(statistics.patient for statistics in whole)
     several = [patient for patient, count in patients.items() if count > 1]
     if several:
         message = f"{source}: {len(several)} patients have several cases ({_first(several)}). Split by patient."
-        yield Finding(kind="several-cases", severity=Severity.NOTE, message=message)
-    orientations = Counter(facts.orientation for facts in whole if facts.orientation)
+        yield Issue(kind="several-cases", severity=Severity.NOTE, message=message)
+    orientations = Counter(statistics.orientation for statistics in whole if statistics.orientation)
     if len(orientations) > 1:
         listed = ", ".join(f"{code} {count}" for code, count in orientations.most_common())
         message = f"{source}: the scans' axes point in different ways ({listed}). Pancascade's readers turn them round."
-        yield Finding(kind="mixed-orientation", severity=Severity.NOTE, message=message)
+        yield Issue(kind="mixed-orientation", severity=Severity.NOTE, message=message)
     unlike = [f.name for f in whole if f.label_orientation and f.label_orientation != f.orientation]
     if unlike:
         message = (
             f"{source}: in {len(unlike)} cases the label file's axes point elsewhere than the scan's "
             f"({_first(unlike)}). Pancascade's readers turn them round; others may not."
         )
-        yield Finding(kind="mixed-orientation", severity=Severity.NOTE, message=message)
-    yield from _judge_spacing(source, whole)
-    yield from _judge_turned_slices([facts for facts in members if facts.field == "slice"])
+        yield Issue(kind="mixed-orientation", severity=Severity.NOTE, message=message)
+    yield from _spacing_issues(source, whole)
+    yield from _turned_slices_issues([statistics for statistics in members if statistics.field == "slice"])
 
 
-def _judge_spacing(source: str, whole: Sequence[CaseFacts]) -> Iterator[Finding]:
+def _spacing_issues(source: str, whole: Sequence[CaseStatistics]) -> Iterator[Issue]:
     """Slices much further apart, or much closer, than in the other cases."""
-    apart = {facts.name: max(facts.spacing_mm) for facts in whole if facts.spacing_mm}
+    apart = {statistics.name: max(statistics.spacing_mm) for statistics in whole if statistics.spacing_mm}
     if len(apart) < FEWEST_TO_COMPARE:
         return
     usual = sorted(apart.values())[len(apart) // 2]
@@ -81,27 +81,29 @@ def _judge_spacing(source: str, whole: Sequence[CaseFacts]) -> Iterator[Finding]
     if odd:
         listed = _first([f"{name} {apart[name]:.3g} mm" for name in odd])
         message = f"{source}: in {len(odd)} cases the spacing is far from the usual {usual:.3g} mm ({listed})."
-        yield Finding(kind="odd-spacing", severity=Severity.NOTE, message=message, others=tuple(odd))
+        yield Issue(kind="odd-spacing", severity=Severity.NOTE, message=message, others=tuple(odd))
 
 
-def _judge_turned_slices(slices: Sequence[CaseFacts]) -> Iterator[Finding]:
+def _turned_slices_issues(slices: Sequence[CaseStatistics]) -> Iterator[Issue]:
     """Single slices tell too little; those of a patient together tell enough."""
-    by_patient: dict[str, list[CaseFacts]] = defaultdict(list)
-    for facts in slices:
-        if facts.label is not None and facts.label.turned:
-            by_patient[facts.patient].append(facts)
+    by_patient: dict[str, list[CaseStatistics]] = defaultdict(list)
+    for statistics in slices:
+        if statistics.label is not None and statistics.label.turned:
+            by_patient[statistics.patient].append(statistics)
     for patient, members in by_patient.items():
         if len(members) < FEWEST_TO_COMPARE:
             continue
-        better = clearly_better(together([facts.label.turned for facts in members if facts.label is not None]))
+        better = clearly_better(
+            together([statistics.label.turned for statistics in members if statistics.label is not None])
+        )
         if better is None:
             continue
         message = (
             f"{members[0].label_file}: in the {len(members)} masks of patient {patient} "
             f"{' and '.join(better.best.directions)} are exchanged. Turn them round."
         )
-        names = tuple(facts.name for facts in members)
-        yield Finding(
+        names = tuple(statistics.name for statistics in members)
+        yield Issue(
             kind="flipped-label",
             severity=Severity.ERROR,
             message=message,
@@ -112,21 +114,21 @@ def _judge_turned_slices(slices: Sequence[CaseFacts]) -> Iterator[Finding]:
         )
 
 
-def _judge_meanings(by_source: Mapping[str, Sequence[CaseFacts]]) -> Iterator[Finding]:
+def _meanings_issues(by_source: Mapping[str, Sequence[CaseStatistics]]) -> Iterator[Issue]:
     """The same value may stand for another structure elsewhere."""
     structures: dict[int, dict[str, str]] = defaultdict(dict)
     for source, members in by_source.items():
-        for facts in members:
-            for value, structure in facts.meaning.items():
+        for statistics in members:
+            for value, structure in statistics.meaning.items():
                 structures[value][source] = structure
     for value, named in sorted(structures.items()):
         if len(set(named.values())) > 1:
             listed = ", ".join(f"{structure} in {source}" for source, structure in named.items())
             message = f"Label value {value} is {listed}. Pancascade's readers translate; others may not."
-            yield Finding(kind="label-meaning", severity=Severity.NOTE, message=message)
+            yield Issue(kind="label-meaning", severity=Severity.NOTE, message=message)
 
 
-def _tell_labels(source: str, names: Mapping[int, str]) -> Iterator[Finding]:
+def _tell_labels(source: str, names: Mapping[int, str]) -> Iterator[Issue]:
     """What each label counts as, where its name leaves room: another organ's tumour, for instance, is none here."""
     structures = structures_of(names)
     if all(structure.label and names[value].isalpha() for value, structure in structures.items()):
@@ -135,10 +137,10 @@ def _tell_labels(source: str, names: Mapping[int, str]) -> Iterator[Finding]:
     for value, structure in sorted(structures.items()):
         taken[structure.label.title].append(f"{value} ({names[value]})")
     listed = "; ".join(f"{_first(values)} as {title}" for title, values in taken.items() if values)
-    yield Finding(kind="label-meaning", severity=Severity.NOTE, message=f"{source}: takes label {listed}.")
+    yield Issue(kind="label-meaning", severity=Severity.NOTE, message=f"{source}: takes label {listed}.")
 
 
-def _judge_pairs(pairs: Iterable[DuplicatePair]) -> Iterator[Finding]:
+def _pairs_issues(pairs: Iterable[DuplicatePair]) -> Iterator[Issue]:
     for pair in pairs:
         first, second = pair.first, pair.second
         same = first.patient == second.patient
@@ -148,7 +150,7 @@ def _judge_pairs(pairs: Iterable[DuplicatePair]) -> Iterator[Finding]:
             message = f"{both}, of patient {first.patient}. Keep one."
         else:
             message = f"{both}, but count as patients {first.patient} and {second.patient}. Drop one, or group them."
-        yield Finding(
+        yield Issue(
             kind="repeated-scan" if same else "duplicate-patient",
             severity=Severity.NOTE if same else Severity.ERROR,
             message=message,
@@ -159,7 +161,7 @@ def _judge_pairs(pairs: Iterable[DuplicatePair]) -> Iterator[Finding]:
         )
 
 
-def _judge_loose(source: str, paths: Sequence[Path]) -> Iterator[Finding]:
+def _loose_issues(source: str, paths: Sequence[Path]) -> Iterator[Issue]:
     """A file without its partner is missed in training; any other may lie there by intention."""
     partners = [path for path in paths if path.parent.name in LABELLED_FOLDERS]
     others = [path for path in paths if path.parent.name not in LABELLED_FOLDERS]
@@ -170,7 +172,7 @@ def _judge_loose(source: str, paths: Sequence[Path]) -> Iterator[Finding]:
         if found:
             files = "1 image file belongs" if len(found) == 1 else f"{len(found)} image files belong"
             message = f"{source}: {files} to no case ({_first([str(path) for path in found])}). {advice}"
-            yield Finding(kind="loose-file", severity=severity, message=message)
+            yield Issue(kind="loose-file", severity=severity, message=message)
 
 
 def _first(names: Sequence[str]) -> str:

@@ -205,11 +205,11 @@ def _like_slices(pictures: Sequence[NDArray[np.float32]]) -> Iterator[_Match]:
     turned = _all_ways(np.stack(pictures)).reshape(4, len(pictures), -1)
     for start in range(0, len(pictures), _BLOCK):
         block = turned[0, start : start + _BLOCK]
-        upright = block @ turned[0, start:].T
-        best = np.maximum.reduce([upright, *(block @ flipped[start:].T for flipped in turned[1:])])
+        scan_lps = block @ turned[0, start:].T
+        best = np.maximum.reduce([scan_lps, *(block @ flipped[start:].T for flipped in turned[1:])])
         for one, other in np.argwhere(best >= SAME_SLICE):
             if one < other:
-                whole = bool(upright[one, other] >= _EXACT_SLICE)
+                whole = bool(scan_lps[one, other] >= _EXACT_SLICE)
                 yield _Match(start + int(one), start + int(other), min(1.0, float(best[one, other])), whole)
 
 

@@ -129,10 +129,10 @@ def picture_of(text: str) -> NDArray[np.float32] | None:
 
 def _tissue(volume: Volume) -> NDArray[np.float32]:
     """(I, J, K) in RAS, on the coarse grid: mean of the HU between fat and bone."""
-    upright = reorient(volume, "RAS")
-    spacing = np.array(upright.spacing_mm)
-    factors = [min(max(1, int(GRID_MM / mm)), size) for mm, size in zip(spacing, upright.shape, strict=True)]
-    means = _block_means(upright.voxels, tuple(factors))
+    scan_lps = reorient(volume, "RAS")
+    spacing = np.array(scan_lps.spacing_mm)
+    factors = [min(max(1, int(GRID_MM / mm)), size) for mm, size in zip(spacing, scan_lps.shape, strict=True)]
+    means = _block_means(scan_lps.voxels, tuple(factors))
     return resample_to_spacing(Volume(means, np.diag([*(spacing * factors), 1.0])), GRID_MM).voxels
 
 

@@ -17,7 +17,7 @@ class Severity(StrEnum):
     NOTE = "note"
 
 
-class Finding(Settings):
+class Issue(Settings):
     """One thing that was found.
 
     Attributes:

@@ -9,7 +9,7 @@ from pydantic import Field
 from scipy import ndimage
 
 from pancascade.data.readers.label_flips import Turned, show_turned
-from pancascade.data.readers.structure import Meaning, Structure
+from pancascade.data.readers.structure import LabelMapping, Structure
 from pancascade.imaging.volume import Box, Volume
 from pancascade.labels import Label
 from pancascade.metrics.lesions import find_components
@@ -21,7 +21,7 @@ _ENDS = {"L": ("right", "left"), "R": ("left", "right"), "P": ("front", "back"),
 _ENDS |= {"S": ("feet", "head"), "I": ("head", "feet")}
 
 
-class Lesion(Settings):
+class LabelledLesion(Settings):
     """A connected piece of the tumour; voxels that share a face, an edge or a corner belong together.
 
     Attributes:
@@ -37,7 +37,7 @@ class Lesion(Settings):
     touches_pancreas: bool
 
 
-class LabelFacts(Settings):
+class LabelStatistics(Settings):
     """All that is measured of a label map on its scan.
 
     Attributes:
@@ -61,7 +61,7 @@ class LabelFacts(Settings):
     structures: dict[Structure, int] = Field(default_factory=dict)
     pancreas_ml: float | None = None
     tumour_ml: float | None = None
-    lesions: tuple[Lesion, ...] = ()
+    lesions: tuple[LabelledLesion, ...] = ()
     lesion_count: int = 0
     pieces: tuple[int, ...] = ()
     start: tuple[int, ...] | None = None
@@ -77,8 +77,8 @@ class LabelFacts(Settings):
 
 
 def measure_label(
-    image: Volume, values: NDArray[Any], meaning: Meaning, *, spaced: bool = True, body: bool = True
-) -> LabelFacts:
+    image: Volume, values: NDArray[Any], meaning: LabelMapping, *, spaced: bool = True, body: bool = True
+) -> LabelStatistics:
     """Measure a label map.
 
     Args:
@@ -90,28 +90,28 @@ def measure_label(
     """
     marked = Box.around(values)
     if marked is None:
-        return LabelFacts(voxels={})
+        return LabelStatistics(voxels={})
     inside = values[marked.slices]
     counts = {value: int(number) for value, number in zip(*_counted(inside), strict=True) if value != 0}
     structures: Counter[Structure] = Counter()
     for value in counts.keys() & meaning.keys():
         structures[meaning[int(value)]] += counts[value]
     labels = known_labels(inside, meaning)
-    facts = LabelFacts(
+    statistics = LabelStatistics(
         voxels={f"{value:g}": number for value, number in counts.items()},
         unknown=tuple(f"{value:g}" for value in counts if value not in meaning),
         structures=dict(structures),
     )
     tight = Box.around(labels)
     if tight is None:
-        return facts
+        return statistics
     place = tight.shift(marked.start)
     organ = _measure_organ(image, labels[tight.slices], place, spaced=spaced)
     outside = _outside_body(image, labels[tight.slices] > 0, place) if body else None
-    return facts.model_copy(update={**organ, "outside_body": outside})
+    return statistics.model_copy(update={**organ, "outside_body": outside})
 
 
-def known_labels(values: NDArray[Any], meaning: Meaning) -> NDArray[np.uint8]:
+def known_labels(values: NDArray[Any], meaning: LabelMapping) -> NDArray[np.uint8]:
     """Ids of `pancascade.labels.Label` in place of a label map's own values; values without a meaning are background.
 
     Args:
@@ -164,7 +164,7 @@ def _measure_organ(image: Volume, labels: NDArray[np.uint8], box: Box, *, spaced
 
 def _lesions(
     labels: NDArray[np.uint8], spacing_mm: tuple[float, float, float] | None, voxel_ml: float | None
-) -> list[Lesion]:
+) -> list[LabelledLesion]:
     """Largest first."""
     found = find_components(labels == Label.TUMOUR)
     lesions = []
@@ -176,7 +176,7 @@ def _lesions(
         near = ndimage.binary_dilation(piece, np.ones((3, 3, 3), bool))
         voxels = int(found.voxels[number - 1])
         lesions.append(
-            Lesion(
+            LabelledLesion(
                 voxels=voxels,
                 volume_ml=None if voxel_ml is None else voxels * voxel_ml,
                 extent_mm=None if spacing_mm is None else max(np.multiply(box.shape, spacing_mm).tolist()),

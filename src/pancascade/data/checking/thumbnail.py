@@ -34,15 +34,15 @@ def draw_thumbnail(scan: Volume, labels: NDArray[np.uint8] | None) -> str:
         scan: (I, J, K) HU.
         labels: (I, J, K) ids of `pancascade.labels.Label`; None where nothing is outlined.
     """
-    upright = reorient(scan, "LPS")
+    scan_lps = reorient(scan, "LPS")
     marked = None if labels is None else reorient(scan.with_voxels(labels), "LPS").voxels
-    column_mm, row_mm, slice_mm = upright.spacing_mm
-    k = _chosen_slice(marked, upright.shape[2])
-    shown = upright.voxels[:, :, k].T
+    column_mm, row_mm, slice_mm = scan_lps.spacing_mm
+    k = _chosen_slice(marked, scan_lps.shape[2])
+    shown = scan_lps.voxels[:, :, k].T
     pictures = [_picture(shown, None if marked is None else marked[:, :, k].T, (row_mm, column_mm))]
-    if upright.shape[2] > 1:
+    if scan_lps.shape[2] > 1:
         shadow = None if marked is None else marked.max(axis=1).T[::-1]
-        slab = upright.voxels[:, _rows_of_organ(marked, upright.shape[1]), :]
+        slab = scan_lps.voxels[:, _rows_of_organ(marked, scan_lps.shape[1]), :]
         front = slab.clip(int(WINDOW.lower_hu), int(WINDOW.upper_hu)).mean(axis=1).T[::-1]
         pictures.append(_picture(front, shadow, (slice_mm, column_mm)))
     high, wide = max(len(one) for one in pictures), sum(one.shape[1] for one in pictures)

@@ -11,7 +11,7 @@ from pancascade.data.describing.hu_histogram import HuCounter, HuStatistics, Tis
 from pancascade.data.readers import Case, LabelledScan
 from pancascade.errors import DataError
 from pancascade.imaging.io import choose_series, find_series
-from pancascade.imaging.preprocessing.patient_box import body_box
+from pancascade.imaging.preprocessing.patient_box import patient_box
 from pancascade.imaging.volume import Box, Volume, reorient
 from pancascade.labels import Label
 from pancascade.metrics.lesions import find_components
@@ -27,7 +27,7 @@ class Tissue(StrEnum):
     TUMOUR = "tumour"
 
 
-class Lesion(Settings):
+class FingerprintLesion(Settings):
     """A 26-connected piece of the tumour.
 
     Attributes:
@@ -79,7 +79,7 @@ class CaseFingerprint(Settings):
     not_finite: int
     pancreas_ml: float | None
     tumour_ml: float | None
-    lesions: tuple[Lesion, ...] | None
+    lesions: tuple[FingerprintLesion, ...] | None
     slices_with_pancreas: int
     slices_with_tumour: int
     box_vox: tuple[int, int, int] | None
@@ -213,13 +213,13 @@ def _volume_ml(mask: NDArray[np.bool_], voxel_ml: float | None) -> float | None:
     return None if voxel_ml is None else int(np.count_nonzero(mask)) * voxel_ml
 
 
-def _lesions(tumour: NDArray[np.bool_], image: _Image) -> tuple[Lesion, ...] | None:
+def _lesions(tumour: NDArray[np.bool_], image: _Image) -> tuple[FingerprintLesion, ...] | None:
     if image.pixel_mm is None or image.slice_distance_mm is None or image.voxel_ml is None:
         return None
     pieces = find_components(tumour)
     diameters_mm = pieces.diameters_mm((*image.pixel_mm, image.slice_distance_mm))
     found = [
-        Lesion(volume_ml=int(voxels) * image.voxel_ml, diameter_mm=float(diameter_mm))
+        FingerprintLesion(volume_ml=int(voxels) * image.voxel_ml, diameter_mm=float(diameter_mm))
         for voxels, diameter_mm in zip(pieces.voxels, diameters_mm, strict=True)
     ]
     return tuple(sorted(found, key=lambda lesion: (lesion.volume_ml, lesion.diameter_mm), reverse=True))
@@ -239,7 +239,7 @@ def _places(image: _Image, organ: NDArray[np.bool_], box: Box | None) -> dict[st
     places: dict[str, Any] = {"centre_in_image": tuple((centre / image.hu.shape).tolist()), "centre_in_body": None}
     if image.pixel_mm is not None and image.slice_distance_mm is not None:
         affine = np.diag((-image.pixel_mm[0], -image.pixel_mm[1], image.slice_distance_mm, 1.0))
-        body = body_box(Volume(image.hu, affine), margin_mm=0)
+        body = patient_box(Volume(image.hu, affine), margin_mm=0)
         if body.shape[:2] != image.hu.shape[:2]:
             places["centre_in_body"] = tuple(((centre - body.start) / body.shape)[:2].tolist())
     return places

@@ -37,7 +37,7 @@ class Spread(Settings):
     maximum: float
 
 
-class Group(Settings):
+class CaseGroup(Settings):
     """The cases of a data set, or of one part of a split.
 
     Attributes:
@@ -108,7 +108,7 @@ class Gathered:
         """By name."""
         return sorted(self.cases, key=lambda case: case.case)
 
-    def summed_up(self, name: str) -> Group:
+    def summed_up(self, name: str) -> CaseGroup:
         """The group, under this name; it has at least one case."""
         cases = self.sorted_cases()
         pooled = {tissue: pool.result() for tissue, pool in self._pools.items()}
@@ -116,7 +116,7 @@ class Gathered:
         values = {
             key: [v for case in cases if (v := quantity.of(case)) is not None] for key, quantity in BY_KEY.items()
         }
-        return Group(
+        return CaseGroup(
             name=name,
             names=tuple(case.case for case in cases),
             cases=len(cases),

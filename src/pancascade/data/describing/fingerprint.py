@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pancascade.data.describing.case_fingerprint import CaseFingerprint, MeasuredCase, measure_case
-from pancascade.data.describing.case_groups import Gathered, Group
+from pancascade.data.describing.case_groups import CaseGroup, Gathered
 from pancascade.data.readers import Case
 from pancascade.data.readers.reading_key import MISSING, reading_key
 from pancascade.errors import DataError, PancascadeError, with_first_reason
@@ -29,7 +29,7 @@ Progress = Callable[[int, int], None]
 """Called with the number of finished cases and of all cases."""
 
 
-class CaseFailure(Settings):
+class UnmeasuredCase(Settings):
     """A case without numbers, and why."""
 
     case: str
@@ -46,12 +46,12 @@ class Fingerprint(Settings):
     """
 
     cases: tuple[CaseFingerprint, ...]
-    failures: tuple[CaseFailure, ...]
-    groups: tuple[Group, ...]
+    failures: tuple[UnmeasuredCase, ...]
+    groups: tuple[CaseGroup, ...]
 
 
 @dataclass(frozen=True)
-class _Job:
+class _FingerprintJob:
     case: Case
     record: Path | None
 
@@ -80,7 +80,7 @@ def fingerprint(
         raise DataError("There are no cases to describe. Give the folder of a data set that has some.")
     if parts and not {case.patient for case in cases} & frozenset().union(*parts.values()):
         raise DataError("No case belongs to a patient of the split. Is it another data set's?")
-    jobs = [_Job(case, None if records is None else records / f"{case.name}.json") for case in cases]
+    jobs = [_FingerprintJob(case, None if records is None else records / f"{case.name}.json") for case in cases]
     whole = Gathered()
     gathered: dict[str, Gathered] = {part: Gathered() for part in (*(parts or {}), *([NO_PART] if parts else []))}
     failures = []
@@ -110,16 +110,16 @@ def _part_of(patient: str, parts: Mapping[str, frozenset[str]]) -> str:
     return next((part for part, patients in parts.items() if patient in patients), NO_PART)
 
 
-def _outcomes(jobs: Sequence[_Job], *, workers: int) -> Iterator[MeasuredCase | CaseFailure]:
+def _outcomes(jobs: Sequence[_FingerprintJob], *, workers: int) -> Iterator[MeasuredCase | UnmeasuredCase]:
     for job, found in each_in_processes(_do, jobs, workers=workers):
         if found is None:
             message = f"{job.case.name}: the process that worked on this case died, probably out of memory."
-            yield CaseFailure(case=job.case.name, message=message)
+            yield UnmeasuredCase(case=job.case.name, message=message)
         else:
             yield found
 
 
-def _do(job: _Job) -> MeasuredCase | CaseFailure:
+def _do(job: _FingerprintJob) -> MeasuredCase | UnmeasuredCase:
     """Measure a case, or take its record; whatever is wrong with its files is its failure."""
     try:
         key = None if job.record is None else _key(job.case)
@@ -132,10 +132,10 @@ def _do(job: _Job) -> MeasuredCase | CaseFailure:
                 temporary.write_text(json.dumps({"key": key, "record": measured.model_dump(mode="json")}))
         return measured
     except PancascadeError as error:
-        return CaseFailure(case=job.case.name, message=str(error))
+        return UnmeasuredCase(case=job.case.name, message=str(error))
     except (MemoryError, OSError, ValueError, ArithmeticError) as error:
         message = f"{job.case.name}: could not be measured ({type(error).__name__}: {error})."
-        return CaseFailure(case=job.case.name, message=message)
+        return UnmeasuredCase(case=job.case.name, message=message)
 
 
 def _key(case: Case) -> dict[str, Any] | None:

@@ -46,7 +46,7 @@ class NnunetExport:
 
 
 @dataclass(frozen=True)
-class _Job:
+class _ExportJob:
     case: Case
     images: Path
     labels: Path
@@ -96,7 +96,8 @@ def export_nnunet(
     splits = [_split(training, fold) for fold in folds]
     _require_usable([*training, *test])
     jobs = [
-        _Job(case, folder / f"images{end}", folder / f"labels{end}", target) for case, end in _placed(training, test)
+        _ExportJob(case, folder / f"images{end}", folder / f"labels{end}", target)
+        for case, end in _placed(training, test)
     ]
     for done, (job, trouble) in enumerate(each_in_processes(_written, jobs, workers=workers), start=1):
         if trouble is None:
@@ -144,7 +145,7 @@ def _require_usable(cases: Sequence[Case]) -> None:
     require_files(cases)
 
 
-def _written(job: _Job) -> str:
+def _written(job: _ExportJob) -> str:
     """Write a case; what went wrong in a sentence, or nothing."""
     scan = job.case.scan
     if scan is None:

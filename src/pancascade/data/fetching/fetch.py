@@ -64,12 +64,12 @@ def _fetch_into(folder: Path, source: Source, *, progress: Progress | None) -> N
 
 def missing_of(source: Source, folder: Path) -> list[str]:
     """What a data set's folder lacks, or has too much of, against what is known of it; one sentence each."""
-    told = []
+    reported = []
     for expected in source.expected:
         found = sum(1 for path in folder.glob(expected.pattern) if not path.name.startswith("."))
         if found != expected.number:
-            told.append(f"{expected.what}: {found} found, {expected.number} known ({folder / expected.pattern}).")
-    return told
+            reported.append(f"{expected.what}: {found} found, {expected.number} known ({folder / expected.pattern}).")
+    return reported
 
 
 def _fetch_file(file: RemoteFile, folder: Path, *, progress: Progress | None) -> None:

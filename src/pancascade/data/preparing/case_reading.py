@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pancascade.data.readers import AxialSlice, Case, LabelledScan
 from pancascade.data.readers.case import each_axial_slice
 from pancascade.data.store.grids import grid_of
-from pancascade.data.store.manifest import Grid, SliceCounts
+from pancascade.data.store.manifest import SliceCounts, StoreGrid
 from pancascade.data.store.options import PrepareOptions, keeps
 from pancascade.errors import DataError
 from pancascade.imaging.volume import Volume, reorient, resample_to_spacing
@@ -58,8 +58,8 @@ class CaseReading:
     count: int
     shape: tuple[int, int] | None
     found: SliceCounts
-    grid: Grid | None = None
-    scan_grid: Grid | None = None
+    grid: StoreGrid | None = None
+    scan_grid: StoreGrid | None = None
     pancreas_ml: float | None = None
     tumour_ml: float | None = None
 

@@ -32,7 +32,7 @@ from pancascade.data.store.names import PICTURE_INDEX, require_distinct_files
 from pancascade.data.store.options import PrepareOptions
 from pancascade.errors import DataError, with_first_reason
 from pancascade.execution import Executor, each_job
-from pancascade.execution.memory_shortage import memory_shortage_told
+from pancascade.execution.memory_shortage import memory_shortage_reported
 from pancascade.files.atomic import written_whole
 from pancascade.files.digests import content_digest
 from pancascade.files.output_lock import lock_output
@@ -91,7 +91,7 @@ def prepare(
     _require_distinct(cases)
     started = Manifest(state="unfinished", options=options, sources=tuple(sorted({case.source for case in cases})))
     new = not is_store(out)
-    with memory_shortage_told("Preparing", advice="Take fewer --workers."), lock_output(out, what="prepare"):
+    with memory_shortage_reported("Preparing", advice="Take fewer --workers."), lock_output(out, what="prepare"):
         claim(out, started)
         jobs = [PrepareJob(case, out, options, _root(cases)) for case in cases]
         outcomes = _do(jobs, workers=workers, executor=executor, progress=progress)

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pancascade.data.readers.structure import Meaning
+from pancascade.data.readers.structure import LabelMapping
 from pancascade.errors import DataError
 from pancascade.files.file_names import abbreviated, composed, there
 from pancascade.imaging.io import require_hounsfield
@@ -60,7 +60,7 @@ class LabelledScan:
 
     image: Path
     label: Path | None
-    meaning: Meaning
+    meaning: LabelMapping
     read_image: Callable[[], Volume]
     read_values: Callable[[Volume], Volume]
     read_filed: Callable[[Volume], Volume] | None = None
@@ -154,7 +154,7 @@ def _slices_of(scan: LabelledScan, *, name: str, patient: str) -> list[AxialSlic
     return axial_slices(*scan.read_ct(), name=name, patient=patient)
 
 
-def as_labels(values: Volume, meaning: Meaning) -> NDArray[np.uint8]:
+def as_labels(values: Volume, meaning: LabelMapping) -> NDArray[np.uint8]:
     """Ids of `pancascade.labels.Label` in place of a label map's own values.
 
     Args:

@@ -9,14 +9,14 @@ from typing import Literal
 
 from pancascade.data.readers.case import Case, LabelledScan
 from pancascade.data.readers.label_flips import AS_IT_IS, directions, right_way_round, turned
-from pancascade.data.readers.structure import Meaning, Structure
+from pancascade.data.readers.structure import LabelMapping, Structure
 from pancascade.errors import DataError
 from pancascade.imaging.io import read_dicom_folder, read_label_map
 from pancascade.imaging.volume import Volume, reorient
 
 logger = logging.getLogger(__name__)
 
-MEANING: Meaning = {1: Structure.PANCREAS}
+MEANING: LabelMapping = {1: Structure.PANCREAS}
 WITHDRAWN: dict[str, str] = {"PANCREAS_0025": "PANCREAS_0002", "PANCREAS_0070": "PANCREAS_0002"}
 """Scans that were found to be another patient's, cropped again; TCIA withdrew them in September 2020."""
 

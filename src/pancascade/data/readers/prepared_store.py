@@ -12,7 +12,7 @@ from pancascade.data.readers.structure import OURS
 from pancascade.data.store.arrays import read_some, read_stack
 from pancascade.data.store.grids import empty_on
 from pancascade.data.store.index import read_index
-from pancascade.data.store.manifest import FileDigest, Grid, PreparedCase, PreparedSlice, read_manifest
+from pancascade.data.store.manifest import FileDigest, PreparedCase, PreparedSlice, StoreGrid, read_manifest
 from pancascade.data.store.options import Keep, keeps
 from pancascade.data.store.pictures import read_png
 from pancascade.errors import DataError, GeometryError
@@ -119,7 +119,7 @@ def _scan(case: PreparedCase, files: tuple[Path, ...]) -> LabelledScan:
     return LabelledScan(image, label, OURS, hu, partial(_read_labels, marked))
 
 
-def _read_volume(path: Path, *, digest: str, grid: Grid, scan_grid: Grid) -> Volume:
+def _read_volume(path: Path, *, digest: str, grid: StoreGrid, scan_grid: StoreGrid) -> Volume:
     """The volume as its scan had it, or where it was resampled as it lies in the store."""
     stored = Volume(read_stack(path, digest=digest).T, np.array(grid.affine), path)
     try:

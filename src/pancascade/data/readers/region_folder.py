@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from pancascade.data.readers.case import Case, LabelledScan
 from pancascade.data.readers.scan_files import read_values
-from pancascade.data.readers.structure import PANORAMA, Meaning
+from pancascade.data.readers.structure import PANORAMA, LabelMapping
 from pancascade.errors import DataError, NotCTError
 from pancascade.files.csv_tables import TableRow, read_table
 from pancascade.files.file_names import find_path
@@ -21,7 +21,7 @@ from pancascade.imaging.volume import Volume
 WHITE = 255
 
 
-def region_folder(folder: Path, *, meaning: Meaning = PANORAMA) -> list[Case]:
+def region_folder(folder: Path, *, meaning: LabelMapping = PANORAMA) -> list[Case]:
     """Cases of a folder of regions, one a patient.
 
     Args:

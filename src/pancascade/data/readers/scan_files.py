@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pancascade.data.readers.case import LabelledScan
-from pancascade.data.readers.structure import Meaning
+from pancascade.data.readers.structure import LabelMapping
 from pancascade.errors import DataError
 from pancascade.imaging.io import read_label_map, read_volume
 from pancascade.imaging.volume import Volume, reorient
@@ -16,7 +16,7 @@ _SAME_PLACE = 0.05
 """Share of a voxel by which two files of one grid may differ: headers are rounded."""
 
 
-def scan_files(image: Path, label: Path | None, *, meaning: Meaning) -> LabelledScan:
+def scan_files(image: Path, label: Path | None, *, meaning: LabelMapping) -> LabelledScan:
     """A scan and its label map in NIfTI, NRRD or MetaImage files; no file is opened yet.
 
     Args:

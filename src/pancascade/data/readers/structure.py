@@ -26,13 +26,13 @@ class Structure(StrEnum):
         return Label.TUMOUR if self is Structure.TUMOUR else Label.BACKGROUND
 
 
-Meaning = Mapping[int, Structure]
+LabelMapping = Mapping[int, Structure]
 """What each value above 0 of a label map stands for."""
 
-OURS: Meaning = {1: Structure.PANCREAS, 2: Structure.TUMOUR}
+OURS: LabelMapping = {1: Structure.PANCREAS, 2: Structure.TUMOUR}
 """Values of pancascade's own masks, and of MSD Task07."""
 
-PANORAMA: Meaning = {
+PANORAMA: LabelMapping = {
     1: Structure.TUMOUR,
     2: Structure.VEIN,
     3: Structure.ARTERY,

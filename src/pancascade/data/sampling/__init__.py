@@ -3,7 +3,7 @@
 from pancascade.data.sampling.augmentation import augment
 from pancascade.data.sampling.augmentation_settings import Augmentation
 from pancascade.data.sampling.batch import Batch
-from pancascade.data.sampling.batching import SampleSet, contains, deal
+from pancascade.data.sampling.batching import SampleSet, contains, draw_batches
 from pancascade.data.sampling.slices import SliceSet, load_slices
 from pancascade.data.sampling.volumes import VolumeSet, load_volumes
 
@@ -15,7 +15,7 @@ __all__ = [
     "VolumeSet",
     "augment",
     "contains",
-    "deal",
+    "draw_batches",
     "load_slices",
     "load_volumes",
 ]

@@ -21,7 +21,7 @@ def contains(*labels: Label) -> Callable[[Tensor], bool]:
     return lambda label_map: any(bool((label_map == label).any()) for label in labels)
 
 
-def deal(
+def draw_batches(
     sets: Sequence[SampleSet],
     *,
     counts: Sequence[int],

@@ -10,7 +10,7 @@ from pancascade.data.readers import Case
 from pancascade.data.sampling.batch import Batch
 from pancascade.imaging.preprocessing import Canvas, find_placement
 from pancascade.imaging.preprocessing.neighbours import with_neighbours
-from pancascade.imaging.preprocessing.network_grid import draw, draw_labels
+from pancascade.imaging.preprocessing.network_grid import labels_to_network_grid, to_network_grid
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def load_slices(cases: Iterable[Case], canvas: Canvas, *, keep: Callable[[Tensor
         slices = case.read_slices()
         for place, axial in enumerate(slices):
             placement = find_placement(axial.hu, spacing_mm=axial.spacing_mm, canvas=canvas, grow=False)
-            label_map = torch.from_numpy(draw_labels(axial.labels[None], placement)[0])
+            label_map = torch.from_numpy(labels_to_network_grid(axial.labels[None], placement)[0])
             if keep is not None and not keep(label_map):
                 continue
             stack = with_neighbours(
@@ -73,7 +73,7 @@ def load_slices(cases: Iterable[Case], canvas: Canvas, *, keep: Callable[[Tensor
                 slice_mm=axial.slice_mm,
                 canvas=canvas,
             )
-            images.append(torch.from_numpy(draw(stack, placement)[0]).mul(255).round().to(torch.uint8))
+            images.append(torch.from_numpy(to_network_grid(stack, placement)[0]).mul(255).round().to(torch.uint8))
             labels.append(label_map)
             names.append(axial.name)
             patients.append(axial.patient)

@@ -43,7 +43,7 @@ class CaseSize:
 
 
 @dataclass(frozen=True)
-class _Job:
+class _SizeJob:
     case: str
     patient: str
     label: Path | None
@@ -118,15 +118,15 @@ def _stratum(volumes_ml: Sequence[float | None]) -> str:
     return next(name for bound, name in _BOUNDS_CM if diameter_cm < bound)
 
 
-def _job(case: Case) -> _Job:
+def _job(case: Case) -> _SizeJob:
     scan = case.scan
     if scan is None:
-        return _Job(case.name, case.patient, None, frozenset(), case.read_slices)
+        return _SizeJob(case.name, case.patient, None, frozenset(), case.read_slices)
     values = frozenset(value for value, structure in scan.meaning.items() if structure is Structure.TUMOUR)
-    return _Job(case.name, case.patient, scan.label, values, None)
+    return _SizeJob(case.name, case.patient, scan.label, values, None)
 
 
-def _size_of(job: _Job) -> CaseSize:
+def _size_of(job: _SizeJob) -> CaseSize:
     try:
         return CaseSize(job.case, job.patient, _volume_ml(job))
     except PancascadeError as error:
@@ -135,7 +135,7 @@ def _size_of(job: _Job) -> CaseSize:
         return CaseSize(job.case, job.patient, None, f"{job.label or job.case}: {type(error).__name__}: {error}.")
 
 
-def _volume_ml(job: _Job) -> float | None:
+def _volume_ml(job: _SizeJob) -> float | None:
     if job.read_slices is not None:
         shown = any(bool((piece.labels == Label.TUMOUR).any()) for piece in job.read_slices())
         return None if shown else 0.0

@@ -38,7 +38,7 @@ class FileDigest(Settings):
     size: int | None = None
 
 
-class Grid(Settings):
+class StoreGrid(Settings):
     """Where the voxels of a volume lie.
 
     Attributes:
@@ -111,8 +111,8 @@ class PreparedCase(Settings):
     patient: str
     source: str
     slices: tuple[PreparedSlice, ...]
-    grid: Grid | None
-    scan_grid: Grid | None
+    grid: StoreGrid | None
+    scan_grid: StoreGrid | None
     pancreas_ml: float | None
     tumour_ml: float | None
     found: SliceCounts

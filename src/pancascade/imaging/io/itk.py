@@ -1,6 +1,6 @@
 """NRRD and MetaImage files (.nrrd, .nhdr, .mha, .mhd) through SimpleITK, an extra.
 
-ITK counts (K, J, I) and points to the left and posterior (LPS+); both are turned round here and only here.
+ITK counts (K, J, I) and points to the left and posterior (LPS+); both are converted here and only here.
 """
 
 from pathlib import Path

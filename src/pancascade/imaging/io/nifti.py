@@ -19,7 +19,7 @@ from pancascade.errors import OutputError, UnreadableError
 from pancascade.files.atomic import written_whole
 from pancascade.imaging.io.image_files import as_stored, require_file, require_one_scan
 from pancascade.imaging.io.nifti_header import contradictions, require_spacing
-from pancascade.imaging.volume import Volume, on_disk, release
+from pancascade.imaging.volume import Volume, memory_mapped, release
 
 # NIfTI keeps float32, so axes at right angles come back with cosines around 1e-7.
 _RIGHT_ANGLE_COSINE = 1e-5
@@ -104,7 +104,7 @@ def _unpacked(
 ) -> npt.NDArray[Any]:
     """As `_scaled`, piece by piece into a file."""
     _require_numbers(dataobj, path=path)
-    voxels = on_disk(shape, _with_slope(np.zeros(1, dataobj.dtype), dataobj).dtype, order="F")
+    voxels = memory_mapped(shape, _with_slope(np.zeros(1, dataobj.dtype), dataobj).dtype, order="F")
     flat = voxels.reshape(-1, order="F")
     file.seek(dataobj.offset)
     for start in range(0, flat.size, _PIECE_VOXELS):

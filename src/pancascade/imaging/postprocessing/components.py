@@ -11,14 +11,14 @@ from pancascade.imaging.volume import Box
 ALL_26 = np.ones((3, 3, 3), dtype=bool)
 
 
-def main_bodies(
+def main_components(
     probabilities: NDArray[np.floating[Any]],
     *,
     threshold: float = 0.5,
     share: float = 0.25,
     most: int | None = None,
 ) -> NDArray[np.bool_]:
-    """The heaviest 3-D component of what is likely, and others almost as heavy.
+    """The largest 3-D component of what is likely, and others almost as large.
 
     Weight is the sum of probabilities. The pancreas is one organ; slices elsewhere in the body in which something
     looks like it form components of their own, and lighter ones.
@@ -26,7 +26,7 @@ def main_bodies(
     Args:
         probabilities: (I, J, K) in [0, 1].
         threshold: Least probability of a voxel.
-        share: Least weight of a kept component, of the heaviest one's.
+        share: Least weight of a kept component, of the largest one's.
         most: How many components are kept; None for all that are heavy enough.
 
     Returns:
@@ -47,16 +47,16 @@ def main_organ(
     share: float = 0.1,
     near_mm: float = 12.0,
 ) -> NDArray[np.bool_]:
-    """The heaviest 3-D component of what is likely, and others close to it: one organ in one place.
+    """The largest 3-D component of what is likely, and others close to it: one organ in one place.
 
-    Unlike `main_bodies`, a component far away is dropped however heavy it is: gut that looks like pancreas.
+    Unlike `main_components`, a component far away is dropped however large it is: gut that looks like pancreas.
 
     Args:
         probabilities: (I, J, K) in [0, 1].
         spacing_mm: Along these axes.
         threshold: Least probability of a voxel.
-        share: Least weight (sum of probabilities) of another component, of the heaviest one's.
-        near_mm: Largest gap between another component's box and the heaviest one's, along each axis.
+        share: Least weight (sum of probabilities) of another component, of the largest one's.
+        near_mm: Largest gap between another component's box and the largest one's, along each axis.
 
     Returns:
         (I, J, K), all False if nothing reaches the threshold.
@@ -65,12 +65,12 @@ def main_organ(
     if found is None:
         return np.zeros(probabilities.shape, dtype=bool)
     places = ndimage.find_objects(found.numbers)
-    heaviest = int(np.argmax(found.weights))
+    largest = int(np.argmax(found.weights))
     chosen = [
         number
         for number in range(len(places))
-        if found.weights[number] >= share * found.weights[heaviest]
-        and _largest_gap_mm(places[number], places[heaviest], spacing_mm) <= near_mm
+        if found.weights[number] >= share * found.weights[largest]
+        and _largest_gap_mm(places[number], places[largest], spacing_mm) <= near_mm
     ]
     return found.mask_of(chosen, probabilities.shape)
 
@@ -107,14 +107,14 @@ def _largest_gap_mm(one: tuple[slice, ...], other: tuple[slice, ...], spacing_mm
     )
 
 
-def body_boxes(
+def component_boxes(
     probabilities: NDArray[np.floating[Any]], *, spacing_mm: tuple[float, float, float], threshold: float = 0.5
 ) -> list[Box]:
-    """A box around each component of the `main_organ`, the heaviest first; arguments as there."""
+    """A box around each component of the `main_organ`, the largest first; arguments as there."""
     bodies = main_organ(probabilities, spacing_mm=spacing_mm, threshold=threshold)
-    pieces, count = ndimage.label(bodies, structure=ALL_26)
-    weights = ndimage.sum_labels(probabilities.astype(np.float32), pieces, index=np.arange(1, count + 1))
-    places = ndimage.find_objects(pieces)
+    components, count = ndimage.label(bodies, structure=ALL_26)
+    weights = ndimage.sum_labels(probabilities.astype(np.float32), components, index=np.arange(1, count + 1))
+    places = ndimage.find_objects(components)
     return [
         Box(tuple(axis.start for axis in places[n]), tuple(axis.stop for axis in places[n]))
         for n in np.argsort(-weights, kind="stable")

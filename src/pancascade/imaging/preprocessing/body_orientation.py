@@ -59,7 +59,7 @@ def orientation(profile: BodyProfile, *, scan_name: str) -> Iterator[Notice]:
     are shown.
 
     Args:
-        profile: Of the upright scan.
+        profile: Of the LPS scan.
         scan_name: Begins the sentences.
 
     Yields:

@@ -37,7 +37,7 @@ BELOW_LUNG_MM = 60.0
 """Pancreases seen end 66 mm to 105 mm below the base of the lungs."""
 
 LEAST_HEIGHT_MM = 60.0
-JUDGED_HEIGHT_MM = 150.0
+SCORED_HEIGHT_MM = 150.0
 """A shorter stack may be chosen for the pancreas alone."""
 
 
@@ -65,7 +65,7 @@ def refuse_no_abdomen(profile: BodyProfile, *, scan_name: str) -> None:
     """Refuse a scan that certainly shows no abdomen; regions cut from a scan always pass.
 
     Args:
-        profile: Of the upright scan.
+        profile: Of the LPS scan.
         scan_name: Begins the sentence.
 
     Raises:
@@ -104,7 +104,7 @@ def coverage(profile: BodyProfile, *, scan_name: str) -> Iterator[Notice]:
     """Whether the scan begins and ends where the pancreas may lie beyond.
 
     Args:
-        profile: Of the upright scan, not upside down.
+        profile: Of the LPS scan, not upside down.
         scan_name: Begins the sentences.
 
     Yields:
@@ -126,7 +126,7 @@ def coverage(profile: BodyProfile, *, scan_name: str) -> Iterator[Notice]:
     height_mm = len(profile.area_mm2) * profile.step_mm
     if base_mm is not None:
         yield from _lower_end(base_mm, height_mm=height_mm, scan_name=scan_name)
-    elif height_mm >= JUDGED_HEIGHT_MM:
+    elif height_mm >= SCORED_HEIGHT_MM:
         yield _without_lung(profile, height_mm=height_mm, scan_name=scan_name)
 
 

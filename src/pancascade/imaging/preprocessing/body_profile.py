@@ -70,18 +70,18 @@ class BodyProfile:
     metal_share: float
 
 
-def body_profile(upright: Volume) -> BodyProfile:
+def body_profile(scan_lps: Volume) -> BodyProfile:
     """Measure a body slice by slice on a grid of about 5 mm.
 
     The body is the largest connected piece that is denser than fat-free air after an opening, as in `body_box`, with
     what is nearly as large (the other leg) and with the air inside.
 
     Args:
-        upright: (I, J, K) Hounsfield units, axes to the left, to the back and upwards (LPS).
+        scan_lps: (I, J, K) Hounsfield units, axes to the left, to the back and upwards (LPS).
     """
-    steps = tuple(max(1, round(STRIDE_MM / spacing)) for spacing in upright.spacing_mm)
-    hu = sampled(upright.voxels, steps)
-    across_mm, deep_mm, step_mm = (spacing * step for spacing, step in zip(upright.spacing_mm, steps, strict=True))
+    steps = tuple(max(1, round(STRIDE_MM / spacing)) for spacing in scan_lps.spacing_mm)
+    hu = sampled(scan_lps.voxels, steps)
+    across_mm, deep_mm, step_mm = (spacing * step for spacing, step in zip(scan_lps.spacing_mm, steps, strict=True))
     dense = hu > AIR_HU
     thick = ndimage.binary_opening(dense, structure=_CROSS[..., None])
     body = _largest_parts(thick)
@@ -129,7 +129,7 @@ def _slice_numbers(
         "liver_right_mm2": _more_on_the_right(hu, outline, pixel_mm=min(pixel_mm)) * across_mm * deep_mm,
         "second_share": float(sizes[1] / sizes[0]) if len(sizes) > 1 else 0.0,
         "arms": float(_arms(thick & ~body, outline, least_vox=PIECE_MM2 / (across_mm * deep_mm))),
-        "cut_share": _cut(outline),
+        "cut_share": _cut_share_of(outline),
         "table_left_mm": float(to_table[0] * across_mm),
         "table_behind_mm": float(to_table[1] * deep_mm),
     }
@@ -161,7 +161,7 @@ def _extent(outline: Mask, *, axis: int) -> int:
     return int(places[-1] - places[0] + 1) if places.size else 0
 
 
-def _cut(outline: Mask) -> float:
+def _cut_share_of(outline: Mask) -> float:
     width, depth = (max(1, _count(np.asarray(outline.any(axis=axis)))) for axis in (1, 0))
     aside = max(_count(outline[edge]) for edge in (0, -1)) / depth
     before = max(_count(outline[:, edge]) for edge in (0, -1)) / width

@@ -83,17 +83,17 @@ def find_placement(
             max(1, round(native[0] * row_mm / canvas.spacing_mm)),
             max(1, round(native[1] * column_mm / canvas.spacing_mm)),
         )
-    sheet = canvas.size
+    grid_size = canvas.size
     if grow:
-        sheet = (max(sheet[0], -(-resized[0] // 32) * 32), max(sheet[1], -(-resized[1] // 32) * 32))
-    offset = [(sheet[0] - resized[0]) // 2, (sheet[1] - resized[1]) // 2]
+        grid_size = (max(grid_size[0], -(-resized[0] // 32) * 32), max(grid_size[1], -(-resized[1] // 32) * 32))
+    offset = [(grid_size[0] - resized[0]) // 2, (grid_size[1] - resized[1]) // 2]
     if canvas.centre == "tissue":
         for axis, middle in enumerate(_tissue_centre(hu)):
-            wanted = sheet[axis] // 2 - round(middle * resized[axis] / native[axis])
+            wanted = grid_size[axis] // 2 - round(middle * resized[axis] / native[axis])
             # A slice that fits stays whole; a larger one covers the canvas.
-            free = sheet[axis] - resized[axis]
+            free = grid_size[axis] - resized[axis]
             offset[axis] = min(max(wanted, min(0, free)), max(0, free))
-    return Placement(native, resized, (offset[0], offset[1]), sheet)
+    return Placement(native, resized, (offset[0], offset[1]), grid_size)
 
 
 def _tissue_centre(hu: NDArray[Any]) -> tuple[float, float]:

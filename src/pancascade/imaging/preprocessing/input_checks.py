@@ -16,13 +16,14 @@ ARMS_SHARE = 0.3
 _BY_HU = ("left_right_flipped",)
 
 
-def check_input(upright: Volume, *, scan_name: str) -> list[Notice]:
+def check_input(scan_lps: Volume, *, scan_name: str) -> list[Notice]:
     """Judge by its shape whether a scan shows the abdomen, whole, and the right way round.
 
     A region cut from a scan is legal and passes with ``body_part_unknown``.
 
     Args:
-        upright: (I, J, K) Hounsfield units that `require_ct` let pass, axes to the left, to the back and upwards (LPS).
+        scan_lps: (I, J, K) Hounsfield units that `require_ct` let pass, axes to the left, to the back and upwards
+            (LPS).
         scan_name: Begins the sentences.
 
     Returns:
@@ -31,12 +32,12 @@ def check_input(upright: Volume, *, scan_name: str) -> list[Notice]:
     Raises:
         NotCTError: the scan certainly shows no abdomen; its code is ``no_body`` or ``no_abdomen``.
     """
-    profile = body_profile(upright)
+    profile = body_profile(scan_lps)
     refuse_no_abdomen(profile, scan_name=scan_name)
-    values = hu_calibration(upright, scan_name=scan_name)
+    values = hu_calibration(scan_lps, scan_name=scan_name)
     # Sides are told apart by how dense organs are, which values that are no HU do not tell.
     turned = [notice for notice in orientation(profile, scan_name=scan_name) if not values or notice.code not in _BY_HU]
-    found = [*values, *slice_faults(upright, scan_name=scan_name), *turned]
+    found = [*values, *slice_faults(scan_lps, scan_name=scan_name), *turned]
     if not is_upside_down(profile):
         found += coverage(profile, scan_name=scan_name)
     return found + _beside_and_inside(profile, scan_name=scan_name)

@@ -11,12 +11,12 @@ from pancascade.imaging.preprocessing.resizing import apply_weights, resize, res
 Value = TypeVar("Value", bound=np.generic)
 
 
-def draw(images: NDArray[np.float32], placement: Placement) -> NDArray[np.float32]:
+def to_network_grid(images: NDArray[np.float32], placement: Placement) -> NDArray[np.float32]:
     """Images (N, C, h, w) on their canvas (N, C, H, W): bilinear, anti-aliased, 0 outside."""
     return _placed(resize(images, placement.resized, antialias=True), placement)
 
 
-def draw_labels(labels: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint8]:
+def labels_to_network_grid(labels: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint8]:
     """Label maps (N, h, w) on their canvas (N, H, W): nearest neighbour, 0 outside."""
     rows, columns = (
         np.minimum(((np.arange(target) + 0.5) * (source / target)).astype(int), source - 1)
@@ -43,7 +43,7 @@ def _shared(placement: Placement) -> tuple[tuple[slice, slice], tuple[slice, sli
     return (on_canvas[0], on_canvas[1]), (of_slice[0], of_slice[1])
 
 
-def take_off(
+def to_scan_grid(
     maps: NDArray[np.float32], placement: Placement, *, part: tuple[slice, slice] | None = None
 ) -> NDArray[np.float32]:
     """Maps (N, C, H, W) of the canvas back on the slices' own pixels (N, C, h, w), bilinear.

@@ -9,7 +9,7 @@ AIR_HU = -300
 STRIDE_MM = 4.0
 
 
-def body_box(volume: Volume, *, margin_mm: float = 8.0) -> Box:
+def patient_box(volume: Volume, *, margin_mm: float = 8.0) -> Box:
     """Box of the patient, so that air and table need not be looked at.
 
     The body is the largest connected piece that is denser than fat-free air, seen on a coarse grid. The box spans

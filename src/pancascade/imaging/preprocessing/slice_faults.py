@@ -14,21 +14,21 @@ DRAWN_VALUES = 16
 """A drawn phantom has fewer values in a slice, and repeats by nature; a scan has noise."""
 
 
-def slice_faults(upright: Volume, *, scan_name: str) -> Iterator[Notice]:
+def slice_faults(scan_lps: Volume, *, scan_name: str) -> Iterator[Notice]:
     """What padding, or a damaged export, leaves in a stack: blank slices, and slices that repeat their neighbour.
 
     Every slice is looked at on a grid of about 5 mm.
 
     Args:
-        upright: (I, J, K) with the third axis along the body.
+        scan_lps: (I, J, K) with the third axis along the body.
         scan_name: Begins the sentences.
 
     Yields:
         ``blank_slices`` and ``repeated_slices``. Blank slices at the ends are padding and only information, in the
         middle they are a gap.
     """
-    steps = [max(1, round(SAMPLE_MM / spacing)) for spacing in upright.spacing_mm[:2]]
-    sample = sampled(upright.voxels, (*steps, 1))
+    steps = [max(1, round(SAMPLE_MM / spacing)) for spacing in scan_lps.spacing_mm[:2]]
+    sample = sampled(scan_lps.voxels, (*steps, 1))
     blank = sample.min(axis=(0, 1)) == sample.max(axis=(0, 1))
     if blank.all():
         return

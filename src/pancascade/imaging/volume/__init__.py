@@ -1,7 +1,7 @@
 from pancascade.imaging.volume.box import Box
 from pancascade.imaging.volume.cropping import crop, paste
 from pancascade.imaging.volume.label_map import as_label_map
-from pancascade.imaging.volume.memory_mapping import on_disk, release, sampled, slabs
+from pancascade.imaging.volume.memory_mapping import memory_mapped, release, sampled, slabs
 from pancascade.imaging.volume.orientation import reorient, restore
 from pancascade.imaging.volume.planes import onto_planes
 from pancascade.imaging.volume.resampling import resample_onto, resample_to_spacing
@@ -12,7 +12,7 @@ __all__ = [
     "Volume",
     "as_label_map",
     "crop",
-    "on_disk",
+    "memory_mapped",
     "onto_planes",
     "paste",
     "release",

@@ -17,7 +17,7 @@ _BLOCK = 2**24
 SLAB_VOXELS = 2**24
 
 
-def on_disk(shape: tuple[int, ...], dtype: npt.DTypeLike, *, order: str = "C") -> npt.NDArray[Any]:
+def memory_mapped(shape: tuple[int, ...], dtype: npt.DTypeLike, *, order: str = "C") -> npt.NDArray[Any]:
     """An array of zeros in a temporary file that vanishes with it.
 
     The file lies in the system's folder for such files (``TMPDIR``).

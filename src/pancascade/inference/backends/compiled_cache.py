@@ -34,8 +34,8 @@ def key_of(about: Sequence[object], options: Mapping[str, Any], *, device: str) 
         options: OpenVINO's.
         device: What OpenVINO calls the processor.
     """
-    told = [*about, sorted(options.items()), device, openvino.__version__]
-    return hashlib.blake2b(repr(told).encode(), digest_size=16).hexdigest()
+    reported = [*about, sorted(options.items()), device, openvino.__version__]
+    return hashlib.blake2b(repr(reported).encode(), digest_size=16).hexdigest()
 
 
 def keep(key: str, compiled: openvino.CompiledModel, *, note: str = "") -> None:

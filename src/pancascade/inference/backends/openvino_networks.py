@@ -44,14 +44,14 @@ def accelerated(cascade: Cascade, device: torch.device, *, backend: Backend = "a
 
     Returns:
         A cascade with OpenVINO in its networks' place, or, for torch on a CPU, with fused networks; and what
-        `engine_name` says of it.
+        `backend_name` says of it.
 
     Raises:
         PancascadeError: ``openvino`` is asked for where it is not installed, or on another device than a CPU.
     """
     if backend == "openvino" and not openvino_available():
         raise PancascadeError(
-            'OpenVINO is not installed. Run pip install "pancascade[fast]", or take the engine torch.'
+            'OpenVINO is not installed. Run pip install "pancascade[fast]", or take the backend torch.'
         )
     if backend == "openvino" and device.type != "cpu":
         raise PancascadeError(f"OpenVINO runs on the CPU, not on {device}. Take --device cpu, or the engine torch.")
@@ -59,7 +59,7 @@ def accelerated(cascade: Cascade, device: torch.device, *, backend: Backend = "a
         cascade = accelerate(cascade, precision="bf16" if has_fast_bfloat16(device) else "f32")
     elif device.type == "cpu":
         cascade = fused_for_inference(cascade)
-    return cascade, engine_name(cascade, device)
+    return cascade, backend_name(cascade, device)
 
 
 def accelerate(cascade: Cascade, *, precision: Precision) -> Cascade:
@@ -88,7 +88,7 @@ def accelerate(cascade: Cascade, *, precision: Precision) -> Cascade:
     return faster
 
 
-def engine_name(cascade: Cascade, device: torch.device) -> str:
+def backend_name(cascade: Cascade, device: torch.device) -> str:
     """What runs a cascade, in words: ``OpenVINO bf16``, ``torch bf16``, ``torch f32``, or parts of both.
 
     Ask after the run to learn where OpenVINO was given up.

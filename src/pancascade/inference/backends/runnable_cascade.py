@@ -1,4 +1,4 @@
-"""A cascade as inference knows it: locate, hand over, look closely, all in arrays, whatever runs its networks."""
+"""A cascade as inference knows it: locate, hand over, segment, all in arrays, whatever runs its networks."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
@@ -16,7 +16,7 @@ class Handover:
 
     Attributes:
         probabilities: Stage 1's probability map in [0, 1], (B, 1, *S), or on a coarser grid of its own.
-        boxes: Regions of each image that stage 2 shall look at; none where stage 1 found nothing.
+        boxes: Regions of each image that stage 2 works in; none where stage 1 found nothing.
         details: What else the cascade itself needs of it for stage 2.
     """
 
@@ -72,19 +72,19 @@ class RunnableCascade(Protocol):
         """Stage 1 on images (B, C, *S) in [0, 1]."""
         ...
 
-    def take_over(self, images: NDArray[np.float32], probabilities: NDArray[np.float32]) -> Handover:
+    def from_mask(self, images: NDArray[np.float32], probabilities: NDArray[np.float32]) -> Handover:
         """The hand-over that other probabilities (B, 1, *S) of the organ would make."""
         ...
 
-    def narrow(self, handover: Handover, probabilities: NDArray[np.floating[Any]]) -> Handover:
+    def update_rois(self, handover: Handover, probabilities: NDArray[np.floating[Any]]) -> Handover:
         """The hand-over with other probabilities in the place of stage 1's own, and boxes that follow them."""
         ...
 
-    def with_boxes_of(self, handover: Handover, other: Handover) -> Handover:
+    def replace_rois(self, handover: Handover, other: Handover) -> Handover:
         """A hand-over with its own probabilities, and the boxes of another one for the same images."""
         ...
 
-    def focus(
+    def crop_to_rois(
         self, images: NDArray[np.float32], handover: Handover
     ) -> tuple[Box | None, NDArray[np.float32], Handover]:
         """The part of the images that `segment` needs; None where nothing was located."""

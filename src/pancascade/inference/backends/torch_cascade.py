@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pancascade.imaging.volume import Box
-from pancascade.inference.backends.openvino_networks import engine_name
+from pancascade.inference.backends.openvino_networks import backend_name
 from pancascade.inference.backends.precision import has_fast_bfloat16
 from pancascade.inference.backends.runnable_cascade import Handover
 from pancascade.labels import Label
@@ -55,7 +55,7 @@ class TorchCascade:
     @property
     def runs_on(self) -> str:
         """See `RunnableCascade.runs_on`."""
-        return engine_name(self.cascade, self.device)
+        return backend_name(self.cascade, self.device)
 
     def exact(self) -> "TorchCascade":
         """See `RunnableCascade.exact`."""
@@ -66,26 +66,26 @@ class TorchCascade:
         with self._running():
             return _as_arrays(self.cascade.locate(self.shown(images)))
 
-    def take_over(self, images: NDArray[np.float32], probabilities: NDArray[np.float32]) -> Handover:
-        """See `RunnableCascade.take_over`."""
+    def from_mask(self, images: NDArray[np.float32], probabilities: NDArray[np.float32]) -> Handover:
+        """See `RunnableCascade.from_mask`."""
         with self._running():
-            return _as_arrays(self.cascade.take_over(self.shown(images), self._tensor(probabilities)))
+            return _as_arrays(self.cascade.from_mask(self.shown(images), self._tensor(probabilities)))
 
-    def narrow(self, handover: Handover, probabilities: NDArray[np.floating[Any]]) -> Handover:
-        """See `RunnableCascade.narrow`."""
+    def update_rois(self, handover: Handover, probabilities: NDArray[np.floating[Any]]) -> Handover:
+        """See `RunnableCascade.update_rois`."""
         with self._running():
-            return _as_arrays(self.cascade.narrow(self.located(handover), self._tensor(probabilities)))
+            return _as_arrays(self.cascade.update_rois(self.located(handover), self._tensor(probabilities)))
 
-    def with_boxes_of(self, handover: Handover, other: Handover) -> Handover:
-        """See `RunnableCascade.with_boxes_of`."""
-        return _as_arrays(self.cascade.with_boxes_of(self.located(handover), self.located(other)))
+    def replace_rois(self, handover: Handover, other: Handover) -> Handover:
+        """See `RunnableCascade.replace_rois`."""
+        return _as_arrays(self.cascade.replace_rois(self.located(handover), self.located(other)))
 
-    def focus(
+    def crop_to_rois(
         self, images: NDArray[np.float32], handover: Handover
     ) -> tuple[Box | None, NDArray[np.float32], Handover]:
-        """See `RunnableCascade.focus`."""
+        """See `RunnableCascade.crop_to_rois`."""
         with self._running():
-            region, part, inside = self.cascade.focus(self.shown(images), self.located(handover))
+            region, part, inside = self.cascade.crop_to_rois(self.shown(images), self.located(handover))
         return region, part.cpu().numpy(), _as_arrays(inside)
 
     def segment(self, images: NDArray[np.float32], handover: Handover) -> NDArray[np.float32]:

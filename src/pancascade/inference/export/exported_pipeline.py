@@ -110,7 +110,7 @@ class ExportedStep(Settings):
     """One cascade of a model.
 
     Attributes:
-        step: As the model describes it: weights, field, margin, locator.
+        step: As the model describes it: weights, field, margin, rois_from.
         cascade: Its settings: kind, scale, margin, crop size and more.
         canvas: How slices reach it.
         labels: What it segments besides background.

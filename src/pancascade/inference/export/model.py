@@ -34,7 +34,7 @@ DESCRIPTION, CARD, LICENCE = "export.json", "model-card.md", "LICENCE.txt"
 TOLERANCE = 1e-3
 """How far an exported network's answer may be from torch's, relative to the largest answer (at least 1)."""
 
-Told = Callable[[ExportedNetwork], None]
+Reported = Callable[[ExportedNetwork], None]
 """Called with each network when it is written and has answered as torch does."""
 
 
@@ -52,7 +52,7 @@ Begun = Callable[[str, int, int], None]
 
 
 def export_model(
-    model: Model, out: Path, *, file_format: ExportFormat, told: Told | None = None, begun: Begun | None = None
+    model: Model, out: Path, *, file_format: ExportFormat, reported: Reported | None = None, begun: Begun | None = None
 ) -> Export:
     """Write every network of every step of a model, and ``export.json``, which says how they are chained.
 
@@ -62,7 +62,7 @@ def export_model(
         model: The model.
         out: Folder; made if it is missing. A former export of the same model and format is replaced.
         file_format: ``onnx`` or ``openvino``.
-        told: Called after each network.
+        reported: Called after each network.
         begun: Called before each network.
 
     Raises:
@@ -89,8 +89,8 @@ def export_model(
                 if begun is not None:
                     begun(planned.file, files.index(planned.file) + 1, len(files))
                 networks.append(_exported(planned, draft, file_format))
-                if told is not None:
-                    told(networks[-1])
+                if reported is not None:
+                    reported(networks[-1])
             steps.append(_described(step, cascade, description, networks))
         described = _export(model, file_format, steps)
         (draft / CARD).write_text(model.card_text(), encoding="utf-8")
@@ -148,11 +148,11 @@ def plan_networks(cascade: Cascade, description: ModelDescription, *, prefix: st
         child.register_forward_pre_hook(lambda _, given, name=name: seen.__setitem__(name, given[0][:1].float()))
         for name, child in children.items()
     ]
-    drawn = drawn_image(description.canvas.size)
+    drawn = image_on_network_grid(description.canvas.size)
     image = drawn.expand(-1, description.canvas.channels, -1, -1)
     with torch.no_grad():
         cascade.locate(image)
-        cascade.segment(image, cascade.take_over(image, (drawn > 0.5).float()))
+        cascade.segment(image, cascade.from_mask(image, (drawn > 0.5).float()))
     for hook in hooks:
         hook.remove()
     return [Planned(name, f"{prefix}_{name}{suffix}", children[name], seen[name]) for name in children if name in seen]
@@ -211,7 +211,7 @@ def require_same(answers: Sequence[NDArray[np.float32]], wanted: Sequence[NDArra
     return largest
 
 
-def drawn_image(size: tuple[int, int]) -> Tensor:
+def image_on_network_grid(size: tuple[int, int]) -> Tensor:
     """Something like a slice of the body, (1, 1, H, W) in [0, 1]: soft tissue with a bright organ and a dark one."""
     rows, columns = torch.meshgrid(*(torch.linspace(-1, 1, side) for side in size), indexing="ij")
     image = torch.zeros(size)

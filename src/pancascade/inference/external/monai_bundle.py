@@ -14,7 +14,7 @@ from pancascade.data.readers.label_names import structures_of
 from pancascade.errors import UnknownModelError, listed
 from pancascade.files.documents import read_json, reason, shortened
 from pancascade.imaging.volume import Volume
-from pancascade.inference.external.network import network_faults_told, organ_parts, require_extra, require_finite
+from pancascade.inference.external.network import network_faults_reported, organ_parts, require_extra, require_finite
 from pancascade.inference.external.sound_archives import require_sound
 from pancascade.inference.external.torchscript import load_script
 from pancascade.labels import Label
@@ -45,7 +45,7 @@ class MonaiBundleNetwork:
         self._pancreas, self._tumour = _channels(folder / "configs" / "metadata.json", self._name)
         self.labels: tuple[Label, ...] = (Label.PANCREAS, Label.TUMOUR) if self._tumour else (Label.PANCREAS,)
         require_extra("monai", extra="baselines", name=self._name, what="a bundle of MONAI")
-        with network_faults_told(self._name, "cannot be loaded as a bundle"), warnings.catch_warnings():
+        with network_faults_reported(self._name, "cannot be loaded as a bundle"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self._load(folder, config, weights)
         self.runs_on = "MONAI bundle"
@@ -60,7 +60,7 @@ class MonaiBundleNetwork:
     def probabilities(self, scan: Volume) -> NDArray[np.float32]:
         """See `ExternalNetwork`."""
         with (
-            network_faults_told(self._name, "fails on this scan"),
+            network_faults_reported(self._name, "fails on this scan"),
             warnings.catch_warnings(),
             torch.inference_mode(),
         ):
@@ -162,8 +162,8 @@ def _channels(path: Path, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """
     short = shortened(name, 60)
     try:
-        told = read_json(path)["network_data_format"]
-        inputs, (answer, *_) = told["inputs"], told["outputs"].values()
+        reported = read_json(path)["network_data_format"]
+        inputs, (answer, *_) = reported["inputs"], reported["outputs"].values()
         count = sum(int(one["num_channels"]) for one in inputs.values())
         names = {int(value): re.sub(r"\s+", " ", str(one)) for value, one in answer["channel_def"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

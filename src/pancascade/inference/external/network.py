@@ -61,7 +61,7 @@ def require_extra(module: str, *, extra: str, name: str, what: str) -> None:
 
 
 @contextmanager
-def network_faults_told(name: str, doing: str) -> Iterator[None]:
+def network_faults_reported(name: str, doing: str) -> Iterator[None]:
     """Whatever somebody else's code raises becomes one sentence.
 
     Args:

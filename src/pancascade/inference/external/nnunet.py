@@ -16,7 +16,7 @@ from pancascade.data.readers.label_names import structures_of
 from pancascade.errors import CheckpointError, DataError, UnknownModelError, listed
 from pancascade.files.documents import read_json, reason, shortened
 from pancascade.imaging.volume import Volume, reorient, restore
-from pancascade.inference.external.network import network_faults_told, organ_parts, require_extra, require_finite
+from pancascade.inference.external.network import network_faults_reported, organ_parts, require_extra, require_finite
 from pancascade.inference.external.sound_archives import require_sound
 from pancascade.labels import Label
 from pancascade.messages.notices import Notice
@@ -39,7 +39,7 @@ class NNUNetNetwork:
         self._heads, self._nested = _heads(content, self._name)
         require_extra("nnunetv2", extra="nnunet", name=self._name, what="a results folder of nnU-Net")
         loaded = [_load(path, self._name) for path in checkpoints]
-        with network_faults_told(self._name, "cannot be loaded as nnU-Net"), _quiet():
+        with network_faults_reported(self._name, "cannot be loaded as nnU-Net"), _quiet():
             self._predictor = _predictor(plans, content, [one for one, _ in loaded], torch.device(device))
         if self._predictor.configuration_manager.previous_stage_name is not None:
             raise UnknownModelError(
@@ -60,9 +60,9 @@ class NNUNetNetwork:
         image = np.ascontiguousarray(seen.voxels.transpose(2, 1, 0), dtype=np.float32)[None]
         threads = torch.get_num_threads()
         try:
-            with network_faults_told(self._name, "fails on this scan"), _quiet():
-                told = {"spacing": list(seen.spacing_mm[::-1])}
-                _, answer = self._predictor.predict_single_npy_array(image, told, None, None, True)
+            with network_faults_reported(self._name, "fails on this scan"), _quiet():
+                reported = {"spacing": list(seen.spacing_mm[::-1])}
+                _, answer = self._predictor.predict_single_npy_array(image, reported, None, None, True)
         finally:
             torch.set_num_threads(threads)
         pancreas, tumour = self._heads
@@ -103,9 +103,11 @@ def _require_one_ct(content: Mapping[str, Any], name: str) -> None:
 
     channels = content.get("channel_names") or content.get("modality")
     if not isinstance(channels, dict) or len(channels) != 1:
-        told = listed([shortened(str(one), 20) for one in channels.values()]) if isinstance(channels, dict) else "none"
+        reported = (
+            listed([shortened(str(one), 20) for one in channels.values()]) if isinstance(channels, dict) else "none"
+        )
         raise UnknownModelError(
-            f"{shortened(name, 60)}: the network's channels are {told}; a scan has one channel, CT. Give a network "
+            f"{shortened(name, 60)}: the network's channels are {reported}; a scan has one channel, CT. Give a network "
             "of CT alone."
         )
     try:
@@ -161,7 +163,7 @@ def _load(path: Path, name: str) -> tuple[dict[str, Any], bool]:
         with torch.serialization.safe_globals(_numbers()):
             checkpoint, safe = torch.load(path, map_location="cpu", weights_only=True), True
     except Exception:  # torch's own kinds of it are many
-        with network_faults_told(name, "its checkpoint cannot be read"), warnings.catch_warnings():
+        with network_faults_reported(name, "its checkpoint cannot be read"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             checkpoint, safe = torch.load(path, map_location="cpu", weights_only=False), False
     needed = {"network_weights", "trainer_name", "init_args"}

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pancascade.errors import UnknownModelError
 from pancascade.imaging.volume import Volume
 from pancascade.inference.backends.threads import thread_count
-from pancascade.inference.external.network import network_faults_told, require_extra
+from pancascade.inference.external.network import network_faults_reported, require_extra
 from pancascade.inference.external.network_description import read_description
 from pancascade.inference.external.tiles import run_in_tiles
 from pancascade.labels import Label
@@ -31,14 +31,14 @@ class OnnxNetwork:
         self.labels: tuple[Label, ...] = (
             (Label.PANCREAS, Label.TUMOUR) if self._description.labels.tumour else (Label.PANCREAS,)
         )
-        with network_faults_told(path.name, "cannot be loaded as ONNX"):
+        with network_faults_reported(path.name, "cannot be loaded as ONNX"):
             self._session = _session(path, device)
         self.runs_on = f"ONNX Runtime {self._session.get_providers()[0].removesuffix('ExecutionProvider')}"
         self._input = self._checked_input()
 
     def probabilities(self, scan: Volume) -> NDArray[np.float32]:
         """See `ExternalNetwork`."""
-        with network_faults_told(self._name, "fails on this scan"):
+        with network_faults_reported(self._name, "fails on this scan"):
             return run_in_tiles(scan, self._predict, self._description, name=self._name)
 
     def _predict(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -52,9 +52,10 @@ class OnnxNetwork:
         axes = 2 + self._description.dimensions
         sides = self._description.patch[3 - self._description.dimensions :]
         if len(inputs) != 1 or len(shape) != axes or (isinstance(shape[1], int) and shape[1] != 1):
-            told = ", ".join("x".join(map(str, one.shape)) for one in inputs)[:60]
+            reported = ", ".join("x".join(map(str, one.shape)) for one in inputs)[:60]
             raise UnknownModelError(
-                f"{self._name}: takes {told}, and one CT of {axes} axes with 1 channel is all that there is. Give a "
+                f"{self._name}: takes {reported}, and one CT of {axes} axes with 1 channel is all that there is. Give "
+                "a "
                 "network of one CT channel."
             )
         if any(isinstance(side, int) and side != ours for side, ours in zip(shape[2:], sides, strict=True)):

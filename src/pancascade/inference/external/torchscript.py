@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pancascade.errors import UnknownModelError
 from pancascade.imaging.volume import Volume
-from pancascade.inference.external.network import network_faults_told
+from pancascade.inference.external.network import network_faults_reported
 from pancascade.inference.external.network_description import read_description
 from pancascade.inference.external.sound_archives import require_sound
 from pancascade.inference.external.tiles import run_in_tiles
@@ -24,7 +24,7 @@ def load_script(path: Path, device: str) -> torch.jit.ScriptModule:
         CheckpointError: It is none, or damaged.
     """
     require_sound(path, name=path.name)
-    with network_faults_told(path.name, "cannot be loaded as TorchScript"), warnings.catch_warnings():
+    with network_faults_reported(path.name, "cannot be loaded as TorchScript"), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         module: torch.jit.ScriptModule = torch.jit.load(str(path), map_location=device)  # type: ignore[no-untyped-call]
         return module.eval()
@@ -49,7 +49,7 @@ class TorchScriptNetwork:
 
     def probabilities(self, scan: Volume) -> NDArray[np.float32]:
         """See `ExternalNetwork`."""
-        with network_faults_told(self._name, "fails on this scan"):
+        with network_faults_reported(self._name, "fails on this scan"):
             return run_in_tiles(scan, self._predict, self._description, name=self._name)
 
     @torch.inference_mode()

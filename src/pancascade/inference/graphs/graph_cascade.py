@@ -73,8 +73,8 @@ class GraphCascade(ABC):
         ...
 
     @abstractmethod
-    def narrow(self, handover: Handover, probabilities: NDArray[np.floating[Any]]) -> Handover:
-        """See `RunnableCascade.narrow`."""
+    def update_rois(self, handover: Handover, probabilities: NDArray[np.floating[Any]]) -> Handover:
+        """See `RunnableCascade.update_rois`."""
         ...
 
     @abstractmethod
@@ -82,16 +82,16 @@ class GraphCascade(ABC):
         """See `RunnableCascade.segment`."""
         ...
 
-    def take_over(self, images: Images, probabilities: Images) -> Handover:
-        """See `RunnableCascade.take_over`."""
-        return self.narrow(Handover(probabilities, ((),) * len(images)), probabilities)
+    def from_mask(self, images: Images, probabilities: Images) -> Handover:
+        """See `RunnableCascade.from_mask`."""
+        return self.update_rois(Handover(probabilities, ((),) * len(images)), probabilities)
 
-    def with_boxes_of(self, handover: Handover, other: Handover) -> Handover:
-        """See `RunnableCascade.with_boxes_of`."""
+    def replace_rois(self, handover: Handover, other: Handover) -> Handover:
+        """See `RunnableCascade.replace_rois`."""
         return Handover(handover.probabilities, other.boxes)
 
-    def focus(self, images: Images, handover: Handover) -> tuple[Box | None, Images, Handover]:
-        """See `RunnableCascade.focus`."""
+    def crop_to_rois(self, images: Images, handover: Handover) -> tuple[Box | None, Images, Handover]:
+        """See `RunnableCascade.crop_to_rois`."""
         return Box.whole(images.shape[2:]), images, handover
 
 
@@ -156,8 +156,8 @@ class TwoStageGraphs(GraphCascade):
             probabilities *= sigmoid(maps[:, 1 + len(self.settings.helper_organs), 0, 0])[:, None, None, None]
         return self._boxed(probabilities)
 
-    def narrow(self, handover: Handover, probabilities: NDArray[np.floating[Any]]) -> Handover:
-        """See `RunnableCascade.narrow`."""
+    def update_rois(self, handover: Handover, probabilities: NDArray[np.floating[Any]]) -> Handover:
+        """See `RunnableCascade.update_rois`."""
         return self._boxed(probabilities)
 
     def segment(self, images: Images, handover: Handover) -> Images:
@@ -220,8 +220,8 @@ class OneNetworkGraph(GraphCascade):
         whole = Box.whole(images.shape[2:])
         return Handover(np.ones_like(images[:, :1]), ((whole,),) * len(images))
 
-    def narrow(self, handover: Handover, probabilities: NDArray[np.floating[Any]]) -> Handover:
-        """See `RunnableCascade.narrow`."""
+    def update_rois(self, handover: Handover, probabilities: NDArray[np.floating[Any]]) -> Handover:
+        """See `RunnableCascade.update_rois`."""
         return handover
 
     def segment(self, images: Images, handover: Handover) -> Images:

@@ -145,4 +145,4 @@ class _OnnxRuntimeGraph:
 
 def _unusable(path: Path, by: str, error: Exception) -> CheckpointError:
     why = shortened(" ".join(str(error).split()), 70)
-    return CheckpointError(f"{path.name}: {by} cannot run it ({why}). Copy the model again, or try --engine torch.")
+    return CheckpointError(f"{path.name}: {by} cannot run it ({why}). Copy the model again, or try --backend torch.")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from pydantic import Field
 
-from pancascade.inference.localization.region_probabilities import Finding
+from pancascade.inference.localization.region_probabilities import RegionProbabilities
 from pancascade.results.location import Location
 from pancascade.settings import Settings
 
@@ -49,8 +49,8 @@ class LocationFit(Settings):
     dice: LogisticFit
 
 
-def agreement_of(before: Finding, close: Sequence[Finding]) -> float:
-    """Dice of the organ that earlier steps found and that a closer look at its regions found, at probability ½.
+def agreement_of(before: RegionProbabilities, close: Sequence[RegionProbabilities]) -> float:
+    """Dice of the organ that earlier steps found and that a second pass over its regions found, at probability ½.
 
     Two networks that learned from different patients rarely make the same mistake.
 
@@ -68,29 +68,29 @@ def agreement_of(before: Finding, close: Sequence[Finding]) -> float:
     return 2 * shared / total if total else 0.0
 
 
-def with_agreement(finding: Finding, agreement: float) -> Finding:
-    """A finding whose location tells how far the model's steps agree."""
-    if finding.location is None:
-        return finding
-    return replace(finding, location=finding.location.model_copy(update={"agreement": round(agreement, 3)}))
+def with_agreement(prediction: RegionProbabilities, agreement: float) -> RegionProbabilities:
+    """A prediction whose location tells how far the model's steps agree."""
+    if prediction.location is None:
+        return prediction
+    return replace(prediction, location=prediction.location.model_copy(update={"agreement": round(agreement, 3)}))
 
 
-def with_fitted_confidence(finding: Finding, fit: LocationFit | None) -> Finding:
-    """A finding whose location has the fitted confidence and expected Dice; as it is where nothing was fitted.
+def with_fitted_confidence(prediction: RegionProbabilities, fit: LocationFit | None) -> RegionProbabilities:
+    """A prediction whose location has the fitted confidence and expected Dice; as it is where nothing was fitted.
 
     Args:
-        finding: By all steps of a model.
+        prediction: By all steps of a model.
         fit: Of that model.
     """
-    location = finding.location
+    location = prediction.location
     if fit is None or location is None or location.agreement is None or location.plausibility is None:
-        return finding
-    told = {
+        return prediction
+    reported = {
         "confidence": round(fit.right.of(location.agreement, location.plausibility), 3),
         "expected_dice": round(fit.dice.of(location.agreement, location.plausibility), 3),
         "reasons": _reasons(location),
     }
-    return replace(finding, location=location.model_copy(update=told))
+    return replace(prediction, location=location.model_copy(update=reported))
 
 
 def _reasons(location: Location) -> tuple[str, ...]:

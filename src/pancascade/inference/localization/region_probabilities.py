@@ -1,4 +1,4 @@
-"""What the steps of a model have found so far, in the upright scan."""
+"""What the steps of a model have found so far, in the LPS scan."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pancascade.imaging.postprocessing import body_boxes, main_organ, touching
+from pancascade.imaging.postprocessing import component_boxes, main_organ, touching
 from pancascade.imaging.volume import Box
 from pancascade.labels import Label
 from pancascade.results.location import Location
@@ -17,7 +17,7 @@ from pancascade.results.location import Location
 FAINT = 0.02
 """Voxels in which nothing reaches this probability need not be kept."""
 
-Believed = Callable[[int, int], NDArray[np.float32]]
+ProbabilitySource = Callable[[int, int], NDArray[np.float32]]
 """Probabilities (I, J, last − first) of slices first…last−1 of a part of the scan."""
 
 STEP = 0.001
@@ -31,8 +31,8 @@ LEAST_TUMOUR_ML = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Finding:
-    """Probabilities inside one box of the upright scan; outside everything is background.
+class RegionProbabilities:
+    """Probabilities inside one box of the LPS scan; outside everything is background.
 
     Attributes:
         box: Where; None if nothing was found.
@@ -50,7 +50,7 @@ class Finding:
     def of(cls, maps: NDArray[Any], at: Box, location: Location | None = None) -> Self:
         """What foreground maps (C, *at.shape), pancreas and perhaps tumour, show in a box of the scan.
 
-        The finding keeps the part that holds any belief.
+        The prediction keeps the part that holds any probability.
         """
         organ = maps.sum(axis=0, dtype=np.float32)
         box = Box.around(organ >= FAINT)
@@ -61,23 +61,23 @@ class Finding:
 
     @classmethod
     def nothing(cls, location: Location | None = None) -> Self:
-        """An empty finding."""
+        """An empty prediction."""
         empty = np.zeros((0, 0, 0), np.float32)
         return cls(None, empty, empty, location)
 
     @classmethod
-    def mean(cls, findings: Sequence[Self]) -> Self:
-        """What several looks at the same scan find on average; a look that finds nothing counts as 0.
+    def mean(cls, predictions: Sequence[Self]) -> Self:
+        """The mean of several passes over the same scan; a pass that finds nothing counts as 0.
 
-        The location is that of the first look.
+        The location is that of the first pass.
         """
-        boxes = [found.box for found in findings if found.box is not None]
-        location = findings[0].location
+        boxes = [found.box for found in predictions if found.box is not None]
+        location = predictions[0].location
         if not boxes:
             return cls.nothing(location)
         box = reduce(Box.union, boxes)
-        organ = np.stack([found.organ_in(box) for found in findings]).mean(axis=0)
-        tumour = np.stack([found.tumour_in(box) for found in findings]).mean(axis=0)
+        organ = np.stack([found.organ_in(box) for found in predictions]).mean(axis=0)
+        tumour = np.stack([found.tumour_in(box) for found in predictions]).mean(axis=0)
         return cls(box, organ, tumour, location)
 
     def rounded(self) -> Self:
@@ -98,10 +98,10 @@ class Finding:
         """Final labels on a grid of that shape.
 
         The organ is where pancreas and tumour together are likely enough, the tumour where it alone is. The
-        pancreas is one organ: only its heaviest 3-D component, and those close to it, are kept. A tumour touches it.
+        pancreas is one organ: only its largest 3-D component, and those close to it, are kept. A tumour touches it.
 
         Args:
-            shape: Of the upright scan.
+            shape: Of the LPS scan.
             spacing_mm: Of the grid's voxels.
             organ_threshold: Least probability of pancreas and tumour together.
             tumour_threshold: Least probability of tumour.
@@ -131,7 +131,7 @@ class Finding:
         """Probability of tumour in a box of the scan, (*field.shape)."""
         return self._in(field, self.tumour)
 
-    def believed(self, field: Box, *, tumour: bool = False) -> Believed:
+    def probability_source(self, field: Box, *, tumour: bool = False) -> ProbabilitySource:
         """The probability of the organ, or of tumour, in any slices of a box of the scan; never of all at once."""
 
         def slices(first: int, last: int) -> NDArray[np.float32]:
@@ -154,7 +154,7 @@ class Finding:
         return reduce(Box.union, boxes) if boxes else None
 
     def organ_boxes(self, *, spacing_mm: tuple[float, float, float], threshold: float = 0.5) -> list[Box]:
-        """A box for each component of the pancreas with its tumour, the heaviest first.
+        """A box for each component of the pancreas with its tumour, the largest first.
 
         Args:
             spacing_mm: Of the scan.
@@ -162,22 +162,24 @@ class Finding:
         """
         if self.box is None:
             return []
-        return [box.shift(self.box.start) for box in body_boxes(self.organ, spacing_mm=spacing_mm, threshold=threshold)]
+        return [
+            box.shift(self.box.start) for box in component_boxes(self.organ, spacing_mm=spacing_mm, threshold=threshold)
+        ]
 
 
-def combine(wide: Finding, close: Finding, *, field: Box, weight: float) -> Finding:
-    """A first finding, looked at again more closely in a field.
+def combine(wide: RegionProbabilities, close: RegionProbabilities, *, field: Box, weight: float) -> RegionProbabilities:
+    """A first prediction, refined by a second pass in a region.
 
-    Inside the field the organ's probability is the weighted mean of both; the tumour's comes from the closer look.
+    Inside the field the organ's probability is the weighted mean of both; the tumour's comes from the second pass.
 
     Args:
         wide: What is known so far.
-        close: What the closer look found inside the field.
-        field: Where was looked more closely.
-        weight: Of the closer look at the organ, in [0, 1].
+        close: What the second pass found inside the field.
+        field: Where the second pass worked.
+        weight: Of the second pass at the organ, in [0, 1].
 
     Returns:
-        The new finding; the first one where the closer look sees no organ at all, since one was there to be seen.
+        The new prediction; the first one where the second pass sees no organ at all, since one was there to be seen.
     """
     if wide.box is None:
         return close
@@ -193,4 +195,4 @@ def combine(wide: Finding, close: Finding, *, field: Box, weight: float) -> Find
     tumour[overlap.slices] = 0
     organ[close.box.shift(back).slices] += weight * close.organ
     tumour[close.box.shift(back).slices] = close.tumour
-    return Finding(box, np.maximum(organ, tumour), tumour, wide.location)
+    return RegionProbabilities(box, np.maximum(organ, tumour), tumour, wide.location)

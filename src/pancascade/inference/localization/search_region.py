@@ -1,4 +1,4 @@
-"""Is what stage 1 located a pancreas? What speaks against it, and where stage 2 shall look."""
+"""Is what stage 1 located a pancreas? What speaks against it, and where stage 2 works."""
 
 import math
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from pancascade.imaging.postprocessing.components import ALL_26
 from pancascade.imaging.volume import Box
 from pancascade.results.location import Location
 
-SURE = 0.5
+CONFIDENT = 0.5
 """Least confidence with which the usual region is taken."""
 
 PLAUSIBLE_PANCREAS_ML = (15.0, 250.0)
 
 ORDINARY_PANCREAS_ML = 35.0
-"""Volume from which size is no reason for doubt: the smallest of 45 training patients of PANORAMA has 35.3 mL."""
+"""Volume from which size is no reason against it: the smallest of 45 training patients of PANORAMA has 35.3 mL."""
 
 FULL_PEAK = 0.8
 """A located organ reaches this probability somewhere."""
@@ -37,18 +37,18 @@ WIDER_MARGIN_MM = 10.0
 
 
 @dataclass(frozen=True)
-class Sight:
-    """Stage 1's belief about the organ on its own grid.
+class Stage1Result:
+    """Stage 1's probability map about the organ on its own grid.
 
     Attributes:
-        belief: (K, H, W) in [0, 1], from the feet to the head, front to back, the patient's right to left.
+        probability_map: (K, H, W) in [0, 1], from the feet to the head, front to back, the patient's right to left.
         spacing_mm: Along these axes.
         body: First and last row, first and last column of the body on the grid; None where only a part of it is seen.
-        is_mask: Whether the belief covers the organ, so that its volume can be judged; keypoints do not.
-        extent_mm: Of the scan along the body, if that is more than the belief shows.
+        is_mask: Whether the probability map covers the organ, so that its volume can be judged; keypoints do not.
+        extent_mm: Of the scan along the body, if that is more than the probability map shows.
     """
 
-    belief: NDArray[np.floating]
+    probability_map: NDArray[np.floating]
     spacing_mm: tuple[float, float, float]
     body: tuple[tuple[float, float], tuple[float, float]] | None
     is_mask: bool = True
@@ -61,67 +61,80 @@ class Sight:
 
 
 @dataclass(frozen=True)
-class Aim:
-    """Where stage 2 shall look.
+class SearchRegion:
+    """Where stage 2 works.
 
     Attributes:
-        belief: Handed over, (K, H, W) in [0, 1].
-        mask: Where the boxes go, (K, H, W), if not where the belief is at least ½.
-        location: What the belief was worth; None where nothing could be judged.
+        probability_map: Handed over, (K, H, W) in [0, 1].
+        mask: Where the boxes go, (K, H, W), if not where the probability map is at least ½.
+        location: What the probability map was worth; None where nothing could be judged.
     """
 
-    belief: NDArray[np.floating]
+    probability_map: NDArray[np.floating]
     mask: NDArray[np.bool_] | None = None
     location: Location | None = None
 
 
-def aim_at(sight: Sight, *, rescue: bool, one_organ: bool = True) -> Aim:
+def select_search_region(stage1_result: Stage1Result, *, fallback_search: bool, one_organ: bool = True) -> SearchRegion:
     """Stage 1's organ in one place or, where nothing reaches ½, its best candidate below that with more around it.
 
     What was found is never traded for something else: on whole CTs of other hospitals a wider search ended worse.
 
     Args:
-        sight: What stage 1 believes; its values are changed in place.
-        rescue: Whether a candidate below ½ is taken where nothing reaches it, if there is one.
+        stage1_result: What stage 1 believes; its values are changed in place.
+        fallback_search: Whether a candidate below ½ is taken where nothing reaches it, if there is one.
         one_organ: Whether only one organ in one place is handed over, or all that reaches ½.
     """
-    location = judge(sight)
-    usual = main_organ(sight.belief, spacing_mm=sight.spacing_mm) if one_organ else sight.belief >= 0.5
-    if rescue and not usual.any() and (wider := best_candidate(sight)).any():
+    location = score_plausibility(stage1_result)
+    usual = (
+        main_organ(stage1_result.probability_map, spacing_mm=stage1_result.spacing_mm)
+        if one_organ
+        else stage1_result.probability_map >= 0.5
+    )
+    if fallback_search and not usual.any() and (wider := best_candidate(stage1_result)).any():
         found = location.model_copy(
-            update={"level": "wider", "candidates": count_pieces(wider), "margin_mm": WIDER_MARGIN_MM}
+            update={"level": "wider", "candidates": count_components(wider), "margin_mm": WIDER_MARGIN_MM}
         )
-        return Aim(sight.belief, widened(wider, spacing_mm=sight.spacing_mm, margin_mm=WIDER_MARGIN_MM), found)
+        return SearchRegion(
+            stage1_result.probability_map,
+            widened(wider, spacing_mm=stage1_result.spacing_mm, margin_mm=WIDER_MARGIN_MM),
+            found,
+        )
     if one_organ:
-        sight.belief[~usual] = 0
-    return Aim(sight.belief, None, location.model_copy(update={"candidates": count_pieces(usual)}))
+        stage1_result.probability_map[~usual] = 0
+    return SearchRegion(
+        stage1_result.probability_map, None, location.model_copy(update={"candidates": count_components(usual)})
+    )
 
 
-def judge(sight: Sight) -> Location:
-    """How surely a belief shows the pancreas, and all that speaks against it.
+def score_plausibility(stage1_result: Stage1Result) -> Location:
+    """How surely a probability map shows the pancreas, and all that speaks against it.
 
-    The confidence is the product of four factors in [0, 1]: the peak over `FULL_PEAK`; the heaviest piece's share; the
-    volume over the ordinary 35 mL, or 250 mL over the volume; and exp(2.5 − d) for a centre that lies d > 2.5 standard
-    deviations from its usual place in the body.
+    The confidence is the product of four factors in [0, 1]: the peak over `FULL_PEAK`; the largest component's share;
+    the volume over the ordinary 35 mL, or 250 mL over the volume; and exp(2.5 − d) for a centre that lies d > 2.5
+    standard deviations from its usual place in the body.
     """
-    likely = sight.belief >= 0.5
+    likely = stage1_result.probability_map >= 0.5
     box = Box.around(likely)
-    peak, mass_ml = float(sight.belief.max()), float(sight.belief.sum(dtype=np.float64)) * sight.voxel_ml
+    peak, mass_ml = (
+        float(stage1_result.probability_map.max()),
+        float(stage1_result.probability_map.sum(dtype=np.float64)) * stage1_result.voxel_ml,
+    )
     if box is None:
         return Location(confidence=0.0, reasons=("nothing_located",), peak=peak, mass_ml=mass_ml)
-    pieces, count = ndimage.label(likely[box.slices], structure=ALL_26)
-    inside = sight.belief[box.slices].astype(np.float32)
-    weights = ndimage.sum_labels(inside, pieces, index=np.arange(1, count + 1))
-    heaviest = int(np.argmax(weights)) + 1
+    components, count = ndimage.label(likely[box.slices], structure=ALL_26)
+    inside = stage1_result.probability_map[box.slices].astype(np.float32)
+    weights = ndimage.sum_labels(inside, components, index=np.arange(1, count + 1))
+    largest = int(np.argmax(weights)) + 1
     share = float(weights.max() / weights.sum())
-    organ_ml = float(np.count_nonzero(likely[box.slices])) * sight.voxel_ml
-    centre = ndimage.center_of_mass(inside, pieces, heaviest)
-    position = _position(sight, tuple(float(c + start) for c, start in zip(centre, box.start, strict=True)))
+    organ_ml = float(np.count_nonzero(likely[box.slices])) * stage1_result.voxel_ml
+    centre = ndimage.center_of_mass(inside, components, largest)
+    position = _position(stage1_result, tuple(float(c + start) for c, start in zip(centre, box.start, strict=True)))
     factors = {
-        "belief_weak": min(1.0, peak / FULL_PEAK),
+        "probability_low": min(1.0, peak / FULL_PEAK),
         "organ_scattered": share,
-        **_size_factor(sight, organ_ml),
-        "position_unusual": 1.0 if sight.body is None else _position_factor(position),
+        **_size_factor(stage1_result, organ_ml),
+        "position_unusual": 1.0 if stage1_result.body is None else _position_factor(position),
     }
     return Location(
         confidence=round(float(np.prod(list(factors.values()))), 3),
@@ -135,9 +148,9 @@ def judge(sight: Sight) -> Location:
     )
 
 
-def best_candidate(sight: Sight) -> NDArray[np.bool_]:
-    """The heaviest component of what reaches `WIDER_THRESHOLD`, (K, H, W); all False where nothing does."""
-    return main_organ(sight.belief, spacing_mm=sight.spacing_mm, threshold=WIDER_THRESHOLD)
+def best_candidate(stage1_result: Stage1Result) -> NDArray[np.bool_]:
+    """The largest component of what reaches `WIDER_THRESHOLD`, (K, H, W); all False where nothing does."""
+    return main_organ(stage1_result.probability_map, spacing_mm=stage1_result.spacing_mm, threshold=WIDER_THRESHOLD)
 
 
 def widened(mask: NDArray[np.bool_], *, spacing_mm: tuple[float, float, float], margin_mm: float) -> NDArray[np.bool_]:
@@ -154,27 +167,27 @@ def widened(mask: NDArray[np.bool_], *, spacing_mm: tuple[float, float, float], 
     return result
 
 
-def count_pieces(mask: NDArray[np.bool_]) -> int:
+def count_components(mask: NDArray[np.bool_]) -> int:
     """Number of separate candidate regions."""
     box = Box.around(mask)
     return 0 if box is None else int(ndimage.label(mask[box.slices], structure=ALL_26)[1])
 
 
-def _size_factor(sight: Sight, organ_ml: float) -> dict[str, float]:
-    if not sight.is_mask:
+def _size_factor(stage1_result: Stage1Result, organ_ml: float) -> dict[str, float]:
+    if not stage1_result.is_mask:
         return {}
-    extent_mm = max(sight.extent_mm, sight.belief.shape[0] * sight.spacing_mm[0])
-    short = sight.body is None or extent_mm < LEAST_EXTENT_MM
+    extent_mm = max(stage1_result.extent_mm, stage1_result.probability_map.shape[0] * stage1_result.spacing_mm[0])
+    short = stage1_result.body is None or extent_mm < LEAST_EXTENT_MM
     return {
         "organ_small": 1.0 if short else min(1.0, organ_ml / ORDINARY_PANCREAS_ML),
         "organ_large": min(1.0, PLAUSIBLE_PANCREAS_ML[1] / organ_ml),
     }
 
 
-def _position(sight: Sight, centre: tuple[float, ...]) -> tuple[float, float, float]:
+def _position(stage1_result: Stage1Result, centre: tuple[float, ...]) -> tuple[float, float, float]:
     """Right to left, front to back, low to high, each 0…1 of the body, or of the grid."""
-    slices, rows, columns = sight.belief.shape
-    top, left = sight.body or ((0.0, float(rows)), (0.0, float(columns)))
+    slices, rows, columns = stage1_result.probability_map.shape
+    top, left = stage1_result.body or ((0.0, float(rows)), (0.0, float(columns)))
     across = (centre[2] + 0.5 - left[0]) / (left[1] - left[0])
     back = (centre[1] + 0.5 - top[0]) / (top[1] - top[0])
     return round(across, 3), round(back, 3), round((centre[0] + 0.5) / slices, 3)

@@ -10,7 +10,7 @@ class Additions(Settings):
     """Which of `segment`'s additions are on; `pancascade predict` has none of them.
 
     Attributes:
-        smoothing: Both stages' probabilities are averaged along the body, and stage 1 looks at slices 2 mm apart.
+        smoothing: Both stages' probabilities are averaged along the body, and stage 1 sees slices 2 mm apart.
         fallback_search: Where stage 1 nowhere reaches ½, its best candidate below that is passed on,
             and more around it.
         component_rules: Of stage 1's map and of the mask only one organ in one place is kept, and of the tumour what

@@ -7,7 +7,7 @@ from pancascade.files.atomic import written_whole
 from pancascade.files.digests import content_digest
 from pancascade.inference.models.model import Model
 from pancascade.inference.models.model_calibration import Calibration
-from pancascade.inference.models.model_files import find_file, told_place
+from pancascade.inference.models.model_files import find_file, public_place
 from pancascade.metrics.calibration import Scaling, apply_scaling
 
 
@@ -22,9 +22,9 @@ def with_calibration(model: Model, calibration: Calibration) -> Model:
         "organ_threshold": _moved(model.organ_threshold, own.organ_scaling, calibration.organ_scaling),
         "tumour_threshold": _moved(model.tumour_threshold, own.tumour_scaling, calibration.tumour_scaling),
     }
-    if model.least_suspicion > 0:  # a mean of probabilities, not one of them: scaled along as nearly as may be
-        least = _moved(model.least_suspicion, own.tumour_scaling, calibration.tumour_scaling)
-        thresholds["least_suspicion"] = least
+    if model.least_tumour_score > 0:  # a mean of probabilities, not one of them: scaled along as nearly as may be
+        least = _moved(model.least_tumour_score, own.tumour_scaling, calibration.tumour_scaling)
+        thresholds["least_tumour_score"] = least
     return model.model_copy(update={"calibration": calibration} | thresholds)
 
 
@@ -47,12 +47,12 @@ def write_model(model: Model, path: Path, *, whole_paths: bool = False) -> None:
         OutputError: The path cannot be written.
     """
     description = model.model_dump(mode="json", exclude={"folder"}) | {"name": path.stem}
-    for step, told in zip(model.steps, description["steps"], strict=True):
+    for step, reported in zip(model.steps, description["steps"], strict=True):
         weights = model.weights_of(step).absolute()
-        told["weights"] = str(weights) if whole_paths else told_place(weights, seen_from=path.parent)
-        told["digest"] = None if weights.parent.resolve() == path.parent.resolve() else content_digest(weights)
+        reported["weights"] = str(weights) if whole_paths else public_place(weights, seen_from=path.parent)
+        reported["digest"] = None if weights.parent.resolve() == path.parent.resolve() else content_digest(weights)
     if model.card is not None:
         card = find_file(model.card, folder=model.folder).absolute()
-        description["card"] = str(card) if whole_paths else told_place(card, seen_from=path.parent)
+        description["card"] = str(card) if whole_paths else public_place(card, seen_from=path.parent)
     with written_whole(path) as temporary:
         temporary.write_text(json.dumps(description, indent=1) + "\n")

@@ -1,9 +1,9 @@
 """Models by name: which weights find what, where."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AliasChoices, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from pancascade.errors import UnknownModelError, listed
 from pancascade.files.documents import first_fault, read_json, reason
@@ -17,6 +17,28 @@ from pancascade.settings import Settings
 Orientation = Literal["RAS", "LPS", "LAS", "LPI", "RAI", "RPI"]
 
 
+_EARLIER_KEYS = {
+    "field": "input",
+    "locator": "rois_from",
+    "consistent": "smooth_along_z",
+    "rescue": "fallback_search",
+}
+_EARLIER_VALUES = {"input": {"region": "roi"}, "rois_from": {"own": "self", "before": "previous_step"}}
+
+
+def _in_todays_words(step: Any) -> Any:
+    """A step of a model in today's keys and values; whoever wrote it in those of earlier versions is understood."""
+    if not isinstance(step, dict):
+        return step
+    known = {_EARLIER_KEYS.get(key, key): value for key, value in step.items()}
+    if len(known) < len(step):  # one thing under two keys: the refusal shall name them as they are
+        return step
+    for key, values in _EARLIER_VALUES.items():
+        if isinstance(known.get(key), str):
+            known[key] = values.get(known[key], known[key])
+    return known
+
+
 class Step(Settings):
     """One cascade of a model, or a network of another program.
 
@@ -24,12 +46,12 @@ class Step(Settings):
         kind: What its weights are: a ``cascade`` of pancascade, or one of `pancascade.inference.external.kinds`.
         weights: Checkpoint, beside the model's own file; or as `pancascade.inference.models.model_files` writes it.
         digest: Of the checkpoint's content, where it lies elsewhere; None takes what has its name.
-        field: Where it works: the whole ``scan``, or the ``region`` around the pancreas of the step before.
+        input: Where it works: the whole ``scan``, or the ``roi`` around the pancreas of the step before.
         margin_mm: Width added around that region.
-        locator: Whose belief about the organ is handed to stage 2: that of the cascade's ``own`` stage 1, or of the
-            steps ``before``, which stand in for it.
-        consistent: Whether stage 1 is made consistent along the body before stage 2 looks.
-        rescue: Whether a doubtful location of the pancreas in the scan is looked for further.
+        rois_from: Whose map of the organ is handed to stage 2: that of the cascade's stage 1 (``self``), or of
+            the steps before (``previous_step``), which stand in for it.
+        smooth_along_z: Whether stage 1 is smoothed along the z axis before stage 2.
+        fallback_search: Whether a location of low confidence of the pancreas in the scan is looked for further.
         orientation: Of an nnU-Net: how the scan is turned for it, such as RAS for TotalSegmentator's networks; None as
             nnU-Net's own reader has it.
         organ_weight: Weight of this step's view of the organ inside the region, against the step before.
@@ -38,20 +60,27 @@ class Step(Settings):
     kind: Literal["cascade"] | ExternalKind = "cascade"
     weights: str
     digest: str | None = None
-    field: Literal["scan", "region"] = "scan"
-    locator: Literal["own", "before"] = "own"
+    input: Literal["scan", "roi"] = "scan"
+    rois_from: Literal["self", "previous_step"] = "self"
     margin_mm: float = 10.0
     organ_weight: float = 0.5
-    consistent: bool = True
-    rescue: bool = True
+    smooth_along_z: bool = True
+    fallback_search: bool = True
     orientation: Orientation | None = None
 
-    @field_validator("locator")
+    @model_validator(mode="before")
     @classmethod
-    def _only_of_cascades(cls, locator: str, info: ValidationInfo) -> str:
-        if locator == "before" and info.data.get("kind", "cascade") != "cascade":
-            raise ValueError("a network of another program takes over no map; leave the locator own")
-        return locator
+    def _of_any_version(cls, step: Any) -> Any:
+        return _in_todays_words(step)
+
+    @field_validator("rois_from")
+    @classmethod
+    def _only_of_cascades(cls, rois_from: str, info: ValidationInfo) -> str:
+        if rois_from == "previous_step" and info.data.get("kind", "cascade") != "cascade":
+            raise ValueError(
+                "a network of another program takes no regions of an earlier step; leave rois_from at self"
+            )
+        return rois_from
 
 
 class TrainedOn(Settings):
@@ -77,7 +106,7 @@ class Model(Settings):
         steps: In order.
         organ_threshold: Least probability of the organ, tumour included, chosen on validation patients.
         tumour_threshold: Least probability of tumour, chosen on validation patients.
-        least_suspicion: Patient-level tumour score below which nothing is marked as tumour by default, chosen on
+        least_tumour_score: Patient-level tumour score below which nothing is marked as tumour by default, chosen on
             healthy and ill validation patients; 0 marks whatever reaches the threshold.
         calibration: Temperatures of the probabilities, fitted on validation patients.
         location_fit: What a location is worth, fitted on validation scans; None tells the unfitted confidence.
@@ -92,7 +121,9 @@ class Model(Settings):
     steps: tuple[Step, ...] = Field(min_length=1)
     organ_threshold: float = Field(default=0.5, gt=0, lt=1)
     tumour_threshold: float = Field(default=0.5, gt=0, lt=1)
-    least_suspicion: float = Field(default=0.0, ge=0, lt=1)
+    least_tumour_score: float = Field(
+        default=0.0, ge=0, lt=1, validation_alias=AliasChoices("least_tumour_score", "least_suspicion")
+    )
     calibration: Calibration = Calibration()
     location_fit: LocationFit | None = None
     licence: str = "unstated"
@@ -103,10 +134,10 @@ class Model(Settings):
     @field_validator("steps")
     @classmethod
     def _starts_on_the_scan(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
-        if steps[0].field != "scan":
-            raise ValueError("the first step's field must be scan")
-        if steps[0].locator != "own":
-            raise ValueError("the first step's locator must be own")
+        if steps[0].input != "scan":
+            raise ValueError("the first step's input must be scan")
+        if steps[0].rois_from != "self":
+            raise ValueError("the first step's rois_from must be self")
         return steps
 
     def weights_of(self, step: Step) -> Path:
@@ -190,7 +221,7 @@ def with_pancreas_model(model: Model, name: str) -> Model:
         UnknownModelError: There is no such model, or none of the first one's steps works in a region.
     """
     other = find_model(name)
-    close = [step for step in model.steps if step.field == "region"]
+    close = [step for step in model.steps if step.input == "roi"]
     if not close:
         raise UnknownModelError(f"{model.name}: has no step for a region of the pancreas. Choose another --model.")
     first = [step.model_copy(update={"weights": str(other.weights_of(step).absolute())}) for step in other.steps]

@@ -1,11 +1,11 @@
-"""A model's temperatures and offsets, and what they make of a finding."""
+"""A model's temperatures and offsets, and what they make of a prediction."""
 
 from dataclasses import replace
 
 import numpy as np
 from pydantic import Field
 
-from pancascade.inference.localization.region_probabilities import Finding
+from pancascade.inference.localization.region_probabilities import RegionProbabilities
 from pancascade.metrics.calibration import Scaling, apply_scaling
 from pancascade.settings import Settings
 
@@ -71,14 +71,14 @@ class Calibration(Settings):
         return Scaling(self.tumour_temperature, self.tumour_offset)
 
 
-def calibrated(finding: Finding, calibration: Calibration) -> Finding:
-    """A finding with scaled probabilities; the same finding where nothing is scaled.
+def calibrated(prediction: RegionProbabilities, calibration: Calibration) -> RegionProbabilities:
+    """A prediction with scaled probabilities; the same prediction where nothing is scaled.
 
     The tumour is a part of the organ, so that the organ is at least as likely: where the two scalings say otherwise
     the organ's probability is raised, as `combine` does.
     """
-    if finding.box is None or calibration.organ_scaling == calibration.tumour_scaling == Scaling():
-        return finding
-    tumour = apply_scaling(finding.tumour, calibration.tumour_scaling).astype(np.float32)
-    organ = apply_scaling(finding.organ, calibration.organ_scaling).astype(np.float32)
-    return replace(finding, organ=np.maximum(organ, tumour), tumour=tumour)
+    if prediction.box is None or calibration.organ_scaling == calibration.tumour_scaling == Scaling():
+        return prediction
+    tumour = apply_scaling(prediction.tumour, calibration.tumour_scaling).astype(np.float32)
+    organ = apply_scaling(prediction.organ, calibration.organ_scaling).astype(np.float32)
+    return replace(prediction, organ=np.maximum(organ, tumour), tumour=tumour)

@@ -13,7 +13,7 @@ def shipped_folder() -> Path:
     return Path(str(files("pancascade"))) / "weights"
 
 
-def told_place(file: Path, *, seen_from: Path) -> str:
+def public_place(file: Path, *, seen_from: Path) -> str:
     """How a description tells where a file lies: its name if it is shipped or lies beside, or a way of marks.
 
     Args:
@@ -29,7 +29,7 @@ def find_file(place: str, *, folder: Path, digest: str | None = None) -> Path:
     """A file of a model.
 
     Args:
-        place: As `told_place` gives it, or a path.
+        place: As `public_place` gives it, or a path.
         folder: Of the description.
         digest: Of its content; None takes the first file that there is.
 

@@ -7,106 +7,110 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pancascade.imaging.volume import Volume
-from pancascade.inference.localization.region_probabilities import Finding
-from pancascade.inference.pipeline.tumour_score import tumour_suspicion
+from pancascade.inference.localization.region_probabilities import RegionProbabilities
+from pancascade.inference.pipeline.tumour_score import patient_tumour_score
 from pancascade.inference.pipeline.withholding import handed_out
-from pancascade.inference.runners.loading import Member
+from pancascade.inference.runners.loading import LoadedModel
 from pancascade.messages.notices import Notice
 from pancascade.results.location import Thresholds
 
 
 class Decision(NamedTuple):
-    """What of a finding is handed out, and marked.
+    """What of a prediction is handed out, and marked.
 
     Attributes:
-        finding: What is handed out.
-        labels: (I, J, K) uint8 on the grid of the upright scan.
+        prediction: What is handed out.
+        labels: (I, J, K) uint8 on the grid of the LPS scan.
         thresholds: By which they were decided.
-        suspicion: The scan's tumour score; 0 where nothing is handed out.
+        tumour_score: The scan's tumour score; 0 where nothing is handed out.
         withheld: Why nothing is handed out.
         unmarked: Why no tumour is marked.
     """
 
-    finding: Finding
+    prediction: RegionProbabilities
     labels: NDArray[np.uint8]
     thresholds: Thresholds
-    suspicion: float
+    tumour_score: float
     withheld: list[Notice]
     unmarked: list[Notice]
 
 
-def decide_finding(
-    finding: Finding,
-    upright: Volume,
-    members: Sequence[Member],
+def decide_labels(
+    prediction: RegionProbabilities,
+    scan_lps: Volume,
+    loaded_models: Sequence[LoadedModel],
     *,
     keep_doubtful: bool = False,
     organ_given: bool = False,
 ) -> Decision:
-    """What is handed out of a finding, by the models' thresholds, and which labels that makes.
+    """What is handed out of a prediction, by the models' thresholds, and which labels that makes.
 
     Args:
-        finding: With calibrated probabilities.
-        upright: The scan, oriented LPS.
-        members: The models.
+        prediction: With calibrated probabilities.
+        scan_lps: The scan, oriented LPS.
+        loaded_models: The models.
         keep_doubtful: Also hand out what lies in a place that is hardly a pancreas'.
         organ_given: Whether the organ is a given mask, which stays voxel for voxel.
     """
-    thresholds = thresholds_of(members)
-    suspicion = round(tumour_suspicion(finding, upright.spacing_mm), 4)
+    thresholds = thresholds_of(loaded_models)
+    tumour_score = round(patient_tumour_score(prediction, scan_lps.spacing_mm), 4)
     kept, withheld = handed_out(
-        finding, keep_doubtful=keep_doubtful, voxel_ml=upright.voxel_volume_ml, threshold=thresholds.organ
+        prediction, keep_doubtful=keep_doubtful, voxel_ml=scan_lps.voxel_volume_ml, threshold=thresholds.organ
     )
-    thresholds, unmarked = by_suspicion(kept, thresholds, members, suspicion=suspicion)
+    thresholds, unmarked = by_tumour_score(kept, thresholds, loaded_models, tumour_score=tumour_score)
     labels = kept.labels(
-        upright.shape,
-        spacing_mm=upright.spacing_mm,
+        scan_lps.shape,
+        spacing_mm=scan_lps.spacing_mm,
         organ_threshold=thresholds.organ,
         tumour_threshold=thresholds.least_tumour,
-        component_rules=all(member.additions.component_rules for member in members),
+        component_rules=all(loaded_model.additions.component_rules for loaded_model in loaded_models),
         organ_given=organ_given,
     )
-    return Decision(kept, labels, thresholds, 0.0 if kept.box is None else suspicion, withheld, unmarked)
+    return Decision(kept, labels, thresholds, 0.0 if kept.box is None else tumour_score, withheld, unmarked)
 
 
-def thresholds_of(members: Sequence[Member]) -> Thresholds:
+def thresholds_of(loaded_models: Sequence[LoadedModel]) -> Thresholds:
     """The mean of the models' thresholds; ½ where tuned ones are switched off."""
-    if not all(member.additions.tuned_thresholds for member in members):
+    if not all(loaded_model.additions.tuned_thresholds for loaded_model in loaded_models):
         return Thresholds()
     return Thresholds(
-        organ=float(np.mean([member.model.organ_threshold for member in members])),
-        tumour=float(np.mean([member.model.tumour_threshold for member in members])),
+        organ=float(np.mean([loaded_model.model.organ_threshold for loaded_model in loaded_models])),
+        tumour=float(np.mean([loaded_model.model.tumour_threshold for loaded_model in loaded_models])),
     )
 
 
-def by_suspicion(
-    finding: Finding, thresholds: Thresholds, members: Sequence[Member], *, suspicion: float
+def by_tumour_score(
+    prediction: RegionProbabilities,
+    thresholds: Thresholds,
+    loaded_models: Sequence[LoadedModel],
+    *,
+    tumour_score: float,
 ) -> tuple[Thresholds, list[Notice]]:
     """The thresholds of one scan: below the models' least score no tumour is marked, and a notice says so.
 
     Args:
-        finding: With calibrated probabilities.
+        prediction: With calibrated probabilities.
         thresholds: The models' own.
-        members: The models.
-        suspicion: The scan's tumour score.
+        loaded_models: The models.
+        tumour_score: The scan's tumour score.
     """
-    least = float(np.mean([member.model.least_suspicion for member in members]))
-    if suspicion >= least or not all(member.additions.tumour_score for member in members):
+    least = float(np.mean([loaded_model.model.least_tumour_score for loaded_model in loaded_models]))
+    if tumour_score >= least or not all(loaded_model.additions.tumour_score for loaded_model in loaded_models):
         return thresholds, []
     found = thresholds.model_copy(update={"tumour_marked": False})
-    if finding.box is None or not (finding.tumour >= thresholds.tumour).any():
+    if prediction.box is None or not (prediction.tumour >= thresholds.tumour).any():
         return found, []
     notice = Notice(
         code="tumour_unmarked",
         severity="information",
         about="result",
-        sentence=f"No tumour is marked: the tumour score {suspicion:.2f} is below {least:.2f}. To mark what reaches "
+        sentence=f"No tumour is marked: the tumour score {tumour_score:.2f} is below {least:.2f}. To mark what reaches "
         f"{thresholds.tumour:.2f} all the same, use `pancascade threshold --tumour` after --save-probabilities.",
-        values={"suspicion": suspicion, "least": round(least, 3)},
+        values={"suspicion": tumour_score, "least": round(least, 3)},
     )
     return found, [notice]
 
 
-def average(findings: Sequence[Finding]) -> Finding:
-    """What several looks at a scan find together, as it is decided and stored."""
-    return Finding.mean(findings).rounded()
+def average(predictions: Sequence[RegionProbabilities]) -> RegionProbabilities:
+    """What several passes over a scan find together, as it is decided and stored."""
+    return RegionProbabilities.mean(predictions).rounded()

@@ -15,11 +15,11 @@ PARALLEL = 0.9999
 """Least cosine between axes that count as the same."""
 
 
-def on_grid_of(upright: Volume, mask: Volume, segments: DicomMask | None) -> tuple[Volume, bool]:
+def on_grid_of(scan_lps: Volume, mask: Volume, segments: DicomMask | None) -> tuple[Volume, bool]:
     """A mask on the grid of the scan, and whether it was resampled.
 
     Args:
-        upright: The scan, LPS.
+        scan_lps: The scan, LPS.
         mask: 0 and 1, on the scan's grid, turned or flipped as it may be, or on one that covers the same space
             with other voxels. Of segments, planes may be missing.
         segments: Of DICOM, where the mask is from.
@@ -28,52 +28,53 @@ def on_grid_of(upright: Volume, mask: Volume, segments: DicomMask | None) -> tup
         GeometryError: It covers another space, or was made on a scan in another frame of reference.
     """
     turned = reorient(mask, "LPS")
-    if turned.on_same_grid_as(upright, tolerance_mm=SAME_GRID_VOX * min(upright.spacing_mm)):
-        require_reference(segments, upright)
+    if turned.on_same_grid_as(scan_lps, tolerance_mm=SAME_GRID_VOX * min(scan_lps.spacing_mm)):
+        require_reference(segments, scan_lps)
         return turned, False
     if segments is None:
-        _require_same_space(turned, upright)
+        _require_same_space(turned, scan_lps)
     else:
-        require_reference(segments, upright)
-        placed = onto_planes(turned, upright, gaps=upright.series in segments.series)
+        require_reference(segments, scan_lps)
+        placed = onto_planes(turned, scan_lps, gaps=scan_lps.series in segments.series)
         if placed is not None:
-            return upright.with_voxels(placed), False
-        _require_inside(turned, upright)
-    return resample_onto(turned.with_voxels(turned.voxels.astype(np.uint8)), upright, order=0), True
+            return scan_lps.with_voxels(placed), False
+        _require_inside(turned, scan_lps)
+    return resample_onto(turned.with_voxels(turned.voxels.astype(np.uint8)), scan_lps, order=0), True
 
 
-def _require_same_space(mask: Volume, upright: Volume) -> None:
+def _require_same_space(mask: Volume, scan_lps: Volume) -> None:
     """Pass for grids with the same axes whose outer edges lie within a voxel of each other."""
-    first, last, within = _edges(mask, upright)
-    if not _parallel(mask, upright) or (np.abs(first) > within).any() or (np.abs(last) > within).any():
+    first, last, within = _edges(mask, scan_lps)
+    if not _parallel(mask, scan_lps) or (np.abs(first) > within).any() or (np.abs(last) > within).any():
         raise GeometryError(
-            f"{mask.name}: the mask of the pancreas does not cover the space of {upright.name}: it is of another scan, "
+            f"{mask.name}: the mask of the pancreas does not cover the space of {scan_lps.name}: it is of another "
+            "scan, "
             "cropped or moved. Resample it onto the scan's grid.",
             code="other_grid",
         )
 
 
-def _require_inside(mask: Volume, upright: Volume) -> None:
+def _require_inside(mask: Volume, scan_lps: Volume) -> None:
     """Pass for planes that lie within the scan; what they leave out holds nothing."""
-    first, last, within = _edges(mask, upright)
-    if not _parallel(mask, upright) or (first < -within).any() or (last > within).any():
+    first, last, within = _edges(mask, scan_lps)
+    if not _parallel(mask, scan_lps) or (first < -within).any() or (last > within).any():
         raise GeometryError(
-            f"{mask.name}: the segments lie beside {upright.name}, or turned against it: they are of another scan. "
+            f"{mask.name}: the segments lie beside {scan_lps.name}, or turned against it: they are of another scan. "
             "Give the mask of this one.",
             code="other_grid",
         )
 
 
-def _parallel(mask: Volume, upright: Volume) -> bool:
-    ours, theirs = (one.affine[:3, :3] / one.spacing_mm for one in (upright, mask))
+def _parallel(mask: Volume, scan_lps: Volume) -> bool:
+    ours, theirs = (one.affine[:3, :3] / one.spacing_mm for one in (scan_lps, mask))
     return bool(((ours * theirs).sum(axis=0) >= PARALLEL).all())
 
 
-def _edges(mask: Volume, upright: Volume) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _edges(mask: Volume, scan_lps: Volume) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """How far the first and the last edges of a mask lie behind the scan's, along its axes; how much is rounding."""
-    axes = upright.affine[:3, :3] / upright.spacing_mm
-    first, last = (axes.T @ (_edge(mask, far=far) - _edge(upright, far=far)) for far in (False, True))
-    within = np.array([mask.spacing_mm, upright.spacing_mm]).max(axis=0) * (1 + SAME_GRID_VOX)
+    axes = scan_lps.affine[:3, :3] / scan_lps.spacing_mm
+    first, last = (axes.T @ (_edge(mask, far=far) - _edge(scan_lps, far=far)) for far in (False, True))
+    within = np.array([mask.spacing_mm, scan_lps.spacing_mm]).max(axis=0) * (1 + SAME_GRID_VOX)
     return first, last, within
 
 

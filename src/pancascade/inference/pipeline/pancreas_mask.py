@@ -1,4 +1,4 @@
-"""A mask of the pancreas that somebody else made: read, checked, and brought onto the scan's grid."""
+"""A mask of the pancreas that was made elsewhere: read, checked, and brought onto the scan's grid."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from pancascade.imaging.io.dicom.masks import DicomMask, read_dicom_mask
 from pancascade.imaging.io.label_table import embedded_label_names
 from pancascade.imaging.volume import Box, Volume, as_label_map, reorient, slabs
 from pancascade.imaging.volume.digest import volume_digest
-from pancascade.inference.localization.region_probabilities import Finding
+from pancascade.inference.localization.region_probabilities import RegionProbabilities
 from pancascade.inference.localization.search_region import PLAUSIBLE_PANCREAS_ML
 from pancascade.inference.pipeline.mask_placing import on_grid_of
 from pancascade.inference.pipeline.segment_series import series_notices
@@ -44,15 +44,15 @@ class PancreasMask:
 
 @dataclass(frozen=True, eq=False)
 class GivenPancreas:
-    """Such a mask on the grid of the upright scan.
+    """Such a mask on the grid of the LPS scan.
 
     Attributes:
-        finding: The organ with probability 1 in the mask, no tumour.
+        prediction: The organ with probability 1 in the mask, no tumour.
         record: For ``result.json``.
         notices: That it was given, how it was brought here, and what is odd about it.
     """
 
-    finding: Finding
+    prediction: RegionProbabilities
     record: PancreasMaskRecord
     notices: tuple[Notice, ...]
 
@@ -114,19 +114,19 @@ def _of_segments(found: DicomMask, labels: Sequence[str | int]) -> PancreasMask:
     return PancreasMask(mask, volume_digest(mask), tuple(values), found)
 
 
-def place_pancreas(given: PancreasMask, upright: Volume) -> GivenPancreas:
-    """The mask on the grid of the upright scan.
+def place_pancreas(given: PancreasMask, scan_lps: Volume) -> GivenPancreas:
+    """The mask on the grid of the LPS scan.
 
     Args:
         given: On the scan's grid, turned or flipped as it may be, or on one that covers the same space with other
             voxels.
-        upright: The scan, LPS.
+        scan_lps: The scan, LPS.
 
     Raises:
         GeometryError: It covers another space, or was made on a scan in another frame of reference.
         UnreadableError: Nothing of it is left there.
     """
-    turned, resampled = on_grid_of(upright, given.mask, given.segments)
+    turned, resampled = on_grid_of(scan_lps, given.mask, given.segments)
     box = Box.around(turned.voxels > 0)
     if box is None:
         raise UnreadableError(
@@ -134,16 +134,16 @@ def place_pancreas(given: PancreasMask, upright: Volume) -> GivenPancreas:
             code="pancreas_mask_empty",
         )
     organ = (turned.voxels[box.slices] > 0).astype(np.float32)
-    volume_ml = round(float(organ.sum(dtype=np.float64)) * upright.voxel_volume_ml, 2)
+    volume_ml = round(float(organ.sum(dtype=np.float64)) * scan_lps.voxel_volume_ml, 2)
     record = PancreasMaskRecord(digest=given.digest, values=given.values, resampled=resampled, volume_ml=volume_ml)
-    finding = Finding(box, organ, np.zeros_like(organ))
-    told = _notices(record, given.mask, upright)
-    return GivenPancreas(finding, record, (*told, *series_notices(given.segments, upright)))
+    prediction = RegionProbabilities(box, organ, np.zeros_like(organ))
+    reported = _notices(record, given.mask, scan_lps)
+    return GivenPancreas(prediction, record, (*reported, *series_notices(given.segments, scan_lps)))
 
 
-def _notices(record: PancreasMaskRecord, mask: Volume, upright: Volume) -> list[Notice]:
+def _notices(record: PancreasMaskRecord, mask: Volume, scan_lps: Volume) -> list[Notice]:
     values = {"volume_ml": record.volume_ml}
-    told = [
+    reported = [
         Notice(
             code="pancreas_given",
             severity="information",
@@ -154,18 +154,18 @@ def _notices(record: PancreasMaskRecord, mask: Volume, upright: Volume) -> list[
     ]
     if record.resampled:
         sizes = " against ".join(
-            " x ".join(f"{step:.3g}" for step in one.spacing_mm) for one in (reorient(mask, "LPS"), upright)
+            " x ".join(f"{step:.3g}" for step in one.spacing_mm) for one in (reorient(mask, "LPS"), scan_lps)
         )
         sentence = f"The mask of the pancreas has other voxels than the scan ({sizes} mm): the nearest were taken."
-        told.append(Notice(code="pancreas_mask_resampled", about="input", sentence=sentence))
+        reported.append(Notice(code="pancreas_mask_resampled", about="input", sentence=sentence))
     smallest, largest = PLAUSIBLE_PANCREAS_ML
     if not smallest <= record.volume_ml <= largest:
         sentence = (
             f"The mask given for the pancreas holds {record.volume_ml:.1f} mL, and a pancreas has {smallest:g} to "
             f"{largest:g} mL: look whether it is the right label, and whole."
         )
-        told.append(Notice(code="pancreas_mask_volume", about="input", sentence=sentence, values=values))
-    return told
+        reported.append(Notice(code="pancreas_mask_volume", about="input", sentence=sentence, values=values))
+    return reported
 
 
 def _values_in(volume: Volume) -> set[int]:

@@ -1,18 +1,18 @@
-"""Reasons to doubt a result, as codes and plain sentences."""
+"""Warnings about a result, as codes and plain sentences."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
 from pancascade.imaging.volume import Box, Volume
-from pancascade.inference.localization.search_region import PLAUSIBLE_PANCREAS_ML, SURE
+from pancascade.inference.localization.search_region import CONFIDENT, PLAUSIBLE_PANCREAS_ML
 from pancascade.labels import Label
 from pancascade.messages.notices import Notice
 from pancascade.results.location import Location
 
 AGAINST = {
     "nothing_located": "nowhere in the scan was the pancreas likelier than not",
-    "belief_weak": "its probability stays low",
+    "probability_low": "its probability stays low",
     "organ_scattered": "it lies in separate pieces",
     "organ_small": "it is smaller than a pancreas",
     "organ_large": "it is larger than a pancreas",
@@ -22,7 +22,7 @@ AGAINST = {
 """What speaks against a location, by code."""
 
 
-def doubts(mask: Volume, *, organ_given: bool = False) -> list[Notice]:
+def result_warnings(mask: Volume, *, organ_given: bool = False) -> list[Notice]:
     """What a reader should know before trusting a mask.
 
     Args:
@@ -51,7 +51,7 @@ def _located(location: Location) -> Iterator[Notice]:
     values = {"confidence": location.confidence, "organ_ml": location.organ_ml, "components": location.components}
     if location.expected_dice is not None:
         values["expected_dice"] = location.expected_dice
-    if location.confidence >= SURE:
+    if location.confidence >= CONFIDENT:
         yield Notice(
             code="located",
             severity="information",

@@ -4,30 +4,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from pancascade.imaging.preprocessing import body_box
+from pancascade.imaging.preprocessing import patient_box
 from pancascade.imaging.preprocessing.search_range import search_range
 from pancascade.imaging.volume import Box, Volume, crop
 from pancascade.inference.localization.location_confidence import agreement_of, with_agreement, with_fitted_confidence
-from pancascade.inference.localization.region_probabilities import Finding, combine
-from pancascade.inference.localization.search_region import SURE, Sight, judge
+from pancascade.inference.localization.region_probabilities import RegionProbabilities, combine
+from pancascade.inference.localization.search_region import CONFIDENT, Stage1Result, score_plausibility
 from pancascade.inference.models.model import Step
 from pancascade.inference.models.model_calibration import calibrated
-from pancascade.inference.runners.external_runner import ExternalEngine
-from pancascade.inference.runners.loading import Engine, Member, StepEngine
+from pancascade.inference.runners.external_runner import ExternalRunner
+from pancascade.inference.runners.loading import LoadedModel, Runner, StepRunner
 from pancascade.inference.runners.slice_runner import HandOver, Progress
 from pancascade.inference.runners.stopwatch import Stopwatch
 from pancascade.labels import Label
 from pancascade.results.location import Location
 
-JUDGED_AT_MM = 2.0
+SCORED_AT_MM = 2.0
 """Voxel size at which an outcome is judged: finer says no more, and takes memory."""
 
-DOUBTFUL_MARGIN = 2.0
-"""How many times wider the margin around a doubtful region is."""
+LOW_CONFIDENCE_MARGIN = 2.0
+"""How many times wider the margin around a region of low confidence is."""
 
 
 class StageWatcher(Protocol):
-    """Sees, and may change, what stage 1 hands to stage 2 on a scan's way.
+    """Sees, and may change, what stage 1 hands to stage 2 in a scan's pipeline.
 
     Attributes:
         organ: Boxes of the organ around which later steps work, in place of those that were found; None for those.
@@ -35,137 +35,146 @@ class StageWatcher(Protocol):
 
     organ: list[Box] | None
 
-    def between(self, engine: Engine, field: Box) -> HandOver:
-        """What a cascade that works in a field of the upright scan calls between its stages."""
+    def between(self, runner: Runner, field: Box) -> HandOver:
+        """What a cascade that works in a field of the LPS scan calls between its stages."""
         ...
 
 
-def follow(
-    upright: Volume,
-    member: Member,
+def run_pipeline(
+    scan_lps: Volume,
+    loaded_model: LoadedModel,
     *,
     progress: Progress | None = None,
     clock: Stopwatch | None = None,
     watcher: StageWatcher | None = None,
-) -> Finding:
+) -> RegionProbabilities:
     """What all steps of a model find together, as its calibration corrects it.
 
     Args:
-        upright: The scan, LPS.
-        member: The model with its cascades.
+        scan_lps: The scan, LPS.
+        loaded_model: The model with its cascades.
         progress: Called after each batch.
         clock: Where the time goes.
         watcher: Sees every hand-over.
     """
     clock = clock or Stopwatch()
-    whole = Box.whole(upright.shape)
-    body = body_box(upright) if member.additions.body_box else whole
-    finding = Finding.nothing()
-    for step, engine in zip(member.model.steps, member.engines, strict=True):
+    whole = Box.whole(scan_lps.shape)
+    body = patient_box(scan_lps) if loaded_model.additions.body_box else whole
+    prediction = RegionProbabilities.nothing()
+    for step, runner in zip(loaded_model.model.steps, loaded_model.runners, strict=True):
         watch = clock.within(Path(step.weights).stem)
-        if step.field == "scan" and step.locator == "own":
-            finding = search(upright, engine, body, progress=progress, clock=watch, watcher=watcher)
+        if step.input == "scan" and step.rois_from == "self":
+            prediction = search_scan(scan_lps, runner, body, progress=progress, clock=watch, watcher=watcher)
             continue
         fields = [body]
-        if step.field == "region":
+        if step.input == "roi":
             organ = None if watcher is None else watcher.organ
-            fields, finding = regions(step, upright, finding, organ=organ), with_margin(finding, step)
-        before, close = finding, []
+            fields, prediction = regions(step, scan_lps, prediction, organ=organ), with_margin(prediction, step)
+        before, close = prediction, []
         for field in fields:
             hand_over = None
-            if watcher is not None and not isinstance(engine, ExternalEngine):
-                hand_over = watcher.between(engine, field)
-            found = look(
-                upright, finding, step, engine, field=field, progress=progress, hand_over=hand_over, clock=watch
+            if watcher is not None and not isinstance(runner, ExternalRunner):
+                hand_over = watcher.between(runner, field)
+            found = run_step(
+                scan_lps, prediction, step, runner, field=field, progress=progress, hand_over=hand_over, clock=watch
             )
             close.append(found)
-            finding = found if step.field == "scan" else combine(finding, found, field=field, weight=step.organ_weight)
-        if step.field == "region":
-            finding = with_agreement(finding, agreement_of(before, close))
-    finding = with_fitted_confidence(finding, member.model.location_fit)
-    return calibrated(finding, member.model.calibration) if member.additions.calibration else finding
+            prediction = (
+                found if step.input == "scan" else combine(prediction, found, field=field, weight=step.organ_weight)
+            )
+        if step.input == "roi":
+            prediction = with_agreement(prediction, agreement_of(before, close))
+    prediction = with_fitted_confidence(prediction, loaded_model.model.location_fit)
+    return calibrated(prediction, loaded_model.model.calibration) if loaded_model.additions.calibration else prediction
 
 
-def search(
-    upright: Volume,
-    engine: StepEngine,
+def search_scan(
+    scan_lps: Volume,
+    runner: StepRunner,
     body: Box,
     *,
     progress: Progress | None = None,
     clock: Stopwatch | None = None,
     watcher: StageWatcher | None = None,
-) -> Finding:
+) -> RegionProbabilities:
     """What a cascade finds in the body, between the heights where the pancreas can lie.
 
     There is one pass. Where stage 1 finds nothing that reaches probability ½, its best candidate below that is passed
-    on as doubtful (`locating.aim_at`); a second pass at low resolution, which earlier versions had, ended worse than
-    the first on scans of other hospitals.
+    on with low confidence (`locating.select_search_region`); a second pass at low resolution, which earlier versions
+    had, ended worse than the first on scans of other hospitals.
 
     Args:
-        upright: The scan, LPS.
-        engine: A step's cascade; a network of another program sees the whole scan, as it was trained to, and what it
+        scan_lps: The scan, LPS.
+        runner: A step's cascade; a network of another program sees the whole scan, as it was trained to, and what it
             finds is judged as a cascade's organ is.
         body: Where the patient is.
         progress: Called after each batch.
         clock: Where the time goes.
         watcher: Sees the hand-overs at full resolution.
     """
-    if isinstance(engine, ExternalEngine):
-        found = engine.find(upright, at=Box.whole(upright.shape), progress=progress, clock=clock)
-        located = outcome(found, upright, body)
+    if isinstance(runner, ExternalRunner):
+        found = runner.find(scan_lps, at=Box.whole(scan_lps.shape), progress=progress, clock=clock)
+        located = result_plausibility(found, scan_lps, body)
         return replace(found, location=located.model_copy(update={"plausibility": located.confidence}))
-    field = search_range(upright, body) if engine.additions.search_range else body
-    between = None if watcher is None else watcher.between(engine, field)
-    found = engine.find(
-        crop(upright, field), at=field, whole_body=True, progress=progress, hand_over=between, clock=clock
+    field = search_range(scan_lps, body) if runner.additions.search_range else body
+    between = None if watcher is None else watcher.between(runner, field)
+    found = runner.find(
+        crop(scan_lps, field), at=field, whole_body=True, progress=progress, hand_over=between, clock=clock
     )
-    if not (engine.rescue and engine.cascade.locates):
+    if not (runner.fallback_search and runner.cascade.locates):
         return found
-    return _doubted(found, outcome(found, upright, field))
+    return _with_result_plausibility(found, result_plausibility(found, scan_lps, field))
 
 
-def _doubted(found: Finding, outcome: Location) -> Finding:
-    """A finding whose location is no surer than what was found there is plausible, and tells how plausible that is."""
+def _with_result_plausibility(found: RegionProbabilities, result_plausibility: Location) -> RegionProbabilities:
+    """A prediction whose location is no surer than what was found there is plausible.
+
+    And tells how plausible that is.
+    """
     location = found.location
     if location is None:
         return found
-    told: dict[str, Any] = {"plausibility": outcome.confidence}
-    if outcome.confidence < location.confidence:
-        reasons = tuple(dict.fromkeys((*outcome.reasons, *location.reasons)))
-        told |= {"confidence": outcome.confidence, "reasons": reasons}
-    return replace(found, location=location.model_copy(update=told))
+    reported: dict[str, Any] = {"plausibility": result_plausibility.confidence}
+    if result_plausibility.confidence < location.confidence:
+        reasons = tuple(dict.fromkeys((*result_plausibility.reasons, *location.reasons)))
+        reported |= {"confidence": result_plausibility.confidence, "reasons": reasons}
+    return replace(found, location=location.model_copy(update=reported))
 
 
-def outcome(found: Finding, upright: Volume, body: Box) -> Location:
+def result_plausibility(found: RegionProbabilities, scan_lps: Volume, body: Box) -> Location:
     """How plausible the organ is that a step has found in the end, judged as stage 1's location is, at about 2 mm."""
     if found.box is None:
         return Location(confidence=0.0, reasons=("nothing_located",))
-    steps = [max(1, int(JUDGED_AT_MM / spacing)) for spacing in upright.spacing_mm]
+    steps = [max(1, int(SCORED_AT_MM / spacing)) for spacing in scan_lps.spacing_mm]
     seen = found.organ[:: steps[0], :: steps[1], :: steps[2]].transpose(2, 1, 0)
-    column_mm, row_mm, slice_mm = (step * spacing for step, spacing in zip(steps, upright.spacing_mm, strict=True))
+    column_mm, row_mm, slice_mm = (step * spacing for step, spacing in zip(steps, scan_lps.spacing_mm, strict=True))
     rows, columns = (
         tuple((edge[axis] - found.box.start[axis]) / steps[axis] for edge in (body.start, body.stop)) for axis in (1, 0)
     )
-    extent = upright.shape[2] * upright.spacing_mm[2]
+    extent = scan_lps.shape[2] * scan_lps.spacing_mm[2]
     sides = ((rows[0], rows[1]), (columns[0], columns[1]))
-    return judge(Sight(seen, (slice_mm, row_mm, column_mm), sides, extent_mm=extent))
+    return score_plausibility(Stage1Result(seen, (slice_mm, row_mm, column_mm), sides, extent_mm=extent))
 
 
-def regions(step: Step, upright: Volume, finding: Finding, *, organ: list[Box] | None = None) -> list[Box]:
-    """Where a step looks that works around the pancreas: one region a body of the organ, joined where they overlap.
+def regions(
+    step: Step, scan_lps: Volume, prediction: RegionProbabilities, *, organ: list[Box] | None = None
+) -> list[Box]:
+    """Where a step looks that works around the pancreas.
+
+    One region a component of the organ, joined where they overlap.
 
     Args:
         step: With a margin.
-        upright: The scan.
-        finding: What is known so far. A doubtful location widens the margin; of an organ that is nowhere likelier
-            than not, the likeliest place is taken.
-        organ: Boxes to take in place of the finding's.
+        scan_lps: The scan.
+        prediction: What is known so far. a location of low confidence widens the margin; of an organ that is nowhere
+            likelier than not, the likeliest place is taken.
+        organ: Boxes to take in place of the prediction's.
     """
-    boxes = organ if organ is not None else _organ_boxes(finding, upright.spacing_mm)
-    margin_mm = step.margin_mm if organ is not None else _margin_mm(finding, step)
+    boxes = organ if organ is not None else _organ_boxes(prediction, scan_lps.spacing_mm)
+    margin_mm = step.margin_mm if organ is not None else _margin_mm(prediction, step)
     joined: list[Box] = []
     for box in boxes:
-        field = box.expand_mm(margin_mm, spacing_mm=upright.spacing_mm).clip(upright.shape)
+        field = box.expand_mm(margin_mm, spacing_mm=scan_lps.spacing_mm).clip(scan_lps.shape)
         while (other := next((one for one in joined if one.overlaps(field)), None)) is not None:
             joined.remove(other)
             field = field.union(other)
@@ -173,54 +182,59 @@ def regions(step: Step, upright: Volume, finding: Finding, *, organ: list[Box] |
     return joined
 
 
-def with_margin(finding: Finding, step: Step) -> Finding:
-    """The finding, whose location tells the margin with which a step looks around it."""
-    if finding.location is None:
-        return finding
-    told = finding.location.model_copy(update={"margin_mm": _margin_mm(finding, step)})
-    return replace(finding, location=told)
+def with_margin(prediction: RegionProbabilities, step: Step) -> RegionProbabilities:
+    """The prediction, whose location tells the margin with which a step works around it."""
+    if prediction.location is None:
+        return prediction
+    reported = prediction.location.model_copy(update={"margin_mm": _margin_mm(prediction, step)})
+    return replace(prediction, location=reported)
 
 
-def _margin_mm(finding: Finding, step: Step) -> float:
-    doubtful = finding.location is not None and finding.location.confidence < SURE
-    return step.margin_mm * (DOUBTFUL_MARGIN if doubtful else 1.0)
+def _margin_mm(prediction: RegionProbabilities, step: Step) -> float:
+    low_confidence = prediction.location is not None and prediction.location.confidence < CONFIDENT
+    return step.margin_mm * (LOW_CONFIDENCE_MARGIN if low_confidence else 1.0)
 
 
-def _organ_boxes(finding: Finding, spacing_mm: tuple[float, float, float]) -> list[Box]:
-    boxes = finding.organ_boxes(spacing_mm=spacing_mm)
-    if boxes or finding.box is None:
+def _organ_boxes(prediction: RegionProbabilities, spacing_mm: tuple[float, float, float]) -> list[Box]:
+    boxes = prediction.organ_boxes(spacing_mm=spacing_mm)
+    if boxes or prediction.box is None:
         return boxes
-    return finding.organ_boxes(spacing_mm=spacing_mm, threshold=0.5 * float(finding.organ.max()))
+    return prediction.organ_boxes(spacing_mm=spacing_mm, threshold=0.5 * float(prediction.organ.max()))
 
 
-def look(
-    upright: Volume,
-    finding: Finding,
+def run_step(
+    scan_lps: Volume,
+    prediction: RegionProbabilities,
     step: Step,
-    engine: StepEngine,
+    runner: StepRunner,
     *,
     field: Box,
     progress: Progress | None = None,
     hand_over: HandOver | None = None,
     clock: Stopwatch | None = None,
-) -> Finding:
-    """What a closer look at a field finds.
+) -> RegionProbabilities:
+    """What a second pass over a field finds.
 
     Args:
-        upright: The scan.
-        finding: What is known so far.
-        step: Whose belief is handed over.
-        engine: The step's cascade, or network of another program.
-        field: Where it looks.
+        scan_lps: The scan.
+        prediction: What is known so far.
+        step: Whose probability map is handed over.
+        runner: The step's cascade, or network of another program.
+        field: Where it works.
         progress: Called after each batch.
         hand_over: Called between its stages.
         clock: Where the time goes.
     """
-    if isinstance(engine, ExternalEngine):
-        return engine.find(crop(upright, field), at=field, progress=progress, clock=clock)
-    belief = None
-    if step.locator == "before":
-        belief = finding.believed(field, tumour=engine.cascade.first_target == (Label.TUMOUR,))
-    return engine.find(
-        crop(upright, field), at=field, belief=belief, progress=progress, hand_over=hand_over, clock=clock
+    if isinstance(runner, ExternalRunner):
+        return runner.find(crop(scan_lps, field), at=field, progress=progress, clock=clock)
+    probability_map = None
+    if step.rois_from == "previous_step":
+        probability_map = prediction.probability_source(field, tumour=runner.cascade.first_target == (Label.TUMOUR,))
+    return runner.find(
+        crop(scan_lps, field),
+        at=field,
+        probability_map=probability_map,
+        progress=progress,
+        hand_over=hand_over,
+        clock=clock,
     )

@@ -1,6 +1,6 @@
-"""What is found in so doubtful a place that it is not handed out."""
+"""What is found in a place of so low confidence that it is not handed out."""
 
-from pancascade.inference.localization.region_probabilities import Finding
+from pancascade.inference.localization.region_probabilities import RegionProbabilities
 from pancascade.messages.notices import Notice
 from pancascade.results.location import Location
 
@@ -14,9 +14,9 @@ def is_withheld(location: Location | None) -> bool:
 
 
 def handed_out(
-    found: Finding, *, keep_doubtful: bool, voxel_ml: float, threshold: float
-) -> tuple[Finding, list[Notice]]:
-    """What a user gets by default: what was found, or nothing where its place is too doubtful.
+    found: RegionProbabilities, *, keep_doubtful: bool, voxel_ml: float, threshold: float
+) -> tuple[RegionProbabilities, list[Notice]]:
+    """What a user gets by default: what was found, or nothing where the confidence of its place is too low.
 
     Args:
         found: With calibrated probabilities.
@@ -31,7 +31,7 @@ def handed_out(
         return found, []
     volume_ml = float((found.organ >= threshold).sum()) * voxel_ml
     if volume_ml == 0:
-        return Finding.nothing(found.location), []
+        return RegionProbabilities.nothing(found.location), []
     notice = Notice(
         code="doubtful_withheld",
         about="location",
@@ -39,4 +39,4 @@ def handed_out(
         "To see it all the same, segment with --keep-doubtful.",
         values={"volume_ml": round(volume_ml, 2)},
     )
-    return Finding.nothing(found.location), [notice]
+    return RegionProbabilities.nothing(found.location), [notice]

@@ -12,22 +12,22 @@ from pancascade.errors import DataError
 from pancascade.imaging.volume import Volume, reorient
 from pancascade.inference.backends.devices import find_device
 from pancascade.inference.prediction.predict_cases import find_checkpoint
-from pancascade.inference.prediction.scan_pass import upright_hu
-from pancascade.inference.runners.loading import Engine
-from pancascade.inference.runners.slice_runner import SliceEngine
-from pancascade.inference.runners.torch_runners import load_engine
-from pancascade.inference.runners.volume_runner import VolumeEngine
+from pancascade.inference.prediction.scan_pass import scan_lps_hu
+from pancascade.inference.runners.loading import Runner
+from pancascade.inference.runners.slice_runner import SliceRunner
+from pancascade.inference.runners.torch_runners import load_runner
+from pancascade.inference.runners.volume_runner import VolumeRunner
 
 
 class LabelledSlices(NamedTuple):
     """A case for a 2-D cascade.
 
     Attributes:
-        engine: The cascade.
+        runner: The cascade.
         slices: With their labels.
     """
 
-    engine: SliceEngine
+    runner: SliceRunner
     slices: Sequence[AxialSlice]
 
 
@@ -35,15 +35,15 @@ class LabelledVolume(NamedTuple):
     """A case for a 3-D cascade.
 
     Attributes:
-        engine: The cascade.
+        runner: The cascade.
         case: Which.
-        upright: The scan, oriented LPS, Hounsfield units int16.
+        scan_lps: The scan, oriented LPS, Hounsfield units int16.
         labels: (I, J, K) uint8 on its grid, ids of `pancascade.labels.Label`.
     """
 
-    engine: VolumeEngine
+    runner: VolumeRunner
     case: Case
-    upright: Volume
+    scan_lps: Volume
     labels: NDArray[np.uint8]
 
 
@@ -69,20 +69,20 @@ def labelled_cases(
         CheckpointError: Weights are missing or damaged.
         DataError: The cascade has no stage 1, or a case cannot be read.
     """
-    engine = load_engine(find_checkpoint(checkpoint), find_device(device))
-    if not engine.cascade.locates:
+    runner = load_runner(find_checkpoint(checkpoint), find_device(device))
+    if not runner.cascade.locates:
         raise DataError(f"{checkpoint.name}: a single network, which has no stage 1 to measure. Give a cascade.")
     for done, case in enumerate(cases, start=1):
-        yield _read(engine, case)
+        yield _read(runner, case)
         if on_done is not None:
             on_done(done, len(cases))
 
 
-def _read(engine: Engine, case: Case) -> LabelledCase:
-    if isinstance(engine, SliceEngine):
-        return LabelledSlices(engine, case.read_slices())
+def _read(runner: Runner, case: Case) -> LabelledCase:
+    if isinstance(runner, SliceRunner):
+        return LabelledSlices(runner, case.read_slices())
     if case.scan is None:
         raise DataError(f"{case.name}: single slices, and the weights need whole scans. Give volumes.")
     scan, labels = case.scan.read_ct()
     turned = reorient(labels, "LPS").voxels
-    return LabelledVolume(engine, case, upright_hu(scan), np.ascontiguousarray(turned, np.uint8))
+    return LabelledVolume(runner, case, scan_lps_hu(scan), np.ascontiguousarray(turned, np.uint8))

@@ -11,11 +11,11 @@ from torch import Tensor
 from pancascade.data.readers import AxialSlice, Case
 from pancascade.errors import DataError
 from pancascade.evaluation.localization import IMAGE_GRID, OWN_GRID, LocalizationRow, localization_row
-from pancascade.imaging.preprocessing.network_grid import draw_labels
+from pancascade.imaging.preprocessing.network_grid import labels_to_network_grid
 from pancascade.imaging.volume import Box
 from pancascade.inference.prediction.labelled_cases import LabelledCase, LabelledSlices, LabelledVolume, labelled_cases
-from pancascade.inference.prediction.slice_pass import DrawnSlice, drawn_batches
-from pancascade.inference.runners.slice_runner import SliceEngine
+from pancascade.inference.prediction.slice_pass import SliceOnNetworkGrid, batches_on_network_grid
+from pancascade.inference.runners.slice_runner import SliceRunner
 from pancascade.inference.runners.torch_runners import torch_cascade_of
 from pancascade.methods.cascades import Cascade
 
@@ -64,25 +64,25 @@ def case_localization(case: LabelledCase) -> list[LocalizationRow]:
 
 
 @torch.inference_mode()
-def _of_slices(engine: SliceEngine, slices: Sequence[AxialSlice]) -> Iterator[LocalizationRow]:
-    for batch in drawn_batches(engine, [(0, slices)]):
+def _of_slices(runner: SliceRunner, slices: Sequence[AxialSlice]) -> Iterator[LocalizationRow]:
+    for batch in batches_on_network_grid(runner, [(0, slices)]):
         drawn = [one for _, one in batch]
         labels = torch.from_numpy(np.concatenate([_drawn_labels(one) for one in drawn]))
         images = np.concatenate([one.image for one in drawn])
         names = [(one.axial.name, one.axial.patient) for one in drawn]
-        cascade = torch_cascade_of(engine)
+        cascade = torch_cascade_of(runner)
         yield from locate_rows(cascade.cascade, cascade.shown(images), labels, names=names)
 
 
-def _drawn_labels(drawn: DrawnSlice) -> NDArray[np.uint8]:
-    return draw_labels(drawn.axial.labels[None], drawn.placement)
+def _drawn_labels(drawn: SliceOnNetworkGrid) -> NDArray[np.uint8]:
+    return labels_to_network_grid(drawn.axial.labels[None], drawn.placement)
 
 
 @torch.inference_mode()
 def _of_volume(volume: LabelledVolume) -> Iterator[LocalizationRow]:
-    engine, case, upright, labels = volume
-    images = engine.grid.window.apply(np.ascontiguousarray(upright.voxels))[None, None]
-    cascade, names = torch_cascade_of(engine), [(case.name, case.patient)]
+    runner, case, scan_lps, labels = volume
+    images = runner.grid.window.apply(np.ascontiguousarray(scan_lps.voxels))[None, None]
+    cascade, names = torch_cascade_of(runner), [(case.name, case.patient)]
     yield from locate_rows(cascade.cascade, cascade.shown(images), torch.from_numpy(labels)[None], names=names)
 
 

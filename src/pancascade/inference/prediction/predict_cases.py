@@ -16,13 +16,13 @@ from pancascade.evaluation.prediction_set import (
     read_prediction_set,
     write_prediction_set,
 )
-from pancascade.execution.memory_shortage import is_memory_shortage, memory_shortage_told
+from pancascade.execution.memory_shortage import is_memory_shortage, memory_shortage_reported
 from pancascade.execution.parallel import available_cores, each_in_processes
 from pancascade.files.digests import content_digest
 from pancascade.files.documents import shortened
 from pancascade.files.output_lock import lock_output
-from pancascade.inference.prediction.predict_job import PredictJob, cached_engine, do_job, fair_threads
-from pancascade.inference.runners.loading import Engine
+from pancascade.inference.prediction.predict_job import PredictJob, cached_runner, do_job, fair_threads
+from pancascade.inference.runners.loading import Runner
 from pancascade.inference.runners.slice_batches import BATCH_SLICES
 from pancascade.inference.runners.torch_runners import torch_cascade_of
 
@@ -75,7 +75,7 @@ def predict_cases(
     """
     weights = find_checkpoint(checkpoint)
     _require_distinct(cases)
-    shortage = memory_shortage_told("Predicting", advice="Take fewer --workers.")
+    shortage = memory_shortage_reported("Predicting", advice="Take fewer --workers.")
     with shortage, lock_output(out, what="pancascade predict"):
         begun = _begin(weights, _loaded(weights, device), probabilities=probabilities, source=source)
         finished = _earlier(out, begun, resume=resume)
@@ -116,9 +116,9 @@ def find_checkpoint(path: Path) -> Path:
     return path
 
 
-def _loaded(weights: Path, device: str) -> Engine:
+def _loaded(weights: Path, device: str) -> Runner:
     try:
-        return cached_engine(weights, device)
+        return cached_runner(weights, device)
     except (RuntimeError, AssertionError) as error:
         if is_memory_shortage(error):
             raise
@@ -131,16 +131,16 @@ def _require_distinct(cases: Sequence[Case]) -> None:
     require_distinct_files([case.name for case in cases])
 
 
-def _begin(weights: Path, engine: Engine, *, probabilities: bool, source: PredictionSource | None) -> PredictionSet:
+def _begin(weights: Path, runner: Runner, *, probabilities: bool, source: PredictionSource | None) -> PredictionSet:
     return PredictionSet(
         state="running",
         checkpoint=weights.name,
         checkpoint_digest=content_digest(weights),
-        labels={str(int(label)): label.title for label in engine.cascade.labels},
+        labels={str(int(label)): label.title for label in runner.cascade.labels},
         probabilities=probabilities,
-        engine=f"torch f32, {torch_cascade_of(engine).device.type}",
+        backend=f"torch f32, {torch_cascade_of(runner).device.type}",
         source=source or PredictionSource(),
-        trained_on=engine.trained_on,
+        trained_on=runner.trained_on,
         versions={name: version(name) for name in ("pancascade", "torch", "numpy", "nibabel")},
     )
 

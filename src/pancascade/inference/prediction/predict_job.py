@@ -32,9 +32,9 @@ from pancascade.inference.backends.devices import find_device
 from pancascade.inference.localization.region_probabilities import STEP
 from pancascade.inference.prediction.scan_pass import read_for_pass, run_scan
 from pancascade.inference.prediction.slice_pass import slice_probabilities
-from pancascade.inference.runners.loading import Engine
-from pancascade.inference.runners.slice_runner import SliceEngine
-from pancascade.inference.runners.torch_runners import load_engine
+from pancascade.inference.runners.loading import Runner
+from pancascade.inference.runners.slice_runner import SliceRunner
+from pancascade.inference.runners.torch_runners import load_runner
 from pancascade.messages.names_only import names_only
 
 
@@ -60,19 +60,19 @@ class PredictJob:
 
 
 @lru_cache(maxsize=1)
-def cached_engine(checkpoint: Path, device: str) -> Engine:
+def cached_runner(checkpoint: Path, device: str) -> Runner:
     """The checkpoint's cascade; one that a process has loaded stays."""
-    return load_engine(checkpoint, find_device(device))
+    return load_runner(checkpoint, find_device(device))
 
 
 def do_job(job: PredictJob) -> list[PredictedCase]:
     """What came of each case, in their order; one that fails costs no other."""
     if job.threads is not None:
         torch.set_num_threads(job.threads)
-    engine = cached_engine(job.checkpoint, job.device)
+    runner = cached_runner(job.checkpoint, job.device)
     started = perf_counter()
     try:
-        files = _predict(engine, job)
+        files = _predict(runner, job)
     except (PancascadeError, OSError, MemoryError, RuntimeError) as error:
         if len(job.cases) > 1:  # whose fault it is shows when each is alone
             return [found for case in job.cases for found in do_job(_of_one(job, case))]
@@ -96,15 +96,15 @@ def _sentence(error: BaseException) -> str:
     raise error
 
 
-def _predict(engine: Engine, job: PredictJob) -> dict[str, dict[str, str]]:
+def _predict(runner: Runner, job: PredictJob) -> dict[str, dict[str, str]]:
     """Write what is found; digests of the files by case and path."""
     (first, *_) = job.cases
     if first.scan is not None:
-        return {first.name: _predict_scan(engine, first, job)}
-    if not isinstance(engine, SliceEngine):
+        return {first.name: _predict_scan(runner, first, job)}
+    if not isinstance(runner, SliceRunner):
         raise DataError(f"{first.name}: single slices, and {job.checkpoint.name} needs whole scans. Give volumes.")
     files: dict[str, dict[str, str]] = {case.name: {} for case in job.cases}
-    for case, axial, found in slice_probabilities(engine, read_stacks(job.cases)):
+    for case, axial, found in slice_probabilities(runner, read_stacks(job.cases)):
         files[case] |= _write_slice(axial, found, job)
     return files
 
@@ -122,11 +122,11 @@ def read_stacks(cases: Sequence[Case]) -> Iterator[tuple[str, Sequence[AxialSlic
         yield case.name, slices
 
 
-def _predict_scan(engine: Engine, case: Case, job: PredictJob) -> dict[str, str]:
+def _predict_scan(runner: Runner, case: Case, job: PredictJob) -> dict[str, str]:
     if case.scan is None:
         raise DataError(f"{case.name}: there is no whole scan.")
     scan = read_for_pass(case.scan)
-    answer = run_scan(engine, scan, probabilities=job.probabilities)
+    answer = run_scan(runner, scan, probabilities=job.probabilities)
     mask = volume_mask_name(case.name)
     write_volume(answer.mask, job.out / mask)
     names = [mask]

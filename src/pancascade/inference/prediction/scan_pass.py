@@ -11,8 +11,8 @@ from pancascade.data.readers.case import LabelledScan, hounsfield_notices
 from pancascade.imaging.postprocessing import decide
 from pancascade.imaging.volume import Volume, reorient, restore
 from pancascade.inference.prediction.slice_pass import slice_probabilities
-from pancascade.inference.runners.loading import Engine
-from pancascade.inference.runners.slice_runner import SliceEngine
+from pancascade.inference.runners.loading import Runner
+from pancascade.inference.runners.slice_runner import SliceRunner
 from pancascade.labels import Label
 
 
@@ -42,61 +42,63 @@ def read_for_pass(scan: LabelledScan) -> Volume:
     return image
 
 
-def run_scan(engine: Engine, scan: Volume, *, probabilities: bool = False) -> ScanAnswer:
+def run_scan(runner: Runner, scan: Volume, *, probabilities: bool = False) -> ScanAnswer:
     """Run the papers' pass on a scan: labels where the probabilities say so at ½, and nothing else.
 
     Args:
-        engine: A cascade on a device.
+        runner: A cascade on a device.
         scan: Hounsfield units, any orientation.
         probabilities: Whether they are kept.
     """
-    upright = upright_hu(scan)
-    labels = np.zeros(upright.shape, np.uint8)
-    maps = {label: np.zeros(upright.shape, np.float16) for label in engine.cascade.labels} if probabilities else {}
-    if isinstance(engine, SliceEngine):
-        stacks = [(0, upright_slices(upright))]
-        for k, (_, _, found) in enumerate(slice_probabilities(engine, stacks)):
+    scan_lps = scan_lps_hu(scan)
+    labels = np.zeros(scan_lps.shape, np.uint8)
+    maps = {label: np.zeros(scan_lps.shape, np.float16) for label in runner.cascade.labels} if probabilities else {}
+    if isinstance(runner, SliceRunner):
+        stacks = [(0, lps_slices(scan_lps))]
+        for k, (_, _, found) in enumerate(slice_probabilities(runner, stacks)):
             labels[:, :, k] = decide(found[None])[0].T
             for label, values in maps.items():
-                values[:, :, k] = found[_channel(engine, label)].T
-    elif (answer := engine.run_alone(upright)) is not None:
+                values[:, :, k] = found[_channel(runner, label)].T
+    elif (answer := runner.run_alone(scan_lps)) is not None:
         box, found = answer
         labels[box.slices] = decide(found[None])[0]
         for label, values in maps.items():
-            values[box.slices] = found[_channel(engine, label)]
-    return ScanAnswer(_on_own_grid(labels, upright, scan), {k: _on_own_grid(v, upright, scan) for k, v in maps.items()})
+            values[box.slices] = found[_channel(runner, label)]
+    return ScanAnswer(
+        _on_own_grid(labels, scan_lps, scan), {k: _on_own_grid(v, scan_lps, scan) for k, v in maps.items()}
+    )
 
 
-def upright_hu(scan: Volume) -> Volume:
+def scan_lps_hu(scan: Volume) -> Volume:
     """The scan oriented LPS, whole Hounsfield units of 16 bits as training has them; a view if it is that."""
-    upright = reorient(scan, "LPS")
-    if upright.voxels.dtype == np.int16:
-        return upright
+    scan_lps = reorient(scan, "LPS")
+    if scan_lps.voxels.dtype == np.int16:
+        return scan_lps
     limits = np.iinfo(np.int16)
-    return upright.with_voxels(np.clip(upright.voxels, limits.min, limits.max).astype(np.int16))
+    return scan_lps.with_voxels(np.clip(scan_lps.voxels, limits.min, limits.max).astype(np.int16))
 
 
-def upright_slices(upright: Volume, labels: NDArray[np.uint8] | None = None) -> list[AxialSlice]:
+def lps_slices(scan_lps: Volume, labels: NDArray[np.uint8] | None = None) -> list[AxialSlice]:
     """The axial slices of a scan oriented LPS as a radiologist sees them, feet first; views of its voxels.
 
     Args:
-        upright: The scan.
+        scan_lps: The scan.
         labels: (I, J, K) on its grid; None for none.
     """
-    return list(_each_slice(upright, labels))
+    return list(_each_slice(scan_lps, labels))
 
 
-def _each_slice(upright: Volume, labels: NDArray[np.uint8] | None) -> Iterator[AxialSlice]:
-    column_mm, row_mm, slice_mm = upright.spacing_mm
-    empty = np.zeros(upright.shape[1::-1], np.uint8)
-    for k in range(upright.shape[2]):
+def _each_slice(scan_lps: Volume, labels: NDArray[np.uint8] | None) -> Iterator[AxialSlice]:
+    column_mm, row_mm, slice_mm = scan_lps.spacing_mm
+    empty = np.zeros(scan_lps.shape[1::-1], np.uint8)
+    for k in range(scan_lps.shape[2]):
         marked = empty if labels is None else labels[:, :, k].T
-        yield AxialSlice(f"{k:03d}", "", upright.voxels[:, :, k].T, marked, (row_mm, column_mm), slice_mm)
+        yield AxialSlice(f"{k:03d}", "", scan_lps.voxels[:, :, k].T, marked, (row_mm, column_mm), slice_mm)
 
 
-def _channel(engine: Engine, label: Label) -> int:
-    return 1 + engine.cascade.labels.index(label)
+def _channel(runner: Runner, label: Label) -> int:
+    return 1 + runner.cascade.labels.index(label)
 
 
-def _on_own_grid(values: NDArray[np.generic], upright: Volume, scan: Volume) -> Volume:
-    return restore(upright.with_voxels(values), scan)
+def _on_own_grid(values: NDArray[np.generic], scan_lps: Volume, scan: Volume) -> Volume:
+    return restore(scan_lps.with_voxels(values), scan)

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from pancascade.data.readers import AxialSlice
 from pancascade.imaging.preprocessing import Placement, find_placement
 from pancascade.imaging.preprocessing.neighbours import with_neighbours
-from pancascade.imaging.preprocessing.network_grid import draw
+from pancascade.imaging.preprocessing.network_grid import to_network_grid
 from pancascade.inference.runners.slice_batches import BATCH_SLICES
-from pancascade.inference.runners.slice_runner import SliceEngine
+from pancascade.inference.runners.slice_runner import SliceRunner
 
 Key = TypeVar("Key")
 
 
-class DrawnSlice(NamedTuple):
+class SliceOnNetworkGrid(NamedTuple):
     """A slice on its canvas.
 
     Attributes:
@@ -30,16 +30,16 @@ class DrawnSlice(NamedTuple):
     placement: Placement
 
 
-def draw_slice(engine: SliceEngine, slices: Sequence[AxialSlice], place: int) -> DrawnSlice:
+def slice_on_grid(runner: SliceRunner, slices: Sequence[AxialSlice], place: int) -> SliceOnNetworkGrid:
     """One slice of a stack on the canvas of a cascade, placed by itself, with the neighbours that the canvas asks for.
 
     Args:
-        engine: Whose canvas.
+        runner: Whose canvas.
         slices: The stack, from the feet to the head.
         place: Which slice.
     """
-    axial, canvas = slices[place], engine.canvas
-    placement = find_placement(axial.hu, spacing_mm=axial.spacing_mm, canvas=canvas, grow=engine.grows)
+    axial, canvas = slices[place], runner.canvas
+    placement = find_placement(axial.hu, spacing_mm=axial.spacing_mm, canvas=canvas, grow=runner.grows)
     shown = with_neighbours(
         lambda index: canvas.window.apply(slices[index].hu),
         [place],
@@ -47,22 +47,22 @@ def draw_slice(engine: SliceEngine, slices: Sequence[AxialSlice], place: int) ->
         slice_mm=axial.slice_mm,
         canvas=canvas,
     )
-    return DrawnSlice(axial, draw(shown, placement), placement)
+    return SliceOnNetworkGrid(axial, to_network_grid(shown, placement), placement)
 
 
-def drawn_batches(
-    engine: SliceEngine, stacks: Iterable[tuple[Key, Sequence[AxialSlice]]]
-) -> Iterator[list[tuple[Key, DrawnSlice]]]:
+def batches_on_network_grid(
+    runner: SliceRunner, stacks: Iterable[tuple[Key, Sequence[AxialSlice]]]
+) -> Iterator[list[tuple[Key, SliceOnNetworkGrid]]]:
     """All slices of some stacks in batches of canvases of one size, in their order, across stacks as well.
 
     Args:
-        engine: Whose canvas.
+        runner: Whose canvas.
         stacks: Slices of one case each, from the feet to the head, with what tells the case; read when needed.
     """
-    waiting: list[tuple[Key, DrawnSlice]] = []
+    waiting: list[tuple[Key, SliceOnNetworkGrid]] = []
     for key, slices in stacks:
         for place in range(len(slices)):
-            drawn = draw_slice(engine, slices, place)
+            drawn = slice_on_grid(runner, slices, place)
             if waiting and (len(waiting) == BATCH_SLICES or waiting[0][1].image.shape != drawn.image.shape):
                 yield waiting
                 waiting = []
@@ -72,20 +72,20 @@ def drawn_batches(
 
 
 def slice_probabilities(
-    engine: SliceEngine, stacks: Iterable[tuple[Key, Sequence[AxialSlice]]]
+    runner: SliceRunner, stacks: Iterable[tuple[Key, Sequence[AxialSlice]]]
 ) -> Iterator[tuple[Key, AxialSlice, NDArray[np.float32]]]:
     """Run the papers' pass on all slices of some stacks: locate, box, crop, segment, paste, slice by slice.
 
     Slices share batches and never see each other there.
 
     Args:
-        engine: A 2-D cascade on a device.
-        stacks: See `drawn_batches`.
+        runner: A 2-D cascade on a device.
+        stacks: See `batches_on_network_grid`.
 
     Yields:
         Of each slice in their order: whose it is, the slice, probabilities (C, h, w) float32 on its own pixels.
     """
-    for batch in drawn_batches(engine, stacks):
+    for batch in batches_on_network_grid(runner, stacks):
         images = np.concatenate([one.image for _, one in batch])
-        found = engine.run_alone(images, [one.placement for _, one in batch])
+        found = runner.run_alone(images, [one.placement for _, one in batch])
         yield from ((key, one.axial, maps) for (key, one), maps in zip(batch, found, strict=True))

@@ -9,11 +9,11 @@ from pancascade.data.readers import AxialSlice, Case
 from pancascade.errors import DataError
 from pancascade.evaluation.attribution import Attribution, attribute
 from pancascade.evaluation.localization import LocalizationRow
-from pancascade.inference.pipeline.stage_tracing import Trace, trace_slice, trace_volume
+from pancascade.inference.pipeline.stage_tracing import StageTrace, trace_slice, trace_volume
 from pancascade.inference.prediction.labelled_cases import LabelledCase, LabelledSlices, LabelledVolume, labelled_cases
 from pancascade.inference.prediction.localization_rows import case_localization, require_located
-from pancascade.inference.prediction.slice_pass import draw_slice
-from pancascade.inference.runners.slice_runner import SliceEngine
+from pancascade.inference.prediction.slice_pass import slice_on_grid
+from pancascade.inference.runners.slice_runner import SliceRunner
 from pancascade.labels import Label
 
 TARGETS = {Label.PANCREAS: (Label.PANCREAS, Label.TUMOUR), Label.TUMOUR: (Label.TUMOUR,)}
@@ -84,7 +84,7 @@ def _require_targets(rows: dict[str, list[Attribution]]) -> dict[str, list[Attri
     return rows
 
 
-def rows_of(traced: Trace, *, case: str, patient: str) -> dict[Label, Attribution]:
+def rows_of(traced: StageTrace, *, case: str, patient: str) -> dict[Label, Attribution]:
     """The attribution of each label that the model can find and the reference shows."""
     return {
         label: attribute(
@@ -100,17 +100,17 @@ def rows_of(traced: Trace, *, case: str, patient: str) -> dict[Label, Attributio
     }
 
 
-def _slice_traces(engine: SliceEngine, slices: Sequence[AxialSlice]) -> Iterator[tuple[str, str, Trace]]:
+def _slice_traces(runner: SliceRunner, slices: Sequence[AxialSlice]) -> Iterator[tuple[str, str, StageTrace]]:
     """Name, patient and trace of each slice that shows anything."""
     for place, axial in enumerate(slices):
         if np.isin(axial.labels, list(TARGETS)).any():
-            drawn = draw_slice(engine, slices, place)
+            drawn = slice_on_grid(runner, slices, place)
             traced = trace_slice(
-                engine, axial.hu, axial.labels, spacing_mm=axial.spacing_mm, drawn=(drawn.image, drawn.placement)
+                runner, axial.hu, axial.labels, spacing_mm=axial.spacing_mm, drawn=(drawn.image, drawn.placement)
             )
             yield axial.name, axial.patient, traced
 
 
-def _volume_trace(volume: LabelledVolume) -> Iterator[tuple[str, str, Trace]]:
-    engine, case, upright, labels = volume
-    yield case.name, case.patient, trace_volume(engine, upright, labels)
+def _volume_trace(volume: LabelledVolume) -> Iterator[tuple[str, str, StageTrace]]:
+    runner, case, scan_lps, labels = volume
+    yield case.name, case.patient, trace_volume(runner, scan_lps, labels)

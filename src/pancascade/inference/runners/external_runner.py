@@ -7,14 +7,14 @@ import numpy as np
 
 from pancascade.imaging.volume import Box, Volume, reorient, restore
 from pancascade.inference.external.network import ExternalNetwork
-from pancascade.inference.localization.region_probabilities import Finding
+from pancascade.inference.localization.region_probabilities import RegionProbabilities
 from pancascade.inference.models.additions import ALL, Additions
 from pancascade.inference.runners.slice_runner import Progress
 from pancascade.inference.runners.stopwatch import Stopwatch
 
 
 @dataclass(frozen=True)
-class ExternalEngine:
+class ExternalRunner:
     """A network of another program, as a step of a model.
 
     Attributes:
@@ -30,22 +30,22 @@ class ExternalEngine:
     additions: Additions = ALL
 
     def find(
-        self, upright: Volume, *, at: Box, progress: Progress | None = None, clock: Stopwatch | None = None
-    ) -> Finding:
+        self, scan_lps: Volume, *, at: Box, progress: Progress | None = None, clock: Stopwatch | None = None
+    ) -> RegionProbabilities:
         """What the network finds in a part of the scan.
 
         Args:
-            upright: The part, LPS, Hounsfield units.
+            scan_lps: The part, LPS, Hounsfield units.
             at: Where in the scan the part lies.
             progress: Called when it is done.
             clock: Where the time goes.
         """
         clock = clock or Stopwatch()
-        stored = reorient(upright, self.stored_axes)
+        stored = reorient(scan_lps, self.stored_axes)
         with clock.measure("network"):
             maps = self.network.probabilities(stored)
         if progress is not None:
             progress("network", 1, 1)
         with clock.measure("paste"):
-            turned = [restore(stored.with_voxels(one), upright).voxels for one in maps]
-            return Finding.of(np.stack(turned), at)
+            turned = [restore(stored.with_voxels(one), scan_lps).voxels for one in maps]
+            return RegionProbabilities.of(np.stack(turned), at)

@@ -25,6 +25,6 @@ def require_finite(answer: Answer, *, stage: int) -> Answer:
     if not math.isfinite(float(answer.sum(dtype=np.float32))):
         raise CheckpointError(
             f"Stage {stage} of the model answers NaN or infinity: its weights are damaged, or overflow. "
-            "Copy the model again, or try --engine torch."
+            "Copy the model again, or try --backend torch."
         )
     return answer

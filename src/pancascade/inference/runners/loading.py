@@ -14,81 +14,81 @@ from pancascade.inference.graphs.graph_network import graph_backend
 from pancascade.inference.graphs.loading import load_graphs
 from pancascade.inference.models.additions import ALL, Additions
 from pancascade.inference.models.model import Model, Step, find_model, require_cascades, with_pancreas_model
-from pancascade.inference.runners.external_runner import ExternalEngine
-from pancascade.inference.runners.slice_runner import VIEW_SCALES, SliceEngine
-from pancascade.inference.runners.volume_runner import VolumeEngine
+from pancascade.inference.runners.external_runner import ExternalRunner
+from pancascade.inference.runners.slice_runner import VIEW_SCALES, SliceRunner
+from pancascade.inference.runners.volume_runner import VolumeRunner
 from pancascade.labels import Label
 from pancascade.messages.notices import Notice
 
-Engine = SliceEngine | VolumeEngine
+Runner = SliceRunner | VolumeRunner
 """A cascade on a device, for slices or for volumes."""
 
-StepEngine = Engine | ExternalEngine
+StepRunner = Runner | ExternalRunner
 """What carries out a step of a model."""
 
 
-def labels_of(engine: StepEngine) -> tuple[Label, ...]:
+def labels_of(runner: StepRunner) -> tuple[Label, ...]:
     """What a step finds."""
-    return engine.network.labels if isinstance(engine, ExternalEngine) else engine.cascade.labels
+    return runner.network.labels if isinstance(runner, ExternalRunner) else runner.cascade.labels
 
 
-def runner_of(engine: StepEngine) -> str:
+def backend_of(runner: StepRunner) -> str:
     """What ran a step, known only after it ran."""
-    if isinstance(engine, ExternalEngine):
-        return engine.network.runs_on
-    return engine.cascade.runs_on
+    if isinstance(runner, ExternalRunner):
+        return runner.network.runs_on
+    return runner.cascade.runs_on
 
 
 @dataclass(frozen=True)
-class Member:
+class LoadedModel:
     """A model with its cascades, ready to run.
 
     Attributes:
         model: The model.
-        engines: One a step.
+        runners: One a step.
         additions: Which of `segment`'s additions are on.
     """
 
     model: Model
-    engines: tuple[StepEngine, ...]
+    runners: tuple[StepRunner, ...]
     additions: Additions = ALL
 
-    def with_additions(self, additions: Additions) -> "Member":
+    def with_additions(self, additions: Additions) -> "LoadedModel":
         """The same with other additions."""
-        engines = tuple(replace(engine, additions=additions) for engine in self.engines)
-        return replace(self, engines=engines, additions=additions)
+        runners = tuple(replace(runner, additions=additions) for runner in self.runners)
+        return replace(self, runners=runners, additions=additions)
 
-    def for_axes(self, stored_axes: str) -> "Member":
+    def for_axes(self, stored_axes: str) -> "LoadedModel":
         """The same for a scan whose file has axes that point there, such as LAS."""
-        engines = tuple(
-            replace(engine, stored_axes=stored_axes) if isinstance(engine, ExternalEngine) else engine
-            for engine in self.engines
+        runners = tuple(
+            replace(runner, stored_axes=stored_axes) if isinstance(runner, ExternalRunner) else runner
+            for runner in self.runners
         )
-        return replace(self, engines=engines)
+        return replace(self, runners=runners)
 
     @property
     def notices(self) -> tuple[Notice, ...]:
         """What a reader should know of its networks of other programs."""
         return tuple(
-            notice for engine in self.engines if isinstance(engine, ExternalEngine) for notice in engine.network.notices
+            notice for runner in self.runners if isinstance(runner, ExternalRunner) for notice in runner.network.notices
         )
 
-    def views(self, pixel_mm: float) -> "list[Member]":
+    def views(self, pixel_mm: float) -> "list[LoadedModel]":
         """Itself at the pixel sizes of test-time augmentation; 3-D cascades see every view alike.
 
         Args:
             pixel_mm: Of the scan.
         """
         seen = [
-            engine.views(pixel_mm) if isinstance(engine, SliceEngine) else [engine] * len(VIEW_SCALES)
-            for engine in self.engines
+            runner.views(pixel_mm) if isinstance(runner, SliceRunner) else [runner] * len(VIEW_SCALES)
+            for runner in self.runners
         ]
-        return [replace(self, engines=view) for view in zip(*seen, strict=True)]
+        return [replace(self, runners=view) for view in zip(*seen, strict=True)]
 
 
-def load_members(
+def load_models(
     names: str | Sequence[str], device: str, *, backend: Backend = "auto", pancreas_model: str | None = None
-) -> list[Member]:
+) -> list[LoadedModel]:
     """Models by name or path, with their cascades and networks.
 
     Args:
@@ -99,15 +99,15 @@ def load_members(
 
     Raises:
         UnknownModelError: There is no such model.
-        PancascadeError: As `load_engines`.
+        PancascadeError: As `load_runners`.
     """
     models = [find_model(name) for name in ([names] if isinstance(names, str) else names)]
     if pancreas_model is not None:
         models = [with_pancreas_model(model, pancreas_model) for model in models]
-    return [Member(model, tuple(_load_steps(model, device, backend=backend))) for model in models]
+    return [LoadedModel(model, tuple(_load_steps(model, device, backend=backend))) for model in models]
 
 
-def load_engines(model: Model, device: str, *, backend: Backend = "auto") -> list[Engine]:
+def load_runners(model: Model, device: str, *, backend: Backend = "auto") -> list[Runner]:
     """The cascades of a model's steps, on a device.
 
     Raises:
@@ -117,10 +117,10 @@ def load_engines(model: Model, device: str, *, backend: Backend = "auto") -> lis
     """
     require_cascades(model)
     steps = _load_steps(model, device, backend=backend)
-    return [engine for engine in steps if not isinstance(engine, ExternalEngine)]
+    return [runner for runner in steps if not isinstance(runner, ExternalRunner)]
 
 
-def _load_steps(model: Model, device: str, *, backend: Backend) -> list[StepEngine]:
+def _load_steps(model: Model, device: str, *, backend: Backend) -> list[StepRunner]:
     try:
         return [_load_step(model, step, device, backend=backend) for step in model.steps]
     except (RuntimeError, AssertionError) as error:
@@ -129,21 +129,27 @@ def _load_steps(model: Model, device: str, *, backend: Backend) -> list[StepEngi
         raise PancascadeError(f"Device {device!r} cannot be used ({str(error).splitlines()[0]}). Try cpu.") from error
 
 
-def _load_step(model: Model, step: Step, device: str, *, backend: Backend) -> StepEngine:
+def _load_step(model: Model, step: Step, device: str, *, backend: Backend) -> StepRunner:
     weights = model.weights_of(step)
     if step.kind != "cascade":
         _require_device(device)
-        return ExternalEngine(load_external(step.kind, weights, device=device, orientation=step.orientation))
-    rescue = step.rescue and step.field == "scan" and step.locator == "own"
+        return ExternalRunner(load_external(step.kind, weights, device=device, orientation=step.orientation))
+    fallback_search = step.fallback_search and step.input == "scan" and step.rois_from == "self"
     by = graph_backend(backend) if device == "cpu" and has_graphs(weights) else None
     if by is not None:
         cascade, canvas, learned_from = load_graphs(weights, backend=by)
-        return SliceEngine(cascade, canvas, step.consistent, learned_from, rescue)
+        return SliceRunner(cascade, canvas, step.smooth_along_z, learned_from, fallback_search)
     _require_torch(weights, device=device, backend=backend)
     from pancascade.inference.backends.devices import find_device
-    from pancascade.inference.runners.torch_runners import load_engine
+    from pancascade.inference.runners.torch_runners import load_runner
 
-    return load_engine(weights, find_device(device), consistent=step.consistent, rescue=rescue, backend=backend)
+    return load_runner(
+        weights,
+        find_device(device),
+        smooth_along_z=step.smooth_along_z,
+        fallback_search=fallback_search,
+        backend=backend,
+    )
 
 
 def _require_torch(weights: Path, *, device: str, backend: Backend) -> None:
@@ -156,7 +162,7 @@ def _require_torch(weights: Path, *, device: str, backend: Backend) -> None:
         why = "has no ONNX files beside it" if not has_graphs(weights) else f"cannot run on {device} by ONNX Runtime"
         if device == "cpu" and has_graphs(weights):
             why = "needs ONNX Runtime for that, which is not installed"
-        raise PancascadeError(f"{weights.name}: {why}. Try --engine auto.")
+        raise PancascadeError(f"{weights.name}: {why}. Try --backend auto.")
     if torch_available():
         return
     if has_graphs(weights) and device == "cpu" and backend == "auto":
@@ -181,8 +187,12 @@ def _require_device(device: str) -> None:
         find_device(device)
 
 
-def trained_on(members: Sequence[Member]) -> tuple[dict[str, Any], ...]:
+def trained_on(loaded_models: Sequence[LoadedModel]) -> tuple[dict[str, Any], ...]:
     """Whom any of the cascades has learned from; those of one model often share a record."""
-    records = [record.model_dump(mode="json") for member in members for record in member.model.trained_on]
-    records += [record for member in members for engine in member.engines for record in engine.trained_on]
+    records = [
+        record.model_dump(mode="json") for loaded_model in loaded_models for record in loaded_model.model.trained_on
+    ]
+    records += [
+        record for loaded_model in loaded_models for runner in loaded_model.runners for record in runner.trained_on
+    ]
     return tuple(record for place, record in enumerate(records) if record not in records[:place])

@@ -9,25 +9,28 @@ PROGRAM_GB = 0.75
 """Interpreter, torch, OpenVINO, networks and batches of the shipped model, as measured."""
 
 SLICE_GB = 0.001
-"""Of each slice, while the voxels stay on disk: belief and findings, as measured on 1000 slices full of candidates."""
+"""Of each slice, while the voxels stay on disk.
+
+Probability map and predictions, as measured on 1000 slices full of candidates.
+"""
 
 
-def require_memory(upright: Volume, max_memory_gb: float | None) -> None:
+def require_memory(scan_lps: Volume, max_memory_gb: float | None) -> None:
     """Refuse a bound that no scan of that size can keep.
 
     Args:
-        upright: The scan, its third axis along the body.
+        scan_lps: The scan, its third axis along the body.
         max_memory_gb: The bound; None for none.
 
     Raises:
         PancascadeError: The bound is too low.
     """
-    least = PROGRAM_GB + SLICE_GB * upright.shape[2]
+    least = PROGRAM_GB + SLICE_GB * scan_lps.shape[2]
     # Written so that NaN fails too.
     if max_memory_gb is not None and not max_memory_gb >= least:
-        size = " x ".join(map(str, upright.shape))
+        size = " x ".join(map(str, scan_lps.shape))
         raise PancascadeError(
-            f"{upright.name}: a scan of {size} voxels needs about {least:.1f} GB, and --max-memory allows "
+            f"{scan_lps.name}: a scan of {size} voxels needs about {least:.1f} GB, and --max-memory allows "
             f"{max_memory_gb:g}. Allow more, or crop the scan."
         )
 

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from pancascade.imaging.preprocessing import Canvas, Placement
 from pancascade.imaging.preprocessing.neighbours import with_neighbours
-from pancascade.imaging.preprocessing.network_grid import draw
+from pancascade.imaging.preprocessing.network_grid import to_network_grid
 from pancascade.imaging.volume import Volume, release
 from pancascade.inference.backends.runnable_cascade import Handover
-from pancascade.inference.localization.region_probabilities import Believed
-from pancascade.inference.localization.search_region import Sight
+from pancascade.inference.localization.region_probabilities import ProbabilitySource
+from pancascade.inference.localization.search_region import Stage1Result
 from pancascade.inference.runners.finite_output import require_finite
 
 BATCH_SLICES = 8
@@ -23,7 +23,7 @@ def parts_of(count: int) -> Iterator[slice]:
         yield slice(start, min(start + BATCH_SLICES, count))
 
 
-def draw_slices(
+def slices_on_network_grid(
     volume: Volume, placement: Placement, part: slice | list[int], *, canvas: Canvas
 ) -> NDArray[np.float32]:
     """Slices of a volume on the canvas, (B, channels, H, W), with the neighbours that it asks for.
@@ -46,15 +46,15 @@ def draw_slices(
             canvas=canvas,
         )
     release(volume.voxels)
-    return draw(shown, placement)
+    return to_network_grid(shown, placement)
 
 
-def interpolated(located: list[Handover], looked_at: list[int], count: int) -> list[Handover]:
-    """The hand-over of every slice in its batches, where only some were looked at: maps linear between them."""
+def interpolated(located: list[Handover], seen_slices: list[int], count: int) -> list[Handover]:
+    """The hand-over of every slice in its batches, where only some were seen: maps linear between them."""
     seen = np.concatenate([found.probabilities for found in located])
-    position = np.interp(np.arange(count), looked_at, np.arange(len(looked_at)))
+    position = np.interp(np.arange(count), seen_slices, np.arange(len(seen_slices)))
     below = np.floor(position).astype(int)
-    above = np.minimum(below + 1, len(looked_at) - 1)
+    above = np.minimum(below + 1, len(seen_slices) - 1)
     share = (position - below).astype(np.float32)[:, None, None, None]
     found = []
     for part in parts_of(count):
@@ -64,22 +64,24 @@ def interpolated(located: list[Handover], looked_at: list[int], count: int) -> l
     return found
 
 
-def on_canvas(belief: Believed | None, part: slice, placement: Placement) -> NDArray[np.float32] | None:
-    """Somebody else's belief in slices of a volume, (B, 1, H, W)."""
-    if belief is None:
+def on_network_grid(
+    probability_map: ProbabilitySource | None, part: slice, placement: Placement
+) -> NDArray[np.float32] | None:
+    """A probability map from elsewhere in slices of a volume, (B, 1, H, W)."""
+    if probability_map is None:
         return None
-    seen = belief(part.start, part.stop).transpose(2, 1, 0)
-    return draw(np.ascontiguousarray(seen)[:, None], placement)
+    seen = probability_map(part.start, part.stop).transpose(2, 1, 0)
+    return to_network_grid(np.ascontiguousarray(seen)[:, None], placement)
 
 
-def sight_on_canvas(
+def stage1_result_on_grid(
     probabilities: NDArray[np.floating],
     placement: Placement,
     spacing_mm: tuple[float, float, float],
     *,
     whole_body: bool,
     is_mask: bool,
-) -> Sight:
+) -> Stage1Result:
     """What stage 1 found in all slices of a volume, with its pixel size and the body's place on stage 1's grid.
 
     Args:
@@ -87,7 +89,7 @@ def sight_on_canvas(
         placement: Where the slices lie on the canvas.
         spacing_mm: Of the volume.
         whole_body: Whether the volume spans the body.
-        is_mask: See `Sight`.
+        is_mask: See `Stage1Result`.
     """
     shrunk = placement.canvas[0] / probabilities.shape[1]
     body = None
@@ -98,7 +100,7 @@ def sight_on_canvas(
         )
         body = (rows, columns)
     pixel_mm = [spacing_mm[1 - axis] * placement.native[axis] / placement.resized[axis] * shrunk for axis in (0, 1)]
-    return Sight(probabilities, (spacing_mm[2], pixel_mm[0], pixel_mm[1]), body, is_mask)
+    return Stage1Result(probabilities, (spacing_mm[2], pixel_mm[0], pixel_mm[1]), body, is_mask)
 
 
 def stored(located: Handover) -> Handover:

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pancascade.imaging.postprocessing import main_bodies
+from pancascade.imaging.postprocessing import main_components
 from pancascade.imaging.preprocessing import Placement
-from pancascade.imaging.preprocessing.network_grid import take_off
+from pancascade.imaging.preprocessing.network_grid import to_scan_grid
 from pancascade.imaging.volume import Box
-from pancascade.inference.localization.region_probabilities import FAINT, Finding
+from pancascade.inference.localization.region_probabilities import FAINT, RegionProbabilities
 from pancascade.results.location import Location
 
 LIKELY = 0.2
@@ -24,7 +24,7 @@ _ROWS = 16
 
 
 @dataclass
-class CanvasProbabilities:
+class SliceProbabilities:
     """Foreground probabilities of the slices in which any were found: a small part of the memory of the whole scan.
 
     Attributes:
@@ -60,7 +60,7 @@ class CanvasProbabilities:
         first, last = max(0, span[0] - reach), min(self.count, span[1] + reach)
         maps = self._dense(first, last)
         for channel in range(maps.shape[1]):
-            smooth_along_the_body(maps[:, channel], sigma)
+            smooth_along_z_axis(maps[:, channel], sigma)
         return type(self)(self.placement, self.count, self.channels, self.location, {first: maps})
 
     def on_scan(self, first: int, last: int) -> NDArray[np.float16]:
@@ -68,30 +68,32 @@ class CanvasProbabilities:
         native = np.concatenate([self._native(k) for k in range(first, last)])
         return native.transpose(1, 3, 2, 0)
 
-    def finding(self, at: Box, *, spacing_mm: tuple[float, float, float], one_organ: bool = True) -> Finding:
+    def prediction(
+        self, at: Box, *, spacing_mm: tuple[float, float, float], one_organ: bool = True
+    ) -> RegionProbabilities:
         """What the maps show.
 
         Only what lies within `KEPT_MM` of something likely is brought back to the scan's own pixels.
 
         Args:
             at: Box of the scan that the slices fill.
-            spacing_mm: Of the scan, upright.
+            spacing_mm: Of the scan, LPS.
             one_organ: Whether small components elsewhere may be left out.
         """
         box = self._busy(spacing_mm, one_organ=one_organ)
         if box is None:
-            return Finding.nothing(self.location)
+            return RegionProbabilities.nothing(self.location)
         columns, rows, slices = box.slices
         maps = np.stack(
             [self._native(k, part=(rows, columns))[0].transpose(0, 2, 1) for k in range(slices.start, slices.stop)],
             axis=-1,
         )
-        return Finding.of(maps, box.shift(at.start), self.location)
+        return RegionProbabilities.of(maps, box.shift(at.start), self.location)
 
     def _native(self, k: int, *, part: tuple[slice, slice] | None = None) -> NDArray[np.float16]:
         """(1, C, h, w) of a slice, or of some of its rows and columns."""
         maps = self._dense(k, k + 1).astype(np.float32)
-        return take_off(maps, self.placement, part=part).astype(np.float16)
+        return to_scan_grid(maps, self.placement, part=part).astype(np.float16)
 
     def _dense(self, first: int, last: int) -> NDArray[np.float16]:
         """(last − first, C, H, W), zero where nothing was found."""
@@ -112,7 +114,7 @@ class CanvasProbabilities:
         if peak < FAINT:
             return None
         threshold = min(LIKELY, 0.9 * peak)
-        likely = main_bodies(organ, threshold=threshold, share=0.05) if one_organ else organ >= threshold
+        likely = main_components(organ, threshold=threshold, share=0.05) if one_organ else organ >= threshold
         box = Box.around(likely)
         if box is None:
             return None
@@ -130,7 +132,7 @@ class CanvasProbabilities:
         return Box((*low, box.start[0]), (*high, box.stop[0]))
 
 
-def smooth_along_the_body(values: NDArray[Any], sigma: float) -> None:
+def smooth_along_z_axis(values: NDArray[Any], sigma: float) -> None:
     """Average (K, H, W) over neighbouring slices, in place; a few rows at a time, so that little is copied.
 
     Columns of voxels in which nothing reaches `FAINT` stay as they are.

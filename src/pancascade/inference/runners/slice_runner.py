@@ -8,22 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pancascade.imaging.preprocessing import Canvas, Placement, find_placement
-from pancascade.imaging.preprocessing.network_grid import draw, take_off
+from pancascade.imaging.preprocessing.network_grid import to_network_grid, to_scan_grid
 from pancascade.imaging.volume import Box, Volume
 from pancascade.inference.backends.runnable_cascade import Handover, RunnableCascade
-from pancascade.inference.localization.region_probabilities import Believed, Finding
-from pancascade.inference.localization.search_region import Aim, aim_at
+from pancascade.inference.localization.region_probabilities import ProbabilitySource, RegionProbabilities
+from pancascade.inference.localization.search_region import SearchRegion, select_search_region
 from pancascade.inference.models.additions import ALL, Additions
 from pancascade.inference.runners.finite_output import require_finite
 from pancascade.inference.runners.slice_batches import (
-    draw_slices,
     interpolated,
-    on_canvas,
+    on_network_grid,
     parts_of,
-    sight_on_canvas,
+    slices_on_network_grid,
+    stage1_result_on_grid,
     stored,
 )
-from pancascade.inference.runners.slice_probabilities import CanvasProbabilities, smooth_along_the_body
+from pancascade.inference.runners.slice_probabilities import SliceProbabilities, smooth_along_z_axis
 from pancascade.inference.runners.stopwatch import Stopwatch
 
 Progress = Callable[[str, int, int], None]
@@ -36,30 +36,33 @@ SMOOTHING_MM = 2.0
 """Standard deviation of the averaging along the body of both stages' probabilities, chosen on validation patients."""
 
 LOCATE_EVERY_MM = 2.0
-"""Stage 1 looks at slices at most so far apart, and at every slice of thicker ones; its belief is averaged anyway."""
+"""Stage 1 sees slices at most so far apart, and at every slice of thicker ones.
+
+Its probability map is averaged anyway.
+"""
 
 VIEW_SCALES = (1.0, 0.92, 1.08)
 """Pixel sizes of the views that ``--tta`` averages, of the canvas's own."""
 
 
 @dataclass(frozen=True)
-class SliceEngine:
+class SliceRunner:
     """A 2-D cascade on a volume.
 
     Attributes:
         cascade: Ready to run.
         canvas: How slices reach it.
-        consistent: Whether stage 1 is made consistent along the body before stage 2.
+        smooth_along_z: Whether stage 1 is smoothed along the z axis before stage 2.
         trained_on: Whom its weights have learned from, as their checkpoint tells.
-        rescue: Whether stage 2 looks at stage 1's best candidate where nothing reaches probability ½.
+        fallback_search: Whether stage 2 takes stage 1's best candidate where nothing reaches probability ½.
         additions: Which of `segment`'s additions are on.
     """
 
     cascade: RunnableCascade
     canvas: Canvas
-    consistent: bool = True
+    smooth_along_z: bool = True
     trained_on: tuple[dict[str, Any], ...] = ()
-    rescue: bool = False
+    fallback_search: bool = False
     additions: Additions = ALL
 
     @property
@@ -67,8 +70,8 @@ class SliceEngine:
         """Whether the canvas grows for larger slices."""
         return self.canvas.larger_slices == "grow"
 
-    def views(self, pixel_mm: float) -> "list[SliceEngine]":
-        """The engines whose findings test-time augmentation averages: the usual pixel size, and two others.
+    def views(self, pixel_mm: float) -> "list[SliceRunner]":
+        """The runners whose predictions test-time augmentation averages: the usual pixel size, and two others.
 
         Args:
             pixel_mm: Of the scan, for a canvas that keeps the scan's own pixels.
@@ -82,18 +85,18 @@ class SliceEngine:
         volume: Volume,
         *,
         at: Box,
-        belief: Believed | None = None,
+        probability_map: ProbabilitySource | None = None,
         whole_body: bool = False,
         progress: Progress | None = None,
         hand_over: HandOver | None = None,
         clock: Stopwatch | None = None,
-    ) -> Finding:
+    ) -> RegionProbabilities:
         """What the cascade finds in a part of the scan; arguments as for `run`.
 
         Args:
-            volume: The part, upright.
+            volume: The part, LPS.
             at: Where in the scan the part lies.
-            belief: See `run`.
+            probability_map: See `run`.
             whole_body: See `run`.
             progress: See `run`.
             hand_over: See `run`.
@@ -101,26 +104,31 @@ class SliceEngine:
         """
         clock = clock or Stopwatch()
         maps = self.run(
-            volume, belief=belief, whole_body=whole_body, progress=progress, hand_over=hand_over, clock=clock
+            volume,
+            probability_map=probability_map,
+            whole_body=whole_body,
+            progress=progress,
+            hand_over=hand_over,
+            clock=clock,
         )
         with clock.measure("paste"):
-            return maps.finding(at, spacing_mm=volume.spacing_mm, one_organ=self.additions.component_rules)
+            return maps.prediction(at, spacing_mm=volume.spacing_mm, one_organ=self.additions.component_rules)
 
     def run(
         self,
         volume: Volume,
         *,
-        belief: Believed | None = None,
+        probability_map: ProbabilitySource | None = None,
         whole_body: bool = False,
         progress: Progress | None = None,
         hand_over: HandOver | None = None,
         clock: Stopwatch | None = None,
-    ) -> CanvasProbabilities:
-        """Locate in all slices, make that consistent along the body, judge it, then look closely.
+    ) -> SliceProbabilities:
+        """Locate in all slices, smooth that along the z axis, score it, then segment.
 
         Args:
             volume: Hounsfield units, oriented LPS.
-            belief: In place of stage 1's, probability of the organ in slices of the volume.
+            probability_map: In place of stage 1's, probability of the organ in slices of the volume.
             whole_body: Whether the volume spans the body, so that the place of the organ in it can be judged.
             progress: Called after each batch.
             hand_over: Called between the stages, for each batch.
@@ -131,13 +139,13 @@ class SliceEngine:
         placement = find_placement(
             volume.voxels.transpose(2, 1, 0), spacing_mm=(row_mm, column_mm), canvas=self.canvas, grow=self.grows
         )
-        located = self._locate_all(volume, placement, belief, progress=progress, clock=clock)
+        located = self._locate_all(volume, placement, probability_map, progress=progress, clock=clock)
         with clock.measure("aim"):
-            aim = self._aim(located, placement, volume.spacing_mm, whole_body=whole_body)
-        maps = CanvasProbabilities(placement, volume.shape[2], len(self.cascade.labels), aim.location)
+            search_region = self._select_region(located, placement, volume.spacing_mm, whole_body=whole_body)
+        maps = SliceProbabilities(placement, volume.shape[2], len(self.cascade.labels), search_region.location)
         for found, part in zip(located, parts_of(volume.shape[2]), strict=True):
             with clock.measure("hand over"):
-                handed_over = self._hand_over(found, aim, part)
+                handed_over = self._hand_over(found, search_region, part)
                 if hand_over is not None:
                     handed_over = hand_over(part, placement, handed_over)
             if any(handed_over.boxes):
@@ -155,34 +163,34 @@ class SliceEngine:
         self,
         volume: Volume,
         placement: Placement,
-        belief: Believed | None,
+        probability_map: ProbabilitySource | None,
         *,
         progress: Progress | None,
         clock: Stopwatch,
     ) -> list[Handover]:
-        """What stage 1 finds in each batch of slices; in thin slices it looks at every so many."""
+        """What stage 1 finds in each batch of slices; in thin slices it sees every so many."""
         count = volume.shape[2]
-        every = max(1, int(LOCATE_EVERY_MM / volume.spacing_mm[2])) if self._may_skip and belief is None else 1
-        looked_at = sorted({*range(0, count, every), count - 1})
+        every = max(1, int(LOCATE_EVERY_MM / volume.spacing_mm[2])) if self._may_skip and probability_map is None else 1
+        seen_slices = sorted({*range(0, count, every), count - 1})
         located = []
-        for part in parts_of(len(looked_at)):
-            chosen = looked_at[part]
+        for part in parts_of(len(seen_slices)):
+            chosen = seen_slices[part]
             where = slice(chosen[0], chosen[-1] + 1) if every == 1 else chosen
             with clock.measure("draw"):
                 images = self._images(volume, placement, where)
             with clock.measure("stage 1"):
-                located.append(stored(self._locate(images, on_canvas(belief, part, placement))))
+                located.append(stored(self._locate(images, on_network_grid(probability_map, part, placement))))
             if progress is not None:
                 progress("locate", chosen[-1] + 1, count)
-        return located if every == 1 else interpolated(located, looked_at, count)
+        return located if every == 1 else interpolated(located, seen_slices, count)
 
     @property
     def _smooths(self) -> bool:
-        return self.consistent and self.additions.smoothing
+        return self.smooth_along_z and self.additions.smoothing
 
     @property
     def _may_skip(self) -> bool:
-        """Whether slices between two that stage 1 has seen can take the mean of both beliefs."""
+        """Whether slices between two that stage 1 has seen can take the mean of both probability maps."""
         return self._smooths and self.cascade.locates and self.cascade.first_map_is_mask
 
     def run_alone(
@@ -206,18 +214,18 @@ class SliceEngine:
         maps = cascade.segment(images, located if hand_over is None else hand_over(located))
         found = []
         for one, placement in zip(require_finite(maps[:, 1:], stage=2), placements, strict=True):
-            foreground = take_off(one[None], placement)[0]
+            foreground = to_scan_grid(one[None], placement)[0]
             # What was cut from the canvas is background.
             background = np.maximum(1 - foreground.sum(axis=0, keepdims=True), 0)
             found.append(np.concatenate((background, foreground)))
         return found
 
     def run_slice(self, hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None) -> NDArray[np.float32]:
-        """The same of a single axial slice, (C, H, W); arguments as for `draw_alone`."""
-        image, placement = self.draw_alone(hu, spacing_mm)
+        """The same of a single axial slice, (C, H, W); arguments as for `slice_on_network_grid`."""
+        image, placement = self.slice_on_network_grid(hu, spacing_mm)
         return self.run_alone(image, [placement])[0]
 
-    def draw_alone(
+    def slice_on_network_grid(
         self, hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None
     ) -> tuple[NDArray[np.float32], Placement]:
         """A single axial slice on the canvas, (1, channels, H, W), and its place; it stands in for its neighbours.
@@ -227,36 +235,40 @@ class SliceEngine:
             spacing_mm: Row and column spacing; None takes the canvas's assumption.
         """
         placement = find_placement(hu, spacing_mm=spacing_mm, canvas=self.canvas, grow=self.grows)
-        drawn = draw(self.canvas.window.apply(hu)[None, None], placement)
+        drawn = to_network_grid(self.canvas.window.apply(hu)[None, None], placement)
         return np.repeat(drawn, self.canvas.channels, axis=1), placement
 
     def _images(self, volume: Volume, placement: Placement, part: slice | list[int]) -> NDArray[np.float32]:
-        return draw_slices(volume, placement, part, canvas=self.canvas)
+        return slices_on_network_grid(volume, placement, part, canvas=self.canvas)
 
-    def _locate(self, images: NDArray[np.float32], belief: NDArray[np.float32] | None) -> Handover:
-        return self.cascade.locate(images) if belief is None else self.cascade.take_over(images, belief)
+    def _locate(self, images: NDArray[np.float32], probability_map: NDArray[np.float32] | None) -> Handover:
+        return (
+            self.cascade.locate(images) if probability_map is None else self.cascade.from_mask(images, probability_map)
+        )
 
-    def _aim(
+    def _select_region(
         self, located: list[Handover], placement: Placement, spacing_mm: tuple[float, float, float], *, whole_body: bool
-    ) -> Aim:
-        """Where stage 2 shall look, from stage 1's belief in all slices."""
+    ) -> SearchRegion:
+        """Where stage 2 works, from stage 1's probability map in all slices."""
         together = np.concatenate([found.probabilities for found in located])
         for place, part in enumerate(parts_of(len(together))):  # one copy in memory, not two
             located[place] = located[place].with_probabilities(together[part])
-        belief = together[:, 0]
-        if not (self.consistent and self.cascade.locates):
-            return Aim(belief)
+        probability_map = together[:, 0]
+        if not (self.smooth_along_z and self.cascade.locates):
+            return SearchRegion(probability_map)
         if self._smooths:
-            smooth_along_the_body(belief, SMOOTHING_MM / spacing_mm[2])
-        sight = sight_on_canvas(
-            belief, placement, spacing_mm, whole_body=whole_body, is_mask=self.cascade.first_map_is_mask
+            smooth_along_z_axis(probability_map, SMOOTHING_MM / spacing_mm[2])
+        stage1_result = stage1_result_on_grid(
+            probability_map, placement, spacing_mm, whole_body=whole_body, is_mask=self.cascade.first_map_is_mask
         )
-        rescue = self.rescue and self.additions.fallback_search
-        return aim_at(sight, rescue=rescue, one_organ=self.additions.component_rules)
+        fallback_search = self.fallback_search and self.additions.fallback_search
+        return select_search_region(
+            stage1_result, fallback_search=fallback_search, one_organ=self.additions.component_rules
+        )
 
-    def _hand_over(self, found: Handover, aim: Aim, part: slice) -> Handover:
-        handed_over = self.cascade.narrow(found, aim.belief[part, None].astype(np.float32))
-        if aim.mask is None:
+    def _hand_over(self, found: Handover, search_region: SearchRegion, part: slice) -> Handover:
+        handed_over = self.cascade.update_rois(found, search_region.probability_map[part, None].astype(np.float32))
+        if search_region.mask is None:
             return handed_over
-        mask = aim.mask[part, None].astype(np.float32)
-        return self.cascade.with_boxes_of(handed_over, self.cascade.narrow(found, mask))
+        mask = search_region.mask[part, None].astype(np.float32)
+        return self.cascade.replace_rois(handed_over, self.cascade.update_rois(found, mask))

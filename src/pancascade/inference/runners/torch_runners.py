@@ -8,27 +8,27 @@ from pancascade.imaging.preprocessing import VolumeGrid
 from pancascade.inference.backends.backend import Backend
 from pancascade.inference.backends.openvino_networks import accelerated
 from pancascade.inference.backends.torch_cascade import TorchCascade
-from pancascade.inference.runners.slice_runner import SliceEngine
-from pancascade.inference.runners.volume_runner import VolumeEngine
+from pancascade.inference.runners.slice_runner import SliceRunner
+from pancascade.inference.runners.volume_runner import VolumeRunner
 from pancascade.methods.checkpoint import load_checkpoint
 from pancascade.methods.weights_file import TRAINED_ON
 
 
-def load_engine(
+def load_runner(
     weights: Path,
     device: torch.device,
     *,
-    consistent: bool = True,
-    rescue: bool = False,
+    smooth_along_z: bool = True,
+    fallback_search: bool = False,
     backend: Backend = "torch",
-) -> SliceEngine | VolumeEngine:
+) -> SliceRunner | VolumeRunner:
     """A checkpoint's cascade on a device, by torch, or by OpenVINO in the place of its networks.
 
     Args:
         weights: The checkpoint.
         device: Where it runs.
-        consistent: See `SliceEngine`.
-        rescue: See `SliceEngine`.
+        smooth_along_z: See `SliceRunner`.
+        fallback_search: See `SliceRunner`.
         backend: What runs its networks.
 
     Raises:
@@ -39,16 +39,16 @@ def load_engine(
     trained_on = tuple(description.training.get(TRAINED_ON, ()))
     runnable = TorchCascade(accelerated(cascade.to(device), device, backend=backend)[0], device)
     if isinstance(description.canvas, VolumeGrid):
-        return VolumeEngine(runnable, description.canvas, trained_on, rescue)
-    return SliceEngine(runnable, description.canvas, consistent, trained_on, rescue)
+        return VolumeRunner(runnable, description.canvas, trained_on, fallback_search)
+    return SliceRunner(runnable, description.canvas, smooth_along_z, trained_on, fallback_search)
 
 
-def torch_cascade_of(engine: SliceEngine | VolumeEngine) -> TorchCascade:
-    """The cascade of torch that an engine of `load_engine` runs.
+def torch_cascade_of(runner: SliceRunner | VolumeRunner) -> TorchCascade:
+    """The cascade of torch that an engine of `load_runner` runs.
 
     Raises:
         TypeError: Its networks are ONNX files.
     """
-    if not isinstance(engine.cascade, TorchCascade):
-        raise TypeError(f"expected a cascade of torch, got {type(engine.cascade).__name__}; see load_engine")
-    return engine.cascade
+    if not isinstance(runner.cascade, TorchCascade):
+        raise TypeError(f"expected a cascade of torch, got {type(runner.cascade).__name__}; see load_engine")
+    return runner.cascade

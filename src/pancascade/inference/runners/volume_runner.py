@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pancascade.imaging.preprocessing import VolumeGrid
 from pancascade.imaging.volume import Box, Volume
 from pancascade.inference.backends.runnable_cascade import Handover, RunnableCascade
-from pancascade.inference.localization.region_probabilities import Believed, Finding
-from pancascade.inference.localization.search_region import Sight, aim_at
+from pancascade.inference.localization.region_probabilities import ProbabilitySource, RegionProbabilities
+from pancascade.inference.localization.search_region import Stage1Result, select_search_region
 from pancascade.inference.models.additions import ALL, Additions
 from pancascade.inference.runners.finite_output import require_finite
 from pancascade.inference.runners.slice_runner import HandOver, Progress
@@ -20,21 +20,21 @@ from pancascade.results.location import Location
 
 
 @dataclass(frozen=True)
-class VolumeEngine:
+class VolumeRunner:
     """A 3-D cascade on a volume.
 
     Attributes:
         cascade: Ready to run.
         grid: How volumes reach it.
         trained_on: Whom its weights have learned from, as their checkpoint tells.
-        rescue: Whether stage 2 looks at stage 1's best candidate where nothing reaches probability ½.
+        fallback_search: Whether stage 2 takes stage 1's best candidate where nothing reaches probability ½.
         additions: Which of `segment`'s additions are on.
     """
 
     cascade: RunnableCascade
     grid: VolumeGrid
     trained_on: tuple[dict[str, Any], ...] = ()
-    rescue: bool = False
+    fallback_search: bool = False
     additions: Additions = ALL
 
     def find(
@@ -42,18 +42,18 @@ class VolumeEngine:
         volume: Volume,
         *,
         at: Box,
-        belief: Believed | None = None,
+        probability_map: ProbabilitySource | None = None,
         whole_body: bool = False,
         progress: Progress | None = None,
         hand_over: HandOver | None = None,
         clock: Stopwatch | None = None,
-    ) -> Finding:
+    ) -> RegionProbabilities:
         """What the cascade finds in a part of the scan.
 
         Args:
-            volume: The part, upright, Hounsfield units.
+            volume: The part, LPS, Hounsfield units.
             at: Where in the scan the part lies.
-            belief: In place of stage 1's, probability of the organ in slices of the volume.
+            probability_map: In place of stage 1's, probability of the organ in slices of the volume.
             whole_body: Whether the volume spans the body, so that the place of the organ in it can be judged.
             progress: Called after each stage.
             hand_over: Called between the stages.
@@ -63,26 +63,26 @@ class VolumeEngine:
         with clock.measure("draw"):
             images = self._images(volume)
         with clock.measure("stage 1"):
-            if belief is None:
+            if probability_map is None:
                 located = self.cascade.locate(images)
                 require_finite(located.probabilities, stage=1)
             else:
-                located = self.cascade.take_over(images, belief(0, volume.shape[2])[None, None])
+                located = self.cascade.from_mask(images, probability_map(0, volume.shape[2])[None, None])
         if progress is not None:
             progress("locate", 1, 1)
         with clock.measure("aim"):
-            located, location = self._aimed(located, volume, whole_body=whole_body)
+            located, location = self._selected_region(located, volume, whole_body=whole_body)
         if hand_over is not None:
             located = hand_over(slice(0, volume.shape[2]), None, located)
-        region, part, inside = self.cascade.focus(images, located)
+        region, part, inside = self.cascade.crop_to_rois(images, located)
         if region is None:
-            return Finding.nothing(location)
+            return RegionProbabilities.nothing(location)
         with clock.measure("stage 2"):
             maps = require_finite(self.cascade.segment(part, inside)[0, 1:], stage=2)
         if progress is not None:
             progress("segment", 1, 1)
         with clock.measure("paste"):
-            return Finding.of(maps, region.shift(at.start), location)
+            return RegionProbabilities.of(maps, region.shift(at.start), location)
 
     def run_alone(
         self, volume: Volume, *, hand_over: Callable[[Handover], Handover] | None = None
@@ -92,7 +92,7 @@ class VolumeEngine:
         All is float32, whatever the processor is faster with. Outside the box all is background.
 
         Args:
-            volume: The whole scan, upright, Hounsfield units.
+            volume: The whole scan, LPS, Hounsfield units.
             hand_over: Sees, and may change, what stage 1 hands over.
 
         Returns:
@@ -101,7 +101,7 @@ class VolumeEngine:
         cascade, images = self.cascade.exact(), self._images(volume)
         located = cascade.locate(images)
         require_finite(located.probabilities, stage=1)
-        region, part, inside = cascade.focus(images, located if hand_over is None else hand_over(located))
+        region, part, inside = cascade.crop_to_rois(images, located if hand_over is None else hand_over(located))
         if region is None:
             return None
         return region, require_finite(cascade.segment(part, inside)[0], stage=2)
@@ -109,17 +109,23 @@ class VolumeEngine:
     def _images(self, volume: Volume) -> NDArray[np.float32]:
         return np.ascontiguousarray(self.grid.window.apply(volume.voxels))[None, None]
 
-    def _aimed(self, located: Handover, volume: Volume, *, whole_body: bool) -> tuple[Handover, Location | None]:
-        """The hand-over as it is, or wider where the location is doubtful, and what the location is worth."""
+    def _selected_region(
+        self, located: Handover, volume: Volume, *, whole_body: bool
+    ) -> tuple[Handover, Location | None]:
+        """The hand-over as it is, or wider where the location has low confidence, and what the location is worth."""
         if not self.cascade.locates:
             return located, None
-        belief = located.probabilities[0, 0].transpose(2, 1, 0)
-        shrunk = [whole / seen for whole, seen in zip(volume.shape[::-1], belief.shape, strict=True)]
+        probability_map = located.probabilities[0, 0].transpose(2, 1, 0)
+        shrunk = [whole / seen for whole, seen in zip(volume.shape[::-1], probability_map.shape, strict=True)]
         spacing_mm = [step * times for step, times in zip(volume.spacing_mm[::-1], shrunk, strict=True)]
-        body = ((0.0, float(belief.shape[1])), (0.0, float(belief.shape[2]))) if whole_body else None
-        sight = Sight(belief, (spacing_mm[0], spacing_mm[1], spacing_mm[2]), body, self.cascade.first_map_is_mask)
-        aim = aim_at(sight, rescue=self.rescue and self.additions.fallback_search)
-        if aim.mask is None:
-            return located, aim.location
-        wider = self.cascade.narrow(located, aim.mask.transpose(2, 1, 0)[None, None].astype(np.float32))
-        return self.cascade.with_boxes_of(located, wider), aim.location
+        body = ((0.0, float(probability_map.shape[1])), (0.0, float(probability_map.shape[2]))) if whole_body else None
+        stage1_result = Stage1Result(
+            probability_map, (spacing_mm[0], spacing_mm[1], spacing_mm[2]), body, self.cascade.first_map_is_mask
+        )
+        search_region = select_search_region(
+            stage1_result, fallback_search=self.fallback_search and self.additions.fallback_search
+        )
+        if search_region.mask is None:
+            return located, search_region.location
+        wider = self.cascade.update_rois(located, search_region.mask.transpose(2, 1, 0)[None, None].astype(np.float32))
+        return self.cascade.replace_rois(located, wider), search_region.location

@@ -121,8 +121,8 @@ class CoarseToFine(Cascade):
         """P of stage 1 and the box of P ≥ 0.5 with its border."""
         return hand_over(torch.sigmoid(self.first_logits(images)), margin=self.settings.margin)
 
-    def narrow(self, located: Located, probabilities: Tensor) -> Located:
-        """The boxes follow the new probabilities; see `Cascade.narrow`."""
+    def update_rois(self, located: Located, probabilities: Tensor) -> Located:
+        """The boxes follow the new probabilities; see `Cascade.update_rois`."""
         return hand_over(probabilities, margin=self.settings.margin)
 
     def segment(self, images: Tensor, located: Located) -> Tensor:

@@ -174,13 +174,13 @@ class LSNet(Cascade):
         found = self.localize(images)
         return self._regions_at(torch.sigmoid(found.heatmap), found.distances, _size(images))
 
-    def narrow(self, located: Located, probabilities: Tensor) -> LocatedRegions:
+    def update_rois(self, located: Located, probabilities: Tensor) -> LocatedRegions:
         """Keypoints follow the new heatmap (B, 1, H/4, W/4), boxes the distances at its cells."""
         found = _regions_of(located)
         size = (4 * probabilities.shape[2], 4 * probabilities.shape[3])
         return self._regions_at(probabilities, found.distances, size)
 
-    def take_over(self, images: Tensor, probabilities: Tensor) -> LocatedRegions:
+    def from_mask(self, images: Tensor, probabilities: Tensor) -> LocatedRegions:
         """A region around each component (or all) of probabilities (B, 1, H, W) at least ½."""
         masks, size = (probabilities >= 0.5).float(), _size(images)
         thetas = []
@@ -193,8 +193,8 @@ class LSNet(Cascade):
         wanted = self._targets(masks)
         return LocatedRegions(wanted.heatmap, _boxes(thetas, size), wanted.distances, tuple(thetas))
 
-    def with_boxes_of(self, located: Located, other: Located) -> LocatedRegions:
-        """See `Cascade.with_boxes_of`; the regions between pixels go along."""
+    def replace_rois(self, located: Located, other: Located) -> LocatedRegions:
+        """See `Cascade.replace_rois`; the regions between pixels go along."""
         own, theirs = _regions_of(located), _regions_of(other)
         return replace(own, boxes=theirs.boxes, regions=theirs.regions)
 

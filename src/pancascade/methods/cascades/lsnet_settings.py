@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from pancascade.methods.losses.focal import DiceWeighting, FocalNormaliser, FocalReading
+from pancascade.methods.losses.focal import DiceWeighting, FocalNormaliser, FocalVariant
 from pancascade.methods.losses.keypoint_targets import Regions, Spread
 from pancascade.methods.networks import NetworkSettings, OneMapNetwork
 from pancascade.settings import Settings
@@ -51,7 +51,7 @@ class LSNetSettings(Settings):
     loss: Literal["focal_dice", "bce"] = "focal_dice"
     dice_weighting: DiceWeighting = "dice"
     dice_weight: float = Field(default=0.2, ge=0)
-    focal: FocalReading = "soft"
+    focal: FocalVariant = "soft"
     focal_alpha: float | None = Field(default=None, ge=0, le=1)
     heatmap_dice: Literal["squared", "plain"] = "squared"
     heatmap_normaliser: FocalNormaliser = "cells"

@@ -1,4 +1,4 @@
-"""What training and inference know of a cascade: locate, hand over, look closely."""
+"""What training and inference know of a cascade: locate, hand over, segment."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ class Located:
 
     Attributes:
         probabilities: Stage 1's probability map in [0, 1], (B, 1, *S), or on a coarser grid of its own.
-        boxes: Regions of each image that stage 2 shall look at; none where stage 1 found nothing.
+        boxes: Regions of each image that stage 2 works in; none where stage 1 found nothing.
     """
 
     probabilities: Tensor
@@ -134,11 +134,11 @@ class Cascade(nn.Module, ABC):
         """Stage 1 on images (B, C, *S)."""
 
     @abstractmethod
-    def narrow(self, located: Located, probabilities: Tensor) -> Located:
+    def update_rois(self, located: Located, probabilities: Tensor) -> Located:
         """The hand-over after a second thought about stage 1.
 
         A volume that a 2-D cascade walks through slice by slice knows more than each slice: its probabilities,
-        made consistent along the body, come back here before stage 2.
+        smoothed along the z axis, come back here before stage 2.
 
         Args:
             located: What `locate` gave.
@@ -148,20 +148,20 @@ class Cascade(nn.Module, ABC):
             The new hand-over; images without any probability left have no box.
         """
 
-    def take_over(self, images: Tensor, probabilities: Tensor) -> Located:
+    def from_mask(self, images: Tensor, probabilities: Tensor) -> Located:
         """The hand-over that other probabilities of the organ would make: another cascade's, or the truth.
 
         Args:
             images: (B, C, *S).
             probabilities: (B, 1, *S) in [0, 1], on the images' grid.
         """
-        return self.narrow(Located(probabilities, ((),) * len(images)), probabilities)
+        return self.update_rois(Located(probabilities, ((),) * len(images)), probabilities)
 
-    def with_boxes_of(self, located: Located, other: Located) -> Located:
+    def replace_rois(self, located: Located, other: Located) -> Located:
         """A hand-over with its own probabilities, and the boxes of another one for the same images."""
         return replace(located, boxes=other.boxes)
 
-    def focus(self, images: Tensor, located: Located) -> tuple[Box | None, Tensor, Located]:
+    def crop_to_rois(self, images: Tensor, located: Located) -> tuple[Box | None, Tensor, Located]:
         """The part of the images that `segment` needs; outside of it all is background.
 
         Args:

@@ -239,8 +239,8 @@ class Qiu2024(Cascade):
     def _boxes_of(self, first: Tensor) -> Located:
         return hand_over(first, margin=self.settings.margin)
 
-    def narrow(self, located: Located, probabilities: Tensor) -> Located:
-        """The boxes follow the new probabilities; see `Cascade.narrow`."""
+    def update_rois(self, located: Located, probabilities: Tensor) -> Located:
+        """The boxes follow the new probabilities; see `Cascade.update_rois`."""
         return self._boxes_of(probabilities)
 
     def _second_probability(self, images: Tensor, located: Located) -> Tensor:

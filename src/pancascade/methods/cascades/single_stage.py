@@ -68,7 +68,7 @@ class OneNetwork(Cascade):
         whole = Box.whole(tuple(images.shape[2:]))
         return Located(torch.ones_like(images[:, :1]), tuple((whole,) for _ in range(len(images))))
 
-    def narrow(self, located: Located, probabilities: Tensor) -> Located:
+    def update_rois(self, located: Located, probabilities: Tensor) -> Located:
         """Nothing is handed over, nothing can be narrowed."""
         return located
 

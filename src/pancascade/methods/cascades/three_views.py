@@ -71,7 +71,7 @@ class ThreeViews(Cascade):
         Args:
             window: The slices.
             first: P of them; None for stage 2 on its own, whose input is not weighted.
-            box: Where it looks.
+            box: Where it works.
             view: Of which plane.
         """
         if first is not None and self.saliency is not None:
@@ -163,12 +163,12 @@ class ThreeViews(Cascade):
         box = Box.around(mask.cpu().numpy())
         return () if box is None else (box.expand(self.settings.margin).clip(tuple(mask.shape)),)
 
-    def narrow(self, located: Located, probabilities: Tensor) -> LocatedMask:
-        """P and Z follow the new probabilities; see `Cascade.narrow`."""
+    def update_rois(self, located: Located, probabilities: Tensor) -> LocatedMask:
+        """P and Z follow the new probabilities; see `Cascade.update_rois`."""
         return self._hand_over(probabilities)
 
-    def with_boxes_of(self, located: Located, other: Located) -> LocatedMask:
-        """Its own P, the other's Z; see `Cascade.with_boxes_of`."""
+    def replace_rois(self, located: Located, other: Located) -> LocatedMask:
+        """Its own P, the other's Z; see `Cascade.replace_rois`."""
         mask = _of_mask(other).mask
         return replace(_of_mask(located), boxes=other.boxes, mask=mask)
 

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from pancascade.imaging.postprocessing import main_bodies
+from pancascade.imaging.postprocessing import main_components
 from pancascade.imaging.volume import Box
 from pancascade.labels import Label
 from pancascade.methods.cascades.protocol import Cascade, Located, is_any
@@ -161,20 +161,22 @@ class Zhao2019(Cascade):
         """P of stage 1 on the reduced volume, and B₁ and B₂ around P ≥ 0.5 (§2.2.2)."""
         return self._hand_over(self.first_probabilities(images), tuple(images.shape[2:]))
 
-    def narrow(self, located: Located, probabilities: Tensor) -> LocatedVolume:
-        """The boxes follow new probabilities on the reduced grid, (B, 1, ⌈I/R⌉, ⌈J/R⌉, ⌈K/R⌉); see `Cascade.narrow`.
+    def update_rois(self, located: Located, probabilities: Tensor) -> LocatedVolume:
+        """The boxes follow new probabilities on the reduced grid, (B, 1, ⌈I/R⌉, ⌈J/R⌉, ⌈K/R⌉).
+
+        See `Cascade.update_rois`.
 
         The new hand-over is for the whole volumes; `LocatedVolume.within` comes after it.
         """
         return self._hand_over(probabilities, _of_volumes(located).shape)
 
-    def take_over(self, images: Tensor, probabilities: Tensor) -> LocatedVolume:
-        """Probabilities at full resolution are reduced as the images are; see `Cascade.take_over`."""
+    def from_mask(self, images: Tensor, probabilities: Tensor) -> LocatedVolume:
+        """Probabilities at full resolution are reduced as the images are; see `Cascade.from_mask`."""
         small = reduce_volumes(probabilities, self.settings.factor, mode=self.settings.reduction)
         return self._hand_over(small, tuple(images.shape[2:]))
 
-    def focus(self, images: Tensor, located: Located) -> tuple[Box | None, Tensor, Located]:
-        """The smallest part that holds both boxes; see `Cascade.focus`."""
+    def crop_to_rois(self, images: Tensor, located: Located) -> tuple[Box | None, Tensor, Located]:
+        """The smallest part that holds both boxes; see `Cascade.crop_to_rois`."""
         found = _of_volumes(located)
         part = found.extent()
         return (None, images, found) if part is None else (part, cut(images, part), found.within(part))
@@ -228,7 +230,7 @@ class Zhao2019(Cascade):
 
         Args:
             images: (B, 1, *S), the located volumes or their part `located.field`.
-            located: What `locate`, `narrow` or `LocatedVolume.within` gave.
+            located: What `locate`, `update_rois` or `LocatedVolume.within` gave.
 
         Raises:
             TypeError: The hand-over is not a `LocatedVolume`.
@@ -261,7 +263,7 @@ class Zhao2019(Cascade):
 
 
 def _largest_component(probabilities: Tensor) -> Tensor:
-    kept = main_bodies(probabilities[0].float().cpu().numpy(), share=1.0)
+    kept = main_components(probabilities[0].float().cpu().numpy(), share=1.0)
     return probabilities * torch.from_numpy(kept).to(probabilities.device)
 
 

@@ -8,7 +8,7 @@ from torch.nn import functional
 from pancascade.methods.losses.arguments import matched
 from pancascade.methods.losses.overlap import dice_loss
 
-FocalReading = Literal["soft", "cornernet"]
+FocalVariant = Literal["soft", "cornernet"]
 DiceWeighting = Literal["dice", "both"]
 FocalNormaliser = Literal["cells", "positives"]
 
@@ -17,7 +17,7 @@ def focal_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    reading: FocalReading = "soft",
+    reading: FocalVariant = "soft",
     alpha: float | None = None,
     normaliser: FocalNormaliser = "cells",
 ) -> Tensor:
@@ -44,7 +44,7 @@ def focal_loss(
 
     Source: L-SNet, Eqs. 5–6; Lin et al. 2017, Eqs. 4–5; Law and Deng 2018, Eq. 1; methods.md §B2.
     """
-    _require("reading", reading, get_args(FocalReading))
+    _require("reading", reading, get_args(FocalVariant))
     _require("normaliser", normaliser, get_args(FocalNormaliser))
     if alpha is not None and not 0 <= alpha <= 1:
         raise ValueError(f"alpha must lie in [0, 1], got {alpha}")
@@ -73,7 +73,7 @@ def focal_dice_loss(
     *,
     dice_weight: float = 0.2,
     weighting: DiceWeighting = "dice",
-    reading: FocalReading = "soft",
+    reading: FocalVariant = "soft",
     alpha: float | None = None,
     squared_dice: bool = False,
     normaliser: FocalNormaliser = "cells",

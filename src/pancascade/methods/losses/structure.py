@@ -64,7 +64,7 @@ def weighted_bce_loss(
 
     Source: Qiu et al. 2024, Eq. 12, first term.
     """
-    _check_reading(reading, get_args(WeightedBce))
+    _check_variant(reading, get_args(WeightedBce))
     logits, target = matched(logits, target)
     bce = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     if reading == "legacy":
@@ -135,7 +135,7 @@ def deep_supervision_weights(reading: DeepSupervision = "code") -> tuple[float, 
 
     Source: Qiu et al. 2024, Eq. 13, and the authors' code (methods.md §A2).
     """
-    _check_reading(reading, get_args(DeepSupervision))
+    _check_variant(reading, get_args(DeepSupervision))
     return {
         "code": (1.0, 1.0, 2.0, 4.0),
         "literal": (0.5, 1.0, 2.0, 4.0),
@@ -205,6 +205,6 @@ def _weight_for(target: Tensor, weight: Tensor | None) -> Tensor:
     return full_precision(weight)
 
 
-def _check_reading(reading: str, known: Sequence[str]) -> None:
+def _check_variant(reading: str, known: Sequence[str]) -> None:
     if reading not in known:
         raise ValueError(f"unknown reading {reading!r}, choose one of {', '.join(known)}")

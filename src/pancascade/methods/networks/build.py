@@ -53,7 +53,7 @@ def _find(kind: str, name: str, known: Mapping[str, Any]) -> Any:
     raise RecipeError(f"Unknown {kind} {name!r}; known: {', '.join(sorted(known))}.{hint}")
 
 
-def _check_readings(name: str, network: type[nn.Module], arguments: Mapping[str, Any]) -> None:
+def _check_variants(name: str, network: type[nn.Module], arguments: Mapping[str, Any]) -> None:
     """Refuse a value that is none of the readings its option names."""
     hints = get_type_hints(network.__init__)
     for option, value in arguments.items():
@@ -72,8 +72,8 @@ def _arguments(name: str, preset: str, options: Mapping[str, Any]) -> dict[str, 
     if name == "monai":
         if "net" not in options:
             raise RecipeError(f"Network 'monai' needs net, one of {', '.join(get_args(Net))}.")
-        told = {key: options[key] for key in ("spatial_dims",) if isinstance(options.get(key), int)}
-        found = default_options(str(options["net"]), preset=preset, **told)
+        reported = {key: options[key] for key in ("spatial_dims",) if isinstance(options.get(key), int)}
+        found = default_options(str(options["net"]), preset=preset, **reported)
     return {**found, **options}
 
 
@@ -91,7 +91,7 @@ def build(name: str, *, preset: str = "paper", **options: Any) -> nn.Module:
     """
     network = _find("network", name, NETWORKS)
     arguments = _arguments(name, preset, options)
-    _check_readings(name, network, arguments)
+    _check_variants(name, network, arguments)
     try:
         _require_buildable(network, arguments)
         return network(**arguments)

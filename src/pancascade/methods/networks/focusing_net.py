@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pancascade.methods.networks.focusing import Discover, Focusing, SkipFusion
-from pancascade.methods.networks.multiscale_unet import Eq3Reading, MultiScaleFeatures, MultiScaleUNet
-from pancascade.methods.networks.nonlocal_localization import Eq8Reading, NonLocalLocalization, PlainMap
+from pancascade.methods.networks.multiscale_unet import Eq3Variant, MultiScaleFeatures, MultiScaleUNet
+from pancascade.methods.networks.nonlocal_localization import Eq8Variant, NonLocalLocalization, PlainMap
 from pancascade.methods.networks.unet import conv_bn_relu
 
 Source = Literal["decoder", "encoder", "authors"]
@@ -45,8 +45,8 @@ class FocusingNet(nn.Module):
         source: Source = "decoder",
         reduce_kernel: Literal[1, 3] = 1,
         discover: Discover = "both",
-        eq3: Eq3Reading = "code",
-        eq8: Eq8Reading = "code",
+        eq3: Eq3Variant = "code",
+        eq8: Eq8Variant = "code",
         localization: bool = True,
         focusing: bool = True,
     ) -> None:

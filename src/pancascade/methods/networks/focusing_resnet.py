@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from pancascade.methods.networks.encoder_input import Normalisation
 from pancascade.methods.networks.focusing import Discover, Focusing
-from pancascade.methods.networks.nonlocal_localization import Eq8Reading, NonLocalLocalization
+from pancascade.methods.networks.nonlocal_localization import Eq8Variant, NonLocalLocalization
 from pancascade.methods.networks.resnet import Depth, ResNetEncoder
 from pancascade.methods.networks.unet import conv_bn_relu
 
@@ -38,7 +38,7 @@ class FocusingResNet(nn.Module):
         base_width: int = 64,
         reduced: Sequence[int] = (512, 256, 128, 64),
         discover: Discover = "both",
-        eq8: Eq8Reading = "code",
+        eq8: Eq8Variant = "code",
         normalisation: Normalisation = "none",
     ) -> None:
         super().__init__()

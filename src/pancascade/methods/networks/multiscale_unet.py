@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pancascade.methods.networks.unet import conv_bn_relu
 
-Eq3Reading = Literal["code", "literal"]
+Eq3Variant = Literal["code", "literal"]
 Skips = Literal["both", "authors"]
 UpSampling = Literal["deconvolution", "authors"]
 
@@ -72,7 +72,7 @@ class MultiScaleUNet(nn.Module):
         centre: int = 512,
         in_channels: int = 1,
         out_channels: int = 1,
-        eq3: Eq3Reading = "code",
+        eq3: Eq3Variant = "code",
         skips: Skips = "both",
         up_sampling: UpSampling = "deconvolution",
         head: bool = True,

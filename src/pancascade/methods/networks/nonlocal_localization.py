@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-Eq8Reading = Literal["code", "literal"]
+Eq8Variant = Literal["code", "literal"]
 
 
 def channel_attention(features: Tensor, gamma: Tensor) -> Tensor:
@@ -23,7 +23,7 @@ def channel_attention(features: Tensor, gamma: Tensor) -> Tensor:
     return gamma * (attention @ rows).view_as(features) + features
 
 
-def spatial_attention(queries: Tensor, keys: Tensor, values: Tensor, *, eq8: Eq8Reading = "code") -> Tensor:
+def spatial_attention(queries: Tensor, keys: Tensor, values: Tensor, *, eq8: Eq8Variant = "code") -> Tensor:
     """Each position gathers the values of all positions (Eqs. 7 and 8, without γ' and the skip).
 
     Args:
@@ -47,9 +47,9 @@ class NonLocalLocalization(nn.Module):
     Source: Qiu et al. 2024, §3.2.1, Eqs. 5–8.
     """
 
-    def __init__(self, channels: int = 512, *, eq8: Eq8Reading = "code") -> None:
+    def __init__(self, channels: int = 512, *, eq8: Eq8Variant = "code") -> None:
         super().__init__()
-        self.eq8: Eq8Reading = eq8
+        self.eq8: Eq8Variant = eq8
         self.channel_gamma = nn.Parameter(torch.ones(1))
         self.spatial_gamma = nn.Parameter(torch.ones(1))
         self.query = nn.Conv2d(channels, channels // 8, 1)

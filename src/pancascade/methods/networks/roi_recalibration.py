@@ -24,16 +24,6 @@ def cell_to_image(cells: Tensor, *, stride: int = 4) -> Tensor:
     return stride * (cells + 0.5)
 
 
-def image_to_cell(points: Tensor, *, stride: int = 4) -> Tensor:
-    """The inverse of `cell_to_image`: u = X/4 − ½, between cells as a rule.
-
-    Args:
-        points: (..., 2), (x, y) in pixels, edge coordinates.
-        stride: Pixels to a cell.
-    """
-    return points / stride - 0.5
-
-
 def box_corners(keypoints: Tensor, distances: Tensor) -> Tensor:
     """Corners of the boxes that reach so far around so many points.
 

@@ -35,7 +35,7 @@ from pancascade.report.page_environment import page_environment
 MOST_PANELS = 12
 
 
-class CaseRow(NamedTuple):
+class ComparedCaseRow(NamedTuple):
     """One target of one case of one method, as a line of the table of all cases."""
 
     method: str
@@ -186,12 +186,14 @@ def _complete(evaluations: Sequence[Evaluation], comparison: Comparison | None, 
     return Comparison(protocol, tuple(names), tuple(patients[name] for name in names), tuple(entries))
 
 
-def _case_rows(evaluation: Evaluation, targets: Sequence[str]) -> Iterator[CaseRow]:
+def _case_rows(evaluation: Evaluation, targets: Sequence[str]) -> Iterator[ComparedCaseRow]:
     for case in evaluation.cases:
         for target in targets:
             counts = case.targets[target].total
             sizes_ml = counts.reference_size * case.voxel_ml, counts.prediction_size * case.voxel_ml
-            yield CaseRow(evaluation.method, case, target, case_values(case, target, evaluation.protocol), *sizes_ml)
+            yield ComparedCaseRow(
+                evaluation.method, case, target, case_values(case, target, evaluation.protocol), *sizes_ml
+            )
 
 
 def _distribution(entry: MetricComparison, protocol: Protocol) -> str:
@@ -208,7 +210,7 @@ def _ranks(shown: Comparison, target: str) -> str | None:
     return embed(draw_ranks(ranked)) if ranked else None
 
 
-def _agreement(rows: Sequence[CaseRow], shown: Comparison, target: str) -> str | None:
+def _agreement(rows: Sequence[ComparedCaseRow], shown: Comparison, target: str) -> str | None:
     """Bland–Altman panels: of all methods, or of the best and the worst by the protocol's first metric."""
     first = next(entry for entry in shown.metrics if entry.target == target)
     order = [rank.name for rank in first.ranks] or list(first.values)

@@ -201,8 +201,8 @@ def _evaluate_masks(
     patients: Path | Mapping[str, str] | None,
     **how: Any,
 ) -> list[Evaluation]:
-    told = read_patients(patients) if isinstance(patients, Path) else patients
-    return evaluate(methods, reference, patients=told, **how)
+    reported = read_patients(patients) if isinstance(patients, Path) else patients
+    return evaluate(methods, reference, patients=reported, **how)
 
 
 def _evaluate_predicted(

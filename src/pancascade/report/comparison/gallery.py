@@ -52,7 +52,7 @@ class Picture:
     note: str
 
 
-class View(NamedTuple):
+class MaskSlices(NamedTuple):
     """What is shown of a case, upright: axes to the left, posterior, superior, cut to the masks with a margin.
 
     Attributes:
@@ -121,7 +121,7 @@ def draw_gallery(wanted: Sequence[Wanted], protocol: Protocol, scans: Mapping[st
         try:
             masks = read_masks(entry, protocol)
             scan, note = read_scan(scans.get(entry.record.case))
-            view = cut(*masks, scan=scan)
+            view = crop_to_masks(*masks, scan=scan)
             pictures.append(Picture(entry, None if view is None else embed(draw_strip(view)), note))
         except (PancascadeError, OSError, ValueError, MemoryError) as error:
             pictures.append(Picture(entry, None, f"no picture: {error}"))
@@ -131,11 +131,11 @@ def draw_gallery(wanted: Sequence[Wanted], protocol: Protocol, scans: Mapping[st
 def read_masks(wanted: Wanted, protocol: Protocol) -> tuple[Volume, Volume]:
     """Reference and prediction as upright masks on the reference's grid."""
     record, target = wanted.record, wanted.target
-    truth = _read_upright(Path(record.reference))
+    truth = _read_lps(Path(record.reference))
     reference = _mask(truth, protocol.labels_of_reference(target))
     if record.prediction is None:
         return reference, truth.with_voxels(np.zeros(truth.shape, dtype=bool))
-    return reference, _mask(onto(_read_upright(Path(record.prediction)), truth), protocol.labels[target])
+    return reference, _mask(onto(_read_lps(Path(record.prediction)), truth), protocol.labels[target])
 
 
 def read_scan(path: Path | None) -> tuple[Volume | None, str]:
@@ -143,12 +143,12 @@ def read_scan(path: Path | None) -> tuple[Volume | None, str]:
     if path is None:
         return None, ""
     try:
-        return _read_upright(path), ""
+        return _read_lps(path), ""
     except (PancascadeError, OSError, ValueError, MemoryError) as error:
         return None, f"without its scan: {error}"
 
 
-def _read_upright(path: Path) -> Volume:
+def _read_lps(path: Path) -> Volume:
     return reorient(read_volume(path), "LPS")
 
 
@@ -171,7 +171,7 @@ def onto(labels: Volume, grid: Volume) -> Volume:
     return resample_onto(labels, grid, order=0)
 
 
-def cut(reference: Volume, prediction: Volume, *, scan: Volume | None = None) -> View | None:
+def crop_to_masks(reference: Volume, prediction: Volume, *, scan: Volume | None = None) -> MaskSlices | None:
     """The part of a case that is shown: the union of both masks with `MARGIN_MM` around it, in all slices of both.
 
     Args:
@@ -192,7 +192,7 @@ def cut(reference: Volume, prediction: Volume, *, scan: Volume | None = None) ->
     if scan is not None:
         same = scan.on_same_grid_as(reference, tolerance_mm=_SAME_PLACE * min(spacing))
         behind = (crop(scan, wide) if same else resample_onto(scan, place, order=1, fill=-1024)).voxels
-    return View(place.voxels, prediction.voxels[wide.slices], behind, spacing, wide.start[2], reference.shape[2])
+    return MaskSlices(place.voxels, prediction.voxels[wide.slices], behind, spacing, wide.start[2], reference.shape[2])
 
 
 def choose_slices(reference: NDArray[np.bool_], prediction: NDArray[np.bool_]) -> list[int]:
@@ -214,7 +214,7 @@ def choose_slices(reference: NDArray[np.bool_], prediction: NDArray[np.bool_]) -
     return [first, *sorted(others, reverse=True)]
 
 
-def draw_strip(view: View) -> Figure:
+def draw_strip(view: MaskSlices) -> Figure:
     """Slices side by side as a radiologist sees them: the patient's right on the left, the front on top."""
     chosen = choose_slices(view.reference, view.prediction)
     width_mm, height_mm = (n * mm for n, mm in zip(view.reference.shape[:2], view.spacing_mm[:2], strict=True))
@@ -231,7 +231,7 @@ def draw_strip(view: View) -> Figure:
     return figure
 
 
-def draw_slice(axes: Any, view: View, k: int) -> None:
+def draw_slice(axes: Any, view: MaskSlices, k: int) -> None:
     """One axial slice of a view with both contours; grey, the errors tinted, where there is no scan."""
     reference, prediction = view.reference[:, :, k].T, view.prediction[:, :, k].T
     picture = _shade(reference, prediction) if view.scan is None else WINDOW.apply(view.scan[:, :, k].T)

@@ -18,7 +18,7 @@ from pancascade.report.comparison.gallery import (
     MARGIN_MM,
     PREDICTION,
     REFERENCE,
-    View,
+    MaskSlices,
     Wanted,
     draw_slice,
     read_masks,
@@ -38,7 +38,7 @@ class FigureRow(NamedTuple):
         views: By method: a single axial slice, cut alike for all.
     """
 
-    views: dict[str, View]
+    views: dict[str, MaskSlices]
 
 
 def write_method_figure(
@@ -139,7 +139,7 @@ def _row(records: Mapping[str, CaseRecord], target: str, protocol: Protocol, sca
     behind = _behind(scan, reference, wide)
     return FigureRow(
         {
-            name: View(
+            name: MaskSlices(
                 reference.voxels[wide.slices],
                 prediction.voxels[wide.slices],
                 behind,

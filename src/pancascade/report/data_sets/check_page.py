@@ -7,10 +7,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from pancascade.data.checking.case_statistics import CaseFacts
+from pancascade.data.checking.case_statistics import CaseStatistics
 from pancascade.data.checking.check import DataCheck
 from pancascade.data.checking.check_tables import size_text, spacing_text
-from pancascade.data.checking.issues import Finding, Severity
+from pancascade.data.checking.issues import Issue, Severity
 from pancascade.files.atomic import written_whole
 from pancascade.report.page_environment import page_environment
 
@@ -19,20 +19,20 @@ MOST_THUMBNAILS = 1500
 """Of a larger set only cases with findings get one, so that a browser can open the page."""
 
 
-class CaseRow(NamedTuple):
+class CheckedCaseRow(NamedTuple):
     """A case as a line of the table.
 
     Attributes:
         anchor: Of its line.
-        facts: What was measured.
-        findings: That name it, worst first.
+        statistics: What was measured.
+        issues: That name it, worst first.
         worst: Severity; "sound" without findings.
         thumbnail: Whether it is shown.
     """
 
     anchor: str
-    facts: CaseFacts
-    findings: list[Finding]
+    statistics: CaseStatistics
+    issues: list[Issue]
     worst: str
     thumbnail: bool
 
@@ -68,14 +68,14 @@ def write_data_check(path: Path, check: DataCheck) -> None:
         OutputError: The path cannot be written.
     """
     rows = _rows(check)
-    by_case = {row.facts.name: row.anchor for row in rows}
-    sources = list(dict.fromkeys(facts.source for facts in check.facts))
+    by_case = {row.statistics.name: row.anchor for row in rows}
+    sources = list(dict.fromkeys(statistics.source for statistics in check.statistics))
     context = {
         "sources": sources,
         "rows": rows,
-        "patients": len({(facts.source, facts.patient) for facts in check.facts}),
-        "groups": [(severity, [f for f in check.findings if f.severity is severity]) for severity in Severity],
-        "kinds": Counter(finding.kind for finding in check.findings),
+        "patients": len({(statistics.source, statistics.patient) for statistics in check.statistics}),
+        "groups": [(severity, [f for f in check.issues if f.severity is severity]) for severity in Severity],
+        "kinds": Counter(issue.kind for issue in check.issues),
         "by_case": by_case,
         "strips": [strip for strip in (_strip(title, number, rows) for title, number in _NUMBERS) if strip],
         "size_text": size_text,
@@ -89,37 +89,37 @@ def write_data_check(path: Path, check: DataCheck) -> None:
         temporary.write_text(page.render(context), encoding="utf-8")
 
 
-def _rows(check: DataCheck) -> list[CaseRow]:
-    few = len(check.facts) <= MOST_THUMBNAILS
+def _rows(check: DataCheck) -> list[CheckedCaseRow]:
+    few = len(check.statistics) <= MOST_THUMBNAILS
     rows = []
-    for number, facts in enumerate(check.facts, start=1):
-        findings = check.of_case(facts)
-        worst = findings[0].severity.value if findings else "sound"
-        rows.append(CaseRow(f"case-{number}", facts, findings, worst, few or bool(findings)))
+    for number, statistics in enumerate(check.statistics, start=1):
+        issues = check.of_case(statistics)
+        worst = issues[0].severity.value if issues else "sound"
+        rows.append(CheckedCaseRow(f"case-{number}", statistics, issues, worst, few or bool(issues)))
     return rows
 
 
-Number = Callable[[CaseFacts], float | None]
+Number = Callable[[CaseStatistics], float | None]
 
 
-def _largest_spacing(facts: CaseFacts) -> float | None:
-    return max(facts.spacing_mm) if facts.spacing_mm else None
+def _largest_spacing(statistics: CaseStatistics) -> float | None:
+    return max(statistics.spacing_mm) if statistics.spacing_mm else None
 
 
-def _smallest_spacing(facts: CaseFacts) -> float | None:
-    return min(facts.spacing_mm) if facts.spacing_mm else None
+def _smallest_spacing(statistics: CaseStatistics) -> float | None:
+    return min(statistics.spacing_mm) if statistics.spacing_mm else None
 
 
-def _pancreas(facts: CaseFacts) -> float | None:
-    return (facts.label.pancreas_ml or None) if facts.label else None
+def _pancreas(statistics: CaseStatistics) -> float | None:
+    return (statistics.label.pancreas_ml or None) if statistics.label else None
 
 
-def _tumour(facts: CaseFacts) -> float | None:
-    return (facts.label.tumour_ml or None) if facts.label else None
+def _tumour(statistics: CaseStatistics) -> float | None:
+    return (statistics.label.tumour_ml or None) if statistics.label else None
 
 
-def _clarity(facts: CaseFacts) -> float | None:
-    ways = facts.label.turned if facts.label else ()
+def _clarity(statistics: CaseStatistics) -> float | None:
+    ways = statistics.label.turned if statistics.label else ()
     return next((way.clarity for way in ways if not way.directions), None)
 
 
@@ -132,9 +132,9 @@ _NUMBERS: tuple[tuple[str, Number], ...] = (
 )
 
 
-def _strip(title: str, number: Number, rows: Sequence[CaseRow]) -> Strip | None:
+def _strip(title: str, number: Number, rows: Sequence[CheckedCaseRow]) -> Strip | None:
     """None where fewer than two cases have the number."""
-    known = [(value, row) for row in rows if (value := number(row.facts)) is not None]
+    known = [(value, row) for row in rows if (value := number(row.statistics)) is not None]
     if len(known) < 2:
         return None
     values = sorted(value for value, _ in known)
@@ -145,5 +145,5 @@ def _strip(title: str, number: Number, rows: Sequence[CaseRow]) -> Strip | None:
         # Rows of seven heights keep dots of equal value apart.
         y = 5 + (place * 3 % 7) * (STRIP_HEIGHT - 10) / 6
         x = 6 + (STRIP_WIDTH - 12) * (value - low) / reach
-        dots.append(Dot(round(x, 1), round(y, 1), f"{row.facts.name}: {value:.3g}", row.anchor, row.worst))
+        dots.append(Dot(round(x, 1), round(y, 1), f"{row.statistics.name}: {value:.3g}", row.anchor, row.worst))
     return Strip(title, f"{low:.3g}", f"{high:.3g}", f"{values[len(values) // 2]:.3g}", dots)

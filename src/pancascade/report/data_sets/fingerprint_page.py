@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment
 
 from pancascade.data.describing.case_fingerprint import CaseFingerprint, Tissue
-from pancascade.data.describing.case_groups import Group
+from pancascade.data.describing.case_groups import CaseGroup
 from pancascade.data.describing.case_quantities import BY_KEY, QUANTITIES
 from pancascade.data.describing.fingerprint import Fingerprint
 from pancascade.files.atomic import written_together
@@ -130,7 +130,7 @@ def _panels(by_part: dict[str, list[CaseFingerprint]], keys: Sequence[str]) -> P
     return Panels(embed(draw_spreads(panels)) if panels else None, tuple(constant))
 
 
-def _hounsfield(whole: Group) -> str:
+def _hounsfield(whole: CaseGroup) -> str:
     curves = {
         str(tissue): Curve(whole.hu[tissue].first_hu, whole.hu[tissue].counts, colour)
         for tissue, colour in _TISSUE_COLOURS.items()
@@ -140,7 +140,7 @@ def _hounsfield(whole: Group) -> str:
     return embed(draw_hounsfield(curves, window=(windows[0][0], windows[0][1]) if windows else None))
 
 
-def _lesions(by_part: dict[str, list[CaseFingerprint]], shown: Sequence[Group]) -> str | None:
+def _lesions(by_part: dict[str, list[CaseFingerprint]], shown: Sequence[CaseGroup]) -> str | None:
     diameters_mm = {
         part: [lesion.diameter_mm for case in cases for lesion in case.lesions or ()] for part, cases in by_part.items()
     }

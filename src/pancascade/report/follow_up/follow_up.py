@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 from pancascade.messages.names_only import public_name
 from pancascade.messages.notices import Notice
-from pancascade.report.follow_up.follow_up_warnings import doubt_follow_up
+from pancascade.report.follow_up.follow_up_warnings import follow_up_warnings
 from pancascade.report.follow_up.lesion_matching import Match, Way, match_lesions
 from pancascade.report.scan.scan_report import organ_ml, tumour_ml, warnings_of
 from pancascade.results.measurements import Lesion, Part
@@ -136,7 +136,7 @@ def compare_dates(earlier: Result, later: Result) -> FollowUp:
         category=categorise(targets),
         lesions=tuple(lesions),
         matched_by=way,
-        notices=tuple(doubt_follow_up(earlier, later)),
+        notices=tuple(follow_up_warnings(earlier, later)),
         warnings=(_sentences(earlier), _sentences(later)),
     )
 

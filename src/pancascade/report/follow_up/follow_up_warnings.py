@@ -11,7 +11,7 @@ OTHER_SPACING = 1.5
 """Spacings that differ by this factor measure small lesions differently."""
 
 
-def doubt_follow_up(earlier: Result, later: Result) -> list[Notice]:
+def follow_up_warnings(earlier: Result, later: Result) -> list[Notice]:
     """All doubts about a pair of results, with code and sentence.
 
     Args:
@@ -63,10 +63,10 @@ def _of_method(earlier: Result, later: Result) -> Iterator[Notice]:
             "other_thresholds",
             f"The dates have different thresholds ({both[0]}; {both[1]}): sizes are not comparable. Set the same ones.",
         )
-    if earlier.engine != later.engine:
+    if earlier.backend != later.backend:
         yield _doubt(
             "other_engine",
-            f"The dates were computed by different engines, {earlier.engine} and {later.engine}: borders may differ "
+            f"The dates were computed by different engines, {earlier.backend} and {later.backend}: borders may differ "
             "by single voxels.",
             severity="information",
         )

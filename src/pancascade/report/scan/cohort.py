@@ -39,7 +39,7 @@ _UNWRITABLE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 """Halves of characters that do not stand for a byte of a file's name."""
 
 
-class Row(Settings):
+class CohortRow(Settings):
     """One scan's line.
 
     Attributes:
@@ -86,7 +86,7 @@ class Cohort(Settings):
         unreadable: Paths that hold no usable result.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[CohortRow, ...]
     unreadable: tuple[Unreadable, ...] = Field(default=())
 
 
@@ -160,12 +160,12 @@ def read_cohort(paths: Sequence[Path], *, progress: Callable[[int, int], None] |
     return Cohort(rows=tuple(rows), unreadable=tuple(unreadable))
 
 
-def _row(file: Path, result: Result) -> Row:
+def _row(file: Path, result: Result) -> CohortRow:
     lesions = result.pancreas_and_lesions.lesions
-    told = [
+    reported = [
         ("other", entry) if isinstance(entry, str) else (entry.code, entry.sentence) for entry in warnings_of(result)
     ]
-    return Row(
+    return CohortRow(
         scan=public_name(result.scan),
         folder=file.parent,
         model=result.model,
@@ -174,9 +174,9 @@ def _row(file: Path, result: Result) -> Row:
         tumour_ml=tumour_ml(result),
         lesions=len(lesions),
         largest_mm=max((lesion.diameters.long_mm for lesion in lesions), default=None),
-        suspicion=result.tumour_suspicion,
+        suspicion=result.tumour_score,
         location_confidence=None if result.location is None else result.location.confidence,
-        warnings=tuple(told),
+        warnings=tuple(reported),
         grid=_spell_grid(result),
     )
 
@@ -220,7 +220,7 @@ def write_cohort(path: Path, cohort: Cohort) -> None:
     write_page(path, "cohort.html", context)
 
 
-def _with_pictures(rows: Sequence[Row]) -> Iterator[tuple[Row, str]]:
+def _with_pictures(rows: Sequence[CohortRow]) -> Iterator[tuple[CohortRow, str]]:
     """Each row with the ``data:`` address of its thumbnail; "" where the result has no overview, or rows are many."""
     for number, row in enumerate(rows):
         picture = ""
@@ -237,7 +237,7 @@ def has_reports_elsewhere(cohort: Cohort, page: Path) -> bool:
     return any((row.folder / REPORT).is_file() and _link(row, page) is None for row in cohort.rows)
 
 
-def _link(row: Row, page: Path) -> str | None:
+def _link(row: CohortRow, page: Path) -> str | None:
     """Address of a scan's report from the page's folder; None where there is none at or below it.
 
     A page travels with what lies below it; the names of other folders are none of its readers' business.
@@ -248,7 +248,7 @@ def _link(row: Row, page: Path) -> str | None:
     return quote(report.relative_to(around).as_posix(), errors="surrogateescape")
 
 
-def _kinds(rows: Sequence[Row]) -> list[WarningKind]:
+def _kinds(rows: Sequence[CohortRow]) -> list[WarningKind]:
     """The most frequent kind first."""
     by_code: dict[str, list[tuple[str, str]]] = {}
     for row in rows:
@@ -267,7 +267,7 @@ def write_cohort_csv(path: Path, cohort: Cohort) -> None:
     Raises:
         OutputError: The path cannot be written.
     """
-    names = [name for name in Row.model_fields if name not in ("warnings", "grid")]
+    names = [name for name in CohortRow.model_fields if name not in ("warnings", "grid")]
     with (
         written_whole(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,

@@ -14,7 +14,7 @@ from pancascade.imaging.preprocessing import Window
 from pancascade.imaging.volume import Box, Volume, crop, reorient
 from pancascade.labels import COLOURS, Label
 from pancascade.report.figures import new_figure
-from pancascade.report.scan.planes import AXIAL, VIEWS, Field, Section, corner_points, cut_section, field_around
+from pancascade.report.scan.planes import AXIAL, PLANES, FieldOfView, PlaneImage, corner_points, cut_plane, field_around
 from pancascade.results.measurements import Lesion, Measurements, Point
 
 MOST_LESIONS = 6
@@ -74,19 +74,19 @@ def draw_key_images(scan: Volume, mask: Volume, measurements: Measurements) -> K
     Raises:
         GeometryError: The mask has another shape than the scan.
     """
-    upright, marks = reorient(scan, "LPS"), reorient(scan.with_voxels(mask.voxels), "LPS")
+    scan_lps, marks = reorient(scan, "LPS"), reorient(scan.with_voxels(mask.voxels), "LPS")
     found = Box.around(marks.voxels)
     centre, sentences = _choose_centre(marks if found is None else crop(marks, found), measurements)
     around = corner_points(found or Box.whole(marks.shape), marks)
     planes = []
-    for view in VIEWS:
-        section = cut_section(upright, marks, view, through_mm=centre)
-        if section is None:
-            sentences.append(f"The scan is too thin for a picture of the {view.name} plane.")
+    for plane in PLANES:
+        plane_image = cut_plane(scan_lps, marks, plane, through_mm=centre)
+        if plane_image is None:
+            sentences.append(f"The scan is too thin for a picture of the {plane.name} plane.")
             continue
-        field = field_around(section, around, margin_mm=ORGAN_MARGIN_MM)
-        planes.append(_draw(section, field, title=view.name.capitalize()))
-    lesions = [_draw_lesion(upright, marks, lesion) for lesion in measurements.lesions[:MOST_LESIONS]]
+        field = field_around(plane_image, around, margin_mm=ORGAN_MARGIN_MM)
+        planes.append(_draw(plane_image, field, title=plane.name.capitalize()))
+    lesions = [_draw_lesion(scan_lps, marks, lesion) for lesion in measurements.lesions[:MOST_LESIONS]]
     left = len(measurements.lesions) - MOST_LESIONS
     if left > 0:
         sentences.append(f"The {MOST_LESIONS} largest lesions are pictured, {left} more are in the table alone.")
@@ -119,54 +119,54 @@ def _point(values: NDArray[np.float64]) -> Point:
     return float(values[0]), float(values[1]), float(values[2])
 
 
-def _draw_lesion(upright: Volume, marks: Volume, lesion: Lesion) -> KeyImage | None:
+def _draw_lesion(scan_lps: Volume, marks: Volume, lesion: Lesion) -> KeyImage | None:
     """The axial slice in which a lesion was measured, its diameters drawn; None where there is no such plane."""
     ends = np.array([*lesion.diameters.long_ends_mm, *lesion.diameters.short_ends_mm])
-    section = cut_section(upright, marks, AXIAL, through_mm=_point(ends.mean(axis=0)))
-    if section is None:
+    plane_image = cut_plane(scan_lps, marks, AXIAL, through_mm=_point(ends.mean(axis=0)))
+    if plane_image is None:
         return None
-    field = field_around(section, ends, margin_mm=LESION_MARGIN_MM)
-    return _draw(section, field, title=f"Lesion {lesion.number}", lesion=lesion)
+    field = field_around(plane_image, ends, margin_mm=LESION_MARGIN_MM)
+    return _draw(plane_image, field, title=f"Lesion {lesion.number}", lesion=lesion)
 
 
-def _draw(section: Section, field: Field, *, title: str, lesion: Lesion | None = None) -> KeyImage:
+def _draw(plane_image: PlaneImage, field: FieldOfView, *, title: str, lesion: Lesion | None = None) -> KeyImage:
     pixel_mm = max(field.width_mm, field.height_mm) / LONGEST_SIDE
-    grey = WINDOW.apply(section.sample(field, pixel_mm=pixel_mm))
+    grey = WINDOW.apply(plane_image.sample(field, pixel_mm=pixel_mm))
     height, width = grey.shape
     figure = new_figure(width / DPI, height / DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     extent = (field.left, field.right, field.bottom, field.top)
     axes.imshow(grey, cmap="gray", vmin=0, vmax=1, extent=extent, aspect="auto", interpolation="nearest")
-    _draw_contours(axes, section)
+    _draw_contours(axes, plane_image)
     if lesion is not None:
-        _draw_diameters(axes, section, lesion)
-    _draw_letters(axes, section.view.letters)
+        _draw_diameters(axes, plane_image, lesion)
+    _draw_letters(axes, plane_image.plane.letters)
     _draw_bar(axes, field, pixel_mm=pixel_mm)
     axes.set(xlim=(field.left, field.right), ylim=(field.bottom, field.top))
     axes.set_axis_off()
-    note = f"slice {section.index + 1} of {section.count} from {section.view.origin}"
+    note = f"slice {plane_image.index + 1} of {plane_image.count} from {plane_image.plane.origin}"
     return KeyImage(title, note, _embed_jpeg(figure), width, height)
 
 
-def _draw_contours(axes: Any, section: Section) -> None:
+def _draw_contours(axes: Any, plane_image: PlaneImage) -> None:
     """Outlines of the organ and of tumour, closed at the edge of the scan."""
-    across_mm, down_mm = section.grid_mm(margin=1)
+    across_mm, down_mm = plane_image.grid_mm(margin=1)
     for label, colour in COLOURS.items():
-        inside = section.labels == label if label == Label.TUMOUR else section.labels > 0
+        inside = plane_image.labels == label if label == Label.TUMOUR else plane_image.labels > 0
         if inside.any():
             axes.contour(across_mm, down_mm, np.pad(inside, 1), [0.5], colors=colour, linewidths=1.5)
 
 
-def _draw_diameters(axes: Any, section: Section, lesion: Lesion) -> None:
+def _draw_diameters(axes: Any, plane_image: PlaneImage, lesion: Lesion) -> None:
     """Both diameters as lines, each with its length beside its lower or right end."""
     found = lesion.diameters
     lines = (
         ("long", found.long_mm, found.long_ends_mm, LONG_COLOUR),
         ("short", found.short_mm, found.short_ends_mm, SHORT_COLOUR),
     )
-    centre = section.place(np.array([*found.long_ends_mm, *found.short_ends_mm])).mean(axis=0)
+    centre = plane_image.place(np.array([*found.long_ends_mm, *found.short_ends_mm])).mean(axis=0)
     for name, length_mm, ends_mm, colour in lines:
-        ends = section.place(np.array(ends_mm))
+        ends = plane_image.place(np.array(ends_mm))
         axes.plot(*ends.T, color=colour, linewidth=1.4, marker="o", markersize=2.5, path_effects=_OUTLINE)
         # The long one is named at its lower end, the short one at its right end: they cross, so the names do not meet.
         end = ends[np.argmax(ends[:, 1] if name == "long" else ends[:, 0])]
@@ -194,7 +194,7 @@ def _draw_letters(axes: Any, letters: str) -> None:
         axes.text(x, y, letter, color="white", fontsize=13, fontweight="bold", **style)
 
 
-def _draw_bar(axes: Any, field: Field, *, pixel_mm: float) -> None:
+def _draw_bar(axes: Any, field: FieldOfView, *, pixel_mm: float) -> None:
     """A scale bar at the lower left: the longest round length that takes at most a third of the width."""
     length = next((mm for mm in _BAR_LENGTHS_MM if mm <= field.width_mm / 3), None)
     if length is None:

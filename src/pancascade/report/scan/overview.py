@@ -51,21 +51,21 @@ def write_overview(scan: Volume, mask: Volume, path: Path) -> None:
     Raises:
         OutputError: The path cannot be written.
     """
-    upright, marked = reorient(scan, "LPS"), reorient(mask, "LPS")
-    column_mm, row_mm, _ = upright.spacing_mm
+    scan_lps, marked = reorient(scan, "LPS"), reorient(mask, "LPS")
+    column_mm, row_mm, _ = scan_lps.spacing_mm
     figure = Figure(figsize=(4 * COLUMNS, 3.3 * ROWS + 0.6), facecolor="black")
     FigureCanvasAgg(figure)
     figure.subplots_adjust(left=0.005, right=0.995, bottom=0.01, top=0.92, wspace=0.01, hspace=0.08)
     chosen = choose_slices(marked.voxels)
     for place, k in enumerate(chosen):
         axes = figure.add_subplot(ROWS, COLUMNS, place + 1)
-        axes.imshow(WINDOW.apply(upright.voxels[:, :, k].T), cmap="gray", vmin=0, vmax=1, aspect=row_mm / column_mm)
+        axes.imshow(WINDOW.apply(scan_lps.voxels[:, :, k].T), cmap="gray", vmin=0, vmax=1, aspect=row_mm / column_mm)
         _draw_contours(axes, marked.voxels[:, :, k].T)
         _zoom(axes, marked.voxels, spacing_mm=(column_mm, row_mm))
         what = "largest tumour, " if place == 0 and (marked.voxels == Label.TUMOUR).any() else ""
         _draw_sides(axes)
         _draw_bar(axes, column_mm=column_mm, row_mm=row_mm)
-        axes.set_title(f"{what}slice {k + 1} of {upright.shape[2]} from the feet", color="white", fontsize=9)
+        axes.set_title(f"{what}slice {k + 1} of {scan_lps.shape[2]} from the feet", color="white", fontsize=9)
         axes.set_axis_off()
     _write_heading(figure, mask)
     with written_whole(path) as temporary:

@@ -16,7 +16,7 @@ _LEAST_SHAPE = 0.3
 """A field is at least this share of its longer side high and wide; beyond the scan it is black."""
 
 
-class View(NamedTuple):
+class Plane(NamedTuple):
     """How a plane lies on the screen.
 
     Attributes:
@@ -38,13 +38,13 @@ class View(NamedTuple):
     origin: str
 
 
-AXIAL = View("axial", 0, 1, 2, False, "RLAP", "the feet")
-CORONAL = View("coronal", 0, 2, 1, True, "RLSI", "the front")
-SAGITTAL = View("sagittal", 1, 2, 0, True, "APSI", "the patient's right")
-VIEWS = (AXIAL, CORONAL, SAGITTAL)
+AXIAL = Plane("axial", 0, 1, 2, False, "RLAP", "the feet")
+CORONAL = Plane("coronal", 0, 2, 1, True, "RLSI", "the front")
+SAGITTAL = Plane("sagittal", 1, 2, 0, True, "APSI", "the patient's right")
+PLANES = (AXIAL, CORONAL, SAGITTAL)
 
 
-class Field(NamedTuple):
+class FieldOfView(NamedTuple):
     """The part of a section that is shown, in its millimetres: to the right, and down."""
 
     left: float
@@ -64,14 +64,14 @@ class Field(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Section:
+class PlaneImage:
     """One plane of voxels of a scan, as it lies on the screen.
 
     Its millimetres run to the right and down from the centre of the first voxel; a sheared or oblique grid keeps its
     own plane, in which lengths are true.
 
     Attributes:
-        view: Which plane.
+        plane: Which plane.
         hu: (across, down) as stored.
         labels: (across, down) ids of `Label`.
         first_mm: (3,) RAS+ place of voxel (0, 0).
@@ -80,7 +80,7 @@ class Section:
         count: Of planes in the scan.
     """
 
-    view: View
+    plane: Plane
     hu: NDArray[Any]
     labels: NDArray[Any]
     first_mm: NDArray[np.float64]
@@ -113,7 +113,7 @@ class Section:
         indices = np.stack(np.meshgrid(across, down, indexing="ij"))
         return np.einsum("kd,dij->kij", self._index_to_mm, indices.astype(np.float64))
 
-    def sample(self, field: Field, *, pixel_mm: float) -> NDArray[np.float32]:
+    def sample(self, field: FieldOfView, *, pixel_mm: float) -> NDArray[np.float32]:
         """Hounsfield units of a field in square pixels, linear between voxels.
 
         Returns:
@@ -135,32 +135,32 @@ class Section:
         return self.frame @ self.steps_mm.T
 
 
-def cut_section(scan: Volume, mask: Volume, view: View, *, through_mm: Point) -> Section | None:
+def cut_plane(scan: Volume, mask: Volume, plane: Plane, *, through_mm: Point) -> PlaneImage | None:
     """The plane through a point.
 
     Args:
         scan: In HU, axes turned to LPS.
         mask: Labels on the same grid.
-        view: Which plane.
+        plane: Which plane.
         through_mm: RAS+; the nearest plane is taken.
 
     Returns:
         None where the plane has only one line of voxels.
     """
-    if min(scan.shape[view.across], scan.shape[view.down]) < 2:
+    if min(scan.shape[plane.across], scan.shape[plane.down]) < 2:
         return None
-    index = voxel_of(scan, through_mm)[view.through]
-    here = tuple(index if axis == view.through else slice(None) for axis in range(3))
-    planes = [volume.voxels[here] for volume in (scan, mask)]
+    index = voxel_of(scan, through_mm)[plane.through]
+    here = tuple(index if axis == plane.through else slice(None) for axis in range(3))
+    images = [volume.voxels[here] for volume in (scan, mask)]
     first = np.zeros(3)
-    first[view.through] = index
-    steps = scan.affine[:3, [view.across, view.down]].T.copy()
-    if view.upwards:
-        planes = [plane[:, ::-1] for plane in planes]
-        first[view.down] = scan.shape[view.down] - 1
+    first[plane.through] = index
+    steps = scan.affine[:3, [plane.across, plane.down]].T.copy()
+    if plane.upwards:
+        images = [image[:, ::-1] for image in images]
+        first[plane.down] = scan.shape[plane.down] - 1
         steps[1] *= -1
     first_mm = scan.affine[:3, :3] @ first + scan.affine[:3, 3]
-    return Section(view, planes[0], planes[1], first_mm, steps, index, scan.shape[view.through])
+    return PlaneImage(plane, images[0], images[1], first_mm, steps, index, scan.shape[plane.through])
 
 
 def voxel_of(volume: Volume, point_mm: Point) -> tuple[int, int, int]:
@@ -170,24 +170,24 @@ def voxel_of(volume: Volume, point_mm: Point) -> tuple[int, int, int]:
     return int(first), int(second), int(third)
 
 
-def field_around(section: Section, points_mm: NDArray[np.float64], *, margin_mm: float) -> Field:
+def field_around(plane_image: PlaneImage, points_mm: NDArray[np.float64], *, margin_mm: float) -> FieldOfView:
     """The field that holds points with a margin, cut to the scan but never too narrow to look at.
 
     Args:
-        section: On which.
+        plane_image: On which.
         points_mm: (N, 3) RAS+.
         margin_mm: On all sides.
     """
-    places = section.place(points_mm)
-    edges = section.grid_mm(margin=1).reshape(2, -1).T
-    steps = section._index_to_mm
+    places = plane_image.place(points_mm)
+    edges = plane_image.grid_mm(margin=1).reshape(2, -1).T
+    steps = plane_image._index_to_mm
     half = np.abs(steps).sum(axis=1) / 2
     low = np.maximum(places.min(axis=0) - margin_mm, edges.min(axis=0) + half)
     high = np.minimum(places.max(axis=0) + margin_mm, edges.max(axis=0) - half)
     middle, size = (low + high) / 2, high - low
     size = np.maximum(size, _LEAST_SHAPE * size.max())
     (left, top), (right, bottom) = middle - size / 2, middle + size / 2
-    return Field(float(left), float(right), float(top), float(bottom))
+    return FieldOfView(float(left), float(right), float(top), float(bottom))
 
 
 def corner_points(box: Box, volume: Volume) -> NDArray[np.float64]:

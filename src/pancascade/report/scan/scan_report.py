@@ -121,8 +121,8 @@ def spell_vessel(contact: VesselContact) -> str:
 def warnings_of(result: Result) -> Sequence[Notice | str]:
     """All warnings: notices, then sentences that no notice holds."""
     notices = [notice for notice in result.notices if notice.severity == "warning"]
-    told = {notice.sentence for notice in result.notices}
-    return [*notices, *(sentence for sentence in result.warnings if sentence not in told)]
+    reported = {notice.sentence for notice in result.notices}
+    return [*notices, *(sentence for sentence in result.warnings if sentence not in reported)]
 
 
 def organ_ml(result: Result) -> float:

@@ -84,7 +84,7 @@ def draw_slices(scan: Volume, mask: Volume) -> SliceViewer:
     Raises:
         GeometryError: The mask has another shape than the scan.
     """
-    upright, marks = reorient(scan, "LPS"), reorient(scan.with_voxels(mask.voxels), "LPS")
+    scan_lps, marks = reorient(scan, "LPS"), reorient(scan.with_voxels(mask.voxels), "LPS")
     chosen, first = _choose(marks.voxels)
     box = _field(marks)
     sizes_mm = [(part.stop - part.start) * step for part, step in zip(box, marks.spacing_mm[:2], strict=True)]
@@ -94,7 +94,7 @@ def draw_slices(scan: Volume, mask: Volume) -> SliceViewer:
     slices = tuple(
         ViewerSlice(
             f"slice {k + 1} of {marks.shape[2]} from the feet",
-            _embed(np.asarray(upright.voxels[(*box, k)]), (width, height)),
+            _embed(np.asarray(scan_lps.voxels[(*box, k)]), (width, height)),
             _outline(marks.voxels[(*box, k)] > 0, scale),
             _outline(marks.voxels[(*box, k)] == Label.TUMOUR, scale),
         )

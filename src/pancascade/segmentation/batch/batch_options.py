@@ -72,8 +72,8 @@ class BatchOptions(SegmentOptions):
 
     def public(self) -> dict[str, Any]:
         """For a file that travels: of own models the file's name and the digest of its content."""
-        told = self._with_models(lambda name: f"{Path(name).name} {content_digest(Path(name))}")
-        return told.model_dump(mode="json")
+        reported = self._with_models(lambda name: f"{Path(name).name} {content_digest(Path(name))}")
+        return reported.model_dump(mode="json")
 
     def _with_models(self, called: Callable[[str], str]) -> "BatchOptions":
         """The same, its own models called in another way."""
@@ -109,8 +109,8 @@ def begin(out: Path, options: BatchOptions, *, names: Names, resume: bool) -> No
         _require_same(path, described)
         return
     with written_whole(path) as temporary:
-        told = {**described, "begun": datetime.now(UTC).isoformat(timespec="seconds")}
-        temporary.write_text(json.dumps(told, indent=2) + "\n")
+        reported = {**described, "begun": datetime.now(UTC).isoformat(timespec="seconds")}
+        temporary.write_text(json.dumps(reported, indent=2) + "\n")
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from pancascade.segmentation.batch.scan_input import ScanInput
 
 if TYPE_CHECKING:
     from pancascade.imaging.volume import Volume
-    from pancascade.inference.runners.loading import Member
+    from pancascade.inference.runners.loading import LoadedModel
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _segment(job: CaseJob) -> tuple[CodedSentence, ...]:
     )
 
 
-def load_models(options: BatchOptions) -> None:
+def load_batch_models(options: BatchOptions) -> None:
     """Load the models in this process before its first case, to learn at once that they can be used.
 
     Raises:
@@ -132,12 +132,12 @@ def load_models(options: BatchOptions) -> None:
 
 
 @lru_cache(maxsize=1)
-def _loaded(model: tuple[str, ...], device: str, backend: str, pancreas_model: str | None) -> "list[Member]":
+def _loaded(model: tuple[str, ...], device: str, backend: str, pancreas_model: str | None) -> "list[LoadedModel]":
     """Models stay for the next case of the same process."""
-    from pancascade.inference.runners.loading import load_members
+    from pancascade.inference.runners.loading import load_models
 
     try:
-        return load_members(model, device, backend=backend, pancreas_model=pancreas_model)  # type: ignore[arg-type]
+        return load_models(model, device, backend=backend, pancreas_model=pancreas_model)  # type: ignore[arg-type]
     except PancascadeError as error:
         raise _ModelUnusableError(error) from error
 

@@ -48,7 +48,7 @@ class JobSummary(Settings):
     warnings: tuple[CodedSentence, ...] = ()
 
 
-class Job(Settings):
+class ServerJob(Settings):
     """One scan, without a word of whose it is: names of files are never taken over.
 
     Attributes:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from pancascade.files.atomic import written_whole
 from pancascade.files.documents import read_json
-from pancascade.services.server.job import Job, Kind
+from pancascade.services.server.job import Kind, ServerJob
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _RECORD = "job.json"
@@ -80,7 +80,7 @@ class JobFolder:
         """The upload, with the suffix of what it is."""
         return self.scratch / f"scan{SUFFIXES[kind]}"
 
-    def write(self, job: Job) -> None:
+    def write(self, job: ServerJob) -> None:
         """Write what is known of the job.
 
         Raises:
@@ -89,10 +89,10 @@ class JobFolder:
         with written_whole(self.path / _RECORD) as temporary:
             temporary.write_text(json.dumps(job.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")
 
-    def read(self) -> Job | None:
+    def read(self) -> ServerJob | None:
         """What is known of the job; None where that is nothing: its upload was never complete."""
         try:
-            job = Job.model_validate(read_json(self.path / _RECORD))
+            job = ServerJob.model_validate(read_json(self.path / _RECORD))
         except (OSError, ValueError, ValidationError):
             return None
         return job if job.id == self.id else None

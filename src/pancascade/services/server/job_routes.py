@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from pancascade.services.server.changes import Listener
-from pancascade.services.server.job import Job
+from pancascade.services.server.job import ServerJob
 from pancascade.services.server.job_service import JobService
 from pancascade.services.server.upload_kinds import recognise, require_modest
 from pancascade.services.server.uploads import receive_upload
@@ -38,7 +38,7 @@ def service_of(request: Request) -> JobService:
 Service = Annotated[JobService, Depends(service_of)]
 
 
-def told_of(job: Job) -> dict[str, Any]:
+def job_description(job: ServerJob) -> dict[str, Any]:
     """A job as clients see it: what is known, and where the rest lies."""
     here = f"/jobs/{job.id}"
     links = {"self": here, "events": f"{here}/events"}
@@ -59,19 +59,19 @@ async def send(
         upload = folder.incoming.rename(folder.upload(kind))
         await anyio.to_thread.run_sync(lambda: require_modest(upload, kind, most_bytes=settings.max_unpacked_bytes))
         job = service.submit(folder, kind, series=series or None)
-    return JSONResponse(told_of(job), 202, headers={"Location": f"/jobs/{job.id}"})
+    return JSONResponse(job_description(job), 202, headers={"Location": f"/jobs/{job.id}"})
 
 
 @router.get("/jobs")
 def jobs(service: Service) -> dict[str, Any]:
     """All jobs, the latest first."""
-    return {"jobs": [told_of(job) for job in service.jobs.all()]}
+    return {"jobs": [job_description(job) for job in service.jobs.all()]}
 
 
 @router.get("/jobs/{job_id}")
 def one(job_id: str, service: Service) -> dict[str, Any]:
     """A job."""
-    return told_of(service.jobs.get(job_id))
+    return job_description(service.jobs.get(job_id))
 
 
 @router.delete("/jobs/{job_id}")
@@ -84,7 +84,7 @@ def remove(job_id: str, service: Service) -> dict[str, Any]:
 @router.get("/events")
 async def all_events(service: Service) -> StreamingResponse:
     """Server-sent events ``jobs``: all jobs, at every change."""
-    return _stream(service, lambda: ("jobs", {"jobs": [told_of(job) for job in service.jobs.all()]}, False))
+    return _stream(service, lambda: ("jobs", {"jobs": [job_description(job) for job in service.jobs.all()]}, False))
 
 
 @router.get("/jobs/{job_id}/events")
@@ -96,7 +96,7 @@ async def events(job_id: str, service: Service) -> StreamingResponse:
         if job_id not in service.jobs:
             return "removed", {"id": job_id}, True
         job = service.jobs.get(job_id)
-        return "job", told_of(job), job.is_finished
+        return "job", job_description(job), job.is_finished
 
     return _stream(service, look)
 
@@ -111,14 +111,14 @@ def _stream(service: JobService, look: Callable[[], tuple[str, Any, bool]]) -> S
 async def _events(
     service: JobService, look: Callable[[], tuple[str, Any, bool]], listener: Listener
 ) -> AsyncIterator[str]:
-    told = ""
+    reported = ""
     try:
         while True:
             name, data, last = look()
             event = f"event: {name}\ndata: {json.dumps(data)}\n\n"
-            if event != told:
+            if event != reported:
                 yield event
-            told = event
+            reported = event
             if last or service.is_closing:
                 return
             if not await listener.wait(_BEAT_S):

@@ -12,7 +12,7 @@ from pancascade.errors import OutputError, PancascadeError
 from pancascade.execution import LocalProcesses
 from pancascade.files.output_lock import lock_output
 from pancascade.services.server.faults import RequestError
-from pancascade.services.server.job import Job, JobProgress, Kind
+from pancascade.services.server.job import JobProgress, Kind, ServerJob
 from pancascade.services.server.job_folder import JobFolder
 from pancascade.services.server.job_table import STOPPED, JobTable, reason
 from pancascade.services.server.scan_process import ScanProcess, Work
@@ -125,7 +125,7 @@ class JobService:
             if folder is not None and not submitted:
                 folder.remove()
 
-    def submit(self, folder: JobFolder, kind: Kind, *, series: str | None = None) -> Job:
+    def submit(self, folder: JobFolder, kind: Kind, *, series: str | None = None) -> ServerJob:
         """Queue the scan whose upload lies in a place's folder.
 
         Args:
@@ -196,7 +196,7 @@ class JobService:
                 del self._running[job.id]
                 self.jobs.end(job.id, outcome)
 
-    def _next(self, process: ScanProcess) -> Job | None:
+    def _next(self, process: ScanProcess) -> ServerJob | None:
         """The next job, from now on run by a process; None when the server ends."""
         with self._condition:
             self._condition.wait_for(lambda: self.is_closing or self.jobs.count_waiting())
@@ -205,8 +205,8 @@ class JobService:
                 self._running[job.id] = process
             return job
 
-    def _run(self, job: Job, process: ScanProcess) -> Outcome:
-        def told(message: object) -> None:
+    def _run(self, job: ServerJob, process: ScanProcess) -> Outcome:
+        def reported(message: object) -> None:
             if isinstance(message, JobProgress):
                 self.jobs.set_progress(job.id, message)
 
@@ -216,7 +216,7 @@ class JobService:
         folder = JobFolder(self.settings.folder / "jobs" / job.id)
         task = ScanTask(folder.path, folder.upload(job.kind), job.name, job.series, self.settings.options)
         try:
-            outcome = process.run(task, told=told, wanted=wanted)
+            outcome = process.run(task, reported=reported, wanted=wanted)
         except Exception as error:  # the thread must live
             logger.error("%s: unexpected %s in a worker.", job.name, type(error).__name__)
             outcome = None

@@ -8,7 +8,7 @@ from pancascade.errors import OutputError
 from pancascade.segmentation.batch.ledger import CodedSentence
 from pancascade.services.server.changes import Changes
 from pancascade.services.server.faults import RequestError
-from pancascade.services.server.job import Job, JobProgress, Kind
+from pancascade.services.server.job import JobProgress, Kind, ServerJob
 from pancascade.services.server.job_folder import JobFolder, folders_in
 from pancascade.services.server.scan_work import Outcome
 
@@ -24,14 +24,14 @@ class JobTable:
         parent: Folder of all jobs, there and held.
 
     Attributes:
-        changes: Told of every change; its condition is re-entrant.
+        changes: Reported of every change; its condition is re-entrant.
     """
 
     def __init__(self, parent: Path) -> None:
         self.changes = Changes()
         self._condition = self.changes.condition
         self._parent = parent
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, ServerJob] = {}
         self._last_number = 0
 
     def take_up(self) -> None:
@@ -55,7 +55,7 @@ class JobTable:
             if not job.is_finished:
                 self.end(job.id, Outcome("failed", reason=reason(job, "server_stopped", STOPPED)))
 
-    def all(self) -> list[Job]:
+    def all(self) -> list[ServerJob]:
         """The latest first."""
         with self._condition:
             return sorted(self._jobs.values(), key=lambda job: -job.number)
@@ -64,7 +64,7 @@ class JobTable:
         with self._condition:
             return job_id in self._jobs
 
-    def get(self, job_id: str) -> Job:
+    def get(self, job_id: str) -> ServerJob:
         """One of them.
 
         Raises:
@@ -96,7 +96,7 @@ class JobTable:
         with self._condition:
             return sum(job.state == "waiting" for job in self._jobs.values())
 
-    def add(self, folder: JobFolder, kind: Kind, *, series: str | None) -> Job:
+    def add(self, folder: JobFolder, kind: Kind, *, series: str | None) -> ServerJob:
         """A new job, whose upload lies in its folder.
 
         Raises:
@@ -104,7 +104,7 @@ class JobTable:
         """
         size = folder.upload(kind).stat().st_size
         with self._condition:
-            job = Job(
+            job = ServerJob(
                 id=folder.id, number=self._last_number + 1, kind=kind, size_bytes=size, series=series, created=_now()
             )
             folder.write(job)
@@ -113,7 +113,7 @@ class JobTable:
             self.changes.tell()
         return job
 
-    def begin_next(self) -> Job | None:
+    def begin_next(self) -> ServerJob | None:
         """The job that has waited longest, which runs from now on; None if none waits."""
         with self._condition:
             waiting = [job for job in self._jobs.values() if job.state == "waiting"]
@@ -137,7 +137,7 @@ class JobTable:
                 return
             folder = self.folder(job_id)
             folder.clear_scratch() if outcome.state == "done" else folder.clear_data()
-            told = {
+            reported = {
                 "state": outcome.state,
                 "ended": _now(),
                 "seconds": outcome.seconds or None,
@@ -145,7 +145,7 @@ class JobTable:
                 "summary": outcome.summary,
                 "progress": JobProgress(doing=outcome.state),
             }
-            self._record(self._jobs[job_id].model_copy(update=told))
+            self._record(self._jobs[job_id].model_copy(update=reported))
 
     def forget(self, job_id: str) -> None:
         """Know a job no more; its data are still there."""
@@ -153,13 +153,13 @@ class JobTable:
             self._jobs.pop(job_id, None)
             self.changes.tell()
 
-    def wait(self, job_id: str) -> Job | None:
+    def wait(self, job_id: str) -> ServerJob | None:
         """Wait until a job has ended; None if it was removed."""
         with self._condition:
             self._condition.wait_for(lambda: job_id not in self._jobs or self._jobs[job_id].is_finished)
             return self._jobs.get(job_id)
 
-    def _record(self, job: Job) -> None:
+    def _record(self, job: ServerJob) -> None:
         self._jobs[job.id] = job
         try:
             self.folder(job.id).write(job)
@@ -168,7 +168,7 @@ class JobTable:
         self.changes.tell()
 
 
-def reason(job: Job, code: str, why: str) -> CodedSentence:
+def reason(job: ServerJob, code: str, why: str) -> CodedSentence:
     """Why a job has no result.
 
     Args:

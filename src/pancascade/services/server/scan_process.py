@@ -5,7 +5,7 @@ from threading import Event, Lock
 
 from pancascade.execution import LocalProcesses
 from pancascade.execution.parallel import interrupts_held
-from pancascade.execution.worker_process import Told, WorkerProcess
+from pancascade.execution.worker_process import Reported, WorkerProcess
 from pancascade.services.server.scan_work import Outcome, ScanTask
 
 Work = Callable[[ScanTask], Outcome]
@@ -34,12 +34,12 @@ class ScanProcess:
         self._idle = Event()
         self._idle.set()
 
-    def run(self, task: ScanTask, *, told: Callable[[object], None], wanted: Callable[[], bool]) -> Outcome | None:
+    def run(self, task: ScanTask, *, reported: Callable[[object], None], wanted: Callable[[], bool]) -> Outcome | None:
         """Do a task, in a fresh process if the last one has ended.
 
         Args:
             task: What to do.
-            told: Called with what the work says of itself.
+            reported: Called with what the work says of itself.
             wanted: Asked before it begins, when nobody can stop it in between.
 
         Returns:
@@ -54,8 +54,8 @@ class ScanProcess:
             process = self._begin(task)
             self._idle.clear()
         try:
-            while isinstance(received := process.receive(), Told):
-                told(received.message)
+            while isinstance(received := process.receive(), Reported):
+                reported(received.message)
         finally:
             self._idle.set()
         return None if received is None else received.result()

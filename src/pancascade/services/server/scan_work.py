@@ -23,7 +23,7 @@ from pancascade.services.server.job_folder import JobFolder
 
 if TYPE_CHECKING:
     from pancascade.imaging.volume import Volume
-    from pancascade.inference.runners.loading import Member
+    from pancascade.inference.runners.loading import LoadedModel
     from pancascade.segmentation import Segmentation
 
 _WORDS = {"locate": "looking for the pancreas", "segment": "marking pancreas and tumour"}
@@ -125,11 +125,11 @@ def _tell_progress(what: str, done: int, total: int) -> None:
 
 
 @lru_cache(maxsize=1)
-def _loaded(model: tuple[str, ...], device: str, backend: str) -> "list[Member]":
+def _loaded(model: tuple[str, ...], device: str, backend: str) -> "list[LoadedModel]":
     """Models stay for the next scan of the same process."""
-    from pancascade.inference.runners.loading import load_members
+    from pancascade.inference.runners.loading import load_models
 
-    return load_members(model, device, backend=backend)  # type: ignore[arg-type]
+    return load_models(model, device, backend=backend)  # type: ignore[arg-type]
 
 
 def _summary(found: "Segmentation", folder: Path) -> JobSummary:
@@ -141,7 +141,7 @@ def _summary(found: "Segmentation", folder: Path) -> JobSummary:
         pancreas_ml=round(organ_ml(result), 2),
         lesions=len(result.pancreas_and_lesions.lesions),
         tumour_ml=round(tumour_ml(result), 2),
-        tumour_score=result.tumour_suspicion,
+        tumour_score=result.tumour_score,
         warnings=tuple(
             CodedSentence(code=one.code, sentence=one.sentence) for one in found.notices if one.severity == "warning"
         ),

@@ -50,20 +50,20 @@ def _worst_first(result: Result) -> list[Any]:
 
 
 def _measurements(result: Result) -> list[tuple[str, str]]:
-    organ, told = result.pancreas_and_lesions.organ, []
+    organ, reported = result.pancreas_and_lesions.organ, []
     for name, title in (("pancreas_with_tumour", "Pancreas with tumour"), ("tumour", "Tumour")):
         volume = result.measurements.get(name, {}).get("volume_ml")
         if volume is not None:
-            told.append((title, f"{volume:.1f} mL"))
+            reported.append((title, f"{volume:.1f} mL"))
     if organ is not None and organ.length_mm is not None:
-        told.append(("Length", f"{organ.length_mm:.0f} mm"))
+        reported.append(("Length", f"{organ.length_mm:.0f} mm"))
     if organ is not None and organ.mean_hu is not None:
-        told.append(("Mean density", f"{organ.mean_hu:.0f} HU"))
+        reported.append(("Mean density", f"{organ.mean_hu:.0f} HU"))
     if result.location is not None:
-        told.append(("Confidence of the place", f"{result.location.confidence:.2f}"))
-    if result.tumour_suspicion is not None:
-        told.append(("Tumour score", f"{result.tumour_suspicion:.2f}"))
-    return told
+        reported.append(("Confidence of the place", f"{result.location.confidence:.2f}"))
+    if result.tumour_score is not None:
+        reported.append(("Tumour score", f"{result.tumour_score:.2f}"))
+    return reported
 
 
 def _lesion(lesion: Lesion) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def read_dicom_mask(path: Path) -> DicomMask:
         with quiet_log("highdicom", level=logging.CRITICAL + 1), quiet():
             try:
                 content = highdicom.seg.segread(file)
-                told = {int(number): content.get_segment_description(number) for number in content.segment_numbers}
+                reported = {int(number): content.get_segment_description(number) for number in content.segment_numbers}
                 places = np.array([frame.position_mm for frame in frames_of(file)])
                 series = {str(one.SeriesInstanceUID) for one in content.get("ReferencedSeriesSequence") or ()}
                 frame_of_reference = str(content.get("FrameOfReferenceUID") or "")
@@ -108,8 +108,8 @@ def read_dicom_mask(path: Path) -> DicomMask:
                 ) from error
         return DicomMask(
             path=path,
-            names={number: str(one.segment_label).strip() for number, one in told.items()},
-            kinds={number: str(one.segmented_property_type.meaning).strip() for number, one in told.items()},
+            names={number: str(one.segment_label).strip() for number, one in reported.items()},
+            kinds={number: str(one.segmented_property_type.meaning).strip() for number, one in reported.items()},
             series=frozenset(map(uid_mark, series)),
             frame_of_reference=uid_mark(frame_of_reference) if frame_of_reference else None,
             places_mm=places,

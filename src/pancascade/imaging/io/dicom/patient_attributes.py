@@ -28,7 +28,7 @@ _WHERE_GIVEN = (
 _SEXES = ("M", "F", "O")
 
 
-def carried_over(source: DicomSource) -> "Dataset":
+def patient_and_study(source: DicomSource) -> "Dataset":
     """Patient, study, and frame of reference of a series.
 
     Text beyond ASCII comes as UTF-8 (ISO_IR 192), whatever the series was written in. A series without a frame

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pancascade.errors import ScanError, UnreadableError
 from pancascade.imaging.io.dicom.dicom_files import quiet
 from pancascade.imaging.io.dicom.frames import Frame
-from pancascade.imaging.volume import on_disk
+from pancascade.imaging.volume import memory_mapped
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -48,7 +48,7 @@ def hounsfield(frames: Sequence[Frame], *, source: Path, keep_on_disk: bool = Fa
     whole = all(float(number or 0).is_integer() for frame in frames for number in (frame.slope, frame.intercept))
     if not whole:
         _logger.info("%s: a rescale slope or intercept is a fraction; the voxels are float32.", source)
-    room = on_disk if keep_on_disk else np.empty
+    room = memory_mapped if keep_on_disk else np.empty
     slices: Pixels = room((len(frames), *frames[0].size), dtype=np.int16 if whole else np.float32)
     places: defaultdict[Path, dict[int, int]] = defaultdict(dict)
     for place, frame in enumerate(frames):

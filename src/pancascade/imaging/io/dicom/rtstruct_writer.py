@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pancascade.files.atomic import written_whole
 from pancascade.imaging.io.dicom.contours import outlines
 from pancascade.imaging.io.dicom.dicom_files import quiet
-from pancascade.imaging.io.dicom.patient_attributes import carried_over
+from pancascade.imaging.io.dicom.patient_attributes import patient_and_study
 from pancascade.imaging.io.dicom.source import DicomSource, require_references, require_source, slices_of
 from pancascade.imaging.volume import Volume
 from pancascade.labels import COLOURS, MEANINGS, Label
@@ -43,7 +43,7 @@ def write_rtstruct(
         source: The series that the mask was made on: gives references, patient and study.
         model: Name of the model, for the description.
         version: Of pancascade.
-        pancreas_given: Whether somebody else made the mask of the pancreas, so that it is no automatic one of ours.
+        pancreas_given: Whether the mask of the pancreas was made elsewhere, so that it is no automatic one of ours.
 
     Raises:
         OutputError: the series cannot be referred to, or the path cannot be written.
@@ -71,7 +71,7 @@ def _structure_set(source: DicomSource, *, model: str, version: str) -> "Dataset
     now = datetime.datetime.now()
     date, time = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
     structures = Dataset()
-    structures.update(carried_over(source))
+    structures.update(patient_and_study(source))
     structures.SOPClassUID, structures.SOPInstanceUID = RTStructureSetStorage, generate_uid()
     structures.InstanceCreationDate, structures.InstanceCreationTime = date, time
     structures.Modality, structures.SeriesInstanceUID = "RTSTRUCT", generate_uid()

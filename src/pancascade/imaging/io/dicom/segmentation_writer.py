@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pancascade.files.atomic import written_whole
 from pancascade.imaging.io.dicom.dicom_files import quiet
-from pancascade.imaging.io.dicom.patient_attributes import carried_over
+from pancascade.imaging.io.dicom.patient_attributes import patient_and_study
 from pancascade.imaging.io.dicom.source import DicomSource, require_references, require_source, slices_of
 from pancascade.imaging.volume import Volume
 from pancascade.labels import COLOURS, MEANINGS, Concept, Label
@@ -41,7 +41,7 @@ def write_dicom_seg(
         source: The series that the mask was made on: gives references, patient and study.
         model: Name of the model, for the algorithm's parameters.
         version: Of pancascade.
-        pancreas_given: Whether somebody else made the mask of the pancreas, so that it is no automatic one of ours.
+        pancreas_given: Whether the mask of the pancreas was made elsewhere, so that it is no automatic one of ours.
 
     Raises:
         OutputError: highdicom is missing, the series cannot be referred to, or the path cannot be written.
@@ -139,7 +139,7 @@ def source_images(source: DicomSource) -> "list[Dataset]":
     Returns:
         Of each image one, with patient, study, references and geometry.
     """
-    carried = carried_over(source)
+    carried = patient_and_study(source)
     places: dict[int, list[int]] = {}
     for place, dataset in enumerate(source.datasets):
         places.setdefault(id(dataset), []).append(place)

@@ -89,8 +89,8 @@ def labels_of(service: MonaiLabel, image: str) -> dict[str, Any]:
     newest = service.newest(image)
     if newest is not None:
         record = newest.record
-        told = {"author": record.author, "ts": int(record.saved.timestamp()), "number": newest.number}
-        found[FINAL] = {"ext": ".nii.gz", "info": {**told, "voxels": record.voxels}}
+        reported = {"author": record.author, "ts": int(record.saved.timestamp()), "number": newest.number}
+        found[FINAL] = {"ext": ".nii.gz", "info": {**reported, "voxels": record.voxels}}
     return found
 
 

@@ -97,7 +97,7 @@ def _add_images(router: APIRouter, service: MonaiLabel) -> None:
         return Response()
 
     @router.get("/image/info")
-    def told(image: str) -> dict[str, Any]:
+    def reported(image: str) -> dict[str, Any]:
         return answers.image_info(service, images.id_of(image))
 
     @router.put("/image/info")
@@ -140,7 +140,7 @@ def _add_labels(router: APIRouter, service: MonaiLabel) -> None:
         return Response()
 
     @router.get("/label/info")
-    def told(label: str, tag: str) -> dict[str, Any]:
+    def reported(label: str, tag: str) -> dict[str, Any]:
         found = images.id_of(label)
         service.label(found, tag)
         info: dict[str, Any] = answers.labels_of(service, found)[tag]["info"]
@@ -148,4 +148,4 @@ def _add_labels(router: APIRouter, service: MonaiLabel) -> None:
 
     @router.put("/label/info")
     def tell(label: str, tag: str) -> dict[str, Any]:
-        return told(label, tag)
+        return reported(label, tag)

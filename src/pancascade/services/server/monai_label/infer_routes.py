@@ -84,8 +84,8 @@ def _add_next(router: APIRouter, service: MonaiLabel) -> None:
         with images.lock_of(image):
             checksum = answers.checksum(images.scan(image))
         asked = (params or {}).get("client_id")
-        told = {strategy: {"ts": int(time.time()), "client_id": asked if isinstance(asked, str) else None}}
-        return {"id": image, "checksum": checksum, **answers.image_info(service, image), "strategy": told}
+        reported = {strategy: {"ts": int(time.time()), "client_id": asked if isinstance(asked, str) else None}}
+        return {"id": image, "checksum": checksum, **answers.image_info(service, image), "strategy": reported}
 
 
 def _add_sessions(router: APIRouter, service: MonaiLabel) -> None:
@@ -98,7 +98,7 @@ def _add_sessions(router: APIRouter, service: MonaiLabel) -> None:
         return {"session_id": session, "session_info": sessions.info(session)}
 
     @router.get("/session/{session_id}")
-    def told(session_id: str, update_ts: bool = False, image: bool = False) -> Any:
+    def reported(session_id: str, update_ts: bool = False, image: bool = False) -> Any:
         if image:
             scan = sessions.folder(session_id) / SCAN
             return Response(scan.read_bytes(), media_type="application/gzip")

@@ -75,11 +75,11 @@ class Sessions:
             path = self._folder / session / _RECORD
             if not _ID.fullmatch(session) or not path.is_file():
                 raise RequestError(404, "There is no such session. It may have expired; send the scan again.")
-            told: dict[str, Any] = read_json(path)
+            reported: dict[str, Any] = read_json(path)
             if touch:
-                self._write(session, told)
-                told = read_json(path)
-        return {"name": session, "image": SCAN, "meta": {}, **told}
+                self._write(session, reported)
+                reported = read_json(path)
+        return {"name": session, "image": SCAN, "meta": {}, **reported}
 
     def folder(self, session: str) -> Path:
         """Where a session's scan lies; its time begins anew.
@@ -104,13 +104,13 @@ class Sessions:
         with self._lock:
             for path in self._folder.glob(f"*/{_RECORD}"):
                 try:
-                    told = read_json(path)
-                    over = self._now() > told["last_access_ts"] + told["expiry"]
+                    reported = read_json(path)
+                    over = self._now() > reported["last_access_ts"] + reported["expiry"]
                 except (OSError, ValueError, KeyError, TypeError):  # damaged: nobody can use it
                     over = True
                 if over:
                     rmtree(path.parent, ignore_errors=True)
 
-    def _write(self, session: str, told: dict[str, Any]) -> None:
+    def _write(self, session: str, reported: dict[str, Any]) -> None:
         with written_whole(self._folder / session / _RECORD) as temporary:
-            temporary.write_text(json.dumps({**told, "last_access_ts": int(self._now())}))
+            temporary.write_text(json.dumps({**reported, "last_access_ts": int(self._now())}))

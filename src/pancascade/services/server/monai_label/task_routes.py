@@ -7,7 +7,7 @@ from fastapi.responses import PlainTextResponse
 
 from pancascade.services.server.faults import RequestError
 from pancascade.services.server.monai_label.service import MonaiLabel
-from pancascade.services.server.monai_label.tasks import told_of
+from pancascade.services.server.monai_label.tasks import job_description
 from pancascade.services.server.monai_label.training import BackgroundTraining
 
 Params = Annotated[dict[str, Any] | None, Body()]
@@ -26,8 +26,8 @@ def task_routes(service: MonaiLabel, kind: Any) -> APIRouter:
 
     @router.get("/logs/")
     def logs(lines: int = 300) -> PlainTextResponse:
-        told = [] if service.training is None else service.training.lines()
-        kept = told[-lines:] if lines > 0 else told
+        reported = [] if service.training is None else service.training.lines()
+        kept = reported[-lines:] if lines > 0 else reported
         return PlainTextResponse("\n".join([*kept, ""]))
 
     return router
@@ -41,28 +41,28 @@ def _add_training(router: APIRouter, service: MonaiLabel) -> None:
 
     @router.get("/train/")
     def status(all: bool = False, check_if_running: bool = False) -> Any:
-        return told_of(training().tasks, every=all, running=check_if_running, what="training")
+        return job_description(training().tasks, every=all, running=check_if_running, what="training")
 
     @router.post("/train/")
     def start_all(params: Params = None) -> dict[str, Any]:
         model = service.segmenter.model
-        return {model: {"result": training().start(_request(model, params)).told(), "detail": None}}
+        return {model: {"result": training().start(_request(model, params)).reported(), "detail": None}}
 
     @router.post("/train/{model}")
     def start(model: str, params: Params = None) -> dict[str, Any]:
         service.require_model(model)
-        return training().start(_request(model, params)).told()
+        return training().start(_request(model, params)).reported()
 
     @router.delete("/train/")
     def stop() -> Any:
         stopped = training().stop()
-        return None if stopped is None else stopped.told()
+        return None if stopped is None else stopped.reported()
 
 
 def _add_batches(router: APIRouter, service: MonaiLabel) -> None:
     @router.get("/batch/infer")
     def status(all: bool = False, check_if_running: bool = False) -> Any:
-        return told_of(service.batches.tasks, every=all, running=check_if_running, what="batch")
+        return job_description(service.batches.tasks, every=all, running=check_if_running, what="batch")
 
     @router.post("/batch/infer/{model}")
     def start(model: str, images: Literal["all", "labeled", "unlabeled"] = "all", params: Params = None) -> Any:
@@ -73,12 +73,12 @@ def _add_batches(router: APIRouter, service: MonaiLabel) -> None:
             if images == "all" or (service.newest(image) is not None) == (images == "labeled")
         ]
         request = {**_request(model, params), "images": images}
-        return service.batches.start(chosen, service.result, request=request).told()
+        return service.batches.start(chosen, service.result, request=request).reported()
 
     @router.delete("/batch/infer")
     def stop() -> Any:
         stopped = service.batches.stop()
-        return None if stopped is None else stopped.told()
+        return None if stopped is None else stopped.reported()
 
 
 def _request(model: str, params: dict[str, Any] | None) -> dict[str, Any]:

@@ -40,12 +40,12 @@ class Task:
     end_ts: str | None = None
     details: deque[str] = field(default_factory=lambda: deque(["Submitted."], maxlen=_LINES))
 
-    def told(self) -> dict[str, Any]:
+    def reported(self) -> dict[str, Any]:
         """As clients are told it."""
-        told = {"id": self.id, "status": self.status, "request": self.request, "start_ts": self.start_ts}
+        reported = {"id": self.id, "status": self.status, "request": self.request, "start_ts": self.start_ts}
         if self.end_ts is not None:
-            told["end_ts"] = self.end_ts
-        return told | {"details": list(self.details)}
+            reported["end_ts"] = self.end_ts
+        return reported | {"details": list(self.details)}
 
     def end(self, status: State) -> None:
         """Say how it ended; what was stopped stays so."""
@@ -54,7 +54,7 @@ class Task:
         self.end_ts = now()
 
 
-def told_of(tasks: Sequence[Task], *, every: bool, running: bool, what: str) -> Any:
+def job_description(tasks: Sequence[Task], *, every: bool, running: bool, what: str) -> Any:
     """The answer to who asks for the state of tasks.
 
     Args:
@@ -69,7 +69,7 @@ def told_of(tasks: Sequence[Task], *, every: bool, running: bool, what: str) -> 
     found = [task for task in tasks if not running or task.end_ts is None]
     if not found:
         raise RequestError(404, f"No {what} {'is running' if running else 'was started'}.")
-    return [task.told() for task in found] if every and not running else found[-1].told()
+    return [task.reported() for task in found] if every and not running else found[-1].reported()
 
 
 class BatchTasks:
