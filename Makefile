@@ -33,8 +33,8 @@ lowest:
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 --dist loadfile -W ignore
 
 lint: $(VENV)/.installed-dev
-	$(BIN)/ruff check src tests benchmarks docs/site .ci
-	$(BIN)/ruff format --check src tests benchmarks docs/site .ci
+	$(BIN)/ruff check src tests benchmarks examples docs/site .ci
+	$(BIN)/ruff format --check src tests benchmarks examples docs/site .ci
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -47,8 +47,8 @@ package: $(VENV)/.installed-dev
 	$(BIN)/python .ci/check_package.py $(BIN)/python
 
 format: $(VENV)/.installed-dev
-	$(BIN)/ruff check --fix src tests benchmarks docs/site .ci
-	$(BIN)/ruff format src tests benchmarks docs/site .ci
+	$(BIN)/ruff check --fix src tests benchmarks examples docs/site .ci
+	$(BIN)/ruff format src tests benchmarks examples docs/site .ci
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,7 +1,7 @@
 """A folder of masks against nnU-Net's: python examples/evaluate_folder.py REFERENCE OURS NNUNET OUT [--scans SCANS].
 
-The folders hold label maps of the same names: 1 pancreas, 2 tumour. OUT gets report.html, tables, and figure.png: the methods
-side by side on the same slices, if the CT scans are given.
+The folders hold label maps of the same names: 1 pancreas, 2 tumour. OUT gets report.html, tables, and figure.png: the
+methods side by side on the same slices, if the CT scans are given.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """Own patients, from DICOM to a report: python examples/own_patients.py DICOM_FOLDER OUT.
 
-Every CT study below DICOM_FOLDER is segmented; OUT gets a folder a case with mask, pictures and report, and cohort.html.
+Every CT study below DICOM_FOLDER is segmented; OUT gets a folder a case with mask, pictures and report, and
+cohort.html.
 Names of patients and folders stand nowhere in OUT. Research use only; not for clinical use.
 """
 
