@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-sys.path.extend(str(Path(__file__).parent / folder) for folder in ("evaluation", "inference", "curation"))
+sys.path.extend(str(Path(__file__).parent / folder) for folder in ("evaluation", "inference", "data"))
 
 import nibabel as nib
 import numpy as np

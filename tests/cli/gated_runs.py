@@ -28,7 +28,7 @@ sys.addaudithook(watch)
 MAIN = """
 import os, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background were started with it ignored
-from pancascade import parallel, worker_process
+from pancascade.execution import parallel, worker_process
 wait, stop = parallel.wait, worker_process.WorkerProcess.stop
 def waits(answers):
     os.write(1, b"waits\\n")

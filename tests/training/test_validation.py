@@ -48,6 +48,7 @@ def test_the_pancreas_is_measured_with_its_tumour_and_only_where_it_is():
     assert sample_dice(predicted, slices, Label.TUMOUR) == {"s0": 0.0}
 
 
+@pytest.mark.draws_sheets
 def test_validation_averages_the_slices_of_all_sets_in_evaluation_mode(tmp_path):
     cascade = Fixed(map_of(pancreas=10, tumour=10)).train()
     one, other = slices_with(map_of(pancreas=10, tumour=10), map_of(tumour=60)), slices_with(map_of(pancreas=20))

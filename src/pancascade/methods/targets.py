@@ -7,6 +7,12 @@ from pydantic import Field, model_validator
 from pancascade.labels import Label
 from pancascade.settings import Settings
 
+COMPOSED = (
+    "labels: with first_labels other than second_labels, P of the first and Q of the second: background "
+    "(1 - Q)(1 - P), pancreas (1 - Q) P, tumour Q; where both find the same thing, pancreas Q and background 1 - Q."
+)
+"""How two stages' probabilities become classes, for `Cascade.export_chain`."""
+
 
 class NestedTargets(Settings):
     """Settings of a cascade whose second target lies in the first one.

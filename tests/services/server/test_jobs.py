@@ -13,6 +13,7 @@ from pancascade.services.server import scan_process
 from pancascade.services.server.job import ServerJob
 from pancascade.services.server.job_folder import JobFolder
 from pancascade.services.server.job_service import JobService
+from pancascade.services.server.result_routes import REPORT_ALONE
 from pancascade.services.server.server_settings import ServerSettings
 
 
@@ -49,7 +50,7 @@ def test_the_results_are_those_that_were_written(server):
     assert server.client.get(links["mask"]).headers["content-disposition"] == (
         f'attachment; filename="{job["name"]}-segmentation.nii.gz"'
     )
-    assert "script-src" not in server.client.get(links["report"]).headers["content-security-policy"]
+    assert server.client.get(links["report"]).headers["content-security-policy"] == REPORT_ALONE
     before = server.on_disk()
     with zipfile.ZipFile(io.BytesIO(server.client.get(links["all"]).content)) as packed:
         content = {name: packed.read(name) for name in packed.namelist()}
@@ -86,7 +87,6 @@ def test_a_scan_that_cannot_be_used_is_refused_with_a_reason_and_nothing_of_it_i
 
 def test_a_report_may_run_its_own_script_and_no_other():
     from pancascade.report.scan.slice_viewer import viewer_script
-    from pancascade.services.server.result_routes import REPORT_ALONE
 
     policy = dict(part.strip().split(" ", 1) for part in REPORT_ALONE.split(";"))
     assert policy["script-src"] == viewer_script()[1]

@@ -27,42 +27,6 @@ CANVAS = (
     "widened by margin_mm on each side."
 )
 
-LABELS = (
-    "labels: with first_labels other than second_labels, P of the first and Q of the second: background "
-    "(1 - Q)(1 - P), pancreas (1 - Q) P, tumour Q; where both find the same thing, pancreas Q and background 1 - Q."
-)
-
-CHAINS: dict[str, tuple[str, ...]] = {
-    "qiu2024": (
-        "first: the canvas, scaled by first_scale to the input's size (bilinear, antialiased); resize its logits back "
-        "to the canvas (bilinear); P = sigmoid of the first map, with presence: true times sigmoid of the last one; "
-        "maps between are helper_organs, and are not used.",
-        "consistent: smooth P along the body (Gaussian, 2 mm), keep the main connected bodies.",
-        "saliency: weights = saliency(P); multiply the canvas by them (only with handover: saliency).",
-        "second: in each slice the box of P >= 0.5 widened by margin pixels and clipped, cut out, resized to crop_size "
-        "(bilinear); resize its last logits back to the box; probability = sigmoid(logits), 0 outside the box.",
-        LABELS,
-    ),
-    "coarse_to_fine": (
-        "first: the canvas, scaled by first_scale to the input's size (bilinear, antialiased); resize its logits back "
-        "to the canvas (bilinear); P = sigmoid(logits).",
-        "second: in each slice the box of P >= 0.5 widened by margin pixels and clipped, cut out, resized to crop_size "
-        "(bilinear); resize its last logits back to the box; probability = sigmoid(logits), 0 outside the box.",
-        LABELS,
-    ),
-    "lsnet": (
-        "first: the canvas; sigmoid(heatmap) >= 0.5 has one region for each connected component, around its peak; the "
-        "distances there reach from the cell's point (4x + 2, 4y + 2) to the box's left, top, right and bottom edge.",
-        "second: each box widened by margin pixels, sampled bilinearly to the size of the canvas; sigmoid; sample "
-        "back; the largest where regions overlap.",
-    ),
-    "dsms_unet": ("network: the canvas; probability = sigmoid(logits).",),
-    "single_stage": (
-        "network: the canvas, scaled by scale to the input's size (bilinear, antialiased); resize its last logits "
-        "back to the canvas (bilinear); probability = sigmoid(logits).",
-    ),
-}
-
 AFTERWARDS = (
     "Take the canvas off, smooth probabilities along the body (Gaussian, 2 mm), combine with the step before "
     "(organ_weight is this step's share of the organ inside its field). Organ: probability of pancreas and tumour "

@@ -15,7 +15,6 @@ from pancascade.files.atomic import written_together
 from pancascade.files.output_lock import lock_output
 from pancascade.imaging.preprocessing import Canvas
 from pancascade.inference.export.exported_pipeline import (
-    CHAINS,
     Export,
     ExportedNetwork,
     ExportedStep,
@@ -122,7 +121,7 @@ def _described(
         cascade=settings.model_dump(mode="json"),
         canvas=description.canvas.model_dump(mode="json"),
         labels=tuple(label.title for label in cascade.labels),
-        chain=CHAINS[settings.kind],
+        chain=cascade.export_chain,
         networks=tuple(networks),
     )
 
@@ -136,6 +135,11 @@ def plan_networks(cascade: Cascade, description: ModelDescription, *, prefix: st
         raise ExportError(
             f"{prefix}: {description.cascade.kind} works on volumes, each of a size of its own; "
             "export knows cascades on slices only."
+        )
+    if not cascade.export_chain:
+        raise ExportError(
+            f"{prefix}: a cascade of the kind {description.cascade.kind} does work between its networks that cannot be "
+            "written. Export another model."
         )
     if cascade.any_size:
         raise ExportError(

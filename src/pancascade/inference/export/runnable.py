@@ -1,6 +1,5 @@
 """A model that `segment` runs without torch: its checkpoints, and ONNX files that point at the tensors in them."""
 
-import json
 import shutil
 import struct
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from torch.utils._pytree import tree_leaves
 from pancascade.errors import ExportError
 from pancascade.files.atomic import written_together
 from pancascade.files.digests import content_digest
+from pancascade.files.documents import parse_json
 from pancascade.files.output_lock import lock_output
 from pancascade.inference.export.exported_pipeline import output_names
 from pancascade.inference.export.formats import require_installed, write_network
@@ -163,7 +163,7 @@ def _places(checkpoint: Path) -> dict[str, dict[str, Any]]:
     """Type, shape and place in the file of each tensor of a safetensors file."""
     with checkpoint.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
-        entries = json.loads(file.read(length))
+        entries = parse_json(file.read(length))
     begin = 8 + length
     return {
         name: {**entry, "data_offsets": [begin + offset for offset in entry["data_offsets"]]}

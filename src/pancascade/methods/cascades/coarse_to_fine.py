@@ -11,6 +11,7 @@ from pancascade.imaging.volume import Box
 from pancascade.methods.cascades.class_probabilities import compose_classes, compose_two_classes
 from pancascade.methods.cascades.protocol import Cascade, Located, is_any, run_scaled
 from pancascade.methods.cascades.tensor_crops import (
+    CROPPED,
     box_around,
     crop_and_resize,
     hand_over,
@@ -19,7 +20,7 @@ from pancascade.methods.cascades.tensor_crops import (
 )
 from pancascade.methods.losses import SegmentationLoss, segmentation_loss
 from pancascade.methods.networks import MapNetwork, NetworkSettings, OneMapNetwork
-from pancascade.methods.targets import NestedTargets
+from pancascade.methods.targets import COMPOSED, NestedTargets
 from pancascade.settings import UNetSize
 
 
@@ -56,6 +57,12 @@ class CoarseToFine(Cascade):
 
     dimensions = 2
     phases = ("first", "second", "both")
+    export_chain = (
+        "first: the canvas, scaled by first_scale to the input's size (bilinear, antialiased); resize its logits back "
+        "to the canvas (bilinear); P = sigmoid(logits).",
+        CROPPED,
+        COMPOSED,
+    )
 
     def __init__(self, settings: CoarseToFineSettings) -> None:
         super().__init__()

@@ -45,6 +45,7 @@ class DsmsUNet(OneNetwork):
     Source: DSMS U-Net, §III; methods.md §C.
     """
 
+    export_chain = ("network: the canvas; probability = sigmoid(logits).",)
     network: DeeplySupervisedUNet
 
     def __init__(self, settings: DsmsUNetSettings) -> None:

@@ -62,6 +62,12 @@ class LSNet(Cascade):
     first_map_is_mask = False
     objectives = 2
     phases = ("alternate",)
+    export_chain = (
+        "first: the canvas; sigmoid(heatmap) >= 0.5 has one region for each connected component, around its peak; the "
+        "distances there reach from the cell's point (4x + 2, 4y + 2) to the box's left, top, right and bottom edge.",
+        "second: each box widened by margin pixels, sampled bilinearly to the size of the canvas; sigmoid; sample "
+        "back; the largest where regions overlap.",
+    )
     labels = (Label.PANCREAS,)
 
     def __init__(self, settings: LSNetSettings) -> None:

@@ -43,6 +43,8 @@ class Cascade(nn.Module, ABC):
         objectives: How many dictionaries `losses` yields at most, each with an optimiser step of its own.
         draws_by_content: Whether how much `losses` draws at random depends on what the images show.
         any_size: Names of its networks that see images of a size of their own each.
+        export_chain: How its networks follow one another, a sentence each, for programs that run them without us; empty
+            where they cannot.
     """
 
     dimensions: ClassVar[int]
@@ -55,6 +57,7 @@ class Cascade(nn.Module, ABC):
     objectives: ClassVar[int] = 1
     draws_by_content: ClassVar[bool] = False
     any_size: tuple[str, ...] = ()
+    export_chain: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
         """The networks see what the cascade sees, unless it says otherwise."""

@@ -15,6 +15,7 @@ from pancascade.methods.cascades.protocol import Cascade, Located, evaluating, i
 from pancascade.methods.cascades.qiu2024_settings import Qiu2024Settings
 from pancascade.methods.cascades.tensor_crops import (
     ABSENT_LOGIT,
+    CROPPED,
     IMPOSSIBLE_LOGIT,
     box_around,
     crop_and_fill,
@@ -36,6 +37,7 @@ from pancascade.methods.losses import (
     shared_boundary_loss,
 )
 from pancascade.methods.networks import SaliencyTransformation
+from pancascade.methods.targets import COMPOSED
 
 
 class Qiu2024(Cascade):
@@ -43,6 +45,15 @@ class Qiu2024(Cascade):
 
     dimensions = 2
     phases = ("first", "S", "I", "J")
+    export_chain = (
+        "first: the canvas, scaled by first_scale to the input's size (bilinear, antialiased); resize its logits back "
+        "to the canvas (bilinear); P = sigmoid of the first map, with presence: true times sigmoid of the last one; "
+        "maps between are helper_organs, and are not used.",
+        "smooth_along_z: smooth P along the body (Gaussian, 2 mm), keep the main connected components.",
+        "saliency: weights = saliency(P); multiply the canvas by them (only with handover: saliency).",
+        CROPPED,
+        COMPOSED,
+    )
 
     def __init__(self, settings: Qiu2024Settings) -> None:
         super().__init__()

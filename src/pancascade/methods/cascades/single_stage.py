@@ -85,6 +85,11 @@ class OneNetwork(Cascade):
 class SingleStage(OneNetwork):
     """One network, taught by a plain loss."""
 
+    export_chain = (
+        "network: the canvas, scaled by scale to the input's size (bilinear, antialiased); resize its last logits "
+        "back to the canvas (bilinear); probability = sigmoid(logits).",
+    )
+
     def __init__(self, settings: SingleStageSettings) -> None:
         super().__init__(settings.network, settings.labels, scale=settings.scale)
         self.settings = settings

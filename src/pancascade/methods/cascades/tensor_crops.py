@@ -10,6 +10,12 @@ from torch.nn import functional
 from pancascade.imaging.volume import Box
 from pancascade.methods.cascades.protocol import Located
 
+CROPPED = (
+    "second: in each slice the box of P >= 0.5 widened by margin pixels and clipped, cut out, resized to crop_size "
+    "(bilinear); resize its last logits back to the box; probability = sigmoid(logits), 0 outside the box."
+)
+"""What stage 2 does with a box, for `Cascade.export_chain`."""
+
 ABSENT_LOGIT = -1e7
 """Logit outside every crop: probability 0 in every precision."""
 
