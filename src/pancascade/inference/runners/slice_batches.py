@@ -13,6 +13,7 @@ from pancascade.inference.backends.runnable_cascade import Handover
 from pancascade.inference.localization.region_probabilities import ProbabilitySource
 from pancascade.inference.localization.search_region import Stage1Result
 from pancascade.inference.runners.finite_output import require_finite
+from pancascade.inference.runners.half_precision import half_precision
 
 BATCH_SLICES = 8
 
@@ -60,7 +61,7 @@ def interpolated(located: list[Handover], seen_slices: list[int], count: int) ->
     for part in parts_of(count):
         maps = seen[below[part]].astype(np.float32)
         maps += (seen[above[part]].astype(np.float32) - maps) * share[part]
-        found.append(Handover(maps.astype(np.float16), ((),) * len(maps)))
+        found.append(Handover(half_precision(maps), ((),) * len(maps)))
     return found
 
 
@@ -105,4 +106,4 @@ def stage1_result_on_grid(
 
 def stored(located: Handover) -> Handover:
     """The hand-over as it is kept until all slices are located: half precision, no NaN."""
-    return located.with_probabilities(require_finite(located.probabilities.astype(np.float16), stage=1))
+    return located.with_probabilities(require_finite(half_precision(located.probabilities), stage=1))

@@ -12,6 +12,7 @@ from pancascade.imaging.preprocessing import Placement
 from pancascade.imaging.preprocessing.network_grid import to_scan_grid
 from pancascade.imaging.volume import Box
 from pancascade.inference.localization.region_probabilities import FAINT, RegionProbabilities
+from pancascade.inference.runners.half_precision import half_precision
 from pancascade.results.location import Location
 
 LIKELY = 0.2
@@ -93,7 +94,7 @@ class SliceProbabilities:
     def _native(self, k: int, *, part: tuple[slice, slice] | None = None) -> NDArray[np.float16]:
         """(1, C, h, w) of a slice, or of some of its rows and columns."""
         maps = self._dense(k, k + 1).astype(np.float32)
-        return to_scan_grid(maps, self.placement, part=part).astype(np.float16)
+        return half_precision(to_scan_grid(maps, self.placement, part=part))
 
     def _dense(self, first: int, last: int) -> NDArray[np.float16]:
         """(last − first, C, H, W), zero where nothing was found."""

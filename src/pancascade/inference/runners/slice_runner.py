@@ -15,6 +15,7 @@ from pancascade.inference.localization.region_probabilities import ProbabilitySo
 from pancascade.inference.localization.search_region import SearchRegion, select_search_region
 from pancascade.inference.models.additions import ALL, Additions
 from pancascade.inference.runners.finite_output import require_finite
+from pancascade.inference.runners.half_precision import half_precision
 from pancascade.inference.runners.slice_batches import (
     interpolated,
     on_network_grid,
@@ -152,7 +153,7 @@ class SliceRunner:
                 with clock.measure("draw"):
                     images = self._images(volume, placement, part)
                 with clock.measure("stage 2"):
-                    found_there = self.cascade.segment(images, handed_over)[:, 1:].astype(np.float16)
+                    found_there = half_precision(self.cascade.segment(images, handed_over)[:, 1:])
                     maps.put(part.start, require_finite(found_there, stage=2))
             if progress is not None:
                 progress("segment", part.stop, volume.shape[2])
