@@ -16,7 +16,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import KDTree
 from surface_distance.lookup_tables import create_table_neighbour_code_to_surface_area
 
 from pancascade.imaging.volume import Box
@@ -207,6 +206,8 @@ def _nearest(from_: Surface, to: Surface) -> tuple[NDArray[np.float64], NDArray[
 
 
 def _by_tree(from_: Surface, to: Surface) -> NDArray[np.float64]:
+    from scipy.spatial import KDTree  # most who measure anything need no distances
+
     spacing_mm = np.asarray(from_.spacing_mm)
     _, nearest = KDTree(to.points * spacing_mm).query(from_.points * spacing_mm)
     # From whole steps, so that a distance equal to a tolerance is not lost to rounding.
