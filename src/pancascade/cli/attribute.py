@@ -1,14 +1,13 @@
 """``pancascade attribute``: where a cascade loses, stage by stage."""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pancascade.cli import data_options as options
-from pancascade.cli.evaluation_options import Fold, PartName, spell, wide_console
+from pancascade.cli.attribution_output import tell_stages, write_attribution
+from pancascade.cli.evaluation_options import Fold, PartName, wide_console
 from pancascade.cli.exit_codes import INCOMPLETE
 from pancascade.cli.held_folder import held
 from pancascade.cli.segment_options import DEFAULT_MODEL
@@ -19,16 +18,6 @@ if TYPE_CHECKING:
 
     from pancascade.evaluation import Attribution, Failure
     from pancascade.inference.models.model import Model
-
-TITLES = {
-    "dice": "Dice end to end",
-    "true_box_dice": "Dice with stage 2 in the true box (bound)",
-    "box_recall": "box recall",
-    "box_iou": "box IoU",
-    "lost_share": "share of the target lost to the crop",
-    "first_stage_share": "share of the error from stage 1",
-    "second_stage_share": "share of the error from stage 2",
-}
 
 
 def attribute(
@@ -145,37 +134,3 @@ def _report(
         write_attribution(
             {"model": model, "protocol": protocol, "targets": reported, "failures": failed}, out, console=console
         )
-
-
-def tell_stages(found: "dict[str, list[Attribution]]", *, console: "Console", model: str) -> "dict[str, Any]":
-    """Print a table of each target; what is written about them."""
-    from rich.table import Table
-
-    from pancascade.evaluation import summarise_attribution
-
-    reported = {}
-    for target, rows in found.items():
-        summary = summarise_attribution(rows)
-        table = Table(
-            f"{model}: {target}",
-            f"{summary.cases} {'case' if summary.cases == 1 else 'cases'}, {summary.missed} missed by stage 1",
-        )
-        for key, title in TITLES.items():
-            table.add_row(title, spell(getattr(summary, key)))
-        console.print(table)
-        reported[target] = {"summary": asdict(summary), "cases": [asdict(row) for row in rows]}
-    return reported
-
-
-def write_attribution(result: "dict[str, Any]", out: Path, *, console: "Console") -> None:
-    """Write ``attribution.json`` and say where.
-
-    Raises:
-        OutputError: The folder cannot be written.
-    """
-    from pancascade.evaluation.writing import plain
-    from pancascade.files.atomic import written_whole
-
-    with written_whole(out / "attribution.json") as temporary:
-        temporary.write_text(json.dumps(plain(result), indent=1) + "\n")
-    console.print(f"Numbers: {out / 'attribution.json'}", soft_wrap=True, highlight=False)

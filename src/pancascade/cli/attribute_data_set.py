@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pancascade.cli.attribution_output import tell_stages, write_attribution
 from pancascade.cli.evaluation_options import wide_console
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ def attribute_data_set(
     Raises:
         PancascadeError: The weights or a case cannot be used.
     """
-    from pancascade.cli.attribute import tell_stages, write_attribution
     from pancascade.cli.progress import shown_progress
     from pancascade.inference.prediction.stage_errors import localization_and_attribution_rows
 

@@ -100,8 +100,8 @@ def search_scan(
     """What a cascade finds in the body, between the heights where the pancreas can lie.
 
     There is one pass. Where stage 1 finds nothing that reaches probability ½, its best candidate below that is passed
-    on with low confidence (`search_region.select_search_region`); a second pass at low resolution, which earlier versions
-    had, ended worse than the first on scans of other hospitals.
+    on with low confidence (`search_region.select_search_region`); a second pass at low resolution, which earlier
+    versions had, ended worse than the first on scans of other hospitals.
 
     Args:
         scan_lps: The scan, LPS.
