@@ -113,6 +113,32 @@ def test_outside_the_outer_voxel_edges_is_fill_and_the_last_half_voxel_is_not():
     assert onto.voxels[:, 0, 0].tolist() == [-1024, 40, 40, 40, 40, -1024, -1024]
 
 
+@pytest.mark.parametrize(
+    ("beyond_vox", "inside"), [(-1e-3, True), (0, True), (1e-7, True), (1e-3, False), (0.05, False)]
+)
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_the_outer_voxel_edge_is_inside_but_for_rounding_on_both_ends(axis, beyond_vox, inside):
+    scan = Volume(np.full((4, 5, 6), 40, dtype=np.int16), np.eye(4))
+    reach = 0.5 + beyond_vox
+    for place in (-reach, scan.shape[axis] - 1 + reach):
+        affine = np.eye(4)
+        affine[axis, 3] = place
+        shape = [2, 2, 2]
+        shape[axis] = 1
+        found = resample_onto(scan, Volume(np.zeros(shape), affine), fill=-1024)
+        assert (found.voxels == (40 if inside else -1024)).all()
+
+
+@pytest.mark.parametrize("noise", [0, 1e-9])
+def test_a_shift_by_whole_voxels_mixes_no_neighbours_however_the_grid_lies(affine, noise):
+    index = np.indices((6, 7, 5)).sum(axis=0)
+    scan = Volume(((index % 2) * 1000).astype(np.float32), affine)
+    shifted = affine @ np.array([[1, 0, 0, 2], [0, 1, 0, 1], [0, 0, 1, 1], [0, 0, 0, 1.0]])
+    shifted[:3, :3] *= 1 + noise
+    found = resample_onto(scan, Volume(np.zeros((3, 4, 3)), shifted))
+    assert np.array_equal(found.voxels, scan.voxels[2:5, 1:5, 1:4])
+
+
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int16, np.int64, np.float16, np.float64, ">i2"])
 def test_order_0_keeps_every_dtype_and_order_1_gives_float32(dtype):
     volume = Volume(np.ones((3, 3, 3), dtype=dtype), np.eye(4))

@@ -22,10 +22,11 @@ from abdomen_phantom import (
     volume_cascade,
 )
 
-from pancascade.errors import UnknownModelError
+from pancascade.errors import CheckpointError, UnknownModelError
 from pancascade.imaging.preprocessing import Canvas
 from pancascade.imaging.volume import Box, Volume, crop, reorient
 from pancascade.inference.localization.region_probabilities import RegionProbabilities
+from pancascade.inference.localization.search_region import SearchRegion
 from pancascade.inference.models.model import find_model
 from pancascade.inference.pipeline.stage_tracing import trace
 from pancascade.inference.runners.slice_runner import SliceRunner
@@ -117,6 +118,42 @@ def test_a_part_of_a_scan_is_found_at_its_place_in_the_scan():
     assert at.contains(found.box)
     assert found.organ.dtype == np.float32
     assert not found.tumour.any()
+
+
+def test_stage_1_is_judged_along_the_body_first_and_its_wider_region_turned_back(monkeypatch):
+    judged, handed_over = [], []
+
+    def select(stage1_result, *, fallback_search):
+        judged.append(stage1_result)
+        mask = np.zeros(stage1_result.probability_map.shape, bool)
+        mask[1:2, 2:4, 3:6] = True
+        return SearchRegion(stage1_result.probability_map, mask)
+
+    monkeypatch.setattr("pancascade.inference.runners.volume_runner.select_search_region", select)
+    scan = Volume(np.full((32, 24, 16), 0, np.int16), np.diag([-0.5, -0.75, 2.0, 1.0]))
+
+    def note(part, placement, located):
+        handed_over.append(located)
+        return located
+
+    runner(volume_cascade(finds=False, coarse_margin=0, margin=0, enlarging="repeat")).find(
+        scan, at=Box.whole(scan.shape), hand_over=note
+    )
+    assert judged[0].probability_map.shape == (4, 6, 8)
+    assert judged[0].spacing_mm == pytest.approx((8, 3, 2))
+    assert handed_over[0].boxes == ((Box((12, 8, 4), (24, 16, 8)),) * 2,)
+
+
+def test_a_stage_1_that_answers_no_numbers_is_refused_before_stage_2():
+    class Damaged(torch.nn.Module):
+        def forward(self, volumes):
+            return torch.full_like(volumes, torch.nan)
+
+    cascade = volume_cascade()
+    cascade.first = Damaged()
+    scan = Volume(np.zeros((16, 16, 16), np.int16), np.diag([-1.0, -1.0, 1.0, 1.0]))
+    with pytest.raises(CheckpointError, match="Stage 1 of the model answers NaN"):
+        runner(cascade).find(scan, at=Box.whole(scan.shape))
 
 
 def test_the_tumour_can_be_the_target(make_model):

@@ -225,6 +225,23 @@ def test_the_true_regions_enclose_each_component_with_its_margin(batch):
     assert torch.equal(own.probabilities, cascade.locate(batch[0]).probabilities)
 
 
+def test_a_true_region_begins_at_one_half_and_its_box_ends_with_the_image():
+    cascade = tiny(margin=4).eval()
+    probabilities = torch.zeros(2, 1, *SIZE)
+    probabilities[0, 0, 2:20, 100:126] = 0.5
+    probabilities[1, 0, 2:20, 100:126] = 0.4999
+    (box,), none = cascade.from_mask(torch.zeros_like(probabilities), probabilities).boxes
+    assert (box.start, box.stop) == ((0, 96), (24, SIZE[1]))
+    assert none == ()
+
+
+def test_a_box_to_be_judged_ends_with_the_image(monkeypatch):
+    cascade = answer(tiny(), monkeypatch, cells=[(1, 1)], distances=(40.0, 8.0, 200.0, 12.0))
+    (found,) = cascade.first_boxes(cascade.locate(torch.zeros(1, 1, *SIZE)), SIZE)
+    assert found["box"].start == (0, 0)
+    assert found["box"].stop == (18, SIZE[1]), "the cell looks from (6, 6)"
+
+
 def test_the_random_choice_is_one_of_the_three_highest_cells(batch):
     cascade = tiny().eval()
     with torch.no_grad():

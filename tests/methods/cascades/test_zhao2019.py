@@ -230,6 +230,15 @@ def test_the_second_box_encloses_what_the_enlarged_map_shows():
     assert ends == {"linear": (27, 32, 32), "repeat": (28, 32, 32)}
 
 
+def test_the_second_box_goes_on_into_a_neighbour_that_is_nearly_one_half():
+    probabilities = torch.zeros(1, 1, 8, 8, 8)
+    probabilities[0, 0, 3:5], probabilities[0, 0, 2], probabilities[0, 0, 5] = 1.0, 0.4, 0.4
+    ((b1, b2),) = located(tiny(enlarging="linear", coarse_margin=0, margin=0), (32, 32, 32), probabilities).boxes
+    assert b1 == Box((12, 0, 0), (20, 32, 32))
+    # Linear from 0.4 at 9.5 to 1 at 13.5, and down again from 17.5: at least one half at 11 … 20.
+    assert b2 == Box((11, 0, 0), (21, 32, 32))
+
+
 def test_a_lone_voxel_that_enlarging_smooths_away_still_has_both_boxes():
     probabilities = coarse_mask((12, 12, 12), Box((5, 5, 5), (6, 6, 6)), value=0.55)
     ((b1, b2),) = located(tiny(margin=3), (48, 48, 48), probabilities).boxes
