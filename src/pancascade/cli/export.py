@@ -20,14 +20,14 @@ def export(
 ) -> None:
     """Write every network of a model as ONNX or OpenVINO, with a description of how they are chained.
 
-    With --format pancascade: the model as `segment --model OUT/model.json` runs it where torch is not installed.
+    With --format pancascade: the model as `segment --model OUT` runs it where torch is not installed.
 
     Each file is run and compared with torch; nothing is written where one answers differently.
     """
     import rich.console
 
     from pancascade.inference.export.model import DESCRIPTION, export_model
-    from pancascade.inference.export.runnable import MODEL, export_runnable
+    from pancascade.inference.export.runnable import export_runnable
     from pancascade.inference.models.model import find_model
 
     console = rich.console.Console(markup=False, highlight=False, soft_wrap=True)
@@ -49,7 +49,7 @@ def export(
         else:
             export_model(chosen, out, file_format=cast("ExportFormat", file_format), reported=tell, begun=begin)
     if file_format == "pancascade":
-        console.print(f"Without torch: pancascade segment SCAN --model {out / MODEL}")
+        console.print(f"Without torch: pancascade segment SCAN --model {out}")
     else:
         console.print(f"How they are chained: {out / DESCRIPTION}")
     console.print(f"Licence of the weights: {chosen.licence}. Research use only. Not for clinical use.", style="dim")

@@ -88,7 +88,7 @@ def test_the_shipped_networks_answer_as_torch_does(name):
 
 
 def test_the_written_model_is_found_and_says_what_the_first_one_said(exported):
-    model = find_model(str(exported / "model.json"))
+    model = find_model(str(exported))
     assert [step.weights for step in model.steps] == [f"{kind}.safetensors" for kind in SETTINGS]
     assert (model.name, model.card_text()) == ("mine", "a test")
 
@@ -132,6 +132,25 @@ def test_a_damaged_list_of_files_is_refused(exported, tmp_path, damage, sentence
     (tmp_path / "single_stage.graphs.json").write_text(damage)
     with pytest.raises(CheckpointError, match=rf"^single_stage\.graphs\.json: {sentence}"):
         load_graphs(checkpoint, backend="openvino")
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_slices_of_another_size_than_it_was_written_for_are_refused_in_a_sentence(exported, backend):
+    pytest.importorskip(backend)
+    graphs, _, _ = load_graphs(exported / "single_stage.safetensors", backend=backend)
+    larger = images(size=(64, 96))
+    with pytest.raises(CheckpointError, match=r"written for images of 32x32 pixels, and this scan needs 32x48"):
+        graphs.segment(larger, graphs.locate(larger))
+
+
+def test_a_list_that_lacks_a_network_is_refused(exported, tmp_path):
+    copied(exported, tmp_path)
+    description = tmp_path / "qiu2024.graphs.json"
+    listed = json.loads(description.read_text())
+    del listed["networks"]["saliency"]
+    description.write_text(json.dumps(listed))
+    with pytest.raises(CheckpointError, match=r"description is damaged .*there is no network saliency"):
+        load_graphs(tmp_path / "qiu2024.safetensors", backend="openvino")
 
 
 def test_a_missing_network_is_refused(exported, tmp_path):

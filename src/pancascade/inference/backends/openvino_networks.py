@@ -50,9 +50,7 @@ def accelerated(cascade: Cascade, device: torch.device, *, backend: Backend = "a
         PancascadeError: ``openvino`` is asked for where it is not installed, or on another device than a CPU.
     """
     if backend == "openvino" and not openvino_available():
-        raise PancascadeError(
-            'OpenVINO is not installed. Run pip install "pancascade[fast]", or take the backend torch.'
-        )
+        raise PancascadeError("OpenVINO is not installed. Run pip install openvino, or take another --backend.")
     if backend == "openvino" and device.type != "cpu":
         raise PancascadeError(f"OpenVINO runs on the CPU, not on {device}. Take --device cpu, or the engine torch.")
     if backend != "torch" and device.type == "cpu" and openvino_available():

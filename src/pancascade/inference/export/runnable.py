@@ -20,15 +20,13 @@ from pancascade.inference.export.model import CARD, LICENCE, Begun, Planned, pla
 from pancascade.inference.graphs.graph_cascade import CASCADES
 from pancascade.inference.graphs.graph_files import GraphFile, GraphFiles, graphs_of
 from pancascade.inference.graphs.graph_network import graph_backend, graph_network
-from pancascade.inference.models.model import Model, require_cascades
+from pancascade.inference.models.model import EXPORTED, Model, require_cascades
 from pancascade.methods.checkpoint import load_checkpoint, load_tensors, save_tensors
 from pancascade.methods.weights_file import DIGEST
 
-MODEL = "model.json"
-
 
 def export_runnable(model: Model, out: Path, *, begun: Begun | None = None) -> None:
-    """Write a model so that ``segment --model OUT/model.json`` needs no torch.
+    """Write a model so that ``segment --model OUT`` needs no torch.
 
     Every network is run by what runs it later, on random and on drawn images, and must answer as torch does. All is
     written, or nothing.
@@ -53,7 +51,10 @@ def export_runnable(model: Model, out: Path, *, begun: Begun | None = None) -> N
     plans = [_plan(path) for path in checkpoints]
     files = [planned.file for plan in plans for planned in plan]
     beside = [name for stem in stems for name in (f"{stem}.safetensors", graphs_of(Path(stem)).name)]
-    with lock_output(out, what="export"), written_together(out, names=[*beside, *files, CARD, LICENCE, MODEL]) as draft:
+    with (
+        lock_output(out, what="export"),
+        written_together(out, names=[*beside, *files, CARD, LICENCE, EXPORTED]) as draft,
+    ):
         for path, plan in zip(checkpoints, plans, strict=True):
             copy = draft / f"{path.stem}.safetensors"
             _copy_with_digest(path, copy)
@@ -64,7 +65,7 @@ def export_runnable(model: Model, out: Path, *, begun: Begun | None = None) -> N
             _describe(copy, plan)
         (draft / CARD).write_text(model.card_text(), encoding="utf-8")
         (draft / LICENCE).write_text(f"Licence of the weights: {model.licence}\n", encoding="utf-8")
-        (draft / MODEL).write_text(_description(model, stems), encoding="utf-8")
+        (draft / EXPORTED).write_text(_description(model, stems), encoding="utf-8")
 
 
 def _plan(checkpoint: Path) -> list[Planned]:

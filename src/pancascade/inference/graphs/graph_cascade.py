@@ -234,18 +234,29 @@ class OneNetworkGraph(GraphCascade):
 
 
 def _two_stages(settings: dict[str, Any], networks: Networks) -> GraphCascade:
-    return TwoStageGraphs(networks(False), networks, TwoStageSettings.model_validate(settings))
+    read = TwoStageSettings.model_validate(settings)
+    saliency = ("saliency",) if read.handover == "saliency" else ()
+    return TwoStageGraphs(_named(networks, "first", "second", *saliency), networks, read)
 
 
 def _single(settings: dict[str, Any], networks: Networks) -> GraphCascade:
     targets = tuple(sorted(Label[name.upper()] for name in settings["labels"]))
-    return OneNetworkGraph(networks(False), networks, targets, float(settings["scale"]))
+    return OneNetworkGraph(_named(networks, "network"), networks, targets, float(settings["scale"]))
 
 
 def _dsms(settings: dict[str, Any], networks: Networks) -> GraphCascade:
     nested = settings.get("target") == "nested"
     targets = (Label.PANCREAS, Label.TUMOUR) if nested else (Label.PANCREAS,)
-    return OneNetworkGraph(networks(False), networks, targets, 1.0)
+    return OneNetworkGraph(_named(networks, "network"), networks, targets, 1.0)
+
+
+def _named(networks: Networks, *needed: str) -> Mapping[str, GraphNetwork]:
+    """The networks, if all that the cascade needs are among them."""
+    found = networks(False)
+    missing = [name for name in needed if name not in found]
+    if missing:
+        raise ValueError(f"there is no network {missing[0]}")
+    return found
 
 
 CASCADES: dict[str, Callable[[dict[str, Any], Networks], GraphCascade]] = {

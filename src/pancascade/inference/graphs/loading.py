@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from pancascade.errors import CheckpointError
 from pancascade.files.documents import first_fault, reason
 from pancascade.imaging.preprocessing import Canvas
-from pancascade.inference.graphs.graph_cascade import CASCADES, GraphCascade
+from pancascade.inference.graphs.graph_cascade import CASCADES, GraphCascade, Networks
 from pancascade.inference.graphs.graph_files import GraphModel, read_graphs
-from pancascade.inference.graphs.graph_network import GraphNetwork, graph_network
+from pancascade.inference.graphs.graph_network import GraphBackend, GraphNetwork, graph_network
 from pancascade.methods.weights_file import TRAINED_ON
 
 
@@ -30,12 +30,12 @@ class LoadedGraphs(NamedTuple):
     trained_on: tuple[dict[str, Any], ...]
 
 
-def load_graphs(checkpoint: Path, *, backend: str) -> LoadedGraphs:
+def load_graphs(checkpoint: Path, *, backend: GraphBackend) -> LoadedGraphs:
     """The cascade of a checkpoint that has ONNX files beside it.
 
     Args:
         checkpoint: A ``.safetensors`` file.
-        backend: ``openvino`` or ``onnxruntime``.
+        backend: What runs its networks.
 
     Raises:
         CheckpointError: A file is missing, damaged, or not of these weights.
@@ -53,9 +53,10 @@ def load_graphs(checkpoint: Path, *, backend: str) -> LoadedGraphs:
     return LoadedGraphs(cascade, canvas, trained_on)
 
 
-def _networks(model: GraphModel, *, backend: str) -> Any:
+def _networks(model: GraphModel, *, backend: GraphBackend) -> Networks:
     @cache
     def networks(exact: bool) -> Mapping[str, GraphNetwork]:
+        # The saliency's network takes no time, and the whole image is multiplied by what it answers.
         return {
             name: graph_network(path, backend=backend, weights=model.digest, exact=exact or name == "saliency")
             for name, path in model.networks.items()

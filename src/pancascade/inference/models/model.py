@@ -164,6 +164,9 @@ class Model(Settings):
 
 DEFAULT_MODEL = "qiu2024-small"
 
+EXPORTED = "model.json"
+"""Description of a model in a folder of its own, as ``pancascade export --format pancascade`` writes it."""
+
 
 def shipped_models() -> list[Model]:
     """The models that come with the package."""
@@ -171,7 +174,7 @@ def shipped_models() -> list[Model]:
 
 
 def find_model(name: str) -> Model:
-    """A shipped model by name, or one of your own by path: a checkpoint, a model's JSON file, or an external network.
+    """A shipped model by name, or one of your own by path: checkpoint, model's JSON file or folder, external network.
 
     Raises:
         UnknownModelError: There is no such model, or its file is damaged.
@@ -189,6 +192,8 @@ def find_model(name: str) -> Model:
         step = Step(kind=kind, weights=path.resolve().name)
         return Model(name=step.weights, summary="external network", steps=(step,), folder=path.resolve().parent)
     if path.name and path.is_dir():
+        if (path / EXPORTED).is_file():
+            return _read(path / EXPORTED)
         _refuse_folder(path)
     raise UnknownModelError(
         f"{name}: no such model; shipped: {', '.join(models) or 'none'}; or give the path of a .safetensors file."

@@ -1,4 +1,4 @@
-"""A model's cascades on a device, by the fastest engine there is."""
+"""A model's cascades on a device, by the fastest backend there is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,6 +7,7 @@ from typing import Any
 
 from pancascade.errors import PancascadeError
 from pancascade.execution.memory_shortage import is_memory_shortage
+from pancascade.extras import missing_extra
 from pancascade.inference.backends.backend import Backend, torch_available
 from pancascade.inference.external.kinds import load_external
 from pancascade.inference.graphs.graph_files import has_graphs
@@ -22,6 +23,9 @@ from pancascade.messages.notices import Notice
 
 Runner = SliceRunner | VolumeRunner
 """A cascade on a device, for slices or for volumes."""
+
+WRITE = "`pancascade export --format pancascade`."
+"""What makes a checkpoint run without torch."""
 
 StepRunner = Runner | ExternalRunner
 """What carries out a step of a model."""
@@ -158,21 +162,21 @@ def _require_torch(weights: Path, *, device: str, backend: Backend) -> None:
     Raises:
         PancascadeError: It is not, or ONNX Runtime is asked for.
     """
-    if backend == "onnxruntime":
-        why = "has no ONNX files beside it" if not has_graphs(weights) else f"cannot run on {device} by ONNX Runtime"
-        if device == "cpu" and has_graphs(weights):
-            why = "needs ONNX Runtime for that, which is not installed"
-        raise PancascadeError(f"{weights.name}: {why}. Try --backend auto.")
-    if torch_available():
-        return
-    if has_graphs(weights) and device == "cpu" and backend == "auto":
+    if backend == "onnxruntime" and not has_graphs(weights):
         raise PancascadeError(
-            'Nothing that runs networks is installed. Run pip install openvino, or pip install "pancascade[train]".'
+            f"{weights.name}: has no ONNX files beside it. Take another --backend, or write them: {WRITE}"
         )
-    raise PancascadeError(
-        f'{weights.name}: needs torch here. Run pip install "pancascade[train]", or write the model once where torch '
-        "is with `pancascade export --format pancascade`."
-    )
+    if backend == "onnxruntime" and device != "cpu":
+        raise PancascadeError(
+            f"ONNX Runtime runs on the CPU, not on {device}. Take --device cpu, or another --backend."
+        )
+    if backend == "onnxruntime":
+        raise missing_extra("onnxruntime", what="--backend onnxruntime")
+    if not torch_available():
+        raise PancascadeError(
+            f'{weights.name}: needs torch here. Run pip install "pancascade[train]", or write the model once where '
+            f"torch is: {WRITE}"
+        )
 
 
 def _require_device(device: str) -> None:
