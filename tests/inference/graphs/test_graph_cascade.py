@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pancascade.errors import CheckpointError, ExportError
+from pancascade.errors import CheckpointError, ExportError, UnknownModelError
 from pancascade.imaging.preprocessing import Canvas
 from pancascade.inference.backends.torch_cascade import TorchCascade
 from pancascade.inference.export.runnable import export_runnable
@@ -91,6 +91,17 @@ def test_the_written_model_is_found_and_says_what_the_first_one_said(exported):
     model = find_model(str(exported))
     assert [step.weights for step in model.steps] == [f"{kind}.safetensors" for kind in SETTINGS]
     assert (model.name, model.card_text()) == ("mine", "a test")
+
+
+def test_shipped_weights_never_stand_in_for_those_of_a_model_that_lost_them(exported, tmp_path):
+    for path in exported.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    listed = json.loads((tmp_path / "model.json").read_text())
+    listed["steps"][0]["weights"] = "pancreas.safetensors"
+    (tmp_path / "model.json").write_text(json.dumps(listed))
+    model = find_model(str(tmp_path))
+    with pytest.raises(UnknownModelError, match=r"^pancreas\.safetensors: not the weights that the model"):
+        model.weights_of(model.steps[0])
 
 
 def copied(exported, tmp_path):

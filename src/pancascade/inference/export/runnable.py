@@ -65,7 +65,7 @@ def export_runnable(model: Model, out: Path, *, begun: Begun | None = None) -> N
             _describe(copy, plan)
         (draft / CARD).write_text(model.card_text(), encoding="utf-8")
         (draft / LICENCE).write_text(f"Licence of the weights: {model.licence}\n", encoding="utf-8")
-        (draft / EXPORTED).write_text(_description(model, stems), encoding="utf-8")
+        (draft / EXPORTED).write_text(_description(model, stems, folder=draft), encoding="utf-8")
 
 
 def _plan(checkpoint: Path) -> list[Planned]:
@@ -186,9 +186,10 @@ def _describe(checkpoint: Path, plan: Sequence[Planned]) -> None:
     graphs_of(checkpoint).write_text(described.model_dump_json(indent=1), encoding="utf-8")
 
 
-def _description(model: Model, stems: Sequence[str]) -> str:
+def _description(model: Model, stems: Sequence[str], *, folder: Path) -> str:
     steps = [
-        step.model_copy(update={"weights": f"{stem}.safetensors", "digest": None})
+        # With the digest shipped weights of the same name never stand in for a file that is gone.
+        step.model_copy(update={"weights": (name := f"{stem}.safetensors"), "digest": content_digest(folder / name)})
         for step, stem in zip(model.steps, stems, strict=True)
     ]
     described = model.model_copy(update={"steps": tuple(steps), "card": CARD})
