@@ -9,11 +9,14 @@ from pancascade.metrics.calibration import (
     Reliability,
     Scaling,
     apply_scaling,
-    apply_temperature,
     fit_scaling,
     fit_temperature,
 )
 from pancascade.metrics.voxel_counts import VoxelCounts
+
+
+def with_temperature(probabilities, temperature):
+    return apply_scaling(probabilities, Scaling(temperature))
 
 
 def _said_too_boldly(temperature, *, count=200_000, seed=0):
@@ -66,13 +69,13 @@ def test_probabilities_without_a_best_temperature_are_refused(upside_down, known
 
 def test_temperature_one_changes_nothing():
     p = np.random.default_rng(0).random((4, 5, 6)).astype(np.float32)
-    assert np.array_equal(apply_temperature(p, 1.0), p)
+    assert np.array_equal(with_temperature(p, 1.0), p)
 
 
 @pytest.mark.parametrize("temperature", [0.3, 3.0])
 def test_a_temperature_keeps_order_and_the_fixed_points(temperature):
     p = np.linspace(0, 1, 1001)
-    cooled = apply_temperature(p, temperature)
+    cooled = with_temperature(p, temperature)
     assert (np.diff(cooled) > 0).all()
     assert cooled[[0, 500, 1000]] == pytest.approx([0, 0.5, 1])
     assert (abs(cooled[1:-1] - 0.5) < abs(p[1:-1] - 0.5)).mean() > 0.99 if temperature > 1 else cooled[600] > p[600]
@@ -82,7 +85,7 @@ def test_a_temperature_keeps_order_and_the_fixed_points(temperature):
 
 def test_temperatures_multiply():
     p = np.linspace(0, 1, 101)
-    assert apply_temperature(apply_temperature(p, 1.5), 2.0) == pytest.approx(apply_temperature(p, 3.0))
+    assert with_temperature(with_temperature(p, 1.5), 2.0) == pytest.approx(with_temperature(p, 3.0))
 
 
 def _said_too_high(seed=0):
@@ -117,7 +120,7 @@ def test_an_offset_mends_what_no_temperature_can():
     alone, both = (
         Reliability.of(mended, truth).ece
         for mended in (
-            apply_temperature(p, fit_temperature(p, truth)),
+            with_temperature(p, fit_temperature(p, truth)),
             apply_scaling(p, fit_scaling(p, truth)),
         )
     )
@@ -134,13 +137,13 @@ def test_a_scaling_keeps_order_certainty_and_can_be_undone():
 
 
 def test_half_precision_becomes_single_and_no_more():
-    assert apply_temperature(np.full(3, 0.3, np.float16), 2.0).dtype == np.float32
+    assert with_temperature(np.full(3, 0.3, np.float16), 2.0).dtype == np.float32
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, np.inf, np.nan])
 def test_a_temperature_is_a_positive_number(temperature):
     with pytest.raises(ValueError, match="positive number"):
-        apply_temperature(0.5, temperature)
+        with_temperature(0.5, temperature)
 
 
 def test_perfect_calibration_has_no_error():
@@ -181,7 +184,7 @@ def test_reliability_of_counted_voxels_is_that_of_the_voxels():
 
 def test_the_fitted_temperature_mends_calibration():
     p, truth = _said_too_boldly(2.5)
-    mended = Reliability.of(apply_temperature(p, fit_temperature(p, truth)), truth)
+    mended = Reliability.of(with_temperature(p, fit_temperature(p, truth)), truth)
     assert Reliability.of(p, truth).ece > 0.05
     assert mended.ece < 0.005
 

@@ -92,22 +92,6 @@ def _within_limits(temperature: float, voxels: int) -> float:
     )
 
 
-def apply_temperature(probabilities: ArrayLike, temperature: float) -> NDArray[np.floating[Any]]:
-    """sigmoid(logit(p) / T), exactly: 0, ½ and 1 stay, the order stays, and T = 1 changes nothing.
-
-    Args:
-        probabilities: Of any shape, in [0, 1].
-        temperature: T > 0.
-
-    Returns:
-        Of the same shape; float32 for float32 and smaller, else float64.
-
-    Raises:
-        ValueError: T is not a positive number.
-    """
-    return apply_scaling(probabilities, Scaling(temperature))
-
-
 def apply_scaling(probabilities: ArrayLike, scaling: Scaling) -> NDArray[np.floating[Any]]:
     """sigmoid(logit(p) / T + b), exactly: 0 and 1 stay, the order stays, and T = 1 with b = 0 changes nothing.
 

@@ -18,7 +18,6 @@ from pancascade.methods.cascades.reduction import (
     reduce_masks,
     reduce_volumes,
 )
-from pancascade.methods.cascades.vote import majority_vote, mean_vote
 from pancascade.methods.cascades.zhao2019 import Zhao2019, Zhao2019Settings
 from pancascade.methods.losses.centre import centre_loss, soft_dice_loss
 from pancascade.methods.networks import NetworkSettings
@@ -317,7 +316,8 @@ def test_the_answer_is_the_vote_of_both_boxes_and_stage_one_in_place(vote, enlar
         pasted = torch.zeros(64, 56, 40)
         pasted[box.slices] = torch.sigmoid(20 * (image[0, 0] - 0.5))[box.slices]
         maps.append(pasted)
-    expected = majority_vote([one >= 0.5 for one in maps]) if vote == "majority" else mean_vote(maps)
+    stacked = torch.stack(maps)
+    expected = (stacked >= 0.5).sum(dim=0) >= 2 if vote == "majority" else stacked.mean(dim=0) >= 0.5
     maps = cascade.segment(image, found)
     assert 500 < int(expected.sum()) < 5000
     assert np.array_equal(decide(maps.numpy())[0] == Label.PANCREAS, expected.numpy())
