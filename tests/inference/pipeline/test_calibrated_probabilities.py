@@ -4,7 +4,7 @@ import pytest
 from pancascade.imaging.volume import Box
 from pancascade.inference.localization.region_probabilities import RegionProbabilities
 from pancascade.inference.models.model_calibration import Calibration, calibrated
-from pancascade.metrics.calibration import apply_scaling, apply_temperature
+from pancascade.metrics.calibration import Scaling, apply_scaling
 
 
 def _finding(seed=0):
@@ -29,9 +29,9 @@ def test_each_map_has_its_own_temperature():
     cooled = calibrated(prediction, Calibration(organ_temperature=0.8, tumour_temperature=2))
     assert cooled.box == prediction.box
     assert cooled.organ.dtype == cooled.tumour.dtype == np.float32
-    assert np.allclose(cooled.tumour, apply_temperature(prediction.tumour, 2))
+    assert np.allclose(cooled.tumour, apply_scaling(prediction.tumour, Scaling(2)))
     free = cooled.organ > cooled.tumour
-    assert np.allclose(cooled.organ[free], apply_temperature(prediction.organ, 0.8)[free])
+    assert np.allclose(cooled.organ[free], apply_scaling(prediction.organ, Scaling(0.8))[free])
 
 
 @pytest.mark.parametrize("temperatures", [(0.5, 3.0), (3.0, 0.5), (2.0, 2.0)])

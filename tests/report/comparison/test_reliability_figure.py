@@ -3,15 +3,15 @@ import pytest
 from PIL import Image
 
 from pancascade.errors import OutputError
-from pancascade.metrics.calibration import Reliability, apply_temperature
+from pancascade.metrics.calibration import Reliability, Scaling, apply_scaling
 from pancascade.report.comparison.reliability_figure import write_reliability
 
 
 def _pair():
     rng = np.random.default_rng(0)
     p = rng.random(5000)
-    truth = rng.random(5000) < apply_temperature(p, 3)
-    return Reliability.of(p, truth), Reliability.of(apply_temperature(p, 3), truth)
+    truth = rng.random(5000) < apply_scaling(p, Scaling(3))
+    return Reliability.of(p, truth), Reliability.of(apply_scaling(p, Scaling(3)), truth)
 
 
 def test_each_panel_makes_the_picture_wider(tmp_path):
