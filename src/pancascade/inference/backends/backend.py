@@ -6,6 +6,9 @@ from typing import Literal
 Backend = Literal["auto", "torch", "openvino", "onnxruntime"]
 """What runs the networks; ``auto`` takes the fastest that is there."""
 
+SIZES_KEPT = 4
+"""Sizes of images for which a network is kept ready."""
+
 Precision = Literal["bf16", "f32"]
 """What OpenVINO computes in; results are float32 either way."""
 

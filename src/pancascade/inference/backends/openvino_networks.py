@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, treespec_dumps, treespec_loads
 
 from pancascade.errors import PancascadeError
-from pancascade.inference.backends.backend import Backend, Precision, openvino_available
+from pancascade.inference.backends.backend import SIZES_KEPT, Backend, Precision, openvino_available
 from pancascade.inference.backends.fused_networks import fused_for_inference
 from pancascade.inference.backends.precision import has_fast_bfloat16
 from pancascade.methods.cascades import Cascade
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 TOLERANCE: dict[Precision, float] = {"bf16": 0.05, "f32": 1e-3}
 """How far OpenVINO's maps may be from torch's on the first image: norm of the difference, relative to torch's."""
-
-SIZES_KEPT = 4
-"""Sizes of images for which a network's compiled form is kept."""
 
 _log = logging.getLogger(__name__)
 

@@ -47,6 +47,7 @@ def write_network(
     file_format: ExportFormat,
     outputs: Sequence[str],
     folding: bool = True,
+    any_size: bool = False,
 ) -> None:
     """Write a network for images of one size and batches of any size.
 
@@ -58,13 +59,14 @@ def write_network(
         outputs: Names of the maps, in order.
         folding: Whether an ONNX file may have normalisations folded into its weights; without, all weights are the
             network's own, by their names.
+        any_size: Whether an ONNX file is for images of any size in multiples of 16, at least 32.
 
     Raises:
         ExportError: The network does something that the format cannot say.
     """
     try:
         if file_format == "onnx":
-            _write_onnx(network, path, image, outputs, folding=folding)
+            _write_onnx(network, path, image, outputs, folding=folding, any_size=any_size)
         else:
             _write_openvino(network, path, image, outputs)
     except (LookupError, RuntimeError) as error:
@@ -72,11 +74,16 @@ def write_network(
         raise ExportError(f"{path.name}: this network cannot be written as {file_format} ({reason}).") from error
 
 
-def _write_onnx(network: nn.Module, path: Path, image: Tensor, outputs: Sequence[str], *, folding: bool) -> None:
+def _write_onnx(
+    network: nn.Module, path: Path, image: Tensor, outputs: Sequence[str], *, folding: bool, any_size: bool
+) -> None:
     # Torch's exporter takes its time by the operation, some 5 ms each, however small the weights: fewer are faster.
     network = folded(network) if folding else network
     # Of a batch of one torch would take the 1 for fixed.
     pair = torch.cat((image, image))
+    free = {0: torch.export.Dim("batch")}
+    if any_size:
+        free |= {axis: 16 * torch.export.Dim(name, min=2, max=256) for axis, name in ((2, "height"), (3, "width"))}
     with _quiet():
         torch.onnx.export(
             network,
@@ -84,7 +91,7 @@ def _write_onnx(network: nn.Module, path: Path, image: Tensor, outputs: Sequence
             path,
             input_names=[INPUT],
             output_names=list(outputs),
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            dynamic_shapes=(free,),
             dynamo=True,
             external_data=False,
             verbose=False,

@@ -38,12 +38,17 @@ Reported = Callable[[ExportedNetwork], None]
 
 
 class Planned(NamedTuple):
-    """A network to export, and an image (1, C, H, W) of the size that the cascade shows it."""
+    """A network to export, and an image (1, C, H, W) of the size that the cascade shows it.
+
+    Attributes:
+        grows: Whether it may see larger images, too: the canvas of a large scan.
+    """
 
     name: str
     file: str
     network: nn.Module
     image: Tensor
+    grows: bool = False
 
 
 Begun = Callable[[str, int, int], None]

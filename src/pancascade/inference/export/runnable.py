@@ -14,6 +14,7 @@ from pancascade.files.atomic import written_together
 from pancascade.files.digests import content_digest
 from pancascade.files.documents import parse_json
 from pancascade.files.output_lock import lock_output
+from pancascade.imaging.preprocessing import Canvas
 from pancascade.inference.export.exported_pipeline import output_names
 from pancascade.inference.export.formats import require_installed, write_network
 from pancascade.inference.export.model import CARD, LICENCE, Begun, Planned, plan_networks, require_same
@@ -82,7 +83,12 @@ def _plan(checkpoint: Path) -> list[Planned]:
             "networks. Use --format onnx for the networks alone."
         )
     plan = plan_networks(cascade, description, prefix=checkpoint.stem, suffix=".onnx")
-    return [planned._replace(file=f"{checkpoint.stem}.{planned.name}.onnx") for planned in plan]
+    # Stage 2 sees crops of one size, whatever the canvas.
+    grows = isinstance(description.canvas, Canvas) and description.canvas.larger_slices == "grow"
+    return [
+        planned._replace(file=f"{checkpoint.stem}.{planned.name}.onnx", grows=grows and planned.name != "second")
+        for planned in plan
+    ]
 
 
 def _copy_with_digest(path: Path, copy: Path) -> None:
@@ -106,18 +112,23 @@ def _write(planned: Planned, checkpoint: Path) -> None:
     """
     path = checkpoint.parent / planned.file
     names = [name for name, _ in output_names(planned.network)]
-    write_network(planned.network, path, planned.image, file_format="onnx", outputs=names, folding=False)
-    _point_at(path, checkpoint, prefix=f"{planned.name}.", answer=names[-1])
-    images = torch.cat(
-        (planned.image, torch.rand(2, *planned.image.shape[1:], generator=torch.Generator().manual_seed(0)))
+    write_network(
+        planned.network, path, planned.image, file_format="onnx", outputs=names, folding=False, any_size=planned.grows
     )
-    with torch.inference_mode():
-        wanted = tree_leaves(planned.network(images))[-1].float().numpy()
+    _point_at(path, checkpoint, prefix=f"{planned.name}.", answer=names[-1])
     backend = graph_backend("auto")
     if backend is None:
         raise ExportError('Neither OpenVINO nor ONNX Runtime is installed. Run pip install "pancascade[export]".')
-    answer = graph_network(path, backend=backend, weights="", exact=True)(images.numpy())
-    require_same(answer, [wanted], file=path.name)
+    written = graph_network(path, backend=backend, weights="", exact=True)
+    _, channels, height, width = planned.image.shape
+    random = torch.Generator().manual_seed(0)
+    images = [torch.cat((planned.image, torch.rand(2, channels, height, width, generator=random)))]
+    if planned.grows:
+        images.append(torch.rand(1, channels, height + 32, width + 16, generator=random))
+    for shown in images:
+        with torch.inference_mode():
+            wanted = tree_leaves(planned.network(shown))[-1].float().numpy()
+        require_same(written(shown.numpy()), [wanted], file=path.name)
 
 
 def _point_at(path: Path, checkpoint: Path, *, prefix: str, answer: str) -> None:

@@ -1,10 +1,11 @@
 """A network that is an ONNX file, run by OpenVINO or ONNX Runtime."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from functools import cache
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,13 @@ from numpy.typing import NDArray
 from pancascade.errors import CheckpointError
 from pancascade.files.digests import content_digest
 from pancascade.files.documents import shortened
-from pancascade.inference.backends.backend import Backend, Precision, onnxruntime_available, openvino_available
+from pancascade.inference.backends.backend import (
+    SIZES_KEPT,
+    Backend,
+    Precision,
+    onnxruntime_available,
+    openvino_available,
+)
 from pancascade.inference.backends.threads import thread_count
 
 if TYPE_CHECKING:
@@ -26,7 +33,7 @@ Maps = list[NDArray[np.float32]]
 
 
 class GraphNetwork(ABC):
-    """A network in an ONNX file: made ready when it is first asked, for images of one size in batches of any.
+    """A network in an ONNX file, made ready for each size of images when that comes first, for batches of any length.
 
     Attributes:
         runs_on: What runs it, in words.
@@ -36,7 +43,7 @@ class GraphNetwork(ABC):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._ready: _Ready | None = None
+        self._ready: OrderedDict[tuple[int, ...], _Answer] = OrderedDict()
 
     def __call__(self, images: NDArray[np.float32]) -> Maps:
         """What it answers to images (B, C, h, w).
@@ -44,25 +51,29 @@ class GraphNetwork(ABC):
         Raises:
             CheckpointError: It cannot be run, or was written for images of another size.
         """
-        if self._ready is None:
-            self._ready = self._made_ready()
-        if images.shape[1:] != self._ready.shape:
-            wanted, given = ("x".join(map(str, shape[1:])) for shape in (self._ready.shape, images.shape[1:]))
+        shape = images.shape[1:]
+        if shape not in self._ready:
+            self._ready[shape] = self._made_ready(shape)
+        self._ready.move_to_end(shape)
+        while len(self._ready) > SIZES_KEPT:
+            self._ready.popitem(last=False)
+        return self._ready[shape](np.ascontiguousarray(images, np.float32))
+
+    @abstractmethod
+    def _made_ready(self, shape: tuple[int, ...]) -> "_Answer":
+        """What answers to batches of images (C, h, w)."""
+
+    def _require_size(self, sides: Sequence[object], shape: tuple[int, ...]) -> None:
+        """Pass only for images that the file was written for; a side that is no number is of any length."""
+        if any(isinstance(side, int) and side != given for side, given in zip(sides, shape, strict=True)):
+            wanted, given = ("x".join(map(str, some[1:])) for some in (sides, shape))
             raise CheckpointError(
                 f"{self.path.name}: written for images of {wanted} pixels, and this scan needs {given}. Run it where "
                 "torch is installed, with --backend torch."
             )
-        return self._ready.answer(np.ascontiguousarray(images, np.float32))
-
-    @abstractmethod
-    def _made_ready(self) -> "_Ready": ...
 
 
-class _Ready(NamedTuple):
-    """The shape (C, h, w) of the images, and what answers to a batch of them."""
-
-    shape: tuple[int, ...]
-    answer: Callable[[NDArray[np.float32]], Maps]
+_Answer = Callable[[NDArray[np.float32]], Maps]
 
 
 def graph_network(path: Path, *, backend: GraphBackend, weights: str, exact: bool = False) -> GraphNetwork:
@@ -102,50 +113,58 @@ class _OpenVinoGraph(GraphNetwork):
         self.runs_on = f"OpenVINO {precision}"
         self._precision, self._weights = precision, weights
 
-    def _made_ready(self) -> _Ready:
+    def _made_ready(self, shape: tuple[int, ...]) -> _Answer:
         from pancascade.inference.backends import compiled_cache
         from pancascade.inference.backends.openvino_core import core, cpu_options
 
         options = cpu_options(self._precision)
         processor = str(core().get_property("CPU", "FULL_DEVICE_NAME"))
-        key = compiled_cache.key_of([content_digest(self.path), self._weights], options, device=processor)
+        about = [content_digest(self.path), self._weights, shape]
+        key = compiled_cache.key_of(about, options, device=processor)
         found = compiled_cache.kept(key, core(), options)
         if found is not None:
             return _of_openvino(found[0])
         try:
-            compiled = core().compile_model(core().read_model(self.path), "CPU", options)
+            model = core().read_model(self.path)
+            _, *sides = model.inputs[0].get_partial_shape()
+            self._require_size([side.get_length() if side.is_static else None for side in sides], shape)
+            model.reshape([-1, *shape])  # of one size it is as fast as it was written for that
+            compiled = core().compile_model(model, "CPU", options)
         except RuntimeError as error:
             raise _unusable(self.path, "OpenVINO", error) from error
         compiled_cache.keep(key, compiled)
         return _of_openvino(compiled)
 
 
-def _of_openvino(compiled: "openvino.CompiledModel") -> _Ready:
+def _of_openvino(compiled: "openvino.CompiledModel") -> _Answer:
     request, count = compiled.create_infer_request(), len(compiled.outputs)
 
     def answer(images: NDArray[np.float32]) -> Maps:
         found = request.infer([images], share_inputs=True)
         return [found[index] for index in range(count)]
 
-    _, *sides = compiled.inputs[0].get_partial_shape()
-    return _Ready(tuple(side.get_length() for side in sides), answer)
+    return answer
 
 
 class _OnnxRuntimeGraph(GraphNetwork):
     runs_on = "ONNX Runtime f32"
 
-    def _made_ready(self) -> _Ready:
+    def _made_ready(self, shape: tuple[int, ...]) -> _Answer:
+        (told,) = self._session.get_inputs()
+        self._require_size(told.shape[1:], shape)
+        return lambda images: self._session.run(None, {told.name: images})
+
+    @cached_property
+    def _session(self) -> Any:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = thread_count()
         try:
-            session = onnxruntime.InferenceSession(self.path, options, providers=["CPUExecutionProvider"])
+            return onnxruntime.InferenceSession(self.path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions have no common class of their own
             raise _unusable(self.path, "ONNX Runtime", error) from error
-        (told,) = session.get_inputs()
-        return _Ready(tuple(told.shape[1:]), lambda images: session.run(None, {told.name: images}))
 
 
 def _unusable(path: Path, by: str, error: Exception) -> CheckpointError:
