@@ -1,6 +1,7 @@
 """An ONNX file with a description beside it, as a step of a model."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -17,7 +18,7 @@ from pancascade.inference.external import tiles
 from pancascade.inference.external.kinds import load_external
 from pancascade.inference.external.network_description import NetworkDescription
 from pancascade.inference.models.model import find_model
-from pancascade.inference.runners.loading import load_runners
+from pancascade.inference.runners.loading import load_models, load_runners
 from pancascade.segmentation import segment
 
 WEIGHTS = np.random.default_rng(1).normal(0, 1, (3, 1, 3, 3, 3))
@@ -274,6 +275,13 @@ def test_another_network_finds_the_pancreas_in_the_place_of_a_model_s_first_step
     assert dice(found.mask.voxels > 0, truth > 0) > 0.9
     assert dice(found.mask.voxels == 2, truth == 2) > 0.9
     assert found.model == "two after bright.onnx"
+
+
+def test_a_model_in_a_folder_is_given_by_a_relative_path_too(two_steps, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path.parent)
+    near = str(two_steps.relative_to(tmp_path.parent))
+    (loaded,) = load_models(near, "cpu", pancreas_model=str(tmp_path / "bright.onnx"))
+    assert [Path(step.weights).name for step in loaded.model.steps] == ["bright.onnx", "bright.onnx"]
 
 
 def test_a_model_without_a_step_for_a_region_takes_no_other_pancreas(two_steps, tmp_path):
