@@ -11,6 +11,7 @@ from threading import Event, Thread
 from pancascade.errors import OutputError, PancascadeError
 from pancascade.execution import LocalProcesses
 from pancascade.files.output_lock import lock_output
+from pancascade.services.server import viewer_adapter
 from pancascade.services.server.faults import RequestError
 from pancascade.services.server.job import JobProgress, Kind, ServerJob
 from pancascade.services.server.job_folder import JobFolder
@@ -66,7 +67,7 @@ class JobService:
                 raise _unwritable("--folder", error) from error
             if self.settings.corrections is not None:
                 try:
-                    self.settings.corrections.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    viewer_adapter.prepare_corrections(self.settings.corrections)
                 except OSError as error:
                     raise _unwritable("--corrections", error) from error
             threads = [Thread(target=self._work_off, args=(process,), daemon=True) for process in self._processes]
