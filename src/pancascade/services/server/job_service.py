@@ -45,7 +45,7 @@ class JobService:
 
     def __init__(self, settings: ServerSettings, *, work: Work = segment_upload) -> None:
         self.settings = settings
-        self.jobs = JobTable(settings.folder / "jobs")
+        self.jobs = JobTable(settings.jobs)
         self._condition = self.jobs.changes.condition
         self._receiving = 0
         self._running: dict[str, ScanProcess] = {}
@@ -61,7 +61,7 @@ class JobService:
             except OutputError as error:
                 raise OutputError(str(error).replace("--out folder", "--folder")) from error
             try:
-                (self.settings.folder / "jobs").mkdir(mode=0o700, exist_ok=True)
+                self.settings.jobs.mkdir(mode=0o700, exist_ok=True)
                 self.jobs.take_up()
             except OSError as error:
                 raise _unwritable("--folder", error) from error
@@ -214,7 +214,7 @@ class JobService:
         def wanted() -> bool:
             return not self.is_closing and job.id in self.jobs
 
-        folder = JobFolder(self.settings.folder / "jobs" / job.id)
+        folder = JobFolder(self.settings.jobs / job.id)
         task = ScanTask(folder.path, folder.upload(job.kind), job.name, job.series, self.settings.options)
         try:
             outcome = process.run(task, reported=reported, wanted=wanted)
