@@ -1,6 +1,7 @@
 """Masks of single structures, their table, no report; masks of a batch in one folder."""
 
 import csv
+import shutil
 
 import nibabel
 import numpy as np
@@ -63,9 +64,24 @@ def test_a_batch_copies_its_masks_to_one_flat_folder(pancascade, knows_the_phant
     assert copied.exists()
 
 
-@pytest.mark.parametrize(("flat", "more"), [("out", ()), ("flat", ("--format", "dicom-seg"))])
+@pytest.mark.parametrize(("flat", "more"), [("out", ()), ("out/a", ()), ("flat", ("--format", "dicom-seg"))])
 def test_a_flat_folder_that_cannot_be_is_refused_before_the_work(pancascade, scan, tmp_path, flat, more):
     code, _, err = pancascade("batch", scan, "-o", tmp_path / "out", "--flat", tmp_path / flat, *more)
     assert code == 2
     assert "--flat" in err or "highdicom" in err
+    assert not (tmp_path / "out").exists() and not (tmp_path / "flat").exists()
+
+
+@pytest.mark.parametrize("read", ["scan", "mask"])
+def test_a_flat_folder_in_which_a_mask_may_replace_what_is_read_is_refused(pancascade, scan, tmp_path, read):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    shutil.copy(scan, mine / "ct.nii.gz")
+    content = (mine / "ct.nii.gz").read_bytes()
+    (tmp_path / "list.csv").write_text(f"image,case,pancreas\n{scan},ct,{mine / 'ct.nii.gz'}\n")
+    given = mine if read == "scan" else tmp_path / "list.csv"
+    arguments = ("batch", given, "-o", tmp_path / "out", "--names", "file", "--flat", mine)
+    code, _, err = pancascade(*arguments)
+    assert (code, "holds scans or masks that are read" in err) == (2, True)
+    assert (mine / "ct.nii.gz").read_bytes() == content
     assert not (tmp_path / "out").exists()

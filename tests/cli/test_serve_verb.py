@@ -64,6 +64,13 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     assert "cannot be written" in refused("--folder", tmp_path / "file" / "in", "--port", 0)
 
 
+def test_corrections_are_not_kept_among_the_jobs_which_are_removed(tmp_path):
+    for place in ("jobs", "jobs/kept"):
+        said = refused("--folder", tmp_path, "--corrections", tmp_path / place, "--port", 0)
+        assert said.startswith("--corrections: this is the folder of the jobs")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("arguments", [("--max-upload", 0), ("--max-upload", "nan"), ("--allow-origin", "evil/x")])
 def test_settings_that_cannot_be_are_refused(arguments):
     assert refused(*arguments)

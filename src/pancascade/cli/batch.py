@@ -86,13 +86,15 @@ def batch(
         split_masks=split_masks,
         statistics=statistics,
     )
-    flat_masks = None if flat is None else FlatMasks(flat, out, formats=options.formats)
     executor = executor_options.choose_executor(engine, workers=workers, address=address, device=device)
     _require_extra(options.formats)
     with BatchProgress(out) as shown:
         scans = find_inputs(inputs, names=names, out=out, series=series)
+        read = [path for scan in scans for path in (scan.path, scan.pancreas) if path is not None]
         if mapping is not None:
-            _require_elsewhere(mapping, [scan.path for scan in scans])
+            _require_elsewhere(mapping, read)
+        flat_masks = None if flat is None else FlatMasks(flat, out, formats=options.formats, read=read)
+        if mapping is not None:
             write_mapping(mapping, scans)
         run = run_batch(scans, out, options=options, names=names, resume=resume, executor=executor, begun=shown.begin)
         for case in run:

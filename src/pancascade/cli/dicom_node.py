@@ -45,6 +45,7 @@ def dicom_node(
     ] = False,
     series: segment_options.SeriesChoice = None,
     model: segment_options.Model = None,
+    pancreas_model: segment_options.PancreasModel = None,
     device: segment_options.Device = "cpu",
     backend: Annotated[
         segment_options.Backend, typer.Option("--backend", help="What runs the networks.")
@@ -71,6 +72,7 @@ def dicom_node(
         series=series,
         options={
             "model": tuple(model or [segment_options.DEFAULT_MODEL]),
+            "pancreas_model": pancreas_model,
             "device": device,
             "backend": backend.value,
             "max_memory_gb": max_memory,

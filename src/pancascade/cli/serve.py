@@ -67,6 +67,7 @@ def serve(
         str, typer.Option(help="Recipe by which they have corrections trained on; empty for none.")
     ] = "qiu2024_corrections",
     model: options.Model = None,
+    pancreas_model: options.PancreasModel = None,
     device: options.Device = "cpu",
     tta: options.Tta = False,
     backend: options.BackendChoice = options.Backend.AUTO,
@@ -98,6 +99,7 @@ def serve(
             train_with=train_with,
             options={
                 "model": tuple(models),
+                "pancreas_model": _with_place(pancreas_model) if pancreas_model else None,
                 "device": device,
                 "tta": tta,
                 "backend": backend.value,
@@ -128,6 +130,7 @@ def _with_place(name: str) -> str:
         from pancascade.inference.models.model import find_model
 
         find_model(name)
+        return str(Path(name).absolute())  # the folder of a network of another program
     return name
 
 

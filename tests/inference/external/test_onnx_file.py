@@ -1,10 +1,13 @@
 """An ONNX file with a description beside it, as a step of a model."""
 
 import json
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from abdomen_phantom import PANCREAS_HU, abdomen, dice
+from onnx import TensorProto, helper
 from onnx_models import DESCRIPTION, by_brightness, write_convolution
 from scipy import ndimage
 
@@ -15,7 +18,7 @@ from pancascade.inference.external import tiles
 from pancascade.inference.external.kinds import load_external
 from pancascade.inference.external.network_description import NetworkDescription
 from pancascade.inference.models.model import find_model
-from pancascade.inference.runners.loading import load_runners
+from pancascade.inference.runners.loading import load_models, load_runners
 from pancascade.segmentation import segment
 
 WEIGHTS = np.random.default_rng(1).normal(0, 1, (3, 1, 3, 3, 3))
@@ -162,11 +165,54 @@ def other_sides(path):
     write_convolution(path, WEIGHTS, BIAS, sides=[16, 16, 16])
 
 
-@pytest.mark.parametrize("spoil", [broken_json, no_json, no_onnx, two_channels, other_sides])
-def test_a_file_that_is_no_such_network_is_refused_in_one_sentence(tmp_path, spoil):
+def no_input(path):
+    graph = helper.make_graph(
+        [helper.make_node("Constant", [], ["answer"], value_float=1.0)],
+        "none",
+        [],
+        [helper.make_tensor_value_info("answer", TensorProto.FLOAT, None)],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+def two_dimensions(path):
+    path.with_suffix(".json").write_text(json.dumps(DESCRIPTION | {"dimensions": 2, "patch": [1, 8, 8]}))
+
+
+def weights_elsewhere(path):
+    content = onnx.load(path)
+    onnx.save(content, path, save_as_external_data=True, location="net.data", size_threshold=0)
+
+
+def no_weights(path):
+    weights_elsewhere(path)
+    path.with_name("net.data").unlink()
+
+
+def half_of_the_weights(path):
+    weights_elsewhere(path)
+    weights = path.with_name("net.data")
+    weights.write_bytes(weights.read_bytes()[:10])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fault"),
+    [
+        (broken_json, "not readable JSON"),
+        (no_json, "needs net.json beside it"),
+        (no_onnx, "cannot be loaded as ONNX"),
+        (two_channels, "takes nx2x"),
+        (other_sides, "takes patches of 16x16x16"),
+        (no_input, "takes no input"),
+        (two_dimensions, "Mend dimensions"),
+        (no_weights, "another file beside it, which is missing"),
+        (half_of_the_weights, "another file beside it, which is missing"),
+    ],
+)
+def test_a_file_that_is_no_such_network_is_refused_in_one_sentence(tmp_path, spoil, fault):
     path = write_convolution(tmp_path / "net.onnx", WEIGHTS, BIAS)
     spoil(path)
-    with pytest.raises(PancascadeError) as refusal:
+    with pytest.raises(PancascadeError, match=fault) as refusal:
         load_external("onnx", path, device="cpu")
     assert str(refusal.value).startswith("net.")
     assert len(str(refusal.value)) <= 200
@@ -229,6 +275,13 @@ def test_another_network_finds_the_pancreas_in_the_place_of_a_model_s_first_step
     assert dice(found.mask.voxels > 0, truth > 0) > 0.9
     assert dice(found.mask.voxels == 2, truth == 2) > 0.9
     assert found.model == "two after bright.onnx"
+
+
+def test_a_model_in_a_folder_is_given_by_a_relative_path_too(two_steps, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path.parent)
+    near = str(two_steps.relative_to(tmp_path.parent))
+    (loaded,) = load_models(near, "cpu", pancreas_model=str(tmp_path / "bright.onnx"))
+    assert [Path(step.weights).name for step in loaded.model.steps] == ["bright.onnx", "bright.onnx"]
 
 
 def test_a_model_without_a_step_for_a_region_takes_no_other_pancreas(two_steps, tmp_path):

@@ -8,7 +8,8 @@ import pytest
 
 from pancascade.data.readers.corrected_results import corrected_results
 from pancascade.errors import OutputError
-from pancascade.results.corrections import corrections_of, keep_corrected, save_correction
+from pancascade.files.output_lock import lock_output
+from pancascade.results.corrections import corrections_of, keep_corrected, prepare_folder, save_correction
 from result_folders import edited, labels, make_result, oblique, packed, unpacked
 
 
@@ -60,3 +61,25 @@ def test_a_folder_that_cannot_be_written_is_told_and_nothing_is_left(job, tmp_pa
         keep_corrected(result, scan, tmp_path / "kept" / "a")
     assert len(str(refusal.value)) <= 200
     assert not (tmp_path / "kept").exists() or not list((tmp_path / "kept").iterdir())
+
+
+def test_a_copy_that_is_there_and_cannot_take_another_correction_is_told_alike(job, tmp_path):
+    result, scan = job
+    corrected(result, edited())
+    keep_corrected(result, scan, tmp_path / "kept")
+    shutil.rmtree(tmp_path / "kept" / "corrections")
+    (tmp_path / "kept" / "corrections").touch()
+    with pytest.raises(OutputError, match="The correction is saved with its result, but the folder of corrections"):
+        keep_corrected(result, scan, tmp_path / "kept")
+
+
+def test_a_killed_server_s_draft_goes_at_the_next_start_and_one_that_is_being_written_stays(tmp_path):
+    left, current = tmp_path / ".pancascade-draft-1", tmp_path / ".pancascade-draft-2"
+    (tmp_path / "a").mkdir()
+    for draft in (left, current):
+        (draft / "result").mkdir(parents=True)
+    with lock_output(current, what="pancascade serve"):
+        prepare_folder(tmp_path)
+        assert sorted(path.name for path in tmp_path.iterdir()) == [current.name, "a"]
+    prepare_folder(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

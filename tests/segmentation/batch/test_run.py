@@ -259,6 +259,7 @@ def test_a_model_that_cannot_be_used_ends_the_run_with_one_sentence(finished, he
     [
         (MemoryError(), "memory_shortage", "not enough memory"),
         (ZeroDivisionError("x"), "fault", "ZeroDivisionError: x"),
+        (ArithmeticError("x at y:\nz"), "fault", "ArithmeticError: x at y: z. This"),
     ],
 )
 def test_too_little_memory_or_a_fault_of_ours_costs_one_case(finished, here, tmp_path, monkeypatch, error, code, said):

@@ -21,7 +21,7 @@ import pancascade.segmentation.batch.case_work as case_work
 def endless(job):
     print("at work", flush=True)
     threading.Event().wait()
-case_work.do_case, case_work.load_models = endless, lambda options: None
+case_work.do_case, case_work.load_batch_models = endless, lambda options: None
 sys.argv[:2] = ["pancascade", "dicom-node"]
 from pancascade.cli.app import main
 main()

@@ -9,6 +9,7 @@ from running import running
 
 from pancascade.errors import PancascadeError
 from pancascade.results.corrections import newest_correction
+from pancascade.segmentation.batch.batch_options import SegmentOptions
 
 TOKEN = "a-token-of-the-tests"
 
@@ -34,6 +35,12 @@ def test_a_reader_gets_a_mask_corrects_it_and_the_correction_is_kept_without_a_j
         assert (sent.status_code, server.detail(sent)[:26]) == (415, "This is no scan of a known")
         big = client.put("/datastore/image", files={"file": ("x.nii.gz", bytes(1_500_000))})
         assert (big.status_code, server.detail(big)[:22]) == (413, "The upload is larger t")
+
+
+def test_results_of_another_pancreas_model_have_another_name(tmp_path):
+    options = SegmentOptions(pancreas_model="nets/other.onnx")
+    with running(tmp_path / "data", options=options) as server:
+        assert list(server.client.get("/info/").json()["models"]) == ["qiu2024-small-after-other.onnx"]
 
 
 def test_the_guard_asks_for_the_token_and_lets_it_be_exchanged(tmp_path):

@@ -13,6 +13,7 @@ from dicom_writing import IDENTIFIERS, ct_slices, save_all
 from phantom_work import work
 from running import running
 
+from pancascade.errors import UnknownModelError
 from pancascade.imaging.io import read_volume, write_volume
 from pancascade.imaging.volume.digest import volume_digest
 from pancascade.segmentation.batch.batch_options import SegmentOptions
@@ -138,6 +139,20 @@ def test_a_model_that_cannot_be_loaded_is_told(task, tmp_path):
     outcome = segment_upload(ScanTask(one.folder, one.upload, one.name, None, options))
     assert (outcome.state, outcome.reason.code) == ("failed", "case_failed")
     assert "no such model" in outcome.reason.sentence
+
+
+def test_another_model_finds_the_pancreas_if_it_is_told_so(task, tmp_path, monkeypatch):
+    asked = []
+
+    def load_models(model, device, **choices):
+        asked.append(choices["pancreas_model"])
+        raise UnknownModelError("x")
+
+    monkeypatch.setattr("pancascade.inference.runners.loading.load_models", load_models)
+    one = task(nifti(abdomen()[0], tmp_path))
+    for options in (SegmentOptions(pancreas_model="other.onnx"), SegmentOptions()):
+        segment_upload(ScanTask(one.folder, one.upload, one.name, None, options))
+    assert asked == ["other.onnx", None]
 
 
 def test_a_scan_that_is_sent_comes_back_segmented(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from running import running
 
 from pancascade.errors import DataError
+from pancascade.results.corrections.keeping import prepare_folder
 
 
 @dataclass
@@ -92,6 +93,7 @@ def test_a_correction_that_is_too_large_is_not_read_to_its_end(server, parts, mo
 
 def test_with_a_folder_of_corrections_a_corrected_result_is_copied_there_and_that_is_said(parts, tmp_path):
     copied = []
+    parts.prepare_folder = prepare_folder
     parts.keep_corrected = lambda result, scan, place: copied.append((result, scan, place))
     with running(tmp_path / "server", corrections=tmp_path / "kept") as server:
         assert (tmp_path / "kept").is_dir()

@@ -162,8 +162,8 @@ def _channels(path: Path, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """
     short = shortened(name, 60)
     try:
-        reported = read_json(path)["network_data_format"]
-        inputs, (answer, *_) = reported["inputs"], reported["outputs"].values()
+        formats = read_json(path)["network_data_format"]
+        inputs, (answer, *_) = formats["inputs"], formats["outputs"].values()
         count = sum(int(one["num_channels"]) for one in inputs.values())
         names = {int(value): re.sub(r"\s+", " ", str(one)) for value, one in answer["channel_def"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

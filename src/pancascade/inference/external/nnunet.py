@@ -61,8 +61,8 @@ class NNUNetNetwork:
         threads = torch.get_num_threads()
         try:
             with network_faults_reported(self._name, "fails on this scan"), _quiet():
-                reported = {"spacing": list(seen.spacing_mm[::-1])}
-                _, answer = self._predictor.predict_single_npy_array(image, reported, None, None, True)
+                properties = {"spacing": list(seen.spacing_mm[::-1])}
+                _, answer = self._predictor.predict_single_npy_array(image, properties, None, None, True)
         finally:
             torch.set_num_threads(threads)
         pancreas, tumour = self._heads

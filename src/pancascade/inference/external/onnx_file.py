@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pancascade.errors import UnknownModelError
+from pancascade.files.documents import shortened
 from pancascade.imaging.volume import Volume
 from pancascade.inference.backends.threads import thread_count
 from pancascade.inference.external.network import network_faults_reported, require_extra
@@ -48,19 +49,18 @@ class OnnxNetwork:
     def _checked_input(self) -> str:
         """The name of the one input."""
         inputs = self._session.get_inputs()
-        shape = list(inputs[0].shape)
+        shapes = [list(one.shape) for one in inputs]
         axes = 2 + self._description.dimensions
         sides = self._description.patch[3 - self._description.dimensions :]
-        if len(inputs) != 1 or len(shape) != axes or (isinstance(shape[1], int) and shape[1] != 1):
-            reported = ", ".join("x".join(map(str, one.shape)) for one in inputs)[:60]
+        if len(shapes) != 1 or len(shapes[0]) != axes or (isinstance(shapes[0][1], int) and shapes[0][1] != 1):
+            reported = shortened(", ".join("x".join(map(str, one)) for one in shapes), 40) or "no input"
             raise UnknownModelError(
-                f"{self._name}: takes {reported}, and one CT of {axes} axes with 1 channel is all that there is. Give "
-                "a "
-                "network of one CT channel."
+                f"{shortened(self._name, 60)}: takes {reported}, described are {axes} axes with 1 channel (CT). Mend "
+                "dimensions, or give a network of CT alone."
             )
-        if any(isinstance(side, int) and side != ours for side, ours in zip(shape[2:], sides, strict=True)):
+        if any(isinstance(side, int) and side != ours for side, ours in zip(shapes[0][2:], sides, strict=True)):
             raise UnknownModelError(
-                f"{self._name}: takes patches of {'x'.join(map(str, shape[2:]))}, its description says "
+                f"{self._name}: takes patches of {'x'.join(map(str, shapes[0][2:]))}, its description says "
                 f"{'x'.join(map(str, sides))}. Mend the patch."
             )
         return str(inputs[0].name)
@@ -75,4 +75,11 @@ def _session(path: Path, device: str) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = thread_count()
-    return onnxruntime.InferenceSession(path, options, providers=[wanted])
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=[wanted])
+    except Exception as error:  # its kinds have no common base; weights above 2 GB always lie in a file of their own
+        if "external " in str(error).lower():
+            raise UnknownModelError(
+                f"{path.name}: keeps weights in another file beside it, which is missing or damaged. Copy both."
+            ) from error
+        raise

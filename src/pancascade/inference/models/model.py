@@ -230,7 +230,10 @@ def with_pancreas_model(model: Model, name: str) -> Model:
     if not close:
         raise UnknownModelError(f"{model.name}: has no step for a region of the pancreas. Choose another --model.")
     first = [step.model_copy(update={"weights": str(other.weights_of(step).absolute())}) for step in other.steps]
-    then = [step.model_copy(update={"weights": str(model.weights_of(step)), "organ_weight": 0.0}) for step in close]
+    then = [
+        step.model_copy(update={"weights": str(model.weights_of(step).absolute()), "organ_weight": 0.0})
+        for step in close
+    ]
     organ_free = {"organ_temperature": 1.0, "organ_offset": 0.0, "organ": None}
     return model.model_copy(
         update={

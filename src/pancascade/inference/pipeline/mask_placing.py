@@ -48,8 +48,7 @@ def _require_same_space(mask: Volume, scan_lps: Volume) -> None:
     if not _parallel(mask, scan_lps) or (np.abs(first) > within).any() or (np.abs(last) > within).any():
         raise GeometryError(
             f"{mask.name}: the mask of the pancreas does not cover the space of {scan_lps.name}: it is of another "
-            "scan, "
-            "cropped or moved. Resample it onto the scan's grid.",
+            "scan, cropped or moved. Resample it onto the scan's grid.",
             code="other_grid",
         )
 

@@ -137,13 +137,13 @@ def place_pancreas(given: PancreasMask, scan_lps: Volume) -> GivenPancreas:
     volume_ml = round(float(organ.sum(dtype=np.float64)) * scan_lps.voxel_volume_ml, 2)
     record = PancreasMaskRecord(digest=given.digest, values=given.values, resampled=resampled, volume_ml=volume_ml)
     prediction = RegionProbabilities(box, organ, np.zeros_like(organ))
-    reported = _notices(record, given.mask, scan_lps)
-    return GivenPancreas(prediction, record, (*reported, *series_notices(given.segments, scan_lps)))
+    notices = (*_notices(record, given.mask, scan_lps), *series_notices(given.segments, scan_lps))
+    return GivenPancreas(prediction, record, notices)
 
 
 def _notices(record: PancreasMaskRecord, mask: Volume, scan_lps: Volume) -> list[Notice]:
     values = {"volume_ml": record.volume_ml}
-    reported = [
+    notices = [
         Notice(
             code="pancreas_given",
             severity="information",
@@ -157,15 +157,15 @@ def _notices(record: PancreasMaskRecord, mask: Volume, scan_lps: Volume) -> list
             " x ".join(f"{step:.3g}" for step in one.spacing_mm) for one in (reorient(mask, "LPS"), scan_lps)
         )
         sentence = f"The mask of the pancreas has other voxels than the scan ({sizes} mm): the nearest were taken."
-        reported.append(Notice(code="pancreas_mask_resampled", about="input", sentence=sentence))
+        notices.append(Notice(code="pancreas_mask_resampled", about="input", sentence=sentence))
     smallest, largest = PLAUSIBLE_PANCREAS_ML
     if not smallest <= record.volume_ml <= largest:
         sentence = (
             f"The mask given for the pancreas holds {record.volume_ml:.1f} mL, and a pancreas has {smallest:g} to "
             f"{largest:g} mL: look whether it is the right label, and whole."
         )
-        reported.append(Notice(code="pancreas_mask_volume", about="input", sentence=sentence, values=values))
-    return reported
+        notices.append(Notice(code="pancreas_mask_volume", about="input", sentence=sentence, values=values))
+    return notices
 
 
 def _values_in(volume: Volume) -> set[int]:

@@ -19,7 +19,12 @@ def require_reference(segments: DicomMask | None, scan: Volume) -> None:
     Raises:
         GeometryError: They are of another one.
     """
-    if segments is None or scan.series is None or scan.series in segments.series or _told_alike(segments, scan):
+    if (
+        segments is None
+        or scan.series is None
+        or scan.series in segments.series
+        or _same_frame_of_reference(segments, scan)
+    ):
         return
     raise GeometryError(
         f"{segments.path}: made on another series, whose frame of reference is not that of {scan.name}. Give the mask "
@@ -39,5 +44,5 @@ def series_notices(segments: DicomMask | None, scan: Volume) -> list[Notice]:
     return [Notice(code="pancreas_mask_other_series", about="input", sentence=sentence)]
 
 
-def _told_alike(segments: DicomMask, scan: Volume) -> bool:
+def _same_frame_of_reference(segments: DicomMask, scan: Volume) -> bool:
     return segments.frame_of_reference is not None and segments.frame_of_reference == scan.frame_of_reference

@@ -63,10 +63,10 @@ def tumour_steps(loaded_model: LoadedModel) -> list[tuple[Step, StepRunner]]:
         if Label.TUMOUR in labels_of(runner)
     ]
     close = [pair for pair in able if pair[0].input == "roi"]
-    return close or [(_report_place(step, runner), runner) for step, runner in able]
+    return close or [(_in_given_organ(step, runner), runner) for step, runner in able]
 
 
-def _report_place(step: Step, runner: StepRunner) -> Step:
+def _in_given_organ(step: Step, runner: StepRunner) -> Step:
     """A step of the whole scan, whose first stage finds the organ: that is known."""
     if isinstance(runner, ExternalRunner):
         return step

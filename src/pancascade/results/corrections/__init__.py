@@ -1,6 +1,6 @@
 """Masks that a reader corrected, beside the results that they belong to."""
 
-from pancascade.results.corrections.keeping import keep_corrected
+from pancascade.results.corrections.keeping import keep_corrected, prepare_folder
 from pancascade.results.corrections.packed_label_map import MOST_BYTES, read_packed_label_map
 from pancascade.results.corrections.record import (
     FOLDER,
@@ -24,6 +24,7 @@ __all__ = [
     "has_corrections",
     "keep_corrected",
     "newest_correction",
+    "prepare_folder",
     "read_packed_label_map",
     "read_segmented_scan",
     "save_correction",

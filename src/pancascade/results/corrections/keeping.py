@@ -1,18 +1,40 @@
 """A corrected result copied to where it stays, when the result itself is only kept for a while."""
 
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from shutil import copyfile, copytree, ignore_patterns, rmtree
+from tempfile import TemporaryDirectory
 from threading import Lock
 
 from pancascade.errors import OutputError
-from pancascade.files.atomic import DRAFT, written_whole
+from pancascade.files.atomic import DRAFT, drafts_in, written_whole
+from pancascade.files.output_lock import lock_output
 from pancascade.results.corrections.record import FOLDER
 
 SCAN = "scan.nii.gz"
 """Name of the scan beside the copy, where training looks for it."""
 
+_WHOLE = "result"
+_WRITER = "pancascade serve"
 _one_at_a_time = Lock()
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder of the copies, and remove from it what killed servers left.
+
+    Args:
+        folder: Several servers may share it: a draft that one of them is writing is locked, and stays.
+
+    Raises:
+        OSError: It cannot be made or written.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=DRAFT, dir=folder):  # a correction is too late to learn that nothing can be written
+        pass
+    for draft in drafts_in(folder):
+        with suppress(OutputError), lock_output(draft, what=_WRITER):
+            rmtree(draft, ignore_errors=True)
 
 
 def keep_corrected(result: Path, scan: Path, place: Path) -> None:
@@ -26,22 +48,30 @@ def keep_corrected(result: Path, scan: Path, place: Path) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    draft = place.parent / f"{DRAFT}{secrets.token_hex(4)}"
     try:
         with _one_at_a_time:
             if place.exists():
                 _add(result / FOLDER, place / FOLDER)
-                return
-            # Probabilities are for new thresholds, not for training, and most of the size.
-            copytree(result, draft, ignore=ignore_patterns(".*", "probability_*"))
-            copyfile(scan, draft / SCAN)
-            draft.replace(place)
-    except OSError as error:
-        why = (error.strerror or type(error).__name__).lower()
+            else:
+                _copy(result, scan, place)
+    except (OSError, OutputError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        why = (getattr(cause, "strerror", None) or type(error).__name__).lower()
         raise OutputError(
             f"The correction is saved with its result, but the folder of corrections cannot be written ({why}). "
             "Download it."
         ) from error
+
+
+def _copy(result: Path, scan: Path, place: Path) -> None:
+    """The whole copy at once; its draft is locked, so that others know that it is no killed run's."""
+    draft = place.parent / f"{DRAFT}{secrets.token_hex(4)}"
+    try:
+        with lock_output(draft, what=_WRITER):
+            # Probabilities are for new thresholds, not for training, and most of the size.
+            copytree(result, draft / _WHOLE, ignore=ignore_patterns(".*", "probability_*"))
+            copyfile(scan, draft / _WHOLE / SCAN)
+            (draft / _WHOLE).replace(place)
     finally:
         rmtree(draft, ignore_errors=True)
 

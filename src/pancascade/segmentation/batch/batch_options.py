@@ -29,6 +29,8 @@ class SegmentOptions(Settings):
 
     Attributes:
         model: Names of shipped models, or paths.
+        pancreas_model: That finds the pancreas in the models' place, by name or path; a scan whose mask of it a list
+            names needs none.
         device: ``cpu`` or ``cuda``.
         tta: Average over views at three pixel sizes.
         backend: What runs the networks.
@@ -37,6 +39,7 @@ class SegmentOptions(Settings):
     """
 
     model: tuple[str, ...] = ("qiu2024-small",)
+    pancreas_model: str | None = None
     device: str = "cpu"
     tta: bool = False
     backend: Literal["auto", "torch", "openvino"] = "auto"
@@ -48,8 +51,6 @@ class BatchOptions(SegmentOptions):
     """With what `Segmentation.save` takes.
 
     Attributes:
-        pancreas_model: That finds the pancreas in the models' place, by name or path; a scan whose mask of it a list
-            names needs none.
         formats: Of the masks.
         save_probabilities: Also write probability maps.
         keep_identifiers: Name patient and study in the results.
@@ -58,7 +59,6 @@ class BatchOptions(SegmentOptions):
         statistics: Also write ``statistics.csv``.
     """
 
-    pancreas_model: str | None = None
     formats: tuple[MaskFormat, ...] = ("nifti",)
     save_probabilities: bool = False
     keep_identifiers: bool = False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pancascade.errors import MemoryShortageError, OutputError, PancascadeError, ScanError
 from pancascade.execution.memory_shortage import is_memory_shortage
+from pancascade.files.documents import shortened
 from pancascade.messages.names_only import DICOM_FOLDER, names_only, public_name
 from pancascade.messages.quiet_log import quiet_log
 from pancascade.segmentation.batch.batch_options import BatchOptions
@@ -188,7 +189,7 @@ def _reason(error: Exception, job: CaseJob) -> CodedSentence:
         )
     if isinstance(error, PancascadeError):
         return reason("case_failed", str(error))
-    what = f"{type(error).__name__}: {names_only(str(error))[:80]}"
+    what = f"{type(error).__name__}: {shortened(names_only(str(error)), 80)}"
     return reason("fault", f"{job.scan.case}: unexpected {what}. This is a fault of pancascade; report it.")
 
 

@@ -6,29 +6,39 @@ from pathlib import Path
 
 from pancascade.errors import OutputError
 from pancascade.files.atomic import written_whole
+from pancascade.files.output_lock import made_by, remove_empty
 
 
 class FlatMasks:
     """The folder that gets a copy of every mask.
 
     Args:
-        folder: Made if it is missing.
+        folder: Made with the first mask if it is missing.
         out: Of the batch.
         formats: Of its masks.
+        read: Scans, and masks of the pancreas, that the batch reads.
 
     Raises:
-        OutputError: The folder is the batch's own, cannot be made, or no mask is written as NIfTI.
+        OutputError: The folder lies in the batch's own, holds what is read, cannot be made, or no mask is written as
+            NIfTI.
     """
 
-    def __init__(self, folder: Path, out: Path, *, formats: Collection[str]) -> None:
+    def __init__(self, folder: Path, out: Path, *, formats: Collection[str], read: Iterable[Path]) -> None:
         if "nifti" not in formats:
             raise OutputError("--flat copies masks as NIfTI. Give --format nifti as well.")
-        if folder.absolute().resolve() == out.absolute().resolve():
-            raise OutputError(f"--flat {folder}: this is the folder of the results. Choose another one.")
+        place = folder.absolute().resolve()
+        if place.is_relative_to(out.absolute().resolve()):
+            raise OutputError(f"--flat {folder}: lies in the folder of the results. Choose another one.")
+        # A mask that is called like its scan would replace it.
+        if any(place in (path.resolve(), path.resolve().parent) for path in read):
+            raise OutputError(f"--flat {folder}: holds scans or masks that are read. Choose another folder.")
+        made = made_by(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"--flat {folder}: cannot be made ({error.strerror}). Choose another folder.") from error
+        finally:
+            remove_empty(made)  # the batch may yet be refused
         self._folder, self._out = folder, out
 
     def copy(self, cases: Iterable[str]) -> int:

@@ -11,6 +11,7 @@ from threading import Event, Thread
 from pancascade.errors import OutputError, PancascadeError
 from pancascade.execution import LocalProcesses
 from pancascade.files.output_lock import lock_output
+from pancascade.services.server import viewer_adapter
 from pancascade.services.server.faults import RequestError
 from pancascade.services.server.job import JobProgress, Kind, ServerJob
 from pancascade.services.server.job_folder import JobFolder
@@ -44,7 +45,7 @@ class JobService:
 
     def __init__(self, settings: ServerSettings, *, work: Work = segment_upload) -> None:
         self.settings = settings
-        self.jobs = JobTable(settings.folder / "jobs")
+        self.jobs = JobTable(settings.jobs)
         self._condition = self.jobs.changes.condition
         self._receiving = 0
         self._running: dict[str, ScanProcess] = {}
@@ -60,13 +61,13 @@ class JobService:
             except OutputError as error:
                 raise OutputError(str(error).replace("--out folder", "--folder")) from error
             try:
-                (self.settings.folder / "jobs").mkdir(mode=0o700, exist_ok=True)
+                self.settings.jobs.mkdir(mode=0o700, exist_ok=True)
                 self.jobs.take_up()
             except OSError as error:
                 raise _unwritable("--folder", error) from error
             if self.settings.corrections is not None:
                 try:
-                    self.settings.corrections.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    viewer_adapter.prepare_corrections(self.settings.corrections)
                 except OSError as error:
                     raise _unwritable("--corrections", error) from error
             threads = [Thread(target=self._work_off, args=(process,), daemon=True) for process in self._processes]
@@ -213,7 +214,7 @@ class JobService:
         def wanted() -> bool:
             return not self.is_closing and job.id in self.jobs
 
-        folder = JobFolder(self.settings.folder / "jobs" / job.id)
+        folder = JobFolder(self.settings.jobs / job.id)
         task = ScanTask(folder.path, folder.upload(job.kind), job.name, job.series, self.settings.options)
         try:
             outcome = process.run(task, reported=reported, wanted=wanted)

@@ -28,7 +28,10 @@ class JobSegmenter:
 
     def __init__(self, service: JobService) -> None:
         self._service = service
-        self.model = "+".join(_name_of(model) for model in service.settings.options.model)
+        options = service.settings.options
+        self.model = "+".join(map(_name_of, options.model))
+        if options.pancreas_model is not None:  # its results are others, and are kept by this name
+            self.model += f"-after-{_name_of(options.pancreas_model)}"
         self.description = "Pancreas and tumours in CT. Research only."
 
     def segment(self, scan: Path, out: Path) -> None:

@@ -101,7 +101,7 @@ def _segment(task: ScanTask) -> JobSummary:
         max_memory_gb=options.max_memory_gb,
         keep_doubtful=options.keep_doubtful,
         progress=_tell_progress,
-        loaded=_loaded(options.model, options.device, options.backend),
+        loaded=_loaded(options.model, options.device, options.backend, options.pancreas_model),
     )
     tell_parent(JobProgress(doing="measuring and writing"))
     found.save(folder.result, save_probabilities=True, case=task.name)
@@ -125,11 +125,11 @@ def _tell_progress(what: str, done: int, total: int) -> None:
 
 
 @lru_cache(maxsize=1)
-def _loaded(model: tuple[str, ...], device: str, backend: str) -> "list[LoadedModel]":
+def _loaded(model: tuple[str, ...], device: str, backend: str, pancreas_model: str | None) -> "list[LoadedModel]":
     """Models stay for the next scan of the same process."""
     from pancascade.inference.runners.loading import load_models
 
-    return load_models(model, device, backend=backend)  # type: ignore[arg-type]
+    return load_models(model, device, backend=backend, pancreas_model=pancreas_model)  # type: ignore[arg-type]
 
 
 def _summary(found: "Segmentation", folder: Path) -> JobSummary:

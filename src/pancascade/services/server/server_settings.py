@@ -57,6 +57,11 @@ class ServerSettings(Settings):
     train_with: str = "qiu2024_corrections"
 
     @property
+    def jobs(self) -> Path:
+        """Folder of all jobs; what lies there goes with its job."""
+        return self.folder / "jobs"
+
+    @property
     def max_upload_bytes(self) -> int:
         """Largest upload."""
         return int(self.max_upload_mb * 1e6)
@@ -82,6 +87,12 @@ class ServerSettings(Settings):
             if _ORIGIN.fullmatch(origin) is None:
                 raise ValueError("an origin is a scheme and a host, such as https://viewer.example")
         return tuple(origin.lower() for origin in origins)
+
+    @model_validator(mode="after")
+    def _keeps_corrections_elsewhere(self) -> "ServerSettings":
+        if self.corrections is not None and self.corrections.resolve().is_relative_to(self.jobs.resolve()):
+            raise ValueError("--corrections: this is the folder of the jobs, which are removed; choose another one")
+        return self
 
     @model_validator(mode="after")
     def _needs_a_token(self) -> "ServerSettings":

@@ -78,6 +78,20 @@ def save_correction(result: Path, label_map: bytes, *, author: str) -> str:
     return save(result, label_map, author=author, now=datetime.now(UTC)).name
 
 
+def prepare_corrections(folder: Path) -> None:
+    """Make the folder of corrections, and remove what killed servers left there.
+
+    Args:
+        folder: Of all copies.
+
+    Raises:
+        OSError: It cannot be made or written.
+    """
+    from pancascade.results.corrections import prepare_folder
+
+    prepare_folder(folder)
+
+
 def keep_corrected(result: Path, scan: Path, place: Path) -> None:
     """Copy a corrected result to where it stays.
 
