@@ -87,11 +87,6 @@ class Images:
                 raise RequestError(404, "There is no such image. Take one of /datastore, or send it first.")
             return found
 
-    def was_sent(self, image: str) -> bool:
-        """Whether a scan was uploaded, and may be removed."""
-        with self._lock:
-            return image in self._sent
-
     def lock_of(self, image: str) -> Lock:
         """Held by whoever works on a scan."""
         with self._lock:
