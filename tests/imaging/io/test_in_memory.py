@@ -47,6 +47,11 @@ def test_a_volume_stays_itself():
         (VOXELS, {"spacing_mm": (1, 1, 1), "orientation": "RA"}, "give three each"),
         (nib.Nifti1Image(VOXELS, AFFINE), {"affine": AFFINE}, "have their own"),
         ([1, 2], {}, "list: no scan"),
+        (VOXELS, {"spacing_mm": (-1, 1, 1)}, "must be positive"),
+        (VOXELS, {"spacing_mm": (1, float("nan"), 1)}, "must be positive"),
+        (VOXELS, {"spacing_mm": ("a", 1, 1)}, "must be numbers"),
+        (VOXELS, {"spacing_mm": 2}, "give three each"),
+        (VOXELS, {"affine": [["a"] * 4] * 4}, "affine .*must be numbers"),
     ],
 )
 def test_what_is_no_scan_is_refused_in_one_sentence(scan, place, said):

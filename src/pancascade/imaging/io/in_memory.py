@@ -54,14 +54,24 @@ def _affine(
     if affine is not None:
         if spacing_mm is not None:
             raise GeometryError("affine and spacing_mm tell the same of an array. Give one of them.")
-        return np.asarray(affine, np.float64)
+        return _numbers(affine, name="affine")
     if spacing_mm is None:
         raise GeometryError("An array does not tell its spacing. Give affine=, or spacing_mm= and orientation=.")
+    distances = _numbers(spacing_mm, name="spacing_mm")
     axes = [_LETTERS.get(letter, (-1, 0)) for letter in orientation.upper()]
-    if len(spacing_mm) != 3 or {axis for axis, _ in axes} != {0, 1, 2} or len(axes) != 3:
+    if distances.shape != (3,) or {axis for axis, _ in axes} != {0, 1, 2} or len(axes) != 3:
         raise GeometryError(f"spacing_mm {spacing_mm}, orientation {orientation!r}: give three each, such as 'LPS'.")
+    if not (np.isfinite(distances) & (distances > 0)).all():
+        raise GeometryError(f"spacing_mm {spacing_mm}: must be positive; directions are told by orientation=.")
     made = np.eye(4)
     made[:3, :3] = 0
-    for column, ((axis, sign), distance) in enumerate(zip(axes, spacing_mm, strict=True)):
-        made[axis, column] = sign * float(distance)
+    for column, ((axis, sign), distance) in enumerate(zip(axes, distances, strict=True)):
+        made[axis, column] = sign * distance
     return made
+
+
+def _numbers(values: npt.ArrayLike, *, name: str) -> npt.NDArray[np.float64]:
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise GeometryError(f"{name} {str(values)[:60]}: must be numbers.") from error
