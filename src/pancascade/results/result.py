@@ -15,6 +15,7 @@ from pancascade.errors import UnreadableError, listed
 from pancascade.files.atomic import written_whole
 from pancascade.files.digests import content_digest
 from pancascade.files.documents import first_fault, read_json, reason, shortened
+from pancascade.imaging.volume.acquisition import Acquisition
 from pancascade.labels import Label
 from pancascade.messages.notices import Notice, Sentence
 from pancascade.results import structures
@@ -85,6 +86,7 @@ class Result(Settings):
         location: How surely the pancreas was located.
         pancreas_mask: The mask of the pancreas that was given; None where the model found it.
         grid: The scan's grid.
+        acquisition: How the scan was acquired, from DICOM; None for any other file.
         notices: All that was noticed and decided, with code and sentence.
         warnings: The sentences of those that are warnings.
         times_s: Seconds, by what was done.
@@ -115,6 +117,7 @@ class Result(Settings):
     location: Location | None = None
     pancreas_mask: PancreasMaskRecord | None = None
     grid: ScanGrid
+    acquisition: Acquisition | None = None
     notices: tuple[Notice, ...] = ()
     warnings: tuple[Sentence, ...] = ()
     times_s: dict[str, float] = Field(default_factory=dict)

@@ -155,6 +155,7 @@ class Segmentation:
             location=self.location,
             pancreas_mask=self.pancreas_mask,
             grid=ScanGrid(shape=self.mask.shape, affine=self.mask.affine.tolist()),
+            acquisition=self.scan.acquisition,
             notices=self.notices,
             warnings=self.warnings,
             times_s=self.times_s,

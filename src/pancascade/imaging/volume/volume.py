@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pancascade.errors import GeometryError
+from pancascade.imaging.volume.acquisition import Acquisition
 from pancascade.messages.names_only import public_name
 from pancascade.messages.notices import Notice
 
@@ -30,6 +31,7 @@ class Volume:
         notices: What was noticed, or decided, while the file was read.
         series: Mark of the DICOM series that it was read from; None for any other file.
         frame_of_reference: Mark of the DICOM frame of reference that its places are in; None where none is told.
+        acquisition: How it was acquired, from DICOM; None for any other file.
 
     Raises:
         GeometryError: voxels are not 3-D or empty, or the affine is not a finite, invertible
@@ -42,6 +44,7 @@ class Volume:
     notices: tuple[Notice, ...] = ()
     series: str | None = None
     frame_of_reference: str | None = None
+    acquisition: Acquisition | None = None
 
     def __post_init__(self) -> None:
         # A private read-only copy: a shared affine changed in place would move the scan silently.

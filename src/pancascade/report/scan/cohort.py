@@ -55,6 +55,7 @@ class CohortRow(Settings):
         location_confidence: None where it is not known.
         warnings: Code and sentence of each; a sentence without a notice has the code ``other``.
         grid: Voxels and their size, such as "512 × 512 × 240, 0.70 × 0.70 × 1.00 mm"; nothing of a patient.
+        acquisition: Of DICOM, such as "abdomen, with contrast, 120 kV, 3 mm, B30f, Siemens"; "" where it is not known.
     """
 
     scan: str
@@ -69,6 +70,7 @@ class CohortRow(Settings):
     location_confidence: float | None
     warnings: tuple[tuple[str, str], ...] = ()
     grid: str = ""
+    acquisition: str = ""
 
 
 class Unreadable(NamedTuple):
@@ -178,6 +180,7 @@ def _row(file: Path, result: Result) -> CohortRow:
         location_confidence=None if result.location is None else result.location.confidence,
         warnings=tuple(reported),
         grid=_spell_grid(result),
+        acquisition="" if result.acquisition is None else str(result.acquisition),
     )
 
 

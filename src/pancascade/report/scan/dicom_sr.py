@@ -9,7 +9,7 @@ import numpy as np
 
 from pancascade.files.atomic import written_whole
 from pancascade.imaging.io.dicom.dicom_files import quiet
-from pancascade.imaging.io.dicom.patient_attributes import text_of
+from pancascade.imaging.io.dicom.header_text import text_of
 from pancascade.imaging.io.dicom.segmentation_writer import coded, source_images
 from pancascade.imaging.io.dicom.source import DicomSource, require_references, require_source
 from pancascade.imaging.volume import Volume
