@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pancascade.imaging.preprocessing import Window
-from pancascade.imaging.volume import Volume, reorient
+from pancascade.imaging.volume import Box, Volume, reorient
 from pancascade.labels import Label
+from pancascade.report.scan.slice_areas import SliceAreas, slice_areas
 
 STORED = Window(lower_hu=-300, upper_hu=500)
 """What the pictures hold, in 255 steps of 3 HU; windows are parts of it."""
@@ -85,8 +86,9 @@ def draw_slices(scan: Volume, mask: Volume) -> SliceViewer:
         GeometryError: The mask has another shape than the scan.
     """
     scan_lps, marks = reorient(scan, "LPS"), reorient(scan.with_voxels(mask.voxels), "LPS")
-    chosen, first = _choose(marks.voxels)
-    box = _field(marks)
+    areas = slice_areas(marks.voxels)
+    chosen, first = _choose(areas)
+    box = _field(areas.box, marks)
     sizes_mm = [(part.stop - part.start) * step for part, step in zip(box, marks.spacing_mm[:2], strict=True)]
     pixel_mm = max(sizes_mm) / LONGEST_SIDE
     width, height = (max(1, round(size / pixel_mm)) for size in sizes_mm)
@@ -104,29 +106,22 @@ def draw_slices(scan: Volume, mask: Volume) -> SliceViewer:
     return SliceViewer(width, height, slices, first, (length, length / pixel_mm), _windows())
 
 
-def _choose(labels: NDArray[Any]) -> tuple[list[int], int]:
+def _choose(areas: SliceAreas) -> tuple[list[int], int]:
     """Slices, and which of them is shown first: that with most tumour, or most pancreas, or the middle one."""
-    organ = np.count_nonzero(labels, axis=(0, 1))
-    tumour = np.count_nonzero(labels == Label.TUMOUR, axis=(0, 1))
-    shown = np.flatnonzero(organ) if organ.any() else np.array([0, labels.shape[2] - 1])
-    low, high = max(0, shown[0] - 2), min(labels.shape[2] - 1, shown[-1] + 2)
+    organ, tumour, _ = areas
+    shown = np.flatnonzero(organ) if organ.any() else np.array([0, organ.size - 1])
+    low, high = max(0, shown[0] - 2), min(organ.size - 1, shown[-1] + 2)
     wanted = int(np.argmax(tumour if tumour.any() else organ)) if organ.any() else (low + high) // 2
     spread = np.linspace(low, high, min(MOST_SLICES - 1, high - low + 1)).round().astype(int)
     chosen = sorted({*map(int, spread), wanted})
     return chosen, chosen.index(wanted)
 
 
-def _field(marks: Volume) -> tuple[slice, slice]:
+def _field(organ: Box | None, marks: Volume) -> tuple[slice, slice]:
     """Columns and rows around the pancreas; all, where there is none."""
-    found = marks.voxels.any(axis=2)
-    if not found.any():
-        return slice(0, marks.shape[0]), slice(0, marks.shape[1])
-    parts = []
-    for axis in (0, 1):
-        places = np.flatnonzero(np.any(found, axis=1 - axis))
-        margin = int(np.ceil(MARGIN_MM / marks.spacing_mm[axis]))
-        parts.append(slice(max(0, int(places[0]) - margin), min(marks.shape[axis], int(places[-1]) + margin + 1)))
-    return parts[0], parts[1]
+    box = Box.whole(marks.shape) if organ is None else organ.expand_mm(MARGIN_MM, spacing_mm=marks.spacing_mm)
+    columns, rows, _ = box.clip(marks.shape).slices
+    return columns, rows
 
 
 def _embed(hu: NDArray[Any], size: tuple[int, int]) -> str:
