@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from pancascade.imaging.volume.acquisition import Acquisition
 from pancascade.messages.names_only import public_name
 from pancascade.messages.notices import Notice, Severity
 from pancascade.report.scan.scan_report import organ_ml
@@ -87,11 +88,27 @@ def _of_scans(earlier: Result, later: Result) -> Iterator[Notice]:
             "other_spacing",
             f"The scans have different voxels ({words[0]} and {words[1]} mm): small lesions come out differently.",
         )
+    yield from _of_acquisition(earlier.acquisition, later.acquisition)
     for result, which in ((earlier, "earlier"), (later, "later")):
         if organ_ml(result) == 0:
             yield _doubt(
                 "no_pancreas", f"On the {which} date no pancreas was marked: what is gone or new may be missed."
             )
+
+
+def _of_acquisition(earlier: Acquisition | None, later: Acquisition | None) -> Iterator[Notice]:
+    """Contrast counts where it is named once: a scan without it shows other densities, and hides tumours."""
+    if earlier is None or later is None:
+        return
+    keys = [(each.kv, each.kernel) for each in (earlier, later)]
+    other_contrast = earlier.contrast != later.contrast
+    if other_contrast or any(a != b for a, b in zip(*keys, strict=True) if a is not None and b is not None):
+        yield _doubt(
+            "other_acquisition",
+            f"The scans were acquired differently ({str(earlier) or 'unknown'}; {str(later) or 'unknown'}): compare "
+            "densities and small lesions with care.",
+            severity="warning" if other_contrast else "information",
+        )
 
 
 def spacing_mm(result: Result) -> tuple[float, float, float]:
