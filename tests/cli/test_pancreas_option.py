@@ -33,7 +33,7 @@ def test_the_mask_given_is_the_organ_of_the_result(pancascade, knows_the_phantom
     assert result["pancreas_mask"]["values"] == [7]
     assert result["location"] is None
     assert "tumour" in reported
-    assert "mask that was given" in (tmp_path / "out" / "report.html").read_text()
+    assert "is the given mask" in (tmp_path / "out" / "report.html").read_text()
 
 
 @pytest.mark.parametrize(

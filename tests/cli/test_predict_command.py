@@ -105,7 +105,7 @@ def test_a_run_that_was_done_is_gone_on_with_only_where_that_is_asked(pancascade
     code, _, err = pancascade(*arguments)
     assert (code, err) == (
         2,
-        "Error: out: holds predictions already. Go on with --resume, or choose another --out folder.\n",
+        "Error: out: holds predictions already. Continue with --resume, or choose another --out folder.\n",
     )
     assert pancascade(*arguments, "--resume")[0] == 0
     code, _, err = pancascade(*arguments, "--resume", "--part", "validation")

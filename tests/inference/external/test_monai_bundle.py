@@ -108,7 +108,7 @@ def damaged(folder):
     ("spoil", "fault"),
     [
         (no_weights, "needs models/model.pt"),
-        (no_metadata, "tells no channels"),
+        (no_metadata, "gives no channels"),
         (broken_config, "cannot be loaded"),
         (unknown_transform, "cannot be loaded"),
         (damaged, "cannot be loaded"),
