@@ -235,7 +235,7 @@ def test_what_has_no_counterpart_is_run_by_torch_and_the_reason_is_logged(caplog
     assert torch.equal(answer[0, 0, 0], torch.tensor([1.0, 2, 3, 4]))
     assert fast.given_up == "aten.cumsum"
     (record,) = caplog.records
-    assert record.getMessage() == "OpenVINO cannot run the network first (aten.cumsum); torch does."
+    assert record.getMessage() == "OpenVINO cannot run the network first (aten.cumsum); torch runs it."
 
 
 def test_an_answer_that_is_not_torch_s_is_not_used(monkeypatch, caplog):
