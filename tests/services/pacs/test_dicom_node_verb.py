@@ -80,7 +80,7 @@ def test_sigterm_and_ctrl_c_end_it_cleanly_also_at_work(tmp_path, number):
     store(node.port, study())
     node.wait_for("at work")
     code, out, err = node.end(number)
-    assert (code, out) == (0, "Ended. What is in the queue goes on with the next run.\n")
+    assert (code, out) == (0, "Ended. The next run continues with the queue.\n")
     assert "Traceback" not in err
     left = sorted(path.name for path in (tmp_path / "queue").rglob("*") if path.is_file())
     assert len([name for name in left if name.endswith(".dcm")]) == 6
