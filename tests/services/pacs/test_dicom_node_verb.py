@@ -66,7 +66,7 @@ def test_after_kill_9_in_the_middle_of_the_work_nothing_is_lost(tmp_path, pacs, 
     again = RunningNode(tmp_path / "queue", pacs.port, patience_s=0.1)
     try:
         assert {each.PatientID for each in pacs.take(3)} == {"MRN-1"}
-        log.wait_for("the results are with")
+        log.wait_for("the results were sent to")
         assert "after 3 images" in "\n".join(log.lines) or "after 3 images" in log.wait_for("half_sent")
         assert again.left() == []
     finally:

@@ -99,7 +99,7 @@ def test_fewer_images_than_the_server_has_are_no_series(answers, tmp_path):
         (200, JSON, counted.encode()), (200, 'multipart/related; type="application/dicom"; boundary=b', part)
     )
     (tmp_path / "fetched").mkdir()
-    with pytest.raises(PacsError, match="only 1 of 6 images of a series came"):
+    with pytest.raises(PacsError, match="sent only 1 of 6 images of a series"):
         DicomWeb(url).fetch(UID, tmp_path / "fetched")
 
 
