@@ -15,7 +15,7 @@ RIGHT_DICE = 0.6
 """Least Dice of a mask of the pancreas that counts as right."""
 
 DISAGREE = 0.65
-"""Agreement of the steps below which it is a reason for low confidence; the shipped model is right half the time."""
+"""Agreement of the steps below which it lowers the confidence; there the shipped model is right half the time."""
 
 
 class LogisticFit(Settings):
