@@ -241,7 +241,7 @@ def test_the_page_is_sound_and_says_all(tmp_path):
         "an increase of at least 20 % and at least 5 mm",
         "A lesion is new.",
         "1 → 1",
-        "by place along and around the centre line",
+        "by position along and around the centre line",
         "Look <i>twice</i>.",
         "other_model",
     ):

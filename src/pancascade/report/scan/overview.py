@@ -25,10 +25,10 @@ WINDOW = Window(lower_hu=-100, upper_hu=240)
 
 
 def choose_slices(areas: SliceAreas, *, count: int = COLUMNS * ROWS) -> list[int]:
-    """Axial slices worth showing of a mask whose axes are LPS.
+    """Choose axial slices of an LPS mask to show.
 
-    The slice with the largest tumour comes first, or the one with most pancreas if there is no tumour; the others
-    are spread evenly over the organ, head first. Of an empty mask: slices spread over the scan.
+    The slice with the largest tumour comes first, or the one with most pancreas if there is no tumour. The others
+    are spread evenly over the organ, head first. An empty mask gives slices spread over the scan.
     """
     organ, tumour, _ = areas
     if not organ.any():
@@ -41,12 +41,12 @@ def choose_slices(areas: SliceAreas, *, count: int = COLUMNS * ROWS) -> list[int
 
 
 def write_overview(scan: Volume, mask: Volume, path: Path) -> None:
-    """Draw axial slices as a radiologist sees them, with contours and volumes.
+    """Draw axial slices in the radiological view, with contours and volumes.
 
     Args:
         scan: Hounsfield units.
         mask: Labels on the same grid.
-        path: PNG to write.
+        path: PNG file to write.
 
     Raises:
         OutputError: The path cannot be written.
@@ -74,11 +74,11 @@ def write_overview(scan: Volume, mask: Volume, path: Path) -> None:
 
 
 def first_panel(path: Path, *, width: int) -> Image.Image:
-    """The first slice of an overview, the one with the largest tumour or most pancreas, as a small picture.
+    """Return the first slice of an overview, with the largest tumour or most pancreas, as a small picture.
 
     Args:
-        path: The PNG.
-        width: In pixels.
+        path: The PNG file.
+        width: Width in pixels.
 
     Raises:
         OSError: It cannot be read.
@@ -92,14 +92,14 @@ def first_panel(path: Path, *, width: int) -> Image.Image:
 
 
 def _draw_sides(axes: Any) -> None:
-    """R at the picture's left edge and L at its right: the patient is looked at from the feet."""
+    """Draw R at the picture's left edge and L at its right: the patient is seen from the feet."""
     for letter, x, alignment in (("R", 0.02, "left"), ("L", 0.98, "right")):
         style = {"transform": axes.transAxes, "ha": alignment, "va": "center", "path_effects": _OUTLINE}
         axes.text(x, 0.5, letter, color="white", fontsize=12, fontweight="bold", **style)
 
 
 def _draw_bar(axes: Any, *, column_mm: float, row_mm: float) -> None:
-    """A scale bar at the lower left, the longest round length that takes at most a third of the width."""
+    """Draw a scale bar at the lower left: the longest round length that takes at most a third of the width."""
     left, right = axes.get_xlim()
     low, high = axes.get_ylim()
     length = next((mm for mm in _BAR_LENGTHS_MM if mm <= (right - left) * column_mm / 3), None)

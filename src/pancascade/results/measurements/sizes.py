@@ -1,4 +1,4 @@
-"""Size and place of each label of a mask: volumes, counts, boxes."""
+"""Size and position of each label of a mask: voxels, volumes, boxes."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from pancascade.labels import Label
 
 
 def label_sizes(mask: Volume) -> dict[str, dict[str, Any]]:
-    """Size and place of each label.
+    """Return size and position of each label.
 
     Args:
         mask: Labels (I, J, K), ids of `Label`.
 
     Returns:
         By label title, and for ``pancreas_with_tumour``: ``voxels``, ``volume_ml``, and ``box_mm``, the smallest
-        and largest RAS+ coordinates of its outer voxel edges, or None where there is none.
+        and largest RAS+ coordinates of its outer voxel edges, or None for an empty label.
     """
     parts: dict[str, tuple[Label, ...]] = {
         Label.PANCREAS.title: (Label.PANCREAS,),
