@@ -54,7 +54,7 @@ def calibrate(
     from pancascade.evaluation.side_tables import read_patients
     from pancascade.files.file_names import match_names
     from pancascade.inference.models.calibrated_model import with_calibration, write_model
-    from pancascade.inference.models.model import find_model
+    from pancascade.inference.models.known_models import find_model
     from pancascade.inference.models.model_calibration import Calibration
 
     chosen, console = find_model(model), wide_console()

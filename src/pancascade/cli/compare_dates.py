@@ -62,7 +62,7 @@ def _scan_and_mask(folder: Path, result: "Result") -> "tuple[Volume, Volume] | N
     """None where the scan is not where it was, or the mask was not written as NIfTI."""
     from pancascade.errors import ScanError
     from pancascade.imaging.io import read_label_map
-    from pancascade.segmentation.segmentation import MASKS
+    from pancascade.segmentation.saving import MASKS
     from pancascade.segmentation.thresholding import find_scan
 
     try:

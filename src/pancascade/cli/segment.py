@@ -131,7 +131,7 @@ def require_place(out: Path, scan: Path) -> None:
     """
     with interrupt_held_back():
         from pancascade.results.structures import MASKS as STRUCTURES
-        from pancascade.segmentation.segmentation import FILES, MASKS
+        from pancascade.segmentation.saving import FILES, MASKS
 
     require_unused(out, FILES, scan=scan)
     require_unedited(out, [*MASKS.values(), *STRUCTURES])

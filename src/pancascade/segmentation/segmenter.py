@@ -16,15 +16,15 @@ from pancascade.imaging.volume import Box, Volume, crop, reorient, restore
 from pancascade.inference.backends.backend import Backend
 from pancascade.inference.localization.region_probabilities import RegionProbabilities
 from pancascade.inference.models.additions import ALL, Additions
-from pancascade.inference.models.model import DEFAULT_MODEL
+from pancascade.inference.models.known_models import DEFAULT_MODEL
 from pancascade.inference.pipeline.decision import Decision, average, decide_labels
 from pancascade.inference.pipeline.pancreas_mask import GivenPancreas, PancreasMask, place_pancreas, read_pancreas_mask
 from pancascade.inference.pipeline.result_warnings import location_notices, result_warnings
 from pancascade.inference.pipeline.steps import run_pipeline
 from pancascade.inference.pipeline.tumour_search import search_notices, search_tumour
+from pancascade.inference.runners.callbacks import Progress
 from pancascade.inference.runners.loading import LoadedModel, backend_of, load_models, trained_on
 from pancascade.inference.runners.memory import memory_notices, require_memory
-from pancascade.inference.runners.slice_runner import Progress
 from pancascade.inference.runners.stopwatch import Stopwatch
 from pancascade.messages.notices import Notice
 from pancascade.segmentation.segmentation import Segmentation

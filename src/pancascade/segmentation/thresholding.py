@@ -13,13 +13,14 @@ from pancascade.imaging.volume import Box, Volume
 from pancascade.imaging.volume.digest import volume_digest
 from pancascade.inference.localization.region_probabilities import STEP, RegionProbabilities
 from pancascade.inference.models.additions import Additions
-from pancascade.inference.models.model import find_model
+from pancascade.inference.models.known_models import find_model
 from pancascade.inference.pipeline.result_warnings import result_warnings
 from pancascade.labels import Label
 from pancascade.messages.names_only import DICOM_FOLDER
 from pancascade.results.location import Thresholds
 from pancascade.results.result import Result, changed_files, read_result
-from pancascade.segmentation.segmentation import MASKS, REPORTS, Segmentation
+from pancascade.segmentation.saving import MASKS, REPORTS
+from pancascade.segmentation.segmentation import Segmentation
 
 
 def load_segmentation(folder: str | Path, *, scan: str | Path | None = None) -> Segmentation:

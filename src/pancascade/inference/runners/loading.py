@@ -14,7 +14,9 @@ from pancascade.inference.graphs.graph_files import has_graphs
 from pancascade.inference.graphs.graph_network import graph_backend
 from pancascade.inference.graphs.loading import load_graphs
 from pancascade.inference.models.additions import ALL, Additions
-from pancascade.inference.models.model import Model, Step, find_model, require_cascades, with_pancreas_model
+from pancascade.inference.models.known_models import find_model
+from pancascade.inference.models.model import Model, Step, require_cascades
+from pancascade.inference.models.pancreas_model import with_pancreas_model
 from pancascade.inference.runners.external_runner import ExternalRunner
 from pancascade.inference.runners.slice_runner import VIEW_SCALES, SliceRunner
 from pancascade.inference.runners.volume_runner import VolumeRunner

@@ -9,7 +9,8 @@ from torch import Generator, Tensor
 
 from pancascade.imaging.volume import Box
 from pancascade.methods.cascades.class_probabilities import compose_classes, compose_two_classes
-from pancascade.methods.cascades.protocol import Cascade, Located, is_any, run_scaled
+from pancascade.methods.cascades.network_passes import run_scaled
+from pancascade.methods.cascades.protocol import Cascade, Located, is_any
 from pancascade.methods.cascades.tensor_crops import (
     CROPPED,
     box_around,

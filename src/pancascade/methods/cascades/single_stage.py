@@ -10,7 +10,8 @@ from torch import Generator, Tensor
 from pancascade.imaging.volume import Box
 from pancascade.labels import Label
 from pancascade.methods.cascades.class_probabilities import compose_classes, compose_two_classes
-from pancascade.methods.cascades.protocol import Cascade, Located, is_any, run_scaled, run_scaled_maps
+from pancascade.methods.cascades.network_passes import run_scaled, run_scaled_maps
+from pancascade.methods.cascades.protocol import Cascade, Located, is_any
 from pancascade.methods.losses import SegmentationLoss, second_stage_loss, segmentation_loss
 from pancascade.methods.networks import MapNetwork, NetworkSettings
 from pancascade.settings import Settings
