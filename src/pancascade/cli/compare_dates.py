@@ -98,7 +98,7 @@ def _table_of_scans(found: "FollowUp") -> "Table":
     from rich.table import Table
 
     from pancascade.report.follow_up.follow_up_page import quantities, spell_change, spell_percent
-    from pancascade.report.scan.scan_report import spell_number
+    from pancascade.report.page_environment import spell_number
 
     table = Table(title=f"{found.scans[0]} → {found.scans[1]}", title_justify="left")
     table.add_column("what")

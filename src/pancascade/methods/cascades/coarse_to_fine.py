@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from pancascade.imaging.volume import Box
 from pancascade.methods.cascades.class_probabilities import compose_classes, compose_two_classes
+from pancascade.methods.cascades.loss_choice import SegmentationLoss
 from pancascade.methods.cascades.network_passes import run_scaled
 from pancascade.methods.cascades.protocol import Cascade, Located, is_any
 from pancascade.methods.cascades.tensor_crops import (
@@ -19,7 +20,7 @@ from pancascade.methods.cascades.tensor_crops import (
     random_margin,
     resize_and_paste,
 )
-from pancascade.methods.losses import SegmentationLoss, segmentation_loss
+from pancascade.methods.losses import segmentation_loss
 from pancascade.methods.networks import MapNetwork, NetworkSettings, OneMapNetwork
 from pancascade.methods.targets import COMPOSED, NestedTargets
 from pancascade.settings import UNetSize

@@ -11,7 +11,7 @@ from pydantic import Field
 from pancascade.errors import PancascadeError
 from pancascade.files.documents import read_json
 from pancascade.messages.names_only import DICOM_FOLDER, names_only, public_name
-from pancascade.report.scan.scan_report import organ_ml, tumour_ml, warnings_of
+from pancascade.report.scan.result_numbers import organ_ml, tumour_ml, warnings_of
 from pancascade.results.refusal import NAME as REFUSAL
 from pancascade.results.result import NAME, Result, place_of, read_result, require_whole
 from pancascade.settings import Settings

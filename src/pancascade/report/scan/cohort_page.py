@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from pancascade.report.page_environment import write_page
 from pancascade.report.scan.cohort import REPORT, Cohort, CohortRow
 from pancascade.report.scan.histogram import HEIGHT, WIDTH, make_histogram
 from pancascade.report.scan.overview import first_panel
-from pancascade.report.scan.scan_report import write_page
 
 OVERVIEW = "overview.png"
 
