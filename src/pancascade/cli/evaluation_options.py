@@ -102,7 +102,7 @@ class EvaluationOptions:
     workers: Workers = 0
 
     def choices(self, *, candidates: str | None = None) -> dict[str, Any]:
-        """What `pancascade.report.comparison.evaluated.evaluate_methods` takes, all tried before any long work.
+        """What `pancascade.report.comparison.evaluate_methods.evaluate_methods` takes, all tried before any long work.
 
         Args:
             candidates: Of lesions; see `LesionRule`.

@@ -66,7 +66,8 @@ class Segmentation:
             f"{title.replace('_', ' ')} {size['volume_ml']:.1f} mL" for title, size in label_sizes(self.mask).items()
         )
         place = "" if self.location is None else f", location confidence {self.location.confidence:.2f}"
-        warned = f", {len(self.warnings)} warnings" if self.warnings else ""
+        count = len(self.warnings)
+        warned = f", {count} {'warning' if count == 1 else 'warnings'}" if count else ""
         return f"<Segmentation by {self.model} of {self.scan!r}: {sizes}{place}{warned}>"
 
     @property

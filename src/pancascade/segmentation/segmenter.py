@@ -39,7 +39,7 @@ def segment(
     affine: ArrayLike | None = None,
     spacing_mm: Sequence[float] | None = None,
     orientation: str = "RAS",
-    model: str | Sequence[str] = DEFAULT_MODEL,
+    model: str | Path | Sequence[str | Path] = DEFAULT_MODEL,
     device: str = "cpu",
     series: str | None = None,
     tta: bool = False,
@@ -98,10 +98,7 @@ def segment(
         placed = {"affine": affine, "spacing_mm": spacing_mm}
         volume = _read(scan, series=series, keep_on_disk=max_memory_gb is not None, orientation=orientation, **placed)
     with clock.measure("check"):
-        scan_lps = reorient(volume, "LPS")
-        require_memory(scan_lps, max_memory_gb)
-        notices = require_ct(volume)
-        notices += check_input(scan_lps, scan_name=volume.name)
+        scan_lps, notices = _checked(volume, max_memory_gb=max_memory_gb)
     loaded_models = [loaded_model.for_axes(volume.orientation) for loaded_model in loaded_models]
     given = _given(pancreas, scan_lps, labels=pancreas_label)
     prediction = _found(scan_lps, _passes(loaded_models, scan_lps, tta=tta), given, progress=progress, clock=clock)
@@ -134,6 +131,18 @@ def segment(
         additions=additions,
         pancreas_mask=None if given is None else given.record,
     )
+
+
+def _checked(volume: Volume, *, max_memory_gb: float | None) -> tuple[Volume, list[Notice]]:
+    """The scan oriented LPS, and what is odd about it.
+
+    Raises:
+        ScanError: It is no CT.
+        PancascadeError: It needs more memory than is allowed.
+    """
+    scan_lps = reorient(volume, "LPS")
+    require_memory(scan_lps, max_memory_gb)
+    return scan_lps, [*require_ct(volume), *check_input(scan_lps, scan_name=volume.name)]
 
 
 def _given(

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pancascade.errors import GeometryError, ScanError, UnknownModelError, UnreadableError
+from pancascade.files.given_paths import given_path
 from pancascade.files.scan_place import places_of_scan
 from pancascade.imaging.io import read_volume, require_ct
 from pancascade.imaging.io.dicom.dicom_files import looks_like_dicom
@@ -34,24 +35,10 @@ def load_segmentation(folder: str | Path, *, scan: str | Path | None = None) -> 
         UnreadableError: A file of the result, or the scan, is missing, damaged, or another one.
         GeometryError: The scan has another grid.
     """
-    folder = Path(folder).absolute()
+    folder = given_path(folder, what="folder").absolute()
     folder = folder if folder.is_dir() else folder.parent
     result, name = read_result(folder), folder.name
-    paths = [folder / f"probability_{label.title}.nii.gz" for label in (Label.PANCREAS, Label.TUMOUR)]
-    missing = [path.name for path in paths if not path.is_file()]
-    if missing:
-        raise UnreadableError(
-            f"{name}: holds no {' and '.join(missing)}. Segment the scan again with --save-probabilities.",
-            code="no_probabilities",
-        )
-    maps = [_probabilities(path) for path in paths]
-    changed = changed_files(folder, result, names=[path.name for path in paths])
-    if changed:
-        raise UnreadableError(
-            f"{name}: {changed[0]} is not what was written with result.json. Segment the scan again with "
-            "--save-probabilities.",
-            code="result_changed",
-        )
+    maps = _probabilities_of(folder, result)
     volume = find_scan(result, folder, scan=scan)
     if not maps[0].on_same_grid_as(volume, tolerance_mm=1e-2):
         raise GeometryError(f"{volume.name}: is not on the grid of the probabilities in {name}. Give the same scan.")
@@ -76,6 +63,31 @@ def load_segmentation(folder: str | Path, *, scan: str | Path | None = None) -> 
         additions=Additions.without(result.switched_off),
         pancreas_mask=result.pancreas_mask,
     )
+
+
+def _probabilities_of(folder: Path, result: Result) -> list[Volume]:
+    """The maps of pancreas and tumour that were saved with a result.
+
+    Raises:
+        UnreadableError: One is missing, damaged, or not what was written with the result.
+    """
+    name = folder.name
+    paths = [folder / f"probability_{label.title}.nii.gz" for label in (Label.PANCREAS, Label.TUMOUR)]
+    missing = [path.name for path in paths if not path.is_file()]
+    if missing:
+        raise UnreadableError(
+            f"{name}: holds no {' and '.join(missing)}. Segment the scan again with --save-probabilities.",
+            code="no_probabilities",
+        )
+    maps = [_probabilities(path) for path in paths]
+    changed = changed_files(folder, result, names=[path.name for path in paths])
+    if changed:
+        raise UnreadableError(
+            f"{name}: {changed[0]} is not what was written with result.json. Segment the scan again with "
+            "--save-probabilities.",
+            code="result_changed",
+        )
+    return maps
 
 
 def with_thresholds(found: Segmentation, thresholds: Thresholds) -> Segmentation:
