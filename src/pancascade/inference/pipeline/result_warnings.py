@@ -11,9 +11,9 @@ from pancascade.messages.notices import Notice
 from pancascade.results.location import Location
 
 AGAINST = {
-    "nothing_located": "nowhere in the scan was the pancreas likelier than not",
+    "nothing_located": "nowhere in the scan does the pancreas reach a probability of ½",
     "probability_low": "its probability stays low",
-    "organ_scattered": "it lies in separate pieces",
+    "organ_scattered": "it lies in separate components",
     "organ_small": "it is smaller than a pancreas",
     "organ_large": "it is larger than a pancreas",
     "position_unusual": "it lies where a pancreas rarely is",
