@@ -32,7 +32,7 @@ from pancascade.inference.models.calibration_fit import (
     quality_of,
     reliabilities,
 )
-from pancascade.inference.models.model import DEFAULT_MODEL, find_model
+from pancascade.inference.models.known_models import DEFAULT_MODEL, find_model
 from pancascade.inference.models.model_calibration import Calibration, CalibrationQuality, calibrated
 from pancascade.inference.pipeline.tumour_score import patient_tumour_score
 from pancascade.inference.runners.slice_runner import SliceRunner

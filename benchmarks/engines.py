@@ -32,7 +32,7 @@ from pancascade.inference.backends.backend import Precision
 from pancascade.inference.backends.fused_networks import folded
 from pancascade.inference.backends.openvino_networks import OpenVinoNetwork, accelerate
 from pancascade.inference.export.model import image_on_network_grid
-from pancascade.inference.models.model import find_model
+from pancascade.inference.models.known_models import find_model
 from pancascade.methods.cascades import Cascade, fast_layout
 from pancascade.methods.checkpoint import load_checkpoint
 

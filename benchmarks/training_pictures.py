@@ -29,7 +29,7 @@ from torch.nn import functional
 from pancascade.data.readers import AxialSlice, slice_folder
 from pancascade.imaging.preprocessing import Canvas, Window, find_placement
 from pancascade.imaging.preprocessing.network_grid import to_network_grid, to_scan_grid
-from pancascade.inference.models.model import find_model
+from pancascade.inference.models.known_models import find_model
 from pancascade.methods.cascades import Cascade
 from pancascade.methods.cascades.qiu2024 import Qiu2024
 from pancascade.methods.cascades.tensor_crops import box_around

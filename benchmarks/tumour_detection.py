@@ -31,7 +31,7 @@ from pancascade.files.atomic import written_whole
 from pancascade.imaging.io import read_volume
 from pancascade.imaging.preprocessing import Window
 from pancascade.imaging.volume import Volume
-from pancascade.inference.models.model import find_model
+from pancascade.inference.models.known_models import find_model
 from pancascade.labels import Label
 from pancascade.metrics import DetectionTable, Resamples, ScanDetections, detect
 from pancascade.metrics.detection_statistics import auroc

@@ -32,7 +32,8 @@ from pancascade.data.readers.scan_files import read_values
 from pancascade.errors import DataError, PancascadeError
 from pancascade.evaluation.pairing import pair
 from pancascade.imaging.volume import Box, reorient
-from pancascade.inference.models.model import Model, find_model
+from pancascade.inference.models.known_models import find_model
+from pancascade.inference.models.model import Model
 from pancascade.labels import Label
 from pancascade.metrics import confusion, surface_distances
 from pancascade.results.result import current_versions, peak_memory_gb

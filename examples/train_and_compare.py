@@ -19,7 +19,7 @@ from pancascade.data.splits.splits import cases_of, read_split
 from pancascade.evaluation.data_set import evaluate_data_set
 from pancascade.imaging.preprocessing import Window
 from pancascade.inference.prediction import predict_cases
-from pancascade.report.comparison.evaluated import summarise_all
+from pancascade.report.comparison.evaluate_methods import summarise_all
 
 SIZE = (48, 64)
 GREY = Window(lower_hu=0, upper_hu=255)

@@ -9,7 +9,7 @@ import torch
 import yaml
 
 import pancascade
-from pancascade.inference.models.model import find_model
+from pancascade.inference.models.known_models import find_model
 from pancascade.methods.cascades import build_cascade
 from pancascade.methods.networks.focusing_net import FocusingNet
 from pancascade.training.recipe import Recipe, find_recipe, read_recipe

@@ -23,7 +23,7 @@ from pancascade.imaging.volume import Volume
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-OWN_TESTS = {"methods.md": "test_docs_methods.py"}
+OWN_TESTS = {"methods.md": "test_docs_methods.py", "extending.md": "test_docs_extending.py"}
 """Pages whose Python has tests of its own."""
 
 _STOPS = {"|", "||", "&&", ";", "&", ">", ">>", "<", "2>", "(", ")"}

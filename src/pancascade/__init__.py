@@ -1,8 +1,19 @@
-"""pancascade: find the pancreas and pancreatic tumours in CT with cascades.
+"""Find the pancreas and pancreatic tumours in CT with cascades of networks.
+
+    import pancascade
+
+    found = pancascade.segment("scan.nii.gz")    # a file, a folder of DICOM, an image of nibabel, an array
+    print(found)                                 # model, grid, volumes, confidence, warnings
+    found.save("result")                         # mask, pictures, report.html, result.json
+
+One scan: `segment` gives a `Segmentation`; `load_segmentation` and `read_result` read it again. Many scans:
+`segment_many`. Research: `train`, `evaluate`, `compare`, `read_data_set`, `read_split`. Files: `read_scan`,
+`read_volume`, `read_label_map`, `write_volume`. All errors are `PancascadeError`, one sentence each.
 
 `__all__` is the public interface. Other modules may change from one version to the next.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +81,7 @@ def __getattr__(name: str) -> Any:
     for module, names in _HOME.items():
         if own in names:
             return getattr(import_module(f"pancascade.{module}"), own)
-    raise AttributeError(f"module 'pancascade' has no attribute {name!r}")
+    raise AttributeError(f"module 'pancascade' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
 
 
 def __dir__() -> list[str]:

@@ -1,17 +1,20 @@
 """Functions for Python programs beside `segment` and `segment_many`: each does the work of one verb."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from pancascade.errors import DataError, RecipeError
 from pancascade.evaluation import Method, Protocol, find_protocol, method_name
 from pancascade.evaluation.method_names import name_methods
-from pancascade.report.comparison.evaluated import Evaluated, evaluate_methods
+from pancascade.files.given_paths import given_path
+from pancascade.report.comparison.evaluate_methods import EvaluationChoices, evaluate_methods
+from pancascade.report.comparison.evaluated import Evaluated
 
 if TYPE_CHECKING:
+    from pancascade.training.processes import TrainingRequest
     from pancascade.training.run import RunProgress
 
 __all__ = ["Evaluated", "TrainedRun", "compare", "evaluate", "train"]
@@ -84,15 +87,9 @@ def train(
         PancascadeError: Recipe, data or folder cannot be used.
     """
     from pancascade.training import find_recipe, recipe_on
+    from pancascade.training.processes import TrainingRequest
 
-    path, folder = find_recipe(str(recipe)), Path(out)
-    begin: dict[str, Any] = {
-        "resume": resume,
-        "start_from": _path(start_from),
-        "device": device,
-        "devices": devices,
-        "nodes": nodes,
-    }
+    path = find_recipe(str(given_path(recipe, what="recipe")))
     if source is None:
         if data is None:
             raise RecipeError("Give --data, the folder that holds the recipe's data sets, or --source, another one.")
@@ -100,25 +97,49 @@ def train(
             raise RecipeError(
                 "--split, --fold, --keep and --scans belong to --source; a recipe has its own. Give --source, too."
             )
-        return _fit(path, Path(data), folder, progress=progress, **begin)
-    place = Path(source)
-    text = recipe_on(path, place, split=_path(split), fold=fold, keep=keep, scans=_path(scans))
+    request = TrainingRequest(
+        path,
+        given_path(data, what="data") if data is not None else Path(str(source)).parent,
+        given_path(out, what="out"),
+        resume=resume,
+        start_from=_path(start_from, what="start_from"),
+        device=device,
+        devices=devices,
+        nodes=nodes,
+    )
+    if source is None:
+        return _fit(request, progress)
+    text = recipe_on(
+        path,
+        given_path(source, what="source"),
+        split=_path(split, what="split"),
+        fold=fold,
+        keep=keep,
+        scans=_path(scans, what="scans"),
+    )
     with TemporaryDirectory() as temporary:
         changed = Path(temporary) / path.name
         changed.write_text(text, encoding="utf-8")
-        return _fit(changed, _path(data) or place.parent, folder, progress=progress, **begin)
+        return _fit(replace(request, recipe=changed), progress)
 
 
-def _fit(recipe: Path, data: Path, out: Path, *, devices: int, nodes: int, **choices: Any) -> TrainedRun:
+def _fit(request: "TrainingRequest", progress: "Callable[[RunProgress, int, int], None] | None") -> TrainedRun:
     from pancascade.training import fit
-    from pancascade.training.processes import TrainingRequest, fit_in_processes, require_alone
+    from pancascade.training.processes import fit_in_processes, require_alone
 
-    if devices * nodes == 1:
-        require_alone()
-        return TrainedRun(out, tuple(fit(recipe, data, out=out, **choices).history))
-    progress = choices.pop("progress")
-    training = TrainingRequest(recipe, data, out, devices=devices, nodes=nodes, **choices)
-    return TrainedRun(out, tuple(fit_in_processes(training, progress=progress)))
+    if request.size > 1:
+        return TrainedRun(request.out, tuple(fit_in_processes(request, progress=progress)))
+    require_alone()
+    run = fit(
+        request.recipe,
+        request.data,
+        out=request.out,
+        resume=request.resume,
+        start_from=request.start_from,
+        device=request.device,
+        progress=progress,
+    )
+    return TrainedRun(request.out, tuple(run.history))
 
 
 def evaluate(
@@ -129,7 +150,7 @@ def evaluate(
     protocol: str | Protocol = "default",
     confidence: str | Path | None = None,
     scores: Mapping[str, float] | None = None,
-    **choices: Any,
+    **choices: Unpack[EvaluationChoices],
 ) -> Evaluated:
     """Compare predicted masks with their references, as `pancascade evaluate`.
 
@@ -138,11 +159,10 @@ def evaluate(
         reference: Folder of label maps with the same names, a single file, or the data set that `predict` read.
         out: Folder for tables and ``report.html``; None writes nothing.
         protocol: What is compared and how: a name, a ``.yaml`` file, or `Protocol`.
-        confidence: Folder of confidence maps of the lesions.
-        scores: Confidence that the patient has a lesion, by case.
-        choices: Further arguments of `pancascade.report.comparison.evaluated.evaluate_methods`: ``patients``, ``part``,
-            ``scans``,
-            ``workers`` ...
+        confidence: Folder of maps of the lesions' likelihood.
+        scores: Likelihood that the patient has a lesion, by case.
+        choices: Of `pancascade.report.comparison.evaluate_methods.evaluate_methods`: ``patients``, ``part``,
+            ``allow_training_cases``, ``scans``, ``workers``, ``executor``, ``progress``.
 
     Returns:
         All numbers; their text shows those of the headline.
@@ -151,9 +171,15 @@ def evaluate(
         DataError: No case could be compared.
         OutputError: The folder cannot be written.
     """
-    place = Path(predictions)
-    method = Method(method_name(place), place, confidence=_path(confidence), scores=scores or {})
-    return evaluate_methods([method], Path(reference), out=_path(out), protocol=_protocol(protocol), **choices)
+    place = given_path(predictions, what="predictions")
+    method = Method(method_name(place), place, confidence=_path(confidence, what="confidence"), scores=scores or {})
+    return evaluate_methods(
+        [method],
+        given_path(reference, what="reference"),
+        out=_path(out, what="out"),
+        protocol=_protocol(protocol),
+        **choices,
+    )
 
 
 def compare(
@@ -163,7 +189,7 @@ def compare(
     out: str | Path | None = None,
     protocol: str | Protocol = "default",
     figure: str | Path | None = None,
-    **choices: Any,
+    **choices: Unpack[EvaluationChoices],
 ) -> Evaluated:
     """Compare methods over the same cases: intervals, tests, ranks, as `pancascade compare`.
 
@@ -179,18 +205,26 @@ def compare(
         DataError: There are fewer than two methods, two of one name, or no case could be compared.
         OutputError: The folder cannot be written.
     """
-    named = methods if isinstance(methods, Mapping) else name_methods([str(folder) for folder in methods])
-    entries = [Method(name, Path(folder)) for name, folder in named.items()]
+    several = [methods] if isinstance(methods, str | Path) else methods
+    if not isinstance(several, Mapping | Sequence):
+        raise TypeError(f"methods: give folders by their method's name, or a list, got {type(methods).__name__}.")
+    named = several if isinstance(several, Mapping) else name_methods([str(folder) for folder in several])
+    entries = [Method(name, given_path(folder, what="methods")) for name, folder in named.items()]
     if len(entries) < 2:
         raise DataError("compare needs the folders of at least two methods; use evaluate for one.")
     return evaluate_methods(
-        entries, Path(reference), out=_path(out), figure=_path(figure), protocol=_protocol(protocol), **choices
+        entries,
+        given_path(reference, what="reference"),
+        out=_path(out, what="out"),
+        figure=_path(figure, what="figure"),
+        protocol=_protocol(protocol),
+        **choices,
     )
 
 
 def _protocol(protocol: str | Protocol) -> Protocol:
-    return protocol if isinstance(protocol, Protocol) else find_protocol(protocol)
+    return protocol if isinstance(protocol, Protocol) else find_protocol(str(given_path(protocol, what="protocol")))
 
 
-def _path(path: str | Path | None) -> Path | None:
-    return None if path is None else Path(path)
+def _path(path: str | Path | None, *, what: str) -> Path | None:
+    return None if path is None else given_path(path, what=what)

@@ -7,7 +7,7 @@ from PIL import Image
 
 from pancascade.files.digests import patient_mark
 from pancascade.imaging.io import write_volume
-from pancascade.inference.models.model import find_model
+from pancascade.inference.models.known_models import find_model
 from pancascade.segmentation import segment
 
 SEEN = "trained on a"

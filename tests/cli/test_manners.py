@@ -83,7 +83,7 @@ def test_the_choices_of_the_help_are_those_that_the_verbs_take():
     from pancascade.data.splits.splits import PARTS
     from pancascade.evaluation.protocol import PROTOCOLS, LesionRule, Protocol
 
-    assert set(CHOICES["--layout"]) == set(Layout)
+    assert set(CHOICES["--layout"]()) == set(Layout)
     assert set(CHOICES["--part"]) == set(PARTS)
     assert set(CHOICES["--protocol"]) - {"FILE.yaml"} == set(PROTOCOLS)
     for option, model, field in (

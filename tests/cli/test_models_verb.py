@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from pancascade.inference.models.model import shipped_models
+from pancascade.inference.models.known_models import shipped_models
 
 
 def test_each_shipped_model_is_listed_with_what_it_finds_and_its_licence(pancascade, monkeypatch):

@@ -30,7 +30,9 @@ def volume(labels: np.ndarray, name: str = "mask.nii.gz", affine: np.ndarray = A
 def record(
     case: str, pancreas: Sequence[tuple[int, ...]], *, patient: str | None = None, tumour=None, **fields
 ) -> CaseRecord:
-    """A record with the (TP, FP, FN, TN) of each slice; fields go to the pancreas."""
+    """A record with the (TP, FP, FN, TN) of each slice; fields go to the pancreas, those in mm to its distances."""
+    distances = {key: fields.pop(key) for key in list(fields) if key.endswith("_mm")}
+    fields["distances_mm"] = {key: mm for key, mm in distances.items() if mm is not None}
     targets = {"pancreas": TargetRecord(slices=tuple(Confusion(*counts) for counts in pancreas), **fields)}
     if tumour is not None:
         targets["tumour"] = TargetRecord(slices=tuple(Confusion(*counts) for counts in tumour))

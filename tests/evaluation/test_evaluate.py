@@ -8,7 +8,8 @@ import pytest
 from mask_cases import AFFINE, FAST, SHAPE, label_map
 
 from pancascade.errors import DataError
-from pancascade.evaluation import Failure, Method, evaluate, measure_case, method_name
+from pancascade.evaluation import Failure, Method, Metric, case_values, evaluate, measure_case, method_name
+from pancascade.evaluation.quantities import METRICS
 from pancascade.evaluation.work import Entry, MeasurementJob, do_job, run_jobs
 from pancascade.imaging.io import read_volume, write_volume
 from pancascade.imaging.volume import Volume
@@ -175,6 +176,18 @@ def test_a_record_is_measured_anew_for_another_patient(folders, measured):
     (found,) = run(folders, records=True, patients={"case1": "p"})
     assert measured == ["good/case1"]
     assert found.cases[1].patient == "p"
+
+
+def test_a_record_is_measured_anew_when_a_distance_is_new(folders, measured, monkeypatch):
+    run(folders, records=True)
+    measured.clear()
+    median = Metric("hd50_mm", "HD50 [mm]", best="low", distance=lambda found: found.hausdorff_mm(50))
+    monkeypatch.setitem(METRICS, median.key, median)
+    (found,) = run(folders, records=True)
+    assert len(measured) == 4
+    for case in found.cases:
+        values = case_values(case, "pancreas", FAST)
+        assert 0 <= values["hd50_mm"] <= values["hd95_mm"]
 
 
 def test_a_file_that_turns_bad_is_no_longer_answered_by_its_record(folders):

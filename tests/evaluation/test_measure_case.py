@@ -75,9 +75,13 @@ def test_counts_and_distances_are_those_of_the_whole_volumes(truth, found):
         assert np.array_equal(record.targets[target].slices, by_slice)
         distances = surface_distances(one, other, record.spacing_mm)
         got = record.targets[target]
-        assert got.hd95_mm == pytest.approx(distances.hausdorff_mm(95))
-        assert got.hd_mm == pytest.approx(distances.hausdorff_mm(100))
-        assert got.assd_mm == pytest.approx(distances.average_mm)
+        assert got.distances_mm == pytest.approx(
+            {
+                "hd95_mm": distances.hausdorff_mm(95),
+                "hd_mm": distances.hausdorff_mm(100),
+                "assd_mm": distances.average_mm,
+            }
+        )
         assert got.nsd == pytest.approx([distances.normalised_dice(mm) for mm in (1.0, 2.0)])
 
 
@@ -91,8 +95,10 @@ def test_the_voxel_hd95_is_that_of_all_pairs_of_border_voxels(seed):
         borders.append(np.argwhere(mask & ~ndimage.binary_erosion(mask)) * (0.8, 1.1, 2.5))
     between = cdist(*borders)
     expected = max(np.percentile(between.min(axis=axis), 95) for axis in (0, 1))
-    assert record.targets["pancreas"].hd95_mm == pytest.approx(expected)
-    assert record.targets["pancreas"].hd_mm == pytest.approx(max(between.min(axis=axis).max() for axis in (0, 1)))
+    assert record.targets["pancreas"].distances_mm["hd95_mm"] == pytest.approx(expected)
+    assert record.targets["pancreas"].distances_mm["hd_mm"] == pytest.approx(
+        max(between.min(axis=axis).max() for axis in (0, 1))
+    )
 
 
 @pytest.mark.parametrize("degrees", [(0, 0, 0), (7, -4, 12), (0, 0, 44), (0, 0, 45), (30, 20, -40)])
@@ -214,7 +220,7 @@ def test_an_empty_mask_has_counts_and_no_distances():
         found = measure(*pair).targets["pancreas"]
         assert found.total[:3] == counts
         assert sum(found.total) == np.prod(SHAPE)
-        assert (found.hd95_mm, found.hd_mm, found.assd_mm, found.nsd) == (None,) * 4
+        assert (found.distances_mm, found.nsd) == ({}, None)
         assert (found.box_recall, found.box_iou) == boxes
 
 
@@ -230,12 +236,12 @@ def test_masks_that_fill_the_volume():
     full = volume(np.ones(SHAPE, np.uint8))
     found = measure(full, full).targets["pancreas"]
     assert found.total == (np.prod(SHAPE), 0, 0, 0)
-    assert (found.hd95_mm, found.hd_mm, found.assd_mm, found.nsd) == (0, 0, 0, (1, 1))
+    assert (found.distances_mm, found.nsd) == ({"hd95_mm": 0, "hd_mm": 0, "assd_mm": 0}, (1, 1))
     corner = np.zeros(SHAPE, np.uint8)
     corner[-1, -1, -1] = 1
     found = measure(full, volume(corner)).targets["pancreas"]
     assert found.total[:3] == (1, 0, np.prod(SHAPE) - 1)
-    assert found.hd_mm == pytest.approx(np.linalg.norm((np.array(SHAPE) - 1) * (0.8, 1.1, 2.5)))
+    assert found.distances_mm["hd_mm"] == pytest.approx(np.linalg.norm((np.array(SHAPE) - 1) * (0.8, 1.1, 2.5)))
     assert found.box_recall == pytest.approx(1 / np.prod(SHAPE))
 
 
@@ -243,7 +249,7 @@ def test_one_slice_and_one_voxel_are_volumes():
     for shape in ((8, 8, 1), (1, 1, 1)):
         found = measure(volume(np.ones(shape, np.uint8)), volume(np.ones(shape, np.uint8))).targets["pancreas"]
         assert found.total.dice == 1
-        assert found.hd95_mm == 0
+        assert found.distances_mm["hd95_mm"] == 0
 
 
 @settings(max_examples=40)

@@ -90,7 +90,7 @@ def test_means_and_spread_are_numpy_s(both):
     check(summary["all_slices"]["dice"], [dice(counts) for counts in slices])
     check(summary["slices_with_target"]["dice"], [dice(counts) for counts in slices if counts[0] + counts[2]])
     check(summary["volumes"]["dice"], [dice(case.targets["pancreas"].total) for case in cases])
-    distances = [case.targets["pancreas"].hd95_mm for case in cases]
+    distances = [case.targets["pancreas"].distances_mm.get("hd95_mm") for case in cases]
     check(summary["volumes"]["hd95_mm"], [20.0 if mm is None else mm for mm in distances])
 
 

@@ -12,7 +12,7 @@ from result_examples import result
 
 from pancascade.errors import UnknownModelError
 from pancascade.evaluation.prediction_set import PredictionSet
-from pancascade.inference.models.model import find_model
+from pancascade.inference.models.known_models import find_model
 from pancascade.results.location import Location
 from pancascade.results.result import NAME, read_result, write_result
 

@@ -10,7 +10,7 @@ from pancascade.errors import RecipeError
 from pancascade.imaging.preprocessing import VolumeGrid
 from pancascade.imaging.volume import Volume
 from pancascade.inference.export.model import export_model
-from pancascade.inference.models.model import find_model
+from pancascade.inference.models.known_models import find_model
 from pancascade.methods.cascades import Zhao2019Settings, build_cascade
 from pancascade.methods.checkpoint import describe, load_checkpoint, save_checkpoint
 from pancascade.methods.networks import NetworkSettings

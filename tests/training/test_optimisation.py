@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from pancascade.training.optimisation import build_optimiser, set_learning_rate, update_average
-from pancascade.training.recipe import OptimiserSettings
+from pancascade.training.optimiser_settings import OptimiserSettings
 
 
 def rates(settings, steps=10):

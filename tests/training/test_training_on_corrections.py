@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from pancascade.cli.app import app
 from pancascade.errors import CheckpointError, RecipeError, UnknownModelError
-from pancascade.inference.models.model import DEFAULT_MODEL
+from pancascade.inference.models.known_models import DEFAULT_MODEL
 from pancascade.labels import Label
 from pancascade.methods.cascades import build_cascade
 from pancascade.methods.checkpoint import describe, save_checkpoint

@@ -1,5 +1,6 @@
 """Options that switch off, by name, the additions of ``segment`` to the papers' pass."""
 
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,12 +28,21 @@ NoTumourScore = Annotated[
 ]
 
 
-def chosen_additions(**switched_off: bool) -> "Additions":
-    """Return the additions that stay on.
+@dataclass(frozen=True)
+class AdditionsOptions:
+    """The options of `segment` that switch something off; each field is an option."""
 
-    Args:
-        switched_off: Whether the option was given, by name of the addition.
-    """
-    from pancascade.inference.models.additions import Additions
+    no_smoothing: NoSmoothing = False
+    no_fallback_search: NoFallbackSearch = False
+    no_component_rules: NoComponentRules = False
+    no_body_box: NoBodyBox = False
+    no_search_range: NoSearchRange = False
+    no_calibration: NoCalibration = False
+    no_tuned_thresholds: NoTunedThresholds = False
+    no_tumour_score: NoTumourScore = False
 
-    return Additions.without(name for name, off in switched_off.items() if off)
+    def chosen(self) -> "Additions":
+        """The additions that are left on."""
+        from pancascade.inference.models.additions import Additions
+
+        return Additions.without(name.removeprefix("no_") for name, off in asdict(self).items() if off)

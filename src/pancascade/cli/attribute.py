@@ -78,7 +78,7 @@ def _attribute(scans: Path, reference: Path, *, model: str, out: Path | None, de
     from pancascade.cli.progress import shown_progress
     from pancascade.evaluation import Failure
     from pancascade.evaluation.pairing import pair
-    from pancascade.inference.models.model import find_model
+    from pancascade.inference.models.known_models import find_model
 
     chosen, console = find_model(model), wide_console()
     pairs = pair(scans, reference)

@@ -41,10 +41,8 @@ def batch(
     model: segment_options.Model = None,
     device: segment_options.Device = "cpu",
     format_: segment_options.Formats = None,
-    save_probabilities: segment_options.SaveProbabilities = False,
-    no_report: segment_options.NoReport = False,
-    split_masks: segment_options.SplitMasks = False,
-    statistics: segment_options.Statistics = False,
+    *,
+    files: segment_options.WrittenFiles,
     flat: Annotated[
         Path | None,
         typer.Option(
@@ -79,11 +77,11 @@ def batch(
         max_memory_gb=max_memory,
         keep_doubtful=keep_doubtful,
         formats=tuple(segment_options.format_names(format_)),
-        save_probabilities=save_probabilities,
+        save_probabilities=files.save_probabilities,
         keep_identifiers=keep_identifiers,
-        report=not no_report,
-        split_masks=split_masks,
-        statistics=statistics,
+        report=not files.no_report,
+        split_masks=files.split_masks,
+        statistics=files.statistics,
     )
     executor = executor_options.choose_executor(engine, workers=workers, address=address, device=device)
     _require_extra(options.formats)

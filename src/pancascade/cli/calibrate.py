@@ -48,27 +48,49 @@ def calibrate(
     """
     if out.suffix != ".json":
         raise OutputError(f"{out}: a model's description is a .json file. Give --out such a name.")
-    from tempfile import TemporaryDirectory
-
-    from pancascade.cli.out_folder import tried
-    from pancascade.cli.progress import shown_progress
-    from pancascade.evaluation.pairing import Failure, pair
+    from pancascade.evaluation.pairing import pair
     from pancascade.evaluation.side_tables import read_patients
     from pancascade.files.file_names import match_names
-    from pancascade.inference.models.calibrated_model import with_calibration, write_model
-    from pancascade.inference.models.model import find_model
-    from pancascade.inference.models.model_calibration import Calibration
+    from pancascade.inference.models.known_models import find_model
 
     chosen, console = find_model(model), wide_console()
     pairs = pair(scans, reference)
     patient_of = {} if patients is None else match_names(pairs.masks, read_patients(patients))
     if not allow_training_cases:
         _require_new(chosen, pairs, patient_of, device=device)
+    found, failures = _count(chosen, pairs, patient_of, beside=out, device=device)
+    if not found["organ"]:
+        raise DataError(with_first_reason(f"{scans}: no scan could be counted.", failures[0].message))
+    _fit(found, failures, model=chosen, out=out, console=console, temperature_only=temperature_only)
+    if failures:
+        raise typer.Exit(INCOMPLETE)
+
+
+def _count(
+    model: "Model", pairs: "Pairs", patient_of: "Mapping[str, str]", *, beside: Path, device: str
+) -> "tuple[Found, list[Failure]]":
+    """Counts of each target by patient, and the cases that have none.
+
+    Args:
+        model: To be calibrated; it runs without a calibration.
+        pairs: Scans and label maps.
+        patient_of: Patient of each case, where that is not the case itself.
+        beside: File that will be written; its folder is tried first.
+        device: Where the networks run, ``cpu`` or ``cuda``.
+    """
+    from tempfile import TemporaryDirectory
+
+    from pancascade.cli.out_folder import tried
+    from pancascade.cli.progress import shown_progress
+    from pancascade.evaluation.pairing import Failure
+    from pancascade.inference.models.calibrated_model import with_calibration, write_model
+    from pancascade.inference.models.model_calibration import Calibration
+
     failures = list(pairs.failures)
     found: Found = {"organ": {}, "tumour": {}}
-    with tried(out.parent), TemporaryDirectory() as folder:
+    with tried(beside.parent), TemporaryDirectory() as folder:
         plain = Path(folder) / "model.json"
-        write_model(with_calibration(chosen, Calibration()), plain, whole_paths=True)
+        write_model(with_calibration(model, Calibration()), plain, whole_paths=True)
         with shown_progress("segment", total=len(pairs.masks)) as show:
             for number, (case, (truth, scan)) in enumerate(pairs.masks.items()):
                 show(number)
@@ -79,11 +101,7 @@ def calibrate(
                     continue
                 for target, count in counts.items():
                     found[target].setdefault(patient_of.get(case, case), []).append(count)
-    if not found["organ"]:
-        raise DataError(with_first_reason(f"{scans}: no scan could be counted.", failures[0].message))
-    _fit(found, failures, model=chosen, out=out, console=console, temperature_only=temperature_only)
-    if failures:
-        raise typer.Exit(INCOMPLETE)
+    return found, failures
 
 
 def _require_new(model: "Model", pairs: "Pairs", patient_of: "Mapping[str, str]", *, device: str) -> None:

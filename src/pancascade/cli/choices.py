@@ -3,21 +3,20 @@
 from collections.abc import Callable
 
 _DEVICES = ("cpu", "cuda", "cuda:1")
-_LAYOUTS = (
-    "msd",
-    "nih_pancreas_ct",
-    "panorama",
-    "nnunet_raw",
-    "slice_folder",
-    "region_folder",
-    "volume_list",
-    "store",
-    "corrections",
-)
 
-CHOICES: dict[str, tuple[str, ...]] = {
+
+def _layouts() -> tuple[str, ...]:
+    from pancascade.data.readers import Layout
+
+    return tuple(Layout)
+
+
+Choices = tuple[str, ...] | Callable[[], tuple[str, ...]]
+"""Values; a function where they cost an import, called only when the shell completes them."""
+
+CHOICES: dict[str, Choices] = {
     "--device": _DEVICES,
-    "--layout": _LAYOUTS,
+    "--layout": _layouts,
     "--protocol": ("default", "qiu2024", "lsnet", "dsms_unet", "zhao2019", "nnunet", "panorama", "FILE.yaml"),
     "--part": ("test", "validation", "train"),
     "--missing": ("report", "empty"),
@@ -32,15 +31,16 @@ CHOICES: dict[str, tuple[str, ...]] = {
 """Values of an option in every verb that has it; ``VERB --option`` for one verb. Capitals are placeholders."""
 
 
-def find_choices(verb: str, option: str) -> tuple[str, ...] | None:
+def find_choices(verb: str, option: str) -> Choices | None:
     """Return the values of a verb's option; None if they are not listed."""
     return CHOICES.get(f"{verb} {option}", CHOICES.get(option))
 
 
-def completer(choices: tuple[str, ...]) -> Callable[[str], list[str]]:
+def completer(choices: Choices) -> Callable[[str], list[str]]:
     """Return a function that completes a value."""
 
     def complete(incomplete: str) -> list[str]:
-        return [choice for choice in choices if choice.startswith(incomplete) and not choice[:1].isupper()]
+        known = choices() if callable(choices) else choices
+        return [choice for choice in known if choice.startswith(incomplete) and not choice[:1].isupper()]
 
     return complete

@@ -23,13 +23,9 @@ def cohort(
     """
     from pancascade.cli.out_folder import require_other_files
     from pancascade.cli.progress import shown_progress
-    from pancascade.report.scan.cohort import (
-        FILES_OF_RESULTS,
-        has_reports_elsewhere,
-        read_cohort,
-        write_cohort,
-        write_cohort_csv,
-    )
+    from pancascade.report.scan.cohort import FILES_OF_RESULTS, read_cohort
+    from pancascade.report.scan.cohort_page import has_reports_elsewhere, write_cohort
+    from pancascade.report.scan.cohort_table import write_cohort_csv
 
     with shown_progress("read") as show:
         found = read_cohort(results, progress=show)

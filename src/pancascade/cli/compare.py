@@ -34,7 +34,7 @@ def compare(
     from pancascade.cli.progress import shown_progress
     from pancascade.evaluation import Method
     from pancascade.evaluation.method_names import name_methods
-    from pancascade.report.comparison.evaluated import evaluate_methods
+    from pancascade.report.comparison.evaluate_methods import evaluate_methods
 
     folders = name_methods(methods)
     entries = [Method(name, folder) for name, folder in folders.items()]

@@ -62,7 +62,7 @@ def _scan_and_mask(folder: Path, result: "Result") -> "tuple[Volume, Volume] | N
     """Read scan and mask; None where the scan has moved, or the mask was not written as NIfTI."""
     from pancascade.errors import ScanError
     from pancascade.imaging.io import read_label_map
-    from pancascade.segmentation.segmentation import MASKS
+    from pancascade.segmentation.saving import MASKS
     from pancascade.segmentation.thresholding import find_scan
 
     try:
@@ -99,7 +99,7 @@ def _table_of_scans(found: "FollowUp") -> "Table":
     from rich.table import Table
 
     from pancascade.report.follow_up.follow_up_page import quantities, spell_change, spell_percent
-    from pancascade.report.scan.scan_report import spell_number
+    from pancascade.report.page_environment import spell_number
 
     table = Table(title=f"{found.scans[0]} → {found.scans[1]}", title_justify="left")
     table.add_column("what")

@@ -107,7 +107,7 @@ def places(
 
 def _objects_in(results: Path) -> list[Path]:
     """Return the DICOM files of a result; other files in its folder are not sent."""
-    from pancascade.segmentation.segmentation import FILES
+    from pancascade.segmentation.saving import FILES
 
     return [results / name for name in FILES if name.endswith(".dcm") and (results / name).exists()]
 

@@ -36,7 +36,7 @@ def evaluate(
     from pancascade.cli.progress import shown_progress
     from pancascade.evaluation import Method, method_name
     from pancascade.evaluation.side_tables import read_scores
-    from pancascade.report.comparison.evaluated import evaluate_methods
+    from pancascade.report.comparison.evaluate_methods import evaluate_methods
 
     reported = {} if scores is None else read_scores(scores)
     method = Method(method_name(predictions), predictions, confidence=confidence, scores=reported)

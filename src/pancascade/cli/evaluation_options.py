@@ -102,7 +102,7 @@ class EvaluationOptions:
     workers: Workers = 0
 
     def choices(self, *, candidates: str | None = None) -> dict[str, Any]:
-        """Check all options; return the arguments of `pancascade.report.comparison.evaluated.evaluate_methods`.
+        """What `pancascade.report.comparison.evaluate_methods.evaluate_methods` takes, all tried before any long work.
 
         Args:
             candidates: Lesion candidates; see `LesionRule`.

@@ -28,7 +28,7 @@ def export(
 
     from pancascade.inference.export.model import DESCRIPTION, export_model
     from pancascade.inference.export.runnable import export_runnable
-    from pancascade.inference.models.model import find_model
+    from pancascade.inference.models.known_models import find_model
 
     console = rich.console.Console(markup=False, highlight=False, soft_wrap=True)
 

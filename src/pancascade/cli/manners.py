@@ -119,7 +119,7 @@ def _polite(mark: Any, verb: str, parameter: str) -> Any:
     option = copy(mark)
     option.default, option.param_decls = ..., tuple(["-o", "--out"] if names == ["--out"] else names)
     if choices is not None:
-        if len("|".join(choices)) <= MOST_LETTERS:
+        if not callable(choices) and len("|".join(choices)) <= MOST_LETTERS:
             option.metavar = f"<{'|'.join(choices)}>"
         option.autocompletion = completer(choices)
     return option

@@ -13,7 +13,7 @@ def models(
     import rich.markdown
     import rich.table
 
-    from pancascade.inference.models.model import find_model, shipped_models
+    from pancascade.inference.models.known_models import find_model, shipped_models
 
     console = rich.console.Console()
     if name is not None:

@@ -40,7 +40,7 @@ def tried(out: Path) -> Iterator[None]:
     Raises:
         OutputError: It cannot be made or written.
     """
-    from pancascade.files.output_lock import made_by, remove_empty
+    from pancascade.files.made_folders import made_by, remove_empty
 
     made = made_by(out)
     try:

@@ -26,7 +26,7 @@ def tell_result(found: "Segmentation", out: Path | None) -> None:
 
 
 def _tell_places(console: "Console", out: Path) -> None:
-    from pancascade.segmentation.segmentation import MASKS, REPORTS
+    from pancascade.segmentation.saving import MASKS, REPORTS
 
     masks = [out / name for name in MASKS.values() if (out / name).exists()]
     for what, path in (

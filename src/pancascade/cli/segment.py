@@ -1,13 +1,13 @@
 """``pancascade segment``: segment a scan; write mask, pictures, report and numbers."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pancascade.cli import additions_options as additions
 from pancascade.cli import dicomweb_scan as dicomweb
 from pancascade.cli import segment_options as options
+from pancascade.cli.additions_options import AdditionsOptions
 from pancascade.cli.out_folder import clear_drafts, locked_output, refusals_filed, require_unedited, require_unused
 from pancascade.cli.result_told import tell_result
 from pancascade.errors import OutputError
@@ -15,6 +15,7 @@ from pancascade.execution.interrupts import interrupt_held_back
 
 if TYPE_CHECKING:
     from pancascade.imaging.volume import Volume
+    from pancascade.inference.models.additions import Additions
     from pancascade.inference.pipeline.pancreas_mask import PancreasMask
     from pancascade.segmentation import Segmentation
 
@@ -31,10 +32,8 @@ def segment(
     model: options.Model = None,
     device: options.Device = "cpu",
     format_: options.Formats = None,
-    save_probabilities: options.SaveProbabilities = False,
-    no_report: options.NoReport = False,
-    split_masks: options.SplitMasks = False,
-    statistics: options.Statistics = False,
+    *,
+    files: options.WrittenFiles,
     vessels: Annotated[
         list[str] | None,
         typer.Option(
@@ -51,14 +50,7 @@ def segment(
     backend: options.BackendChoice = options.Backend.AUTO,
     max_memory: options.MaxMemory = None,
     keep_doubtful: options.KeepDoubtful = False,
-    no_smoothing: additions.NoSmoothing = False,
-    no_fallback_search: additions.NoFallbackSearch = False,
-    no_component_rules: additions.NoComponentRules = False,
-    no_body_box: additions.NoBodyBox = False,
-    no_search_range: additions.NoSearchRange = False,
-    no_calibration: additions.NoCalibration = False,
-    no_tuned_thresholds: additions.NoTunedThresholds = False,
-    no_tumour_score: additions.NoTumourScore = False,
+    switched_off: AdditionsOptions,
     keep_identifiers: options.KeepIdentifiers = False,
     study: dicomweb.Study = None,
     store: dicomweb.Store = False,
@@ -89,31 +81,22 @@ def segment(
                     device=device,
                     series=series,
                     tta=tta,
-                    backend=backend.value,
+                    backend=backend,
                     max_memory_gb=max_memory,
                     keep_doubtful=keep_doubtful,
                     pancreas=organ,
                     pancreas_model=pancreas_model,
-                    additions=additions.chosen_additions(
-                        smoothing=no_smoothing,
-                        fallback_search=no_fallback_search,
-                        component_rules=no_component_rules,
-                        body_box=no_body_box,
-                        search_range=no_search_range,
-                        calibration=no_calibration,
-                        tuned_thresholds=no_tuned_thresholds,
-                        tumour_score=no_tumour_score,
-                    ),
+                    additions=switched_off.chosen(),
                 )
             found.save(
                 at.out,
                 formats=formats,
-                save_probabilities=save_probabilities,
+                save_probabilities=files.save_probabilities,
                 vessels=masks,
                 keep_identifiers=keep_identifiers,
-                report=not no_report,
-                split_masks=split_masks,
-                statistics=statistics,
+                report=not files.no_report,
+                split_masks=files.split_masks,
+                statistics=files.statistics,
             )
             at.deliver()
         tell_result(found, at.out if at.kept else None)
@@ -131,7 +114,7 @@ def require_place(out: Path, scan: Path) -> None:
     """
     with interrupt_held_back():
         from pancascade.results.structures import MASKS as STRUCTURES
-        from pancascade.segmentation.segmentation import FILES, MASKS
+        from pancascade.segmentation.saving import FILES, MASKS
 
     require_unused(out, FILES, scan=scan)
     require_unedited(out, [*MASKS.values(), *STRUCTURES])
@@ -212,12 +195,39 @@ def require_grid(masks: "dict[str, Volume]", scan: "Volume | None") -> None:
         vessel_masks.require_grid(masks, scan=scan)
 
 
-def _find(scan: "Path | Volume", **choices: Any) -> "Segmentation":
+def _find(
+    scan: "Path | Volume",
+    *,
+    model: list[str],
+    device: str,
+    series: str | None,
+    tta: bool,
+    backend: options.Backend,
+    max_memory_gb: float | None,
+    keep_doubtful: bool,
+    pancreas: "PancreasMask | None",
+    pancreas_model: str | None,
+    additions: "Additions",
+) -> "Segmentation":
+    """`pancascade.segment`, with a bar that shows how far it is."""
     from pancascade.cli.progress import shown_progress
     from pancascade.segmentation import segment as run
 
     with shown_progress("read") as show:
-        return run(scan, progress=lambda what, done, total: show(done, total, what=what), **choices)
+        return run(
+            scan,
+            model=model,
+            device=device,
+            series=series,
+            tta=tta,
+            backend=backend.value,
+            max_memory_gb=max_memory_gb,
+            keep_doubtful=keep_doubtful,
+            progress=lambda what, done, total: show(done, total, what=what),
+            additions=additions,
+            pancreas=pancreas,
+            pancreas_model=pancreas_model,
+        )
 
 
 def _list_series(scan: Path) -> None:

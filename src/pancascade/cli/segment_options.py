@@ -1,5 +1,6 @@
 """Options shared by the segmenting verbs."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -57,6 +58,18 @@ SplitMasks = Annotated[
 Statistics = Annotated[
     bool, typer.Option("--statistics", help="Also write statistics.csv: voxels, mL and HU of each structure.")
 ]
+
+
+@dataclass(frozen=True)
+class WrittenFiles:
+    """Which files `segment` and `batch` write beside the mask; each field is an option of both."""
+
+    save_probabilities: SaveProbabilities = False
+    no_report: NoReport = False
+    split_masks: SplitMasks = False
+    statistics: Statistics = False
+
+
 SeriesChoice = Annotated[
     str | None,
     typer.Option("--series", help="DICOM series to use: its UID, number, or a part of its description."),

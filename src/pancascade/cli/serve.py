@@ -129,7 +129,7 @@ def _with_place(name: str) -> str:
         return str(Path(name).absolute())
     if not (files("pancascade") / "weights" / f"{name}.json").is_file():
         # Its check of the name loads torch, which the server itself does not need.
-        from pancascade.inference.models.model import find_model
+        from pancascade.inference.models.known_models import find_model
 
         find_model(name)
         return str(Path(name).absolute())  # the folder of a network of another program

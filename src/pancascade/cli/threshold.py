@@ -27,11 +27,7 @@ def threshold(
     ] = None,
 ) -> None:
     """Apply other thresholds to a result; write mask, pictures, report and numbers beside it."""
-    for name, value in (("--tumour", tumour), ("--organ", organ)):
-        if value is not None and not 0 < value < 1:
-            raise OutputError(f"{name} {value:g}: a probability lies between 0 and 1, such as 0.3.")
-    if tumour is None and organ is None:
-        raise OutputError("Give --tumour or --organ, or both: the new least probability, such as 0.3.")
+    _require_probabilities(tumour=tumour, organ=organ)
     from pancascade.cli.segment import read_masks, require_place, require_source
 
     with interrupt_held_back():
@@ -61,6 +57,19 @@ def threshold(
     if forgotten:
         typer.echo(f"Not measured again: {', '.join(forgotten)}. Give the masks with --vessels.", err=True)
     tell_result(again, folder)
+
+
+def _require_probabilities(**thresholds: float | None) -> None:
+    """Pass only if there is a threshold, and every one is a probability.
+
+    Raises:
+        OutputError: There is none, or one is no probability.
+    """
+    for name, value in thresholds.items():
+        if value is not None and not 0 < value < 1:
+            raise OutputError(f"--{name} {value:g}: a probability lies between 0 and 1, such as 0.3.")
+    if all(value is None for value in thresholds.values()):
+        raise OutputError("Give --tumour or --organ, or both: the new least probability, such as 0.3.")
 
 
 def _beside(result: Path, **thresholds: float | None) -> Path:

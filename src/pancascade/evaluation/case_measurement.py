@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from pancascade.errors import DataError, GeometryError
 from pancascade.evaluation.protocol import Protocol
+from pancascade.evaluation.quantities import distances_of
 from pancascade.evaluation.records import CaseRecord, TargetRecord
 from pancascade.imaging.volume import Box, Volume, as_label_map, reorient, resample_onto, restore
 from pancascade.metrics import Confusion, ScanDetections, box_overlap, confusion_by_slice, detect, surface_distances
 
 _SAME_PLACE = 0.05
-"""Voxels of two grids that lie closer than this share of a voxel are the same voxel."""
+"""Two grids whose voxels differ by less than this share of a voxel are the same grid."""
 
 
 class _Cut(NamedTuple):
@@ -193,9 +194,7 @@ def _measure_target(
     distances = surface_distances(mask, truth, scan_lps.spacing_mm, definition=protocol.surface)
     return record.model_copy(
         update={
-            "hd95_mm": distances.hausdorff_mm(95),
-            "hd_mm": distances.hausdorff_mm(100),
-            "assd_mm": distances.average_mm,
+            "distances_mm": distances_of(distances),
             "nsd": tuple(distances.normalised_dice(tolerance) for tolerance in protocol.tolerances_mm),
         }
     )

@@ -85,16 +85,9 @@ def compare(evaluations: Sequence[Evaluation], *, targets: Sequence[str]) -> Com
                 evaluation.method: [row[name].get(metric, math.nan) for name in cases]
                 for evaluation, row in zip(evaluations, rows, strict=True)
             }
-            compared.append(
-                _compare_metric(
-                    target,
-                    metric,
-                    values,
-                    [patients[name] for name in cases],
-                    protocol,
-                    higher_is_better=known[metric].best == "high",
-                )
-            )
+            patient_of = [patients[name] for name in cases]
+            best_high = known[metric].best == "high"
+            compared.append(_compare_metric(target, metric, values, patient_of, protocol, higher_is_better=best_high))
     return Comparison(protocol, tuple(cases), tuple(patients[name] for name in cases), tuple(compared))
 
 

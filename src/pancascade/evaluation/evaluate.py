@@ -79,7 +79,7 @@ def evaluate(
         protocol: What is compared and how; None takes the default one.
         patients: Patient of each case; a case that is not named is its own patient.
         part: Measure only the cases of this part of a split; None measures all.
-        allow_training_cases: Also measure cases that a method is known to have been trained on.
+        allow_training_cases: Also measure cases of a method's known training data.
         workers: Processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
         executor: Where the work is done; None takes processes of this machine.
         progress: Called after each case.

@@ -1,8 +1,10 @@
-"""What is reported of a target: names, titles, which way is better."""
+"""What is reported of a target: names, titles, which way is better, and how distances are taken."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from pancascade.metrics import SurfaceDistances
 
 
 @dataclass(frozen=True)
@@ -13,31 +15,47 @@ class Metric:
         key: In files.
         title: In tables.
         best: Which way is better; ``zero`` for signed errors.
+        distance: The value in mm of the distances between both surfaces of a scan, for a metric of surfaces. All
+            others come from counts: ratios of them are in `pancascade.metrics.RATIOS` under the metric's key.
     """
 
     key: str
     title: str
     best: Literal["high", "low", "zero"] = "high"
+    distance: Callable[[SurfaceDistances], float] | None = None
 
 
-_METRICS = (
-    Metric("dice", "Dice"),
-    Metric("iou", "IoU"),
-    Metric("sensitivity", "sensitivity"),
-    Metric("specificity", "specificity"),
-    Metric("precision", "precision"),
-    Metric("hd95_mm", "HD95 [mm]", best="low"),
-    Metric("hd_mm", "HD [mm]", best="low"),
-    Metric("assd_mm", "ASSD [mm]", best="low"),
-    Metric("volume_error", "relative volume error", best="zero"),
-    Metric("volume_error_ml", "volume error [mL]", best="zero"),
-    Metric("absolute_volume_error_ml", "absolute volume error [mL]", best="low"),
-    Metric("box_recall", "box recall"),
-    Metric("box_iou", "box IoU"),
-)
+METRICS: dict[str, Metric] = {
+    metric.key: metric
+    for metric in (
+        Metric("dice", "Dice"),
+        Metric("iou", "IoU"),
+        Metric("sensitivity", "sensitivity"),
+        Metric("specificity", "specificity"),
+        Metric("precision", "precision"),
+        Metric("hd95_mm", "HD95 [mm]", best="low", distance=lambda found: found.hausdorff_mm(95)),
+        Metric("hd_mm", "HD [mm]", best="low", distance=lambda found: found.hausdorff_mm(100)),
+        Metric("assd_mm", "ASSD [mm]", best="low", distance=lambda found: found.average_mm),
+        Metric("volume_error", "relative volume error", best="zero"),
+        Metric("volume_error_ml", "volume error [mL]", best="zero"),
+        Metric("absolute_volume_error_ml", "absolute volume error [mL]", best="low"),
+        Metric("box_recall", "box recall"),
+        Metric("box_iou", "box IoU"),
+    )
+}
+"""All metrics by key but normalised surface Dice, whose number depends on the protocol; in the order of the tables."""
 
 
 def metrics_at(tolerances_mm: Sequence[float]) -> dict[str, Metric]:
     """All metrics by key; normalised surface Dice has one for each tolerance."""
     surface = [Metric(f"nsd_{tolerance:g}mm", f"NSD {tolerance:g} mm") for tolerance in tolerances_mm]
-    return {metric.key: metric for metric in (*_METRICS, *surface)}
+    return METRICS | {metric.key: metric for metric in surface}
+
+
+def distances_of(found: SurfaceDistances) -> dict[str, float]:
+    """Every metric of surfaces, in mm, by its key.
+
+    Args:
+        found: Of two masks that are not empty.
+    """
+    return {key: metric.distance(found) for key, metric in METRICS.items() if metric.distance is not None}

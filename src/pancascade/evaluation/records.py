@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from pydantic import Field
+
 from pancascade.evaluation.pairing import Failure
 from pancascade.metrics import Confusion, ScanDetections
 from pancascade.settings import Settings
@@ -13,18 +15,15 @@ class TargetRecord(Settings):
 
     Attributes:
         slices: Counts of each axial slice, from the feet up.
-        hd95_mm: 95 % Hausdorff distance; None where a mask is empty, or for slices that belong to no volume.
-        hd_mm: Hausdorff distance.
-        assd_mm: Average symmetric surface distance.
+        distances_mm: Metrics of the surfaces by key, as `distances_of` gives them; empty where a mask is empty, or
+            for slices that belong to no volume.
         nsd: Normalised surface Dice at each tolerance of the protocol.
         box_recall: Share of the reference's box inside the prediction's; None without a reference.
         box_iou: IoU of the two boxes; None without a reference and a prediction.
     """
 
     slices: tuple[Confusion, ...]
-    hd95_mm: float | None = None
-    hd_mm: float | None = None
-    assd_mm: float | None = None
+    distances_mm: dict[str, float] = Field(default_factory=dict)
     nsd: tuple[float, ...] | None = None
     box_recall: float | None = None
     box_iou: float | None = None

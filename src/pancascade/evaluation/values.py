@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pancascade.evaluation.protocol import EmptyRule, Protocol
-from pancascade.evaluation.quantities import Metric, metrics_at
+from pancascade.evaluation.quantities import METRICS, Metric, metrics_at
 from pancascade.evaluation.records import CaseRecord
 from pancascade.metrics import RATIOS, Confusion
 
@@ -54,8 +54,9 @@ def case_values(case: CaseRecord, target: str, protocol: Protocol) -> dict[str, 
     record, rule = case.targets[target], protocol.empty
     counts = record.total
     values = {metric: float(value[0]) for metric, value in overlap_values([counts], rule).items()}
-    for key, distance in (("hd95_mm", record.hd95_mm), ("hd_mm", record.hd_mm), ("assd_mm", record.assd_mm)):
-        values[key] = _distance(distance, counts, rule, case.diagonal_mm)
+    for key, metric in METRICS.items():
+        if metric.distance is not None:
+            values[key] = _distance(record.distances_mm.get(key), counts, rule, case.diagonal_mm)
     excess_ml = (counts.prediction_size - counts.reference_size) * case.voxel_ml
     values |= {"volume_error_ml": excess_ml, "absolute_volume_error_ml": abs(excess_ml)}
     for key, share in (("box_recall", record.box_recall), ("box_iou", record.box_iou)):

@@ -13,6 +13,7 @@ from pancascade.errors import PancascadeError
 from pancascade.evaluation.case_measurement import measure_case
 from pancascade.evaluation.pairing import Failure
 from pancascade.evaluation.protocol import Protocol
+from pancascade.evaluation.quantities import METRICS
 from pancascade.evaluation.records import CaseRecord, Outcome
 from pancascade.execution import Executor, each_job
 from pancascade.files.atomic import written_whole
@@ -22,8 +23,8 @@ from pancascade.imaging.io import read_volume
 from pancascade.imaging.volume import Volume
 from pancascade.messages.names_only import names_only
 
-RECORD_FORMAT = 1
-"""Raised whenever a record's numbers would differ; older ones are then computed anew."""
+RECORD_FORMAT = 2
+"""Raised whenever a record's numbers would differ, but for a new distance; older ones are then computed anew."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ def _key(job: MeasurementJob, entry: Entry) -> dict[str, Any]:
     """All that a record depends on: files by their content, for copies have new dates and the same numbers."""
     return {
         "format": RECORD_FORMAT,
+        "distances": [key for key, metric in METRICS.items() if metric.distance is not None],
         "protocol": job.protocol.measurement(),
         "patient": job.patient,
         "score": entry.score,

@@ -12,13 +12,14 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pancascade.errors import OutputError
 from pancascade.files.documents import parse_json
+from pancascade.files.made_folders import made_by, remove_empty
 
 if sys.platform != "win32":
     import fcntl
@@ -81,29 +82,6 @@ def lock_output(folder: Path, *, what: str) -> Iterator[None]:
     finally:
         _give_back(descriptor, folder / LOCK)
         remove_empty(made)
-
-
-def made_by(folder: Path) -> list[Path]:
-    """The folders that making this one will make, from the inside out."""
-    return [each for each in (folder, *folder.absolute().parents) if not os.path.lexists(each)]
-
-
-def remove_empty(made: Sequence[Path]) -> None:
-    """Remove folders that were made for nothing, and those inside them that are as empty.
-
-    Args:
-        made: Of `made_by`.
-    """
-    if not made:
-        return
-    for inside in sorted(
-        (path for path in made[0].rglob("*") if path.is_dir() and not path.is_symlink()), reverse=True
-    ):
-        with suppress(OSError):  # not empty: something was written
-            inside.rmdir()
-    for each in made:
-        with suppress(OSError):
-            each.rmdir()
 
 
 def _take(folder: Path, holder: Holder) -> int:

@@ -88,6 +88,10 @@ class Confusion(NamedTuple):
 def confusion(prediction: NDArray[Any], reference: NDArray[Any]) -> Confusion:
     """Confusion of two binary masks of any equal shape.
 
+    Args:
+        prediction: Boolean or integer; all but 0 is foreground.
+        reference: Of the same shape.
+
     Raises:
         ValueError: The shapes differ.
     """

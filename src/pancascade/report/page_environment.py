@@ -1,6 +1,12 @@
 """The environment of all HTML pages: single files that load nothing; ``templates`` holds their parts."""
 
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pancascade.files.atomic import written_whole
 
 
 def page_environment() -> Environment:
@@ -12,3 +18,41 @@ def page_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def write_page(path: Path, template: str, context: dict[str, Any]) -> None:
+    """Render a template to a file, whole or not at all.
+
+    Args:
+        path: HTML file to write.
+        template: Name of the template.
+        context: Values for the template; all are escaped.
+
+    Raises:
+        OutputError: The path cannot be written.
+    """
+    environment = page_environment()
+    environment.filters["number"] = spell_number
+    page = environment.get_template(template).render(context)
+    with written_whole(path) as temporary:
+        # File names need not be UTF-8; characters that cannot be written become question marks.
+        temporary.write_text(page, encoding="utf-8", errors="replace")
+
+
+def spell_number(value: float | int | None, digits: int = 1) -> str:
+    """Return a number with this many decimals and a true minus sign; a dash for None."""
+    if value is None:
+        return "–"
+    text = f"{value:.{digits}f}"
+    negative = text.startswith("-") and any(digit in "123456789" for digit in text)
+    return ("−" if negative else "") + text.lstrip("-")
+
+
+def spell_time(created: str) -> str:
+    """Return a time in UTC to the minute; text that is no time is returned unchanged."""
+    try:
+        moment = datetime.fromisoformat(created)
+    except ValueError:
+        return created
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

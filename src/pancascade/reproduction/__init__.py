@@ -3,7 +3,8 @@
 from pancascade.reproduction.plan import Choices
 from pancascade.reproduction.published_files import find_table, published_papers, read_published
 from pancascade.reproduction.published_tables import Paper, Table
-from pancascade.reproduction.reproduce import Prepared, Request, prepare, reproduce, time_plan
+from pancascade.reproduction.reproduce import prepare, reproduce, time_plan
+from pancascade.reproduction.request import Prepared, Request
 from pancascade.reproduction.row_recipe import DataPlace
 from pancascade.reproduction.training_run import Resources
 

@@ -3,24 +3,23 @@
 import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from pancascade.errors import DataError, OutputError, PancascadeError
-from pancascade.evaluation import PROTOCOLS, Protocol
 from pancascade.files.atomic import written_whole
 from pancascade.files.digests import content_digest
 from pancascade.files.documents import read_json, reason
 from pancascade.reproduction.counted_cases import CountedCases, count_cases, found_beside_published
 from pancascade.reproduction.measured import Measured
-from pancascade.reproduction.plan import Choices, Plan, PlannedTraining, make_plan
+from pancascade.reproduction.plan import Plan, make_plan
 from pancascade.reproduction.preflight import Preflight, first_line, preflight
 from pancascade.reproduction.published_files import find_table, read_published
 from pancascade.reproduction.published_tables import Paper
-from pancascade.reproduction.reproduced_table import MadeRow, make_row, planned_tests, protocol_of
-from pancascade.reproduction.row_recipe import DataPlace
+from pancascade.reproduction.reproduced_table import MadeRow, make_row, planned_tests
+from pancascade.reproduction.request import Prepared, Request
 from pancascade.reproduction.table_split import SPLIT, make_split
 from pancascade.reproduction.table_text import ReproducedTable
 from pancascade.reproduction.table_writing import write_tables
@@ -28,69 +27,7 @@ from pancascade.reproduction.training_run import RUN, Resources, epochs_done, fi
 
 logger = logging.getLogger(__name__)
 
-BEGUN, CASES, TRAININGS = "reproduction.json", "cases.json", "trainings"
-
-
-@dataclass(frozen=True)
-class Request:
-    """Request of one table.
-
-    Attributes:
-        paper: Short name, or a YAML file of tables.
-        table: Number of the table.
-        place: Place of the data.
-        out: Folder of the table.
-        choices: Scale, seed, epochs, rows, folds, masks.
-        split: A given split file; None draws the paper's design.
-        trainings: Folder of the trainings, which several tables may share; None takes one in ``out``.
-        resume: Continue the table in ``out``.
-        device: ``cpu`` or ``cuda``.
-        workers: Number of processes for counting, prediction and measurement.
-    """
-
-    paper: str
-    table: str
-    place: DataPlace
-    out: Path
-    choices: Choices
-    split: Path | None = None
-    trainings: Path | None = None
-    resume: bool = False
-    device: str = "cpu"
-    workers: int = 1
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A planned table, before any long work.
-
-    Attributes:
-        paper: The paper.
-        request: The request.
-        plan: Trainings of the requested rows.
-        whole: Trainings of all rows that can be made; some may be finished.
-        notes: Notes about the split.
-    """
-
-    paper: Paper
-    request: Request
-    plan: Plan
-    whole: Plan
-    notes: tuple[str, ...]
-
-    @property
-    def trainings(self) -> Path:
-        """Folder of the trainings."""
-        return self.request.trainings or self.request.out / TRAININGS
-
-    @property
-    def protocol(self) -> Protocol:
-        """Protocol of the table."""
-        return protocol_of(self.plan.table, PROTOCOLS)
-
-    def left(self) -> list[PlannedTraining]:
-        """Return the trainings that are not finished."""
-        return [one for one in self.plan.trainings if finished(self.plan, one, self.trainings) is None]
+BEGUN, CASES = "reproduction.json", "cases.json"
 
 
 def prepare(request: Request, *, counted: Callable[[int, int], None] | None = None) -> Prepared:

@@ -53,6 +53,13 @@ class Location(Settings):
     candidates: int = 0
     margin_mm: float = 0.0
 
+    def __repr__(self) -> str:
+        """The confidence, and what speaks against the place: "<Location: confidence 0.31, steps_disagree>"."""
+        against = "".join(f", {code}" for code in self.reasons)
+        return f"<Location: confidence {self.confidence:.2f}{against}>"
+
+    __str__ = __repr__
+
     @field_validator("reasons", mode="after")
     @classmethod
     def _codes_of_any_version(cls, reasons: tuple[str, ...]) -> tuple[str, ...]:

@@ -15,8 +15,10 @@ from pancascade.errors import UnreadableError, listed
 from pancascade.files.atomic import written_whole
 from pancascade.files.digests import content_digest
 from pancascade.files.documents import first_fault, read_json, reason, shortened
+from pancascade.files.given_paths import given_path
 from pancascade.imaging.volume.acquisition import Acquisition
 from pancascade.labels import Label
+from pancascade.messages.names_only import public_name
 from pancascade.messages.notices import Notice, Sentence
 from pancascade.results import structures
 from pancascade.results.location import Location, Thresholds
@@ -128,6 +130,16 @@ class Result(Settings):
     files: dict[str, str] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=current_versions)
 
+    def __repr__(self) -> str:
+        """What was found: "<Result of scan.nii.gz by qiu2024-small: pancreas 61.2 mL, tumour 0.0 mL, 1 warning>"."""
+        volumes = {name: size.get("volume_ml") for name, size in self.measurements.items()}
+        parts = [f"{name.replace('_', ' ')} {ml:.1f} mL" for name, ml in volumes.items() if isinstance(ml, int | float)]
+        if self.warnings:
+            parts.append("1 warning" if len(self.warnings) == 1 else f"{len(self.warnings)} warnings")
+        return f"<Result of {public_name(self.scan)} by {self.model}: {', '.join(parts)}>"
+
+    __str__ = __repr__
+
 
 def peak_memory_gb() -> float | None:
     """Return the most memory that this process has used so far, in 10⁹ bytes; None where the system hides it."""
@@ -151,10 +163,11 @@ def write_result(result: Result, path: Path) -> None:
 
 def place_of(path: Path) -> str:
     """Return the names of a result's file and its folder, without the folders above, for a sentence."""
-    return f"{path.name} in {path.absolute().parent.name}"
+    folder = path.absolute().parent.name
+    return f"{path.name} in {folder}" if folder else path.name
 
 
-def read_result(path: Path) -> Result:
+def read_result(path: str | Path) -> Result:
     """Read a result.
 
     Args:
@@ -163,7 +176,7 @@ def read_result(path: Path) -> Result:
     Raises:
         UnreadableError: There is no result, or it is damaged, or of another kind.
     """
-    path = Path(path)
+    path = given_path(path, what="path")
     path = path / NAME if path.is_dir() else path
     try:
         written = read_json(path)

@@ -3,50 +3,21 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pancascade.files.atomic import written_together
-from pancascade.files.digests import content_digest
-from pancascade.files.scan_place import scan_place
-from pancascade.imaging.io import write_volume
-from pancascade.imaging.io.nifti import write_nifti
 from pancascade.imaging.volume import Box, Volume
 from pancascade.imaging.volume.digest import volume_digest
-from pancascade.inference.localization.region_probabilities import STEP
 from pancascade.inference.models.additions import ALL, Additions
 from pancascade.labels import Label
 from pancascade.messages.names_only import public_name
 from pancascade.messages.notices import Notice
-from pancascade.results import structures
 from pancascade.results.location import Location, Thresholds
 from pancascade.results.measurements import Measurements, label_sizes, measure_scan
-from pancascade.results.result import PancreasMaskRecord, Result, ScanGrid, current_versions, peak_memory_gb
-
-if TYPE_CHECKING:
-    from pancascade.imaging.io.dicom.source import DicomSource
-
-MASKS: dict[str, str] = {"nifti": "segmentation.nii.gz", "dicom-seg": "segmentation.dcm", "rtstruct": "rtstruct.dcm"}
-"""File name of the mask in each format."""
-
-REPORTS: dict[str, str] = {"dicom-sr": "measurements.dcm"}
-"""File name of the measurements in each DICOM format."""
-
-FILES = (
-    *MASKS.values(),
-    *REPORTS.values(),
-    "overview.png",
-    "probability_pancreas.nii.gz",
-    "probability_tumour.nii.gz",
-    "refusal.json",
-    "report.html",
-    *structures.MASKS,
-    structures.STATISTICS,
-    "result.json",
-)
-"""All files that `Segmentation.save` may write; it removes those that a run does not write."""
+from pancascade.results.result import PancreasMaskRecord, Result, ScanGrid, peak_memory_gb
+from pancascade.segmentation.saving import Outputs, read_identifiers, write_segmentation
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -95,7 +66,8 @@ class Segmentation:
             f"{title.replace('_', ' ')} {size['volume_ml']:.1f} mL" for title, size in label_sizes(self.mask).items()
         )
         place = "" if self.location is None else f", location confidence {self.location.confidence:.2f}"
-        warned = f", {len(self.warnings)} warnings" if self.warnings else ""
+        count = len(self.warnings)
+        warned = f", {count} {'warning' if count == 1 else 'warnings'}" if count else ""
         return f"<Segmentation by {self.model} of {self.scan!r}: {sizes}{place}{warned}>"
 
     @property
@@ -201,36 +173,24 @@ class Segmentation:
             OutputError: The folder cannot be written, or a DICOM format is requested for a scan that is no DICOM.
             GeometryError: A vessel's mask is on another grid.
         """
-        from pancascade.report import write_overview, write_scan_report
-        from pancascade.results.result import write_result
-
-        folder = Path(folder)
-        identifiers = self._identifiers() if keep_identifiers else None
-        result = self.result(vessels=vessels, identifiers=identifiers, case=case)
-        with written_together(folder, names=FILES) as draft:
-            self._write_masks(draft, formats)
-            if save_probabilities:
-                for label in (Label.PANCREAS, Label.TUMOUR):
-                    self._write_probability(label, draft / f"probability_{label.title}.nii.gz")
-            if split_masks:
-                structures.write_structures(self.mask, draft)
-            if statistics:
-                structures.write_statistics(self.scan, self.mask, draft / structures.STATISTICS)
-            if report:
-                write_overview(self.scan, self.mask, draft / "overview.png")
-                write_scan_report(
-                    draft / "report.html", scan=self.scan, mask=self.mask, result=result, model_card=self.card
-                )
-            write_result(self._sealed(result, draft, folder=folder), draft / "result.json")
-        return folder
-
-    def _sealed(self, result: Result, draft: Path, *, folder: Path) -> Result:
-        """Add to the result the digests of all files that are written with it, and the scan's place."""
-        written = sorted(path for path in draft.rglob("*") if path.is_file())
-        files = {path.relative_to(draft).as_posix(): content_digest(path) for path in written}
-        source = self.scan.source
-        place = None if source is None or not source.exists() else scan_place(source, seen_from=folder)
-        return result.model_copy(update={"files": files, "scan_place": place})
+        identifiers = read_identifiers(self.scan, series=self.series) if keep_identifiers else None
+        outputs = Outputs(
+            frozenset(formats),
+            probabilities=save_probabilities,
+            report=report,
+            split_masks=split_masks,
+            statistics=statistics,
+        )
+        return write_segmentation(
+            Path(folder),
+            self.result(vessels=vessels, identifiers=identifiers, case=case),
+            scan=self.scan,
+            mask=self.mask,
+            region=self.region,
+            region_probabilities=self.region_probabilities,
+            card=self.card,
+            outputs=outputs,
+        )
 
     def _dense(self, label: Label) -> NDArray[np.float32]:
         """Return a label's probability on the scan's grid; memory pages without values are never used."""
@@ -238,46 +198,3 @@ class Segmentation:
         if self.region is not None:
             dense[self.region.slices] = self.region_probabilities[label - 1]
         return dense
-
-    def _write_probability(self, label: Label, path: Path) -> None:
-        """Write whole numbers with a slope on the scan's grid: the many zeros compress well."""
-        steps = np.zeros(self.scan.shape, np.uint16)
-        if self.region is not None:
-            steps[self.region.slices] = np.rint(self.region_probabilities[label - 1] / STEP)
-        write_nifti(self.scan.with_voxels(steps), path, slope=STEP)
-
-    def _source(self) -> "DicomSource":
-        from pancascade.imaging.io.dicom.source import find_source
-
-        return find_source(Path(self.scan.name), series=self.series)
-
-    def _identifiers(self) -> dict[str, str]:
-        from pancascade.imaging.io.dicom.dicom_files import looks_like_dicom
-        from pancascade.imaging.io.dicom.identity import identity_of
-
-        return identity_of(self._source()) if looks_like_dicom(Path(self.scan.name)) else {}
-
-    def _write_masks(self, draft: Path, formats: Collection[str]) -> None:
-        if "nifti" in formats:
-            write_volume(self.mask, draft / MASKS["nifti"])
-        if set(formats) - {"nifti"}:
-            self._write_dicom(draft, formats)
-
-    def _write_dicom(self, draft: Path, formats: Collection[str]) -> None:
-        from pancascade.imaging.io.dicom.rtstruct_writer import write_rtstruct
-        from pancascade.imaging.io.dicom.segmentation_writer import write_dicom_seg
-        from pancascade.report.scan.dicom_sr import write_dicom_sr
-
-        made: dict[str, Any] = {
-            "source": self._source(),
-            "model": self.model,
-            "version": current_versions()["pancascade"],
-        }
-        given, segmentation = self.pancreas_mask is not None, draft / MASKS["dicom-seg"]
-        if {"dicom-seg", "dicom-sr"} & set(formats):
-            write_dicom_seg(self.mask, segmentation, pancreas_given=given, **made)
-        if "rtstruct" in formats:
-            write_rtstruct(self.mask, draft / MASKS["rtstruct"], pancreas_given=given, **made)
-        if "dicom-sr" in formats:
-            path = draft / REPORTS["dicom-sr"]
-            write_dicom_sr(self.measure(), path, mask=self.mask, segmentation=segmentation, **made)

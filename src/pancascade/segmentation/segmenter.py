@@ -16,15 +16,15 @@ from pancascade.imaging.volume import Box, Volume, crop, reorient, restore
 from pancascade.inference.backends.backend import Backend
 from pancascade.inference.localization.region_probabilities import RegionProbabilities
 from pancascade.inference.models.additions import ALL, Additions
-from pancascade.inference.models.model import DEFAULT_MODEL
+from pancascade.inference.models.known_models import DEFAULT_MODEL
 from pancascade.inference.pipeline.decision import Decision, average, decide_labels
 from pancascade.inference.pipeline.pancreas_mask import GivenPancreas, PancreasMask, place_pancreas, read_pancreas_mask
 from pancascade.inference.pipeline.result_warnings import location_notices, result_warnings
 from pancascade.inference.pipeline.steps import run_pipeline
 from pancascade.inference.pipeline.tumour_search import search_notices, search_tumour
+from pancascade.inference.runners.callbacks import Progress
 from pancascade.inference.runners.loading import LoadedModel, backend_of, load_models, trained_on
 from pancascade.inference.runners.memory import memory_notices, require_memory
-from pancascade.inference.runners.slice_runner import Progress
 from pancascade.inference.runners.stopwatch import Stopwatch
 from pancascade.messages.notices import Notice
 from pancascade.segmentation.segmentation import Segmentation
@@ -39,7 +39,7 @@ def segment(
     affine: ArrayLike | None = None,
     spacing_mm: Sequence[float] | None = None,
     orientation: str = "RAS",
-    model: str | Sequence[str] = DEFAULT_MODEL,
+    model: str | Path | Sequence[str | Path] = DEFAULT_MODEL,
     device: str = "cpu",
     series: str | None = None,
     tta: bool = False,
@@ -99,10 +99,7 @@ def segment(
         placed = {"affine": affine, "spacing_mm": spacing_mm}
         volume = _read(scan, series=series, keep_on_disk=max_memory_gb is not None, orientation=orientation, **placed)
     with clock.measure("check"):
-        scan_lps = reorient(volume, "LPS")
-        require_memory(scan_lps, max_memory_gb)
-        notices = require_ct(volume)
-        notices += check_input(scan_lps, scan_name=volume.name)
+        scan_lps, notices = _checked(volume, max_memory_gb=max_memory_gb)
     loaded_models = [loaded_model.for_axes(volume.orientation) for loaded_model in loaded_models]
     given = _given(pancreas, scan_lps, labels=pancreas_label)
     prediction = _found(scan_lps, _passes(loaded_models, scan_lps, tta=tta), given, progress=progress, clock=clock)
@@ -135,6 +132,18 @@ def segment(
         additions=additions,
         pancreas_mask=None if given is None else given.record,
     )
+
+
+def _checked(volume: Volume, *, max_memory_gb: float | None) -> tuple[Volume, list[Notice]]:
+    """The scan oriented LPS, and what is odd about it.
+
+    Raises:
+        ScanError: It is no CT.
+        PancascadeError: It needs more memory than is allowed.
+    """
+    scan_lps = reorient(volume, "LPS")
+    require_memory(scan_lps, max_memory_gb)
+    return scan_lps, [*require_ct(volume), *check_input(scan_lps, scan_name=volume.name)]
 
 
 def _given(

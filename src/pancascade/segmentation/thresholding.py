@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pancascade.errors import GeometryError, ScanError, UnknownModelError, UnreadableError
+from pancascade.files.given_paths import given_path
 from pancascade.files.scan_place import places_of_scan
 from pancascade.imaging.io import read_volume, require_ct
 from pancascade.imaging.io.dicom.dicom_files import looks_like_dicom
@@ -13,13 +14,14 @@ from pancascade.imaging.volume import Box, Volume
 from pancascade.imaging.volume.digest import volume_digest
 from pancascade.inference.localization.region_probabilities import STEP, RegionProbabilities
 from pancascade.inference.models.additions import Additions
-from pancascade.inference.models.model import find_model
+from pancascade.inference.models.known_models import find_model
 from pancascade.inference.pipeline.result_warnings import result_warnings
 from pancascade.labels import Label
 from pancascade.messages.names_only import DICOM_FOLDER
 from pancascade.results.location import Thresholds
 from pancascade.results.result import Result, changed_files, read_result
-from pancascade.segmentation.segmentation import MASKS, REPORTS, Segmentation
+from pancascade.segmentation.saving import MASKS, REPORTS
+from pancascade.segmentation.segmentation import Segmentation
 
 
 def load_segmentation(folder: str | Path, *, scan: str | Path | None = None) -> Segmentation:
@@ -33,24 +35,10 @@ def load_segmentation(folder: str | Path, *, scan: str | Path | None = None) -> 
         UnreadableError: A file of the result, or the scan, is missing or damaged, or differs from the original.
         GeometryError: The scan has another grid.
     """
-    folder = Path(folder).absolute()
+    folder = given_path(folder, what="folder").absolute()
     folder = folder if folder.is_dir() else folder.parent
     result, name = read_result(folder), folder.name
-    paths = [folder / f"probability_{label.title}.nii.gz" for label in (Label.PANCREAS, Label.TUMOUR)]
-    missing = [path.name for path in paths if not path.is_file()]
-    if missing:
-        raise UnreadableError(
-            f"{name}: holds no {' and '.join(missing)}. Segment the scan again with --save-probabilities.",
-            code="no_probabilities",
-        )
-    maps = [_probabilities(path) for path in paths]
-    changed = changed_files(folder, result, names=[path.name for path in paths])
-    if changed:
-        raise UnreadableError(
-            f"{name}: {changed[0]} is not what was written with result.json. Segment the scan again with "
-            "--save-probabilities.",
-            code="result_changed",
-        )
+    maps = _probabilities_of(folder, result)
     volume = find_scan(result, folder, scan=scan)
     if not maps[0].on_same_grid_as(volume, tolerance_mm=1e-2):
         raise GeometryError(f"{volume.name}: not on the grid of the probabilities in {name}. Give the same scan.")
@@ -75,6 +63,31 @@ def load_segmentation(folder: str | Path, *, scan: str | Path | None = None) -> 
         additions=Additions.without(result.switched_off),
         pancreas_mask=result.pancreas_mask,
     )
+
+
+def _probabilities_of(folder: Path, result: Result) -> list[Volume]:
+    """The maps of pancreas and tumour that were saved with a result.
+
+    Raises:
+        UnreadableError: One is missing, damaged, or not what was written with the result.
+    """
+    name = folder.name
+    paths = [folder / f"probability_{label.title}.nii.gz" for label in (Label.PANCREAS, Label.TUMOUR)]
+    missing = [path.name for path in paths if not path.is_file()]
+    if missing:
+        raise UnreadableError(
+            f"{name}: holds no {' and '.join(missing)}. Segment the scan again with --save-probabilities.",
+            code="no_probabilities",
+        )
+    maps = [_probabilities(path) for path in paths]
+    changed = changed_files(folder, result, names=[path.name for path in paths])
+    if changed:
+        raise UnreadableError(
+            f"{name}: {changed[0]} is not what was written with result.json. Segment the scan again with "
+            "--save-probabilities.",
+            code="result_changed",
+        )
+    return maps
 
 
 def with_thresholds(found: Segmentation, thresholds: Thresholds) -> Segmentation:

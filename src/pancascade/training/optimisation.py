@@ -7,7 +7,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from pancascade.methods.cascades import Cascade
-from pancascade.training.recipe import OptimiserSettings
+from pancascade.training.optimiser_settings import OptimiserSettings
 
 
 def build_optimisers(cascade: Cascade, settings: OptimiserSettings) -> tuple[Optimizer, ...]:

@@ -18,51 +18,12 @@ from pancascade.methods.cascades.build import CASCADES
 from pancascade.methods.networks import NetworkSettings
 from pancascade.settings import Settings
 from pancascade.training.data_source import DataSource
+from pancascade.training.optimiser_settings import OptimiserSettings
 
 MOST_EPOCHS = 1_000_000
 """Of a phase: years of training."""
 
-MOST_EPOCHS, MOST_PER_EPOCH = 1_000_000, 10_000_000
-"""Of a phase, and slices of an epoch: years of training."""
-
 ValidateIn = Literal["end_to_end", "true_boxes", "first_stage"]
-
-
-class OptimiserSettings(Settings):
-    """Optimiser and schedule.
-
-    Attributes:
-        kind: Algorithm.
-        learning_rate: At the start.
-        momentum: Of SGD.
-        weight_decay: L2 (SGD, Adam) or decoupled (AdamW).
-        schedule: ``constant``, ``poly`` (1 − t)^power or ``cosine`` over all phases, or a ``step`` down now and then.
-        power: Of ``poly``.
-        step_epochs: Epochs between two steps of ``step``.
-        step_factor: What a step multiplies the rate by.
-        warmup_steps: Steps of linear rise before the schedule.
-        bias_factor: Biases learn this much faster.
-        decay_biases: Whether biases decay.
-        factors: Learning-rate factor of parameters whose name starts so, e.g. ``{second: 10}``.
-        gradient_clip: Largest gradient norm; None for no clipping.
-        moments: The objectives of an iteration (L-SNet has two, each with a step of its own) share one optimiser's
-            moments (``shared``), or each has an optimiser for itself (``per_objective``).
-    """
-
-    kind: Literal["sgd", "adam", "adamw"] = "sgd"
-    learning_rate: float = Field(default=1e-5, gt=0)
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    weight_decay: float = Field(default=1e-7, ge=0)
-    schedule: Literal["constant", "poly", "cosine", "step"] = "constant"
-    power: float = Field(default=0.9, gt=0)
-    step_epochs: int = Field(default=25, gt=0)
-    step_factor: float = Field(default=0.1, gt=0, le=1)
-    warmup_steps: int = Field(default=0, ge=0)
-    bias_factor: float = Field(default=1.0, gt=0)
-    decay_biases: bool = True
-    factors: dict[str, float] = Field(default_factory=dict)
-    gradient_clip: float | None = Field(default=None, gt=0)
-    moments: Literal["shared", "per_objective"] = "shared"
 
 
 class PhaseSettings(Settings):

@@ -7,7 +7,8 @@ from typing import Any
 from torch import nn
 
 from pancascade.errors import CheckpointError, listed
-from pancascade.inference.models.model import Model, find_model
+from pancascade.inference.models.known_models import find_model
+from pancascade.inference.models.model import Model
 from pancascade.methods.checkpoint import load_tensors, read_training
 from pancascade.methods.weights_file import TRAINED_ON
 

@@ -1,7 +1,7 @@
 import pytest
 
 from pancascade.data.preparing.expected_counts import published_counts
-from pancascade.data.store.manifest import PreparedCase, SliceCounts
+from pancascade.data.store.prepared_case import PreparedCase, SliceCounts
 
 
 def case(name, source, *, slices=100, with_pancreas=0, with_tumour=0):

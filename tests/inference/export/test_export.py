@@ -15,7 +15,7 @@ from pancascade.methods.cascades import build_cascade
 from pancascade.methods.cascades.lsnet import LSNetSettings
 from pancascade.methods.cascades.qiu2024 import Qiu2024Settings
 from pancascade.methods.cascades.single_stage import SingleStageSettings
-from pancascade.methods.cascades.zhao2019 import Zhao2019Settings
+from pancascade.methods.cascades.zhao2019_settings import Zhao2019Settings
 from pancascade.methods.checkpoint import describe, save_checkpoint
 from pancascade.methods.networks import NetworkSettings
 

@@ -17,7 +17,7 @@ from pancascade.imaging.volume import Volume, reorient, restore
 from pancascade.inference.external import tiles
 from pancascade.inference.external.kinds import load_external
 from pancascade.inference.external.network_description import NetworkDescription
-from pancascade.inference.models.model import find_model
+from pancascade.inference.models.known_models import find_model
 from pancascade.inference.runners.loading import load_models, load_runners
 from pancascade.segmentation import segment
 

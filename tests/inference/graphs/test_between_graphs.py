@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from pancascade.inference.backends.runnable_cascade import Handover
-from pancascade.inference.graphs.graph_cascade import OneNetworkGraph, TwoStageGraphs, TwoStageSettings, sigmoid
+from pancascade.inference.graphs.map_arrays import sigmoid
+from pancascade.inference.graphs.one_network_graph import OneNetworkGraph
+from pancascade.inference.graphs.two_stage_graphs import TwoStageGraphs, TwoStageSettings
 from pancascade.labels import Label
 
 SIZE = (32, 48)

@@ -12,7 +12,8 @@ from pancascade.inference.backends.torch_cascade import TorchCascade
 from pancascade.inference.export.runnable import export_runnable
 from pancascade.inference.graphs.graph_network import graph_network
 from pancascade.inference.graphs.loading import load_graphs
-from pancascade.inference.models.model import Model, Step, find_model
+from pancascade.inference.models.known_models import find_model
+from pancascade.inference.models.model import Model, Step
 from pancascade.inference.models.model_files import shipped_folder
 from pancascade.methods.cascades import CoarseToFineSettings, Qiu2024Settings, SingleStageSettings, build_cascade
 from pancascade.methods.cascades.lsnet import LSNetSettings

@@ -7,7 +7,7 @@ from abdomen_phantom import abdomen
 from pancascade.cli import segment_options
 from pancascade.errors import CheckpointError, PancascadeError, UnknownModelError
 from pancascade.imaging.preprocessing import Canvas
-from pancascade.inference.models.model import DEFAULT_MODEL, find_model, shipped_models
+from pancascade.inference.models.known_models import DEFAULT_MODEL, find_model, shipped_models
 from pancascade.methods.cascades import SingleStage, SingleStageSettings
 from pancascade.methods.checkpoint import ModelDescription, load_checkpoint, save_checkpoint
 from pancascade.methods.networks import NetworkSettings

@@ -10,7 +10,7 @@ from abdomen_phantom import LPS_AXES, HounsfieldCascade, abdomen, centred, turne
 
 from pancascade.imaging.volume import Box
 from pancascade.inference.models.additions import ALL, NONE, Additions
-from pancascade.inference.models.model import find_model
+from pancascade.inference.models.known_models import find_model
 from pancascade.inference.prediction.scan_pass import run_scan
 from pancascade.inference.runners.torch_runners import load_runner
 from pancascade.segmentation import segment

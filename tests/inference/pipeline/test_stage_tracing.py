@@ -20,7 +20,7 @@ from abdomen_phantom import (
 
 from pancascade.errors import DataError, GeometryError
 from pancascade.imaging.volume import Volume, reorient
-from pancascade.inference.models.model import find_model
+from pancascade.inference.models.known_models import find_model
 from pancascade.inference.pipeline.stage_tracing import trace, trace_slice
 from pancascade.inference.runners.slice_runner import SliceRunner
 from pancascade.labels import Label

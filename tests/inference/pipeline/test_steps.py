@@ -10,7 +10,8 @@ from abdomen_phantom import HounsfieldCascade, abdomen, dice
 from pancascade.imaging.volume import Box, reorient
 from pancascade.inference.localization.region_probabilities import RegionProbabilities
 from pancascade.inference.localization.search_region import CONFIDENT
-from pancascade.inference.models.model import Step, find_model
+from pancascade.inference.models.known_models import find_model
+from pancascade.inference.models.model import Step
 from pancascade.inference.pipeline.steps import regions
 from pancascade.inference.pipeline.withholding import LEAST_PLAUSIBILITY
 from pancascade.methods.cascades import (

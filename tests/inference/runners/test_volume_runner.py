@@ -27,7 +27,7 @@ from pancascade.imaging.preprocessing import Canvas
 from pancascade.imaging.volume import Box, Volume, crop, reorient
 from pancascade.inference.localization.region_probabilities import RegionProbabilities
 from pancascade.inference.localization.search_region import SearchRegion
-from pancascade.inference.models.model import find_model
+from pancascade.inference.models.known_models import find_model
 from pancascade.inference.pipeline.stage_tracing import trace
 from pancascade.inference.runners.slice_runner import SliceRunner
 from pancascade.inference.runners.volume_runner import VolumeRunner

@@ -183,7 +183,8 @@ def test_a_network_that_cannot_tell_presence_is_refused():
 def test_the_boundary_measure_is_fitted_to_the_pancreas_alone(batch, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "pancascade.methods.cascades.qiu2024.pretrain_boundary_encoder", lambda _, maps, **more: seen.append(maps)
+        "pancascade.methods.cascades.qiu2024_losses.pretrain_boundary_encoder",
+        lambda _, maps, **more: seen.append(maps),
     )
     for labels in (("pancreas", "tumour"), ("tumour",)):
         tiny(boundary_form="encoder", helper_organs=("liver",), second_labels=labels).prepare(batch[1], seed=0)

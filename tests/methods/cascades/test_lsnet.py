@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from pancascade.labels import Label
 from pancascade.methods.cascades import LSNet, LSNetSettings
-from pancascade.methods.cascades.lsnet import LocatedRegions
+from pancascade.methods.cascades.located_regions import LocatedRegions
 from pancascade.methods.losses.focal import focal_dice_loss
 from pancascade.methods.losses.keypoint_targets import find_keypoints, keypoint_targets
 from pancascade.methods.networks import NetworkSettings

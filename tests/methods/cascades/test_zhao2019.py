@@ -18,7 +18,8 @@ from pancascade.methods.cascades.reduction import (
     reduce_masks,
     reduce_volumes,
 )
-from pancascade.methods.cascades.zhao2019 import Zhao2019, Zhao2019Settings
+from pancascade.methods.cascades.zhao2019 import Zhao2019
+from pancascade.methods.cascades.zhao2019_settings import Zhao2019Settings
 from pancascade.methods.losses.centre import centre_loss, soft_dice_loss
 from pancascade.methods.networks import NetworkSettings
 from pancascade.metrics.boxes import box_overlap

@@ -29,7 +29,7 @@ from pancascade.imaging.io import write_volume
 from pancascade.imaging.volume import Volume, reorient
 from pancascade.metrics import Confusion
 from pancascade.report.comparison import comparison_page as page_module
-from pancascade.report.comparison import gallery
+from pancascade.report.comparison import gallery, picture_choice
 from pancascade.report.comparison.comparison_page import best_rows, number, p_value, tone, write_comparison
 
 SHAPE = (30, 26, 9)
@@ -389,15 +389,15 @@ def test_the_worst_cases_are_shown_with_their_numbers(one, evaluations):
 def test_many_methods_have_one_picture_each_and_sixteen_together(evaluations):
     many = [Evaluation(f"m{n}", FAST, evaluations[n % 2].cases, ()) for n in range(12)]
     comparison = compare(many, targets=["pancreas", "tumour"])
-    wanted = gallery.choose_pictures(many, comparison, ["pancreas", "tumour"])
-    assert len(wanted) == gallery.MOST_PICTURES
+    wanted = picture_choice.choose_pictures(many, comparison, ["pancreas", "tumour"])
+    assert len(wanted) == picture_choice.MOST_PICTURES
     ranked = [rank.name for rank in comparison.metrics[0].ranks]
     assert [w.method for w in wanted if w.target == "pancreas"] == ranked[:8]
     four = many[:4]
-    wanted = gallery.choose_pictures(four, compare(four, targets=["pancreas"]), ["pancreas"])
+    wanted = picture_choice.choose_pictures(four, compare(four, targets=["pancreas"]), ["pancreas"])
     assert [[w.method for w in wanted].count(e.method) for e in four] == [3] * 4
     five = many[:5]
-    wanted = gallery.choose_pictures(five, compare(five, targets=["pancreas"]), ["pancreas"])
+    wanted = picture_choice.choose_pictures(five, compare(five, targets=["pancreas"]), ["pancreas"])
     assert [[w.method for w in wanted].count(e.method) for e in five] == [1] * 5
 
 

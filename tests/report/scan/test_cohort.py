@@ -8,13 +8,9 @@ import pytest
 from result_examples import EXPLANATION, WARNING, Page, diameters, lesion, patient, result
 
 from pancascade.files.digests import content_digest
-from pancascade.report.scan.cohort import (
-    find_results,
-    has_reports_elsewhere,
-    read_cohort,
-    write_cohort,
-    write_cohort_csv,
-)
+from pancascade.report.scan.cohort import find_results, read_cohort
+from pancascade.report.scan.cohort_page import has_reports_elsewhere, write_cohort
+from pancascade.report.scan.cohort_table import write_cohort_csv
 from pancascade.report.scan.histogram import make_histogram
 from pancascade.report.scan.overview import write_overview
 from pancascade.results.result import write_result

@@ -13,8 +13,9 @@ from result_examples import EXPLANATION, WARNING, Page, lesion, patient, result
 from pancascade.errors import OutputError
 from pancascade.imaging.volume import Volume
 from pancascade.messages.names_only import public_name
+from pancascade.report.page_environment import spell_number, spell_time
 from pancascade.report.scan.model_card import render_card
-from pancascade.report.scan.scan_report import spell_number, spell_time, write_scan_report
+from pancascade.report.scan.scan_report import write_scan_report
 from pancascade.results.measurements import Measurements, measure_scan
 from pancascade.results.result import Location
 

@@ -14,7 +14,7 @@ from pancascade.data.fetching.tcia import INCOMING, fetch_collection
 from pancascade.errors import FetchError, OutputError
 from pancascade.files.atomic import written_whole
 from pancascade.files.documents import read_json
-from pancascade.files.output_lock import made_by, remove_empty
+from pancascade.files.made_folders import made_by, remove_empty
 
 RECEIPT = "fetched.json"
 """What was fetched from where, on which terms; beside the data."""

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from pancascade.data.readers import AxialSlice, Case, LabelledScan
 from pancascade.data.readers.case import each_axial_slice
 from pancascade.data.store.grids import grid_of
-from pancascade.data.store.manifest import SliceCounts, StoreGrid
 from pancascade.data.store.options import PrepareOptions, keeps
+from pancascade.data.store.prepared_case import SliceCounts, StoreGrid
 from pancascade.errors import DataError
 from pancascade.imaging.volume import Volume, reorient, resample_to_spacing
 from pancascade.labels import Label

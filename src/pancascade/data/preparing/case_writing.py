@@ -8,9 +8,9 @@ import numpy as np
 
 from pancascade.data.preparing.case_reading import CaseReading, PlacedSlice
 from pancascade.data.store.arrays import SliceStack, digest_of
-from pancascade.data.store.manifest import FileDigest, PreparedSlice
 from pancascade.data.store.names import ARRAYS, IMAGES, MASKS, file_name
 from pancascade.data.store.pictures import as_grey, as_png
+from pancascade.data.store.prepared_case import FileDigest, PreparedSlice
 from pancascade.files.atomic import written_together
 from pancascade.imaging.preprocessing.window import Window
 

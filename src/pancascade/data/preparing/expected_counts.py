@@ -6,7 +6,8 @@ difference is told, never a failure.
 
 from collections.abc import Callable, Iterable, Sequence
 
-from pancascade.data.store.manifest import PreparedCase, PublishedCount
+from pancascade.data.store.manifest import PublishedCount
+from pancascade.data.store.prepared_case import PreparedCase
 
 QIU = "Qiu et al. 2024"
 TCIA = "TCIA, version of 2020-09-10,"

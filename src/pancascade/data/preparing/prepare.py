@@ -21,15 +21,14 @@ from pancascade.data.store.manifest import (
     MANIFEST,
     CaseFailure,
     CaseFiles,
-    FileDigest,
     Manifest,
-    PreparedCase,
     StoreCounts,
     is_store,
     write_manifest,
 )
 from pancascade.data.store.names import PICTURE_INDEX, require_distinct_files
 from pancascade.data.store.options import PrepareOptions
+from pancascade.data.store.prepared_case import FileDigest, PreparedCase
 from pancascade.errors import DataError, with_first_reason
 from pancascade.execution import Executor, each_job
 from pancascade.execution.memory_shortage import memory_shortage_reported

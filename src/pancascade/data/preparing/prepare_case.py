@@ -12,9 +12,10 @@ from pancascade.data.preparing.case_reading import read_case
 from pancascade.data.preparing.case_writing import write_arrays, write_pictures
 from pancascade.data.readers import Case
 from pancascade.data.readers.reading_key import reading_key
-from pancascade.data.store.manifest import FORMAT, CaseFailure, FileDigest, PreparedCase
+from pancascade.data.store.manifest import FORMAT, CaseFailure
 from pancascade.data.store.names import record_of
 from pancascade.data.store.options import PrepareOptions
+from pancascade.data.store.prepared_case import FileDigest, PreparedCase
 from pancascade.errors import OutputError, PancascadeError
 from pancascade.files.atomic import written_whole
 from pancascade.files.documents import read_json
@@ -39,7 +40,7 @@ class PrepareJob:
 
 @dataclass(frozen=True)
 class CaseOutcome:
-    """What became of a case.
+    """Result of one case.
 
     Attributes:
         found: The case in the store, or why it is not there.

@@ -24,7 +24,7 @@ def claim(out: Path, manifest: Manifest) -> None:
 
     Raises:
         DataError: It is something else, or a store of other cases or options.
-        OutputError: It cannot be written.
+        OutputError: A file cannot be written.
     """
     try:
         content = [path for path in out.iterdir() if not _is_passing(path)] if out.is_dir() else []

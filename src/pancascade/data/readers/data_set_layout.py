@@ -18,6 +18,7 @@ from pancascade.data.readers.slice_folder import slice_folder
 from pancascade.data.readers.volume_list import COLUMNS, volume_list
 from pancascade.data.store.manifest import is_store
 from pancascade.errors import DataError, listed
+from pancascade.files.given_paths import given_path
 from pancascade.imaging.preprocessing import Window
 
 
@@ -59,6 +60,47 @@ READERS: dict[Layout, Callable[[Path], list[Case]]] = {
 }
 """Readers that need nothing but the folder."""
 
+_NIH_PATIENT = "PANCREAS_[0-9][0-9][0-9][0-9]"
+
+
+def _is_msd(path: Path) -> bool:
+    return _is_nnunet_raw(path) and isinstance(read_dataset_json(path).get("training"), list)
+
+
+def _is_nnunet_raw(path: Path) -> bool:
+    return (path / "dataset.json").is_file()
+
+
+def _is_slice_folder(path: Path) -> bool:
+    return _is_region_folder(path) and (path / "images").is_dir()
+
+
+def _is_region_folder(path: Path) -> bool:
+    return (path / "index.csv").is_file()
+
+
+def _is_nih_pancreas_ct(path: Path) -> bool:
+    """Folders of patients below it, or itself one patient's."""
+    itself = [path] if path.resolve().match(_NIH_PATIENT) else []
+    return any(found.is_dir() for found in (*itself, *path.rglob(_NIH_PATIENT)))
+
+
+def _is_panorama(path: Path) -> bool:
+    return next(path.rglob("*_0000.nii.gz"), None) is not None
+
+
+RECOGNISED: dict[Layout, Callable[[Path], bool]] = {
+    Layout.STORE: is_store,
+    Layout.MSD: _is_msd,
+    Layout.NNUNET_RAW: _is_nnunet_raw,
+    Layout.SLICE_FOLDER: _is_slice_folder,
+    Layout.REGION_FOLDER: _is_region_folder,
+    Layout.NIH_PANCREAS_CT: _is_nih_pancreas_ct,
+    Layout.PANORAMA: _is_panorama,
+    Layout.CORRECTIONS: holds_corrections,
+}
+"""Whether a folder has a layout, by the names in it; asked in this order, those that look into all files last."""
+
 
 def recognise(path: Path) -> Layout:
     """The layout of a data set, from the names in its folder.
@@ -73,33 +115,29 @@ def recognise(path: Path) -> Layout:
         return Layout.VOLUME_LIST
     if not path.is_dir():
         raise DataError(f"{path}: no such folder. Give the folder of a data set, or the CSV of a volume list.")
-    if is_store(path):
-        return Layout.STORE
-    if (path / "dataset.json").is_file():
-        return Layout.MSD if isinstance(read_dataset_json(path).get("training"), list) else Layout.NNUNET_RAW
-    if (path / "index.csv").is_file():
-        return Layout.SLICE_FOLDER if (path / "images").is_dir() else Layout.REGION_FOLDER
-    if any(found.is_dir() for found in (*_itself(path), *path.rglob("PANCREAS_[0-9][0-9][0-9][0-9]"))):
-        return Layout.NIH_PANCREAS_CT
-    if (found := _of_files_below(path)) is not None:
+    found = next((layout for layout, is_it in RECOGNISED.items() if is_it(path)), None)
+    if found is not None:
         return found
     below = [child.name for child in sorted(path.iterdir()) if child.is_dir() and _is_data_set(child)]
     hint = f"Give one of its data sets: {listed(below)}." if below else _expected()
     raise DataError(f"{path}: no known layout. {hint}")
 
 
-def read_data_set(path: Path, *, layout: Layout | None = None, pictures: PictureReading | None = None) -> list[Case]:
+def read_data_set(
+    path: str | Path, *, layout: Layout | str | None = None, pictures: PictureReading | None = None
+) -> list[Case]:
     """The cases of a data set as it was downloaded, or of one's own; no image is opened.
 
     Args:
         path: Folder of one data set, or the CSV of a volume list, whose paths are relative to its folder.
-        layout: None recognises it.
+        layout: Its name; None recognises it.
         pictures: How pictures of a slice folder are read.
 
     Raises:
         DataError: No such path, no known layout, or a damaged index.
     """
-    layout = recognise(path) if layout is None else layout
+    path = given_path(path, what="path")
+    layout = recognise(path) if layout is None else _layout_named(layout)
     if layout is Layout.VOLUME_LIST:
         return volume_list(path, root=path.parent)
     if not path.is_dir():
@@ -110,19 +148,15 @@ def read_data_set(path: Path, *, layout: Layout | None = None, pictures: Picture
     return READERS[layout](path)
 
 
-def _of_files_below(path: Path) -> Layout | None:
-    if next(path.rglob("*_0000.nii.gz"), None) is not None:
-        return Layout.PANORAMA
-    return Layout.CORRECTIONS if holds_corrections(path) else None
-
-
-def _itself(path: Path) -> list[Path]:
-    """The folder, if it is one patient's."""
-    return [path] if path.resolve().match("PANCREAS_[0-9][0-9][0-9][0-9]") else []
+def _layout_named(name: str) -> Layout:
+    try:
+        return Layout(name)
+    except ValueError as error:
+        raise DataError(f"layout {name!r}: there is none of that name; known are {', '.join(Layout)}.") from error
 
 
 def _is_data_set(folder: Path) -> bool:
-    return (folder / "dataset.json").is_file() or (folder / "index.csv").is_file()
+    return _is_nnunet_raw(folder) or _is_region_folder(folder)
 
 
 def _expected() -> str:

@@ -12,9 +12,10 @@ from pancascade.data.readers.structure import OURS
 from pancascade.data.store.arrays import read_some, read_stack
 from pancascade.data.store.grids import empty_on
 from pancascade.data.store.index import read_index
-from pancascade.data.store.manifest import FileDigest, PreparedCase, PreparedSlice, StoreGrid, read_manifest
+from pancascade.data.store.manifest import read_manifest
 from pancascade.data.store.options import Keep, keeps
 from pancascade.data.store.pictures import read_png
+from pancascade.data.store.prepared_case import FileDigest, PreparedCase, PreparedSlice, StoreGrid
 from pancascade.errors import DataError, GeometryError
 from pancascade.imaging.preprocessing.window import Window
 from pancascade.imaging.volume import Volume, restore

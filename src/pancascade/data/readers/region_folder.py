@@ -55,7 +55,7 @@ def _window(row: TableRow) -> Window:
 
 def _read_grey(image: Path, window: Window) -> Volume:
     grey = read_volume(image)
-    # Written so that NaN fails too.
+    # Written so that NaN fails, too.
     if not (grey.voxels.min() >= 0 and grey.voxels.max() <= WHITE):
         raise NotCTError(f"{image}: grey values are not all from 0 to {WHITE}. Export the region again.", code="not_ct")
     return grey.with_voxels(window.to_hu(grey.voxels))

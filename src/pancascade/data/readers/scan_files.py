@@ -13,7 +13,7 @@ from pancascade.imaging.io import read_label_map, read_volume
 from pancascade.imaging.volume import Volume, reorient
 
 _SAME_PLACE = 0.05
-"""Share of a voxel by which two files of one grid may differ: headers are rounded."""
+"""Share of a voxel by which two files of one grid may differ, since headers are rounded."""
 
 
 def scan_files(image: Path, label: Path | None, *, meaning: LabelMapping) -> LabelledScan:

@@ -119,7 +119,7 @@ def find_design(name: str) -> Design:
     """A design by name.
 
     Raises:
-        DataError: There is none.
+        DataError: There is no row.
     """
     if name not in DESIGNS:
         raise DataError(f"--design {name}: there is no such design; known are {', '.join(DESIGNS)}, or give --parts.")

@@ -16,12 +16,13 @@ from pancascade.errors import DataError, listed
 from pancascade.files.atomic import written_whole
 from pancascade.files.documents import read_json, reason
 from pancascade.files.file_names import composed
+from pancascade.files.given_paths import given_path
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 
-def read_split(path: Path, *, fold: int | None = None) -> dict[Part, frozenset[str]]:
+def read_split(path: str | Path, *, fold: int | None = None) -> dict[Part, frozenset[str]]:
     """Patients of each part.
 
     Args:
@@ -32,6 +33,7 @@ def read_split(path: Path, *, fold: int | None = None) -> dict[Part, frozenset[s
     Raises:
         DataError: The file is missing or damaged, a patient stands in two parts or folds, or the fold is none of its.
     """
+    path = given_path(path, what="path")
     try:
         content = read_json(path)
         folded = isinstance(content, dict) and "folds" in content

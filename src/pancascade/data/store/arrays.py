@@ -59,7 +59,7 @@ class SliceStack:
             Its digest, as `pancascade.files.digests.content_digest` gives it, and its size in bytes.
 
         Raises:
-            OutputError: It cannot be written.
+            OutputError: A file cannot be written.
         """
         # Blosc2's own errors do not tell a full disk from a bug: let Python write.
         content: bytes = self._array.to_cframe()

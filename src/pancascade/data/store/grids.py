@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pancascade.data.store.manifest import StoreGrid
+from pancascade.data.store.prepared_case import StoreGrid
 from pancascade.imaging.volume import Volume
 
 

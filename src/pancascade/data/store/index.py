@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from pancascade.data.store.arrays import digest_of, read_intact
 from pancascade.data.store.extra import load_extra
-from pancascade.data.store.manifest import FileDigest, PreparedCase
+from pancascade.data.store.prepared_case import FileDigest, PreparedCase
 from pancascade.errors import DataError
 from pancascade.files.atomic import written_whole
 

@@ -114,7 +114,7 @@ def as_stored(voxels: npt.NDArray[Any], dtype: npt.DTypeLike | None, *, path: Pa
     stored = _STORED_AS.get(asked, asked)
     if stored.kind in "iu" and not np.can_cast(own, stored):
         low, high, limits = voxels.min(), voxels.max(), np.iinfo(stored)
-        # Written so that NaN fails too.
+        # Written so that NaN fails, too.
         if not (low >= limits.min and high <= limits.max):
             raise OutputError(
                 f"{path}: voxels from {low} to {high} do not fit into {stored} "

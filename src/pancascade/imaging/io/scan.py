@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from pancascade.errors import OutputError, UnreadableError
 from pancascade.files.file_names import READABLE_SUFFIXES, known_suffix
+from pancascade.files.given_paths import given_path
 from pancascade.imaging.io.dicom.dicom_files import looks_like_dicom
 from pancascade.imaging.io.dicom.series import read_dicom_folder
 from pancascade.imaging.io.image_files import require_file
@@ -46,7 +47,7 @@ def read_volume(path: str | Path, *, series: str | None = None, keep_on_disk: bo
         UnreadableError: no such file, an unknown suffix, empty, truncated, not an image, or a series of what is none.
         GeometryError: not one 3-D scan, slices missing or doubled, or an impossible spacing.
     """
-    path = Path(path).absolute()  # so that sentences can tell its folders from its name
+    path = given_path(path, what="path").absolute()  # so that sentences can tell its folders from its name
     suffix = known_suffix(path)
     if suffix is None and looks_like_dicom(path):
         return read_dicom_folder(path, wanted=series, keep_on_disk=keep_on_disk)
@@ -111,8 +112,11 @@ def write_volume(volume: Volume, path: str | Path, *, dtype: npt.DTypeLike | Non
 
     Raises:
         OutputError: an unknown suffix, the path cannot be written, or a value does not fit into the dtype.
+        TypeError: the volume is something else, such as a bare array.
     """
-    path = Path(path)
+    if not isinstance(volume, Volume):
+        raise TypeError(f"volume: give a Volume, such as Volume(array, affine), got {type(volume).__name__}.")
+    path = given_path(path, what="path")
     suffix = known_suffix(path)
     if suffix is None:
         raise OutputError(f"{path}: unknown kind of file to write. Name it .nii.gz, .nii, .nrrd or .mha.")

@@ -48,7 +48,8 @@ def to_scan_grid(
 ) -> NDArray[np.float32]:
     """Maps (N, C, H, W) of the canvas back on the slices' own pixels (N, C, h, w), bilinear.
 
-    The part of a slice that did not fit on the canvas gets 0.
+    Sizes in pixels decide, from ``placement.resized`` to ``placement.native``; the scan's spacing in mm was used once,
+    to find the placement. The part of a slice that did not fit on the canvas gets 0.
 
     Args:
         maps: On the canvas.

@@ -18,10 +18,11 @@ from pancascade.imaging.preprocessing import Canvas
 from pancascade.inference.export.exported_pipeline import output_names
 from pancascade.inference.export.formats import require_installed, write_network
 from pancascade.inference.export.model import CARD, LICENCE, Begun, Planned, plan_networks, require_same
-from pancascade.inference.graphs.graph_cascade import CASCADES
+from pancascade.inference.graphs.graph_cascades import CASCADES
 from pancascade.inference.graphs.graph_files import GraphFile, GraphFiles, graphs_of
 from pancascade.inference.graphs.graph_network import graph_backend, graph_network
-from pancascade.inference.models.model import EXPORTED, Model, require_cascades
+from pancascade.inference.models.known_models import EXPORTED
+from pancascade.inference.models.model import Model, require_cascades
 from pancascade.methods.checkpoint import load_checkpoint, load_tensors, save_tensors
 from pancascade.methods.weights_file import DIGEST
 

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from pancascade.errors import CheckpointError
 from pancascade.files.documents import first_fault, reason
 from pancascade.imaging.preprocessing import Canvas
-from pancascade.inference.graphs.graph_cascade import CASCADES, GraphCascade, Networks
+from pancascade.inference.graphs.graph_cascade import GraphCascade, Networks
+from pancascade.inference.graphs.graph_cascades import CASCADES
 from pancascade.inference.graphs.graph_files import GraphModel, read_graphs
 from pancascade.inference.graphs.graph_network import GraphBackend, GraphNetwork, graph_network
 from pancascade.methods.weights_file import TRAINED_ON

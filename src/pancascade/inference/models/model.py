@@ -1,17 +1,15 @@
-"""Models by name: the steps of a model, with their weights."""
+"""What a model is: which weights find what, where, and what they are worth."""
 
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import AliasChoices, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import AliasChoices, Field, ValidationInfo, field_validator, model_validator
 
-from pancascade.errors import UnknownModelError, listed
-from pancascade.files.documents import first_fault, read_json, reason
-from pancascade.inference.external.kinds import ExternalKind, kind_of
-from pancascade.inference.graphs.graph_files import SUFFIX
+from pancascade.errors import UnknownModelError
+from pancascade.inference.external.kinds import ExternalKind
 from pancascade.inference.localization.location_confidence import LocationFit
 from pancascade.inference.models.model_calibration import Calibration
-from pancascade.inference.models.model_files import find_file, shipped_folder
+from pancascade.inference.models.model_files import find_file
 from pancascade.settings import Settings
 
 Orientation = Literal["RAS", "LPS", "LAS", "LPI", "RAI", "RPI"]
@@ -160,44 +158,6 @@ class Model(Settings):
             raise UnknownModelError(f"{self.folder / self.card}: the model's card is missing.") from error
 
 
-DEFAULT_MODEL = "qiu2024-small"
-
-EXPORTED = "model.json"
-"""Description of a model in its own folder, as written by ``pancascade export --format pancascade``."""
-
-
-def shipped_models() -> list[Model]:
-    """Return the models that come with the package."""
-    return [_read(path) for path in sorted(shipped_folder().glob("*.json")) if not path.name.endswith(SUFFIX)]
-
-
-def find_model(name: str) -> Model:
-    """Find a shipped model by name, or another by path: checkpoint, model's JSON file or folder, external network.
-
-    Raises:
-        UnknownModelError: There is no such model, or its file is damaged.
-    """
-    path = Path(name)
-    if path.suffix == ".safetensors" and path.is_file():
-        return Model(name=path.stem, summary="own checkpoint", steps=(Step(weights=path.name),), folder=path.parent)
-    if path.suffix == ".json" and path.is_file():
-        return _read(path)
-    models = {model.name: model for model in shipped_models()}
-    if name in models:
-        return models[name]
-    kind = kind_of(path)
-    if kind is not None:
-        step = Step(kind=kind, weights=path.resolve().name)
-        return Model(name=step.weights, summary="external network", steps=(step,), folder=path.resolve().parent)
-    if path.name and path.is_dir():
-        if (path / EXPORTED).is_file():
-            return _read(path / EXPORTED)
-        _refuse_folder(path)
-    raise UnknownModelError(
-        f"{name}: no such model; shipped: {', '.join(models) or 'none'}; or give the path of a .safetensors file."
-    )
-
-
 def require_cascades(model: Model) -> None:
     """Refuse a model with a step that is no cascade of pancascade.
 
@@ -209,59 +169,3 @@ def require_cascades(model: Model) -> None:
             f"{model.name}: a network of another program is no cascade; use it with `segment` or `batch`. Give a "
             "model of pancascade."
         )
-
-
-def with_pancreas_model(model: Model, name: str) -> Model:
-    """Return a model whose pancreas comes from another one: the other's steps, then its own steps for a region.
-
-    The organ is the other model's alone, so the calibration and fit of the model's own organ are removed.
-
-    Args:
-        model: Model that finds tumours in a region.
-        name: Name or path of the other model, as for `find_model`.
-
-    Raises:
-        UnknownModelError: There is no such model, or no step of the first one works in a region.
-    """
-    other = find_model(name)
-    close = [step for step in model.steps if step.input == "roi"]
-    if not close:
-        raise UnknownModelError(f"{model.name}: has no step for a region of the pancreas. Choose another --model.")
-    first = [step.model_copy(update={"weights": str(other.weights_of(step).absolute())}) for step in other.steps]
-    then = [
-        step.model_copy(update={"weights": str(model.weights_of(step).absolute()), "organ_weight": 0.0})
-        for step in close
-    ]
-    organ_free = {"organ_temperature": 1.0, "organ_offset": 0.0, "organ": None}
-    return model.model_copy(
-        update={
-            "name": f"{model.name} after {other.name}",
-            "steps": (*first, *then),
-            "organ_threshold": other.organ_threshold,
-            "calibration": model.calibration.model_copy(update=organ_free),
-            "location_fit": None,
-            "trained_on": (*model.trained_on, *other.trained_on),
-        }
-    )
-
-
-def _refuse_folder(folder: Path) -> None:
-    """Report which file of a folder, such as a training run's, is the model.
-
-    Raises:
-        UnknownModelError: Always.
-    """
-    if (folder / "best.safetensors").is_file():
-        raise UnknownModelError(f"{folder.name}: a folder of a training run. Give its best.safetensors as --model.")
-    files = sorted(path.name for path in folder.iterdir() if path.suffix in (".json", ".safetensors"))
-    known = f"one of its files, such as {listed(files)}" if files else "a .safetensors or .json file"
-    raise UnknownModelError(f"{folder.name}: a folder, no model. Give {known}.")
-
-
-def _read(path: Path) -> Model:
-    try:
-        return Model.model_validate({**read_json(path), "folder": path.parent})
-    except ValidationError as error:
-        raise UnknownModelError(f"{path.name}: not a model description ({first_fault(error)}).") from error
-    except (OSError, ValueError, TypeError) as error:
-        raise UnknownModelError(f"{path.name}: not a readable model description ({reason(error)}).") from error

@@ -46,7 +46,7 @@ def decide_labels(
     """Apply the models' thresholds and rules to a prediction and return the labels.
 
     Args:
-        prediction: With calibrated probabilities.
+        prediction: A prediction with calibrated probabilities.
         scan_lps: The scan, oriented LPS.
         loaded_models: The models.
         keep_doubtful: Also return what is no plausible pancreas.

@@ -176,7 +176,7 @@ def _values_in(volume: Volume) -> set[int]:
     found: set[float] = set()
     for slab in slabs(volume.voxels, axis=2):
         found.update(np.unique(slab).tolist())
-        # Written so that NaN fails too.
+        # Written so that NaN fails, too.
         if not all(0 <= value < 1e6 and float(value).is_integer() for value in found) or len(found) > 5000:
             raise UnreadableError(
                 f"{volume.name}: holds values that are no labels, so it is a scan or probabilities, not a mask of the "

@@ -15,8 +15,9 @@ from pancascade.inference.backends.runnable_cascade import Handover, RunnableCas
 from pancascade.inference.models.model import Model
 from pancascade.inference.pipeline.decision import average, decide_labels
 from pancascade.inference.pipeline.steps import run_pipeline
+from pancascade.inference.runners.callbacks import HandOver
 from pancascade.inference.runners.loading import LoadedModel, Runner, labels_of, load_runners
-from pancascade.inference.runners.slice_runner import HandOver, SliceRunner
+from pancascade.inference.runners.slice_runner import SliceRunner
 from pancascade.inference.runners.volume_runner import VolumeRunner
 from pancascade.labels import Label
 

@@ -12,9 +12,9 @@ from pancascade.inference.localization.region_probabilities import RegionProbabi
 from pancascade.inference.localization.search_region import CONFIDENT, Stage1Result, score_plausibility
 from pancascade.inference.models.model import Step
 from pancascade.inference.models.model_calibration import calibrated
+from pancascade.inference.runners.callbacks import HandOver, Progress
 from pancascade.inference.runners.external_runner import ExternalRunner
 from pancascade.inference.runners.loading import LoadedModel, Runner, StepRunner
-from pancascade.inference.runners.slice_runner import HandOver, Progress
 from pancascade.inference.runners.stopwatch import Stopwatch
 from pancascade.labels import Label
 from pancascade.results.location import Location

@@ -10,9 +10,9 @@ from pancascade.inference.localization.region_probabilities import GIVEN_BELOW, 
 from pancascade.inference.models.model import Step
 from pancascade.inference.models.model_calibration import calibrated
 from pancascade.inference.pipeline.steps import regions, run_step
+from pancascade.inference.runners.callbacks import Progress
 from pancascade.inference.runners.external_runner import ExternalRunner
 from pancascade.inference.runners.loading import LoadedModel, StepRunner, labels_of
-from pancascade.inference.runners.slice_runner import Progress
 from pancascade.inference.runners.stopwatch import Stopwatch
 from pancascade.labels import Label
 from pancascade.messages.notices import Notice

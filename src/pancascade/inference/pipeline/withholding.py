@@ -9,7 +9,11 @@ LEAST_PLAUSIBILITY = 0.2
 
 
 def is_withheld(location: Location | None) -> bool:
-    """Return whether the prediction is no plausible pancreas: wrong in size or place, scattered, or weak."""
+    """Whether what was found at a location is no plausible pancreas: wrong in size or place, scattered, or weak.
+
+    Which of these it is, `Location.reasons` tells; `score_plausibility` in
+    `pancascade.inference.localization.search_region` computes the number.
+    """
     return location is not None and location.plausibility is not None and location.plausibility < LEAST_PLAUSIBILITY
 
 

@@ -9,7 +9,7 @@ from pancascade.imaging.volume import Box, Volume, reorient, restore
 from pancascade.inference.external.network import ExternalNetwork
 from pancascade.inference.localization.region_probabilities import RegionProbabilities
 from pancascade.inference.models.additions import ALL, Additions
-from pancascade.inference.runners.slice_runner import Progress
+from pancascade.inference.runners.callbacks import Progress
 from pancascade.inference.runners.stopwatch import Stopwatch
 
 

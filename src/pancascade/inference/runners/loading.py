@@ -8,13 +8,16 @@ from typing import Any
 from pancascade.errors import PancascadeError
 from pancascade.execution.memory_shortage import is_memory_shortage
 from pancascade.extras import missing_extra
+from pancascade.files.given_paths import given_path
 from pancascade.inference.backends.backend import Backend, torch_available
 from pancascade.inference.external.kinds import load_external
 from pancascade.inference.graphs.graph_files import has_graphs
 from pancascade.inference.graphs.graph_network import graph_backend
 from pancascade.inference.graphs.loading import load_graphs
 from pancascade.inference.models.additions import ALL, Additions
-from pancascade.inference.models.model import Model, Step, find_model, require_cascades, with_pancreas_model
+from pancascade.inference.models.known_models import find_model
+from pancascade.inference.models.model import Model, Step, require_cascades
+from pancascade.inference.models.pancreas_model import with_pancreas_model
 from pancascade.inference.runners.external_runner import ExternalRunner
 from pancascade.inference.runners.slice_runner import VIEW_SCALES, SliceRunner
 from pancascade.inference.runners.volume_runner import VolumeRunner
@@ -91,7 +94,11 @@ class LoadedModel:
 
 
 def load_models(
-    names: str | Sequence[str], device: str, *, backend: Backend = "auto", pancreas_model: str | None = None
+    names: str | Path | Sequence[str | Path],
+    device: str,
+    *,
+    backend: Backend = "auto",
+    pancreas_model: str | None = None,
 ) -> list[LoadedModel]:
     """Load models by name or path, with their cascades and networks.
 
@@ -104,8 +111,10 @@ def load_models(
     Raises:
         UnknownModelError: There is no such model.
         PancascadeError: See `load_runners`.
+        TypeError: It is neither a name nor a path.
     """
-    models = [find_model(name) for name in ([names] if isinstance(names, str) else names)]
+    several = names if isinstance(names, Sequence) and not isinstance(names, str) else [names]
+    models = [find_model(str(given_path(name, what="model"))) for name in several]
     if pancreas_model is not None:
         models = [with_pancreas_model(model, pancreas_model) for model in models]
     return [LoadedModel(model, tuple(_load_steps(model, device, backend=backend))) for model in models]

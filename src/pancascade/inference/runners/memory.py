@@ -26,7 +26,7 @@ def require_memory(scan_lps: Volume, max_memory_gb: float | None) -> None:
         PancascadeError: The limit is too low.
     """
     least = PROGRAM_GB + SLICE_GB * scan_lps.shape[2]
-    # Written so that NaN fails too.
+    # Written so that NaN fails, too.
     if max_memory_gb is not None and not max_memory_gb >= least:
         size = " x ".join(map(str, scan_lps.shape))
         raise PancascadeError(

@@ -14,33 +14,20 @@ from pancascade.inference.backends.runnable_cascade import Handover, RunnableCas
 from pancascade.inference.localization.region_probabilities import ProbabilitySource, RegionProbabilities
 from pancascade.inference.localization.search_region import SearchRegion, select_search_region
 from pancascade.inference.models.additions import ALL, Additions
+from pancascade.inference.runners.callbacks import HandOver, Progress
 from pancascade.inference.runners.finite_output import require_finite
 from pancascade.inference.runners.half_precision import half_precision
 from pancascade.inference.runners.slice_batches import (
-    interpolated,
-    on_network_grid,
     parts_of,
     slices_on_network_grid,
     stage1_result_on_grid,
-    stored,
 )
 from pancascade.inference.runners.slice_probabilities import SliceProbabilities, smooth_along_z_axis
+from pancascade.inference.runners.stage1_slices import locate_slices
 from pancascade.inference.runners.stopwatch import Stopwatch
-
-Progress = Callable[[str, int, int], None]
-"""Called with the name of the step, the number of finished slices, and the total."""
-
-HandOver = Callable[[slice, Placement | None, Handover], Handover]
-"""Sees, and may change, the hand-over: slices, their placement on the network grid (None in 3-D), hand-over."""
 
 SMOOTHING_MM = 2.0
 """Standard deviation of the smoothing of both stages' probabilities along the body, chosen on validation patients."""
-
-LOCATE_EVERY_MM = 2.0
-"""Largest distance of slices that stage 1 sees; it sees every slice of thicker ones.
-
-Its probability map is smoothed anyway.
-"""
 
 VIEW_SCALES = (1.0, 0.92, 1.08)
 """Pixel sizes of the views that ``--tta`` averages, relative to the canvas's."""
@@ -140,7 +127,16 @@ class SliceRunner:
         placement = find_placement(
             volume.voxels.transpose(2, 1, 0), spacing_mm=(row_mm, column_mm), canvas=self.canvas, grow=self.grows
         )
-        located = self._locate_all(volume, placement, probability_map, progress=progress, clock=clock)
+        located = locate_slices(
+            self.cascade,
+            volume,
+            placement,
+            canvas=self.canvas,
+            skip=self._may_skip,
+            probability_map=probability_map,
+            progress=progress,
+            clock=clock,
+        )
         with clock.measure("aim"):
             search_region = self._select_region(located, placement, volume.spacing_mm, whole_body=whole_body)
         maps = SliceProbabilities(placement, volume.shape[2], len(self.cascade.labels), search_region.location)
@@ -151,7 +147,7 @@ class SliceRunner:
                     handed_over = hand_over(part, placement, handed_over)
             if any(handed_over.boxes):
                 with clock.measure("draw"):
-                    images = self._images(volume, placement, part)
+                    images = slices_on_network_grid(volume, placement, part, canvas=self.canvas)
                 with clock.measure("stage 2"):
                     found_there = half_precision(self.cascade.segment(images, handed_over)[:, 1:])
                     maps.put(part.start, require_finite(found_there, stage=2))
@@ -159,31 +155,6 @@ class SliceRunner:
                 progress("segment", part.stop, volume.shape[2])
         with clock.measure("smooth"):
             return maps.smoothed(SMOOTHING_MM / slice_mm) if self._smooths else maps
-
-    def _locate_all(
-        self,
-        volume: Volume,
-        placement: Placement,
-        probability_map: ProbabilitySource | None,
-        *,
-        progress: Progress | None,
-        clock: Stopwatch,
-    ) -> list[Handover]:
-        """Run stage 1 on each batch of slices; in thin slices only on every n-th."""
-        count = volume.shape[2]
-        every = max(1, int(LOCATE_EVERY_MM / volume.spacing_mm[2])) if self._may_skip and probability_map is None else 1
-        seen_slices = sorted({*range(0, count, every), count - 1})
-        located = []
-        for part in parts_of(len(seen_slices)):
-            chosen = seen_slices[part]
-            where = slice(chosen[0], chosen[-1] + 1) if every == 1 else chosen
-            with clock.measure("draw"):
-                images = self._images(volume, placement, where)
-            with clock.measure("stage 1"):
-                located.append(stored(self._locate(images, on_network_grid(probability_map, part, placement))))
-            if progress is not None:
-                progress("locate", chosen[-1] + 1, count)
-        return located if every == 1 else interpolated(located, seen_slices, count)
 
     @property
     def _smooths(self) -> bool:
@@ -238,14 +209,6 @@ class SliceRunner:
         placement = find_placement(hu, spacing_mm=spacing_mm, canvas=self.canvas, grow=self.grows)
         drawn = to_network_grid(self.canvas.window.apply(hu)[None, None], placement)
         return np.repeat(drawn, self.canvas.channels, axis=1), placement
-
-    def _images(self, volume: Volume, placement: Placement, part: slice | list[int]) -> NDArray[np.float32]:
-        return slices_on_network_grid(volume, placement, part, canvas=self.canvas)
-
-    def _locate(self, images: NDArray[np.float32], probability_map: NDArray[np.float32] | None) -> Handover:
-        return (
-            self.cascade.locate(images) if probability_map is None else self.cascade.from_mask(images, probability_map)
-        )
 
     def _select_region(
         self, located: list[Handover], placement: Placement, spacing_mm: tuple[float, float, float], *, whole_body: bool

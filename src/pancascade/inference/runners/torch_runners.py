@@ -29,7 +29,7 @@ def load_runner(
         device: Where it runs.
         smooth_along_z: See `SliceRunner`.
         fallback_search: See `SliceRunner`.
-        backend: What runs its networks.
+        backend: Backend that runs its networks.
 
     Raises:
         CheckpointError: Weights are missing or damaged.

@@ -13,8 +13,8 @@ from pancascade.inference.backends.runnable_cascade import Handover, RunnableCas
 from pancascade.inference.localization.region_probabilities import ProbabilitySource, RegionProbabilities
 from pancascade.inference.localization.search_region import Stage1Result, select_search_region
 from pancascade.inference.models.additions import ALL, Additions
+from pancascade.inference.runners.callbacks import HandOver, Progress
 from pancascade.inference.runners.finite_output import require_finite
-from pancascade.inference.runners.slice_runner import HandOver, Progress
 from pancascade.inference.runners.stopwatch import Stopwatch
 from pancascade.results.location import Location
 

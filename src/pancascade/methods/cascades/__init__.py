@@ -12,7 +12,8 @@ from pancascade.methods.cascades.qiu2024_settings import Qiu2024Settings
 from pancascade.methods.cascades.single_stage import SingleStage, SingleStageSettings
 from pancascade.methods.cascades.three_views import ThreeViews
 from pancascade.methods.cascades.three_views_settings import ThreeViewsSettings
-from pancascade.methods.cascades.zhao2019 import Zhao2019, Zhao2019Settings
+from pancascade.methods.cascades.zhao2019 import Zhao2019
+from pancascade.methods.cascades.zhao2019_settings import Zhao2019Settings
 
 __all__ = [
     "Cascade",

@@ -9,7 +9,9 @@ from torch import Generator, Tensor
 
 from pancascade.imaging.volume import Box
 from pancascade.methods.cascades.class_probabilities import compose_classes, compose_two_classes
-from pancascade.methods.cascades.protocol import Cascade, Located, is_any, run_scaled
+from pancascade.methods.cascades.loss_choice import SegmentationLoss
+from pancascade.methods.cascades.network_passes import run_scaled
+from pancascade.methods.cascades.protocol import Cascade, Located, is_any
 from pancascade.methods.cascades.tensor_crops import (
     CROPPED,
     box_around,
@@ -18,7 +20,7 @@ from pancascade.methods.cascades.tensor_crops import (
     random_margin,
     resize_and_paste,
 )
-from pancascade.methods.losses import SegmentationLoss, segmentation_loss
+from pancascade.methods.losses import segmentation_loss
 from pancascade.methods.networks import MapNetwork, NetworkSettings, OneMapNetwork
 from pancascade.methods.targets import COMPOSED, NestedTargets
 from pancascade.settings import UNetSize
@@ -34,7 +36,7 @@ class CoarseToFineSettings(NestedTargets):
         margin: Border around the box, in pixels of the canvas.
         margins: Whether training varies the border, each side up to twice as wide, or keeps it.
         crop_size: Height and width of stage 2's input.
-        first_scale: Stage 1 sees the canvas scaled by this factor.
+        first_scale: Factor by which the canvas is scaled for stage 1.
         loss: Of both stages. L-SNet's Table 3 exchanges stage 1 alone and repeats its row of Table 1: ℓ_FD.
     """
 

@@ -1,8 +1,7 @@
 """L-SNet: L-Net finds regions, RoI recalibration samples them differentiably, S-Net segments them."""
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Generator, Tensor
@@ -10,6 +9,7 @@ from torch import Generator, Tensor
 from pancascade.imaging.volume import Box
 from pancascade.labels import Label
 from pancascade.methods.cascades.class_probabilities import compose_two_classes
+from pancascade.methods.cascades.located_regions import LocatedRegions, hull, regions_of, whole_pixel_boxes
 from pancascade.methods.cascades.lsnet_settings import LSNetSettings
 from pancascade.methods.cascades.protocol import Cascade, Located, is_any
 from pancascade.methods.losses import bce_loss
@@ -33,29 +33,11 @@ from pancascade.methods.networks.roi_recalibration import (
 )
 from pancascade.metrics import Region
 
-_ROUNDING = 1e-3
-"""Pixels by which float32 may miss a whole edge."""
-
-
-@dataclass(frozen=True)
-class LocatedRegions(Located):
-    """L-Net's hand-over.
-
-    Attributes:
-        probabilities: Heatmap, (B, 1, H/4, W/4).
-        boxes: The regions in whole pixels, inside the image.
-        distances: Of every cell, (B, 4, H/4, W/4) in pixels.
-        regions: θ of each image's regions, (K, 2, 3).
-    """
-
-    distances: Tensor
-    regions: tuple[Tensor, ...]
-
 
 class LSNet(Cascade):
     """The two networks of L-SNet and the module between them.
 
-    Source: L-SNet, Figs. 2–3; readings in methods.md §B.
+    Source: L-SNet, Figs. 2–3; variants in methods.md §B.
     """
 
     dimensions = 2
@@ -182,7 +164,7 @@ class LSNet(Cascade):
 
     def update_rois(self, located: Located, probabilities: Tensor) -> LocatedRegions:
         """Keypoints follow the new heatmap (B, 1, H/4, W/4), boxes the distances at its cells."""
-        found = _regions_of(located)
+        found = regions_of(located)
         size = (4 * probabilities.shape[2], 4 * probabilities.shape[3])
         return self._regions_at(probabilities, found.distances, size)
 
@@ -197,11 +179,11 @@ class LSNet(Cascade):
             distances = torch.cat((half, half), dim=1)
             thetas.append(recalibration_theta(centre, distances, size=size, margin=self.settings.margin))
         wanted = self._targets(masks)
-        return LocatedRegions(wanted.heatmap, _boxes(thetas, size), wanted.distances, tuple(thetas))
+        return LocatedRegions(wanted.heatmap, whole_pixel_boxes(thetas, size), wanted.distances, tuple(thetas))
 
     def replace_rois(self, located: Located, other: Located) -> LocatedRegions:
         """See `Cascade.replace_rois`; the regions between pixels go along."""
-        own, theirs = _regions_of(located), _regions_of(other)
+        own, theirs = regions_of(located), regions_of(other)
         return replace(own, boxes=theirs.boxes, regions=theirs.regions)
 
     def _regions_at(self, heatmaps: Tensor, distances: Tensor, size: tuple[int, int]) -> LocatedRegions:
@@ -209,7 +191,7 @@ class LSNet(Cascade):
         for maps, cells in zip(distances, self._keypoint_cells(heatmaps), strict=True):
             seen = _at_cells(maps.expand(len(cells), -1, -1, -1), cells)
             thetas.append(self._theta(cells, seen, size))
-        return LocatedRegions(heatmaps, _boxes(thetas, size), distances, tuple(thetas))
+        return LocatedRegions(heatmaps, whole_pixel_boxes(thetas, size), distances, tuple(thetas))
 
     def _keypoint_cells(self, heatmaps: Tensor) -> list[Tensor]:
         """Cells (K, 2) of each image from which its boxes are seen."""
@@ -220,18 +202,18 @@ class LSNet(Cascade):
 
         The mIoU of Tables 3 and 4 is of these.
         """
-        found = _regions_of(located)
+        found = regions_of(located)
         regions: list[dict[str, Box | Region | None]] = []
         for maps, cells in zip(found.distances, self._keypoint_cells(found.probabilities), strict=True):
             seen = _at_cells(maps.expand(len(cells), -1, -1, -1), cells)
             corners = box_corners(cell_to_image(cells.float()), seen.float())
-            regions.append({"box": _hull(corners, shape) if len(cells) else None})
+            regions.append({"box": hull(corners, shape) if len(cells) else None})
         return tuple(regions)
 
     def segment(self, images: Tensor, located: Located) -> Tensor:
         """S-Net's answer in every region, put back; the largest where regions overlap. See `Cascade.segment`."""
         found = torch.zeros_like(images[:, :1], dtype=torch.float32)
-        for index, theta in enumerate(_regions_of(located).regions):
+        for index, theta in enumerate(regions_of(located).regions):
             if len(theta):
                 regions = recalibrate(images[index : index + 1].expand(len(theta), -1, -1, -1), theta, _size(images))
                 answers = torch.sigmoid(self.second_logits(regions))
@@ -244,36 +226,6 @@ def _at_cells(maps: Tensor, cells: Tensor) -> Tensor:
     columns = cells[:, 0].clamp(0, maps.shape[3] - 1)
     rows = cells[:, 1].clamp(0, maps.shape[2] - 1)
     return maps[torch.arange(len(maps), device=maps.device), :, rows, columns]
-
-
-def _hull(corners: Tensor, shape: Sequence[int]) -> Region:
-    """Smallest region that holds boxes (K, 4), x₁, y₁, x₂, y₂, inside an image."""
-    limits = torch.tensor([shape[1], shape[0]], device=corners.device)
-    low = corners[:, :2].amin(dim=0).clamp(min=0).tolist()
-    high = corners[:, 2:].amax(dim=0).minimum(limits).tolist()
-    return Region((low[1], low[0]), (high[1], high[0]))
-
-
-def _boxes(thetas: Sequence[Tensor], size: tuple[int, int]) -> tuple[tuple[Box, ...], ...]:
-    """Regions θ (K, 2, 3) of each image as boxes in whole pixels, clipped."""
-    height, width = size
-    found = []
-    for theta in thetas:
-        boxes = []
-        for (sx, _, tx), (_, sy, ty) in theta.detach().tolist():
-            low = (height * (ty + 1 - sy) / 2, width * (tx + 1 - sx) / 2)
-            high = (height * (ty + 1 + sy) / 2, width * (tx + 1 + sx) / 2)
-            start = [math.floor(edge + _ROUNDING) for edge in low]
-            stop = [math.ceil(edge - _ROUNDING) for edge in high]
-            boxes.append(Box(tuple(start), tuple(stop)).clip(size))
-        found.append(tuple(boxes))
-    return tuple(found)
-
-
-def _regions_of(located: Located) -> LocatedRegions:
-    if not isinstance(located, LocatedRegions):
-        raise TypeError(f"expected the hand-over of L-Net, got {type(located).__name__}; see LSNet.locate")
-    return located
 
 
 def _size(images: Tensor) -> tuple[int, int]:

@@ -2,13 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn import functional
 
 from pancascade.imaging.volume import Box
 from pancascade.labels import Label
@@ -36,9 +34,9 @@ class Cascade(nn.Module, ABC):
         network_dimensions: Spatial dimensions of what its networks see; those of its images, but where a cascade cuts
             volumes into slices itself.
         phases: Names of its training phases, in the paper's order.
-        labels: What is segmented besides background, in the channel order of `segment`.
-        first_target: Labels that together are what stage 1 looks for.
-        locates: Whether there is a stage 1 that can be asked (a single network has none).
+        labels: Segmented labels besides background, in the channel order of `segment`.
+        first_target: Labels whose union is the target of stage 1.
+        locates: Whether there is a stage 1 that can run alone (a single network has none).
         first_map_is_mask: Whether stage 1's probability map covers the organ; a heatmap of keypoints does not.
         objectives: How many dictionaries `losses` yields at most, each with an optimiser step of its own.
         draws_by_content: Whether how much `losses` draws at random depends on what the images show.
@@ -161,7 +159,7 @@ class Cascade(nn.Module, ABC):
         return self.update_rois(Located(probabilities, ((),) * len(images)), probabilities)
 
     def replace_rois(self, located: Located, other: Located) -> Located:
-        """A hand-over with its own probabilities, and the boxes of another one for the same images."""
+        """Return the hand-over with the boxes of another one for the same images."""
         return replace(located, boxes=other.boxes)
 
     def crop_to_rois(self, images: Tensor, located: Located) -> tuple[Box | None, Tensor, Located]:
@@ -233,48 +231,7 @@ def is_any(labels: Tensor, wanted: tuple[Label, ...]) -> Tensor:
     return mask[:, None].float()
 
 
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """In evaluation mode for a while: a look at what a network would find teaches its normalisations nothing."""
-    training = network.training
-    network.eval()
-    try:
-        yield
-    finally:
-        network.train(training)
-
-
 def mask_dice(one: Tensor, other: Tensor) -> float:
     """Dice of two boolean masks; 1 where both are empty."""
     total = int(one.sum() + other.sum())
     return 2 * int((one & other).sum()) / total if total else 1.0
-
-
-def run_scaled(network: nn.Module, images: Tensor, scale: float) -> Tensor:
-    """Logits of a network that sees the images scaled, back at the images' size.
-
-    Args:
-        network: Maps (B, C, h, w) to logits (B, N, h, w); of several maps the last is taken.
-        images: (B, C, H, W).
-        scale: Factor; the scaled sides are the nearest multiples of 16, which U-Nets take.
-
-    Returns:
-        (B, N, H, W), float32.
-    """
-    return run_scaled_maps(network, images, scale)[-1]
-
-
-def run_scaled_maps(network: nn.Module, images: Tensor, scale: float) -> tuple[Tensor, ...]:
-    """As `run_scaled`, of a network that may give several maps: all of them, the answer last."""
-    if scale == 1.0:
-        return tuple(maps.float() for maps in _as_tuple(network(images)))
-    size = tuple(max(16, 16 * round(side * scale / 16)) for side in images.shape[-2:])
-    small = functional.interpolate(images, size=size, mode="bilinear", antialias=True)
-    return tuple(
-        functional.interpolate(maps.float(), size=images.shape[-2:], mode="bilinear")
-        for maps in _as_tuple(network(small))
-    )
-
-
-def _as_tuple(answer: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return answer if isinstance(answer, tuple) else (answer,)

@@ -11,7 +11,9 @@ from pancascade.imaging.volume import Box
 from pancascade.labels import HelperOrgan
 from pancascade.methods.cascades.class_probabilities import compose_classes, compose_two_classes
 from pancascade.methods.cascades.helper_organs import FirstMaps, helper_loss
-from pancascade.methods.cascades.protocol import Cascade, Located, evaluating, is_any, mask_dice, run_scaled
+from pancascade.methods.cascades.network_passes import evaluating, run_scaled
+from pancascade.methods.cascades.protocol import Cascade, Located, is_any, mask_dice
+from pancascade.methods.cascades.qiu2024_losses import boundary_loss, first_loss, fit_boundary_encoder, second_loss
 from pancascade.methods.cascades.qiu2024_settings import Qiu2024Settings
 from pancascade.methods.cascades.tensor_crops import (
     ABSENT_LOGIT,
@@ -29,12 +31,6 @@ from pancascade.methods.cascades.tensor_crops import (
 from pancascade.methods.cascades.weight_transfer import require_transferable, transfer_weights
 from pancascade.methods.losses import (
     SharedBoundaryEncoder,
-    bce_iou_loss,
-    bce_loss,
-    dice_loss,
-    pretrain_boundary_encoder,
-    second_stage_loss,
-    shared_boundary_loss,
 )
 from pancascade.methods.networks import SaliencyTransformation
 from pancascade.methods.targets import COMPOSED
@@ -125,23 +121,8 @@ class Qiu2024(Cascade):
 
     def prepare(self, labels: Sequence[Tensor], *, seed: int) -> None:
         """Fit the learned boundary measure, where that form is chosen, to the true label maps (methods.md §A2)."""
-        if self.boundary_encoder is None:
-            return
-        maps = torch.stack(list(labels))
-        target = is_any(maps, self.settings.target)[:, 0].long()
-        classes = target if self.settings.one_target else target + is_any(maps, self.settings.organ)[:, 0].long()
-        device = next(self.boundary_encoder.parameters()).device
-        self.boundary_encoder.requires_grad_(True)
-        pretrain_boundary_encoder(
-            self.boundary_encoder,
-            classes.to(device),
-            steps=self.settings.boundary_encoder_steps,
-            learning_rate=1e-2,
-            seed=seed,
-            neighbourhood=self.settings.boundary_neighbourhood,
-            count_frame=self.settings.boundary_counts_frame,
-        )
-        self.boundary_encoder.zero_grad()
+        if self.boundary_encoder is not None:
+            fit_boundary_encoder(self.boundary_encoder, torch.stack(list(labels)), settings=self.settings, seed=seed)
 
     def losses(
         self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
@@ -154,7 +135,7 @@ class Qiu2024(Cascade):
         organ, target = is_any(labels, self.settings.organ), is_any(labels, self.settings.target)
         seen = self.first_maps(images)
         first = seen.probabilities
-        found: dict[str, Tensor] = {"first": self._first_loss(seen.organ, torch.sigmoid(seen.organ), organ)}
+        found: dict[str, Tensor] = {"first": first_loss(seen.organ, organ, settings=self.settings)}
         if self.helpers:
             found["helpers"] = self.settings.helper_weight * helper_loss(seen.helpers, labels, self.helpers)
         if seen.presence is not None:
@@ -174,7 +155,14 @@ class Qiu2024(Cascade):
             if phase != "S" or self.settings.boundary_in_s == "detached":
                 handed_over = first[kept].detach() if phase == "S" else first[kept]
                 second = torch.sigmoid(self._pasted(maps[-1], inside, _size(images)))
-                boundary = self._boundary_loss(handed_over, second, organ[kept], target[kept])
+                boundary = boundary_loss(
+                    handed_over,
+                    second,
+                    organ[kept],
+                    target[kept],
+                    settings=self.settings,
+                    encoder=self.boundary_encoder,
+                )
                 found["boundary"] = self.settings.beta * boundary
         yield found
 
@@ -200,46 +188,18 @@ class Qiu2024(Cascade):
         empty = ~predicted.flatten(1).any(dim=1)
         return torch.where(empty[:, None, None], truth, predicted)
 
-    def _first_loss(self, logits: Tensor, first: Tensor, organ: Tensor) -> Tensor:
-        loss = dice_loss(first, organ)
-        return loss if self.settings.first_loss == "dice" else loss + bce_loss(logits, organ)
-
     def _second_loss(self, maps: tuple[Tensor, ...], target: Tensor, boxes: Sequence[Box]) -> Tensor:
         """L_seg2 of stage 2's maps against the target (B, 1, H, W), where the settings say (methods.md §A2)."""
         if self.settings.second_loss == "canvas":
             pasted = [self._pasted(one, boxes, _size(target), outside=IMPOSSIBLE_LOGIT) for one in maps]
-            return self._loss_of_maps(pasted, target)
+            return second_loss(pasted, target, settings=self.settings)
         if self.settings.crop_input == "resized":
             truth = crop_and_resize(target, boxes, self.settings.crop_size, mode="nearest-exact")
-            return self._loss_of_maps(maps, truth)
+            return second_loss(maps, truth, settings=self.settings)
         own = [cut_back(one, boxes) for one in maps]
         truths = [mask[(None, slice(None), *box.slices)] for mask, box in zip(target, boxes, strict=True)]
-        each = [self._loss_of_maps(one, truth) for *one, truth in zip(*own, truths, strict=True)]
+        each = [second_loss(one, truth, settings=self.settings) for *one, truth in zip(*own, truths, strict=True)]
         return torch.stack(each).mean()
-
-    def _loss_of_maps(self, maps: Sequence[Tensor], truth: Tensor) -> Tensor:
-        if len(maps) == 1:
-            return bce_iou_loss(maps[0], truth)
-        return second_stage_loss(
-            maps[0], maps[1:], truth, wbce=self.settings.weighted_bce, weights=self.settings.deep_supervision
-        )
-
-    def _boundary_loss(self, first: Tensor, second: Tensor, organ: Tensor, target: Tensor) -> Tensor:
-        if self.settings.one_target:
-            classes, truth = compose_two_classes(second), target[:, 0].long()
-        else:
-            classes, truth = (
-                compose_classes(first, second),
-                (torch.maximum(organ, target) + target)[:, 0].long(),
-            )
-        return shared_boundary_loss(
-            classes,
-            truth,
-            form=self.settings.boundary_form,
-            neighbourhood=self.settings.boundary_neighbourhood,
-            count_frame=self.settings.boundary_counts_frame,
-            encoder=self.boundary_encoder,
-        )
 
     # ── inference ──
 

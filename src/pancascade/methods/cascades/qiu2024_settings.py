@@ -25,7 +25,7 @@ class Qiu2024Settings(NestedTargets):
             is found in the filling counts nowhere.
         crop_size: Height and width of stage 2's input where boxes are resized.
         crop_reference: What J crops by: the first stage, or the second where both find the same thing.
-        first_scale: Stage 1 sees the canvas scaled by this factor.
+        first_scale: Factor by which the canvas is scaled for stage 1.
         first_loss: Eq. 10, or with binary cross-entropy added, which teaches slices without target as well.
         second_loss: Whether L_seg2 is taken in the ``crop``, or on the ``canvas`` that stage 2's maps are pasted into:
             there, target outside of the box costs something.

@@ -1,7 +1,7 @@
 """One network on the whole image: the baselines "U" and "M" of the papers' tables."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -10,8 +10,10 @@ from torch import Generator, Tensor
 from pancascade.imaging.volume import Box
 from pancascade.labels import Label
 from pancascade.methods.cascades.class_probabilities import compose_classes, compose_two_classes
-from pancascade.methods.cascades.protocol import Cascade, Located, is_any, run_scaled, run_scaled_maps
-from pancascade.methods.losses import SegmentationLoss, second_stage_loss, segmentation_loss
+from pancascade.methods.cascades.loss_choice import known_loss
+from pancascade.methods.cascades.network_passes import run_scaled, run_scaled_maps
+from pancascade.methods.cascades.protocol import Cascade, Located, is_any
+from pancascade.methods.losses import second_stage_loss, segmentation_loss
 from pancascade.methods.networks import MapNetwork, NetworkSettings
 from pancascade.settings import Settings
 
@@ -22,7 +24,7 @@ class SingleStageSettings(Settings):
     Attributes:
         network: The network; a channel for each label. Of several maps the last is the answer.
         labels: ``pancreas`` alone, ``tumour`` alone, or both as nested targets (organ with tumour, tumour).
-        scale: The network sees the canvas scaled by this factor.
+        scale: Factor by which the canvas is scaled for the network.
         loss: Dice, binary cross-entropy, both added, or ℓ_FD of L-SNet; or ``structure``, Eq. 13 of Qiu et al. 2024
             over all maps of a network that focuses, which then finds a single label.
     """
@@ -31,7 +33,7 @@ class SingleStageSettings(Settings):
     network: MapNetwork = NetworkSettings(name="unet")
     labels: tuple[Literal["pancreas", "tumour"], ...] = Field(default=("pancreas",), min_length=1)
     scale: float = Field(default=1.0, gt=0, le=4)
-    loss: SegmentationLoss | Literal["structure"] = "dice_bce"
+    loss: Annotated[str, known_loss("structure")] = "dice_bce"
 
     @model_validator(mode="after")
     def _structure_is_for_networks_that_focus(self) -> Self:

@@ -38,7 +38,7 @@ class ThreeViews(Cascade):
     Volumes are (B, 1, I, J, K) with axes to left, posterior and superior. Slices are cut, and borders added, on the
     scan's own voxels, as the authors did.
 
-    Source: Zhou et al. 2017, Algorithm 1; Yu et al. 2018, §3 and Algorithm 1; readings in docs/comparison-methods.md.
+    Source: Zhou et al. 2017, Algorithm 1; Yu et al. 2018, §3 and Algorithm 1; variants in docs/comparison-methods.md.
     """
 
     dimensions = 3

@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from functools import reduce
-from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Generator, Tensor
 
 from pancascade.imaging.postprocessing import main_components
@@ -13,10 +11,7 @@ from pancascade.imaging.volume import Box
 from pancascade.labels import Label
 from pancascade.methods.cascades.protocol import Cascade, Located, is_any
 from pancascade.methods.cascades.reduction import (
-    Enlarging,
-    LabelReduction,
     LocatedVolume,
-    Reduction,
     cut,
     enlarge,
     reduce_masks,
@@ -24,57 +19,14 @@ from pancascade.methods.cascades.reduction import (
     scaled,
 )
 from pancascade.methods.cascades.tensor_crops import box_around
-from pancascade.methods.cascades.vote import VoteRule, voted_probability
+from pancascade.methods.cascades.vote import voted_probability
+from pancascade.methods.cascades.zhao2019_settings import Zhao2019Settings
 from pancascade.methods.losses.centre import (
-    CentreNormaliser,
-    CentreSchedule,
     centre_loss,
     centre_weight,
     soft_dice_loss,
 )
-from pancascade.methods.networks import NetworkSettings
 from pancascade.metrics import Region
-from pancascade.settings import Settings
-
-
-class Zhao2019Settings(Settings):
-    """Every choice of the method; the defaults are those of methods.md §D.
-
-    Attributes:
-        first: Stage 1's network, one logit map.
-        second: Stage 2's network; the paper has the same architecture twice, with weights of its own.
-        target: What both stages find: ``pancreas`` with any tumour in it (the paper), or the ``tumour`` alone.
-        factor: R, by which stage 1's volume is smaller along each axis.
-        reduction: ``linear`` interpolates between the two middle voxels of R along each axis, ``area`` averages all R.
-        label_reduction: What stage 1 learns of R³ voxels: whether half of them are the target (``area``), or the
-            ``middle_voxel``.
-        enlarging: Of stage 1's probability map, for B₂ and the vote: ``linear``, or ``repeat`` each voxel.
-        coarse_margin: Voxels of the reduced volume around the box that becomes B₁.
-        margin: Voxels of the volume around B₂, and around the true box in training.
-        component: ``largest`` hands only the 3-D component with the largest sum of probabilities over.
-        vote: ``majority`` of both boxes' masks and stage 1's, or ``mean`` of their probabilities ≥ ½.
-        centre_weight: λ₀ of the centre loss.
-        centre_normaliser: N of the centre loss: the squared ``diagonal`` of a slice, or all ``voxels``.
-        centre_schedule: λ after the first epochs: 0 (``step``) or falling to 0 by the last epoch (``linear``).
-        centre_epochs: How many epochs of each phase have λ₀.
-    """
-
-    kind: Literal["zhao2019"] = "zhao2019"
-    first: NetworkSettings = NetworkSettings(name="unet3d")
-    second: NetworkSettings = NetworkSettings(name="unet3d")
-    target: Literal["pancreas", "tumour"] = "pancreas"
-    factor: int = Field(default=4, gt=0)
-    reduction: Reduction = "linear"
-    label_reduction: LabelReduction = "area"
-    enlarging: Enlarging = "linear"
-    coarse_margin: int = Field(default=2, ge=0)
-    margin: int = Field(default=10, ge=0)
-    component: Literal["all", "largest"] = "all"
-    vote: VoteRule = "majority"
-    centre_weight: float = Field(default=1.0, ge=0)
-    centre_normaliser: CentreNormaliser = "diagonal"
-    centre_schedule: CentreSchedule = "step"
-    centre_epochs: int = Field(default=50, ge=0)
 
 
 class Zhao2019(Cascade):
@@ -82,7 +34,7 @@ class Zhao2019(Cascade):
 
     Volumes are (B, 1, I, J, K) with axial slices along K, of any size.
 
-    Source: Zhao et al. 2019, §2; readings in methods.md §D.
+    Source: Zhao et al. 2019, §2; variants in methods.md §D.
     """
 
     dimensions = 3

@@ -1,6 +1,6 @@
 from pancascade.methods.losses.boundary_encoder import SharedBoundaryEncoder, pretrain_boundary_encoder
 from pancascade.methods.losses.overlap import bce_iou_loss, bce_loss, dice_loss, iou_loss
-from pancascade.methods.losses.segmentation import SegmentationLoss, segmentation_loss
+from pancascade.methods.losses.segmentation import SEGMENTATION_LOSSES, segmentation_loss
 from pancascade.methods.losses.shared_boundary import shared_boundary_loss, shared_boundary_matrix
 from pancascade.methods.losses.structure import (
     boundary_weight,
@@ -14,7 +14,7 @@ from pancascade.methods.losses.structure import (
 from pancascade.methods.losses.total import total_loss
 
 __all__ = [
-    "SegmentationLoss",
+    "SEGMENTATION_LOSSES",
     "SharedBoundaryEncoder",
     "bce_iou_loss",
     "bce_loss",

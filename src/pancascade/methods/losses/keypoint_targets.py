@@ -64,7 +64,7 @@ def keypoint_targets(
     Raises:
         ValueError: masks is not (B, 1, H, W) with sides divisible by the stride, or σ is not positive.
 
-    Source: L-SNet, §2.1, Eqs. 1 and 5; readings in methods.md §B1.
+    Source: L-SNet, §2.1, Eqs. 1 and 5; variants in methods.md §B1.
     """
     if masks.ndim != 4 or masks.shape[1] != 1 or masks.shape[2] % stride or masks.shape[3] % stride:
         raise ValueError(f"expected masks (B, 1, H, W) with sides divisible by {stride}, got {tuple(masks.shape)}")

@@ -1,32 +1,34 @@
 """The plain losses of a segmentation by name, for methods whose paper leaves or varies the choice."""
 
-from typing import Literal
+from collections.abc import Callable
 
 from torch import Tensor
 
 from pancascade.methods.losses.focal import focal_dice_loss
 from pancascade.methods.losses.overlap import bce_loss, dice_loss
 
-SegmentationLoss = Literal["dice", "bce", "dice_bce", "focal_dice"]
+SEGMENTATION_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "dice": lambda logits, target: dice_loss(logits.sigmoid(), target),
+    "bce": bce_loss,
+    "dice_bce": lambda logits, target: dice_loss(logits.sigmoid(), target) + bce_loss(logits, target),
+    "focal_dice": focal_dice_loss,
+}
+"""Each maps logits (B, 1, *S) and a binary target (B, 1, *S) to a scalar. ``focal_dice`` is ℓ_FD of L-SNet."""
 
 
-def segmentation_loss(logits: Tensor, target: Tensor, *, kind: SegmentationLoss) -> Tensor:
-    """Dice, binary cross-entropy, their sum, or ℓ_FD = focal + 0.2 Dice of L-SNet.
+def segmentation_loss(logits: Tensor, target: Tensor, *, kind: str) -> Tensor:
+    """One of the losses by its name.
 
     Args:
         logits: (B, 1, *S).
         target: (B, 1, *S), binary.
-        kind: Which.
+        kind: Of `SEGMENTATION_LOSSES`.
 
     Returns:
         Scalar.
 
     Raises:
+        KeyError: There is no such loss.
         ValueError: The shapes differ, or are not (B, 1, *S).
     """
-    if kind == "focal_dice":
-        return focal_dice_loss(logits, target)
-    if kind == "bce":
-        return bce_loss(logits, target)
-    dice = dice_loss(logits.sigmoid(), target)
-    return dice if kind == "dice" else dice + bce_loss(logits, target)
+    return SEGMENTATION_LOSSES[kind](logits, target)

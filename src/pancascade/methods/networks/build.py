@@ -1,4 +1,4 @@
-"""Networks by name and preset: the only place in this room that sees configuration."""
+"""Networks by name and preset: the only module of this package that sees configuration."""
 
 import warnings
 from collections.abc import Mapping
@@ -53,8 +53,13 @@ def _find(kind: str, name: str, known: Mapping[str, Any]) -> Any:
     raise RecipeError(f"Unknown {kind} {name!r}; known: {', '.join(sorted(known))}.{hint}")
 
 
+def _presets_of(name: str) -> dict[str, dict[str, Any]]:
+    """A network that has no variants of its own has one preset: its constructor's defaults."""
+    return PRESETS.get(name, {"paper": {}})
+
+
 def _check_variants(name: str, network: type[nn.Module], arguments: Mapping[str, Any]) -> None:
-    """Refuse a value that is none of the readings its option names."""
+    """Refuse a value that is none of the variants that its option names."""
     hints = get_type_hints(network.__init__)
     for option, value in arguments.items():
         known = get_args(hints[option]) if get_origin(hints.get(option)) is Literal else None
@@ -68,7 +73,8 @@ def _arguments(name: str, preset: str, options: Mapping[str, Any]) -> dict[str, 
     Raises:
         RecipeError: The name or the preset is unknown.
     """
-    found = _find(f"preset of {name}", preset, _find("network", name, PRESETS))
+    _find("network", name, NETWORKS)
+    found = _find(f"preset of {name}", preset, _presets_of(name))
     if name == "monai":
         if "net" not in options:
             raise RecipeError(f"Network 'monai' needs net, one of {', '.join(get_args(Net))}.")
@@ -175,7 +181,7 @@ class NetworkSettings(Settings):
         known = signature(network.__init__).parameters.get("in_channels") if network is not None else None
         if known is None or (channels == 1 and self.name in _REPEATING):
             return True
-        preset = PRESETS[self.name].get(self.preset, {})
+        preset = _presets_of(self.name).get(self.preset, {})
         return bool({"in_channels": known.default, **preset, **self.options}["in_channels"] == channels)
 
     def build(self, **more: Any) -> nn.Module:

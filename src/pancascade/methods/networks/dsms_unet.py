@@ -68,7 +68,7 @@ class DeeplySupervisedUNet(UNet):
         restoration_second_kernel: Second convolution of its levels: 3 (§III-B), or 1 (§IV-B contradicts it).
         normalise: Whether convolutions are followed by batch normalisation.
 
-    Source: DSMS U-Net, §III, Figs. 1 and 2; readings in methods.md §C1.
+    Source: DSMS U-Net, §III, Figs. 1 and 2; variants in methods.md §C1.
     """
 
     def __init__(

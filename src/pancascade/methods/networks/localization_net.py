@@ -68,7 +68,7 @@ class LocalizationNet(nn.Module):
             paper's link is lost).
         normalisation: Of the images, see `ResNetEncoder`.
 
-    Source: L-SNet, §2.1, Fig. 3; readings in methods.md §B1.
+    Source: L-SNet, §2.1, Fig. 3; variants in methods.md §B1.
     """
 
     def __init__(

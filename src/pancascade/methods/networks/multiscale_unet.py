@@ -62,7 +62,7 @@ class MultiScaleUNet(nn.Module):
         head: Whether logits are produced; stage 2 uses the network without.
         decoder: Whether there is a decoder at all; stage 2 with encoder features needs none.
 
-    Source: Qiu et al. 2024, Eqs. 1–4, Fig. 3; readings in methods.md §A1.
+    Source: Qiu et al. 2024, Eqs. 1–4, Fig. 3; variants in methods.md §A1.
     """
 
     def __init__(

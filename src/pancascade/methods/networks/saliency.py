@@ -9,6 +9,9 @@ class SaliencyTransformation(nn.Module):
     The 5×5 weights start at 0 and its bias at 1, so that stage 2 first sees the plain image; the gradient to
     stage 1 is zero until the module has moved once. Parameters 1→1: 36; 3→3: 312.
 
+    Args:
+        channels: Maps of probabilities, and of weights.
+
     Source: Qiu et al. 2024, §3.1.2, after Yu et al. 2018 (RSTN).
     """
 

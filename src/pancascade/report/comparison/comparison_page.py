@@ -28,7 +28,8 @@ from pancascade.evaluation.lesion_detection import NUMBERS
 from pancascade.evaluation.tables import SIGNIFICANT, p_value, users_of
 from pancascade.files.atomic import written_whole
 from pancascade.metrics import PairedComparison
-from pancascade.report.comparison.gallery import MOST_PICTURES, choose_pictures, draw_gallery
+from pancascade.report.comparison.gallery import draw_gallery
+from pancascade.report.comparison.picture_choice import MOST_PICTURES, choose_pictures
 from pancascade.report.figures import NAMED_CURVES, draw_agreement, draw_distributions, draw_froc, draw_ranks, embed
 from pancascade.report.page_environment import page_environment
 

@@ -13,28 +13,21 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from pancascade.errors import GeometryError, PancascadeError
-from pancascade.evaluation import CaseRecord, Comparison, Evaluation, Protocol, worst_cases
+from pancascade.evaluation import Protocol
 from pancascade.imaging.io import read_volume
 from pancascade.imaging.preprocessing import Window
 from pancascade.imaging.volume import Box, Volume, as_label_map, crop, reorient, resample_onto, restore
+from pancascade.report.comparison.picture_choice import Wanted
 from pancascade.report.figures import embed, new_figure
 
 REFERENCE, PREDICTION = "#56b4e9", "#ffa726"
 """Blue and orange: colour-blind readers can distinguish them, also on grey."""
 
-SLICES, MOST_PICTURES = 3, 16
+SLICES = 3
 MARGIN_MM = 20.0
 WINDOW = Window(lower_hu=-100, upper_hu=240)
 _SAME_PLACE = 0.05
 """Two grids whose voxels differ by less than this share of a voxel are the same grid."""
-
-
-class Wanted(NamedTuple):
-    """A case to draw: its method, target and record."""
-
-    method: str
-    target: str
-    record: CaseRecord
 
 
 @dataclass(frozen=True)
@@ -70,42 +63,6 @@ class MaskSlices(NamedTuple):
     spacing_mm: tuple[float, float, float]
     first_slice: int
     slice_count: int
-
-
-def choose_pictures(evaluations: Sequence[Evaluation], comparison: Comparison, targets: Sequence[str]) -> list[Wanted]:
-    """Choose the worst cases to draw: three for each method, one for more than four methods, at most 16.
-
-    If 16 are too few, each target and method gets its worst case first, better ranked methods before others.
-
-    Args:
-        evaluations: Evaluations of the methods.
-        comparison: Values of the methods by case.
-        targets: The targets.
-    """
-    count = 3 if len(evaluations) <= 4 else 1
-    worst: dict[str, dict[str, list[CaseRecord]]] = {}
-    for target in targets:
-        first = next(entry for entry in comparison.metrics if entry.target == target)
-        by_name = {evaluation.method: evaluation for evaluation in evaluations}
-        order = [rank.name for rank in first.ranks] or list(by_name)
-        worst[target] = {name: _worst_shown(by_name[name], comparison, target, count) for name in order}
-    turns = [(turn, place, target) for turn in range(count) for place in range(len(evaluations)) for target in targets]
-    chosen = []
-    for turn, place, target in turns:
-        method, records = list(worst[target].items())[place]
-        if turn < len(records):
-            chosen.append(((targets.index(target), place, turn), Wanted(method, target, records[turn])))
-    return [wanted for _, wanted in sorted(chosen[:MOST_PICTURES], key=lambda pair: pair[0])]
-
-
-def _worst_shown(evaluation: Evaluation, comparison: Comparison, target: str, count: int) -> list[CaseRecord]:
-    """Return a method's worst cases that have something to draw."""
-    records = {record.case: record for record in evaluation.cases}
-    names = worst_cases(comparison, evaluation.method, target=target, count=len(records))
-    found = [records[name] for name in names if records[name].shape[0]]  # slices without a volume have no files
-    totals = [record.targets[target].total for record in found]
-    shown = [record for record, c in zip(found, totals, strict=True) if c.reference_size or c.prediction_size]
-    return shown[:count]
 
 
 def draw_gallery(wanted: Sequence[Wanted], protocol: Protocol, scans: Mapping[str, Path]) -> list[Picture]:

@@ -19,11 +19,11 @@ from pancascade.report.comparison.gallery import (
     PREDICTION,
     REFERENCE,
     MaskSlices,
-    Wanted,
     draw_slice,
     read_masks,
     read_scan,
 )
+from pancascade.report.comparison.picture_choice import Wanted
 from pancascade.report.figures import new_figure, shorten
 
 ROWS = 4

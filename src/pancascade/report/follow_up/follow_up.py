@@ -6,7 +6,7 @@ from pancascade.messages.names_only import public_name
 from pancascade.messages.notices import Notice
 from pancascade.report.follow_up.follow_up_warnings import follow_up_warnings
 from pancascade.report.follow_up.lesion_matching import Match, Way, match_lesions
-from pancascade.report.scan.scan_report import organ_ml, tumour_ml, warnings_of
+from pancascade.report.scan.result_numbers import organ_ml, tumour_ml, warnings_of
 from pancascade.results.measurements import Lesion, Part
 from pancascade.results.result import RESEARCH_ONLY, Result
 from pancascade.settings import Settings

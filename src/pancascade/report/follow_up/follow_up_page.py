@@ -9,7 +9,7 @@ from pancascade.labels import COLOURS
 from pancascade.report.follow_up.follow_up import Category, Change, FollowUp, LesionChange
 from pancascade.report.follow_up.follow_up_pictures import PicturePair
 from pancascade.report.follow_up.lesion_matching import Way
-from pancascade.report.scan.scan_report import spell_number, spell_time, write_page
+from pancascade.report.page_environment import spell_number, spell_time, write_page
 
 CATEGORIES: dict[Category, str] = {
     "increase": "an increase of at least 20 % and at least 5 mm, the threshold of progression",

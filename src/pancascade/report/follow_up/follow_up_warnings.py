@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pancascade.imaging.volume.acquisition import Acquisition
 from pancascade.messages.names_only import public_name
 from pancascade.messages.notices import Notice, Severity
-from pancascade.report.scan.scan_report import organ_ml
+from pancascade.report.scan.result_numbers import organ_ml
 from pancascade.results.result import Result
 
 OTHER_SPACING = 1.5

@@ -46,7 +46,7 @@ def keep_corrected(result: Path, scan: Path, place: Path) -> None:
         place: Folder of the copy; it is written whole or not at all.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: A file cannot be written.
     """
     try:
         with _one_at_a_time:

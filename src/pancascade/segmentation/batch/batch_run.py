@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pancascade.execution import Executor, LocalProcesses
+from pancascade.files.given_paths import given_path
 from pancascade.files.output_lock import lock_output
 from pancascade.segmentation.batch.batch_options import BatchOptions, begin, nothing_left_of_no_case
 from pancascade.segmentation.batch.case_folder import clear_drafts
@@ -33,7 +34,7 @@ class SegmentedCase:
 
 
 def segment_many(
-    inputs: Sequence[str | Path],
+    inputs: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
     options: BatchOptions | None = None,
@@ -46,12 +47,13 @@ def segment_many(
 ) -> Iterator[SegmentedCase]:
     """Segment many scans, several at a time, each model loaded once in each process.
 
-    A result is on the disk before it is yielded. A scan that cannot be used, or a process that dies, affects only its
-    own case. With more than one worker, a script needs ``if __name__ == "__main__":``.
+    The work begins when the first case is asked for, as ``for case in segment_many(...)`` does. What is finished is on
+    the disk before it is yielded. A scan that cannot be used, or a process that dies, costs its own case only. With
+    more than one worker, a script needs the usual ``if __name__ == "__main__":``.
 
     Args:
-        inputs: Files; folders, searched to any depth for scans in files and for DICOM studies; CSV lists with the
-            column ``image`` and, optionally, ``case``, ``series``, ``pancreas`` and ``pancreas_label``.
+        inputs: One or several: files; folders, searched to the bottom for scans in files and for DICOM studies; CSV
+            lists with the column ``image`` and, if wanted, ``case``, ``series``, ``pancreas`` and ``pancreas_label``.
         out: Folder for the results: a folder for each case, ``ledger.jsonl``, ``cohort.html``, ``cohort.csv``.
         options: How to segment; None takes the defaults.
         workers: Number of processes; 0 takes one for every CPU core. The cores are divided among them.
@@ -72,12 +74,14 @@ def segment_many(
             or has other options.
         PancascadeError: No scan could be segmented: the model or the device cannot be used.
     """
-    scans = find_inputs([Path(path) for path in inputs], names=names, out=Path(out), series=series)
+    folder = given_path(out, what="out")
+    several = inputs if isinstance(inputs, Sequence) and not isinstance(inputs, str) else [inputs]
+    scans = find_inputs([given_path(one, what="inputs") for one in several], names=names, out=folder, series=series)
     if mapping is not None:
         write_mapping(Path(mapping), scans)
     yield from run_batch(
         scans,
-        Path(out),
+        folder,
         options=options or BatchOptions(),
         names=names,
         resume=resume,

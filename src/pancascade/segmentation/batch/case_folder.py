@@ -53,7 +53,7 @@ def _require_unedited(folder: Path) -> None:
     from pancascade.results.corrections import has_corrections
     from pancascade.results.result import changed_files, read_result
     from pancascade.results.structures import MASKS as STRUCTURES
-    from pancascade.segmentation.segmentation import MASKS
+    from pancascade.segmentation.saving import MASKS
 
     if has_corrections(folder):
         raise OutputError(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pancascade.errors import OutputError
 from pancascade.files.atomic import written_whole
-from pancascade.files.output_lock import made_by, remove_empty
+from pancascade.files.made_folders import made_by, remove_empty
 
 
 class FlatMasks:
@@ -53,7 +53,7 @@ class FlatMasks:
         Raises:
             OutputError: A copy cannot be written.
         """
-        from pancascade.segmentation.segmentation import MASKS
+        from pancascade.segmentation.saving import MASKS
 
         copied = 0
         for case in cases:

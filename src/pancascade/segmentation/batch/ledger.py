@@ -119,7 +119,7 @@ class Ledger:
         """Append a line; it is on the disk when this returns.
 
         Raises:
-            OutputError: It cannot be written.
+            OutputError: A file cannot be written.
         """
         line = json.dumps(entry.model_dump(mode="json"), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
         try:

@@ -21,7 +21,9 @@ def write_pages(out: Path, entries: Iterable[LedgerEntry]) -> bool:
     Raises:
         OutputError: They cannot be written.
     """
-    from pancascade.report.scan.cohort import Unreadable, read_cohort, write_cohort, write_cohort_csv
+    from pancascade.report.scan.cohort import Unreadable, read_cohort
+    from pancascade.report.scan.cohort_page import write_cohort
+    from pancascade.report.scan.cohort_table import write_cohort_csv
     from pancascade.results.result import NAME as RESULT
 
     results, without = [], []

@@ -84,7 +84,7 @@ class JobFolder:
         """Write the record of the job.
 
         Raises:
-            OutputError: It cannot be written.
+            OutputError: A file cannot be written.
         """
         with written_whole(self.path / _RECORD) as temporary:
             temporary.write_text(json.dumps(job.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")

@@ -133,7 +133,7 @@ def _loaded(model: tuple[str, ...], device: str, backend: str, pancreas_model: s
 
 
 def _summary(found: "Segmentation", folder: Path) -> JobSummary:
-    from pancascade.report.scan.scan_report import organ_ml, tumour_ml
+    from pancascade.report.scan.result_numbers import organ_ml, tumour_ml
     from pancascade.results.result import read_result
 
     result = read_result(folder)

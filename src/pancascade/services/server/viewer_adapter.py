@@ -101,7 +101,7 @@ def keep_corrected(result: Path, scan: Path, place: Path) -> None:
         place: Folder of the copy.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: A file cannot be written.
     """
     from pancascade.results.corrections import keep_corrected as keep
 

@@ -40,14 +40,14 @@ def write_rtstruct(
     Args:
         mask: (I, J, K) of `Label`, on the grid of the source or a flipped or permuted copy of it.
         path: The file, .dcm.
-        source: The series that the mask was made on: gives references, patient and study.
+        source: The series that the mask was made on; gives references, patient and study.
         model: Name of the model, for the description.
         version: Of pancascade.
         pancreas_given: Whether the mask of the pancreas was made elsewhere, so that it is no automatic one of ours.
 
     Raises:
         OutputError: the series cannot be referred to, or the path cannot be written.
-        GeometryError: the mask lies on another grid.
+        GeometryError: The mask is on another grid.
         ValueError: a value that is no label.
     """
     require_source(source.path, kind="rtstruct")

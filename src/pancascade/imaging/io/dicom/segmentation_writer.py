@@ -38,20 +38,20 @@ def write_dicom_seg(
     Args:
         mask: (I, J, K) of `Label`, on the grid of the source or a flipped or permuted copy of it.
         path: The file, .dcm.
-        source: The series that the mask was made on: gives references, patient and study.
+        source: The series that the mask was made on; gives references, patient and study.
         model: Name of the model, for the algorithm's parameters.
         version: Of pancascade.
         pancreas_given: Whether the mask of the pancreas was made elsewhere, so that it is no automatic one of ours.
 
     Raises:
         OutputError: highdicom is missing, the series cannot be referred to, or the path cannot be written.
-        GeometryError: the mask lies on another grid.
+        GeometryError: The mask is on another grid.
         ValueError: a value that is no label.
     """
     require_source(source.path, kind="dicom-seg")
     require_references(source)
     slices = slices_of(mask, source=source)
-    # highdicom, too, quotes names that it finds odd, in its log.
+    # highdicom also logs names that it finds invalid.
     with quiet_log("highdicom", level=logging.CRITICAL + 1), quiet():
         segmentation = _segmentation(slices, source, model=model, version=version, pancreas_given=pancreas_given)
         with written_whole(path) as temporary:

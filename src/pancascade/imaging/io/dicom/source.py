@@ -143,7 +143,7 @@ def slices_of(mask: Volume, *, source: DicomSource) -> npt.NDArray[Any]:
         (slices, rows, columns), a view: slice k belongs to `source.datasets[k]`.
 
     Raises:
-        GeometryError: the mask lies on another grid.
+        GeometryError: The mask is on another grid.
         ValueError: a value that is no label.
     """
     voxels = restore(mask, like=source.grid).voxels

@@ -1,0 +1,29 @@
+"""Folders made on the way to a result: which, and gone again where nothing was written."""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+
+def made_by(folder: Path) -> list[Path]:
+    """The folders that making this one will make, from the inside out."""
+    return [each for each in (folder, *folder.absolute().parents) if not os.path.lexists(each)]
+
+
+def remove_empty(made: Sequence[Path]) -> None:
+    """Remove folders that were made for nothing, and those inside them that are as empty.
+
+    Args:
+        made: Of `made_by`.
+    """
+    if not made:
+        return
+    for inside in sorted(
+        (path for path in made[0].rglob("*") if path.is_dir() and not path.is_symlink()), reverse=True
+    ):
+        with suppress(OSError):  # not empty: something was written
+            inside.rmdir()
+    for each in made:
+        with suppress(OSError):
+            each.rmdir()

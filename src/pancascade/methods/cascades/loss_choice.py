@@ -1,0 +1,27 @@
+"""Names of plain losses in the settings of a cascade."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from pancascade.methods.losses import SEGMENTATION_LOSSES
+
+
+def known_loss(*more: str) -> AfterValidator:
+    """Passes names of `SEGMENTATION_LOSSES` only.
+
+    Args:
+        more: Names that the cascade has losses of its own for.
+    """
+
+    def check(name: str) -> str:
+        known = (*SEGMENTATION_LOSSES, *more)
+        if name not in known:
+            raise ValueError(f"should be one of {', '.join(known)} (got {name!r})")
+        return name
+
+    return AfterValidator(check)
+
+
+SegmentationLoss = Annotated[str, known_loss()]
+"""Name of one of `SEGMENTATION_LOSSES`."""
