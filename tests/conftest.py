@@ -27,6 +27,10 @@ def pytest_collection_finish(session):
 # What tests of several folders share.
 sys.path.insert(0, str(Path(__file__).parent))
 
+# The user's list of fonts serves as well: to make one takes seconds in each process.
+os.environ.setdefault(
+    "MPLCONFIGDIR", str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "matplotlib"))
+)
 # Compiled networks of tests are none of the user's.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="pancascade-tests-")
 
