@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from jinja2 import Environment
 
 from pancascade.files.atomic import written_whole
 from pancascade.imaging.volume import Volume
@@ -76,12 +79,18 @@ def write_page(path: Path, template: str, context: dict[str, Any]) -> None:
     Raises:
         OutputError: The path cannot be written.
     """
-    environment = page_environment()
-    environment.filters["number"] = spell_number
-    page = environment.get_template(template).render(context)
+    page = _environment().get_template(template).render(context)
     with written_whole(path) as temporary:
         # Names of files need not be UTF-8; what cannot be written is shown as a question mark.
         temporary.write_text(page, encoding="utf-8", errors="replace")
+
+
+@cache
+def _environment() -> Environment:
+    """Made once, so that a template is compiled once, however many pages are written."""
+    environment = page_environment()
+    environment.filters["number"] = spell_number
+    return environment
 
 
 def spell_number(value: float | int | None, digits: int = 1) -> str:
