@@ -24,9 +24,48 @@ def pytest_collection_finish(session):
     gc.freeze()
 
 
+# Where several processes share the tests, one has all of such a folder: each would make its dear runs anew.
+TOGETHER = ("tests/training/", "tests/segmentation/batch/", "tests/services/pacs/", "tests/data/checking/")
+# These come first, so that in the end no process waits for another one's long file.
+LONG = (
+    "tests/training/",
+    "tests/execution/test_ray_cluster.py",
+    "tests/fuzz/",
+    "tests/inference/graphs/",
+    "tests/services/pacs/",
+    "tests/cli/test_privacy.py",
+    "tests/test_without_torch.py",
+    "tests/end_to_end/",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: next((n for n, name in enumerate(LONG) if item.nodeid.startswith(name)), len(LONG)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFileOrFolder(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return next((folder for folder in TOGETHER if nodeid.startswith(folder)), super()._split_scope(nodeid))
+
+    config.option.loadscopereorder = False  # by the number of tests, which says little of their time
+    return ByFileOrFolder(config, log)
+
+
 # What tests of several folders share.
 sys.path.insert(0, str(Path(__file__).parent))
 
+# The user's list of fonts serves as well: to make one takes seconds in each process.
+os.environ.setdefault(
+    "MPLCONFIGDIR", str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "matplotlib"))
+)
 # Compiled networks of tests are none of the user's.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="pancascade-tests-")
 

@@ -20,6 +20,9 @@ from mask_cases import AFFINE, label_map
 from pancascade.cli.app import app
 from pancascade.imaging.io import write_volume
 from pancascade.imaging.volume import Volume
+from small_pictures import small_pictures
+
+__all__ = ["small_pictures"]
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -14,6 +14,9 @@ from PIL import Image
 
 from pancascade.imaging.io import write_volume
 from pancascade.imaging.volume import Volume
+from small_pictures import small_pictures
+
+__all__ = ["small_pictures"]
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

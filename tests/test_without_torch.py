@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nibabel as nib
 import pytest
 
 pytest.importorskip("openvino")
@@ -58,8 +59,9 @@ def run(*commands: list[str]) -> tuple[list[int], str]:
 
 
 def test_a_scan_is_segmented_evaluated_and_collected(tmp_path):
-    result = tmp_path / "result"
-    scan = ROOT / "examples" / "pancreatic_ct.nii.gz"
+    result, scan = tmp_path / "result", tmp_path / "scan.nii.gz"
+    # Every other voxel of the slices that show most: the networks are the shipped ones all the same.
+    nib.save(nib.load(ROOT / "examples" / "pancreatic_ct.nii.gz").slicer[::2, ::2, 14:26], scan)
     codes, _ = run(
         ["segment", scan, "--out", result],
         ["evaluate", result / "segmentation.nii.gz", result / "segmentation.nii.gz", "--out", tmp_path / "evaluated"],

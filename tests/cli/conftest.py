@@ -9,6 +9,9 @@ import pytest
 from abdomen_phantom import HounsfieldCascade, abdomen, described
 
 from pancascade.imaging.io import write_volume
+from small_pictures import small_pictures
+
+__all__ = ["small_pictures"]
 
 
 @pytest.fixture

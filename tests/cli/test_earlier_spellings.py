@@ -17,7 +17,7 @@ def test_the_engine_of_work_on_many_cases_keeps_its_name():
 
 
 @pytest.mark.parametrize("option", ["--backend", "--engine"])
-def test_both_spellings_choose_what_runs_the_networks(pancascade, tmp_path, option):
+def test_both_spellings_choose_what_runs_the_networks(pancascade, knows_the_phantom, tmp_path, option):
     code, _, err = pancascade("segment", tmp_path / "no.nii.gz", "--out", tmp_path / "out", option, "torch")
     assert (code, "no.nii.gz" in err) == (2, True)
     code, _, err = pancascade("segment", tmp_path / "no.nii.gz", "--out", tmp_path / "out", option, "abacus")

@@ -34,16 +34,53 @@ from pancascade.imaging.volume import Volume  # noqa: E402
 NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 
 
-@pytest.fixture
-def cluster(monkeypatch):
-    """Two nodes of one core each, whose workers find this folder."""
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+@pytest.fixture(scope="module")
+def cluster():
+    """Two nodes of one core each, whose workers find this folder. The tests that kill one come last."""
     paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
-    started = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
-    started.add_node(**NODE)
-    yield started
-    started.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("PYTHONPATH", os.pathsep.join(paths))
+        started = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+        started.add_node(**NODE)
+        yield started
+        started.shutdown()
+
+
+def test_a_job_that_kills_its_workers_is_given_up_and_errors_and_signals_are_as_they_were(cluster):
+    handler = signal.getsignal(signal.SIGTERM)
+    found = {done.job: done for done in RayCluster(cluster.address).run(die, [1, 2, 3])}
+    assert {job: done.result for job, done in found.items()} == {1: 1, 2: None, 3: 3}
+    assert "died 4 times" in found[2].lost
+    with pytest.raises(DataError, match=r"^no 1$"):
+        list(RayCluster(cluster.address).run(refuse, [1]))
+    with pytest.raises(PancascadeError, match="has no 3 cores"):
+        list(RayCluster(cluster.address, cores=3).run(die, [1]))
+    assert signal.getsignal(signal.SIGTERM) is handler
+
+
+def test_an_address_where_no_cluster_answers_is_said():
+    with pytest.raises(PancascadeError, match=r"No Ray cluster answers at 127\.0\.0\.1:1\."):
+        list(RayCluster("127.0.0.1:1").run(die, [1]))
+
+
+def test_data_sets_are_checked_and_prepared_and_masks_evaluated_as_here(cluster, tmp_path):
+    data = make_msd(tmp_path / "Task07_Pancreas")
+    ray.init(address=cluster.address, log_to_driver=False)  # once, so that the workers stay
+    there = RayCluster(cluster.address)
+    assert check([data], executor=there) == check([data])
+    stores = [
+        prepare(read_data_set(data), tmp_path / name, executor=executor).manifest
+        for name, executor in (("here", None), ("there", there))
+    ]
+    assert stores[0].cases == stores[1].cases
+    for n, folder in enumerate(("reference", "predictions")):
+        for case in range(2):
+            write_volume(Volume(label_map(20 * n + case), AFFINE), tmp_path / folder / f"{case}.nii.gz")
+    methods = [Method("mine", tmp_path / "predictions")]
+    assert evaluate(methods, tmp_path / "reference", executor=there) == evaluate(methods, tmp_path / "reference")
+    assert ray.is_initialized()  # a connection of others is theirs
+    ray.shutdown()
 
 
 def test_when_a_node_is_killed_half_way_every_job_comes_back_once(cluster, tmp_path):
@@ -82,23 +119,6 @@ def test_when_a_node_is_killed_half_way_every_job_comes_back_once(cluster, tmp_p
     assert not ray.is_initialized()
 
 
-def test_a_job_that_kills_its_workers_is_given_up_and_errors_and_signals_are_as_they_were(cluster):
-    handler = signal.getsignal(signal.SIGTERM)
-    found = {done.job: done for done in RayCluster(cluster.address).run(die, [1, 2, 3])}
-    assert {job: done.result for job, done in found.items()} == {1: 1, 2: None, 3: 3}
-    assert "died 4 times" in found[2].lost
-    with pytest.raises(DataError, match=r"^no 1$"):
-        list(RayCluster(cluster.address).run(refuse, [1]))
-    with pytest.raises(PancascadeError, match="has no 3 cores"):
-        list(RayCluster(cluster.address, cores=3).run(die, [1]))
-    assert signal.getsignal(signal.SIGTERM) is handler
-
-
-def test_an_address_where_no_cluster_answers_is_said():
-    with pytest.raises(PancascadeError, match=r"No Ray cluster answers at 127\.0\.0\.1:1\."):
-        list(RayCluster("127.0.0.1:1").run(die, [1]))
-
-
 def test_a_cluster_whose_head_is_lost_is_said_and_the_program_goes_on(cluster, tmp_path):
     os.mkfifo(tmp_path / "begun")
 
@@ -113,22 +133,3 @@ def test_a_cluster_whose_head_is_lost_is_said_and_the_program_goes_on(cluster, t
         killed.result()
     assert len(str(lost.value)) <= 200
     assert not ray.is_initialized()
-
-
-def test_data_sets_are_checked_and_prepared_and_masks_evaluated_as_here(cluster, tmp_path):
-    data = make_msd(tmp_path / "Task07_Pancreas")
-    ray.init(address=cluster.address, log_to_driver=False)  # once, so that the workers stay
-    there = RayCluster(cluster.address)
-    assert check([data], executor=there) == check([data])
-    stores = [
-        prepare(read_data_set(data), tmp_path / name, executor=executor).manifest
-        for name, executor in (("here", None), ("there", there))
-    ]
-    assert stores[0].cases == stores[1].cases
-    for n, folder in enumerate(("reference", "predictions")):
-        for case in range(2):
-            write_volume(Volume(label_map(20 * n + case), AFFINE), tmp_path / folder / f"{case}.nii.gz")
-    methods = [Method("mine", tmp_path / "predictions")]
-    assert evaluate(methods, tmp_path / "reference", executor=there) == evaluate(methods, tmp_path / "reference")
-    assert ray.is_initialized()  # a connection of others is theirs
-    ray.shutdown()

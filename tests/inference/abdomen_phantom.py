@@ -4,6 +4,7 @@ Every threshold lies halfway between two neighbouring tissues, so the true mask 
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -57,6 +58,14 @@ def abdomen(
 ) -> tuple[Volume, np.ndarray]:
     """A CT and its true labels. A vessel as bright as the pancreas, but small and far away, is none of it."""
     affine = centred(LPS_AXES) if affine is None else affine
+    hu, truth = (drawn.copy() for drawn in _drawn(np.asarray(affine, float).tobytes(), shape, pancreas, tumour))
+    return Volume(hu, affine), truth
+
+
+@lru_cache(maxsize=32)
+def _drawn(affine_bytes: bytes, shape, pancreas: bool, tumour: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Hounsfield units and labels on a grid."""
+    affine = np.frombuffer(affine_bytes).reshape(4, 4)
     places = np.moveaxis(np.indices(shape), 0, -1) @ affine[:3, :3].T + affine[:3, 3]
 
     def within(centre, radii):
@@ -73,7 +82,7 @@ def abdomen(
         truth[within(TUMOUR_MM, TUMOUR_RADIUS_MM)] = Label.TUMOUR
     hu[truth == Label.PANCREAS] = PANCREAS_HU
     hu[truth == Label.TUMOUR] = TUMOUR_HU
-    return Volume(hu, affine), truth
+    return hu, truth
 
 
 def turned(volume: Volume, codes: str) -> Volume:

@@ -13,7 +13,7 @@ seed: 5
 cascade:
   kind: qiu2024
   first: {name: unet, preset: tiny}
-  second: {name: focusing_net, preset: tiny}
+  second: {name: unet, preset: tiny}
   first_labels: [pancreas]
   second_labels: [pancreas]
   first_loss: dice_bce

@@ -111,9 +111,9 @@ def test_a_finished_run_resumes_to_nothing_left_to_do(finished):
 
 
 def test_a_run_of_another_recipe_cannot_be_resumed(finished, change_recipe):
-    change = ("second: {name: focusing_net", "second: {name: unet")
+    change = ("second: {name: unet", "second: {name: focusing_net")
     recipe = change_recipe(finished, change, one_epoch=False)
-    with pytest.raises(RecipeError, match=r"the recipe changed cascade\.second\.name from focusing_net to unet"):
+    with pytest.raises(RecipeError, match=r"the recipe changed cascade\.second\.name from unet to focusing_net"):
         fit(recipe, finished, out=finished / "run", resume=True)
 
 

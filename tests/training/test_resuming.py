@@ -16,7 +16,7 @@ from pancascade.training import fit
 from pancascade.training.resumption import changes, described, require_resumable
 
 REFUSED = {
-    "network": (("second: {name: focusing_net", "second: {name: unet"), "cascade.second.name"),
+    "network": (("second: {name: unet", "second: {name: focusing_net"), "cascade.second.name"),
     "margin": (("margin: 4", "margin: 5"), "cascade.margin from 4 to 5"),
     "canvas": (("size: [32, 48]", "size: [32, 64]"), "canvas.size.1 from 48 to 64"),
     "window": (("size: [32, 48], window: {lower_hu: 0", "size: [32, 48], window: {lower_hu: -9"), "lower_hu"),

@@ -30,7 +30,7 @@ seed: 5
 cascade:
   kind: qiu2024
   first: {name: unet, preset: tiny}
-  second: {name: focusing_net, preset: tiny}
+  second: {name: unet, preset: tiny}
   first_labels: [pancreas, tumour]
   second_labels: [tumour]
   first_loss: dice_bce

@@ -14,6 +14,7 @@ FIRST = (
     "first: {name: unet, preset: tiny}",
     "first: {name: multiscale_unet, options: {widths: [4, 4, 8, 8], centre: 8}}",
 )
+SECOND = ("second: {name: unet, preset: tiny}", "second: {name: focusing_net, preset: tiny}")
 START = ("first_loss: dice_bce", "first_loss: dice_bce\n  second_start: first_stage")
 AUGMENTATION = (
     "augmentation: {rotation_degrees: 10, scaling: 0.1, noise: 0.05, elastic_pixels: 1}",
@@ -28,7 +29,7 @@ class StoppedError(Exception):
 
 
 def recipe_of(project, change_recipe):
-    recipe = change_recipe(project, FIRST, START, AUGMENTATION, *QUICK)
+    recipe = change_recipe(project, FIRST, SECOND, START, AUGMENTATION, *QUICK)
     recipe.write_text(recipe.read_text().replace("phases:\n  - {name: S, epochs: 1}\n", PHASES))
     return recipe
 
@@ -60,7 +61,7 @@ def test_the_weights_move_once_at_the_start_of_s_and_a_killed_run_moves_them_too
 
 
 def test_a_first_stage_that_has_learned_nothing_is_not_handed_on(project, change_recipe):
-    recipe = change_recipe(project, FIRST, START)
+    recipe = change_recipe(project, FIRST, SECOND, START)
     with pytest.raises(RecipeError, match=r"learned nothing.*Begin with the phase first, or .*--start-from") as refused:
         fit(recipe, project, out=project / "run")
     assert len(str(refused.value)) <= 200

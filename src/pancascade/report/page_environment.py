@@ -1,6 +1,7 @@
 """The environment of all HTML pages: single files that load nothing; ``templates`` holds their parts."""
 
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,18 @@ def write_page(path: Path, template: str, context: dict[str, Any]) -> None:
     Raises:
         OutputError: The path cannot be written.
     """
-    environment = page_environment()
-    environment.filters["number"] = spell_number
-    page = environment.get_template(template).render(context)
+    page = _environment().get_template(template).render(context)
     with written_whole(path) as temporary:
         # File names need not be UTF-8; characters that cannot be written become question marks.
         temporary.write_text(page, encoding="utf-8", errors="replace")
+
+
+@cache
+def _environment() -> Environment:
+    """Return one environment for all pages, so that each template is compiled once."""
+    environment = page_environment()
+    environment.filters["number"] = spell_number
+    return environment
 
 
 def spell_number(value: float | int | None, digits: int = 1) -> str:

@@ -1,5 +1,7 @@
 """A torso from the thighs to the neck, drawn in mm: what is cut from it is a scan of a known part of the body."""
 
+from functools import cache
+
 import numpy as np
 
 from pancascade.imaging.volume import Volume
@@ -9,8 +11,9 @@ LEGS_MM, PELVIS_MM, LUNG_BASE_MM, NECK_MM, TOP_MM = 150, 250, 480, 700, 800
 """Where, above the lowest slice, the legs join, the pelvis ends, the lungs begin, the neck begins, all ends."""
 
 
+@cache
 def torso(*, table: bool = True, arms: bool = False) -> Volume:
-    """LPS, 450 mm wide and deep, the body's centre in the middle."""
+    """LPS, 450 mm wide and deep, the body's centre in the middle; drawn once, not to be changed."""
     across, behind, height = np.meshgrid(
         np.arange(-225, 225, 5), np.arange(-225, 225, 5), np.arange(0, TOP_MM, 5), indexing="ij"
     )
@@ -38,6 +41,7 @@ def torso(*, table: bool = True, arms: bool = False) -> Volume:
         hu[within((-205, 0), (17, 40)) | within((205, 0), (17, 40))] = 40
     if table:
         hu[(np.abs(across) < 200) & (behind == 150)] = 0
+    hu.setflags(write=False)
     return Volume(hu, np.diag((-5.0, -5.0, 5.0, 1.0)))
 
 

@@ -35,7 +35,7 @@ def recorded(monkeypatch) -> list[str]:
 
 def network(name="unet", seed=0):
     torch.manual_seed(seed)
-    return build(name, preset="tiny").eval()
+    return build(name, preset="tiny", **({"widths": (2, 4)} if name == "unet" else {})).eval()
 
 
 def answers(one, images=IMAGES):

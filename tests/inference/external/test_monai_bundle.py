@@ -1,13 +1,11 @@
 """A real bundle of MONAI, its weights random, and a TorchScript file, as steps of a model."""
 
 import json
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
-
-pytest.importorskip("monai", reason="MONAI is not installed: pip install 'pancascade[baselines]'")
-
 from abdomen_phantom import abdomen
 from monai_bundles import write_bundle
 
@@ -17,6 +15,10 @@ from pancascade.inference.external.kinds import kind_of, load_external
 from pancascade.segmentation import segment
 
 pytestmark = [
+    # Not imported before a test needs it: that takes seconds, and every process collects every file.
+    pytest.mark.skipif(
+        find_spec("monai") is None, reason="MONAI is not installed: pip install 'pancascade[baselines]'"
+    ),
     pytest.mark.usefixtures("one_thread"),
     pytest.mark.filterwarnings("ignore"),  # MONAI's and TorchScript's own
 ]

@@ -587,10 +587,10 @@ def test_the_centre_loss_stops_after_fifty_epochs_or_as_many_as_are_chosen(case,
 
 def test_both_stages_learn_a_sphere_and_stage_two_makes_it_finer():
     cascade = tiny(margin=2).train()
-    axes = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), torch.arange(64.0), indexing="ij")
-    inside = sum((axis - centre) ** 2 for axis, centre in zip(axes, (26, 36, 30), strict=True)) < 12**2
+    axes = torch.meshgrid(torch.arange(48.0), torch.arange(48.0), torch.arange(48.0), indexing="ij")
+    inside = sum((axis - centre) ** 2 for axis, centre in zip(axes, (20, 26, 22), strict=True)) < 10**2
     generator = torch.Generator().manual_seed(1)
-    image = (0.3 + 0.3 * inside + 0.1 * torch.rand(64, 64, 64, generator=generator))[None, None]
+    image = (0.3 + 0.3 * inside + 0.1 * torch.rand(48, 48, 48, generator=generator))[None, None]
     labels = inside[None].to(torch.uint8)
     optimiser = torch.optim.Adam(cascade.parameters(), lr=1e-2)
     for phase, steps in (("first", 100), ("second", 40)):
@@ -602,7 +602,7 @@ def test_both_stages_learn_a_sphere_and_stage_two_makes_it_finer():
     cascade.eval()
     with torch.no_grad():
         found = cascade.locate(image)
-        first = enlarge(found.probabilities[0, 0], 4, region=Box.whole((64, 64, 64))) >= 0.5
+        first = enlarge(found.probabilities[0, 0], 4, region=Box.whole((48, 48, 48))) >= 0.5
         second = cascade.segment(image, found)[0, 1] >= 0.5
     dice = [float(2 * (mask & inside).sum() / (mask.sum() + inside.sum())) for mask in (first, second)]
     assert dice[0] > 0.75

@@ -14,6 +14,7 @@ from abdomen_phantom import HounsfieldCascade, abdomen, described
 from pancascade.execution import Finished
 from pancascade.imaging.io import write_volume
 from pancascade.segmentation.batch import case_work, segment_many
+from small_pictures import pictures_made_small
 
 
 class Here:
@@ -56,7 +57,7 @@ def finished(tmp_path_factory) -> SimpleNamespace:
     """A batch of two scans and a file that is none; not to be changed."""
     root = tmp_path_factory.mktemp("batch")
     draw_scans(root / "scans")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, pictures_made_small():
         executor = phantom_model(patch)
         found = list(segment_many([root / "scans"], root / "out", executor=executor))
     case_work._loaded.cache_clear()

@@ -20,7 +20,7 @@ _REASON = 70
 
 
 class ExternalNetwork(Protocol):
-    """Load a network of another program.
+    """A network of another program.
 
     Attributes:
         labels: Labels that it segments.

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -145,6 +146,7 @@ def tone(pair: PairedComparison, metric: Metric) -> str:
     return ("better" if better else "worse") + (" sure" if pair.holm_p < SIGNIFICANT else "")
 
 
+@cache
 def _environment() -> Environment:
     environment = page_environment()
     environment.filters |= {"number": number, "p": p_value}

@@ -4,6 +4,7 @@ import csv
 import math
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -84,6 +85,7 @@ def _row(case: CaseFingerprint) -> list[Any]:
     return [case.case, case.patient, case.source, case.orientation or "", *spelled]
 
 
+@cache
 def _environment() -> Environment:
     environment = page_environment()
     environment.filters |= {"number": number}

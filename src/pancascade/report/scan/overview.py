@@ -19,6 +19,7 @@ from pancascade.report.scan.slice_areas import SliceAreas, slice_areas
 from pancascade.results.measurements import label_sizes
 
 COLUMNS, ROWS = 4, 2
+DPI = 80
 _BAR_LENGTHS_MM = (100, 50, 20, 10, 5, 2, 1)
 _OUTLINE = (withStroke(linewidth=2.5, foreground="black"),)
 WINDOW = Window(lower_hu=-100, upper_hu=240)
@@ -68,9 +69,10 @@ def write_overview(scan: Volume, mask: Volume, path: Path) -> None:
         _draw_bar(axes, column_mm=column_mm, row_mm=row_mm)
         axes.set_title(f"{what}slice {k + 1} of {scan_lps.shape[2]} from the feet", color="white", fontsize=9)
         axes.set_axis_off()
+        axes.set(xticks=[], yticks=[])  # they are measured even where none is drawn
     _write_heading(figure, mask)
     with written_whole(path) as temporary:
-        figure.savefig(temporary, dpi=80, facecolor="black")
+        figure.savefig(temporary, dpi=DPI, facecolor="black")
 
 
 def first_panel(path: Path, *, width: int) -> Image.Image:
