@@ -40,7 +40,7 @@ def test_a_volume_stays_itself():
 @pytest.mark.parametrize(
     ("scan", "place", "said"),
     [
-        (VOXELS, {}, "does not tell its spacing"),
+        (VOXELS, {}, "no spacing of its own"),
         (VOXELS, {"affine": AFFINE, "spacing_mm": (1, 1, 1)}, "tell the same"),
         (VOXELS, {"spacing_mm": (1, 1)}, "give three each"),
         (VOXELS, {"spacing_mm": (1, 1, 1), "orientation": "RAP"}, "give three each"),

@@ -1,4 +1,4 @@
-"""Images at one place of a series: copies, of which one is read, or rivals, which are refused."""
+"""Images at the same position of a series: identical copies are left out, different images are refused."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,18 +16,18 @@ from pancascade.messages.notices import Notice
 def without_copies(
     ordered: Sequence[Frame], normal: npt.NDArray[np.float64], *, source: Path
 ) -> tuple[list[Frame], list[Notice]]:
-    """Leave out second copies of an image, whatever their UIDs.
+    """Remove repeated copies of an image, regardless of their UIDs.
 
     Args:
-        ordered: Slices along the normal; of those at one place the first is kept.
+        ordered: Slices sorted along the normal; the first at each position is kept.
         normal: Unit vector across the slices, LPS+.
         source: Names the series in messages.
 
     Returns:
-        The slices that are left, and how many were not, if any.
+        The kept slices, and a notice if copies were removed.
 
     Raises:
-        GeometryError: different images lie at one place.
+        GeometryError: different images lie at the same position.
     """
     kept = [*ordered[:1]]
     rivals: list[tuple[Frame, Frame]] = []
@@ -62,7 +62,7 @@ def _left_out(copies: Sequence[Frame], source: Path) -> Notice:
 
 
 def _is_copy(frame: Frame, other: Frame) -> bool:
-    """Whether two images of one place show the same, each by its own header."""
+    """Return whether two images at one position have equal HU, each rescaled by its own header."""
     sideways_mm = float(np.linalg.norm(np.subtract(frame.position_mm, other.position_mm)))
     if frame.file == other.file or frame.size != other.size or sideways_mm > ROUNDING_MM:
         return False

@@ -1,8 +1,8 @@
-"""Patient and study of a series, carried over into what is made of it.
+"""Patient and study attributes of a series, copied into DICOM results.
 
-Scanners and anonymisers write values that the standard does not allow, and libraries fail on some of them. What
-must be well-formed (dates, codes, numbers) is left empty where it is not; names and identifiers are carried as
-they are, as they tie the result to its patient.
+Scanners and anonymisers write values that the standard does not allow, and some libraries fail on them. Malformed
+dates, codes and numbers are replaced by empty values. Names and identifiers are copied unchanged, as they link the
+result to its patient.
 """
 
 import logging
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-# Present in every result, empty where nobody knows (type 2, PS3.3 C.7.1.1 and C.7.2.1).
+# Present in every result, empty if unknown (type 2, PS3.3 C.7.1.1 and C.7.2.1).
 _ALWAYS = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
     *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
@@ -29,16 +29,16 @@ _SEXES = ("M", "F", "O")
 
 
 def patient_and_study(source: DicomSource) -> "Dataset":
-    """Patient, study, and frame of reference of a series.
+    """Return patient, study, and frame of reference of a series.
 
-    Text beyond ASCII comes as UTF-8 (ISO_IR 192), whatever the series was written in. A series without a frame
-    of reference gets one made from its UID, the same for all results of that series.
+    Text beyond ASCII is encoded as UTF-8 (ISO_IR 192) for any encoding of the series. A series without a frame of
+    reference gets one derived from its series UID, so all results of the series share it.
 
     Args:
-        source: The series, whose references are sound.
+        source: The series, accepted by `require_references`.
 
     Returns:
-        A data set of these attributes alone.
+        A data set of these attributes only.
     """
     import pydicom
 
@@ -59,11 +59,11 @@ def patient_and_study(source: DicomSource) -> "Dataset":
 
 
 def text_of(header: "Dataset", keyword: str) -> str:
-    """An attribute of a header as text, "" where it is missing, damaged, or not well-formed where it must be.
+    """Return an attribute of a header as text; "" if it is missing, damaged, or malformed.
 
     Args:
-        header: As it was read.
-        keyword: DICOM's keyword of a text, date, number or code; of several values the first is taken.
+        header: Header as read.
+        keyword: DICOM keyword of a text, date, number or code; the first of several values is used.
     """
     from pydicom.config import RAISE
     from pydicom.datadict import dictionary_VR
@@ -76,7 +76,7 @@ def text_of(header: "Dataset", keyword: str) -> str:
         text = str(value[0] if isinstance(value, MultiValue) and value else value or "").strip()
         if kind in ("DA", "TM", "AS", "DS", "CS"):
             validate_value(kind, text, RAISE)
-    # A value that cannot be decoded fails in pydicom with whatever that part of it raises.
+    # A value that cannot be decoded may raise any exception in pydicom.
     except Exception:
         return ""
     return "" if keyword == "PatientSex" and text not in _SEXES else text
