@@ -1,4 +1,4 @@
-"""The plain losses of a segmentation by name, for methods whose paper leaves or varies the choice."""
+"""Plain segmentation losses by name, for methods whose paper leaves the choice open or varies it."""
 
 from typing import Literal
 
@@ -11,12 +11,12 @@ SegmentationLoss = Literal["dice", "bce", "dice_bce", "focal_dice"]
 
 
 def segmentation_loss(logits: Tensor, target: Tensor, *, kind: SegmentationLoss) -> Tensor:
-    """Dice, binary cross-entropy, their sum, or ℓ_FD = focal + 0.2 Dice of L-SNet.
+    """Return Dice, binary cross-entropy, their sum, or ℓ_FD = focal + 0.2 Dice of L-SNet.
 
     Args:
         logits: (B, 1, *S).
         target: (B, 1, *S), binary.
-        kind: Which.
+        kind: Which loss.
 
     Returns:
         Scalar.
