@@ -1,4 +1,4 @@
-"""What is reported of a target: names, titles, which way is better."""
+"""Metrics of a target: names, titles, best direction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ class Metric:
     """A column of the tables.
 
     Attributes:
-        key: In files.
-        title: In tables.
-        best: Which way is better; ``zero`` for signed errors.
+        key: Name in files.
+        title: Title in tables.
+        best: Direction that is better; ``zero`` for signed errors.
     """
 
     key: str
@@ -38,6 +38,6 @@ _METRICS = (
 
 
 def metrics_at(tolerances_mm: Sequence[float]) -> dict[str, Metric]:
-    """All metrics by key; normalised surface Dice has one for each tolerance."""
+    """Return all metrics by key; normalised surface Dice has one for each tolerance."""
     surface = [Metric(f"nsd_{tolerance:g}mm", f"NSD {tolerance:g} mm") for tolerance in tolerances_mm]
     return {metric.key: metric for metric in (*_METRICS, *surface)}
