@@ -70,7 +70,7 @@ def compare(evaluations: Sequence[Evaluation], *, targets: Sequence[str]) -> Com
     known = metrics_of(protocol)
     tested = [key for key in protocol.metrics if known[key].best != "zero"]
     if not tested:
-        raise DataError(f"protocol {protocol.name}: signed errors have no best; name a metric such as dice, too.")
+        raise DataError(f"protocol {protocol.name}: signed errors have no best value; also name a metric such as dice.")
     records = [{case.case: case for case in evaluation.cases} for evaluation in evaluations]
     patients = {name: record.patient for found in records for name, record in found.items()}
     cases = sorted(patients)

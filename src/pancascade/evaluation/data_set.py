@@ -113,7 +113,7 @@ def evaluate_data_set(
     protocol = (protocol or Protocol()).model_copy(update={"reference_labels": None})
     found = read_prediction_set(predictions)
     if found.state != "finished":
-        raise DataError(f"{predictions.name}: predicting was interrupted. Go on with `pancascade predict --resume`.")
+        raise DataError(f"{predictions.name}: predicting was interrupted. Continue with `pancascade predict --resume`.")
     chosen, left_out = _chosen(predictions.name, found, cases, part)
     if not allow_training_cases:
         _require_held_out(method, found, chosen)

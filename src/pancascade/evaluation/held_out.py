@@ -71,8 +71,8 @@ def require_held_out(method: str, predictions: Mapping[str, Path], patients: Map
             seen.append(case)
     if seen:
         raise DataError(
-            f"{method}: the model that made these masks was trained on {listed(seen)}; numbers on its training cases "
-            "tell nothing of new patients. Leave them out with --split, or ask for them with --allow-training-cases."
+            f"{method}: the model that made these masks was trained on {listed(seen)}; results on its training cases "
+            "say nothing about new patients. Leave them out with --split, or ask for them with --allow-training-cases."
         )
 
 

@@ -11,7 +11,7 @@ from pancascade.execution.parallel import available_cores, worked_off
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Environment variables from which numerical libraries read their number of threads when loaded."""
 
-DIED = "the process that worked on it was killed, probably for want of memory"
+DIED = "the process that worked on it was killed, probably for lack of memory"
 
 
 class LocalProcesses:

@@ -177,4 +177,4 @@ def _pickled(answer: Answer[Result]) -> memoryview:
     try:
         return ForkingPickler.dumps(answer)
     except Exception as error:
-        return ForkingPickler.dumps(Answer(None, TypeError(f"the answer of a process cannot travel: {error}")))
+        return ForkingPickler.dumps(Answer(None, TypeError(f"the answer of a process cannot be sent: {error}")))

@@ -48,7 +48,7 @@ def require_safe_archive(path: Path, *, most_bytes: int) -> None:
         )
     if any(_leads_out(entry.filename) for entry in entries):
         raise UnreadableError(
-            f"{path}: a name in the archive leads out of its folder. Pack the DICOM files anew.", code="archive_unsafe"
+            f"{path}: a name in the archive leads out of its folder. Pack the DICOM files again.", code="archive_unsafe"
         )
 
 

@@ -74,7 +74,7 @@ class TableRow:
         """
         text = self[column]
         if not is_possible(text):
-            raise self.fault(f"{column} is {abbreviated(text)!r}, which no file can be called. Mend the cell.")
+            raise self.fault(f"{column} is {abbreviated(text)!r}, which no file can be called. Correct the cell.")
         return text
 
     def fault(self, sentence: str) -> DataError:
@@ -144,7 +144,7 @@ def _row(
         if not row[column]:
             raise row.fault(f"no {column}. Fill in the cell, or remove the line.")
         if len(row[column]) > LONGEST_CELL:
-            raise row.fault(f"{column} has {len(row[column])} characters, at most {LONGEST_CELL}. Mend the cell.")
+            raise row.fault(f"{column} has {len(row[column])} characters, at most {LONGEST_CELL}. Correct the cell.")
         if "\n" in row[column]:
             raise row.fault(f"{column} holds a line break. Write it on one line.")
     return row
@@ -170,7 +170,7 @@ class _Lines:
             pass
         except csv.Error as error:
             raise DataError(
-                f"{self._table}, line {line + self._skipped + 1}: {error}. Mend the quotes or the cell, or save the "
+                f"{self._table}, line {line + self._skipped + 1}: {error}. Correct the quotes or the cell, or save the "
                 "table again."
             ) from error
         return found

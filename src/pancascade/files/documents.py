@@ -131,7 +131,7 @@ def require_plain(value: Any) -> None:
 def _require_texts(texts: Iterable[str]) -> None:
     for text in texts:
         if "\0" in text or not (text.isascii() or _NO_CHARACTER.search(text) is None):
-            raise DocumentError("a text in it holds a character that no text has")
+            raise DocumentError("a text in it has an invalid character")
 
 
 _NO_CHARACTER = re.compile("[\ud800-\udc7f\udd00-\udfff]")

@@ -194,7 +194,7 @@ def _require_ended(folder: Path, former: Holder | None, holder: Holder, *, free:
         free = not _lives(former.process)
     if not free:
         raise OutputError(f"{_name(folder)}: {former}, writes there. {advice}")
-    logger.warning("%s: %s, ended without giving the folder back; going on.", _name(folder), former)
+    logger.warning("%s: %s, ended without releasing the folder; continuing.", _name(folder), former)
 
 
 def _is_free(descriptor: int) -> bool | None:

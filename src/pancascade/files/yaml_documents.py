@@ -47,7 +47,7 @@ def parse_yaml(text: str | bytes) -> Any:
         place = "" if mark is None else f", line {mark.line + 1}"
         raise DocumentError(f"{shortened(error.problem or error.context or 'no YAML', 80)}{place}") from error
     except yaml.YAMLError as error:
-        raise DocumentError("it holds characters that no text has") from error
+        raise DocumentError("it has invalid characters") from error
     except (UnicodeDecodeError, RecursionError, ArithmeticError, LookupError, AttributeError) as error:
         raise DocumentError(f"no YAML ({type(error).__name__})") from error
     require_plain(value)

@@ -32,7 +32,7 @@ def join_checkpoints(parts: Mapping[str, Path], out: Path) -> None:
         part, theirs = load_checkpoint(path)
         if (theirs.cascade, theirs.canvas) != (description.cascade, description.canvas):
             raise CheckpointError(
-                f"{path.name}: of another cascade or canvas than {base.name}. Train both by one recipe."
+                f"{path.name}: of another cascade or canvas than {base.name}. Train both with one recipe."
             )
         stage = {key: value for key, value in part.state_dict().items() if key.startswith(f"{name}.")}
         if not stage:

@@ -101,7 +101,7 @@ def damaged(path: Path) -> CheckpointError:
 def not_finite(path: Path, name: str) -> CheckpointError:
     """Return the error for a file with NaN or infinite weights."""
     return CheckpointError(
-        f"{path.name}: {shortened(name, 60)} holds NaN or infinity, which no network can compute with. "
+        f"{path.name}: {shortened(name, 60)} holds NaN or infinity, which no network can use. "
         "Copy it again, or train again."
     )
 

@@ -89,7 +89,7 @@ def read_training_data(recipe: Recipe, *, root: Path, beside: Path, out: Path) -
     found = []
     for source in recipe.data:
         if source.optional and not _is_there(source, root=root, beside=beside):
-            logger.warning("%s: not found in %s; training goes on without it.", source.folder, root)
+            logger.warning("%s: not found in %s; training continues without it.", source.folder, root)
             continue
         found.append(_split_source(source, recipe.canvas, seed=recipe.seed, root=root, beside=beside, out=out))
     if not found:

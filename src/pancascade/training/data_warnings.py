@@ -30,7 +30,7 @@ def data_warnings(
     if any(len(samples) for samples in validation):
         missing = [label for label in labels if shown[label] and not _shows(validation, label)]
         found += [
-            f"No validation case shows {label.title}: its Dice stays unknown, and does not choose the best weights."
+            f"No validation case shows {label.title}: its Dice stays unknown, and does not select the best weights."
             for label in missing
         ]
     return found

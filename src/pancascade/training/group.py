@@ -180,5 +180,5 @@ def _all_there() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise ProcessLostError(
-            "Another process of the training ended, or cannot be reached. Go on from the last epoch with --resume."
+            "Another process of the training ended, or cannot be reached. Continue from the last epoch with --resume."
         ) from error

@@ -101,8 +101,8 @@ def _train(run: Run, sets: TrainingData, progress: ProgressCall | None) -> None:
         losses = _train_epoch(run, sets, progress)
         if not has_finite_weights(run):
             raise DivergedError(
-                f"Weights are no longer numbers after epoch {run.epoch + 1}. Lower the learning rate, or clip the "
-                "gradient, and go on from the last epoch with --resume."
+                f"Weights are no longer finite after epoch {run.epoch + 1}. Lower the learning rate, or clip the "
+                "gradient, and continue from the last epoch with --resume."
             )
         picture, scores = run.folder / PICTURE, dict[str, float]()
         if validation and run.group.leads:
@@ -141,7 +141,7 @@ def _train_epoch(run: Run, sets: TrainingData, progress: ProgressCall | None) ->
     totals = _of_all_processes(run, totals)
     if not totals:
         raise DataError(
-            f"{recipe.name}: an epoch of phase {phase} holds no batch of {recipe.batch_size} that teaches anything."
+            f"{recipe.name}: an epoch of phase {phase} has no batch of {recipe.batch_size} with anything to learn."
             " Add data with target."
         )
     return {name: value / (index + 1) for name, value in totals.items()}

@@ -53,8 +53,8 @@ def recipe_on(
     layout = recognise(data_set)
     if layout is Layout.SLICE_FOLDER and own.reader is not layout:
         raise RecipeError(
-            f"{data_set}: pictures, and {recipe.name} does not say how they are read. Make a store of them with "
-            "`pancascade data prepare`, whose --picture-window and --flip-rows tell."
+            f"{data_set}: pictures, and {recipe.name} has no settings to read them. Make a store of them with "
+            "`pancascade data prepare`, with --picture-window and --flip-rows."
         )
     source: dict[str, Any] = {"reader": layout.value, "folder": str(data_set.resolve()), "keep": keep or own.keep}
     if layout is not Layout.CORRECTIONS or split is not None:

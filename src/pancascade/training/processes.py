@@ -121,9 +121,7 @@ def require_alone() -> None:
     environment = _outer_environment()
     size = 1 if environment is None or isinstance(environment, LightningEnvironment) else environment.world_size()
     if size > 1:
-        raise RecipeError(
-            f"{size} processes were started to train together. Say so with --devices (of a node) and --nodes."
-        )
+        raise RecipeError(f"{size} processes were started to train together. Give --devices (per node) and --nodes.")
 
 
 def be_a_rank(

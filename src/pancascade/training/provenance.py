@@ -52,7 +52,7 @@ def require_apart(sources: Sequence[SourcePatients]) -> None:
                 "another's split. Give both sources one split."
             )
         logger.warning(
-            "%s is trained on in %s, and held out in %s. If that is one patient, keep him in one part.",
+            "%s is trained on in %s, and held out in %s. If that is one patient, keep the patient in one part.",
             listed(both),
             one.data_set,
             other.data_set,

@@ -89,8 +89,8 @@ class RankProcesses:
 
 def _killed(number: int, count: int) -> ProcessLostError:
     return ProcessLostError(
-        f"Process {number + 1} of {count} of the training was killed, perhaps for want of memory. Go on from the last "
-        "epoch with --resume."
+        f"Process {number + 1} of {count} of the training was killed, perhaps for lack of memory. Continue from the "
+        "last epoch with --resume."
     )
 
 

@@ -94,7 +94,7 @@ def replace_lost_best(run: Run) -> None:
             return
     scores = run.history[-1]["dice"]
     logger.warning(
-        "%s is %s: the weights of epoch %d take its place. Those of the best epoch before are lost.",
+        "%s is %s: the weights of epoch %d take its place. The former best weights are lost.",
         BEST,
         fault,
         run.epoch,
@@ -148,7 +148,7 @@ def _log(run: Run, losses: dict[str, float], scores: dict[str, float]) -> None:
                     log.add_scalar(f"{group}/{name}", value, run.epoch)
     except OSError as error:
         raise OutputError(
-            f"{LOG}: cannot be written ({error.strerror or error}). Free some space, then go on with --resume."
+            f"{LOG}: cannot be written ({error.strerror or error}). Free some space, then continue with --resume."
         ) from error
 
 

@@ -225,5 +225,5 @@ def _former_recipe(folder: Path, progress: Progress) -> dict[str, Any] | None:
     except ValidationError:  # of another version with other names of settings
         return progress.recipe
     except RecipeError:
-        logger.warning("%s: missing or damaged, so whether the recipe changed since cannot be told.", RECIPE)
+        logger.warning("%s: missing or damaged, so changes of the recipe cannot be checked.", RECIPE)
         return None

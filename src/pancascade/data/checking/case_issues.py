@@ -61,7 +61,9 @@ def _values_issues(statistics: CaseStatistics, label: LabelStatistics) -> Iterat
     if label.unknown:
         listed = ", ".join(f"{value} ({label.voxels[value]} voxels)" for value in label.unknown[:5])
         known = ", ".join(f"{value} {structure}" for value, structure in statistics.meaning.items())
-        message = f"holds {listed}, which has no meaning here (known: {known}). Export the label map again or mend it."
+        message = (
+            f"holds {listed}, which has no meaning here (known: {known}). Export the label map again or correct it."
+        )
         yield _issue(statistics, "unknown-label", Severity.ERROR, f"{statistics.label_file}: {message}")
     if not label.voxels:
         # A slice beside the organ may have an empty mask.

@@ -98,7 +98,7 @@ def _window(cases: Sequence[CaseFingerprint], hu: Mapping[Tissue, TissueHu]) -> 
         recipe_key="canvas.window",
         numbers=(low, high),
         text=f"{{lower_hu: {low:.0f}, upper_hu: {high:.0f}}}",
-        why="0.5th and 99.5th percentile of the pancreas with tumour, each case counting the same.",
+        why="0.5th and 99.5th percentile of the pancreas with tumour, with equal weight of each case.",
         published="−96 to 215 HU (nnU-Net, MSD); −87 to 199 HU (MONAI DiNTS, MSD); −100 to 240 HU (recipes here; "
         "Qiu et al. and Zhao et al. do not state theirs)",
         caution=caution if cut else None,
@@ -122,7 +122,7 @@ def _normalisation(hu: Mapping[Tissue, TissueHu]) -> Suggestion | None:
         recipe_key=None,
         numbers=(organ.mean_hu, organ.sd_hu),
         text=f"{organ.mean_hu:.2f} and {organ.sd_hu:.2f} HU".replace("-", "−"),
-        why="Of the pancreas with tumour, each case counting the same; for networks that take normalised HU.",
+        why="Of the pancreas with tumour, with equal weight of each case; for networks that take normalised HU.",
         published="77.99 and 75.40 HU (nnU-Net, MSD)",
     )
 
@@ -157,7 +157,7 @@ def _region(cases: Sequence[CaseFingerprint]) -> Suggestion | None:
         text=f"{_times(most)} voxels hold 95\u00a0%, {_times(all_held)} hold all",
         why=f"Box of the pancreas on the scans' own voxels with {REGION_MARGIN_VOX} on every side, right to left × "
         "front to back × feet to head.",
-        published="the box with 10 voxels on every side, whatever its size (Zhao et al. 2019)",
+        published="the box with 10 voxels on every side, of any size (Zhao et al. 2019)",
     )
 
 

@@ -129,8 +129,8 @@ def _transfer_whole(url: str, part: Path, *, room_factor: float, wait_s: float, 
         vain = 0 if _size(part) > before else vain + 1
         if vain >= ATTEMPTS:
             raise FetchError(
-                f"{url}: the connection broke again and again, after {_size(part)} bytes. Run the same command later; "
-                "it goes on where it stopped."
+                f"{url}: the connection broke repeatedly, after {_size(part)} bytes. Run the same command later; "
+                "it continues where it stopped."
             )
         time.sleep(wait_s)
 

@@ -95,7 +95,7 @@ def verify(store: Path, *, progress: Callable[[int, int], None] | None = None) -
     """
     manifest = read_manifest(store)
     if manifest.state != "finished":
-        raise DataError(f"{store}: preparing was interrupted. Run `pancascade data prepare` again; it goes on.")
+        raise DataError(f"{store}: preparing was interrupted. Run `pancascade data prepare` again; it continues.")
     faults = []
     for done, file in enumerate(manifest.files, start=1):
         path = store / file.path

@@ -55,8 +55,8 @@ def corrected_results(folder: Path, *, scans: Path | None = None) -> list[Case]:
         found.append(Case.of_scan(name, patient=patient, source=folder.resolve().name, scan=labelled))
     if missing:
         raise DataError(
-            f"{listed(missing)}: the scan is neither beside the correction nor where it was. Give --scans, a folder of "
-            "the scans or a CSV with the columns case and input."
+            f"{listed(missing)}: the scan is neither beside the correction nor at its original place. Give --scans, a "
+            "folder of the scans or a CSV with the columns case and input."
         )
     return found
 

@@ -39,9 +39,9 @@ def label_names(content: Mapping[str, Any]) -> dict[int, str]:
     """
     labels = content.get("labels")
     if not isinstance(labels, dict):
-        raise DataError("dataset.json: its labels are not like {'1': 'pancreas'}. Mend it, or copy it again.")
+        raise DataError("dataset.json: its labels are not like {'1': 'pancreas'}. Correct it, or copy it again.")
     if not labels:
-        raise DataError("dataset.json: names no labels. Mend it, or copy it again.")
+        raise DataError("dataset.json: names no labels. Correct it, or copy it again.")
     names = {}
     for one, other in labels.items():
         # Version 2 of nnU-Net writes {name: value}, all others {value: name}.

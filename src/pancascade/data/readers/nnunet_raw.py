@@ -32,7 +32,7 @@ def nnunet_raw(folder: Path) -> list[Case]:
     labels = [path for path in _files(folder / "labelsTr") if path.name.casefold().endswith(ending.casefold())]
     if not labels:
         raise DataError(
-            f"labelsTr: holds no {abbreviated(ending)} files. Give the folder of one data set, or mend file_ending."
+            f"labelsTr: holds no {abbreviated(ending)} files. Give the folder of one data set, or correct file_ending."
         )
     cases = []
     for label in labels:

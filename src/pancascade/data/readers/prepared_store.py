@@ -35,7 +35,7 @@ def prepared_store(folder: Path, *, keep: Keep = "all") -> list[Case]:
     """
     manifest = read_manifest(folder)
     if manifest.state != "finished":
-        raise DataError(f"{folder}: preparing was interrupted. Run `pancascade data prepare` again; it goes on.")
+        raise DataError(f"{folder}: preparing was interrupted. Run `pancascade data prepare` again; it continues.")
     _require_whole(folder, manifest.files)
     window = manifest.options.picture_window if manifest.options.kind == "pictures" else None
     whole = manifest.options.kind == "volumes"
@@ -111,7 +111,7 @@ def _slice_mm(slices: Sequence[PreparedSlice]) -> float | None:
 def _scan(case: PreparedCase, files: tuple[Path, ...]) -> LabelledScan:
     image, label = files
     if case.grid is None or case.scan_grid is None:
-        raise DataError(f"{image}: the index does not tell its grid. Prepare the data set again.")
+        raise DataError(f"{image}: the index has no grid. Prepare the data set again.")
     hu, marked = (
         partial(_read_volume, path, digest=file.digest, grid=case.grid, scan_grid=case.scan_grid)
         for path, file in zip(files, case.files, strict=True)

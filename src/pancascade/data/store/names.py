@@ -26,7 +26,7 @@ def require_distinct_files(names: Sequence[str]) -> None:
     counted = Counter(file_name(name).casefold() for name in names)
     twice = [name for name in names if counted[file_name(name).casefold()] > 1]
     if twice:
-        raise DataError(f"Two cases are called {twice[0]} and {twice[1]}, too much alike for files. Rename one.")
+        raise DataError(f"Two cases are called {twice[0]} and {twice[1]}, too similar for file names. Rename one.")
 
 
 def record_of(store: Path, case: str) -> Path:

@@ -72,7 +72,7 @@ def _refuse_shear(volume: Volume) -> None:
     if skewed_degrees > _SHEAR_DEGREES:
         raise GeometryError(
             f"{volume.name}: rows and columns are {skewed_degrees:.1f} degrees off a right angle, so voxels are not "
-            "boxes. Resample the scan onto an upright grid first.",
+            "boxes. Resample the scan onto an orthogonal grid first.",
             code="directions_impossible",
         )
     normal = np.cross(first, second)
@@ -81,7 +81,7 @@ def _refuse_shear(volume: Volume) -> None:
     if tilt_degrees > _SHEAR_DEGREES:
         raise GeometryError(
             f"{volume.name}: the stack of slices leans by {tilt_degrees:.1f} degrees (gantry tilt), so its voxels are "
-            "not boxes. Resample it onto an upright grid first.",
+            "not boxes. Resample it onto an orthogonal grid first.",
             code="gantry_tilt",
         )
 
@@ -211,7 +211,7 @@ def _unusual_geometry(volume: Volume, *, in_plane: list[int], slice_axis: int) -
         yield Notice(
             code="grid_turned",
             about="input",
-            sentence=f"{name}: the grid is turned by {turned_degrees:.0f} degrees; training scans were upright.",
+            sentence=f"{name}: the grid is rotated by {turned_degrees:.0f} degrees; training scans were not.",
             values={"turned_degrees": round(turned_degrees, 1)},
         )
     yield from (notice for axis in in_plane for notice in _narrow(volume, axis))

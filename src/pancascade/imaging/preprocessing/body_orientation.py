@@ -84,8 +84,8 @@ def orientation(profile: BodyProfile, *, scan_name: str) -> Iterator[Notice]:
             code="prone",
             severity="information",
             about="input",
-            sentence=f"{scan_name}: the table lies {-table_behind_mm:.0f} mm before the body's centre, so the patient "
-            "lies prone; the model has learned from patients on their backs.",
+            sentence=f"{scan_name}: the table lies {-table_behind_mm:.0f} mm in front of the body's centre, so the "
+            "patient lies prone; the model was trained on patients lying supine.",
             values={"table_behind_mm": round(table_behind_mm, 1)},
         )
     elif abs(table_left_mm) > TABLE_MM and abs(table_behind_mm) < TABLE_MM:
@@ -94,7 +94,7 @@ def orientation(profile: BodyProfile, *, scan_name: str) -> Iterator[Notice]:
             severity="information",
             about="input",
             sentence=f"{scan_name}: the table lies {abs(table_left_mm):.0f} mm beside the body's centre, so the "
-            "patient lies on the side; the model has learned from patients on their backs.",
+            "patient lies on the side; the model was trained on patients lying supine.",
             values={"table_left_mm": round(table_left_mm, 1)},
         )
     yield from _sides(profile, scan_name=scan_name, overturned=overturned)
@@ -123,7 +123,7 @@ def _turned(bone_score_mm: float, table_behind_mm: float, scan_name: str) -> Not
     return Notice(
         code="front_back_flipped",
         about="input",
-        sentence=f"{scan_name}: by the header the spine lies before the body's centre; {cause}. "
+        sentence=f"{scan_name}: by the header the spine lies in front of the body's centre; {cause}. "
         "Check the header, or export the scan again.",
         values=values,
     )

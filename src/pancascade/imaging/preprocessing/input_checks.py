@@ -65,7 +65,7 @@ def _beside_and_inside(profile: BodyProfile, *, scan_name: str) -> list[Notice]:
                 severity="information",
                 about="input",
                 sentence=f"{scan_name}: {100 * profile.metal_share:.2f} % of the body is above {METAL_HU} HU, which "
-                "is metal; its streaks may hide or feign lesions.",
+                "is metal; its streaks may hide or imitate lesions.",
                 values={"metal_share": round(profile.metal_share, 5)},
             )
         )

@@ -42,7 +42,7 @@ def without_copies(
     if rivals:
         first, second = rivals[0]
         raise GeometryError(
-            f"{source}: different images lie at the same place ({counted(len(rivals))}), the first are "
+            f"{source}: different images lie at the same position ({counted(len(rivals))}), the first are "
             f"{named(first)} and {named(second)}. These may be several phases or reconstructions "
             "in one series; export one of them alone.",
             code="duplicate_slices",
@@ -55,8 +55,8 @@ def _left_out(copies: Sequence[Frame], source: Path) -> Notice:
     return Notice(
         code="copies_left_out",
         about="input",
-        sentence=f"{source}: {counted(len(copies))} of the series {are} there twice, with the same pixels, and {were} "
-        f"read once; the first copy is {named(copies[0])}.",
+        sentence=f"{source}: {counted(len(copies))} of the series {are} present twice, with the same pixels, and "
+        f"{were} read once; the first copy is {named(copies[0])}.",
         values={"copies": len(copies)},
     )
 

@@ -90,9 +90,9 @@ def _require_same(
     if odd.size:
         first = int(odd[0])
         raise GeometryError(
-            f"{source}: the {what} differs between the slices: {odd.size} of {len(frames)} are unlike the others, "
+            f"{source}: the {what} differs between the slices: {odd.size} of {len(frames)} differ from the others, "
             f"the first is {frames[first].file.name} with {_listed(values[first])} against {_listed(usual)}. "
-            "Take out what does not belong.",
+            "Remove slices that do not belong.",
             code=code,
         )
 

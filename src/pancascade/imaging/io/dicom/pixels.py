@@ -62,7 +62,7 @@ def hounsfield(frames: Sequence[Frame], *, source: Path, keep_on_disk: bool = Fa
             slices = _wide_enough(slices, hu)
             slices[place] = hu
     if kept_padding:
-        _logger.warning("%s: padding of %s HU looks like tissue; left as it is.", source, sorted(kept_padding))
+        _logger.warning("%s: padding of %s HU looks like tissue; left unchanged.", source, sorted(kept_padding))
     return slices.transpose(2, 1, 0)
 
 

@@ -61,7 +61,7 @@ def choose_series(series: Sequence[Series], *, wanted: str | None = None) -> Ser
     """
     named = list(series) if wanted is None else _named(series, wanted)
     if not named:
-        found = "There is no DICOM series here." if wanted is None else f"No series is what --series names.{_SEE}"
+        found = "There is no DICOM series here." if wanted is None else f"No series matches --series.{_SEE}"
         raise ScanError(f"{found}{_listed(series)}", code="no_series" if wanted is None else "no_such_series")
     fit = [each for each in named if each.kind == CT]
     if not fit and wanted is not None:
@@ -69,7 +69,7 @@ def choose_series(series: Sequence[Series], *, wanted: str | None = None) -> Ser
     if not fit:
         which = "No series" if wanted is None else "None that --series names"
         more = any(each.kind in NAMEABLE for each in named)
-        advice = "Name one by --series to read it all the same." if more else "Give the folder of a CT series."
+        advice = "Name one by --series to read it anyway." if more else "Give the folder of a CT series."
         raise ScanError(f"{which} is an axial CT.{_listed(named)} {advice}", code="no_ct_series")
     if len({each.study_uid for each in fit}) > 1:
         raise ScanError(

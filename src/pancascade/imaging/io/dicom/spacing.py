@@ -81,7 +81,7 @@ def _require_even(ordered: Sequence[Frame], along_mm: Array, *, source: Path) ->
     worst = int(np.abs(steps_mm - usual_mm).argmax())
     raise GeometryError(
         f"{source}: the slices are unevenly spaced, {steps_mm.min():.2f} to {steps_mm.max():.2f} mm apart; the worst "
-        f"are {named(ordered[worst])} and {named(ordered[worst + 1])}. Give the series whole, or resample it first.",
+        f"are {named(ordered[worst])} and {named(ordered[worst + 1])}. Give the whole series, or resample it first.",
         code="uneven_slices",
     )
 
