@@ -65,7 +65,7 @@ _OTHER_NAMES = {"Prediction": "Segmentation"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import public names when they are first used: `import pancascade` stays instant."""
+    """Import public names when they are first used, so that `import pancascade` is fast."""
     own = _OTHER_NAMES.get(name, name)
     for module, names in _HOME.items():
         if own in names:
@@ -74,5 +74,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names, so that a shell completes them."""
+    """Return the public names, for completion in a shell."""
     return sorted(__all__)

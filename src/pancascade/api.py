@@ -1,4 +1,4 @@
-"""What Python programs call beside `segment` and `segment_many`: each the whole of a verb of the command line."""
+"""Functions for Python programs beside `segment` and `segment_many`: each does the work of one verb."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ class TrainedRun:
     """A finished training.
 
     Attributes:
-        folder: Of the run.
-        history: An entry of each epoch: losses, validation Dice, seconds.
+        folder: Folder of the run.
+        history: One entry for each epoch: losses, validation Dice, seconds.
     """
 
     folder: Path
@@ -31,11 +31,11 @@ class TrainedRun:
 
     @property
     def best(self) -> Path:
-        """The best weights; `segment` takes them as ``model``."""
+        """Path of the best weights; `segment` takes them as ``model``."""
         return self.folder / "best.safetensors"
 
     def __repr__(self) -> str:
-        """Its last epoch: "<TrainedRun: 2 epochs, validation Dice pancreas 0.712>"."""
+        """Return a summary of the last epoch: "<TrainedRun: 2 epochs, validation Dice pancreas 0.712>"."""
         dice = self.history[-1]["dice"] if self.history else {}
         reported = (
             ", validation Dice " + ", ".join(f"{name} {value:.3f}" for name, value in dice.items()) if dice else ""
@@ -68,19 +68,19 @@ def train(
         out: Folder of the run.
         source: One data set to train on instead of the recipe's.
         split: Split file of `source`.
-        fold: Of a split of folds, the one to test on.
+        fold: For a split with folds: the fold to test on.
         keep: Slices of `source`: ``all``, ``pancreas``, ``tumour``, ``no_pancreas`` or ``no_tumour``.
-        scans: Scans of a `source` of corrections that are not beside them.
-        resume: Go on with the run in `out`.
+        scans: Scans of a `source` of corrections, if they are not beside them.
+        resume: Continue the run in `out`.
         start_from: Weights to train further.
         device: ``cpu``, ``cuda``, or one of several such as ``cuda:1``.
-        devices: Processes of each node that train together. With more than one, a script needs the usual
+        devices: Processes of each node that train together. With more than one, a script needs
             ``if __name__ == "__main__":``.
         nodes: Computers that train together.
         progress: Called after every batch.
 
     Raises:
-        RecipeError: Neither `data` nor `source` is given, or what is of `source` without it.
+        RecipeError: Neither `data` nor `source` is given, or options of `source` are given without it.
         PancascadeError: Recipe, data or folder cannot be used.
     """
     from pancascade.training import find_recipe, recipe_on
@@ -98,7 +98,7 @@ def train(
             raise RecipeError("Give --data, the folder that holds the recipe's data sets, or --source, another one.")
         if any(value is not None for value in (split, fold, keep, scans)):
             raise RecipeError(
-                "--split, --fold, --keep and --scans are of --source; a recipe names its own. Give --source too."
+                "--split, --fold, --keep and --scans belong to --source; a recipe has its own. Give --source, too."
             )
         return _fit(path, Path(data), folder, progress=progress, **begin)
     place = Path(source)
@@ -135,19 +135,20 @@ def evaluate(
 
     Args:
         predictions: Folder of label maps, or one file.
-        reference: Folder of label maps with the same names, one file, or the data set that `predict` read.
+        reference: Folder of label maps with the same names, a single file, or the data set that `predict` read.
         out: Folder for tables and ``report.html``; None writes nothing.
         protocol: What is compared and how: a name, a ``.yaml`` file, or `Protocol`.
-        confidence: Folder of maps of the lesions' likelihood.
-        scores: Likelihood that the patient has a lesion, by case.
-        choices: Of `pancascade.report.comparison.evaluated.evaluate_methods`: ``patients``, ``part``, ``scans``,
+        confidence: Folder of confidence maps of the lesions.
+        scores: Confidence that the patient has a lesion, by case.
+        choices: Further arguments of `pancascade.report.comparison.evaluated.evaluate_methods`: ``patients``, ``part``,
+            ``scans``,
             ``workers`` ...
 
     Returns:
-        All numbers; printed, it shows the headline's.
+        All numbers; their text shows those of the headline.
 
     Raises:
-        DataError: Nothing could be compared.
+        DataError: No case could be compared.
         OutputError: The folder cannot be written.
     """
     place = Path(predictions)
@@ -168,20 +169,20 @@ def compare(
 
     Args:
         reference: Folder of label maps.
-        methods: Folder of predictions by the method's name, or folders that name their methods.
+        methods: Folder of predictions by the method's name, or folders whose names are the methods'.
         out: Folder for tables and ``report.html``; None writes nothing.
         protocol: As for `evaluate`.
-        figure: Also a figure of the methods side by side: .png, .pdf or .svg.
+        figure: File for a figure of the methods side by side: .png, .pdf or .svg.
         choices: As for `evaluate`.
 
     Raises:
-        DataError: Fewer than two methods, two of one name, or nothing could be compared.
+        DataError: There are fewer than two methods, two of one name, or no case could be compared.
         OutputError: The folder cannot be written.
     """
     named = methods if isinstance(methods, Mapping) else name_methods([str(folder) for folder in methods])
     entries = [Method(name, Path(folder)) for name, folder in named.items()]
     if len(entries) < 2:
-        raise DataError("compare needs the folders of at least two methods; evaluate takes one.")
+        raise DataError("compare needs the folders of at least two methods; use evaluate for one.")
     return evaluate_methods(
         entries, Path(reference), out=_path(out), figure=_path(figure), protocol=_protocol(protocol), **choices
     )

@@ -1,4 +1,4 @@
-"""Every error a user can meet.
+"""All errors that users can meet.
 
 PancascadeError
 ├── ScanError           a scan, mask or picture cannot be used
@@ -16,7 +16,7 @@ PancascadeError
 └── OutputError         a result cannot be written
 
 A message says what is wrong, where, what was found, and what to do. The command line prints it as one
-sentence and ends with exit code 2. A ScanError has a code besides, for machines; docs/notices.md lists them all.
+sentence and ends with exit code 2. A ScanError also has a code for programs; docs/notices.md lists all codes.
 """
 
 from collections.abc import Sequence
@@ -24,16 +24,16 @@ from collections.abc import Sequence
 from pancascade.messages.names_only import DICOM_FOLDER, names_only
 
 NAMED = 3
-"""How many things a message names."""
+"""Number of items that a message names."""
 
 MOST_CHARACTERS = 200
-"""Of a message."""
+"""Longest message."""
 
 
 class PancascadeError(Exception):
-    """Root of all errors that a user can cause and mend.
+    """Base of all errors that a user can cause and correct.
 
-    Of files the message holds the names, never the folders; it is one line, even where a name has several.
+    The message names files without their folders, and is one line even if a name has several.
     """
 
     _folder: str | None = None
@@ -46,7 +46,7 @@ class ScanError(PancascadeError):
     """A scan, mask or picture cannot be used.
 
     Attributes:
-        code: Why, for machines: small letters and underscores.
+        code: Reason, for programs: small letters and underscores.
     """
 
     code: str = "scan_unusable"
@@ -97,11 +97,11 @@ class UnknownModelError(PancascadeError):
 
 
 class ExportError(PancascadeError):
-    """A model cannot be exported, or what was exported does not answer as it should."""
+    """A model cannot be exported, or an exported network's output differs from torch's."""
 
 
 class PacsError(PancascadeError):
-    """A PACS cannot be reached, or refuses what is asked of it."""
+    """A PACS cannot be reached, or refuses a request."""
 
 
 class MemoryShortageError(PancascadeError):
@@ -109,15 +109,15 @@ class MemoryShortageError(PancascadeError):
 
 
 class OutputError(PancascadeError):
-    """A result cannot be written where it was asked for."""
+    """A result cannot be written to the requested place."""
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are, for a message."""
+    """Return the first few names, and how many more there are, for a message."""
     return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 def with_first_reason(reported: str, reason: str) -> str:
-    """What was told, and why the first case failed; the reason alone, which names its file, where both are too long."""
+    """Return a message with the reason why the first case failed; only the reason, if both are too long."""
     both = names_only(f"{reported} The first reason: {reason}")
     return both if len(both) <= MOST_CHARACTERS else reason

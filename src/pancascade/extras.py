@@ -1,4 +1,4 @@
-"""Libraries that do not come with the plain install, and the extra that brings each."""
+"""Libraries that the plain install does not include, and the extra that installs each."""
 
 from importlib.util import find_spec
 
@@ -24,15 +24,15 @@ EXTRAS = {
     "fastapi": "server",
     "uvicorn": "server",
 }
-"""The extra of each library, by the name that it is imported by."""
+"""Extra of each library, by the name under which it is imported."""
 
 
 class MissingExtraError(PancascadeError):
-    """Something that is not installed is needed."""
+    """A required library is not installed."""
 
 
 def require_installed(library: str, *, what: str) -> None:
-    """Pass only if a library is there; it is not imported.
+    """Refuse to continue without a library; it is not imported.
 
     Args:
         library: One of `EXTRAS`.
@@ -46,7 +46,7 @@ def require_installed(library: str, *, what: str) -> None:
 
 
 def missing_extra(library: str, *, what: str = "This") -> MissingExtraError:
-    """What is said of a library that is not installed.
+    """Return the error for a library that is not installed.
 
     Args:
         library: One of `EXTRAS`.
@@ -58,6 +58,6 @@ def missing_extra(library: str, *, what: str = "This") -> MissingExtraError:
 
 
 def extra_of(error: BaseException) -> MissingExtraError | None:
-    """What is said of an import that failed, if an extra brings the library."""
+    """Return the error for a failed import, if an extra installs the library; else None."""
     library = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     return missing_extra(library) if library in EXTRAS else None

@@ -13,12 +13,12 @@ class Label(IntEnum):
 
     @property
     def title(self) -> str:
-        """Lower-case English name, as written in reports."""
+        """Lower-case English name, as in reports."""
         return self.name.lower()
 
 
 class HelperOrgan(IntEnum):
-    """Value of a pixel in label maps for training: organs that help to locate the pancreas, and are never reported."""
+    """Pixel values in label maps for training: organs that help to locate the pancreas and are never reported."""
 
     LIVER = 10
     KIDNEYS = 11
@@ -28,10 +28,10 @@ class HelperOrgan(IntEnum):
 
 
 HELPERS_UNKNOWN = 200
-"""Value of background in label maps that do not outline the helper organs: no pancreas, perhaps one of them."""
+"""Background in label maps without outlines of the helper organs: no pancreas, but perhaps one of these organs."""
 
 COLOURS: dict[Label, str] = {Label.PANCREAS: "#39d98a", Label.TUMOUR: "#ff5c5c"}
-"""Contour colours (CSS hex), chosen to stand apart on grey CT for colour-blind readers too."""
+"""Contour colours (CSS hex) that colour-blind readers can also distinguish on grey CT."""
 
 
 class Concept(NamedTuple):
@@ -42,12 +42,12 @@ class Concept(NamedTuple):
 
 
 class Meaning(NamedTuple):
-    """What a label stands for, as DICOM asks it (PS3.3 C.8.20.2).
+    """Meaning of a label for DICOM (PS3.3 C.8.20.2).
 
     Attributes:
-        category: Of CID 7150 "Segmentation Property Categories".
-        kind: What the voxels are.
-        region: Where it lies, if the kind does not say.
+        category: Concept of CID 7150 "Segmentation Property Categories".
+        kind: Kind of structure.
+        region: Its anatomical region, if the kind does not name it.
     """
 
     category: Concept

@@ -1,4 +1,4 @@
-"""Base of all configuration: frozen, typed, strict about keys."""
+"""Base of all settings: frozen, typed, with a strict check of keys."""
 
 from typing import Annotated
 
@@ -6,13 +6,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 class Settings(BaseModel):
-    """Frozen settings that refuse unknown keys and numbers that are none."""
+    """Frozen settings that refuse unknown keys, NaN and infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 MOST_PIXELS = 8192
-"""Height and width of an image that a network sees: far more than any CT has, and still held by memory."""
+"""Largest height and width of a network's image: more than any CT has, and still within memory."""
 
 
 def _multiples_of_16(size: tuple[int, int]) -> tuple[int, int]:
@@ -24,4 +24,4 @@ def _multiples_of_16(size: tuple[int, int]) -> tuple[int, int]:
 
 
 UNetSize = Annotated[tuple[int, int], AfterValidator(_multiples_of_16)]
-"""Height and width that four poolings halve without remainder."""
+"""Height and width that can be halved four times without remainder."""

@@ -83,7 +83,7 @@ def test_an_option_about_data_sets_needs_one(pancascade, tmp_path, option):
     code, _, err = pancascade("attribute", tmp_path / "scans", tmp_path / "labels", *option)
     assert code == 2
     assert err.count("\n") == 1
-    assert f"{option[0]} is about a data set" in err
+    assert f"{option[0]} is an option for data sets" in err
     assert "--source" in err
 
 

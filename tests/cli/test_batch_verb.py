@@ -67,9 +67,9 @@ def test_on_a_terminal_there_is_a_bar(pancascade, here, no_scans, tmp_path, monk
         (("a.nii", "--out", "a.nii"), "cannot be written"),
         (("a.nii", "--out", "out", "--model", "nothing"), "nothing: no such model"),
         (("a.nii", "--out", "out", "--max-memory", "-1"), "max_memory_gb"),
-        (("a.nii", "--out", "out", "--address", "auto"), "--address is of a Ray cluster"),
+        (("a.nii", "--out", "out", "--address", "auto"), "--address is for a Ray cluster"),
         (("a.nii", "--out", "out", "--engine", "ray", "--address", "auto", "--workers", "2"), "--workers does not go"),
-        (("a.nii", "--out", "out", "--mapping", "a.nii"), "this is one of the scans"),
+        (("a.nii", "--out", "out", "--mapping", "a.nii"), "is one of the scans"),
     ],
 )
 def test_what_cannot_be_run_ends_with_2_and_one_sentence(pancascade, tmp_path, monkeypatch, arguments, said, request):
@@ -126,6 +126,6 @@ def test_a_batch_that_is_told_to_end_says_how_to_go_on(no_scans, tmp_path):
     run.process.terminate()
     said = run.end()
     assert run.process.returncode == 128 + signal.SIGTERM
-    assert "Interrupted. Nothing half-written was left; `train`, `predict` and `batch` go on with --resume" in said
+    assert "Interrupted. Nothing half-written was left; `train`, `predict` and `batch` continue with --resume" in said
     assert len(said.splitlines()) == 1
     assert not (tmp_path / "out" / ".pancascade-lock").exists()

@@ -117,8 +117,8 @@ def test_a_bad_label_map_costs_its_own_numbers_only(pancascade, folders, model, 
     code, reported, _ = pancascade("calibrate", model, *folders, "--out", tmp_path / "warm.json")
     assert code == 1
     assert "No numbers for a: " in reported
-    assert "no scan of this name" in reported
-    assert "is one patient's" in reported
+    assert "no scan has this name" in reported
+    assert "is of one patient" in reported
     assert find_model(str(tmp_path / "warm.json")).calibration.organ.patients == 1
 
 
@@ -128,7 +128,7 @@ def test_without_tumours_the_tumours_temperature_stays(pancascade, folders, mode
         write_volume(scan.with_voxels((truth == 1).astype(np.uint8)), path)
     code, reported, _ = pancascade("calibrate", model, *folders, "--out", tmp_path / "warm.json")
     assert code == 0
-    assert "The tumour's calibration stays as it was" in reported
+    assert "The tumour's calibration was not changed" in reported
     found = find_model(str(tmp_path / "warm.json"))
     assert found.calibration.tumour_temperature == 1
     assert found.calibration.tumour is None

@@ -20,7 +20,7 @@ def test_a_sound_set_ends_with_0_and_says_so(folder, pancascade):
     code, out, _ = pancascade("data", "check", folder, "--workers", 1)
     assert code == 0
     assert "2 cases of 2 patients" in out
-    assert "Nothing is wrong." in out
+    assert "No errors and no warnings." in out
     assert "64.2" in out  # mL of the pancreas
 
 
@@ -31,7 +31,7 @@ def test_an_error_ends_with_1_and_is_one_line(folder, pancascade):
     (line,) = [line for line in out.splitlines() if line.startswith("  flipped-label: p0:")]
     assert "left and right are exchanged" in line
     assert "1 error" in out
-    assert "Nothing is wrong." not in out
+    assert "No errors and no warnings." not in out
     assert "Traceback" not in err
 
 

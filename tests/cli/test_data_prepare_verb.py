@@ -60,7 +60,7 @@ def test_verify_finds_what_changed(pancascade, folder, tmp_path):
     store = tmp_path / "store"
     pancascade("data", "prepare", folder, "--out", store, "--workers", 1)
     code, out, _ = pancascade("data", "prepare", store, "--verify")
-    assert (code, "all 8 files are as they were written" in out) == (0, True)
+    assert (code, "all 8 files are unchanged" in out) == (0, True)
     (store / "arrays" / "pancreas_000_hu.b2nd").write_bytes(b"nothing")
     code, out, _ = pancascade("data", "prepare", store, "--verify")
     assert (code, "pancreas_000_hu.b2nd: not as it was written" in out) == (1, True)
@@ -69,8 +69,8 @@ def test_verify_finds_what_changed(pancascade, folder, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((), "Name a folder for the store of"),
-        (("--out", "x", "--verify"), "--verify looks at the store"),
+        ((), "Give --out, a folder for the store of"),
+        (("--out", "x", "--verify"), "--verify checks the store"),
         (("--out", "x", "--kind", "volumes", "--keep", "tumour"), "a volume keeps all its slices. Check the options."),
         (("--out", "x", "--kind", "pictures", "--window", "5", "5"), "must be < upper_hu"),
         (("--out", "x", "--spacing", "1", "0", "1"), "spacing must be above 0 mm, got 1 0 1"),

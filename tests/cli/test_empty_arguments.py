@@ -29,7 +29,7 @@ def test_an_empty_out_is_refused_and_nothing_is_written(pancascade, tmp_path, mo
     monkeypatch.chdir(tmp_path)
     code, out, err = pancascade(*VERBS[verb], *empty)
     assert (code, out) == (2, "")
-    assert err == "Error: --out is empty. Give it a value; is a variable of your shell not set?\n"
+    assert err == "Error: --out is empty. Give it a value, or set the variable of your shell.\n"
     assert not list(tmp_path.iterdir())
 
 

@@ -26,7 +26,7 @@ def test_a_joined_checkpoint_is_written_and_named(pancascade, checkpoint, tmp_pa
 @pytest.mark.parametrize(
     ("stages", "sentence"),
     [
-        (["{path}"], "write it like first=RUN1/best.safetensors"),
+        (["{path}"], "write it as STAGE=CHECKPOINT"),
         (["network={path}", "network={path}"], "stage network is given twice"),
         (["first={path}"], "has no stage 'first'; it has network"),
         (["network=gone.safetensors"], "gone.safetensors"),

@@ -149,7 +149,7 @@ def test_a_file_that_is_no_log_is_never_appended_to(pancascade, tmp_path):
     scan.write_bytes(b"voxels")
     code, _, err = pancascade("models", "--log-file", scan)
     assert (code, scan.read_bytes()) == (2, b"voxels")
-    assert err == "Error: --log-file scan.nii: is something else than a log. Choose another name.\n"
+    assert err == "Error: --log-file scan.nii: exists and is no log. Choose another name.\n"
     assert pancascade("models", "--log-file", tmp_path / "no" / "log.txt")[0] == 2
 
 

@@ -33,7 +33,7 @@ def test_the_mask_given_is_the_organ_of_the_result(pancascade, knows_the_phantom
     assert result["pancreas_mask"]["values"] == [7]
     assert result["location"] is None
     assert "tumour" in reported
-    assert "mask that was given" in (tmp_path / "out" / "report.html").read_text()
+    assert "is the given mask" in (tmp_path / "out" / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_the_mask_given_is_the_organ_of_the_result(pancascade, knows_the_phantom
         (["--pancreas", "m.nii.gz"], "Give --pancreas-label"),
         (["--pancreas", "m.nii.gz", "--pancreas-label", "3"], "holds no voxel of 3"),
         (["--pancreas", "none.nii.gz"], "no such file"),
-        (["--pancreas-label", "3"], "Give that with --pancreas"),
+        (["--pancreas-label", "3"], "Give the map with --pancreas"),
         (["--pancreas", "other.nii.gz"], "does not cover the space"),
     ],
 )

@@ -105,7 +105,7 @@ def test_a_run_that_was_done_is_gone_on_with_only_where_that_is_asked(pancascade
     code, _, err = pancascade(*arguments)
     assert (code, err) == (
         2,
-        "Error: out: holds predictions already. Go on with --resume, or choose another --out folder.\n",
+        "Error: out: holds predictions already. Continue with --resume, or choose another --out folder.\n",
     )
     assert pancascade(*arguments, "--resume")[0] == 0
     code, _, err = pancascade(*arguments, "--resume", "--part", "validation")
@@ -140,7 +140,7 @@ def test_where_nothing_tells_the_window_of_pictures_they_are_not_guessed(
 def test_nor_is_the_window_guessed_where_there_are_no_weights_yet(pancascade, pictures, tmp_path):
     code, _, err = pancascade("reproduce", "qiu2024", 3, "--data", pictures[0], "--out", tmp_path / "out")
     assert code == 2
-    assert "pictures do not tell their Hounsfield units. Give --picture-window" in err
+    assert "the Hounsfield units of its pictures are unknown. Give --picture-window" in err
     assert len(err.strip()) <= 200
 
 
@@ -225,5 +225,5 @@ def test_an_option_about_pictures_is_refused_where_there_are_none(pancascade, ru
     }.get(verb, ("data", verb, scans))
     code, _, err = pancascade(*arguments, "--out", out, *option)
     assert (code, err.count("\n")) == (2, 1)
-    assert f"{option[0]} is about the pictures of a slice folder, and list.csv is none (volume_list)" in err
+    assert f"{option[0]} is for pictures of a slice folder, but list.csv is none (volume_list)" in err
     assert not out.exists()

@@ -43,5 +43,5 @@ def test_a_folder_with_a_reader_s_corrections_is_not_written_over(tmp_path):
     (tmp_path / "out" / "corrections").mkdir(parents=True)
     require_unedited(tmp_path / "out", [])
     (tmp_path / "out" / "corrections" / "001.nii.gz").touch()
-    with pytest.raises(OutputError, match="out: holds corrections that a reader saved"):
+    with pytest.raises(OutputError, match="out: holds saved corrections"):
         require_unedited(tmp_path / "out", [])

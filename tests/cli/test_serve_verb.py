@@ -67,7 +67,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
 def test_corrections_are_not_kept_among_the_jobs_which_are_removed(tmp_path):
     for place in ("jobs", "jobs/kept"):
         said = refused("--folder", tmp_path, "--corrections", tmp_path / place, "--port", 0)
-        assert said.startswith("--corrections: this is the folder of the jobs")
+        assert said.startswith("--corrections: is the folder of the jobs")
     assert not list(tmp_path.iterdir())
 
 

@@ -84,8 +84,8 @@ def test_compare_takes_the_same_options(compare, folders):
         (("--split", "folds.json"), "holds 2 folds, and none was named"),
         (("--split", "split.json", "--fold", 1), "Leave fold 1 out"),
         (("--split", "none.json"), "none.json: not a split file"),
-        (("--part", "train"), "--fold and --part choose from a split"),
-        (("--fold", 0), "--fold and --part choose from a split"),
+        (("--part", "train"), "--fold and --part select from a split"),
+        (("--fold", 0), "--fold and --part select from a split"),
     ],
 )
 def test_options_that_do_not_fit_are_one_sentence(evaluate, folders, monkeypatch, options, message):

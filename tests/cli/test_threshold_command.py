@@ -239,7 +239,7 @@ def test_a_scan_that_was_replaced_since_is_refused(pancascade, result, scan, tmp
     another_patient(scan)
     before = content(result)
     err = refused(pancascade("threshold", result, "--tumour", "0.9"))
-    assert err.startswith("Error: scan.nii.gz: is not the scan that was segmented")
+    assert err.startswith("Error: scan.nii.gz: is not the segmented scan")
     assert refused(pancascade("threshold", result, "--tumour", "0.9", "--scan", scan)) == err
     assert content(result) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "scan.nii.gz"]
@@ -259,7 +259,7 @@ def test_a_scan_of_the_same_name_where_the_verb_runs_is_not_taken_for_it(pancasc
     assert abs(again - organ) < 15
     (tmp_path / "a" / "scan.nii.gz").unlink()
     err = refused(pancascade("threshold", tmp_path / "far" / "out", "--tumour", "0.97"))
-    assert "is not the scan that was segmented" in err
+    assert "is not the segmented scan" in err
 
 
 def test_the_same_voxels_in_another_file_are_the_same_scan(pancascade, result, scan, tmp_path):

@@ -68,7 +68,7 @@ def test_on_a_cluster_a_verb_says_what_it_says_on_this_machine(pancascade, verbs
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--address", "auto"), "--address is of a Ray cluster. Give --engine ray as well"),
+        (("--address", "auto"), "--address is for a Ray cluster. Give --engine ray as well"),
         (("--engine", "ray", "--address", "auto", "--workers", 2), "--workers does not go with --address"),
         (("--engine", "ray"), 'Ray is not installed. Run pip install "pancascade[cluster]"'),
     ],

@@ -102,7 +102,7 @@ def test_counts_found_stand_beside_the_papers(table_3):
     _, out = table_3
     counts = {count["what"]: (count["found"], count["published"]) for count in document(out)["counts"]}
     assert counts["cases"] == ("5", "281")
-    assert counts["cases that train"] == ("4", "216")
+    assert counts["training cases"] == ("4", "216")
     assert counts["slices with tumour"][1] == "2537"
     assert int(counts["slices with tumour"][0]) > 0
 

@@ -85,7 +85,7 @@ def test_the_command_trains_on_it_and_the_run_says_so(project, decathlon):
 
 
 def test_the_command_asks_for_data_and_refuses_options_without_a_source(project):
-    for arguments, sentence in (([], "Give --data"), (["--data", project, "--keep", "all"], "are of --source")):
+    for arguments, sentence in (([], "Give --data"), (["--data", project, "--keep", "all"], "belong to --source")):
         result = run(project / "tiny.yaml", "--out", project / "run", *arguments)
         assert isinstance(result.exception, RecipeError)
         assert sentence in str(result.exception)

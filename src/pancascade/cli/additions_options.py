@@ -1,4 +1,4 @@
-"""Options that switch off, by name, what ``segment`` does beyond the papers' pass."""
+"""Options that switch off, by name, the additions of ``segment`` to the papers' pass."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,29 +7,31 @@ import typer
 if TYPE_CHECKING:
     from pancascade.inference.models.additions import Additions
 
-NoSmoothing = Annotated[bool, typer.Option("--no-smoothing", help="Do not average along the body.")]
+NoSmoothing = Annotated[bool, typer.Option("--no-smoothing", help="Do not average probabilities along the body.")]
 NoFallbackSearch = Annotated[
-    bool, typer.Option("--no-fallback-search", help="Do not search a candidate below ½ where stage 1 finds nothing.")
+    bool, typer.Option("--no-fallback-search", help="Do not use a candidate below ½ where stage 1 finds nothing.")
 ]
 NoComponentRules = Annotated[
-    bool, typer.Option("--no-component-rules", help="Keep every component, not one organ in one place.")
+    bool, typer.Option("--no-component-rules", help="Keep all components, not only one organ in one place.")
 ]
 NoBodyBox = Annotated[bool, typer.Option("--no-body-box", help="Do not leave out air and table.")]
 NoSearchRange = Annotated[
-    bool, typer.Option("--no-search-range", help="Search all heights, wherever the base of the lungs is.")
+    bool, typer.Option("--no-search-range", help="Search all heights, whatever the base of the lungs.")
 ]
-NoCalibration = Annotated[bool, typer.Option("--no-calibration", help="Leave probabilities as the networks give them.")]
-NoTunedThresholds = Annotated[bool, typer.Option("--no-tuned-thresholds", help="Thresholds of ½, not the model's own.")]
+NoCalibration = Annotated[bool, typer.Option("--no-calibration", help="Do not calibrate the networks' probabilities.")]
+NoTunedThresholds = Annotated[
+    bool, typer.Option("--no-tuned-thresholds", help="Use thresholds of ½, not the model's own.")
+]
 NoTumourScore = Annotated[
-    bool, typer.Option("--no-tumour-score", help="Mark tumour in a scan of low tumour score as well.")
+    bool, typer.Option("--no-tumour-score", help="Mark tumours also in a scan with a low tumour score.")
 ]
 
 
 def chosen_additions(**switched_off: bool) -> "Additions":
-    """The additions that are left on.
+    """Return the additions that stay on.
 
     Args:
-        switched_off: By name, whether its option was given.
+        switched_off: Whether the option was given, by name of the addition.
     """
     from pancascade.inference.models.additions import Additions
 

@@ -1,4 +1,4 @@
-"""The command line: one file a verb; arguments in, calls out, every error one sentence."""
+"""The command line: one file for each verb, and one sentence for every error."""
 
 import logging
 import os
@@ -41,7 +41,7 @@ from pancascade.messages.names_only import names_only
 app = typer.Typer(
     cls=FilledArguments,
     name="pancascade",
-    help="Find the pancreas and pancreatic tumours in CT with cascades: locate, then look closely.",
+    help="Find the pancreas and pancreatic tumours in CT with cascades of networks: locate, then segment.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -72,7 +72,7 @@ VERBS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("cohort", cohort, "pancascade cohort RESULTS -o cohort.html --csv cohort.csv"),
     ("compare-dates", compare_dates, "pancascade compare-dates MAY NOVEMBER -o follow_up.html"),
 )
-"""Name, function and example of each verb; those of ``data`` stand in `pancascade.cli.data`."""
+"""Name, function and example of each verb; those of ``data`` are in `pancascade.cli.data`."""
 
 for _name, _verb, _example in VERBS:
     register(app, _verb, name=_name, example=_example)
@@ -91,7 +91,7 @@ def _everywhere(
         bool, typer.Option("--version", help="Show the version and exit.", callback=_tell_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Nothing: `--version` has done its work."""
+    """Options of the program itself; `--version` has its own callback."""
 
 
 USER_ERROR, INTERRUPTED, BUG = 2, 130, 70
@@ -105,14 +105,14 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a console of few letters, such as Windows's, ends no run
+            stream.reconfigure(errors="replace")  # consoles with few characters, as on Windows, must not end a run
     try:
         with endings_heeded():
             app()
     except SystemExit as ended:
-        if ended.code == INTERRUPTED or ended.code in ENDED:  # typer turns Ctrl-C into the first
+        if ended.code == INTERRUPTED or ended.code in ENDED:  # typer turns Ctrl-C into INTERRUPTED
             _say(
-                "Interrupted. Nothing half-written was left; `train`, `predict` and `batch` go on with --resume, "
+                "Interrupted. Nothing half-written was left; `train`, `predict` and `batch` continue with --resume, "
                 "an evaluation and the verbs of data when they are run again."
             )
         raise
@@ -122,7 +122,7 @@ def main() -> None:
     except Exception as error:
         if is_memory_shortage(error):
             _say(
-                "Error: there is not enough memory for this. Close other programs, or ask for less: segment "
+                "Error: there is not enough memory for this. Close other programs, or use less: segment "
                 "--max-memory, fewer --workers, a smaller canvas or batch in a recipe."
             )
             sys.exit(USER_ERROR)

@@ -1,4 +1,4 @@
-"""``pancascade attribute``: where a cascade loses, stage by stage."""
+"""``pancascade attribute``: attribute the errors of a cascade to its stages."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,16 +26,18 @@ def attribute(
         Path | None, typer.Argument(help="Folder of label maps with the same names (1 pancreas, 2 tumour), or one.")
     ] = None,
     model: Annotated[
-        str, typer.Option(help="A name that `pancascade models` lists, or a checkpoint; with --source also a run.")
+        str, typer.Option(help="Name from `pancascade models`, or a checkpoint; with --source also a training run.")
     ] = DEFAULT_MODEL,
     out: Annotated[Path | None, typer.Option(help="Folder for attribution.json.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     source: Annotated[
         Path | None,
-        typer.Option("--source", help="A data set in place of SCANS and REFERENCE: by the papers' pass, as `predict`."),
+        typer.Option(
+            "--source", help="A data set in place of SCANS and REFERENCE; uses the papers' pass, as `predict`."
+        ),
     ] = None,
     split: Annotated[
-        Path | None, typer.Option("--split", help="With --source, a split file: only cases of one part are taken.")
+        Path | None, typer.Option("--split", help="With --source, a split file: use only the cases of one part.")
     ] = None,
     fold: Fold = None,
     part: PartName = "test",
@@ -43,7 +45,7 @@ def attribute(
     picture_window: options.PictureWindow = None,
     flip_rows: options.FlipRows = False,
 ) -> None:
-    """Which stage do the errors come from? Cases are segmented with stage 1's boxes and with the true ones."""
+    """Attribute errors to the stages: segment cases with stage 1's boxes and with the true ones."""
     if source is not None:
         if scans is not None or reference is not None:
             raise DataError("Give either --source, or SCANS and REFERENCE.")
@@ -65,7 +67,9 @@ def attribute(
     misplaced = [option for option, value in given.items() if value is not None]
     misplaced += ["--part"] * (part != "test") + ["--flip-rows"] * flip_rows
     if misplaced:
-        raise DataError(f"{misplaced[0]} is about a data set, and SCANS and REFERENCE are none. Give it as --source.")
+        raise DataError(
+            f"{misplaced[0]} is an option for data sets; SCANS and REFERENCE are none. Give it as --source."
+        )
     with held(out, what="attribute"):
         _attribute(scans, reference, model=model, out=out, device=device)
 
@@ -99,7 +103,7 @@ def _attribute(scans: Path, reference: Path, *, model: str, out: Path | None, de
 def _attribute_case(
     case: str, scan: Path | None, truth: Path, *, model: "Model", device: str
 ) -> "dict[str, Attribution]":
-    """Attribution by target of those that the reference shows."""
+    """Return the attribution of each target that the reference shows."""
     import numpy as np
 
     from pancascade.imaging.io import read_label_map, read_scan
@@ -108,7 +112,7 @@ def _attribute_case(
     from pancascade.labels import Label
 
     if scan is None:
-        raise DataError(f"{truth}: no scan of this name.")
+        raise DataError(f"{truth}: no scan has this name.")
     reference = read_label_map(truth)
     values = np.unique(reference.voxels)
     if not np.isin(values, list(Label)).all():

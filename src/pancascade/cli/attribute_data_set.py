@@ -1,4 +1,4 @@
-"""``pancascade attribute --source``: errors by stage, and how well stage 1 locates, by the papers' pass."""
+"""``pancascade attribute --source``: errors by stage, and the accuracy of stage 1, by the papers' pass."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -24,10 +24,10 @@ def attribute_data_set(
 
     Args:
         model: Folder of a training run, or a checkpoint.
-        cases: Of the data set.
-        source: Where they come from, for ``attribution.json``.
+        cases: Cases of the data set.
+        source: Origin of the cases, for ``attribution.json``.
         out: Folder for that file.
-        device: Where the networks run.
+        device: Where the networks run, ``cpu`` or ``cuda``.
 
     Raises:
         PancascadeError: The weights or a case cannot be used.
@@ -49,7 +49,7 @@ def attribute_data_set(
 
 
 def _tell_localization(rows: "list[LocalizationRow]", *, console: "Console", title: str) -> dict[str, Any]:
-    """Print mean ± sd, interval and extremes as the papers do; what is written."""
+    """Print mean ± sd, interval and extremes as in the papers; return what is written."""
     from rich.table import Table
 
     from pancascade.evaluation.localization import box_iou_table

@@ -1,4 +1,4 @@
-"""What ``pancascade attribute`` prints and writes."""
+"""Output of ``pancascade attribute``: tables on the screen, and ``attribution.json``."""
 
 import json
 from dataclasses import asdict
@@ -24,7 +24,7 @@ TITLES = {
 
 
 def tell_stages(found: "dict[str, list[Attribution]]", *, console: "Console", model: str) -> "dict[str, Any]":
-    """Print a table of each target; what is written about them."""
+    """Print a table for each target; return what is written about them."""
     from rich.table import Table
 
     from pancascade.evaluation import summarise_attribution
@@ -44,7 +44,7 @@ def tell_stages(found: "dict[str, list[Attribution]]", *, console: "Console", mo
 
 
 def write_attribution(result: "dict[str, Any]", out: Path, *, console: "Console") -> None:
-    """Write ``attribution.json`` and say where.
+    """Write ``attribution.json`` and print its place.
 
     Raises:
         OutputError: The folder cannot be written.

@@ -1,4 +1,4 @@
-"""``pancascade batch``: many scans in; a folder of results each, a ledger, and one page of all, out."""
+"""``pancascade batch``: segment many scans; write a folder for each, a ledger, and one page of all."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,22 +19,21 @@ def batch(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            help="Scans as `segment` takes them; folders of such files or of DICOM studies; CSV lists with the column "
-            "image.",
+            help="Scans as for `segment`; folders of such files or of DICOM studies; CSV lists with the column image.",
             metavar="INPUTS...",
             show_default=False,
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the results; made if it is missing.", show_default=False)],
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted batch; what is finished is not repeated.")
+        bool, typer.Option("--resume", help="Continue an interrupted batch; finished cases are not repeated.")
     ] = False,
     names: Annotated[
         Literal["digest", "order", "file"],
-        typer.Option(help="What cases are called: by a digest, their number, or their file or folder."),
+        typer.Option(help="Names of cases: a digest, their number, or their file or folder."),
     ] = "digest",
     mapping: Annotated[
-        Path | None, typer.Option(help="CSV to write that tells which case is which input; it names files.")
+        Path | None, typer.Option(help="CSV file to write with the case and file of each input; it names files.")
     ] = None,
     workers: executor_options.Workers = 0,
     engine: executor_options.Where = executor_options.ExecutorKind.PROCESSES,
@@ -49,7 +48,7 @@ def batch(
     flat: Annotated[
         Path | None,
         typer.Option(
-            help="Also copy every mask to this folder as CASE.nii.gz, as leaderboards want it; --names file keeps the "
+            help="Also copy every mask to this folder as CASE.nii.gz, as leaderboards require; --names file keeps the "
             "names of the scans."
         ),
     ] = None,
@@ -57,15 +56,15 @@ def batch(
     series: segment_options.SeriesChoice = None,
     tta: segment_options.Tta = False,
     backend: Annotated[
-        segment_options.Backend, typer.Option("--backend", help="What runs the networks.")
+        segment_options.Backend, typer.Option("--backend", help="Backend that runs the networks.")
     ] = segment_options.Backend.AUTO,
     max_memory: segment_options.MaxMemory = None,
     keep_doubtful: segment_options.KeepDoubtful = False,
     keep_identifiers: segment_options.KeepIdentifiers = False,
 ) -> None:
-    """Segment many scans, several at a time; one that fails is a line of the ledger, never the end of the run.
+    """Segment many scans, several at a time; a scan that fails is recorded in the ledger and does not end the run.
 
-    Exit code 0: all are done; 1: a scan was refused or a case failed; 2: the batch could not be run.
+    Exit code 0: all are done; 1: a scan was refused or a case failed; 2: the batch could not run.
     """
     from pancascade.segmentation.batch.batch_run import run_batch
     from pancascade.segmentation.batch.flat_masks import FlatMasks
@@ -118,7 +117,7 @@ def _options(**choices: object) -> "BatchOptions":
 
 
 def _require_extra(formats: Sequence[str]) -> None:
-    """Refuse at once what would fail with every scan."""
+    """Refuse formats that would fail with every scan."""
     from importlib.util import find_spec
 
     if {"dicom-seg", "dicom-sr"} & set(formats) and find_spec("highdicom") is None:
@@ -130,4 +129,4 @@ def _require_extra(formats: Sequence[str]) -> None:
 
 def _require_elsewhere(mapping: Path, scans: Sequence[Path]) -> None:
     if mapping.absolute() in scans:
-        raise OutputError(f"--mapping {mapping}: this is one of the scans. Choose another name.")
+        raise OutputError(f"--mapping {mapping}: is one of the scans. Choose another name.")

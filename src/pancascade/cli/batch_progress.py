@@ -1,4 +1,4 @@
-"""How far a batch is: a bar on a terminal, a line a case elsewhere; and what to do at its end."""
+"""Progress of a batch: a bar on a terminal, else one line a case; and a summary at its end."""
 
 import time
 from collections import Counter
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class BatchProgress:
-    """Says how far a batch is, and in the end what became of it.
+    """Shows the progress of a batch, and in the end its result.
 
     Args:
         out: Folder of the results.
@@ -41,7 +41,7 @@ class BatchProgress:
 
     @property
     def unfinished(self) -> int:
-        """Cases without a result."""
+        """Number of cases without a result."""
         return self._states["refused"] + self._states["failed"]
 
     def __enter__(self) -> "BatchProgress":
@@ -51,7 +51,7 @@ class BatchProgress:
             columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn())
             self._bars = Progress(*columns, console=self._console, transient=True)
             self._bars.start()
-            self._task = self._bars.add_task("looking for scans", total=None)
+            self._task = self._bars.add_task("searching for scans", total=None)
         return self
 
     def __exit__(
@@ -63,7 +63,7 @@ class BatchProgress:
             self._tell_end()
 
     def begin(self, left: "Sequence[ScanInput]", kept: "Iterable[LedgerEntry]") -> None:
-        """The scans that are to be done, and the lines of those that are not repeated."""
+        """Take the scans that are left, and the ledger entries of those that are not repeated."""
         self._began = time.monotonic()
         self._bytes_left = sum(scan.size_bytes for scan in left)
         for entry in kept:
@@ -77,7 +77,7 @@ class BatchProgress:
             self._console.print(f"{self._total} scans{earlier}.")
 
     def finished(self, case: "SegmentedCase") -> None:
-        """One more case."""
+        """Count and show one more case."""
         entry = case.entry
         self._count(entry)
         self._bytes_left -= case.scan.size_bytes
@@ -103,7 +103,7 @@ class BatchProgress:
         return counts + self._time_left(", ")
 
     def _time_left(self, before: str) -> str:
-        """By the size of what is done and of what is left; nothing before the first case, or after the last."""
+        """Estimate by size what is left; nothing before the first case, or after the last."""
         if not self._bytes_left or not self._bytes_done:
             return ""
         seconds = (time.monotonic() - self._began) * self._bytes_left / self._bytes_done

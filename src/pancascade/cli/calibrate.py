@@ -1,4 +1,4 @@
-"""``pancascade calibrate``: make a model's probabilities true, by scans with references."""
+"""``pancascade calibrate``: calibrate a model's probabilities on scans with references."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,26 +23,28 @@ if TYPE_CHECKING:
 
 
 def calibrate(
-    model: Annotated[str, typer.Argument(help="A name that `pancascade models` lists, a checkpoint, or a model.json.")],
+    model: Annotated[str, typer.Argument(help="Name from `pancascade models`, a checkpoint, or a model.json.")],
     scans: Annotated[Path, typer.Argument(help="Folder of CT scans, or one scan.")],
     reference: Annotated[
         Path, typer.Argument(help="Folder of label maps with the same names (1 pancreas, 2 tumour), or one.")
     ],
-    out: Annotated[Path, typer.Option(help="The calibrated model, a .json file; its plot, a .png, goes beside it.")],
+    out: Annotated[
+        Path, typer.Option(help="File of the calibrated model, .json; its plot, a .png, is written beside it.")
+    ],
     patients: Patients = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     allow_training_cases: Annotated[
         bool,
-        typer.Option("--allow-training-cases", help="Also take patients whom the model was trained on."),
+        typer.Option("--allow-training-cases", help="Also use patients of the model's training data."),
     ] = False,
     temperature_only: Annotated[
-        bool, typer.Option("--temperature-only", help="Fit a temperature alone, no offset beside it.")
+        bool, typer.Option("--temperature-only", help="Fit only a temperature, no offset.")
     ] = False,
 ) -> None:
-    """Scale the organ's and the tumour's probabilities so that they come true; write a model that does so.
+    """Calibrate the organ's and the tumour's probabilities on scans with references; write the calibrated model.
 
-    Voxels count where the model gives the target a probability of at least 0.02, true or not; each patient counts the
-    same. The thresholds are scaled along, so that masks stay as they are.
+    Voxels count where the model gives the target a probability of at least 0.02, right or wrong; all patients have the
+    same weight. The thresholds are scaled in the same way, so that masks do not change.
     """
     if out.suffix != ".json":
         raise OutputError(f"{out}: a model's description is a .json file. Give --out such a name.")
@@ -85,10 +87,10 @@ def calibrate(
 
 
 def _require_new(model: "Model", pairs: "Pairs", patient_of: "Mapping[str, str]", *, device: str) -> None:
-    """Pass only if the model has learned from none of the patients, as far as it tells.
+    """Refuse patients of the model's recorded training data.
 
     Raises:
-        DataError: It has.
+        DataError: The model was trained on one of the patients.
     """
     from pancascade.files.digests import patient_mark
     from pancascade.inference.runners.loading import LoadedModel, load_runners, trained_on
@@ -98,13 +100,13 @@ def _require_new(model: "Model", pairs: "Pairs", patient_of: "Mapping[str, str]"
     seen = [case for case in pairs.masks if not marks.isdisjoint(map(patient_mark, {case, patient_of.get(case, case)}))]
     if seen:
         raise DataError(
-            f"{model.name}: was trained on {listed(seen)}, and is surer of its training cases than of new patients. "
-            "Leave them out, or ask for them with --allow-training-cases."
+            f"{model.name}: was trained on {listed(seen)}, and is more confident there than on new patients. "
+            "Leave them out, or allow them with --allow-training-cases."
         )
 
 
 def _count_case(scan: Path | None, truth: Path, *, model: str, device: str) -> "dict[str, TargetCounts]":
-    """Voxels of one scan by target."""
+    """Return the counts of one scan by target."""
     import numpy as np
 
     from pancascade.errors import GeometryError
@@ -114,7 +116,7 @@ def _count_case(scan: Path | None, truth: Path, *, model: str, device: str) -> "
     from pancascade.segmentation import segment
 
     if scan is None:
-        raise DataError(f"{truth}: no scan of this name.")
+        raise DataError(f"{truth}: no scan has this name.")
     reference, volume = read_label_map(truth), read_scan(scan)
     if not reference.on_same_grid_as(volume):
         raise GeometryError(f"{truth}: not on the grid of {scan}. Write it on the scan's grid.")
@@ -201,7 +203,7 @@ def _report(model: "Model", kept: dict[str, str], failures: "list[Failure]", *, 
         if quality is not None and target not in kept and (quality.held_out_gain or 0.0) <= 0:
             console.print(_doubt(target, quality.patients), style="yellow", soft_wrap=True)
     for target, reason in kept.items():
-        console.print(f"The {target}'s calibration stays as it was: {reason}", style="yellow", soft_wrap=True)
+        console.print(f"The {target}'s calibration was not changed: {reason}", style="yellow", soft_wrap=True)
     for failure in failures:
         console.print(f"No numbers for {failure.case}: {failure.message}", style="yellow", soft_wrap=True)
     console.print(f"Model: {out}; plot: {out.with_suffix('.png')}", soft_wrap=True, highlight=False)
@@ -209,8 +211,8 @@ def _report(model: "Model", kept: dict[str, str], failures: "list[Failure]", *, 
 
 def _doubt(target: str, patients: int) -> str:
     if patients == 1:
-        return f"The {target}'s calibration is one patient's, and nothing tells whether it fits another. Give more."
+        return f"The {target}'s calibration is of one patient; it may not fit another. Give more patients."
     return (
-        f"The {target}'s calibration is in doubt: fitted without a patient, it serves that patient no better than none "
-        f"({patients} patients, each left out in turn). Give more patients, or leave the model as it is."
+        f"The {target}'s calibration is unreliable: on patients left out of the fit it is no better than none "
+        f"({patients} patients, each left out in turn). Give more patients, or leave the model unchanged."
     )

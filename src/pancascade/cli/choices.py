@@ -1,4 +1,4 @@
-"""Values that options take, for ``--help`` and for completion by the shell; verbs check them themselves."""
+"""Values of options, for ``--help`` and for completion by the shell; the verbs check them themselves."""
 
 from collections.abc import Callable
 
@@ -29,16 +29,16 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "train --keep": ("all", "pancreas", "tumour", "no_pancreas", "no_tumour"),
     "export --format": ("onnx", "openvino"),
 }
-"""Values of an option in every verb that has it; ``VERB --option`` for one verb. Capitals stand for something else."""
+"""Values of an option in every verb that has it; ``VERB --option`` for one verb. Capitals are placeholders."""
 
 
 def find_choices(verb: str, option: str) -> tuple[str, ...] | None:
-    """The values of a verb's option; None where it takes others."""
+    """Return the values of a verb's option; None if they are not listed."""
     return CHOICES.get(f"{verb} {option}", CHOICES.get(option))
 
 
 def completer(choices: tuple[str, ...]) -> Callable[[str], list[str]]:
-    """What offers the values that begin as typed."""
+    """Return a function that completes a value."""
 
     def complete(incomplete: str) -> list[str]:
         return [choice for choice in choices if choice.startswith(incomplete) and not choice[:1].isupper()]

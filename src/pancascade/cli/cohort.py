@@ -1,4 +1,4 @@
-"""``pancascade cohort``: many results in; one page to sort and filter, and a table, out."""
+"""``pancascade cohort``: show many results on one page to sort and filter, and write a table."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +19,7 @@ def cohort(
 ) -> None:
     """Put many results on one page: counts, histograms, a table to sort and filter, warnings.
 
-    Exit code 0: all was read; 1: a scan was refused or unreadable and is listed; 2: there is none to show.
+    Exit code 0: all were read; 1: a scan was refused or unreadable and is listed; 2: there is nothing to show.
     """
     from pancascade.cli.out_folder import require_other_files
     from pancascade.cli.progress import shown_progress
@@ -44,7 +44,7 @@ def cohort(
     warned = sum(bool(row.warnings) for row in found.rows)
     typer.echo(f"{len(found.rows)} scans, {lesions} with lesions, {warned} with warnings: {out}")
     if has_reports_elsewhere(found, out):
-        typer.echo("Reports elsewhere than at or below the page's folder are not linked.", err=True)
+        typer.echo("Reports outside the page's folder are not linked.", err=True)
     for entry in found.unreadable:
         typer.echo(f"Left out: {entry.reason}", err=True)
     if found.unreadable:

@@ -1,4 +1,4 @@
-"""``pancascade compare``: several methods' masks and one set of references in; tests, ranks and a report out."""
+"""``pancascade compare``: compare the masks of several methods with one set of references."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 def compare(
     reference: Annotated[Path, typer.Argument(help="Folder of reference label maps.")],
     methods: Annotated[
-        list[str], typer.Argument(help="Folders of predictions, two or more; NAME=FOLDER gives one another name.")
+        list[str], typer.Argument(help="Folders of predictions, two or more; NAME=FOLDER sets the name of a method.")
     ],
     out: Annotated[Path, typer.Option(help="Folder for report.html, tables.md, tables.tex and all numbers.")],
     shared: options.EvaluationOptions,
     figure: Annotated[
         Path | None,
-        typer.Option(help="Also a figure as in papers, methods side by side on the same slices: .png, .pdf or .svg."),
+        typer.Option(
+            help="Also write a figure as in papers, methods side by side on the same slices: .png, .pdf or .svg."
+        ),
     ] = None,
 ) -> None:
     """Compare methods over the same cases: significance, ranks, figures, worst cases; one report.html."""

@@ -1,4 +1,4 @@
-"""``pancascade compare-dates``: two results of one patient in; what changed out."""
+"""``pancascade compare-dates``: compare two results of one patient."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,9 +21,9 @@ def compare_dates(
     earlier: Annotated[Path, typer.Argument(help="Folder of the earlier scan's result.", metavar="A")],
     later: Annotated[Path, typer.Argument(help="Folder of the later scan's result.", metavar="B")],
     out: Annotated[Path | None, typer.Option(help="HTML page to write, such as follow_up.html.")] = None,
-    table: Annotated[Path | None, typer.Option("--json", help="JSON to write.")] = None,
+    table: Annotated[Path | None, typer.Option("--json", help="JSON file to write.")] = None,
 ) -> None:
-    """Compare two dates of one patient: change in volumes and diameters, lesions that are new or gone.
+    """Compare two dates of one patient: change in volumes and diameters, new lesions and lesions that are gone.
 
     Research use only: the category by RECIST's thresholds is arithmetic on masks, not a response assessment.
     """
@@ -59,7 +59,7 @@ def _pictures(folders: "Sequence[Path]", results: "Sequence[Result]", found: "Fo
 
 
 def _scan_and_mask(folder: Path, result: "Result") -> "tuple[Volume, Volume] | None":
-    """None where the scan is not where it was, or the mask was not written as NIfTI."""
+    """Read scan and mask; None where the scan has moved, or the mask was not written as NIfTI."""
     from pancascade.errors import ScanError
     from pancascade.imaging.io import read_label_map
     from pancascade.segmentation.segmentation import MASKS
@@ -89,7 +89,8 @@ def _print(found: "FollowUp", console: "Console") -> None:
     console.print(words, soft_wrap=True, highlight=False)
     if any(lesion.fate == "new" for lesion in found.lesions):
         console.print(
-            "A lesion is new; by RECIST 1.1 that is progression whatever the sum, if it is real.", soft_wrap=True
+            "A lesion is new. By RECIST 1.1 that is progression whatever the sum, if the lesion is real.",
+            soft_wrap=True,
         )
     console.print(found.use, style="bold", highlight=False)
 

@@ -1,4 +1,4 @@
-"""``pancascade data``: data sets from download to training; one file a verb."""
+"""``pancascade data``: data sets from download to training; one file for each verb."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from pancascade.cli.manners import register
 
 data = typer.Typer(
     name="data",
-    help="Data sets from download to training: fetch, check, describe, split, prepare, hand to nnU-Net.",
+    help="Data sets from download to training: fetch, check, describe, split, prepare, export for nnU-Net.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

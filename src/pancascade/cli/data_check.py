@@ -1,4 +1,4 @@
-"""``pancascade data check``: is a data set sound? A table, findings worst first, a page with thumbnails."""
+"""``pancascade data check``: check data sets; a table, issues worst first, a page with thumbnails."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pancascade.data.checking.issues import Severity
 
 NOT_SOUND = 1
-"""Exit code when something is wrong with a data set."""
+"""Exit code if a data set has errors."""
 
 MOST_ROWS = 60
 STYLES = {"error": "red", "warning": "yellow", "note": "dim"}
@@ -40,7 +40,7 @@ def check(
 ) -> None:
     """Check data sets: files, grids, labels, flips, lesions, duplicate patients.
 
-    Exit code 0: no errors (with --strict: no warnings either); 1: something is wrong; 2: nothing could be checked.
+    Exit code 0: no errors (with --strict: no warnings either); 1: there are some; 2: nothing could be checked.
     """
     from pancascade.cli.evaluation_options import wide_console
     from pancascade.data.checking.issues import Severity
@@ -74,7 +74,7 @@ def check(
 
 
 def _print_cases(found: "DataCheck", console: "Console") -> None:
-    """All cases of a small set; of a large one those with findings."""
+    """Print all cases of a small set, or the cases with issues of a large one."""
     from rich.table import Table
 
     from pancascade.data.checking.check_tables import size_text, spacing_text
@@ -82,13 +82,13 @@ def _print_cases(found: "DataCheck", console: "Console") -> None:
     rows = [(statistics, found.of_case(statistics)) for statistics in found.statistics]
     shown = [row for row in rows if row[1]] if len(rows) > MOST_ROWS else rows
     patients = len({(statistics.source, statistics.patient) for statistics in found.statistics})
-    title = f"{len(rows)} cases of {patients} patients" + ("" if len(shown) == len(rows) else "; those with findings")
+    title = f"{len(rows)} cases of {patients} patients" + ("" if len(shown) == len(rows) else "; those with issues")
     table = Table(title=title, title_justify="left")
     for name in ("case", "patient", "size", "spacing [mm]"):
         table.add_column(name)
     for name in ("pancreas [mL]", "tumour [mL]"):
         table.add_column(name, justify="right")
-    table.add_column("findings")
+    table.add_column("issues")
     for statistics, issues in shown[:MOST_ROWS]:
         volumes = (
             [None, None] if statistics.label is None else [statistics.label.pancreas_ml, statistics.label.tumour_ml]
@@ -123,7 +123,7 @@ def _print_issues(found: "DataCheck", console: "Console") -> None:
             line = f"  {issue.kind}:{place} {issue.message}"
             console.print(line, style=STYLES[severity], soft_wrap=True, highlight=False)
     if not any(issue.severity is not Severity.NOTE for issue in found.issues):
-        console.print("Nothing is wrong.", style="green")
+        console.print("No errors and no warnings.", style="green")
 
 
 def _counted(severity: "Severity", number: int) -> str:

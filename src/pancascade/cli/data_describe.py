@@ -1,4 +1,4 @@
-"""``pancascade data describe``: the fingerprint of a data set, and what it suggests for a recipe."""
+"""``pancascade data describe``: the fingerprint of a data set, and its suggestions for a recipe."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,7 +36,7 @@ _SHOWN = (
     "tumour_mean_hu",
     "contrast_hu",
 )
-"""Quantities on the screen; the files have all of them."""
+"""Quantities on the screen; the files have all."""
 
 
 def describe(
@@ -46,14 +46,14 @@ def describe(
     ] = None,
     split: Annotated[Path | None, typer.Option(help="Split file whose parts are described side by side.")] = None,
     fold: Annotated[
-        int | None, typer.Option(min=0, help="Of a split file with folds, the one that tests, counted from 0.")
+        int | None, typer.Option(min=0, help="For a split with folds: the fold that is the test part, counted from 0.")
     ] = None,
     layout: options.LayoutName = None,
     picture_window: options.PictureWindow = None,
     flip_rows: options.FlipRows = False,
     workers: options.Workers = 0,
 ) -> None:
-    """Describe a data set: spacing, sizes, Hounsfield units, volumes, lesions, and what they suggest for a recipe."""
+    """Describe a data set: spacing, sizes, Hounsfield units, volumes, lesions, and suggestions for a recipe."""
     options.require_pictures([folder], layout=layout, picture_window=picture_window, flip_rows=flip_rows)
     cases = options.read_cases(folder, layout=layout, picture_window=picture_window, flip_rows=flip_rows)
     from pancascade.cli.evaluation_options import wide_console

@@ -1,4 +1,4 @@
-"""``pancascade data export-nnunet``: a data set in, nnU-Net's raw layout out."""
+"""``pancascade data export-nnunet``: write a data set in nnU-Net's raw layout."""
 
 import re
 from pathlib import Path
@@ -13,9 +13,11 @@ from pancascade.errors import DataError
 
 def export_nnunet(
     data: Annotated[Path, typer.Argument(help="Folder of a data set, or a CSV of scans.")],
-    split: Annotated[Path, typer.Option(help="Split file of parts, or of folds, which all become folds of nnU-Net.")],
+    split: Annotated[
+        Path, typer.Option(help="Split file with parts, or with folds, which all become folds of nnU-Net.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of raw data sets, nnUNet_raw; DatasetXXX_NAME is made in it.")],
-    dataset_id: Annotated[int, typer.Option("--id", min=1, max=999, help="XXX, which is yours to choose.")] = 701,
+    dataset_id: Annotated[int, typer.Option("--id", min=1, max=999, help="XXX, any free number.")] = 701,
     name: Annotated[str, typer.Option(help="NAME.")] = "Pancreas",
     target: Annotated[
         Literal["both", "pancreas"], typer.Option(help="Labels: pancreas and tumour, or the pancreas with its tumour.")
@@ -30,7 +32,7 @@ def export_nnunet(
     from pancascade.execution.parallel import available_cores
 
     if not re.fullmatch(r"[A-Za-z0-9]+", name):
-        raise DataError("--name: nnU-Net takes letters and digits only, such as Pancreas.")
+        raise DataError("--name: nnU-Net accepts only letters and digits, such as Pancreas.")
     numbers: list[int | None] = [*range(count_folds(split))] or [None]
     folds = [dict(read_split(split, fold=number)) for number in numbers]
     cases = options.read_cases(data, layout=layout, picture_window=None, flip_rows=False)
@@ -47,5 +49,5 @@ def export_nnunet(
             workers=workers or available_cores(),
             progress=show,
         )
-    typer.echo(f"{folder}: {len(made.training)} cases to train on, {len(made.test)} for the test.")
+    typer.echo(f"{folder}: {len(made.training)} cases for training, {len(made.test)} for the test.")
     typer.echo(f"{SPLITS}: {made.folds} folds. Copy it into nnUNet_preprocessed/{folder.name} before training.")

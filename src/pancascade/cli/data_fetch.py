@@ -1,4 +1,4 @@
-"""``pancascade data fetch``: where public data sets are, on which terms, and how they come here."""
+"""``pancascade data fetch``: list, describe and download public data sets."""
 
 import sys
 from pathlib import Path
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     from pancascade.data.fetching.sources import Source
 
 DIFFERS = 1
-"""Exit code when all was downloaded, but the counts are not those that are known."""
+"""Exit code if all was downloaded, but the counts differ from the known ones."""
 
 
 def fetch(
-    name: Annotated[str | None, typer.Argument(help="A data set; without it, all that are known are listed.")] = None,
+    name: Annotated[str | None, typer.Argument(help="A data set; without it, all known data sets are listed.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Download below this folder; without it, where and how is told.")
+        Path | None, typer.Option(help="Folder for the download; without it, the data set is only described.")
     ] = None,
     accept_licence: Annotated[
         bool, typer.Option("--accept-licence", help="Accept the data set's licence without being asked.")
     ] = False,
     table: Annotated[
-        Path | None, typer.Option(help="YAML table of data sets, such as one with the addresses of a mirror.")
+        Path | None, typer.Option(help="YAML table of data sets, for example with addresses of a mirror.")
     ] = None,
 ) -> None:
-    """Tell where and how to get public data sets and their licences; download where the source allows it.
+    """Describe public data sets and their licences; download them where the source allows it.
 
-    A download that was interrupted goes on when the same command is run again. Where a checksum is published it is
-    checked; where none is, the number of files is, and `pancascade data check` looks at every scan.
+    An interrupted download continues when the same command is run again. A published checksum is checked; without one,
+    the number of files is checked, and `pancascade data check` checks every scan.
     """
     from rich.console import Console
 
@@ -59,7 +59,7 @@ def _list(sources: "list[Source]", console: "Console") -> None:
         how = "unattended" if source.unattended else "by hand"
         table.add_row(source.name, source.title, source.patients, source.licence, how)
     console.print(table, soft_wrap=False)
-    console.print("`pancascade data fetch NAME` tells more; with --out DIR it downloads.")
+    console.print("`pancascade data fetch NAME` describes one; with --out DIR it downloads.")
 
 
 def _describe(source: "Source", console: "Console") -> None:
@@ -77,10 +77,10 @@ def _describe(source: "Source", console: "Console") -> None:
         kinds = " and ".join(source.collection.modalities)
         console.print(
             f"Unattended: {kinds} series of the collection {source.collection.name} by {source.collection.api}; the "
-            "archive tells each file's MD5."
+            "archive gives each file's MD5."
         )
     for file in source.files:
-        known = f"{file.checksum}, as {file.checksum_of} has it" if file.checksum else "no checksum is published"
+        known = f"{file.checksum}, published by {file.checksum_of}" if file.checksum else "no checksum is published"
         console.print(f"Unattended: {file.url} ({known})")
     console.print(f"By hand: {source.by_hand}")
 
@@ -94,7 +94,7 @@ def _accept(source: "Source", *, asked: bool) -> None:
             "--accept-licence."
         )
     if not typer.confirm(f"Do you accept {source.licence}?"):
-        raise FetchError(f"{source.name}: nothing was downloaded, for its licence was not accepted.")
+        raise FetchError(f"{source.name}: nothing was downloaded, because its licence was not accepted.")
 
 
 def _download(source: "Source", out: Path, console: "Console") -> None:
@@ -124,4 +124,4 @@ def _recognise(data_set: Path, console: "Console") -> None:
     from pancascade.data.readers import recognise
 
     layout = recognise(data_set)
-    console.print(f"Read as {layout}. Next: pancascade data check {data_set}")
+    console.print(f"Layout: {layout}. Next: pancascade data check {data_set}")

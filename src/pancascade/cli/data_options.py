@@ -1,4 +1,4 @@
-"""Options that the verbs of ``pancascade data`` share."""
+"""Options shared by the verbs of ``pancascade data``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,13 +26,13 @@ PictureWindow = Annotated[
     typer.Option("--picture-window", help="HU of grey 0 and grey 255 in a slice folder's pictures."),
 ]
 FlipRows = Annotated[bool, typer.Option("--flip-rows", help="A slice folder's pictures show the back at the top.")]
-Workers = Annotated[int, typer.Option(help="Processes; 0 takes one for every processor core.", min=0)]
+Workers = Annotated[int, typer.Option(help="Number of processes; 0 takes one for every CPU core.", min=0)]
 
 
 def read_cases(
     folder: Path, *, layout: str | None, picture_window: tuple[float, float] | None, flip_rows: bool
 ) -> "list[Case]":
-    """The cases of a data set as the options describe it.
+    """Read the cases of a data set as the options say.
 
     Raises:
         DataError: An option does not fit, or the data set cannot be read.
@@ -46,16 +46,16 @@ def read_cases(
 def require_pictures(
     folders: "Sequence[Path]", *, layout: str | None, picture_window: tuple[float, float] | None, flip_rows: bool
 ) -> None:
-    """Refuse options about pictures where no data set is a folder of pictures: they would change nothing.
+    """Refuse options about pictures if no data set is a folder of pictures.
 
     Args:
-        folders: Data sets that are read.
-        layout: Named; None recognises each.
-        picture_window: Of the option.
-        flip_rows: Of the option.
+        folders: The data sets.
+        layout: Given layout; None recognises each.
+        picture_window: Value of the option.
+        flip_rows: Value of the option.
 
     Raises:
-        DataError: There is such an option and no slice folder, or a data set is none.
+        DataError: Such an option is given without a slice folder, or a folder is no data set.
     """
     from pancascade.data.readers import Layout, recognise
 
@@ -65,7 +65,7 @@ def require_pictures(
     found = [layout or recognise(folder) for folder in folders]
     if Layout.SLICE_FOLDER not in found:
         raise DataError(
-            f"{given[0]} is about the pictures of a slice folder, and {folders[0].resolve().name[:60]} is none "
+            f"{given[0]} is for pictures of a slice folder, but {folders[0].resolve().name[:60]} is none "
             f"({found[0]}). Leave it out."
         )
 
@@ -73,7 +73,7 @@ def require_pictures(
 def choose_reading(
     layout: str | None, *, picture_window: tuple[float, float] | None, flip_rows: bool
 ) -> "tuple[Layout | None, PictureReading]":
-    """How data sets are read, as the options describe it.
+    """Return the layout and the reading of pictures that the options give.
 
     Raises:
         DataError: An option does not fit.

@@ -1,4 +1,4 @@
-"""``pancascade data prepare``: a data set as downloaded in, a store for training out."""
+"""``pancascade data prepare``: make a store for training from a downloaded data set."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -23,20 +23,22 @@ if TYPE_CHECKING:
 
 def prepare(
     folder: Annotated[Path, typer.Argument(help="Folder of a data set, or a CSV of scans; with --verify a store.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the store; one that was interrupted is finished.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the store; an interrupted one is finished.")] = None,
     kind: Annotated[
         Literal["volumes", "slices", "pictures"] | None,
         typer.Option(
-            help="Whole volumes or single slices in Hounsfield units, or PNG of 8 bits.",
+            help="Whole volumes or single slices in Hounsfield units, or 8-bit PNG pictures.",
             show_default="volumes, or slices where there are no whole scans",
         ),
     ] = None,
     spacing: Annotated[
         tuple[float, float, float] | None,
-        typer.Option(help="Voxels to resample to, in mm: left, back, head, like 0.8 0.8 2.5.", show_default="native"),
+        typer.Option(
+            help="Voxel size to resample to, in mm: left, back, head, such as 0.8 0.8 2.5.", show_default="native"
+        ),
     ] = None,
     keep: Annotated[
-        Literal["all", "pancreas", "tumour"], typer.Option(help="Slices to keep: all, or those that show it.")
+        Literal["all", "pancreas", "tumour"], typer.Option(help="Slices to keep: all, or those with this label.")
     ] = "all",
     window: Annotated[
         tuple[float, float] | None,
@@ -50,18 +52,18 @@ def prepare(
     address: executor_options.Address = None,
     verify: Annotated[bool, typer.Option("--verify", help="Only compare a store's files with its manifest.")] = False,
 ) -> None:
-    """Make a store for training: read once, kept compressed, slice by slice, with an index; resumable."""
+    """Make a store for training: compressed, slice by slice, with an index; resumable."""
     from rich.console import Console
 
     console = Console(markup=False)
     console = console if console.is_terminal else Console(width=200, markup=False)
     if verify:
         if out is not None:
-            raise DataError(f"--verify looks at the store {folder}; --out {out} does not go with it. Leave it out.")
+            raise DataError(f"--verify checks the store {folder}; --out {out} does not go with it. Leave it out.")
         _verify(folder, console)
         return
     if out is None:
-        raise DataError(f"Name a folder for the store of {folder} as --out.")
+        raise DataError(f"Give --out, a folder for the store of {folder}.")
     cluster = executor_options.choose_cluster(engine, workers=workers, address=address)
     options.require_pictures([folder], layout=layout, picture_window=picture_window, flip_rows=flip_rows)
     cases = options.read_cases(folder, layout=layout, picture_window=picture_window, flip_rows=flip_rows)
@@ -146,7 +148,7 @@ def _verify(store: Path, console: "Console") -> None:
         console.print(fault, style="yellow", soft_wrap=True, highlight=False)
     if faults:
         raise typer.Exit(INCOMPLETE)
-    console.print(f"{store}: all {len(read_manifest(store).files)} files are as they were written.", highlight=False)
+    console.print(f"{store}: all {len(read_manifest(store).files)} files are unchanged.", highlight=False)
 
 
 def _print(done: "Preparation", out: Path, console: "Console") -> None:
@@ -175,7 +177,7 @@ def _print(done: "Preparation", out: Path, console: "Console") -> None:
             console.print(f"Differs: {count.sentence}", soft_wrap=True, highlight=False)
     if done.removed:
         gone = f"{', '.join(done.removed[:5])}{', ...' if len(done.removed) > 5 else ''}"
-        console.print(f"Removed from the store, for the data set no longer has them: {gone}.", soft_wrap=True)
+        console.print(f"Removed from the store, because the data set no longer has them: {gone}.", soft_wrap=True)
     for failure in manifest.failures:
         message = f"Not in the store: {failure.case}: {failure.message}"
         console.print(message, style="yellow", soft_wrap=True, highlight=False)

@@ -1,4 +1,4 @@
-"""``pancascade data split``: data sets in, a split by patient out."""
+"""``pancascade data split``: split data sets by patient."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,7 +19,7 @@ SHOWN = 5
 
 
 def split(
-    data: Annotated[list[Path], typer.Argument(help="Folders of data sets, CSVs of volumes, or prepared stores.")],
+    data: Annotated[list[Path], typer.Argument(help="Folders of data sets, CSV lists of volumes, or prepared stores.")],
     out: Annotated[Path, typer.Option(help="The split file to write (.json).")],
     design: Annotated[
         str | None,
@@ -32,19 +32,19 @@ def split(
         tuple[float, float, float] | None,
         typer.Option(help="Instead of a design: shares of train, validation and test, such as 80 10 10."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random draw.")] = 0,
     duplicates: Annotated[
         Path | None,
-        typer.Option(help="check.json of `pancascade data check`: patients that it found twice stay in one part."),
+        typer.Option(help="check.json of `pancascade data check`: its duplicate patients stay in one part."),
     ] = None,
     layout: options.LayoutName = None,
     picture_window: options.PictureWindow = None,
     flip_rows: options.FlipRows = False,
     workers: options.Workers = 0,
 ) -> None:
-    """Split by patient, by seed, with small and large tumours spread evenly; training and evaluation hold to the file.
+    """Split by patient with a seed, small and large tumours spread evenly; training and evaluation use the file.
 
-    A design of folds is used with `fold: 0` in a recipe, or --fold 0 in an evaluation: that fold is the test part.
+    Use a design of folds with `fold: 0` in a recipe, or --fold 0 in an evaluation: that fold is the test part.
     """
     from pancascade.data.splits.check_report import duplicate_patients, read_report
     from pancascade.data.splits.split_designs import draw_design

@@ -1,4 +1,4 @@
-"""``pancascade dicom-node``: studies in by C-STORE, results back to the PACS."""
+"""``pancascade dicom-node``: receive studies by C-STORE, and send results back to the PACS."""
 
 import logging
 from pathlib import Path
@@ -14,31 +14,30 @@ if TYPE_CHECKING:
 
 
 def dicom_node(
-    send_to: Annotated[
-        str, typer.Option("--send-to", help="The PACS that gets the results, AE@HOST:PORT.", show_default=False)
-    ],
+    send_to: Annotated[str, typer.Option("--send-to", help="PACS for the results, AE@HOST:PORT.", show_default=False)],
     folder: Annotated[
         Path, typer.Option(help="Folder of the queue; holds studies until their results are sent.", show_default=False)
     ],
     port: Annotated[int, typer.Option(help="TCP port to listen on.")] = 11112,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine's.")] = "127.0.0.1",
-    ae_title: Annotated[str, typer.Option("--ae-title", help="Of this node.")] = "PANCASCADE",
+    ae_title: Annotated[str, typer.Option("--ae-title", help="AE title of this node.")] = "PANCASCADE",
     allow: Annotated[
         list[str] | None,
-        typer.Option("--allow", help="Calling AE title to answer; may be given several times. [all]"),
+        typer.Option("--allow", help="Calling AE title to accept; may be given several times. [all]"),
     ] = None,
     quiet_time: Annotated[
         float, typer.Option("--quiet-time", help="Seconds without a new image after which a study is complete.")
     ] = 30,
     patience: Annotated[
-        float, typer.Option("--patience", help="Seconds that a study which was broken off waits for the rest.")
+        float, typer.Option("--patience", help="Seconds to wait for the rest of a study whose transfer was broken off.")
     ] = 600,
     tls_certificate: Annotated[
-        Path | None, typer.Option("--tls-certificate", help="PEM of this node; with it both directions are TLS.")
+        Path | None,
+        typer.Option("--tls-certificate", help="PEM certificate of this node; both directions then use TLS."),
     ] = None,
-    tls_key: Annotated[Path | None, typer.Option("--tls-key", help="PEM, to the certificate.")] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", help="PEM key of the certificate.")] = None,
     tls_ca: Annotated[
-        Path | None, typer.Option("--tls-ca", help="PEM of the authority that has signed everybody's certificate.")
+        Path | None, typer.Option("--tls-ca", help="PEM certificate of the authority that signed all certificates.")
     ] = None,
     repeat: Annotated[
         bool, typer.Option("--repeat", help="Also segment studies whose images were segmented before.")
@@ -48,14 +47,14 @@ def dicom_node(
     pancreas_model: segment_options.PancreasModel = None,
     device: segment_options.Device = "cpu",
     backend: Annotated[
-        segment_options.Backend, typer.Option("--backend", help="What runs the networks.")
+        segment_options.Backend, typer.Option("--backend", help="Backend that runs the networks.")
     ] = segment_options.Backend.AUTO,
     max_memory: segment_options.MaxMemory = None,
     keep_doubtful: segment_options.KeepDoubtful = False,
 ) -> None:
     """Receive CT studies, segment them, and send DICOM-SEG, RTSTRUCT and DICOM SR back; Ctrl-C or SIGTERM ends it.
 
-    What was received or made and not sent stays in the folder, and the next run goes on with it.
+    Studies and results that were not sent stay in the folder, and the next run continues with them.
     """
     from pancascade.services.pacs.node_settings import DICOM_FORMATS
 
@@ -103,7 +102,7 @@ def _serve(settings: "NodeSettings", folder: Path) -> None:
     except SystemExit as ended:
         if ended.code not in [128 + number for number in ENDING]:
             raise
-    typer.echo("Ended. What is in the queue goes on with the next run.")
+    typer.echo("Ended. The next run continues with the queue.")
 
 
 def _settings(**choices: object) -> "NodeSettings":

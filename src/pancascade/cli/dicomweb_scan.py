@@ -1,4 +1,4 @@
-"""A scan that a DICOMweb server holds, in place of one on the disk."""
+"""Fetch a scan from a DICOMweb server, in place of one on the disk."""
 
 import os
 import re
@@ -16,29 +16,29 @@ from pancascade.errors import OutputError, PacsError
 LOGIN, TOKEN = "PANCASCADE_DICOMWEB_LOGIN", "PANCASCADE_DICOMWEB_TOKEN"
 """Environment variables: NAME:PASSWORD, and a bearer token."""
 
-Study = Annotated[str | None, typer.Option("--study", help="Of a DICOMweb server, the UID of the study.")]
+Study = Annotated[str | None, typer.Option("--study", help="UID of the study on a DICOMweb server.")]
 Store = Annotated[
     bool,
-    typer.Option("--store", help="Also give the results in DICOM back to the DICOMweb server; --out may be missing."),
+    typer.Option("--store", help="Also send the DICOM results to the DICOMweb server; --out may be missing."),
 ]
 Token = Annotated[
     str | None, typer.Option("--token", envvar=TOKEN, show_envvar=True, help="Bearer token for the DICOMweb server.")
 ]
 
-# A path has one slash where an address has two.
+# A path has one slash where a URL has two.
 _ADDRESS = re.compile(r"dicomweb:(?P<scheme>https?):/+(?P<rest>.+)")
 _PREFIX = "dicomweb:"
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where a scan is read, and where its results go.
+    """Where a scan is read, and where its results are written.
 
     Attributes:
-        scan: On the disk.
+        scan: Path on the disk.
         out: Folder of the results.
-        kept: Whether that folder stays.
-        deliver: Gives the DICOM files in it to the server; does nothing for a scan that came from the disk.
+        kept: Whether that folder is kept.
+        deliver: Sends its DICOM files to the server; does nothing for a scan from the disk.
     """
 
     scan: Path
@@ -48,7 +48,7 @@ class Places:
 
 
 def is_remote(scan: Path) -> bool:
-    """Whether a scan is to be fetched from a DICOMweb server."""
+    """Return whether a scan is on a DICOMweb server."""
     return str(scan).startswith(_PREFIX)
 
 
@@ -63,33 +63,33 @@ def places(
     store: bool,
     token: str | None,
 ) -> Iterator[Places]:
-    """A scan as it is, or fetched from a DICOMweb server for as long as it is needed.
+    """Yield the place of a scan; one on a DICOMweb server is fetched into a temporary folder.
 
     Args:
         scan: A path, or dicomweb:URL.
-        out: Folder for the results; None where they only go back to the server.
-        formats: Of the results.
-        study: Its UID, for a server.
-        series: As `segment --series`.
-        store: Whether results go back to the server.
-        token: For the server.
+        out: Folder for the results; None if they are only sent to the server.
+        formats: Formats of the results.
+        study: UID of the study, for a server.
+        series: As for `segment --series`.
+        store: Whether to send the results to the server.
+        token: Bearer token for the server.
 
     Raises:
-        OutputError: There is no place for results.
-        PacsError: An option is missing or too much, or the server cannot be used.
+        OutputError: There is no folder for the results.
+        PacsError: An option is missing or does not fit, or the server cannot be used.
     """
     remote = is_remote(scan)
     if not remote and (store or study is not None):
-        raise PacsError("--study and --store go with a scan of a DICOMweb server, dicomweb:URL. Leave them out.")
+        raise PacsError("--study and --store need a scan of a DICOMweb server, dicomweb:URL. Leave them out.")
     if out is None and not store:
         raise OutputError("Give --out, a folder for the results." + (" Or give --store." if remote else ""))
     if not remote:
         yield Places(scan, out or Path())
         return
     if study is None:
-        raise PacsError("A DICOMweb server holds many studies. Give --study and the UID of one.")
+        raise PacsError("A DICOMweb server holds many studies. Give --study with the UID of one.")
     if store and set(formats) == {"nifti"}:
-        raise PacsError("A DICOMweb server takes no NIfTI. Give --format dicom-seg, or leave --format out.")
+        raise PacsError("A DICOMweb server accepts no NIfTI. Give --format dicom-seg, or leave --format out.")
     from pancascade.services.pacs.dicomweb import DicomWeb, Login
 
     server = DicomWeb(_address(scan), Login(token, os.environ.get(LOGIN)))
@@ -106,7 +106,7 @@ def places(
 
 
 def _objects_in(results: Path) -> list[Path]:
-    """The DICOM files of a result; whatever else lies there is nobody's to send."""
+    """Return the DICOM files of a result; other files in its folder are not sent."""
     from pancascade.segmentation.segmentation import FILES
 
     return [results / name for name in FILES if name.endswith(".dcm") and (results / name).exists()]

@@ -1,4 +1,4 @@
-"""Options under the names of earlier versions: command lines that were written for those go on working."""
+"""Accept options under their names of earlier versions, so that old command lines still work."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,14 +8,14 @@ EARLIER: Mapping[str, Mapping[str, str]] = {
     "batch": {"--networks": "--backend"},
     "dicom-node": {"--networks": "--backend"},
 }
-"""By verb: name of an earlier version, and today's. No help shows the earlier one."""
+"""By verb: the name in an earlier version, and today's. No help shows the earlier one."""
 
 
 def in_todays_spelling(arguments: Sequence[str]) -> list[str]:
-    """A command line with today's names of options.
+    """Return a command line with today's names of options.
 
     Args:
-        arguments: Of the program, the verb first.
+        arguments: Arguments of the program, the verb first.
     """
     verb = next((word for word in arguments if not word.startswith("-")), "")
     names = EARLIER.get(verb, {})

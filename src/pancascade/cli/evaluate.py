@@ -1,4 +1,4 @@
-"""``pancascade evaluate``: predicted masks and their references in, numbers with their protocol out."""
+"""``pancascade evaluate``: compare predicted masks with their references; numbers with their protocol."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +19,7 @@ def evaluate(
     reference: Annotated[Path, typer.Argument(help="Folder of reference label maps with the same names, or one file.")],
     shared: options.EvaluationOptions,
     out: Annotated[Path | None, typer.Option(help="Folder for tables, results.json and report.html.")] = None,
-    confidence: Annotated[Path | None, typer.Option(help="Folder of maps of the lesions' likelihood.")] = None,
+    confidence: Annotated[Path | None, typer.Option(help="Folder of confidence maps of the lesions.")] = None,
     candidates: Annotated[
         str | None,
         typer.Option(
@@ -30,7 +30,7 @@ def evaluate(
     engine: executor_options.Where = executor_options.ExecutorKind.PROCESSES,
     address: executor_options.Address = None,
 ) -> None:
-    """Compare predicted masks with their references: Dice, distances, detection, under every protocol at once."""
+    """Compare predicted masks with their references: Dice, distances, detection, under all protocols at once."""
     choices = shared.choices(candidates=candidates)
     cluster = executor_options.choose_cluster(engine, workers=shared.workers, address=address)
     from pancascade.cli.progress import shown_progress

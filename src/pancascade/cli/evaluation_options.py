@@ -1,4 +1,4 @@
-"""What ``evaluate`` and ``compare`` share: their options, and what is printed."""
+"""Options and output shared by ``evaluate`` and ``compare``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,17 +26,17 @@ ProtocolName = Annotated[
 ]
 Labels = Annotated[
     str | None,
-    typer.Option(help="Values of each target, like pancreas=1+2,tumour=2 (the default).", show_default=False),
+    typer.Option(help="Label values of each target, such as pancreas=1+2,tumour=2 (the default).", show_default=False),
 ]
 ReferenceLabels = Annotated[
-    str | None, typer.Option(help="The same for the references, where they differ.", show_default=False)
+    str | None, typer.Option(help="The same for the references, if they differ.", show_default=False)
 ]
 OtherLabels = Annotated[
     str | None,
-    typer.Option(help="Values that no target names: refuse the file, or take them as background.", show_default=False),
+    typer.Option(help="Label values of no target: refuse the file, or take them as background.", show_default=False),
 ]
 Resample = Annotated[
-    bool, typer.Option("--resample", help="Bring predictions on another grid to the reference's, nearest voxel.")
+    bool, typer.Option("--resample", help="Resample predictions on another grid to the reference's, nearest voxel.")
 ]
 Missing = Annotated[
     str | None,
@@ -46,7 +46,7 @@ Missing = Annotated[
 ]
 Tolerance = Annotated[
     list[float] | None,
-    typer.Option("--tolerance-mm", help="Of normalised surface Dice; may be repeated.", show_default="1, 2"),
+    typer.Option("--tolerance-mm", help="Tolerance of normalised surface Dice; may be repeated.", show_default="1, 2"),
 ]
 Surface = Annotated[
     str | None, typer.Option(help="surfel (as surface-distance, default) or voxel (as MONAI).", show_default=False)
@@ -57,23 +57,23 @@ Hit = Annotated[
 ]
 LeastIou = Annotated[float | None, typer.Option(help="Least IoU of a found lesion.", show_default="0.15")]
 Patients = Annotated[
-    Path | None, typer.Option(help="CSV with the columns case and patient; else each case is its own patient.")
+    Path | None, typer.Option(help="CSV file with the columns case and patient; else each case is its own patient.")
 ]
 SplitFile = Annotated[
     Path | None,
-    typer.Option("--split", help="Split file: only cases of one part are measured, the others are left out."),
+    typer.Option("--split", help="Split file: measure only the cases of one part."),
 ]
-Fold = Annotated[int | None, typer.Option(min=0, help="Of a split of folds, the one that is the test part.")]
+Fold = Annotated[int | None, typer.Option(min=0, help="For a split with folds: the fold that is the test part.")]
 PartName = Annotated[str, typer.Option("--part", help="Part of the split: test, validation or train.")]
 AllowTrainingCases = Annotated[
     bool,
     typer.Option(
         "--allow-training-cases",
-        help="Also measure cases that the model was trained on. They are known only for masks that `pancascade segment`"
-        " wrote with weights that tell; of other masks nobody can tell: give --split.",
+        help="Also measure cases of the model's training data. They are known only for masks that `pancascade segment`"
+        " wrote with weights that record them; for other masks give --split.",
     ),
 ]
-Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 takes one for each CPU core.")]
+Workers = Annotated[int, typer.Option(min=0, help="Number of processes; 0 takes one for each CPU core.")]
 
 
 Scans = Annotated[Path | None, typer.Option(help="Folder of the CT scans, for the report's pictures.")]
@@ -81,7 +81,7 @@ Scans = Annotated[Path | None, typer.Option(help="Folder of the CT scans, for th
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """The options that `evaluate` and `compare` share; each field is an option of both."""
+    """Options shared by `evaluate` and `compare`; each field is an option of both."""
 
     protocol: ProtocolName = "default"
     labels: Labels = None
@@ -102,10 +102,10 @@ class EvaluationOptions:
     workers: Workers = 0
 
     def choices(self, *, candidates: str | None = None) -> dict[str, Any]:
-        """What `pancascade.report.comparison.evaluated.evaluate_methods` takes, all tried before any long work.
+        """Check all options; return the arguments of `pancascade.report.comparison.evaluated.evaluate_methods`.
 
         Args:
-            candidates: Of lesions; see `LesionRule`.
+            candidates: Lesion candidates; see `LesionRule`.
 
         Raises:
             DataError: An option cannot be used.
@@ -146,7 +146,7 @@ def choose_protocol(
     candidates: str | None = None,
     **others: Any,
 ) -> "Protocol":
-    """The named protocol with what the options change.
+    """Return the named protocol with the changes of the options.
 
     Raises:
         DataError: A name or value is not allowed.
@@ -171,17 +171,17 @@ def choose_protocol(
     except ValidationError as error:
         first = error.errors()[0]
         fields = [part for part in first["loc"] if isinstance(part, str)]
-        if not fields:  # settings that do not go together
+        if not fields:  # settings that do not fit together
             raise DataError(f"{first_fault(error)}. Check the options.") from error
         option = "--tolerance-mm" if fields[-1] == "tolerances_mm" else "--" + fields[-1].replace("_", "-")
         raise DataError(f"{option}: {first['msg']}, got {first['input']!r}.") from error
 
 
 def find_scans(folder: Path | None) -> dict[str, Path]:
-    """CT scan of each case, looked for before any long work.
+    """Return the CT scan of each case.
 
     Raises:
-        DataError: The folder is missing or holds none.
+        DataError: The folder is missing or holds no scan.
     """
     from pancascade.evaluation.pairing import find_masks
 
@@ -189,14 +189,14 @@ def find_scans(folder: Path | None) -> dict[str, Path]:
 
 
 def choose_part(split: Path | None, *, fold: int | None, part: str) -> "SplitPart | None":
-    """The part of a split whose cases are measured; None without a split.
+    """Return the part of a split whose cases are measured; None without a split.
 
     Raises:
         DataError: The split cannot be used, or has no such part.
     """
     if split is None:
         if fold is not None or part != "test":
-            raise DataError("--fold and --part choose from a split. Give --split, too.")
+            raise DataError("--fold and --part select from a split. Give --split, too.")
         return None
     from pancascade.data.splits.splits import PARTS, read_split
     from pancascade.evaluation import SplitPart
@@ -207,7 +207,7 @@ def choose_part(split: Path | None, *, fold: int | None, part: str) -> "SplitPar
 
 
 def wide_console() -> "Console":
-    """A console that does not fold tables where its output goes to a file."""
+    """Return a console that does not wrap tables if its output goes to a file."""
     from rich.console import Console
 
     console = Console(markup=False)
@@ -215,7 +215,7 @@ def wide_console() -> "Console":
 
 
 def tell_failures(evaluations: "Sequence[Evaluation]", console: "Console") -> None:
-    """Print who was left out, and each case without numbers and why; end with INCOMPLETE if there is one."""
+    """Print the cases that were left out, and each case without numbers with its reason; then exit with INCOMPLETE."""
     parts = evaluations[0].left_out
     for part in sorted(set(parts.values())):
         cases = [case for case, found in parts.items() if found == part]
@@ -230,7 +230,7 @@ def tell_failures(evaluations: "Sequence[Evaluation]", console: "Console") -> No
 
 
 def spell(interval: "Interval") -> str:
-    """A number with its interval, or a dash."""
+    """Return a number with its interval, or a dash."""
     from pancascade.evaluation.tables import spell_interval
 
     return spell_interval(interval, digits=3)

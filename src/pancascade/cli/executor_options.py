@@ -1,4 +1,4 @@
-"""Where the work on many cases is done: options that verbs share."""
+"""Options shared by verbs that work on many cases: number of workers, and where they run."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -12,30 +12,30 @@ if TYPE_CHECKING:
 
 
 class ExecutorKind(StrEnum):
-    """What does the work on many cases."""
+    """Executor of the work on many cases."""
 
     PROCESSES = "processes"
     RAY = "ray"
 
 
 Workers = Annotated[
-    int, typer.Option("--workers", help="Cases at work at the same time; 0 takes one for every processor core.", min=0)
+    int, typer.Option("--workers", help="Number of cases at the same time; 0 takes one for every CPU core.", min=0)
 ]
 Where = Annotated[
     ExecutorKind,
-    typer.Option("--engine", help="Where cases are worked on: processes of this machine, or a Ray cluster."),
+    typer.Option("--engine", help="Where cases are processed: in processes of this machine, or on a Ray cluster."),
 ]
 Address = Annotated[
     str | None,
-    typer.Option("--address", help="Of the Ray cluster: HOST:PORT, or auto. [with --engine ray: one is started here]"),
+    typer.Option("--address", help="Address of the Ray cluster: HOST:PORT, or auto. [with --engine ray: started here]"),
 ]
 
 
 def choose_executor(engine: ExecutorKind, *, workers: int, address: str | None, device: str = "cpu") -> "Executor":
-    """The executor that the options ask for.
+    """Return the executor for the options.
 
     Raises:
-        DataError: They do not fit together.
+        DataError: The options do not fit together.
     """
     from pancascade.execution import LocalProcesses
 
@@ -45,7 +45,7 @@ def choose_executor(engine: ExecutorKind, *, workers: int, address: str | None, 
 def choose_cluster(
     engine: ExecutorKind, *, workers: int, address: str | None, device: str = "cpu"
 ) -> "Executor | None":
-    """The cluster that the options ask for; None for processes of this machine, where a verb has its own way with them.
+    """Return the cluster for the options; None for processes of this machine, which a verb may start itself.
 
     Raises:
         DataError: The options do not fit together.
@@ -55,9 +55,9 @@ def choose_cluster(
 
     if engine is ExecutorKind.PROCESSES:
         if address is not None:
-            raise DataError("--address is of a Ray cluster. Give --engine ray as well, or leave it out.")
+            raise DataError("--address is for a Ray cluster. Give --engine ray as well, or leave it out.")
         return None
     if address is not None and workers:
-        raise DataError("--workers does not go with --address: the cluster's nodes say how many cases they take.")
+        raise DataError("--workers does not go with --address: the cluster's nodes set how many cases they take.")
     cores = 1 if address is not None else max(1, available_cores() // (workers or available_cores()))
     return RayCluster(address, workers=workers, cores=cores, gpus=0 if device == "cpu" else 1)

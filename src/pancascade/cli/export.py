@@ -1,4 +1,4 @@
-"""``pancascade export``: a model as ONNX or OpenVINO files, for other software."""
+"""``pancascade export``: write a model as ONNX or OpenVINO files for other software."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 
 def export(
-    model: Annotated[str, typer.Argument(help="A name that `pancascade models` lists, or a checkpoint.")],
+    model: Annotated[str, typer.Argument(help="Name from `pancascade models`, or a checkpoint.")],
     out: Annotated[Path, typer.Option(help="Folder for the files; made if it is missing.")],
     file_format: Annotated[
         str, typer.Option("--format", help="onnx, openvino, or pancascade: for `segment` without torch.")
     ] = "onnx",
 ) -> None:
-    """Write every network of a model as ONNX or OpenVINO, with a description of how they are chained.
+    """Write every network of a model as ONNX or OpenVINO, with a description of how to chain them.
 
-    With --format pancascade: the model as `segment --model OUT` runs it where torch is not installed.
+    With --format pancascade: write the model so that `segment --model OUT` runs it without torch.
 
-    Each file is run and compared with torch; nothing is written where one answers differently.
+    Each file is run and compared with torch; nothing is written if an output differs.
     """
     import rich.console
 
@@ -49,7 +49,7 @@ def export(
         else:
             export_model(chosen, out, file_format=cast("ExportFormat", file_format), reported=tell, begun=begin)
     if file_format == "pancascade":
-        console.print(f"Without torch: pancascade segment SCAN --model {out}")
+        console.print(f"Use without torch: pancascade segment SCAN --model {out}")
     else:
-        console.print(f"How they are chained: {out / DESCRIPTION}")
+        console.print(f"How to chain the networks: {out / DESCRIPTION}")
     console.print(f"Licence of the weights: {chosen.licence}. Research use only. Not for clinical use.", style="dim")

@@ -1,4 +1,4 @@
-"""The folder that a verb writes many files into, held while it does: two runs at once would mix theirs."""
+"""Lock the folder into which a verb writes many files: two runs at once would mix theirs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,14 +7,14 @@ from pathlib import Path
 
 @contextmanager
 def held(out: Path | None, *, what: str) -> Iterator[None]:
-    """The folder for the results as this run's alone, made before any long work; gone again if nothing was written.
+    """Make and lock the folder for the results; it is removed again if nothing was written.
 
     Args:
-        out: The folder; None where nothing is kept.
-        what: Verb, for the message to others.
+        out: The folder; None if nothing is written.
+        what: Verb, for the message to other runs.
 
     Raises:
-        OutputError: It cannot be written, or another run writes there.
+        OutputError: It cannot be written, or another run is writing there.
     """
     if out is None:
         yield

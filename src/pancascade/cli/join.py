@@ -1,4 +1,4 @@
-"""``pancascade join``: one checkpoint from stages that were trained in runs of their own."""
+"""``pancascade join``: make one checkpoint from stages that were trained in separate runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,12 +12,12 @@ def join(
     stages: Annotated[list[str], typer.Argument(help="STAGE=CHECKPOINT, such as first=RUN1/best.safetensors.")],
     out: Annotated[Path, typer.Option(help="Checkpoint to write (.safetensors).")],
 ) -> None:
-    """Put stages that were trained apart, at the same time perhaps, into one checkpoint."""
+    """Join stages that were trained in separate runs into one checkpoint."""
     parts: dict[str, Path] = {}
     for text in stages:
         name, equals, path = text.partition("=")
         if not (name and equals and path):
-            raise DataError(f"{text}: write it like first=RUN1/best.safetensors.")
+            raise DataError(f"{text}: write it as STAGE=CHECKPOINT, such as first=RUN1/best.safetensors.")
         if name in parts:
             raise DataError(f"{text}: stage {name} is given twice.")
         parts[name] = Path(path)

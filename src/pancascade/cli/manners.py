@@ -1,4 +1,4 @@
-"""What all verbs have in common, given to each when it is registered: short options, how much is said, an example."""
+"""Options and texts common to all verbs, added when a verb is registered: short options, verbosity, an example."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from pancascade.cli.choices import completer, find_choices
 from pancascade.cli.spoken import spoken
 
 MOST_LETTERS = 45
-"""Of choices that stand in the place of a value; longer ones stand in the help alone."""
+"""Longest list of choices shown in place of a value; longer lists are only in the help text."""
 
 QUIET, VERBOSE, LOG_FILE = "quiet", "verbose", "log_file"
 
@@ -27,14 +27,16 @@ _COMMON = {
     VERBOSE: (
         Annotated[
             int,
-            typer.Option("-v", "--verbose", count=True, show_default=False, help="Tell the steps; -vv tells details."),
+            typer.Option(
+                "-v", "--verbose", count=True, show_default=False, help="Print the steps; -vv prints details."
+            ),
         ],
         0,
     ),
     LOG_FILE: (
         Annotated[
             Path | None,
-            typer.Option("--log-file", help="Also append all that is said to this file, with times."),
+            typer.Option("--log-file", help="Also append all output to this file, with times."),
         ],
         None,
     ),
@@ -42,19 +44,19 @@ _COMMON = {
 
 
 def register(app: typer.Typer, verb: Callable[..., None], *, name: str, example: str) -> None:
-    """Make a verb a command with the manners of all.
+    """Make a verb a command with the common options.
 
     Args:
-        app: That gets the command.
+        app: App that gets the command.
         verb: Function whose annotated parameters are arguments and options.
-        name: Of the command.
+        name: Name of the command.
         example: One command line, shown at the end of its ``--help``.
     """
     app.command(name=name, epilog=f"\b\nExample: {example}")(mannered(verb, name=name))
 
 
 def mannered(verb: Callable[..., None], *, name: str) -> Callable[..., None]:
-    """A verb that also takes ``-o``, ``-q``, ``-v`` and ``--log-file``, and names the choices of its options."""
+    """Return a verb that also takes ``-o``, ``-q``, ``-v`` and ``--log-file``, and shows the choices of its options."""
     groups = _groups(verb)
 
     @wraps(verb)
@@ -72,12 +74,12 @@ def mannered(verb: Callable[..., None], *, name: str) -> Callable[..., None]:
 
 
 def _groups(verb: Callable[..., None]) -> dict[str, Any]:
-    """Parameters that are dataclasses: options which several verbs share, a field each."""
+    """Return the parameters that are dataclasses of shared options."""
     return {name: kind for name, kind in get_type_hints(verb).items() if is_dataclass(kind)}
 
 
 def _single(verb: Callable[..., None]) -> Iterator[tuple[inspect.Parameter, Any]]:
-    """Every argument and option with its annotation, those of shared classes one by one."""
+    """Yield every argument and option with its annotation, including those of shared classes."""
     hints, groups = get_type_hints(verb, include_extras=True), _groups(verb)
     for parameter in inspect.signature(verb).parameters.values():
         group = groups.get(parameter.name)
@@ -105,10 +107,10 @@ def _common() -> Iterator[inspect.Parameter]:
 
 
 def _polite(mark: Any, verb: str, parameter: str) -> Any:
-    """An option with the short name ``-o`` for ``--out``, and its choices as what stands for its value."""
+    """Return an option with the short name ``-o`` for ``--out``, and with its choices in place of the value."""
     if not isinstance(mark, OptionInfo):
         return mark
-    first = () if mark.default is ... else (mark.default,)  # Annotated[..., Option("--name")] keeps its name there
+    first = () if mark.default is ... else (mark.default,)  # Annotated[..., Option("--name")] keeps its name here
     given = [str(name) for name in (*first, *(mark.param_decls or ()))]
     names = given or ["--" + parameter.rstrip("_").replace("_", "-")]
     choices = find_choices(verb, next((name for name in names if name.startswith("--")), ""))

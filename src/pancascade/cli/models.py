@@ -1,4 +1,4 @@
-"""``pancascade models``: what is shipped, with its card."""
+"""``pancascade models``: list the shipped models, or show a model's card."""
 
 from typing import Annotated
 

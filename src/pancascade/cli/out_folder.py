@@ -1,4 +1,4 @@
-"""The folder or files that a verb writes: tried before any long work, and never over what the user gave or owns."""
+"""Check the output folder or files of a verb before any long work, and protect the user's files."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -8,14 +8,14 @@ from shutil import rmtree
 from pancascade.errors import OutputError, ScanError
 
 OWN = ("result.json", "refusal.json")
-"""What shows that a folder is one of results."""
+"""Files that mark a folder as a folder of results."""
 
 FAULTS_OF_OPTIONS = ("no_such_series", "not_dicom")
-"""Codes of refusals for which --series is to blame, not the scan."""
+"""Codes of refusals that are the fault of --series, not of the scan."""
 
 
 def make_output_folder(out: Path) -> None:
-    """Make the folder and try to write into it, before any long work.
+    """Make the folder and try to write into it.
 
     Raises:
         OutputError: It cannot be made or written.
@@ -32,7 +32,7 @@ def make_output_folder(out: Path) -> None:
 
 @contextmanager
 def tried(out: Path) -> Iterator[None]:
-    """The folder of single files, made and tried before any long work; gone again if nothing was written.
+    """Make and try the folder of single files; it is removed again if nothing was written.
 
     Args:
         out: The folder.
@@ -52,14 +52,14 @@ def tried(out: Path) -> Iterator[None]:
 
 @contextmanager
 def locked_output(out: Path, *, what: str) -> Iterator[None]:
-    """The folder, made and held for this run before any long work; gone again if it was made for nothing.
+    """Make and lock the folder for this run; it is removed again if nothing was written.
 
     Args:
         out: The folder.
         what: Verb that writes.
 
     Raises:
-        OutputError: It cannot be made or written, or another run writes there.
+        OutputError: It cannot be made or written, or another run is writing there.
     """
     from pancascade.files.output_lock import lock_output
 
@@ -69,11 +69,11 @@ def locked_output(out: Path, *, what: str) -> Iterator[None]:
 
 @contextmanager
 def refusals_filed(out: Path, *, scan: Path) -> Iterator[None]:
-    """Why a scan is refused inside the block stands in ``refusal.json``, for machines; an option's fault does not.
+    """Write the refusal of a scan inside the block to ``refusal.json``, except for faults of an option.
 
     Args:
-        out: Folder for it.
-        scan: Which one.
+        out: Folder of the file.
+        scan: The scan.
     """
     try:
         yield
@@ -81,22 +81,22 @@ def refusals_filed(out: Path, *, scan: Path) -> Iterator[None]:
         from pancascade.results.refusal import write_refusal
 
         if error.code not in FAULTS_OF_OPTIONS:
-            # Why the scan was refused is worth more than that nobody could be told of it by file.
+            # The refusal itself matters more than an error in writing its file.
             with suppress(OutputError):
                 write_refusal(error, scan, out)
         raise
 
 
 def require_unused(out: Path, names: Sequence[str], *, scan: Path) -> None:
-    """Refuse a folder in which results would replace the scan, or files of somebody else.
+    """Refuse a folder in which results would replace the scan, or files that are no results.
 
     Args:
         out: Folder for the results.
-        names: Of the files that are written there, or removed.
-        scan: That is read.
+        names: Names of the files that are written or removed there.
+        scan: The scan that is read.
 
     Raises:
-        OutputError: The scan has one of these names there; or files have, and nothing shows that they are results.
+        OutputError: The scan has one of these names there; or such files exist in a folder that is no result's.
     """
     from pancascade.files.atomic import drafts_in
 
@@ -105,32 +105,31 @@ def require_unused(out: Path, names: Sequence[str], *, scan: Path) -> None:
         raise OutputError(f"{out}: the result would replace the scan itself, {scan}. Choose another --out folder.")
     if there and not any((folder / name).exists() for folder in (out, *drafts_in(out)) for name in OWN):
         raise OutputError(
-            f"{out}: holds {' and '.join(there)} without a result.json, so it may be somebody else's work, which the "
+            f"{out}: holds {' and '.join(there)} without a result.json, so it may be other work, which the "
             "result would replace. Move it away, or choose another --out folder."
         )
 
 
 def require_unedited(out: Path, masks: Sequence[str]) -> None:
-    """Refuse a folder whose mask was changed by hand since it was written, or to which a reader saved corrections.
+    """Refuse a folder whose mask was edited since it was written, or that holds saved corrections.
 
     Args:
         out: Folder for the results.
         masks: Names of masks.
 
     Raises:
-        OutputError: One was.
+        OutputError: A mask was edited, or there are corrections.
     """
     from pancascade.results.corrections import has_corrections
     from pancascade.results.result import changed_files, read_result
 
     if has_corrections(out):
         raise OutputError(
-            f"{out}: holds corrections that a reader saved, of the result that would be replaced. Choose another --out "
-            "folder."
+            f"{out}: holds saved corrections of the result that would be replaced. Choose another --out folder."
         )
     try:
         known = read_result(out / OWN[0])
-    except ScanError:  # No result, or a damaged one, that could tell.
+    except ScanError:  # no result, or a damaged one: nothing to compare with
         return
     changed = [name for name in changed_files(out, known, names=masks) if (out / name).exists()]
     if changed:
@@ -141,7 +140,7 @@ def require_unedited(out: Path, masks: Sequence[str]) -> None:
 
 
 def clear_drafts(out: Path) -> None:
-    """Remove what killed runs have left; the folder is held, so that none of them still runs."""
+    """Remove the drafts of killed runs; the folder is locked, so none of them still runs."""
     from pancascade.files.atomic import drafts_in
 
     for draft in drafts_in(out):
@@ -149,19 +148,19 @@ def clear_drafts(out: Path) -> None:
 
 
 def require_other_files(written: Mapping[str, Path | None], *, read: Sequence[Path]) -> None:
-    """Refuse to write two things into one file, or over a result that is read.
+    """Refuse to write two outputs into one file, or over a result that is read.
 
     Args:
-        written: Files to be written, by option; None for what is not asked for.
+        written: Files to write, by option; None if not requested.
         read: Files of results.
 
     Raises:
-        OutputError: They are the same.
+        OutputError: Two of them are the same.
     """
     seen = {path.resolve(): "a result that is read" for path in read}
     for option, path in written.items():
         if path is None:
             continue
         if path.resolve() in seen:
-            raise OutputError(f"{option} {path}: this is also {seen[path.resolve()]}. Choose another name.")
+            raise OutputError(f"{option} {path}: is also {seen[path.resolve()]}. Choose another name.")
         seen[path.resolve()] = f"the file of {option}"

@@ -1,4 +1,4 @@
-"""``pancascade predict``: the papers' inference on a part of a data set."""
+"""``pancascade predict``: inference as in the papers, on a part of a data set."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Source = Annotated[Path, typer.Option("--source", help="Folder of a data set in any known layout, or a CSV of scans.")]
 SplitFile = Annotated[
-    Path | None, typer.Option("--split", help="Split file: only cases of one part are taken; else all of them.")
+    Path | None, typer.Option("--split", help="Split file: use only the cases of one part; without it all cases.")
 ]
 
 
@@ -31,11 +31,11 @@ def predict(
     picture_window: options.PictureWindow = None,
     flip_rows: options.FlipRows = False,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Also write probability maps.")] = False,
-    workers: Annotated[int, typer.Option(help="Processes; 0 takes one for every processor core.", min=0)] = 1,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where an earlier run into --out stopped.")] = False,
+    workers: Annotated[int, typer.Option(help="Number of processes; 0 takes one for every CPU core.", min=0)] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an earlier run into --out.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
-    """Predict as the papers do: locate, box, crop, segment, paste, ½; none of what `segment` adds."""
+    """Predict as in the papers: locate, box, crop, segment, paste, ½; without the additions of `segment`."""
     from pancascade.cli.progress import shown_progress
     from pancascade.cli.reading_options import cases_of_part, find_reading
     from pancascade.execution.parallel import available_cores

@@ -1,4 +1,4 @@
-"""How far a verb is: a bar on a terminal; elsewhere, on stderr, a line now and then with the time left."""
+"""Progress of a verb: a bar on a terminal; otherwise lines on stderr from time to time, with the time left."""
 
 import logging
 import sys
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LEAST_S = 10.0
-"""Between two lines; a run that ends sooner says nothing."""
+"""Least time between two lines, in seconds; a shorter run prints none."""
 
 LEAST_SHARE = 0.01
-"""Of the work between two lines: at most a hundred lines, however long it takes."""
+"""Least share of the work between two lines: at most a hundred lines, however long it takes."""
 
 
 class Show(Protocol):
-    """What is called with how much is done, and how much there is; ``what`` names a new step."""
+    """Called with the amount that is done and the total; ``what`` names a new step."""
 
     def __call__(self, done: int, total: int | None = None, *, what: str | None = None) -> None:
-        """Show it."""
+        """Show the progress."""
 
 
 class ProgressLines:
-    """Progress for logs: lines that come at most every ten seconds, and every hundredth of the work.
+    """Progress for logs: a line at most every ten seconds and every hundredth of the work.
 
     Args:
-        what: Is done.
-        total: How much there is; None where it is not known yet.
+        what: Name of the step.
+        total: Total amount; None if not known yet.
         write: Takes a line.
-        clock: Seconds.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class ProgressLines:
         self._reported = 0
 
     def __call__(self, done: int, total: int | None = None, *, what: str | None = None) -> None:
-        """Say it, if it is time to."""
+        """Write a line if it is time for one."""
         if (what is not None and what != self._what) or (total is not None and self._total not in (None, total)):
             self._what = what or self._what
             self._begin()
         self._total = self._total if total is None else total
         if self._first is None:
-            self._first = self._reported = done  # what an earlier run did tells nothing about the speed
+            self._first = self._reported = done  # the work of an earlier run must not count for the speed
         now = self._clock()
         if not self._total or done <= self._reported or now - self._told_at < LEAST_S:
             return
@@ -76,12 +76,12 @@ class ProgressLines:
 
 @contextmanager
 def shown_progress(what: str, *, total: int | None = None, size: bool = False, shown: bool = True) -> Iterator[Show]:
-    """Show how far something is, for as long as the block lasts.
+    """Show the progress of a step while the block runs.
 
     Args:
-        what: Is done.
-        total: How much there is; None where it is not known yet.
-        size: It is counted in bytes.
+        what: Name of the step.
+        total: Total amount; None if not known yet.
+        size: Whether it is counted in bytes.
         shown: False shows nothing.
     """
     from rich.console import Console
@@ -103,7 +103,7 @@ def _bar(what: str, total: int | None, console: "Console", *, size: bool) -> Ite
 
     counts = (progress.DownloadColumn(), progress.TransferSpeedColumn()) if size else (progress.MofNCompleteColumn(),)
     columns = (progress.TextColumn("{task.description}"), progress.BarColumn(), *counts, progress.TimeRemainingColumn())
-    both = sys.stdout.isatty()  # what is piped elsewhere must not be drawn above the bar instead
+    both = sys.stdout.isatty()  # output that is piped must not be drawn above the bar
     with progress.Progress(*columns, console=console, transient=True, redirect_stdout=both) as bars:
         task = bars.add_task(what, total=total)
 

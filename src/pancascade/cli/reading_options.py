@@ -1,4 +1,4 @@
-"""How verbs that predict read a data set: as the options say, or as it was read before."""
+"""How predicting verbs read a data set: as the options say, or as in the training of the weights."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,17 +20,17 @@ def find_reading(
     flip_rows: bool,
     checkpoint: Path | None = None,
 ) -> "DataReading":
-    """The reading that the options ask for; what they leave open of pictures is as the checkpoint was trained.
+    """Return the reading of a data set by the options; missing options about pictures come from the checkpoint.
 
     Args:
         source: The data set.
-        layout: Named; None recognises it.
+        layout: Given layout; None recognises it.
         picture_window: Hounsfield units of grey 0 and 255.
-        flip_rows: Pictures show the back at the top.
-        checkpoint: Its recipe tells how pictures were read; None where there are no weights yet.
+        flip_rows: Whether pictures show the back at the top.
+        checkpoint: Weights whose recipe records how pictures were read; None without weights.
 
     Raises:
-        DataError: No such data set, nothing tells the window of its pictures, or there are none to tell of.
+        DataError: There is no such data set, its pictures have no known window, or it has no pictures.
     """
     from pancascade.data.readers import Layout, recognise
     from pancascade.data.readers.data_reading import DataReading
@@ -44,16 +44,16 @@ def find_reading(
     if picture_window is not None:
         return DataReading(layout=found, window=pictures.window, flip_rows=flip_rows)
     if trained is None:
-        nor = "" if checkpoint is None else ", nor do the weights"
+        nor = "" if checkpoint is None else ", and the weights do not record them"
         raise DataError(
-            f"{source.name}: pictures do not tell their Hounsfield units{nor}. Give --picture-window, and --flip-rows "
-            "where the back is at the top."
+            f"{source.name}: the Hounsfield units of its pictures are unknown{nor}. Give --picture-window, and "
+            "--flip-rows if the back is at the top."
         )
     return DataReading.model_validate(trained | {"flip_rows": flip_rows or trained["flip_rows"]})
 
 
 def _trained_reading(checkpoint: Path, name: str) -> dict[str, Any] | None:
-    """How the recipe of a checkpoint reads the slice folder of a name, or its first one."""
+    """Return how a checkpoint's recipe reads the slice folder of that name, or else its first slice folder."""
     from pancascade.data.readers.data_reading import DataReading
     from pancascade.methods.checkpoint import read_training
 
@@ -70,7 +70,7 @@ def _trained_reading(checkpoint: Path, name: str) -> dict[str, Any] | None:
 def cases_of_part(
     source: Path, reading: "DataReading", *, split: Path | None, part: str, fold: int | None
 ) -> "tuple[list[Case], PredictionSource]":
-    """The cases of a part of a data set, or all of it, and what is written down about them.
+    """Return the cases of a part of a data set, or all cases, and the record of their origin.
 
     Raises:
         DataError: The data set or split cannot be used.
@@ -83,7 +83,7 @@ def cases_of_part(
     reported = PredictionSource(data_set=source.resolve().stem, reading=reading)
     if split is None:
         if fold is not None or part != "test":
-            raise DataError("--fold and --part choose from a split. Give --split, too.")
+            raise DataError("--fold and --part select from a split. Give --split, too.")
         return cases, reported
     if part not in PARTS:
         raise DataError(f"--part {part}: known are {', '.join(PARTS)}.")

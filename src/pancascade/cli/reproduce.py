@@ -1,4 +1,4 @@
-"""``pancascade reproduce``: a paper's table made again from a data set, beside the published numbers."""
+"""``pancascade reproduce``: make a paper's table from a data set, beside the published numbers."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,22 +33,22 @@ def reproduce(
     ] = "paper",
     rows: Annotated[
         list[str] | None,
-        typer.Option(help="A row to make, by name; may be repeated. All that can be made if not given."),
+        typer.Option(help="Name of a row to make; may be repeated. Default: all rows that can be made."),
     ] = None,
     folds: Annotated[
-        list[str] | None, typer.Option(help="A fold to run, from 0; may be repeated. All if not given.")
+        list[str] | None, typer.Option(help="Number of a fold to run, from 0; may be repeated. Default: all.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of each training, instead of the recipe's.", min=1)] = None,
-    seed: Annotated[int, typer.Option(help="Of the split, the weights, order and augmentation.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of split, weights, order and augmentation.", min=0)] = 0,
     split: Annotated[Path | None, typer.Option(help="Split file of your own, instead of the paper's design.")] = None,
     masks: Annotated[
-        list[str] | None, typer.Option(help="ROW=FOLDER: masks that other software made; may be repeated.")
+        list[str] | None, typer.Option(help="ROW=FOLDER: masks by other software; may be repeated.")
     ] = None,
     trainings: Annotated[
-        Path | None, typer.Option(help="Folder of trainings that several tables share; OUT/trainings if not given.")
+        Path | None, typer.Option(help="Folder of trainings that several tables share. Default: OUT/trainings.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the table in --out.")] = False,
-    plan: Annotated[bool, typer.Option("--plan", help="Only say what would be done, and how long it takes.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the table in --out.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only print the plan, and how long it takes.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List papers, tables and rows.")] = False,
     layout: options.LayoutName = None,
     picture_window: options.PictureWindow = None,
@@ -56,7 +56,7 @@ def reproduce(
     device: Annotated[str, typer.Option(help="cpu, cuda, one of several like cuda:1, or mps.")] = "cpu",
     workers: options.Workers = 0,
 ) -> None:
-    """Make a paper's table again: train what is missing, predict as the paper, evaluate by its protocol.
+    """Make a paper's table: train what is missing, predict as in the paper, evaluate by its protocol.
 
     Later, --resume with other --rows adds to the table.
     """
@@ -94,7 +94,7 @@ def reproduce(
 
 
 def _run(request: "Request", console: "Console", *, only_plan: bool) -> list[str]:
-    """Plan, time, make; why rows could not be made."""
+    """Plan, time and make the table; return why rows could not be made."""
     from pancascade.cli.progress import shown_progress
     from pancascade.reproduction import prepare, time_plan
     from pancascade.reproduction import reproduce as make

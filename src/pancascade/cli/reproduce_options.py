@@ -1,4 +1,4 @@
-"""What the options of ``pancascade reproduce`` mean for a table."""
+"""Turn the options of ``pancascade reproduce`` into choices for a table."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ def choose(
     folds: "Sequence[str] | None",
     masks: "Sequence[str] | None",
 ) -> "Choices":
-    """What is asked for beside the table, as the options say.
+    """Return the choices for a table by the options.
 
     Raises:
         DataError: An option does not fit the table.
@@ -47,7 +47,7 @@ def choose(
 
 
 def _row_names(table: "Table", text: str) -> list[str]:
-    """Rows that a text names: one, whatever its capitals, or several with commas between."""
+    """Return the rows that a text names: one, in any case, or several separated by commas."""
     known = {row.name.lower(): row.name for row in table.rows}
     if text.lower() in known:
         return [known[text.lower()]]

@@ -1,4 +1,4 @@
-"""What the verbs that segment say in the end."""
+"""Summary that the segmenting verbs print at the end."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def tell_result(found: "Segmentation", out: Path | None) -> None:
-    """Say what was found, and where the results are; None where they are not on this machine."""
+    """Print what was found, and where the results are; None if they are not on this machine."""
     import rich.console
 
     from pancascade.results.measurements import label_sizes

@@ -1,4 +1,4 @@
-"""``pancascade segment``: a scan in; mask, pictures, report and numbers out."""
+"""``pancascade segment``: segment a scan; write mask, pictures, report and numbers."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -38,7 +38,7 @@ def segment(
     vessels: Annotated[
         list[str] | None,
         typer.Option(
-            help="Mask of a vessel on the scan's grid, to which lesions are measured: NAME=FILE, or NAME=FILE:VALUE "
+            help="Mask of a vessel on the scan's grid, to measure lesions against: NAME=FILE, or NAME=FILE:VALUE "
             "for one value of a label map. May be given several times."
         ),
     ] = None,
@@ -74,7 +74,7 @@ def segment(
             require_place(at.out, at.scan)
             masks = read_masks(vessels or [])
             if pancreas is not None and pancreas_model is not None:
-                raise OutputError("--pancreas and --pancreas-model: both tell the pancreas. Give one of them.")
+                raise OutputError("--pancreas and --pancreas-model: both give the pancreas. Use one of them.")
             organ = read_pancreas(pancreas, pancreas_label or [])
             with refusals_filed(at.out, scan=at.scan):
                 require_source(at.scan, formats, series=series)
@@ -120,14 +120,14 @@ def segment(
 
 
 def require_place(out: Path, scan: Path) -> None:
-    """Refuse a folder where results would replace the scan, an edited mask or somebody else's files.
+    """Refuse a folder where results would replace the scan, an edited mask or other files.
 
     Args:
-        out: The folder, held. What killed runs left there goes.
-        scan: That is read.
+        out: The folder, locked. Drafts of killed runs in it are removed.
+        scan: The scan that is read.
 
     Raises:
-        OutputError: It is one.
+        OutputError: The folder is refused.
     """
     with interrupt_held_back():
         from pancascade.results.structures import MASKS as STRUCTURES
@@ -139,10 +139,10 @@ def require_place(out: Path, scan: Path) -> None:
 
 
 def require_source(scan: Path, formats: list[str], *, series: str | None) -> None:
-    """Refuse, before any long work, a scan that masks in DICOM cannot refer to.
+    """Refuse a scan that masks in DICOM cannot refer to.
 
     Raises:
-        OutputError: It is one, or what writes DICOM-SEG is not installed.
+        OutputError: The scan is refused, or the library for DICOM-SEG is not installed.
         ScanError: There is no series to refer to.
     """
     if set(formats) == {"nifti"}:
@@ -154,10 +154,10 @@ def require_source(scan: Path, formats: list[str], *, series: str | None) -> Non
 
 
 def read_masks(vessels: list[str]) -> "dict[str, Volume]":
-    """The masks of `--vessels`.
+    """Read the masks of `--vessels`.
 
     Raises:
-        ScanError: One cannot be used.
+        ScanError: A mask cannot be used.
     """
     from pancascade.imaging.io.vessel_masks import read_vessels
 
@@ -165,15 +165,15 @@ def read_masks(vessels: list[str]) -> "dict[str, Volume]":
 
 
 def read_pancreas(pancreas: Path | None, labels: list[str]) -> "PancreasMask | None":
-    """The mask of `--pancreas`, if it is given.
+    """Read the mask of `--pancreas`, if it is given.
 
     Raises:
         ScanError: It cannot be used.
-        OutputError: Labels are given, and no mask.
+        OutputError: Labels are given without a mask.
     """
     if pancreas is None:
         if labels:
-            raise OutputError("--pancreas-label: tells the pancreas in a label map. Give that with --pancreas.")
+            raise OutputError("--pancreas-label: selects labels of a label map. Give the map with --pancreas.")
         return None
     from pancascade.inference.pipeline.pancreas_mask import read_pancreas_mask
 
@@ -181,10 +181,10 @@ def read_pancreas(pancreas: Path | None, labels: list[str]) -> "PancreasMask | N
 
 
 def require_place_of(organ: "PancreasMask | None", scan: "Volume | None") -> None:
-    """Refuse a mask of the pancreas that does not lie where the scan is, before any long work.
+    """Refuse a mask of the pancreas that does not cover the scan's space.
 
     Raises:
-        ScanError: It does not.
+        ScanError: The mask is refused.
     """
     if organ is not None and scan is not None:
         from pancascade.imaging.volume import reorient
@@ -194,7 +194,7 @@ def require_place_of(organ: "PancreasMask | None", scan: "Volume | None") -> Non
 
 
 def _read(scan: Path, *, series: str | None, keep_on_disk: bool) -> "Volume":
-    """The scan, where its grid must be looked at first."""
+    """Read the scan, if its grid is needed before the segmentation."""
     from pancascade.imaging.io import read_volume
 
     return read_volume(scan, series=series, keep_on_disk=keep_on_disk)
@@ -204,7 +204,7 @@ def require_grid(masks: "dict[str, Volume]", scan: "Volume | None") -> None:
     """Refuse masks of vessels on another grid than the scan's.
 
     Raises:
-        GeometryError: One is.
+        GeometryError: A mask is on another grid.
     """
     if scan is not None:
         from pancascade.imaging.io import vessel_masks
@@ -225,7 +225,9 @@ def _list_series(scan: Path) -> None:
     from pancascade.imaging.io import find_series
 
     if dicomweb.is_remote(scan):
-        raise PacsError("--list-series looks into a folder. Leave it out: without --series the rule chooses.")
+        raise PacsError(
+            "--list-series works on files and folders only. Leave it out: the series is then chosen by rule."
+        )
     found = find_series(scan)
     if not found:
         raise UnreadableError(f"{scan}: there is no DICOM series here.")

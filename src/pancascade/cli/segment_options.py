@@ -1,4 +1,4 @@
-"""Options that the verbs which segment share."""
+"""Options shared by the segmenting verbs."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +10,7 @@ DEFAULT_MODEL = "qiu2024-small"
 
 
 class MaskFormat(StrEnum):
-    """Of the mask."""
+    """Format of the mask, or of the measurements."""
 
     NIFTI = "nifti"
     DICOM_SEG = "dicom-seg"
@@ -19,7 +19,7 @@ class MaskFormat(StrEnum):
 
 
 class Backend(StrEnum):
-    """What runs the networks."""
+    """Backend that runs the networks."""
 
     AUTO = "auto"
     TORCH = "torch"
@@ -31,7 +31,7 @@ Model = Annotated[
     list[str] | None,
     typer.Option(
         "--model",
-        help=f"A name that `pancascade models` lists, a checkpoint, or a network of another program (nnU-Net folder, "
+        help=f"Name from `pancascade models`, a checkpoint, or a network of another program (nnU-Net folder, "
         f"MONAI bundle, ONNX, TorchScript); several are averaged. [{DEFAULT_MODEL}]",
     ),
 ]
@@ -40,15 +40,15 @@ Formats = Annotated[
     list[MaskFormat] | None,
     typer.Option(
         "--format",
-        help="Of the mask, or of the measurements (dicom-sr); may be given several times. All but the first need a "
-        "scan as DICOM. [nifti]",
+        help="Format of the mask, or of the measurements (dicom-sr); may be given several times. All but nifti need a "
+        "DICOM scan. [nifti]",
     ),
 ]
 SaveProbabilities = Annotated[
     bool, typer.Option("--save-probabilities", help="Also write a probability map of each label, for `threshold`.")
 ]
 NoReport = Annotated[
-    bool, typer.Option("--no-report", help="Draw no overview.png and no report.html: mask and numbers alone, sooner.")
+    bool, typer.Option("--no-report", help="Write no overview.png and no report.html, only mask and numbers; faster.")
 ]
 SplitMasks = Annotated[
     bool,
@@ -59,37 +59,35 @@ Statistics = Annotated[
 ]
 SeriesChoice = Annotated[
     str | None,
-    typer.Option("--series", help="Of DICOM, the series to take: its UID, number, or a part of its description."),
+    typer.Option("--series", help="DICOM series to use: its UID, number, or a part of its description."),
 ]
 Tta = Annotated[bool, typer.Option("--tta", help="Average three pixel sizes; takes three times as long.")]
-BackendChoice = Annotated[Backend, typer.Option("--backend", help="What runs the networks.")]
+BackendChoice = Annotated[Backend, typer.Option("--backend", help="Backend that runs the networks.")]
 MaxMemory = Annotated[
     float | None,
-    typer.Option("--max-memory", help="Most memory to use, in GB; the voxels of the scan then stay on disk."),
+    typer.Option("--max-memory", help="Most memory to use, in GB; the scan's voxels then stay on disk."),
 ]
-KeepDoubtful = Annotated[
-    bool, typer.Option("--keep-doubtful", help="Also mark what was found where a pancreas hardly lies.")
-]
+KeepDoubtful = Annotated[bool, typer.Option("--keep-doubtful", help="Also mark what is no plausible pancreas.")]
 PancreasModel = Annotated[
     str | None,
     typer.Option(
         "--pancreas-model",
-        help="A model, or a network of another program, that finds the pancreas in place of --model's own first step.",
+        help="A model, or a network of another program, that finds the pancreas in place of --model's first step.",
     ),
 ]
 Pancreas = Annotated[
     Path | None,
     typer.Option(
         "--pancreas",
-        help="Mask, label map or DICOM-SEG of the pancreas that somebody else made, with its tumour; tumours alone are "
-        "then looked for. On the scan's grid, or covering the same space.",
+        help="Given mask, label map or DICOM-SEG of the pancreas with its tumour; only tumours are then "
+        "searched for. It must be on the scan's grid, or cover the same space.",
     ),
 ]
 PancreasLabel = Annotated[
     list[str] | None,
     typer.Option(
         "--pancreas-label",
-        help="Of that label map, the value or name of the pancreas or a part of it, tumour included; may be given "
+        help="Value or name of the pancreas, or of a part of it, in that label map, tumour included; may be given "
         "several times.",
     ),
 ]
@@ -99,7 +97,7 @@ KeepIdentifiers = Annotated[
 
 
 def format_names(chosen: list[MaskFormat] | None, *, store: bool = False) -> list[str]:
-    """The formats asked for, each once; NIfTI where none is, or all of DICOM where results go to a PACS."""
+    """Return the chosen formats, each once; by default NIfTI, or all of DICOM if results are sent to a PACS."""
     of_dicom = [MaskFormat.DICOM_SEG, MaskFormat.RTSTRUCT, MaskFormat.DICOM_SR]
     default = of_dicom if store else [MaskFormat.NIFTI]
     return list(dict.fromkeys(one.value for one in chosen or default))

@@ -1,4 +1,4 @@
-"""``pancascade serve``: scans in by browser or REST, results out."""
+"""``pancascade serve``: segment scans sent by browser or REST."""
 
 import os
 from contextlib import ExitStack
@@ -21,50 +21,52 @@ NEW = "new"
 
 def serve(
     host: Annotated[
-        str, typer.Option(help="Address to listen at. Any but this computer's own loopback needs --token.")
+        str, typer.Option(help="Address to listen on. All but the loopback address of this computer need --token.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 8000,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8000,
     token: Annotated[
         str | None,
         typer.Option(
             envvar="PANCASCADE_TOKEN",
-            help="Secret that every request must carry; `new` makes one and prints it. Others on this computer can "
-            "read a command's options: better give it by the environment.",
+            help="Secret that every request must carry; `new` makes one and prints it. Other users of this computer "
+            "can read a command's options: the environment variable is safer.",
         ),
     ] = None,
     folder: Annotated[
         Path | None,
-        typer.Option(help="Where jobs are kept. [a temporary folder, removed when the server ends]"),
+        typer.Option(help="Folder of the jobs. [a temporary folder, removed when the server ends]"),
     ] = None,
     max_upload: Annotated[float, typer.Option(help="Largest upload, in MB.")] = 1000,
     workers: Annotated[
-        int, typer.Option(help="Scans at work at the same time, each with its own model in memory.", min=1)
+        int, typer.Option(help="Number of scans at the same time, each with its own model in memory.", min=1)
     ] = 1,
-    queue: Annotated[int, typer.Option(help="Most scans that wait.", min=1)] = 32,
+    queue: Annotated[int, typer.Option(help="Largest number of waiting scans.", min=1)] = 32,
     keep: Annotated[
-        float, typer.Option(help="Hours for which a job is kept after its end; 0 keeps it until it is removed.", min=0)
+        float, typer.Option(help="Hours for which a finished job is kept; 0 keeps it until it is removed.", min=0)
     ] = 24,
     corrections: Annotated[
         Path | None,
         typer.Option(
-            help="Folder to which results that a reader corrects are copied, with their scans, and stay. [none: "
-            "corrections go with their job]"
+            help="Folder to which corrected results are copied with their scans, and kept. [none: "
+            "corrections are removed with their job]"
         ),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(help="A name by which browsers call this server, of a proxy say. May be given several times."),
+        typer.Option(
+            help="Host name by which browsers reach this server, such as a proxy's. May be given several times."
+        ),
     ] = None,
     allow_origin: Annotated[
         list[str] | None,
-        typer.Option(help="A web page of another server that may use this one, such as https://viewer.example."),
+        typer.Option(help="Origin of a web page that may use this server, such as https://viewer.example."),
     ] = None,
     studies: Annotated[
         list[Path] | None,
-        typer.Option(help="A folder of scans that 3D Slicer or OHIF may open by MONAI Label; only read."),
+        typer.Option(help="Folder of scans that 3D Slicer or OHIF may open by MONAI Label; only read."),
     ] = None,
     train_with: Annotated[
-        str, typer.Option(help="Recipe by which they have corrections trained on; empty for none.")
+        str, typer.Option(help="Recipe for training on corrections by MONAI Label; empty for none.")
     ] = "qiu2024_corrections",
     model: options.Model = None,
     pancreas_model: options.PancreasModel = None,
@@ -118,15 +120,15 @@ def serve(
 
 
 def _with_place(name: str) -> str:
-    """A model's name, or where it lies; one that does not exist is refused now, not with the first scan.
+    """Return a model's name, or its absolute path; a model that does not exist is refused.
 
     Raises:
-        UnknownModelError: There is none.
+        UnknownModelError: There is no such model.
     """
     if Path(name).is_file():
         return str(Path(name).absolute())
     if not (files("pancascade") / "weights" / f"{name}.json").is_file():
-        # What it says loads torch, which the server itself does without.
+        # Its check of the name loads torch, which the server itself does not need.
         from pancascade.inference.models.model import find_model
 
         find_model(name)
@@ -144,7 +146,7 @@ def _settings(**choices: object) -> "ServerSettings":
         return ServerSettings.model_validate(choices)
     except ValidationError as error:
         reported = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-        if "token" in reported:  # it must not be shown again
+        if "token" in reported:  # the token must not be shown
             raise DataError(f"{reported[0].upper()}{reported[1:]}.") from None
         raise DataError(f"{first_fault(error)}. Check the options.") from error
 

@@ -1,4 +1,4 @@
-"""How much a verb says, and where: nothing but errors, more than usual, and a copy in a log file."""
+"""Output of a verb: errors only, the usual, or more; and a copy in a log file."""
 
 import io
 import logging
@@ -14,28 +14,28 @@ from pancascade.errors import OutputError, PancascadeError
 from pancascade.messages.names_only import DICOM_FOLDER, names_only
 
 HEADER = "# pancascade log"
-"""First line of a log file: nothing else is ever appended to."""
+"""First line of a log file: other files are never appended to."""
 
 _OWN = logging.getLogger("pancascade")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class NamesOnly(logging.Formatter):
-    """Log lines that name files without their folders."""
+    """Format log lines that name files without their folders."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """Return the line."""
         return names_only(super().format(record), folder=DICOM_FOLDER)
 
 
 class _Copied(io.TextIOBase):
-    """A stream whose finished lines are logged as well."""
+    """A stream whose complete lines are logged as well."""
 
     def __init__(self, stream: TextIO, handler: logging.Handler) -> None:
         self._stream, self._handler, self._line = stream, handler, ""
 
     def write(self, text: str) -> int:
-        """Write, and log the lines that are whole."""
+        """Write, and log the complete lines."""
         *lines, self._line = (self._line + text).split("\n")
         for line in lines:
             if line.strip():
@@ -43,36 +43,36 @@ class _Copied(io.TextIOBase):
         return self._stream.write(text)
 
     def flush(self) -> None:
-        """Of the stream."""
+        """Flush the stream."""
         self._stream.flush()
 
     def isatty(self) -> bool:
-        """Whether the stream is a terminal."""
+        """Return whether the stream is a terminal."""
         return self._stream.isatty()
 
     def fileno(self) -> int:
-        """Of the stream."""
+        """Return the file descriptor of the stream."""
         return self._stream.fileno()
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """Of the stream."""
+        """Encoding of the stream."""
         return self._stream.encoding
 
 
 @contextmanager
 def spoken(verb: str, *, quiet: bool = False, verbose: int = 0, log_file: Path | None = None) -> Iterator[None]:
-    """What a verb says inside the block.
+    """Set the output of a verb inside the block.
 
     Args:
-        verb: Its name, for the log.
-        quiet: Print nothing but warnings of the program itself and errors, both on stderr; no progress.
-        verbose: 1 for steps on stderr, 2 for details.
-        log_file: Takes all lines that are printed, warnings, errors and steps, each with its time; appended to. Files
+        verb: Name of the verb, for the log.
+        quiet: Print only errors and warnings of the program itself, both on stderr; no progress.
+        verbose: 1 prints steps on stderr, 2 also details.
+        log_file: File to which all printed lines, warnings, errors and steps are appended, each with its time. Files
             are named without their folders.
 
     Raises:
-        OutputError: The log file cannot be written, or is something else.
+        OutputError: The log file cannot be written, or is no log.
     """
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     console = [handler for handler in logging.getLogger().handlers if isinstance(handler.formatter, NamesOnly)]
@@ -97,7 +97,7 @@ _quiet = False
 
 
 def is_quiet() -> bool:
-    """Whether the verb that runs shall print neither progress nor results."""
+    """Return whether the running verb prints neither progress nor results."""
     return _quiet
 
 
@@ -136,7 +136,7 @@ def _log_of(verb: str, path: Path) -> Iterator[logging.Handler]:
 
 
 def _open_log(path: Path) -> logging.FileHandler:
-    """The file, begun or continued.
+    """Open the log file, new or existing.
 
     Raises:
         OutputError: It cannot be written, or is no log.
@@ -145,7 +145,7 @@ def _open_log(path: Path) -> logging.FileHandler:
         if path.exists() and path.stat().st_size:
             with path.open("rb") as file:
                 if file.read(len(HEADER)) != HEADER.encode():
-                    raise OutputError(f"--log-file {path}: is something else than a log. Choose another name.")
+                    raise OutputError(f"--log-file {path}: exists and is no log. Choose another name.")
             return logging.FileHandler(path, encoding="utf-8")
         path.write_text(HEADER + "\n", encoding="utf-8")
         return logging.FileHandler(path, encoding="utf-8")

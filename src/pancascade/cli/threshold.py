@@ -1,4 +1,4 @@
-"""``pancascade threshold``: another threshold for a result, without any network."""
+"""``pancascade threshold``: apply other thresholds to a result, without running a network."""
 
 from itertools import chain, count
 from pathlib import Path
@@ -21,12 +21,12 @@ def threshold(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the new result. [beside RESULT, named by the thresholds]")
     ] = None,
-    scan: Annotated[Path | None, typer.Option(help="Where the scan is now, if it was moved.")] = None,
+    scan: Annotated[Path | None, typer.Option(help="Path of the scan, if it was moved.")] = None,
     vessels: Annotated[
-        list[str] | None, typer.Option(help="As for `pancascade segment`; vessels are not remembered.")
+        list[str] | None, typer.Option(help="As for `pancascade segment`; vessels are not stored with a result.")
     ] = None,
 ) -> None:
-    """Decide the mask of a result anew by other thresholds; write mask, pictures, report and numbers beside it."""
+    """Apply other thresholds to a result; write mask, pictures, report and numbers beside it."""
     for name, value in (("--tumour", tumour), ("--organ", organ)):
         if value is not None and not 0 < value < 1:
             raise OutputError(f"{name} {value:g}: a probability lies between 0 and 1, such as 0.3.")
@@ -64,7 +64,7 @@ def threshold(
 
 
 def _beside(result: Path, **thresholds: float | None) -> Path:
-    """A new folder beside a result: a mask may have been edited, so that nothing is ever written over."""
+    """Return a new folder beside a result, so that nothing is overwritten: a mask may have been edited."""
     if not result.is_dir():
         raise UnreadableError(f"{result}: there is no such folder. Give the folder of a result.", code="no_such_file")
     whole = result.resolve()

@@ -1,4 +1,4 @@
-"""``pancascade train``: a recipe and data in, weights out."""
+"""``pancascade train``: train weights by a recipe."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,17 +19,17 @@ def train(
     ] = None,
     split: Annotated[
         Path | None,
-        typer.Option(help="Split file of --source; drawn if not given. All corrections train, but with: seeded."),
+        typer.Option(help="Split file of --source; drawn if not given. All corrections train, unless it is: seeded."),
     ] = None,
-    fold: Annotated[int | None, typer.Option(help="Of a --split of folds, the one to test on.", min=0)] = None,
+    fold: Annotated[int | None, typer.Option(help="For a --split with folds: the fold to test on.", min=0)] = None,
     keep: Annotated[
         str | None, typer.Option(help="Slices of --source: all, pancreas, tumour, no_pancreas or no_tumour.")
     ] = None,
     scans: Annotated[
         Path | None,
-        typer.Option(help="Scans of a --source of corrections that are not beside them: their folder, or a CSV."),
+        typer.Option(help="Scans of a --source of corrections, if they are not beside them: a folder, or a CSV file."),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     start_from: Annotated[
         Path | None, typer.Option(help="Weights to train further: a checkpoint, or a model by name or file.")
     ] = None,
@@ -39,7 +39,7 @@ def train(
     ] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Computers that train together.")] = 1,
 ) -> None:
-    """Train a cascade by a recipe; stop and --resume at will."""
+    """Train a cascade by a recipe; a stopped run continues with --resume."""
     import rich.console
 
     from pancascade import api
@@ -81,7 +81,7 @@ def train(
 
 
 def _time_left(run: "RunProgress") -> str:
-    """Of a run's epochs, by the last one of the phase that it is in; nothing after the last epoch."""
+    """Estimate the time left, by the last epoch; empty after the last epoch."""
     from pancascade.messages.durations import spell_duration
 
     left, last = run.recipe.epochs - len(run.history), run.history[-1]
@@ -89,7 +89,7 @@ def _time_left(run: "RunProgress") -> str:
 
 
 def describe(epoch: Mapping[str, Any]) -> str:
-    """One line about an epoch of a run's history."""
+    """Return one line about an epoch of a run's history."""
     losses = " ".join(f"{name} {value:.3f}" for name, value in epoch["losses"].items())
     dice = " ".join(f"{name} {value:.3f}" for name, value in epoch["dice"].items())
     return f"epoch {epoch['epoch']} ({epoch['phase']}), {epoch['seconds']} s: loss {losses}" + (

@@ -1,4 +1,4 @@
-"""``pancascade view``: one result in the browser."""
+"""``pancascade view``: show one result in the browser."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,19 +12,17 @@ if TYPE_CHECKING:
 
 def view(
     result: Annotated[Path, typer.Argument(help="Folder of a result.", metavar="RESULT")],
-    scan: Annotated[
-        Path | None, typer.Option(help="Where the scan is now, if it is not where it was when it was segmented.")
-    ] = None,
+    scan: Annotated[Path | None, typer.Option(help="Path of the scan, if it was moved after the segmentation.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write one HTML file that holds everything, instead of serving the page.")
     ] = None,
     author: Annotated[str, typer.Option(help="Your name or initials, for corrections.")] = "",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the loopback address; 0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the loopback address; 0 takes a free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
 ) -> None:
-    """Look at a result in the browser: CT, mask, probabilities, lesions; correct the mask by hand.
+    """Show a result in the browser: CT, mask, probabilities, lesions; correct the mask by hand.
 
-    The page works offline. A corrected mask is saved beside the result, whose own mask stays as it is.
+    The page works offline. A corrected mask is saved beside the result; the result's own mask is not changed.
     """
     from pancascade.cli.out_folder import require_other_files
     from pancascade.services.viewer import Pictures, viewer_document, write_single_page
@@ -35,9 +33,9 @@ def view(
     volume = _scan(folder, scan)
     pictures = Pictures(folder, volume)
     document = viewer_document(folder, scan=volume is not None, corrections=out is None, author=author)
-    pictures.content(document["files"]["mask"])  # says early that there is none
+    pictures.content(document["files"]["mask"])  # an early error if there is no mask
     if volume is None:
-        typer.echo("The scan is not at hand, so the mask is shown alone. Say where the scan is with --scan.", err=True)
+        typer.echo("The scan was not found, so only the mask is shown. Give the scan's path with --scan.", err=True)
     if out is not None:
         write_single_page(out, document, pictures)
         typer.echo(f"Written: {out}")
@@ -46,7 +44,7 @@ def view(
 
 
 def _scan(folder: Path, scan: Path | None) -> "Volume | None":
-    """The scan that was segmented; None where it is not where it was, and no other place was given."""
+    """Return the segmented scan; None if it was moved and no path was given."""
     from pancascade.errors import ScanError
     from pancascade.results.result import read_result
     from pancascade.segmentation.thresholding import find_scan

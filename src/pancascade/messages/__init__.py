@@ -1,1 +1,1 @@
-"""Sentences for people: notices, names without folders, durations, a quiet log."""
+"""Texts for people: notices, names without folders, durations, a quiet log."""

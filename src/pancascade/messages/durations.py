@@ -1,8 +1,8 @@
-"""How long something takes, in words."""
+"""Durations in words."""
 
 
 def spell_duration(seconds: float) -> str:
-    """A duration as people say it, in the unit that fits: "40 seconds", "1.7 minutes", "7 hours", "12 days".
+    """Return a duration in a fitting unit: "40 seconds", "1.7 minutes", "7 hours", "12 days".
 
     Args:
         seconds: 0 or more.

@@ -1,4 +1,4 @@
-"""Names of files without their folders: a folder's name may be a patient's, and sentences and results travel.
+"""Reduce paths to names without folders: a folder may be named after a patient, and sentences and results are shared.
 
 Every error and every notice goes through `names_only`, every record of a scan through `public_name`.
 """
@@ -8,7 +8,7 @@ import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 DICOM_FOLDER = "DICOM folder"
-"""What a scan is called that came as a folder, whose own name may be a patient's."""
+"""Name of a scan that is a folder, whose own name may be a patient's."""
 
 _WORD_START = re.compile(r"(?:^|(?<=[\s'\"(\[=<]))(?=[^\s'\"(\[])")
 _SLASH = re.compile(r"/+(?=[^\s/'\"(),;:\]]|$)")
@@ -21,10 +21,10 @@ _LONGEST = 4000
 
 
 def public_name(scan: str | Path) -> str:
-    """What a scan is called where others can read it: its file's name; a folder and an unnamed scan stay nameless.
+    """Return the name of a scan for others: the file's name; folders and unnamed scans get a general one.
 
     Args:
-        scan: Path of any system, as given.
+        scan: Path of any operating system, as given.
     """
     text = str(scan)
     if _is_folder(text):
@@ -34,13 +34,13 @@ def public_name(scan: str | Path) -> str:
 
 
 def names_only(text: str, *, folder: str | None = None) -> str:
-    """A sentence in which every path is only the last part of itself; addresses of the web stay whole.
+    """Reduce every path in a text to its last part; web addresses are kept.
 
-    Folders that exist are recognised with all their spaces; of others, all that looks like a path is left out.
+    Existing folders are recognised with all their spaces; otherwise, all that looks like a path is removed.
 
     Args:
         text: One or more sentences.
-        folder: Takes the place of a path that is itself an existing folder; None keeps its last part.
+        folder: Replaces a path that is itself an existing folder; None keeps its last part.
     """
     if "/" not in text and "\\" not in text:
         return text
@@ -65,7 +65,7 @@ def names_only(text: str, *, folder: str | None = None) -> str:
 
 
 def _end_of_folders(text: str, start: int) -> int | None:
-    """Where the last part of a path begins whose folder exists; None where no such path starts here."""
+    """Return where the last part of a path in an existing folder begins; None if no such path starts here."""
     slashes = [
         match for match in _SLASH.finditer(text, start, start + _LONGEST) if "\n" not in text[start : match.start()]
     ]
@@ -76,7 +76,7 @@ def _end_of_folders(text: str, start: int) -> int | None:
 
 
 def _end_of_path(text: str, start: int, last: int) -> int | None:
-    """Where a path ends that exists, its last part included; the longest one counts."""
+    """Return where an existing path ends, its last part included; the longest one counts."""
     rest = re.split(r"\n|:\s", text[last:], maxsplit=1)[0].rstrip(":")
     ends = [len(rest), *(match.start() for match in re.finditer(r"[\s'\"(),;:.\]]", rest))]
     for end in sorted(set(ends), reverse=True):

@@ -1,4 +1,4 @@
-"""What a reader of a result should know: a code for machines, a sentence for people."""
+"""Notices for the reader of a result: a code for programs, a sentence for people."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -11,17 +11,17 @@ from pancascade.settings import Settings
 Severity = Literal["information", "warning"]
 Subject = Literal["input", "location", "result"]
 Sentence = Annotated[str, AfterValidator(lambda text: names_only(text, folder=DICOM_FOLDER))]
-"""Names files without their folders."""
+"""A sentence that names files without their folders."""
 
 
 class Notice(Settings):
-    """One thing that was noticed, or decided, on a scan's way.
+    """One observation or decision in the processing of a scan.
 
     Attributes:
-        code: What it is, for machines: small letters and underscores; docs/notices.md lists them all.
-        severity: ``warning`` where the result may be worse for it, ``information`` where it only explains.
-        about: The scan as it came (``input``), where the pancreas was looked for (``location``), or the ``result``.
-        sentence: The same for people, whole, with what was found and what to do.
+        code: Kind of notice, for programs: small letters and underscores; docs/notices.md lists all codes.
+        severity: ``warning`` if the result may be worse for it, ``information`` if it only explains.
+        about: The scan (``input``), the ``location`` of the pancreas, or the ``result``.
+        sentence: The same for people, in whole sentences: what was found and what to do.
         values: The numbers behind it, by name with unit.
     """
 

@@ -1,4 +1,4 @@
-"""A logger that says less for a while."""
+"""Make a logger quieter for a while."""
 
 import logging
 from collections.abc import Iterator
@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet_log(name: str, *, level: int = logging.ERROR) -> Iterator[None]:
-    """Inside the block, a logger tells nothing below a level.
+    """Inside the block, a logger reports nothing below a level.
 
     Args:
-        name: Of the logger.
-        level: The least that is told.
+        name: Name of the logger.
+        level: Least level that is reported.
     """
     logger = logging.getLogger(name)
     former = logger.level

@@ -17,10 +17,10 @@ from pancascade.metrics import MethodRank
 
 INK, PALE, ACCENT = "#1f2933", "#b9c6d3", "#0072b2"
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a4fbf", "#000000")
-"""Okabe and Ito's, which colour-blind readers can tell apart; purple stands for their yellow, too pale on white."""
+"""Okabe and Ito's colours, which colour-blind readers can distinguish; purple replaces yellow, too pale on white."""
 
 NAMED_CURVES = len(_COLOURS)
-"""FROC curves that get a colour of their own; the others are grey."""
+"""Number of FROC curves with a colour of their own; the others are grey."""
 
 LEAST_RATE = 1 / 32
 """Left edge of the FROC figure, in false positives per scan; a logarithmic axis has no 0."""
@@ -29,7 +29,7 @@ _WIDTH = 10.0
 
 
 class Agreement(NamedTuple):
-    """Bland and Altman's limits: between them lie 95 % of the differences, if these are normally distributed."""
+    """Bland and Altman's limits, which hold 95 % of the differences if these are normally distributed."""
 
     mean: float
     low: float
@@ -37,10 +37,10 @@ class Agreement(NamedTuple):
 
 
 def limits_of_agreement(differences: Sequence[float]) -> Agreement:
-    """Mean difference and mean ± 1.96 standard deviations (n − 1); NaN limits for fewer than two.
+    """Return the mean difference and mean ± 1.96 standard deviations (n − 1); NaN limits for fewer than two values.
 
     Args:
-        differences: Prediction − reference, one a case, not empty.
+        differences: Prediction − reference, one for each case, not empty.
 
     Source: Bland and Altman 1986 (Lancet 327, 307–310).
     """
@@ -51,7 +51,7 @@ def limits_of_agreement(differences: Sequence[float]) -> Agreement:
 
 
 def embed(figure: Figure, *, dpi: int = 120) -> str:
-    """The figure as a ``data:`` address of a PNG, its colours reduced to a palette to keep the page small."""
+    """Return the figure as a ``data:`` address of a PNG; with a palette of colours to keep the page small."""
     drawn, packed = io.BytesIO(), io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)  # names in any script
@@ -62,24 +62,24 @@ def embed(figure: Figure, *, dpi: int = 120) -> str:
 
 
 def new_figure(width: float, height: float, **options: Any) -> Figure:
-    """An empty figure of so many inches, free of pyplot's state."""
+    """Return an empty figure of this size in inches, independent of pyplot's state."""
     figure = Figure(figsize=(width, height), facecolor="white", **options)
     FigureCanvasAgg(figure)
     return figure
 
 
 def shorten(name: str, *, length: int = 32) -> str:
-    """A name that fits beside a figure: its start and its end."""
+    """Shorten a name to fit beside a figure: keep its start and its end."""
     tail = length // 3
     return name if len(name) <= length else f"{name[: length - tail - 1]}…{name[-tail:]}"
 
 
 def draw_distributions(values: Mapping[str, Sequence[float]], *, title: str) -> Figure:
-    """Each method's values as points, with a box of quartiles, a violin, and the mean as a diamond.
+    """Draw each method's values as points, with a box of quartiles, a violin, and the mean as a diamond.
 
     Args:
-        values: Of each method, one number a case; NaN is left out.
-        title: Of the metric, with its unit.
+        values: Values of each method, one for each case; NaN is left out.
+        title: Title of the metric, with its unit.
     """
     figure = new_figure(_WIDTH, 0.9 + (0.5 if len(values) < 10 else 0.34) * len(values), layout="constrained")
     axes = figure.add_subplot()
@@ -96,10 +96,10 @@ def draw_distributions(values: Mapping[str, Sequence[float]], *, title: str) -> 
 
 
 def draw_ranks(panels: Mapping[str, Sequence[MethodRank]]) -> Figure:
-    """Rank of each method by each metric, with its 95 % bootstrap interval; the order is that of the first metric.
+    """Draw the rank of each method by each metric, with its 95 % bootstrap interval, in the order of the first metric.
 
     Args:
-        panels: Ranks of the same methods, best first, by the metric's title.
+        panels: Ranks of the same methods, best first, by title of the metric.
     """
     order = [rank.name for rank in next(iter(panels.values()))]
     columns = min(len(panels), 5)
@@ -123,10 +123,10 @@ def draw_ranks(panels: Mapping[str, Sequence[MethodRank]]) -> Figure:
 
 
 def draw_agreement(volumes: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
-    """Bland–Altman panels of volumes, all on the same axes.
+    """Draw Bland–Altman panels of volumes, all on the same axes.
 
     Args:
-        volumes: (reference, prediction) in mL of each case by the panel's title, at least one case each.
+        volumes: (reference, prediction) in mL of each case, by title of the panel, with at least one case each.
     """
     columns = min(len(volumes), 4)
     rows = math.ceil(len(volumes) / columns)
@@ -151,10 +151,10 @@ def draw_agreement(volumes: Mapping[str, Sequence[tuple[float, float]]]) -> Figu
 
 
 def draw_froc(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
-    """Lesion sensitivity against false positives per scan, a step at each confidence threshold.
+    """Draw lesion sensitivity against false positives per scan, with a step at each confidence threshold.
 
     Args:
-        curves: (false positives per scan, sensitivity) of each method from the highest threshold down, not NaN; the
+        curves: (false positives per scan, sensitivity) of each method, from the highest threshold down, not NaN; the
             first `NAMED_CURVES` get colours, the others are grey.
     """
     figure = new_figure(_WIDTH, 4.4, layout="constrained")
@@ -191,10 +191,10 @@ def _finite(values: Sequence[float]) -> NDArray[np.float64]:
 
 
 def _draw_violin(axes: Any, numbers: NDArray[np.float64], place: int) -> None:
-    """The density of the values, mirrored; none for values that are too few or all the same."""
+    """Draw the density of the values, mirrored; nothing for fewer than five or equal values."""
     if len(numbers) < 5 or np.ptp(numbers) <= 1e-6 * np.abs(numbers).max():
         return
-    from scipy.stats import gaussian_kde  # takes as long to import as all else together
+    from scipy.stats import gaussian_kde  # slow to import
 
     along = np.linspace(numbers.min(), numbers.max(), 200)
     density = gaussian_kde(numbers)(along)
@@ -203,7 +203,7 @@ def _draw_violin(axes: Any, numbers: NDArray[np.float64], place: int) -> None:
 
 
 def _draw_box(axes: Any, numbers: NDArray[np.float64], place: int) -> None:
-    """Points, quartiles with the median, whiskers to the last point within 1.5 times the box, the mean."""
+    """Draw points, quartiles with the median, whiskers to the last point within 1.5 times the box, and the mean."""
     spread = np.random.default_rng(0).uniform(-0.2, 0.2, len(numbers))
     axes.plot(numbers, place + spread, "o", color=ACCENT, alpha=0.45, markersize=3, markeredgewidth=0, zorder=2)
     low, median, high = np.percentile(numbers, [25, 50, 75])
@@ -216,7 +216,7 @@ def _draw_box(axes: Any, numbers: NDArray[np.float64], place: int) -> None:
 
 
 def _bend(axes: Any, values: NDArray[np.float64]) -> None:
-    """A logarithmic axis beyond the median, where misses that count as a scan's diagonal press all else together."""
+    """Use a logarithmic axis beyond the median if large values, such as a scan's diagonal, would compress the rest."""
     if not len(values) or values.min() < 0 or values.max() <= max(1, 20 * np.median(values)):
         return
     middle, most = max(float(np.median(values)), 1.0), float(values.max())
@@ -229,7 +229,7 @@ def _bend(axes: Any, values: NDArray[np.float64]) -> None:
 
 
 def _name_rows(axes: Any, names: Sequence[str], *, shown: bool = True) -> None:
-    """One row a method, the first on top."""
+    """Label one row for each method, the first on top."""
     texts = [shorten(name) for name in names] if shown else [""] * len(names)
     axes.set_yticks(range(len(names)), texts, parse_math=False)
     axes.set_ylim(len(names) - 0.4, -0.6)
@@ -238,7 +238,7 @@ def _name_rows(axes: Any, names: Sequence[str], *, shown: bool = True) -> None:
 
 
 def _label_panel(axes: Any, place: int, *, rows: int, columns: int, panels: int) -> None:
-    """Name the outer axes only."""
+    """Label only the outer axes."""
     axes.grid(color="#eef1f4", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
     if place + columns >= panels:

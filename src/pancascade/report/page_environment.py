@@ -1,10 +1,10 @@
-"""What all HTML pages share: one file each, that loads nothing; templates, styles and scripts are in ``templates``."""
+"""The environment of all HTML pages: single files that load nothing; ``templates`` holds their parts."""
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 
 def page_environment() -> Environment:
-    """Templates that escape all that comes in, and refuse a name that nobody gave."""
+    """Return the templates' environment; it escapes all input and refuses undefined names."""
     return Environment(
         loader=PackageLoader("pancascade.report"),
         autoescape=True,

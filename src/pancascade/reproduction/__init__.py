@@ -1,4 +1,4 @@
-"""The papers' tables, made again: published numbers, plans, trainings, and the two side by side."""
+"""Reproduce the papers' tables: published numbers, plans, trainings, and both numbers side by side."""
 
 from pancascade.reproduction.plan import Choices
 from pancascade.reproduction.published_files import find_table, published_papers, read_published

@@ -1,4 +1,4 @@
-"""The cases of a data set, and how many of their slices show what: for splits, and beside the papers' counts."""
+"""Count the slices of a data set's cases by what they show, for splits and for comparison with the papers' counts."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,19 +24,19 @@ from pancascade.reproduction.published_tables import Data
 from pancascade.settings import Settings
 
 Progress = Callable[[int, int], None]
-"""Called with the number of cases that were counted and of all cases."""
+"""Called with the number of counted cases and the total."""
 
 
 class CaseCount(Settings):
-    """How many slices of a case show what.
+    """Number of slices of a case, by what they show.
 
     Attributes:
-        case: Name.
-        patient: Whose it is.
-        slices: All.
-        pancreas: That show the pancreas, tumour included.
-        tumour: That show tumour.
-        tumour_ml: Volume; None where spacing is unknown.
+        case: Name of the case.
+        patient: Patient of the case.
+        slices: Number of all slices.
+        pancreas: Number of slices that show the pancreas, tumour included.
+        tumour: Number of slices that show tumour.
+        tumour_ml: Volume of the tumour; None where the spacing is unknown.
     """
 
     case: str
@@ -47,18 +47,18 @@ class CaseCount(Settings):
     tumour_ml: float | None
 
     def kept(self, keep: str) -> int:
-        """Slices by a rule of recipes: all, pancreas or tumour."""
+        """Return the number of slices by a recipe's rule: all, pancreas or tumour."""
         return {"all": self.slices, "pancreas": self.pancreas}.get(keep, self.tumour)
 
 
 @dataclass(frozen=True)
 class CountedCases:
-    """A data set whose slices are counted.
+    """A data set with counted slices.
 
     Attributes:
-        name: Of the data set.
-        cases: All.
-        counts: One a case, in their order.
+        name: Name of the data set.
+        cases: All cases.
+        counts: One for each case, in their order.
     """
 
     name: str
@@ -66,40 +66,40 @@ class CountedCases:
     counts: tuple[CaseCount, ...]
 
     def of(self, patients: Iterable[str]) -> "CountedCases":
-        """The cases of these patients."""
+        """Return the cases of these patients."""
         wanted = set(patients)
         pairs = [(case, count) for case, count in zip(self.cases, self.counts, strict=True) if case.patient in wanted]
         return CountedCases(self.name, tuple(case for case, _ in pairs), tuple(count for _, count in pairs))
 
     @property
     def patients(self) -> tuple[str, ...]:
-        """Of all cases, sorted."""
+        """Patients of all cases, sorted."""
         return tuple(sorted({case.patient for case in self.cases}))
 
     def strata(self) -> Mapping[str, str] | None:
-        """Stratum of each patient by the size of the tumour; None where no case shows any."""
+        """Return the stratum of each patient by tumour size; None if no case shows a tumour."""
         if not any(count.tumour for count in self.counts):
             return None
         return size_strata(CaseSize(count.case, count.patient, count.tumour_ml) for count in self.counts)
 
     def scans(self) -> int:
-        """Scans, or, of a set of single slices, the patients that they are of."""
+        """Return the number of scans or, for single slices, of their patients."""
         return len(self.cases) if all(case.scan is not None for case in self.cases) else len(self.patients)
 
     def kept(self, keep: str) -> int:
-        """Slices of all cases by a rule of recipes."""
+        """Return the number of slices of all cases by a recipe's rule."""
         return sum(count.kept(keep) for count in self.counts)
 
 
 def count_cases(
     cases: Sequence[Case], *, kept_in: Path, workers: int = 1, progress: Progress | None = None
 ) -> CountedCases:
-    """Count the slices of every case by its label map, once: what was counted is read again from a file.
+    """Count the slices of every case by its label map; later calls read the counts from a file.
 
     Args:
-        cases: Of one data set.
-        kept_in: JSON file of the counts; written if it is missing, or is another data set's.
-        workers: Processes.
+        cases: Cases of one data set.
+        kept_in: JSON file of the counts; written if it is missing or belongs to other cases.
+        workers: Number of processes.
         progress: Called after each case.
 
     Raises:
@@ -129,14 +129,14 @@ def count_cases(
 def found_beside_published(
     data: Data, parts: Sequence[tuple[CountedCases, CountedCases]], *, everything: CountedCases
 ) -> list[dict[str, str]]:
-    """Cases and slices found, beside those that the paper counts: ``what``, ``found``, ``published``.
+    """Return cases and slices found, beside the paper's counts: ``what``, ``found``, ``published``.
 
     Args:
-        data: What the paper tells.
-        parts: Cases that train and that are tested on, of each fold.
+        data: Data of the paper.
+        parts: Training and test cases of each fold.
         everything: All cases.
     """
-    shown = {"all": "cases", "train": "cases that train", "test": "cases tested on"}
+    shown = {"all": "cases", "train": "training cases", "test": "test cases"}
     kept = {"pancreas": "slices with pancreas", "tumour": "slices with tumour", "all": "slices"}[data.keep]
     rows = []
     for part, what in shown.items():
@@ -162,7 +162,7 @@ def _read_counts(path: Path, key: str) -> tuple[CaseCount, ...] | None:
 
 
 def _label(case: Case) -> Path | None:
-    """The label map, where it is a file that can be read without its scan."""
+    """Return the label map, if it is a file that can be read without its scan."""
     label = None if case.scan is None else case.scan.label
     return label if label is not None and stem(label) != label.name else None
 
@@ -176,7 +176,7 @@ def _label_bytes(case: Case) -> int:
 
 
 def _reader(case: Case) -> tuple[Callable[[], Sequence[AxialSlice]] | None, dict[int, int]]:
-    """How a case is read where its label map alone does not do, and what its values mean."""
+    """Return how a case is read if its label map alone is not enough, and the meaning of its label values."""
     if _label(case) is None or case.scan is None:
         return case.read_slices, {}
     return None, {value: structure.label for value, structure in case.scan.meaning.items()}

@@ -1,4 +1,4 @@
-"""What one training gave on its test part, kept on disk: a finished one is never repeated."""
+"""Results of one training on its test part, stored on disk: a finished training is not repeated."""
 
 import json
 from pathlib import Path
@@ -19,9 +19,9 @@ class CaseValue(Settings):
     """One number of one slice or scan.
 
     Attributes:
-        case: Name.
-        patient: Whose it is.
-        value: A share of 1.
+        case: Name of the case.
+        patient: Patient of the case.
+        value: The number, as a share of 1.
     """
 
     case: str
@@ -30,17 +30,17 @@ class CaseValue(Settings):
 
 
 class Measured(Settings):
-    """A training's numbers.
+    """Results of one training.
 
     Attributes:
         recipe: Digest of all that the weights depend on.
         weights: Digest of the weights' file; empty for masks of other software.
-        epochs: It was trained.
-        hours: That took, all sittings together.
-        records: One a scan, or, of single slices, one a patient.
-        values: Of stage 1 and its boxes, by what they are.
-        first_parameters: Millions, of stage 1; None where there is no stage 1.
-        failed: Cases that could not be predicted, and why.
+        epochs: Number of trained epochs.
+        hours: Time of the training, all runs together.
+        records: One for each scan, or for each patient of single slices.
+        values: Numbers of stage 1 and its boxes, by quantity.
+        first_parameters: Parameters of stage 1 in millions; None without stage 1.
+        failed: Reason for each case that could not be predicted.
     """
 
     format: Literal[1] = 1
@@ -55,7 +55,7 @@ class Measured(Settings):
 
 
 def keep_measured(path: Path, measured: Measured) -> None:
-    """Write the numbers, whole.
+    """Write the results, whole or not at all.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -65,10 +65,10 @@ def keep_measured(path: Path, measured: Measured) -> None:
 
 
 def kept_measured(path: Path, *, recipe: str) -> Measured | None:
-    """The numbers of an earlier run of the same training; None where there are none, or they are damaged.
+    """Return the results of an earlier run of the same training; None if there are none, or they are damaged.
 
     Args:
-        path: Where `keep_measured` wrote.
+        path: File by `keep_measured`.
         recipe: Digest of the training.
     """
     try:

@@ -1,4 +1,4 @@
-"""Masks of other software against the references, and stage 1 in the numbers that the tables need."""
+"""Measure masks of other software against the references, and stage 1 in the quantities of the tables."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from pancascade.reproduction.published_numbers import CaseQuantity
 
 @dataclass(frozen=True)
 class MaskJob:
-    """A volume and its mask.
+    """A scan and a mask of it.
 
     Attributes:
-        case: With its reference.
-        mask: By other software.
-        protocol: By which it counts.
+        case: The scan with its reference.
+        mask: Mask by other software.
+        protocol: Protocol of the evaluation.
     """
 
     case: Case
@@ -38,9 +38,9 @@ def measure_masks(
 
     Args:
         cases: Whole scans.
-        masks: Of each, by its name.
-        protocol: Whose targets are counted.
-        workers: Processes.
+        masks: Mask of each case, by its name.
+        protocol: Protocol with the targets.
+        workers: Number of processes.
 
     Raises:
         PancascadeError: A mask or reference cannot be read, or they do not fit each other.
@@ -55,28 +55,28 @@ def measure_masks(
 
 
 def measure_job(job: MaskJob) -> CaseRecord:
-    """One volume's record."""
+    """Return the record of one scan."""
     if job.case.scan is None:
-        raise DataError(f"{job.case.name}: a single slice, and masks of other software are for whole scans.")
+        raise DataError(f"{job.case.name}: a single slice, but masks of other software need whole scans.")
     _, labels = job.case.scan.read()
     name, patient = job.case.name, job.case.patient
     return measure_case(labels, read_label_map(job.mask), case=name, patient=patient, protocol=job.protocol)
 
 
 def masks_of_other_software(name: str, folder: Path, cases: Iterable[Case]) -> dict[str, Path]:
-    """Masks of volumes by case, found by their names in a folder.
+    """Find the masks of scans in a folder, by the names of the cases.
 
     Args:
-        name: Of the row, for messages.
-        folder: Given as ``--masks NAME=FOLDER``.
-        cases: Tested on.
+        name: Name of the row, for messages.
+        folder: Folder given as ``--masks NAME=FOLDER``.
+        cases: Test cases.
 
     Raises:
-        DataError: A case has none, or the data set has single slices.
+        DataError: A case has no mask, or the data set has single slices.
     """
     cases = list(cases)
     if any(case.scan is None for case in cases):
-        raise DataError("--masks: masks of other software are for whole scans, and this data set has single slices.")
+        raise DataError("--masks: masks of other software need whole scans, but this data set has single slices.")
     found, _ = find_masks(folder)
     matched = match_names({case.name: case for case in cases}, found)
     missing = [case.name for case in cases if case.name not in matched]
@@ -86,11 +86,11 @@ def masks_of_other_software(name: str, folder: Path, cases: Iterable[Case]) -> d
 
 
 def stage_one_values(rows: Iterable[LocalizationRow], *, training: bool) -> dict[CaseQuantity, list[CaseValue]]:
-    """The tables' numbers of stage 1.
+    """Return the tables' numbers of stage 1.
 
     Args:
-        rows: Of a checkpoint's stage 1.
-        training: Whether the cases are those that it was trained on.
+        rows: Rows of a checkpoint's stage 1.
+        training: Whether the cases are the training cases.
     """
     found: dict[CaseQuantity, list[CaseValue]] = {}
 

@@ -1,4 +1,4 @@
-"""What has to be trained for a table: rows × folds, each training once however many rows ask for it."""
+"""Plan the trainings of a table: rows × folds, each training once however many rows need it."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -18,14 +18,14 @@ from pancascade.reproduction.table_split import Fold, folds_of
 
 @dataclass(frozen=True)
 class Choices:
-    """What is asked for beside the table.
+    """Options of a reproduction beside the table.
 
     Attributes:
         scale: The paper's, or ours for ordinary computers.
-        seed: Of the split, of weights, order and augmentation.
-        epochs: Of each training; None takes the recipe's.
+        seed: Seed of split, weights, order and augmentation.
+        epochs: Epochs of each training; None takes the recipe's.
         rows: Names of rows to make; empty for all that can be made.
-        folds: To run; empty for all.
+        folds: Folds to run; empty for all.
         masks: Folders of other software's masks, by row.
     """
 
@@ -39,15 +39,15 @@ class Choices:
 
 @dataclass(frozen=True)
 class PlannedTraining:
-    """One set of weights.
+    """One training.
 
     Attributes:
-        name: Of its folder: the method, the digest, the fold; the same for every row and table that needs it.
-        digest: Of all that the weights depend on.
-        recipe: Without its data.
+        name: Name of its folder: method, digest, fold; the same for every row and table that needs it.
+        digest: Digest of all that the weights depend on.
+        recipe: Recipe without its data.
         source: Its only data source.
-        fold: Whom it trains on, and whom it is tested on.
-        readings: Every choice of the method, those that the recipe leaves at their default included.
+        fold: Training and test cases.
+        readings: Every choice of the method, including the recipe's defaults.
     """
 
     name: str
@@ -60,15 +60,15 @@ class PlannedTraining:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a table needs.
+    """The plan of a table.
 
     Attributes:
-        table: Of the paper.
-        choices: What was asked for.
-        place: Of the data.
+        table: The paper's table.
+        choices: The options.
+        place: Place of the data.
         everything: All cases.
-        split: The split's file.
-        folds: That are run.
+        split: The split file.
+        folds: Folds that are run.
         rows: Trainings of each row that is made, by its name.
         masks: Folders of other software's masks, by row.
         faults: Why rows cannot be trained here, by their name.
@@ -86,17 +86,17 @@ class Plan:
 
     @property
     def trainings(self) -> tuple[PlannedTraining, ...]:
-        """Each once, in the order in which rows ask for them."""
+        """Every training once, in the order of the rows."""
         found = {training.name: training for trainings in self.rows.values() for training in trainings}
         return tuple(found.values())
 
     @property
     def is_the_papers_data(self) -> bool:
-        """Whether the data lie as the paper's do where they are downloaded; a store may hold anything."""
+        """Whether the data have the layout of the paper's download; a store may hold anything."""
         return self.place.reading.layout in self.table.data.layouts
 
     def needed(self, training: PlannedTraining) -> frozenset[CaseQuantity]:
-        """Numbers of stage 1 that the rows of a training show."""
+        """Return the numbers of stage 1 that the rows of a training show."""
         found: set[CaseQuantity] = set()
         for name, trainings in self.rows.items():
             if training not in trainings:
@@ -109,17 +109,17 @@ class Plan:
 
 
 def make_plan(table: Table, place: DataPlace, everything: CountedCases, *, split: Path, choices: Choices) -> Plan:
-    """Trainings of every row that is made; a row whose recipe cannot be used costs no other one.
+    """Plan the trainings of every row; a row whose recipe cannot be used is recorded, and the others are planned.
 
     Args:
-        table: Of a paper.
-        place: Of the data.
+        table: Table of a paper.
+        place: Place of the data.
         everything: All cases, counted.
-        split: The split's file.
-        choices: What is asked for.
+        split: The split file.
+        choices: The options.
 
     Raises:
-        DataError: A row is unknown, or only quoted; or the split has no such fold.
+        DataError: A row is unknown or only quoted, or the split has no such fold.
     """
     masks = dict(choices.masks or {})
     rows = _chosen(table, choices.rows, masks)
@@ -169,7 +169,7 @@ def _training(
 
 
 def _slug(cascade: Mapping[str, Any]) -> str:
-    """Kind and network of a cascade, as a part of a folder's name."""
+    """Return kind and network of a cascade as a part of a folder's name."""
     network = cascade.get("network") or cascade.get("second") or {}
     name = network.get("options", {}).get("net") or network.get("name", "")
     return re.sub(r"[^a-z0-9]+", "-", f"{cascade['kind']} {name}".lower()).strip("-")

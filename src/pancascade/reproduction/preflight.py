@@ -1,4 +1,4 @@
-"""How long a plan will take: a step or two of every network is timed on the real data, and multiplied."""
+"""Estimate how long a plan will take: time a step or two of every network on the real data."""
 
 import json
 import math
@@ -24,20 +24,20 @@ from pancascade.training.optimisation import build_optimiser
 from pancascade.training.recipe import Recipe
 
 REFERENCE_GPU, REFERENCE_TFLOPS, REFERENCE_SHARE = "GTX 1080 Ti", 11.3, 0.4
-"""The card of DSMS U-Net; its single-precision peak by NVIDIA's data sheet, and the share of it that is assumed."""
+"""GPU of DSMS U-Net; its single-precision peak by NVIDIA's data sheet, and the assumed share of it."""
 
 _SLICES_READ, _SIDE, _WIDTH = 8, 128, 64
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Time of one training with its prediction, on this machine.
+    """Time of one training and its prediction on this machine.
 
     Attributes:
-        name: Of the training.
-        steps: Optimiser steps that are left.
-        training_s: Of these.
-        prediction_s: Of the test part.
+        name: Name of the training.
+        steps: Remaining optimiser steps.
+        training_s: Seconds of these steps.
+        prediction_s: Seconds of the test part's prediction.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Estimate:
 
     @property
     def total_s(self) -> float:
-        """Of both."""
+        """Seconds of training and prediction."""
         return self.training_s + self.prediction_s
 
 
@@ -56,9 +56,9 @@ class Preflight:
     """Time of a plan.
 
     Attributes:
-        estimates: One a training that is left.
-        convolution_tflops: What a convolution reaches on this machine.
-        device: Where the steps were timed.
+        estimates: One for each remaining training.
+        convolution_tflops: Speed of a convolution on this machine, TFLOP/s.
+        device: Device of the timed steps.
         untimed: Why trainings could not be timed; they will fail, or take time that is not counted.
     """
 
@@ -69,16 +69,16 @@ class Preflight:
 
     @property
     def here_s(self) -> float:
-        """Of all that is left, on this machine."""
+        """Seconds of all that is left, on this machine."""
         return sum(estimate.total_s for estimate in self.estimates)
 
     @property
     def gpu_factor(self) -> float:
-        """By which the reference GPU is assumed to be faster than this machine."""
+        """Assumed speed of the reference GPU relative to this machine."""
         return REFERENCE_SHARE * REFERENCE_TFLOPS / self.convolution_tflops
 
     def sentences(self) -> tuple[str, ...]:
-        """What a user is told before anything long begins."""
+        """Return the estimate as sentences for the user."""
         here = f"About {spell_duration(self.here_s)} on this machine ({self.device}), by timed steps of every network."
         if self.device != "cpu":
             return (here, *self.untimed)
@@ -98,13 +98,13 @@ def preflight(
     device: str,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Preflight:
-    """Time what is left of a plan; a training that cannot be timed is told, and costs no other one.
+    """Time what is left of a plan; a training that cannot be timed is recorded, and the others are timed.
 
     Args:
-        plan: Of a table.
-        trainings: Those that are left, and the epochs that each has done.
-        device: As `pancascade.inference.backends.devices.find_device` takes it.
-        tell: Called with what is timed.
+        plan: Plan of a table.
+        trainings: Remaining trainings, with the epochs that each has done.
+        device: As for `pancascade.inference.backends.devices.find_device`.
+        tell: Called with the name of what is timed.
     """
     timed: dict[str, tuple[dict[str, float], float]] = {}
     estimates, untimed = [], []
@@ -115,7 +115,7 @@ def preflight(
             tell(f"timing {training.name}")
             try:
                 timed[key] = _time(recipe, training.fold.train, keep=plan.table.data.keep, device=device)
-            except (PancascadeError, ValueError, RuntimeError) as error:  # torch's, of images too small for a network
+            except (PancascadeError, ValueError, RuntimeError) as error:  # torch raises these for too small images
                 untimed.append(f"{training.name} could not be timed: {first_line(error)}")
                 continue
         by_phase, forward_s = timed[key]
@@ -130,7 +130,7 @@ def preflight(
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, without folders; of another library's its kind and the first line."""
+    """Return an error's message without folders; for another library's error its kind and first line."""
     if isinstance(error, PancascadeError):
         return str(error)
     lines = str(error).splitlines() or [""]
@@ -138,7 +138,7 @@ def first_line(error: Exception) -> str:
 
 
 def convolution_tflops() -> float:
-    """What a 3×3 convolution of usual size reaches on this machine's processor, in TFLOP/s; the best of three."""
+    """Return the speed of a 3×3 convolution of usual size on this machine's processor, in TFLOP/s; the best of four."""
     convolution, image = nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1), torch.ones(1, _WIDTH, _SIDE, _SIDE)
     best = math.inf
     with torch.no_grad():
@@ -150,7 +150,7 @@ def convolution_tflops() -> float:
 
 
 def _time(recipe: Recipe, cases: CountedCases, *, keep: str, device: str) -> tuple[dict[str, float], float]:
-    """Seconds of a step of each phase, and of the prediction of one slice or volume."""
+    """Return seconds of a step in each phase, and of the prediction of one slice or volume."""
     batch = _batch(recipe, cases, keep=keep)
     place = find_device(device)
     torch.manual_seed(recipe.seed)
@@ -184,7 +184,7 @@ def _time(recipe: Recipe, cases: CountedCases, *, keep: str, device: str) -> tup
 
 
 def _quickest(work: Callable[[], object], place: torch.device) -> float:
-    """Seconds of a piece of work: the second time, for the first one allocates; once if it is long."""
+    """Return the seconds of some work: the faster of two runs, since the first allocates; one run if it is long."""
     seconds = math.inf
     for _ in range(2):
         started = time.perf_counter()
@@ -198,7 +198,7 @@ def _quickest(work: Callable[[], object], place: torch.device) -> float:
 
 
 def _batch(recipe: Recipe, cases: CountedCases, *, keep: str) -> Batch:
-    """A batch of real training data."""
+    """Return a batch of real training data."""
     if not isinstance(recipe.canvas, Canvas):
         order = sorted(zip(cases.cases, cases.counts, strict=True), key=lambda pair: pair[1].slices)
         return load_volumes([order[len(order) // 2][0]], recipe.canvas).batch([0])

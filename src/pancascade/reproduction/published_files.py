@@ -1,4 +1,4 @@
-"""The papers that come with the package, one file each: ``published/``."""
+"""The papers that come with the package, one file each, in ``published/``."""
 
 from collections.abc import Mapping
 from importlib.resources import files
@@ -13,20 +13,20 @@ from pancascade.reproduction.published_tables import Paper, Table
 
 
 def published_folder() -> Path:
-    """Folder of the papers that come with the package."""
+    """Return the folder of the papers that come with the package."""
     return Path(str(files("pancascade.reproduction"))) / "published"
 
 
 def published_papers() -> Mapping[str, Path]:
-    """The papers' files by short name."""
+    """Return the papers' files by short name."""
     return {path.stem: path for path in sorted(published_folder().glob("*.yaml"))}
 
 
 def read_published(name: str) -> Paper:
-    """A paper by its short name, or from a YAML file of the same form.
+    """Read a paper by its short name, or from a YAML file of the same form.
 
     Raises:
-        DataError: There is none of that name, or the file does not hold a paper's tables.
+        DataError: There is no such paper, or the file does not hold a paper's tables.
     """
     known = published_papers()
     path = known.get(name, Path(name))
@@ -41,10 +41,10 @@ def read_published(name: str) -> Paper:
 
 
 def find_table(paper: Paper, number: str) -> Table:
-    """A table of a paper.
+    """Return a table of a paper.
 
     Raises:
-        DataError: It has none of that number.
+        DataError: The paper has no table of that number.
     """
     if number not in paper.tables:
         raise DataError(f"{paper.paper}: has no table {number}; known are {', '.join(paper.tables)}.")

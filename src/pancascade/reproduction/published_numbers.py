@@ -1,4 +1,4 @@
-"""What the numbers of a table are: columns, what is averaged in them, and how they are printed."""
+"""Meaning of a table's numbers: columns, averaged quantities, and their printed form."""
 
 import math
 from typing import Literal, NamedTuple, get_args
@@ -19,24 +19,24 @@ CaseQuantity = Literal[
     "box_iou_test",
     "box_iou_training",
 ]
-"""One number a scan or slice, of stage 1 or of the boxes that it hands over."""
+"""Quantities with one number for each scan or slice, of stage 1 or of its boxes."""
 
 CASE_QUANTITIES: tuple[CaseQuantity, ...] = get_args(CaseQuantity)
 
 Quantity = OverlapQuantity | CaseQuantity | Literal["first_parameters"]
 
 NONE = "-"
-"""How a table prints that it has no number."""
+"""Printed sign for a missing number."""
 
 SAME_NUMBER = 0.5e-4
-"""Half of the last digit of what is printed with four."""
+"""Half of the last digit of a number printed with four decimals."""
 
 
 class Printed(NamedTuple):
-    """A number as it was printed, in the table's own unit.
+    """A number as printed, in the table's own unit.
 
     Attributes:
-        mean: NaN where nothing is printed.
+        mean: The number; NaN where nothing is printed.
         sd: The second of two numbers; None where there is one.
     """
 
@@ -48,10 +48,10 @@ class Column(Settings):
     """One column of a table.
 
     Attributes:
-        name: As printed; where the print has two levels of headings, both.
-        unit: Of its numbers.
-        quantity: What is averaged.
-        statistic: Which number of it.
+        name: As printed; with two levels of headings, both.
+        unit: Unit of its numbers.
+        quantity: Quantity that is averaged.
+        statistic: Statistic of the quantity.
     """
 
     name: str
@@ -61,20 +61,20 @@ class Column(Settings):
 
     @property
     def factor(self) -> float:
-        """By which a share of 1 becomes the column's unit."""
+        """Factor from a share of 1 to the column's unit."""
         return 100.0 if self.unit == "percent" else 1.0
 
     @property
     def digits(self) -> int:
-        """Printed after the point."""
+        """Number of printed decimals."""
         return 4 if self.unit == "fraction" else 2
 
 
 def parse_printed(text: str) -> Printed:
-    """A number as a table prints it: ``0.4913``, ``82.18 5.28`` for mean and standard deviation, ``-`` for none.
+    """Parse a number as printed: ``0.4913``, ``82.18 5.28`` for mean and standard deviation, ``-`` for none.
 
     Raises:
-        ValueError: It does not read like that.
+        ValueError: The text has another form.
     """
     if text == NONE:
         return Printed(math.nan)

@@ -1,4 +1,4 @@
-"""The papers' tables as they were printed, each with its place, and how each row can be made here."""
+"""The papers' tables as printed, with their place in the paper, and how each row can be made here."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -15,13 +15,13 @@ SCALES: tuple[Scale, ...] = ("paper", "small")
 
 
 class ScaleSettings(Settings):
-    """How the rows of a table are trained at one scale.
+    """Training of a table's rows at one scale.
 
     Attributes:
-        recipe: One of ours.
-        says: What it is, in words.
-        changes: Settings of the recipe by their place, like ``cascade.handover``, and what replaces them.
-        on_regions: More of them for data that are cut to the pancreas.
+        recipe: Name of a shipped recipe.
+        says: Description in words.
+        changes: Values that replace settings of the recipe, by their place, such as ``cascade.handover``.
+        on_regions: Further changes for data that are cropped to the pancreas.
     """
 
     recipe: str
@@ -31,7 +31,7 @@ class ScaleSettings(Settings):
 
 
 class ScaleChanges(Settings):
-    """What a row changes at one scale, after what it changes at both."""
+    """Changes of a row at one scale, applied after its changes for both."""
 
     recipe: str | None = None
     changes: dict[str, Any] = Field(default_factory=dict)
@@ -41,11 +41,11 @@ class Making(Settings):
     """How a row is made here.
 
     Attributes:
-        note: In words.
-        recipe: In place of the table's.
-        changes: By their place in the recipe, after the table's.
-        paper: At the paper's scale.
-        small: At ours for ordinary computers.
+        note: Description in words.
+        recipe: Recipe in place of the table's.
+        changes: Changes by their place in the recipe, after the table's.
+        paper: Changes at the paper's scale.
+        small: Changes at our scale for ordinary computers.
     """
 
     note: str
@@ -55,7 +55,7 @@ class Making(Settings):
     small: ScaleChanges = ScaleChanges()
 
     def at(self, scale: Scale) -> ScaleChanges:
-        """What it changes at a scale."""
+        """Return the changes at a scale."""
         return self.paper if scale == "paper" else self.small
 
 
@@ -65,14 +65,14 @@ class PublishedRow(Settings):
     Attributes:
         name: As printed.
         reference: Number of the citation in the paper.
-        values: As printed, one a column; ``-`` for none, two numbers for mean and standard deviation. None for another
-            reading of the row `reading_of`, whose values stand for both.
-        reading_of: Name of a row of which this is another reading.
+        values: As printed, one for each column; ``-`` for none, two numbers for mean and standard deviation. None for a
+            variant of the row `reading_of`, whose values stand for both.
+        reading_of: Name of a row of which this is a variant.
         make: How it is made here; None for rows that are only quoted.
         quoted: Why it cannot be made here.
-        fold: The one fold that it is of; None for all of the table.
-        quantity: What is averaged in this row in place of Dice.
-        remark: What is odd about it.
+        fold: The only fold of the row; None for all folds of the table.
+        quantity: Averaged quantity of this row in place of Dice.
+        remark: Remark on the published row.
     """
 
     name: str
@@ -96,22 +96,22 @@ class PublishedRow(Settings):
         return self
 
     def averaged(self, column: Column) -> Quantity:
-        """What a column averages in this row."""
+        """Return the quantity that a column averages in this row."""
         return self.quantity if column.quantity == "dice" and self.quantity is not None else column.quantity
 
 
 class Data(Settings):
-    """What a table was made on, as its paper tells.
+    """Data of a table, as described in its paper.
 
     Attributes:
-        name: Of the data set.
-        layouts: How it lies where it is downloaded; other data may be used, and the table says so.
-        design: By which its patients are split; see `pancascade data split`.
-        keep: Slices that train and count.
-        place: Where the paper tells.
-        cases: Scans, of ``all``, ``train`` and ``test``.
-        slices: Slices that are kept, likewise.
-        remark: What the paper leaves open.
+        name: Name of the data set.
+        layouts: Layouts of its download; other data may be used, and the table says so.
+        design: Design of the split; see `pancascade data split`.
+        keep: Slices used for training and evaluation.
+        place: Place in the paper.
+        cases: Number of scans, for ``all``, ``train`` and ``test``.
+        slices: Number of kept slices, likewise.
+        remark: Points that the paper leaves open.
     """
 
     name: str
@@ -135,18 +135,18 @@ class Table(Settings):
 
     Attributes:
         caption: As printed.
-        place: In the paper.
-        remark: What is odd about it.
+        place: Place in the paper.
+        remark: Remark on the table.
         transposed: Whether it is printed with one method a column.
-        data: What it was made on.
-        protocol: By which it counts; see `pancascade evaluate`.
-        target: What is segmented.
-        mean_over: Of what its numbers are means, in words.
-        columns: In the order of the print.
+        data: Its data.
+        protocol: Protocol of the evaluation; see `pancascade evaluate`.
+        target: Segmented target.
+        mean_over: What its means are over, in words.
+        columns: Columns in printed order.
         beside: Further columns of ours, without published numbers.
-        scales: How its rows are trained.
-        rows: In the order of the print.
-        comparisons: Pairs of rows whose difference is tested, planned before anything was trained.
+        scales: Training of its rows at each scale.
+        rows: Rows in printed order.
+        comparisons: Pairs of rows whose difference is tested, planned before any training.
     """
 
     caption: str
@@ -180,11 +180,11 @@ class Table(Settings):
         return self
 
     def row(self, name: str) -> PublishedRow:
-        """The row of a name, which there is."""
+        """Return the row of an existing name."""
         return next(row for row in self.rows if row.name == name)
 
     def printed(self, row: PublishedRow) -> tuple[Printed, ...]:
-        """Published values of a row, one a column; those of the row that it is a reading of."""
+        """Return the published values of a row, one for each column; of a variant those of its row."""
         values = row.values if row.values is not None else self.row(str(row.reading_of)).values
         return tuple(parse_printed(value) for value in values or ())
 
@@ -193,10 +193,10 @@ class Paper(Settings):
     """A paper's tables.
 
     Attributes:
-        paper: Its short name here.
-        title: Of the paper.
-        citation: Where it appeared.
-        tables: By the number that ``pancascade reproduce`` takes.
+        paper: Short name.
+        title: Title of the paper.
+        citation: Where it was published.
+        tables: Tables by the number for ``pancascade reproduce``.
     """
 
     paper: str

@@ -1,28 +1,28 @@
-"""What arithmetic says against published numbers."""
+"""Remarks on published numbers that follow from arithmetic."""
 
 from pancascade.reproduction.published_numbers import SAME_NUMBER
 from pancascade.reproduction.published_tables import PublishedRow, Table
 
 
 def most_dice(sensitivity: float) -> float:
-    """The largest mean Dice that test images with this mean sensitivity can have: 2S / (1 + S).
+    """Return the largest mean Dice that test images with this mean sensitivity can have: 2S / (1 + S).
 
     In one image, or pooled, Dice = 2TP / (2TP + FP + FN) is at most 2TP / (2TP + FN) = 2s / (1 + s), reached without
-    any false positive; that is concave in s, so that the mean over images is at most its value at the mean (Jensen).
+    false positives. This is concave in s, so the mean over images is at most its value at the mean (Jensen).
 
     Args:
-        sensitivity: In [0, 1].
+        sensitivity: Mean sensitivity in [0, 1].
     """
     return 2 * sensitivity / (1 + sensitivity)
 
 
 def impossible_dice(table: Table, row: PublishedRow) -> str:
-    """A remark on a row whose Dice is larger than its sensitivity allows; empty for any other.
+    """Return a remark on a row whose Dice is larger than its sensitivity allows; else an empty text.
 
-    Printed numbers are rounded: both are given the half of their last digit.
+    Printed numbers are rounded, so half of the last digit is allowed for both.
 
     Args:
-        table: Of the row.
+        table: The table.
         row: One of its rows.
     """
     found = {
@@ -38,10 +38,10 @@ def impossible_dice(table: Table, row: PublishedRow) -> str:
         return ""
     return (
         f"A mean sensitivity S of {sensitivity:.4f} allows a mean Dice of at most 2S / (1 + S) = "
-        f"{most_dice(sensitivity):.4f}, and {dice:.4f} is printed: the two are not of the same test images."
+        f"{most_dice(sensitivity):.4f}, but {dice:.4f} is printed: the two are not of the same test images."
     )
 
 
 def remarks_on(table: Table, row: PublishedRow) -> tuple[str, ...]:
-    """All that is to be said of a row's published numbers, one sentence or more each."""
+    """Return all remarks on a row's published numbers, one or more sentences each."""
     return tuple(remark for remark in (row.remark, impossible_dice(table, row)) if remark)

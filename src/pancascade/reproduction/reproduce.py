@@ -1,4 +1,4 @@
-"""A paper's table from a data set: plan, time, train, predict, measure, write; resumable at any place."""
+"""Make a paper's table from a data set: plan, time, train, predict, measure, write; resumable at any point."""
 
 import json
 import logging
@@ -33,19 +33,19 @@ BEGUN, CASES, TRAININGS = "reproduction.json", "cases.json", "trainings"
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for.
+    """Request of one table.
 
     Attributes:
         paper: Short name, or a YAML file of tables.
-        table: Its number.
-        place: Of the data.
+        table: Number of the table.
+        place: Place of the data.
         out: Folder of the table.
         choices: Scale, seed, epochs, rows, folds, masks.
-        split: A split file of one's own; None draws the paper's design.
+        split: A given split file; None draws the paper's design.
         trainings: Folder of the trainings, which several tables may share; None takes one in ``out``.
-        resume: Go on with what ``out`` holds.
+        resume: Continue the table in ``out``.
         device: ``cpu`` or ``cuda``.
-        workers: Processes of counting, prediction and measurement.
+        workers: Number of processes for counting, prediction and measurement.
     """
 
     paper: str
@@ -62,14 +62,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A table that is planned, before anything long begins.
+    """A planned table, before any long work.
 
     Attributes:
-        paper: Of the table.
-        request: What was asked for.
-        plan: Trainings of the rows that were asked for.
-        whole: Trainings of all rows that can be made, some of which may be finished.
-        notes: Of the split.
+        paper: The paper.
+        request: The request.
+        plan: Trainings of the requested rows.
+        whole: Trainings of all rows that can be made; some may be finished.
+        notes: Notes about the split.
     """
 
     paper: Paper
@@ -85,20 +85,20 @@ class Prepared:
 
     @property
     def protocol(self) -> Protocol:
-        """By which the table counts."""
+        """Protocol of the table."""
         return protocol_of(self.plan.table, PROTOCOLS)
 
     def left(self) -> list[PlannedTraining]:
-        """Trainings that are not finished."""
+        """Return the trainings that are not finished."""
         return [one for one in self.plan.trainings if finished(self.plan, one, self.trainings) is None]
 
 
 def prepare(request: Request, *, counted: Callable[[int, int], None] | None = None) -> Prepared:
-    """Read the data set's labels, split its patients, and plan.
+    """Read the data set's labels, split its patients, and plan the table.
 
     Args:
-        request: What is asked for.
-        counted: Called after each case that was counted.
+        request: The request.
+        counted: Called after each counted case.
 
     Raises:
         PancascadeError: Paper, table, data, split or row are unknown or cannot be used, or ``out`` holds another table.
@@ -121,30 +121,30 @@ def prepare(request: Request, *, counted: Callable[[int, int], None] | None = No
 
 
 def time_plan(prepared: Prepared, *, tell: Callable[[str], None] = lambda _: None) -> Preflight:
-    """How long what is left will take; see `pancascade.reproduction.preflight`.
+    """Estimate how long the rest will take; see `pancascade.reproduction.preflight`.
 
     Args:
-        prepared: A plan.
-        tell: Called with what is timed.
+        prepared: A planned table.
+        tell: Called with the name of what is timed.
     """
     left = [(one, epochs_done(prepared.trainings / one.name / RUN)) for one in prepared.left()]
     return preflight(prepared.plan, left, device=prepared.request.device, tell=tell)
 
 
 def reproduce(prepared: Prepared, resources: Resources) -> tuple[ReproducedTable, list[str]]:
-    """Make the rows of a plan one after another; the table's files are written anew after each.
+    """Make the rows of a plan one after another; the table's files are written again after each.
 
-    A row that fails costs no other one.
+    If a row fails, the others are still made.
 
     Args:
-        prepared: A plan.
-        resources: Device, processes, who is told.
+        prepared: A planned table.
+        resources: Device, processes, and callbacks.
 
     Returns:
-        The table, and why rows could not be made, one sentence each.
+        The table, and one sentence for each row that could not be made.
 
     Raises:
-        OutputError: A folder cannot be written, or is held by another run.
+        OutputError: A folder cannot be written, or is locked by another run.
     """
     failures = [f"{name}: not made: {why}" for name, why in prepared.plan.faults.items()]
     done: dict[str, tuple[Measured, ...]] = {}
@@ -154,7 +154,7 @@ def reproduce(prepared: Prepared, resources: Resources) -> tuple[ReproducedTable
             done[name] = _make(prepared, name, resources)
         except OutputError:
             raise
-        except (PancascadeError, ValueError, RuntimeError) as error:  # torch's, of images too small for a network
+        except (PancascadeError, ValueError, RuntimeError) as error:  # torch raises these for too small images
             failures.append(f"{name}: not made: {first_line(error)}")
             logger.warning("%s", failures[-1])
         table = tabulate(prepared, done, failures)
@@ -165,12 +165,12 @@ def reproduce(prepared: Prepared, resources: Resources) -> tuple[ReproducedTable
 def tabulate(
     prepared: Prepared, done: dict[str, tuple[Measured, ...]], failures: Sequence[str] = ()
 ) -> ReproducedTable:
-    """The table of what is finished.
+    """Return the table of all finished rows.
 
     Args:
-        prepared: A plan.
-        done: Of rows made now.
-        failures: Why others could not be made.
+        prepared: A planned table.
+        done: Results of rows made now.
+        failures: Why other rows could not be made.
     """
     plan, protocol, table = prepared.plan, prepared.protocol, prepared.plan.table
     rows = [make_row(table, row, _finished_row(prepared, row.name, done), protocol=protocol) for row in table.rows]
@@ -196,7 +196,7 @@ def _make(prepared: Prepared, name: str, resources: Resources) -> tuple[Measured
 
 
 def _finished_row(prepared: Prepared, name: str, done: dict[str, tuple[Measured, ...]]) -> tuple[Measured, ...]:
-    """Numbers made now, or in an earlier run with other rows."""
+    """Return the results of a row, from this run or an earlier one with other rows."""
     if name in done:
         return done[name]
     found = [finished(prepared.whole, one, prepared.trainings) for one in prepared.whole.rows.get(name, ())]
@@ -217,17 +217,17 @@ def _notes(prepared: Prepared, rows: Sequence[MadeRow]) -> list[str]:
         notes.append(f"Folds run: {', '.join(map(str, choices.folds))}.")
     if not plan.is_the_papers_data:
         notes.append(
-            f"Data: {plan.everything.name} as {plan.place.reading.layout.value}, not {plan.table.data.name} as it is "
-            "downloaded; ours and the published values are of other images."
+            f"Data: {plan.everything.name} as {plan.place.reading.layout.value}, not {plan.table.data.name} as "
+            "downloaded; our values and the published ones are of other images."
         )
     failed = {case for row in rows for one in row.measured for case in one.failed}
     if failed:
-        notes.append(f"{len(failed)} test cases could not be predicted by at least one row, and count nowhere in it.")
+        notes.append(f"{len(failed)} test cases could not be predicted by at least one row, which leaves them out.")
     return [*notes, *prepared.notes]
 
 
 def _require_same(request: Request, paper: Paper, everything: CountedCases, split: Path) -> None:
-    """Write down what a folder holds, or refuse to go on with something else."""
+    """Record what a folder holds, or refuse to continue with something else."""
     wanted: dict[str, Any] = {
         "paper": paper.paper,
         "table": request.table,
@@ -249,6 +249,6 @@ def _require_same(request: Request, paper: Paper, everything: CountedCases, spli
     other = next((key for key in wanted if found.get(key) != wanted[key]), None)
     if other is not None:
         raise OutputError(
-            f"--resume: {request.out.name} was begun with {other} {found.get(other)}, now it is {wanted[other]}. "
+            f"--resume: {request.out.name} was begun with {other} {found.get(other)}, but now it is {wanted[other]}. "
             "Change it back, or choose another --out folder."
         )

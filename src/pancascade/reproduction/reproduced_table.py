@@ -20,14 +20,14 @@ class Cell:
     """One number of a table, in the column's unit.
 
     Attributes:
-        column: It stands in.
+        column: Its column.
         published: As printed; NaN where nothing is.
-        ours: NaN where the row was not made.
+        ours: Our value; NaN where the row was not made.
         low: Lower end of the 95 % interval over patients; NaN where there is none.
         high: Upper end.
-        sd: Of the values, where the column prints one.
-        count: Slices or scans that ours is over.
-        left_out: Of these, without a value under the protocol.
+        sd: Standard deviation of the values, if the column prints one.
+        count: Number of slices or scans of our value.
+        left_out: Number of these without a value under the protocol.
     """
 
     column: Column
@@ -47,12 +47,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class MadeRow:
-    """A row with what was made of it.
+    """A row with our results.
 
     Attributes:
-        row: Of the published table.
-        cells: One a column, then those beside.
-        measured: Of each fold; empty where it was not made.
+        row: Row of the published table.
+        cells: One for each column, then for the columns beside.
+        measured: Results of each fold; empty if the row was not made.
         folds: Numbers of those folds.
     """
 
@@ -75,14 +75,14 @@ def make_row(
     protocol: Protocol,
     folds: Sequence[int | None] = (),
 ) -> MadeRow:
-    """A row's cells.
+    """Compute the cells of a row.
 
     Args:
-        table: Of the row.
+        table: The table.
         row: One of its rows.
-        measured: Of each of its folds that was run; empty for a row that was not made.
+        measured: Results of each fold that was run; empty for a row that was not made.
         protocol: Rules for empty masks, and the bootstrap.
-        folds: Their numbers.
+        folds: Numbers of the folds.
     """
     columns = (*table.columns, *table.beside)
     printed = (*table.printed(row), *(Printed(math.nan) for _ in table.beside))
@@ -112,12 +112,12 @@ def make_row(
 
 
 def planned_tests(table: Table, rows: Sequence[MadeRow], *, protocol: Protocol) -> list[PairedComparison]:
-    """The table's planned comparisons of Dice whose rows were both made, Holm-adjusted over these.
+    """Test the table's planned comparisons of Dice between rows that were made, Holm-adjusted over these.
 
     Args:
-        table: With its comparisons.
+        table: Table with its comparisons.
         rows: All rows.
-        protocol: Of the bootstrap, and what a scan's value is.
+        protocol: Settings of the bootstrap, and the definition of a scan's value.
     """
     values = {made.row.name: case_values_of(table, made, protocol=protocol) for made in rows if made.made}
     found = []
@@ -141,12 +141,12 @@ def planned_tests(table: Table, rows: Sequence[MadeRow], *, protocol: Protocol) 
 
 
 def case_values_of(table: Table, made: MadeRow, *, protocol: Protocol) -> dict[str, tuple[str, float]]:
-    """Patient and Dice of each case, a scan's mean over slices where the protocol counts slices.
+    """Return patient and Dice of each case; the mean over a scan's slices if the protocol counts slices.
 
     Args:
-        table: Of the row.
-        made: A row.
-        protocol: What a scan's value is.
+        table: The table.
+        made: A row that was made.
+        protocol: Definition of a scan's value.
     """
     if made.row.quantity is not None:
         values = [value for one in made.measured for value in one.values.get(made.row.quantity, ())]
@@ -169,6 +169,6 @@ def _cell(empty: Cell, found: Statistic) -> Cell:
 
 
 def protocol_of(table: Table, protocols: Mapping[str, Protocol]) -> Protocol:
-    """The table's protocol, which counts its own target and takes all else as background."""
+    """Return the table's protocol for its own target; all other labels are background."""
     known = protocols[table.protocol]
     return known.model_copy(update={"labels": {table.target: known.labels[table.target]}, "other_labels": "background"})

@@ -1,4 +1,4 @@
-"""The recipe of one row of a table: ours, changed as the row says, on the data that are there."""
+"""The recipe of one row of a table: a shipped recipe with the row's changes, on the given data."""
 
 import json
 from collections.abc import Mapping
@@ -23,10 +23,10 @@ from pancascade.training import Recipe, find_recipe, read_recipe
 
 @dataclass(frozen=True)
 class DataPlace:
-    """Where the data set lies, and how it is read.
+    """Place of the data set, and how it is read.
 
     Attributes:
-        path: Its folder, or the CSV of a volume list.
+        path: Its folder, or the CSV file of a volume list.
         reading: Its layout, and how pictures are read.
     """
 
@@ -34,7 +34,7 @@ class DataPlace:
     reading: DataReading
 
     def source(self, *, split: Path, fold: int | None, keep: str) -> dict[str, Any]:
-        """The data source of a recipe that reads it."""
+        """Return the data source of a recipe that reads it."""
         found: dict[str, Any] = {
             "reader": self.reading.layout.value,
             "folder": str(self.path.resolve()),
@@ -51,18 +51,18 @@ class DataPlace:
 def row_recipe(
     table: Table, row: PublishedRow, *, scale: Scale, regions: bool, seed: int, epochs: int | None = None
 ) -> dict[str, Any]:
-    """A row's recipe without its data.
+    """Return a row's recipe without its data.
 
     Args:
-        table: Of the row.
-        row: One that is made.
+        table: The table.
+        row: A row that is made.
         scale: The paper's, or ours for ordinary computers.
-        regions: Whether the data are cut to the pancreas, which has a canvas of its own.
-        seed: Of weights, order and augmentation.
-        epochs: In all, shared out over the phases as the recipe does; None keeps the recipe's.
+        regions: Whether the data are cropped to the pancreas, which needs another canvas.
+        seed: Seed of weights, order and augmentation.
+        epochs: Total number, divided among the phases in the recipe's proportion; None keeps the recipe's.
 
     Raises:
-        RecipeError: The recipe is unknown or damaged, or the row changes what it does not have.
+        RecipeError: The recipe is unknown or damaged, or the row changes a setting that it does not have.
         DataError: The row is only quoted.
     """
     if row.make is None:
@@ -70,7 +70,7 @@ def row_recipe(
     settings, own = table.scales[scale], row.make.at(scale)
     name = own.recipe or row.make.recipe or settings.recipe
     path = find_recipe(name)
-    read_recipe(path)  # says what is wrong with a recipe of one's own
+    read_recipe(path)  # reports faults of a user's own recipe
     content: dict[str, Any] = read_yaml(path)
     if name == settings.recipe:
         _change(content, settings.changes, name=row.name)
@@ -88,11 +88,11 @@ def row_recipe(
 
 
 def shared_out(phases: list[dict[str, Any]], epochs: int) -> list[dict[str, Any]]:
-    """Phases with so many epochs in all, in the same proportion; each keeps one at least.
+    """Return phases with this total of epochs, in the same proportion; each keeps at least one.
 
     Args:
-        phases: Of a recipe: ``name`` and ``epochs``.
-        epochs: In all; where there are more phases, each gets one.
+        phases: Phases of a recipe: ``name`` and ``epochs``.
+        epochs: Total number; if there are more phases, each gets one.
     """
     total = sum(phase["epochs"] for phase in phases)
     shares = [max(1, round(epochs * phase["epochs"] / total)) for phase in phases]
@@ -102,25 +102,25 @@ def shared_out(phases: list[dict[str, Any]], epochs: int) -> list[dict[str, Any]
 
 
 def recipe_digest(recipe: Mapping[str, Any], *, data: str, split: str, fold: int | None, keep: str) -> str:
-    """What the weights of a training depend on, in eight hexadecimal digits; names and places of files do not matter.
+    """Return a digest of all that the weights depend on, in eight hexadecimal digits, without names and paths.
 
     Args:
-        recipe: Without its data.
+        recipe: Recipe without its data.
         data: Name of the data set.
         split: Digest of the split file.
-        fold: Of the split.
-        keep: Slices that train.
+        fold: Fold of the split.
+        keep: Slices used for training.
     """
     described = {key: value for key, value in recipe.items() if key not in ("name", "description", "data")}
     return text_digest(json.dumps([described, data, split, fold, keep], sort_keys=True, default=str))[:8]
 
 
 def write_recipe(path: Path, recipe: Mapping[str, Any], source: Mapping[str, Any]) -> None:
-    """Write a recipe that `pancascade.training.fit` takes.
+    """Write a recipe for `pancascade.training.fit`.
 
     Args:
-        path: YAML to write.
-        recipe: Without its data.
+        path: YAML file to write.
+        recipe: Recipe without its data.
         source: Its only data source.
 
     Raises:
@@ -132,10 +132,10 @@ def write_recipe(path: Path, recipe: Mapping[str, Any], source: Mapping[str, Any
 
 
 def checked(recipe: Mapping[str, Any], source: Mapping[str, Any], *, row: str) -> Recipe:
-    """The recipe as typed settings.
+    """Return the recipe as typed settings.
 
     Raises:
-        RecipeError: It is none; the row is named.
+        RecipeError: It is not valid; the message names the row.
     """
     try:
         return Recipe.model_validate({**recipe, "data": [dict(source)]})

@@ -24,7 +24,7 @@ TEMPLATE = "reproduced_table.html"
 
 
 def render_page(made: ReproducedTable) -> str:
-    """The page: the table, the data, the planned tests, how each row was made."""
+    """Return the page: the table, the data, the planned tests, how each row was made."""
     environment = page_environment()
     environment.filters["spell_test"] = spell_test
     table = made.plan.table
@@ -45,7 +45,7 @@ def _unit(column: Column) -> str:
 
 
 def _row(made: ReproducedTable, row: MadeRow) -> dict[str, Any]:
-    """What the template shows of a row."""
+    """Return what the template shows of a row."""
     trainings = made.plan.rows.get(row.row.name, ())
     return {
         "name": row.row.name,
@@ -72,7 +72,7 @@ def _row(made: ReproducedTable, row: MadeRow) -> dict[str, Any]:
 
 
 def _shown_recipe(training: PlannedTraining) -> str:
-    """Every reading of the method, and what else makes the training, without its data."""
+    """Return every choice of the method, and the other settings of the training, without its data."""
     kept = {key: training.recipe[key] for key in ("canvas", "optimiser", "phases") if key in training.recipe}
     return yaml.safe_dump({"cascade": dict(training.readings), **kept}, sort_keys=False, allow_unicode=True)
 

@@ -1,4 +1,4 @@
-"""The split of a table: its paper's design, drawn by seed, or a file of one's own; and its folds."""
+"""The split of a table, drawn by its paper's design or given as a file, and its folds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ class Fold:
     """One division of the patients.
 
     Attributes:
-        number: Of a split of folds; None where there is one division only.
-        train: Cases that train.
-        test: Cases tested on.
+        number: Number of the fold; None for a split without folds.
+        train: Training cases.
+        test: Test cases.
     """
 
     number: int | None
@@ -36,18 +36,18 @@ def make_split(
     """Write the split of a table: by its paper's design, or a given one.
 
     Args:
-        table: Whose design is drawn.
-        cases: All.
-        seed: Of the draw.
-        path: Where it is written.
-        given: A split file of one's own, which is copied; None draws.
-        again: Whether a split that stands there already is kept.
+        table: Table with the design.
+        cases: All cases.
+        seed: Seed of the random draw.
+        path: File to write.
+        given: A given split file, which is copied; None draws one.
+        again: Whether an existing split is kept.
 
     Returns:
-        What is worth knowing of it, one sentence each.
+        Notes about it, one sentence each.
 
     Raises:
-        DataError: There are too few patients, the given file is no split, or another one stands there.
+        DataError: There are too few patients, the given file is no split, or it differs from the existing one.
         OutputError: The file cannot be written.
     """
     if given is not None:
@@ -68,18 +68,18 @@ def make_split(
 
 
 def _lists(content: Any) -> list[list[str]]:
-    """Patients of each part or fold of a split file's content, sorted."""
+    """Return the patients of each part or fold of a split file's content, sorted."""
     parts = content["folds"] if "folds" in content else [content[part] for part in PARTS]
     return [sorted(map(str, part)) for part in parts]
 
 
 def folds_of(path: Path, cases: CountedCases, wanted: Sequence[int]) -> tuple[Fold, ...]:
-    """The folds of a split that are run.
+    """Return the folds of a split that are run.
 
     Args:
         path: Split file.
-        cases: All.
-        wanted: Numbers of folds; empty for all.
+        cases: All cases.
+        wanted: Numbers of the folds; empty for all.
 
     Raises:
         DataError: The split has no such fold, or a fold has no case.

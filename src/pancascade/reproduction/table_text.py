@@ -1,4 +1,4 @@
-"""The table as text and as a document: published value, ours with its interval, their difference."""
+"""The table as text and as a document: published value, our value with its interval, and their difference."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -19,19 +19,19 @@ DASH = "–"
 
 @dataclass(frozen=True)
 class ReproducedTable:
-    """All that is written of a table.
+    """All contents of a reproduced table.
 
     Attributes:
-        paper: Of the table.
-        number: Of the table.
-        plan: What was planned.
-        protocol: By which it counts.
-        rows: In the order of the print.
+        paper: The paper.
+        number: Number of the table.
+        plan: The plan.
+        protocol: Protocol of the evaluation.
+        rows: Rows in printed order.
         tests: Planned comparisons whose rows were made.
         counts: Cases and slices found beside the paper's: what, found, published.
-        notes: Of the split, the data, the scale; one sentence or more each.
-        version: Of pancascade.
-        device: Where it was made.
+        notes: Notes on split, data and scale; one or more sentences each.
+        version: Version of pancascade.
+        device: Device on which it was made.
     """
 
     paper: Paper
@@ -47,7 +47,7 @@ class ReproducedTable:
 
 
 def text_table(made: ReproducedTable) -> TextTable:
-    """Three columns for each of the print's."""
+    """Return the table as text, with three columns for each published column."""
     table = made.plan.table
     columns = (*table.columns, *table.beside)
     header = ["Method"]
@@ -69,22 +69,22 @@ def text_table(made: ReproducedTable) -> TextTable:
 
 
 def quoted_or_given(row: MadeRow) -> list[str]:
-    """Why a row is only quoted, or that its masks are other software's; nothing for rows that were made here."""
+    """Return why a row is only quoted, or that its masks are other software's; nothing for rows made here."""
     if not row.row.quoted:
         return []
-    return ["Ours are masks of other software."] if row.made else [f"Quoted: {row.row.quoted}."]
+    return ["Our values are of other software's masks."] if row.made else [f"Quoted: {row.row.quoted}."]
 
 
 def counts_table(made: ReproducedTable) -> TextTable:
-    """Cases and slices found, beside the paper's."""
+    """Return cases and slices found, beside the paper's."""
     data = made.plan.table.data
     rows = tuple((row["what"], row["found"], row["published"]) for row in made.counts)
-    caption = f"Data found in {made.plan.everything.name}, beside what the paper tells of {data.name} ({data.place})"
+    caption = f"Data found in {made.plan.everything.name}, beside the paper's for {data.name} ({data.place})"
     return TextTable(caption, ("What", "found", "published"), rows, notes=(data.remark,) if data.remark else ())
 
 
 def spell_cell(cell: Cell) -> tuple[str, str, str]:
-    """Published value, ours with its interval, and the difference, as they are printed."""
+    """Return published value, our value with its interval, and the difference, as printed."""
     digits = cell.column.digits
     published = spell_published(cell)
     if math.isnan(cell.ours):
@@ -99,7 +99,7 @@ def spell_cell(cell: Cell) -> tuple[str, str, str]:
 
 
 def spell_published(cell: Cell) -> str:
-    """A published value as it was printed, ± between mean and standard deviation."""
+    """Return a published value as printed, with ± between mean and standard deviation."""
     value, digits = cell.published, cell.column.digits
     if math.isnan(value.mean):
         return DASH
@@ -108,7 +108,7 @@ def spell_published(cell: Cell) -> str:
 
 
 def spell_test(test: PairedComparison) -> str:
-    """A planned comparison in one line."""
+    """Return a planned comparison as one line."""
     mean, low, high = test.mean_difference
     interval = "" if math.isnan(low) else f" [{low:+.4f}, {high:+.4f}]"
     cases = f"{test.pairs} cases of {test.patients} patients"
@@ -117,7 +117,7 @@ def spell_test(test: PairedComparison) -> str:
 
 
 def as_document(made: ReproducedTable) -> dict[str, Any]:
-    """All of it for programs; shares are in the column's unit."""
+    """Return all of it for programs; shares are in the column's unit."""
     plan, table = made.plan, made.plan.table
     return {
         "use": "Research only. Not for clinical use.",

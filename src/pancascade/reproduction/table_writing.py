@@ -12,11 +12,11 @@ FILES = ("table.md", "table.tex", "table.html", "table.json")
 
 
 def write_tables(made: ReproducedTable, out: Path) -> None:
-    """Write table.md, table.tex, table.html and table.json, all of one state.
+    """Write table.md, table.tex, table.html and table.json together.
 
     Args:
         made: The table.
-        out: Folder.
+        out: Folder of the files.
 
     Raises:
         OutputError: The folder cannot be written.

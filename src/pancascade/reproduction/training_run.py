@@ -1,4 +1,4 @@
-"""One training of a plan, from nothing to its numbers: train, predict as the paper, measure; resumable at any place."""
+"""Run one training of a plan: train, predict as in the paper, measure; resumable at any point."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,15 +28,15 @@ RECIPE, RUN, TEST = "recipe.yaml", "run", "test"
 
 @dataclass(frozen=True)
 class Resources:
-    """With what a training is run, and who is told.
+    """Settings and callbacks of the trainings.
 
     Attributes:
-        folder: Of the trainings, a folder each.
+        folder: Folder of the trainings, with a folder for each.
         device: ``cpu`` or ``cuda``.
-        workers: Processes of prediction and measurement.
-        tell: Called with what begins: "training U, fold 0".
+        workers: Number of processes for prediction and measurement.
+        tell: Called with the name of each step: "training U, fold 0".
         trained: Called after each batch.
-        predicted: Called after each case, with the number of finished ones and of all.
+        predicted: Called after each case, with the number of finished cases and the total.
     """
 
     folder: Path
@@ -48,22 +48,22 @@ class Resources:
 
 
 def finished(plan: Plan, training: PlannedTraining, folder: Path) -> Measured | None:
-    """The numbers of a training that needs nothing more; None where something is left to do."""
+    """Return the results of a finished training; None if something is left to do."""
     kept = kept_measured(folder / training.name / NAME, recipe=training.digest)
     return kept if kept is not None and plan.needed(training) <= kept.values.keys() else None
 
 
 def run_training(plan: Plan, training: PlannedTraining, resources: Resources, *, protocol: Protocol) -> Measured:
-    """Train what is not trained, predict the test part as the paper does, and measure.
+    """Train if needed, predict the test part as in the paper, and measure.
 
-    Writes below the folder of trainings, in one of its own: ``recipe.yaml``, ``run`` (see `pancascade.training.fit`),
+    Writes in its own folder below that of the trainings: ``recipe.yaml``, ``run`` (see `pancascade.training.fit`),
     ``test`` (masks, see `pancascade.inference.prediction.predict_cases`) and ``measured.json``.
 
     Args:
-        plan: Of the table.
-        training: One of the plan's.
-        resources: Device, processes, who is told.
-        protocol: By which masks are counted.
+        plan: Plan of the table.
+        training: One of its trainings.
+        resources: Settings and callbacks.
+        protocol: Protocol of the evaluation.
 
     Raises:
         PancascadeError: Data, recipe or folder cannot be used, or no case could be predicted.
@@ -102,13 +102,13 @@ def run_training(plan: Plan, training: PlannedTraining, resources: Resources, *,
 
 
 def measure_given(plan: Plan, row: str, *, protocol: Protocol, workers: int) -> tuple[Measured, ...]:
-    """Numbers of masks that other software made, fold by fold.
+    """Return the results of masks by other software, one for each fold.
 
     Args:
-        plan: Of the table.
-        row: One of its rows that has masks.
-        protocol: By which masks are counted.
-        workers: Processes.
+        plan: Plan of the table.
+        row: One of its rows with masks.
+        protocol: Protocol of the evaluation.
+        workers: Number of processes.
 
     Raises:
         PancascadeError: A mask is missing, or does not fit its reference.
@@ -122,7 +122,7 @@ def measure_given(plan: Plan, row: str, *, protocol: Protocol, workers: int) -> 
 
 
 def _train(plan: Plan, training: PlannedTraining, folder: Path, resources: Resources) -> tuple[Path, int, float]:
-    """Best weights, epochs trained, hours."""
+    """Train or continue; return best weights, trained epochs, and hours."""
     run, last, best = folder / RUN, folder / RUN / LAST, folder / RUN / BEST
     total = sum(phase["epochs"] for phase in training.recipe["phases"])
     progress = _progress(last)
@@ -139,15 +139,15 @@ def _train(plan: Plan, training: PlannedTraining, folder: Path, resources: Resou
         )
         progress = _progress(last)
     if progress is None or not best.is_file():
-        raise DataError(f"{training.name}: the training left no weights. Delete its folder and go on with --resume.")
+        raise DataError(f"{training.name}: the training left no weights. Delete its folder and continue with --resume.")
     return best, progress.epoch, sum(epoch.seconds for epoch in progress.history) / 3600
 
 
 def epochs_done(run: Path) -> int:
-    """Epochs that a training has finished.
+    """Return the number of epochs that a training has finished.
 
     Args:
-        run: Folder of it, which may be missing.
+        run: Folder of the training, which may be missing.
     """
     progress = _progress(run / LAST)
     return 0 if progress is None else progress.epoch
@@ -159,7 +159,7 @@ def _progress(last: Path) -> Progress | None:
     try:
         return Progress.model_validate(read_header(last))
     except (CheckpointError, ValidationError):
-        return None  # training says what is wrong with it
+        return None  # training reports what is wrong with it
 
 
 def _stage_one(
@@ -179,7 +179,7 @@ def _stage_one(
 
 
 def _millions(cascade: Cascade) -> float | None:
-    """Parameters of stage 1."""
+    """Return the number of parameters of stage 1, in millions."""
     first = getattr(cascade, "first", None)
     if not cascade.locates or first is None:
         return None

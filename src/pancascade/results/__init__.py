@@ -1,1 +1,1 @@
-"""What is written of a segmented scan, and read again: result.json, measurements, corrections."""
+"""Files of a segmented scan: result.json, measurements, corrections."""

@@ -1,4 +1,4 @@
-"""How surely the pancreas was located, and from which probability on anything is marked."""
+"""Confidence in the location of the pancreas, and thresholds of the mask."""
 
 import math
 from typing import Literal
@@ -11,31 +11,31 @@ Level = Literal["usual", "wider", "whole_scan"]
 
 
 _EARLIER_CODES = {"belief_weak": "probability_low"}
-"""Of reasons, in results of earlier versions."""
+"""Codes of reasons in results of earlier versions, and the present ones."""
 
 
 class Location(Settings):
-    """How surely the pancreas was located before stage 2.
+    """Confidence in the location of the pancreas.
 
     Attributes:
-        confidence: In [0, 1]: the chance that the mask is right, where the model was fitted to tell that; else the
-            product of all that speaks for the place.
-        reasons: Codes of what speaks against it.
-        plausibility: In [0, 1]: the same of what was found in the end, after stage 2; None where nobody asked. What is
-            not plausible is not handed out.
-        agreement: Dice in [0, 1] of the organ as the model's steps see it, one against the other; None for one step.
-        expected_dice: Of the organ's mask, where the model was fitted to tell that.
-        level: How far the search went: the ``usual`` region, or a ``wider`` one where nothing reached probability ½;
-            ``whole_scan`` stands in results of older versions only.
+        confidence: In [0, 1]: the fitted probability that the mask is right, if the model has such a fit; else the
+            product of the factors of `score_plausibility`.
+        reasons: Codes of the reasons for low confidence.
+        plausibility: In [0, 1]: the same product for the final result of the step; None where it was not computed. An
+            implausible result is withheld.
+        agreement: Dice in [0, 1] between the organs of the model's steps; None for one step.
+        expected_dice: Expected Dice of the organ's mask, if the model has such a fit.
+        level: Extent of the search: the ``usual`` region, or a ``wider`` one where nothing reached probability ½;
+            ``whole_scan`` occurs in results of older versions only.
         organ_ml: Volume where the organ's probability is at least ½.
         mass_ml: Sum of all probabilities of the organ, times the volume of a voxel.
         peak: Highest probability.
-        components: Number of separate components of probability ½ or more.
-        main_share: Share of the largest component in the weight of all.
-        position: Where its centre lies in the body: from the patient's right to left, from front to back, and from
+        components: Number of connected components at probability ½.
+        main_share: Share of the largest component in the sum of their probabilities.
+        position: Position of its centre in the body: from the patient's right to left, from front to back, and from
             the scan's lowest to its highest slice, each 0…1; None where nothing was found.
-        candidates: How many regions were segmented.
-        margin_mm: Width added around each region, beyond what the cascade itself adds.
+        candidates: Number of candidate regions.
+        margin_mm: Margin around each region, in addition to the cascade's own.
     """
 
     confidence: float
@@ -60,12 +60,12 @@ class Location(Settings):
 
 
 class Thresholds(Settings):
-    """Least probabilities of what is marked.
+    """Least probabilities of the labels.
 
     Attributes:
-        organ: Of pancreas and tumour together.
-        tumour: Of tumour.
-        tumour_marked: False where the tumour score of the scan is too low for any tumour to be marked.
+        organ: Least probability of pancreas and tumour together.
+        tumour: Least probability of tumour.
+        tumour_marked: False where the scan's tumour score is too low to mark a tumour.
     """
 
     organ: float = Field(default=0.5, gt=0, lt=1)
@@ -74,5 +74,5 @@ class Thresholds(Settings):
 
     @property
     def least_tumour(self) -> float:
-        """Probability from which on a voxel is marked as tumour; infinite where none is."""
+        """Least probability of a voxel marked as tumour; infinite where no tumour is marked."""
         return self.tumour if self.tumour_marked else math.inf

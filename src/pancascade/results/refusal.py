@@ -1,4 +1,4 @@
-"""``refusal.json``: why a scan was not segmented, for machines."""
+"""``refusal.json``: why a scan was not segmented, in a form for programs."""
 
 import json
 from datetime import UTC, datetime
@@ -12,12 +12,12 @@ NAME = "refusal.json"
 
 
 def write_refusal(error: ScanError, scan: Path, folder: Path) -> None:
-    """Write code and sentence of a refusal; results of an earlier scan in the folder stay as they are.
+    """Write code and sentence of a refusal; results of an earlier scan in the folder are not changed.
 
     Args:
-        error: Why.
-        scan: Which scan.
-        folder: Where.
+        error: The refusal.
+        scan: File of the scan.
+        folder: Output folder.
 
     Raises:
         OutputError: The folder cannot be written.

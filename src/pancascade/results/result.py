@@ -1,4 +1,4 @@
-"""``result.json``: the result for machines, and for reports that are written later."""
+"""``result.json``: the result in a form for programs and for later reports."""
 
 import json
 import sys
@@ -15,6 +15,7 @@ from pancascade.errors import UnreadableError, listed
 from pancascade.files.atomic import written_whole
 from pancascade.files.digests import content_digest
 from pancascade.files.documents import first_fault, read_json, reason, shortened
+from pancascade.imaging.volume.acquisition import Acquisition
 from pancascade.labels import Label
 from pancascade.messages.notices import Notice, Sentence
 from pancascade.results import structures
@@ -27,7 +28,7 @@ RESEARCH_ONLY = "Research only. Not for clinical use."
 
 
 def current_versions() -> dict[str, str]:
-    """Versions that a result depends on, of what is installed."""
+    """Return the versions of the installed packages that a result depends on."""
     found: dict[str, str] = {}
     for name in ("pancascade", "torch", "openvino", "onnxruntime", "numpy", "nibabel"):
         with suppress(PackageNotFoundError):
@@ -36,7 +37,7 @@ def current_versions() -> dict[str, str]:
 
 
 Step = Annotated[float, Field(ge=-1e6, le=1e6)]
-"""Of an affine, in mm; no scanner goes further."""
+"""Entry of an affine, in mm; no scanner's coordinates are larger."""
 
 
 class ScanGrid(Settings):
@@ -52,13 +53,13 @@ class ScanGrid(Settings):
 
 
 class PancreasMaskRecord(Settings):
-    """A mask of the pancreas that was given, and took the place of the model's.
+    """A given mask of the pancreas, used in place of the model's.
 
     Attributes:
-        digest: Of the label map's voxels and grid, as `pancascade.imaging.volume.digest.volume_digest` gives it.
-        values: Of the label map, that are the pancreas with its tumour.
+        digest: Digest of the label map's voxels and grid, by `pancascade.imaging.volume.digest.volume_digest`.
+        values: Values of the label map that are the pancreas with its tumour.
         resampled: Whether it had other voxels than the scan.
-        volume_ml: On the scan's grid.
+        volume_ml: Volume on the scan's grid.
     """
 
     digest: str
@@ -68,32 +69,33 @@ class PancreasMaskRecord(Settings):
 
 
 class Result(Settings):
-    """All that is known about one segmented scan but the voxels.
+    """All information about one segmented scan except the voxels.
 
     Attributes:
         scan: Name of the scan's file, without its folders; older results hold its path.
-        scan_place: Where it lies, seen from the result, its folders as marks; see `pancascade.files.scan_place`.
-        scan_digest: Of its voxels and grid; see `pancascade.imaging.volume.digest.volume_digest`.
-        series: Of DICOM, what was asked for: a series number, or the mark of a UID.
+        scan_place: Place of the scan, seen from the result, with marks for folders; see `pancascade.files.scan_place`.
+        scan_digest: Digest of its voxels and grid; see `pancascade.imaging.volume.digest.volume_digest`.
+        series: Requested DICOM series: a series number, or the mark of a UID.
         model: Name of the model.
-        backend: What ran the networks, such as ``torch bfloat16``.
+        backend: What ran the networks, such as ``torch bf16``.
         created: UTC, ISO 8601.
-        thresholds: By which the mask was decided.
+        thresholds: Thresholds of the mask.
         measurements: Voxels, mL and box of each label.
-        pancreas_and_lesions: Diameters, densities, places, vessels.
-        tumour_score: Highest calibrated confidence of any tumour in the scan, found or below the threshold.
-        location: How surely the pancreas was located.
-        pancreas_mask: The mask of the pancreas that was given; None where the model found it.
+        pancreas_and_lesions: Diameters, densities, positions, vessels.
+        tumour_score: Highest calibrated tumour probability of a 1 mL neighbourhood in the scan, marked or not.
+        location: Confidence in the location of the pancreas.
+        pancreas_mask: The given mask of the pancreas; None where the model found it.
         grid: The scan's grid.
-        notices: All that was noticed and decided, with code and sentence.
-        warnings: The sentences of those that are warnings.
-        times_s: Seconds, by what was done.
-        peak_memory_gb: Most memory that the process held.
-        identifiers: Of patient and study, only where asked for.
-        trained_on: Marks of the patients whom the model has learned from, by data set.
-        switched_off: Names of what `segment` adds to the papers' pass and was told to leave out.
-        files: Digests of the files that were written together with it, by name.
-        versions: Of what the result depends on.
+        acquisition: Acquisition of the scan, from DICOM; None for any other file.
+        notices: All notices and decisions, with code and sentence.
+        warnings: The sentences of the notices that are warnings.
+        times_s: Seconds, by part of the work.
+        peak_memory_gb: Most memory that the process used.
+        identifiers: Identifiers of patient and study, only if requested.
+        trained_on: Marks of the patients in the model's training data, by data set.
+        switched_off: Names of `segment`'s additions to the papers' pass that were switched off.
+        files: Digests of the files that were written with it, by name.
+        versions: Versions of the packages that the result depends on.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
@@ -115,6 +117,7 @@ class Result(Settings):
     location: Location | None = None
     pancreas_mask: PancreasMaskRecord | None = None
     grid: ScanGrid
+    acquisition: Acquisition | None = None
     notices: tuple[Notice, ...] = ()
     warnings: tuple[Sentence, ...] = ()
     times_s: dict[str, float] = Field(default_factory=dict)
@@ -127,7 +130,7 @@ class Result(Settings):
 
 
 def peak_memory_gb() -> float | None:
-    """Most memory that this process has held so far, in 10⁹ bytes; None where the system does not tell."""
+    """Return the most memory that this process has used so far, in 10⁹ bytes; None where the system hides it."""
     try:
         import resource
     except ImportError:  # Windows
@@ -147,7 +150,7 @@ def write_result(result: Result, path: Path) -> None:
 
 
 def place_of(path: Path) -> str:
-    """A file of a result and its folder, without the folders above, for a sentence."""
+    """Return the names of a result's file and its folder, without the folders above, for a sentence."""
     return f"{path.name} in {path.absolute().parent.name}"
 
 
@@ -158,7 +161,7 @@ def read_result(path: Path) -> Result:
         path: ``result.json``, or the folder that holds it.
 
     Raises:
-        UnreadableError: There is none, or it is damaged, or of another kind.
+        UnreadableError: There is no result, or it is damaged, or of another kind.
     """
     path = Path(path)
     path = path / NAME if path.is_dir() else path
@@ -182,12 +185,12 @@ def read_result(path: Path) -> Result:
 
 
 def changed_files(folder: Path, result: Result, *, names: Sequence[str] | None = None) -> list[str]:
-    """Names of files beside a result that are not those which were written with it.
+    """Return the names of files beside a result that differ from those written with it.
 
     Args:
-        folder: Of the result.
-        result: With their digests; one of an older version has none, and none are changed.
-        names: Those to look at; None for all. Missing ones count as changed.
+        folder: Folder of the result.
+        result: The result with its digests; results of an older version have none.
+        names: Names to check; None for all. Missing files count as changed.
     """
     known = {name: digest for name, digest in result.files.items() if names is None or name in names}
     places = {name: folder / (name if name in structures.MASKS else Path(name).name) for name in known}
@@ -197,10 +200,10 @@ def changed_files(folder: Path, result: Result, *, names: Sequence[str] | None =
 def require_whole(folder: Path, result: Result) -> None:
     """Refuse a result whose mask, pictures or report are of another run, or were edited afterwards.
 
-    Probability maps, masks of single structures and their table, which no reader of results shows, are not looked at.
+    Probability maps, masks of single structures and their table are not checked: no reader of results shows them.
 
     Raises:
-        UnreadableError: A file is not the one that was written with it.
+        UnreadableError: A file differs from the one that was written with it.
     """
     beside = ("probability_", f"{structures.FOLDER}/", structures.STATISTICS)
     shown = [name for name in result.files if not name.startswith(beside)]

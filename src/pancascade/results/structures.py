@@ -1,4 +1,4 @@
-"""One mask a structure, and a table of their sizes: what other programs and spreadsheets read."""
+"""One mask for each structure, and a table of their sizes, for other programs and spreadsheets."""
 
 import csv
 from pathlib import Path
@@ -15,25 +15,25 @@ STRUCTURES: dict[str, tuple[Label, ...]] = {
     Label.TUMOUR.title: (Label.TUMOUR,),
     "pancreas_with_tumour": (Label.PANCREAS, Label.TUMOUR),
 }
-"""Labels of each structure; the last one is what other programs call the pancreas."""
+"""Labels of each structure; other programs call the last one the pancreas."""
 
 FOLDER = "structures"
 MASKS = tuple(f"{FOLDER}/{name}.nii.gz" for name in STRUCTURES)
-"""Names of the masks below the result's folder."""
+"""Paths of the masks in the result's folder."""
 
 STATISTICS = "statistics.csv"
 COLUMNS = ("structure", "voxels", "volume_ml", "mean_hu", "sd_hu", "min_hu", "max_hu", "first_slice", "last_slice")
 
 
 def write_structures(mask: Volume, folder: Path) -> None:
-    """Write ``structures/NAME.nii.gz`` (0 and 1) of every structure, found or not, on the mask's grid.
+    """Write ``structures/NAME.nii.gz`` (0 and 1) of every structure, even an empty one, on the mask's grid.
 
     Args:
         mask: Labels (I, J, K), ids of `Label`.
-        folder: Of the result.
+        folder: Folder of the result.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: A file cannot be written.
     """
     (folder / FOLDER).mkdir(exist_ok=True)
     for (_, labels), name in zip(STRUCTURES.items(), MASKS, strict=True):
@@ -41,15 +41,15 @@ def write_structures(mask: Volume, folder: Path) -> None:
 
 
 def write_statistics(scan: Volume, mask: Volume, path: Path) -> None:
-    """Write a row of each structure: voxels, mL, Hounsfield units, and its axial slices, the lowest counted as 1.
+    """Write one row for each structure: voxels, mL, Hounsfield units, and axial slices, the lowest counted as 1.
 
     Args:
-        scan: In HU (I, J, K).
+        scan: Hounsfield units (I, J, K).
         mask: Labels on the same grid, ids of `Label`.
-        path: CSV to write.
+        path: CSV file to write.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The file cannot be written.
     """
     with written_whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""From a scan to its segmentation, one or many."""
+"""Segment one scan or many."""
 
 from pancascade.segmentation.segmentation import Segmentation
 from pancascade.segmentation.segmenter import segment

@@ -1,4 +1,4 @@
-"""What a scan was found to hold."""
+"""The segmentation of a scan, and its files."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from pancascade.imaging.io.dicom.source import DicomSource
 
 MASKS: dict[str, str] = {"nifti": "segmentation.nii.gz", "dicom-seg": "segmentation.dcm", "rtstruct": "rtstruct.dcm"}
-"""Name of the mask in each format."""
+"""File name of the mask in each format."""
 
 REPORTS: dict[str, str] = {"dicom-sr": "measurements.dcm"}
-"""Name of the measurements in each format of DICOM."""
+"""File name of the measurements in each DICOM format."""
 
 FILES = (
     *MASKS.values(),
@@ -46,30 +46,30 @@ FILES = (
     structures.STATISTICS,
     "result.json",
 )
-"""All that `Segmentation.save` may write; what a run does not write, it removes."""
+"""All files that `Segmentation.save` may write; it removes those that a run does not write."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Segmentation:
-    """Mask and probabilities on exactly the grid of the scan.
+    """Mask and probabilities on the grid of the scan.
 
     Attributes:
-        scan: The scan as it came.
+        scan: The scan as it was read.
         mask: Labels (I, J, K) uint8, ids of `Label`, on the scan's grid.
         region: Box of the scan that holds every voxel with a foreground probability; None if there is none.
         region_probabilities: (2, *region.shape) float32 in steps of 0.001: pancreas, tumour.
         model: Name of the model.
-        notices: All that was noticed and decided.
-        times_s: Seconds spent, by what was done.
-        trained_on: Whom the model's weights have learned from, as far as their checkpoints tell.
-        thresholds: By which the mask was decided.
-        location: How surely the pancreas was located; None for a model without a stage 1.
+        notices: All notices and decisions.
+        times_s: Seconds, by part of the work.
+        trained_on: Training data of the model's weights, as recorded in their checkpoints.
+        thresholds: Thresholds of the mask.
+        location: Confidence in the location of the pancreas; None for a model without a stage 1.
         tumour_score: See `pancascade.inference.pipeline.tumour_score.patient_tumour_score`.
         runs_on: What ran the networks.
-        card: Of the model, Markdown.
-        series: Of DICOM, what was asked for: a series number, or the mark of a UID.
-        additions: What was done beyond the papers' pass.
-        pancreas_mask: The mask of the pancreas that was given; None where the model found it.
+        card: Card of the model, Markdown.
+        series: Requested DICOM series: a series number, or the mark of a UID.
+        additions: Additions to the papers' pass that were on.
+        pancreas_mask: The given mask of the pancreas; None where the model found it.
     """
 
     scan: Volume
@@ -90,7 +90,7 @@ class Segmentation:
     pancreas_mask: PancreasMaskRecord | None = None
 
     def __repr__(self) -> str:
-        """What was found, in a few lines."""
+        """Return a short summary of the result."""
         sizes = ", ".join(
             f"{title.replace('_', ' ')} {size['volume_ml']:.1f} mL" for title, size in label_sizes(self.mask).items()
         )
@@ -100,7 +100,7 @@ class Segmentation:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The sentences of those notices that are warnings."""
+        """Sentences of the notices that are warnings."""
         return tuple(notice.sentence for notice in self.notices if notice.severity == "warning")
 
     @property
@@ -113,7 +113,7 @@ class Segmentation:
         return dense
 
     def measure(self, vessels: Mapping[str, Volume] | None = None) -> Measurements:
-        """Sizes, places and densities of pancreas and lesions.
+        """Measure sizes, positions and densities of pancreas and lesions.
 
         Args:
             vessels: Masks by name, on the scan's grid.
@@ -132,12 +132,12 @@ class Segmentation:
         identifiers: Mapping[str, str] | None = None,
         case: str | None = None,
     ) -> Result:
-        """All that ``result.json`` tells.
+        """Return the contents of ``result.json``.
 
         Args:
             vessels: Masks by name, on the scan's grid.
-            identifiers: Of patient and study, to be written as they are.
-            case: What the scan is called, and not by its file.
+            identifiers: Identifiers of patient and study, written unchanged.
+            case: Name of the scan in place of its file's.
 
         Raises:
             GeometryError: A vessel's mask is on another grid.
@@ -155,6 +155,7 @@ class Segmentation:
             location=self.location,
             pancreas_mask=self.pancreas_mask,
             grid=ScanGrid(shape=self.mask.shape, affine=self.mask.affine.tolist()),
+            acquisition=self.scan.acquisition,
             notices=self.notices,
             warnings=self.warnings,
             times_s=self.times_s,
@@ -177,19 +178,19 @@ class Segmentation:
         split_masks: bool = False,
         statistics: bool = False,
     ) -> Path:
-        """Write the mask, ``overview.png``, ``report.html``, ``result.json`` and, if asked, probabilities.
+        """Write the mask, ``overview.png``, ``report.html``, ``result.json`` and, on request, probabilities.
 
         Args:
-            folder: Made if it is missing.
-            formats: Of the mask: ``segmentation.nii.gz``, and for a scan that came as DICOM ``segmentation.dcm``
-                (DICOM-SEG), ``rtstruct.dcm``, and ``measurements.dcm`` (DICOM SR), with which the DICOM-SEG that it
-                refers to is written, too.
+            folder: Folder; made if it is missing.
+            formats: Formats of the mask: ``segmentation.nii.gz``, and for a DICOM scan ``segmentation.dcm``
+                (DICOM-SEG), ``rtstruct.dcm``, and ``measurements.dcm`` (DICOM SR), which also writes the DICOM-SEG to
+                which it refers.
             save_probabilities: Also write ``probability_pancreas.nii.gz`` and ``probability_tumour.nii.gz``, on the
-                scan's grid in steps of 0.001, from which `pancascade threshold` decides anew.
-            vessels: Masks by name, on the scan's grid, to which lesions are measured.
+                scan's grid in steps of 0.001, for `pancascade threshold`.
+            vessels: Masks by name, on the scan's grid, to measure lesions against.
             keep_identifiers: Name patient and study in ``result.json`` and the report.
-            case: What the scan is called there; None calls it by its file.
-            report: Draw ``overview.png`` and ``report.html``.
+            case: Name of the scan in the results; None takes its file's.
+            report: Write ``overview.png`` and ``report.html``.
             split_masks: Also write a mask of each structure, ``structures/NAME.nii.gz``.
             statistics: Also write ``statistics.csv``: voxels, mL and HU of each structure.
 
@@ -197,7 +198,7 @@ class Segmentation:
             The folder.
 
         Raises:
-            OutputError: The folder cannot be written, or the scan did not come as DICOM.
+            OutputError: The folder cannot be written, or a DICOM format is requested for a scan that is no DICOM.
             GeometryError: A vessel's mask is on another grid.
         """
         from pancascade.report import write_overview, write_scan_report
@@ -224,7 +225,7 @@ class Segmentation:
         return folder
 
     def _sealed(self, result: Result, draft: Path, *, folder: Path) -> Result:
-        """The result with the digests of all files that are written with it, and the scan's place."""
+        """Add to the result the digests of all files that are written with it, and the scan's place."""
         written = sorted(path for path in draft.rglob("*") if path.is_file())
         files = {path.relative_to(draft).as_posix(): content_digest(path) for path in written}
         source = self.scan.source
@@ -232,14 +233,14 @@ class Segmentation:
         return result.model_copy(update={"files": files, "scan_place": place})
 
     def _dense(self, label: Label) -> NDArray[np.float32]:
-        """A label's probability on the scan's grid; pages that hold nothing are never touched."""
+        """Return a label's probability on the scan's grid; memory pages without values are never used."""
         dense = np.zeros(self.scan.shape, np.float32)
         if self.region is not None:
             dense[self.region.slices] = self.region_probabilities[label - 1]
         return dense
 
     def _write_probability(self, label: Label, path: Path) -> None:
-        """On the scan's grid, in steps: whole numbers with a slope, of which the many zeros take no room."""
+        """Write whole numbers with a slope on the scan's grid: the many zeros compress well."""
         steps = np.zeros(self.scan.shape, np.uint16)
         if self.region is not None:
             steps[self.region.slices] = np.rint(self.region_probabilities[label - 1] / STEP)

@@ -1,4 +1,4 @@
-"""From a scan to its segmentation: one scan's pipeline, one line a step."""
+"""Segment a scan: the whole pipeline in one function."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,37 +56,38 @@ def segment(
     """Find the pancreas and its tumour in a CT scan.
 
     Args:
-        scan: A file, a folder or zip archive with a CT series as DICOM; or Hounsfield units: a volume, an image of
-            nibabel, or an array (I, J, K).
-        affine: Of an array: (4, 4), voxel index to RAS+ mm, nibabel's convention.
-        spacing_mm: Of an array without an affine: distance of its voxels along each axis.
-        orientation: Of such an array: where each axis points, such as ``LPS`` for left, posterior, superior.
+        scan: A file, or a folder or zip archive with a CT series as DICOM; or Hounsfield units: a volume, a nibabel
+            image, or an array (I, J, K).
+        affine: For an array: (4, 4), voxel index to RAS+ mm, nibabel's convention.
+        spacing_mm: For an array without an affine: voxel size along each axis.
+        orientation: For such an array: direction of each axis, such as ``LPS`` for left, posterior, superior.
         model: A shipped model's name, or the path of a checkpoint or of a network of another program; several are
             averaged.
         device: ``cpu`` or ``cuda``.
-        series: Of DICOM, the series: its UID, its number, or a part of its description. None lets a rule choose.
+        series: DICOM series: its UID, its number, or a part of its description. None chooses by rule.
         tta: Average over views of the scan at three pixel sizes, which takes three times as long.
-        backend: What runs the networks: ``torch``, ``openvino``, or ``auto`` for the faster one that is there.
+        backend: Backend that runs the networks: ``torch``, ``openvino``, ``onnxruntime``, or ``auto`` for the fastest
+            installed one.
         max_memory_gb: Most memory to use, in 10⁹ bytes: the voxels of a file then stay on disk.
-        keep_doubtful: Also mark what was found in a place that is hardly a pancreas'; by default nothing is, with a
-            warning.
-        progress: Called after each batch of slices with what is being done, slices done, and slices in all.
-        additions: What is done beyond the papers' pass; `pancascade.inference.models.additions.NONE` for nothing.
-        loaded: Models that `load_models` has loaded, for many scans one after another; `model`, `device` and `backend`
-            are then not looked at.
-        pancreas: A mask or label map of the pancreas that was made elsewhere. It stays as it is, and tumours alone are
-            looked for, in and around it.
-        pancreas_label: Of that label map, values or names of the pancreas and its parts; see `read_pancreas_mask`.
-        pancreas_model: A model, or a network of another program, that finds the pancreas in the model's place.
+        keep_doubtful: Also mark what is no plausible pancreas; by default it is not marked, with a warning.
+        progress: Called after each batch of slices with the name of the step, the slices done, and their total.
+        additions: Additions to the papers' pass; `pancascade.inference.models.additions.NONE` for none.
+        loaded: Models by `load_models`, for many scans one after another; `model`, `device` and `backend` are then
+            ignored.
+        pancreas: A given mask or label map of the pancreas. It is kept unchanged, and only tumours are searched for,
+            in and around it.
+        pancreas_label: Values or names of the pancreas and its parts in that label map; see `read_pancreas_mask`.
+        pancreas_model: A model, or a network of another program, that finds the pancreas in place of the model's first
+            step.
 
     Returns:
-        Mask and probabilities on exactly the scan's grid.
+        Mask and probabilities on the scan's grid.
 
     Raises:
         ScanError: The scan cannot be read, or is no CT.
         UnknownModelError: There is no such model.
         CheckpointError: The model's weights are missing or damaged.
-        PancascadeError: The device or the engine cannot be used, or the memory allowed is too little.
+        PancascadeError: The device or the backend cannot be used, or the allowed memory is too small.
     """
     clock = Stopwatch()
     with clock.measure("load"):
@@ -139,7 +140,7 @@ def segment(
 def _given(
     pancreas: str | Path | Volume | PancreasMask | None, scan_lps: Volume, *, labels: Sequence[str | int]
 ) -> GivenPancreas | None:
-    """The mask of the pancreas on the LPS scan's grid, if one is given."""
+    """Return the given mask of the pancreas on the LPS scan's grid, if there is one."""
     if pancreas is None:
         return None
     mask = pancreas if isinstance(pancreas, PancreasMask) else read_pancreas_mask(pancreas, labels=labels)
@@ -154,14 +155,14 @@ def _found(
     progress: Progress | None,
     clock: Stopwatch,
 ) -> RegionProbabilities:
-    """The mean of what all passes find: pancreas and tumour, or tumour alone around a given pancreas."""
+    """Return the mean prediction of all passes: pancreas and tumour, or only tumour around a given pancreas."""
     if given is None:
         return average([run_pipeline(scan_lps, look, progress=progress, clock=clock) for look in passes])
     return average([search_tumour(scan_lps, look, given.prediction, progress=progress, clock=clock) for look in passes])
 
 
 def _notices_of(decision: "Decision", loaded_models: list[LoadedModel], given: GivenPancreas | None) -> list[Notice]:
-    """What is to be said of where the pancreas was found, and of who looked."""
+    """Return the notices about the location, the models and unmarked tumours."""
     return [
         *decision.withheld,
         *location_notices(decision.prediction.location),
@@ -172,16 +173,16 @@ def _notices_of(decision: "Decision", loaded_models: list[LoadedModel], given: G
 
 
 def _read(scan: Any, *, series: str | None, keep_on_disk: bool, **place: Any) -> Volume:
-    """The scan, from its file or from memory; what `place` says of an array is for `as_volume`."""
+    """Read the scan from its file or from memory; `place` describes an array, for `as_volume`."""
     if not isinstance(scan, str | Path):
         return as_volume(scan, **place)
     if place["affine"] is not None or place["spacing_mm"] is not None:
-        raise GeometryError("affine and spacing_mm are of NumPy arrays: a file has its own. Leave them out.")
+        raise GeometryError("affine and spacing_mm are for NumPy arrays: a file has its own. Leave them out.")
     return read_volume(scan, series=series, keep_on_disk=keep_on_disk)
 
 
 def _passes(loaded_models: Sequence[LoadedModel], scan_lps: Volume, *, tta: bool) -> list[LoadedModel]:
-    """Every model once, or once at each pixel size."""
+    """Return every model once, or once for each pixel size."""
     if not tta:
         return list(loaded_models)
     pixel_mm = float(np.mean(scan_lps.spacing_mm[:2]))
@@ -189,7 +190,7 @@ def _passes(loaded_models: Sequence[LoadedModel], scan_lps: Volume, *, tta: bool
 
 
 def _runs_on(loaded_models: Sequence[LoadedModel]) -> str:
-    """What ran the networks, known only after they ran."""
+    """Return what ran the networks; known only after they ran."""
     names = [backend_of(runner) for loaded_model in loaded_models for runner in loaded_model.runners]
     return "; ".join(dict.fromkeys(names))
 
@@ -197,7 +198,7 @@ def _runs_on(loaded_models: Sequence[LoadedModel]) -> str:
 def _on_grid_of(
     scan: Volume, scan_lps: Volume, prediction: RegionProbabilities
 ) -> tuple[Box | None, NDArray[np.float32]]:
-    """The prediction's box and (pancreas, tumour) probabilities, turned back to the scan's own axes."""
+    """Return the prediction's box and its (pancreas, tumour) probabilities in the scan's own orientation."""
     if prediction.box is None:
         return None, np.zeros((2, 0, 0, 0), np.float32)
     ends = np.array([prediction.box.start, [stop - 1 for stop in prediction.box.stop]])

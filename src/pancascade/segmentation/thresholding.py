@@ -1,4 +1,4 @@
-"""Another threshold for a scan that was segmented before: no network runs again."""
+"""Apply other thresholds to a segmented scan, without running a network again."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -23,14 +23,14 @@ from pancascade.segmentation.segmentation import MASKS, REPORTS, Segmentation
 
 
 def load_segmentation(folder: str | Path, *, scan: str | Path | None = None) -> Segmentation:
-    """A result of ``pancascade segment --save-probabilities``, as it was before it was saved.
+    """Load a result of ``pancascade segment --save-probabilities``; its mask stays empty until `with_thresholds`.
 
     Args:
-        folder: That holds it.
-        scan: Where the scan is now; None for where it was.
+        folder: Folder of the result.
+        scan: Path of the scan; None searches at its former place.
 
     Raises:
-        UnreadableError: A file of the result, or the scan, is missing, damaged, or another one.
+        UnreadableError: A file of the result, or the scan, is missing or damaged, or differs from the original.
         GeometryError: The scan has another grid.
     """
     folder = Path(folder).absolute()
@@ -53,7 +53,7 @@ def load_segmentation(folder: str | Path, *, scan: str | Path | None = None) -> 
         )
     volume = find_scan(result, folder, scan=scan)
     if not maps[0].on_same_grid_as(volume, tolerance_mm=1e-2):
-        raise GeometryError(f"{volume.name}: is not on the grid of the probabilities in {name}. Give the same scan.")
+        raise GeometryError(f"{volume.name}: not on the grid of the probabilities in {name}. Give the same scan.")
     region = Box.around(np.maximum(maps[0].voxels, maps[1].voxels))
     empty = np.zeros((2, 0, 0, 0), np.float32)
     probabilities = empty if region is None else np.stack([one.voxels[region.slices] for one in maps])
@@ -78,11 +78,11 @@ def load_segmentation(folder: str | Path, *, scan: str | Path | None = None) -> 
 
 
 def with_thresholds(found: Segmentation, thresholds: Thresholds) -> Segmentation:
-    """The same segmentation with its mask decided by other thresholds.
+    """Return the segmentation with a mask by other thresholds.
 
     Args:
-        found: With the probabilities of the region.
-        thresholds: The new ones.
+        found: Segmentation with the probabilities of its region.
+        thresholds: The new thresholds.
     """
     labels = np.zeros(found.scan.shape, np.uint8)
     if found.region is not None:
@@ -105,31 +105,31 @@ def with_thresholds(found: Segmentation, thresholds: Thresholds) -> Segmentation
 
 
 def formats_in(folder: Path) -> list[str]:
-    """The formats of the masks and measurements that a folder holds."""
+    """Return the formats of the masks and measurements in a folder."""
     return [name for name, file in {**MASKS, **REPORTS}.items() if (folder / file).is_file()]
 
 
 def identified(folder: Path) -> bool:
-    """Whether the result in a folder names patient and study."""
+    """Return whether the result in a folder names patient and study."""
     return read_result(folder).identifiers is not None
 
 
 def vessels_in(folder: Path) -> set[str]:
-    """Names of the vessels to which the lesions of a result were measured."""
+    """Return the names of the vessels against which the lesions of a result were measured."""
     lesions = read_result(folder).pancreas_and_lesions.lesions
     return {contact.vessel for lesion in lesions for contact in lesion.vessels}
 
 
 def find_scan(result: Result, folder: Path, *, scan: str | Path | None = None) -> Volume:
-    """The scan that was segmented: the first of the places where it may be that holds it, by its digest.
+    """Find and read the scan of a result; its digest must be the result's.
 
     Args:
-        result: Of that scan.
-        folder: That holds the result.
-        scan: Where the scan is now; None for where it was.
+        result: Result of that scan.
+        folder: Folder of the result.
+        scan: Path of the scan; None searches at its former place.
 
     Raises:
-        UnreadableError: It is missing, damaged, or another one.
+        UnreadableError: It is missing or damaged, or another scan.
         GeometryError: It has another grid.
     """
     places = [Path(scan)] if scan is not None else _places(result, folder)
@@ -142,14 +142,14 @@ def find_scan(result: Result, folder: Path, *, scan: str | Path | None = None) -
     if refusals:
         raise refusals[0]
     raise UnreadableError(
-        f"{result.scan}: there is no such file or folder where it was when {folder.name} was written. Say where the "
-        "scan is now with --scan.",
+        f"{result.scan}: there is no such file or folder where it was when {folder.name} was written. Give the "
+        "scan's path with --scan.",
         code="no_such_file",
     )
 
 
 def _places(result: Result, folder: Path) -> list[Path]:
-    """Where a scan was, seen from its result, or may be now; older results hold its path."""
+    """Return the places where a scan may be, seen from its result; older results hold its path."""
     there = [] if result.scan_place is None else list(places_of_scan(result.scan_place, seen_from=folder))
     by_name = Path(result.scan)
     return [*there, by_name] if by_name.exists() and result.scan != DICOM_FOLDER else there
@@ -160,10 +160,10 @@ def _same_scan(path: Path, result: Result, *, name: str) -> Volume:
     require_ct(volume)
     segmented = Volume(np.broadcast_to(np.uint8(0), result.grid.shape), np.array(result.grid.affine))
     if not segmented.on_same_grid_as(volume, tolerance_mm=1e-2):
-        raise GeometryError(f"{volume.name}: is not on the grid of the scan in {name}. Give the same scan.")
+        raise GeometryError(f"{volume.name}: not on the grid of the scan in {name}. Give the same scan.")
     if result.scan_digest is not None and volume_digest(volume) != result.scan_digest:
         raise UnreadableError(
-            f"{volume.name}: is not the scan that was segmented, its voxels are others. Say where that one is with "
+            f"{volume.name}: is not the segmented scan, its voxels differ. Give the path of that one with "
             "--scan, or segment this one.",
             code="other_scan",
         )
@@ -172,10 +172,10 @@ def _same_scan(path: Path, result: Result, *, name: str) -> Volume:
 
 def _probabilities(path: Path) -> Volume:
     volume = read_volume(path)
-    # Written so that NaN fails too.
+    # Written so that NaN fails, too.
     if not (volume.voxels.min() >= 0 and volume.voxels.max() <= 1 + STEP):
         raise UnreadableError(
-            f"{path}: holds values outside 0 to 1, so these are no probabilities. "
+            f"{path}: holds values outside 0 to 1, so it holds no probabilities. "
             "Segment the scan again with --save-probabilities.",
             code="no_probabilities",
         )
@@ -183,7 +183,7 @@ def _probabilities(path: Path) -> Volume:
 
 
 def _card(model: str) -> str:
-    """The card of a shipped model; nothing of a model that is not there any more."""
+    """Return the card of a shipped model; empty for a model that no longer exists."""
     try:
         return "\n\n".join(find_model(name).card_text() for name in model.split(" + "))
     except UnknownModelError:

@@ -1,1 +1,1 @@
-"""Programs that stay running: a DICOM node, a server, the viewer's page."""
+"""Programs that keep running: a DICOM node, a server, the viewer's page."""

@@ -108,7 +108,7 @@ def damaged(folder):
     ("spoil", "fault"),
     [
         (no_weights, "needs models/model.pt"),
-        (no_metadata, "tells no channels"),
+        (no_metadata, "gives no channels"),
         (broken_config, "cannot be loaded"),
         (unknown_transform, "cannot be loaded"),
         (damaged, "cannot be loaded"),
@@ -125,7 +125,7 @@ def test_a_bundle_that_cannot_be_used_is_refused_in_one_sentence(tmp_path, spoil
 
 @pytest.mark.parametrize(
     ("options", "fault"),
-    [({"names": ("background", "liver", "spleen")}, "is a pancreas"), ({"channels": 2}, "takes 2 channels")],
+    [({"names": ("background", "liver", "spleen")}, "is a pancreas"), ({"channels": 2}, "needs 2 channels")],
 )
 def test_a_bundle_for_other_things_is_refused(tmp_path, options, fault):
     with pytest.raises(PancascadeError, match=fault) as refusal:

@@ -112,10 +112,10 @@ def other_weights(folder):
     [
         (no_checkpoint, "needs fold_0/checkpoint_final.pth"),
         (no_plans, "needs plans.json"),
-        (changed("labels", {"background": 0, "liver": 1, "spleen": 2}), "no label of it is a pancreas"),
+        (changed("labels", {"background": 0, "liver": 1, "spleen": 2}), "no label is a pancreas"),
         (changed("channel_names", {"0": "MR", "1": "CT"}), "channels are MR, CT"),
         (changed("channel_names", {"0": "MR"}), "not CT"),
-        (broken_json, "no readable JSON"),
+        (broken_json, "not readable JSON"),
         (damaged, "checkpoint cannot be read"),
         (other_weights, "cannot be loaded"),
     ],

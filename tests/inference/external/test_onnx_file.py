@@ -130,7 +130,7 @@ def test_channels_that_overlap_are_parted():
     ("described", "fault"),
     [
         ({"labels": {"tumour": [2]}}, "labels.pancreas: is missing"),
-        ({"labels": {"pancreas": [5]}}, "answers 3 channels"),
+        ({"labels": {"pancreas": [5]}}, "returns 3 channels"),
         ({"axes": "XYZ"}, "axes"),
         ({"patch": [4000, 4000, 4000]}, "larger than memory"),
         ({"clip_hu": [5, -5]}, "clip_hu"),
@@ -204,7 +204,7 @@ def half_of_the_weights(path):
         (two_channels, "takes nx2x"),
         (other_sides, "takes patches of 16x16x16"),
         (no_input, "takes no input"),
-        (two_dimensions, "Mend dimensions"),
+        (two_dimensions, "Correct dimensions"),
         (no_weights, "another file beside it, which is missing"),
         (half_of_the_weights, "another file beside it, which is missing"),
     ],

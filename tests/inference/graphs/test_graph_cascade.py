@@ -104,7 +104,7 @@ def test_shipped_weights_never_stand_in_for_those_of_a_model_that_lost_them(expo
     listed["steps"][0]["weights"] = "pancreas.safetensors"
     (tmp_path / "model.json").write_text(json.dumps(listed))
     model = find_model(str(tmp_path))
-    with pytest.raises(UnknownModelError, match=r"^pancreas\.safetensors: not the weights that the model"):
+    with pytest.raises(UnknownModelError, match=r"^pancreas\.safetensors: not the weights of the model"):
         model.weights_of(model.steps[0])
 
 
@@ -130,7 +130,9 @@ def test_files_of_other_weights_are_refused(exported, tmp_path):
     description = tmp_path / "single_stage.graphs.json"
     reported = json.loads(description.read_text())
     description.write_text(json.dumps({**reported, "weights": "0" * 32}))
-    with pytest.raises(CheckpointError, match=r"^single_stage\.graphs\.json: of other weights than single_stage"):
+    with pytest.raises(
+        CheckpointError, match=r"^single_stage\.graphs\.json: belongs to other weights than single_stage"
+    ):
         load_graphs(checkpoint, backend="openvino")
 
 
@@ -153,7 +155,7 @@ def test_a_damaged_list_of_files_is_refused(exported, tmp_path, damage, sentence
 def test_a_canvas_that_does_not_grow_has_one_size(backend):
     pytest.importorskip(backend)
     network = graph_network(shipped_folder() / "pancreas.first.onnx", backend=backend, weights="")
-    with pytest.raises(CheckpointError, match="written for images of 192x256 pixels, and this scan needs 192x288"):
+    with pytest.raises(CheckpointError, match="written for images of 192x256 pixels, but this scan needs 192x288"):
         network(images(1, 1, (192, 288)))
 
 

@@ -22,7 +22,7 @@ def spoiled(values, value):
 def test_one_value_that_is_no_number_among_many_is_found(value, dtype):
     many = np.ones((4, 2, 512, 512), dtype)
     assert require_finite(many, stage=1) is many
-    with pytest.raises(CheckpointError, match="Stage 1 of the model answers NaN or infinity"):
+    with pytest.raises(CheckpointError, match="Stage 1 of the model returns NaN or infinity"):
         require_finite(spoiled(many, value), stage=1)
 
 
@@ -41,8 +41,8 @@ def test_a_network_that_answers_nan_gives_no_mask(monkeypatch, stage):
 
     monkeypatch.setattr(cascade, stage, broken)
     runner = SliceRunner(on_cpu(cascade), Canvas(size=(64, 64), window=WINDOW), False)
-    with pytest.raises(CheckpointError, match=f"Stage {1 if stage == 'locate' else 2} of the model answers NaN"):
+    with pytest.raises(CheckpointError, match=f"Stage {1 if stage == 'locate' else 2} of the model returns NaN"):
         runner.run(abdomen()[0])
     if stage == "segment":
-        with pytest.raises(CheckpointError, match="Stage 2 of the model answers NaN"):
+        with pytest.raises(CheckpointError, match="Stage 2 of the model returns NaN"):
             runner.run_slice(np.zeros((64, 64), np.int16), (1.0, 1.0))

@@ -152,7 +152,7 @@ def test_a_stage_1_that_answers_no_numbers_is_refused_before_stage_2():
     cascade = volume_cascade()
     cascade.first = Damaged()
     scan = Volume(np.zeros((16, 16, 16), np.int16), np.diag([-1.0, -1.0, 1.0, 1.0]))
-    with pytest.raises(CheckpointError, match="Stage 1 of the model answers NaN"):
+    with pytest.raises(CheckpointError, match="Stage 1 of the model returns NaN"):
         runner(cascade).find(scan, at=Box.whole(scan.shape))
 
 

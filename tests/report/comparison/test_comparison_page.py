@@ -362,7 +362,7 @@ def test_nothing_is_said_where_nothing_went_wrong(two):
 
 def test_empty_references_misses_and_false_alarms_are_counted(two, one):
     assert Page(two).texts("li", "warnings") == [
-        "Cases without tumour in the reference, whose worth is a rule of the protocol: 1 for every method.",
+        "Cases without tumour in the reference, whose values are set by the protocol: 1 for every method.",
         "Cases in which nothing of the tumour was found: good 1.",
         f"Cases without tumour in which something was found: {BOLD} 1.",
     ]

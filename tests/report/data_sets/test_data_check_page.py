@@ -80,7 +80,7 @@ def test_names_cannot_become_markup(tmp_path):
 
 
 def test_a_sound_set_and_an_unread_case_are_shown_too(tmp_path):
-    assert "Nothing is wrong." in page_of(tmp_path, case_statistics("a"))
+    assert "No errors and no warnings." in page_of(tmp_path, case_statistics("a"))
     bare = case_statistics(
         "a", shape=None, spacing_mm=None, orientation=None, hu=None, label=None, label_orientation=None
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from result_examples import LINE, Page, diameters, lesion, patient, place, result
 
+from pancascade.imaging.volume.acquisition import Acquisition
 from pancascade.report.follow_up.follow_up import Change, categorise, compare_dates
 from pancascade.report.follow_up.follow_up_page import (
     spell_change,
@@ -190,6 +191,20 @@ def test_what_makes_dates_incomparable_is_named():
     assert codes(first, second.model_copy(update={"grid": thick})) == {"other_spacing"}
 
 
+def test_scans_that_were_acquired_differently_are_named():
+    venous = Acquisition(contrast=True, kv=120, kernel="B30f")
+    first, second = date(acquisition=venous), date(shift_mm=(5, 0, 0), acquisition=venous)
+    assert codes(first, second) == set()
+    assert codes(first, second.model_copy(update={"acquisition": None})) == set()
+    native = second.model_copy(update={"acquisition": Acquisition(kv=120)})
+    (notice,) = compare_dates(first, native).notices
+    assert (notice.code, notice.severity) == ("other_acquisition", "warning")
+    assert "(with contrast, 120 kV, B30f; 120 kV)" in notice.sentence
+    sharp = second.model_copy(update={"acquisition": venous.model_copy(update={"kernel": "B60f"})})
+    (notice,) = compare_dates(first, sharp).notices
+    assert (notice.code, notice.severity) == ("other_acquisition", "information")
+
+
 def test_another_patient_and_reversed_dates_are_named_where_identifiers_were_kept():
     first = date(identifiers={"patient_id": "1", "study_date": "20260301"})
     second = date(shift_mm=(5, 0, 0), identifiers={"patient_id": "2", "study_date": "20260101"})
@@ -226,7 +241,7 @@ def test_the_page_is_sound_and_says_all(tmp_path):
         "an increase of at least 20 % and at least 5 mm",
         "A lesion is new.",
         "1 → 1",
-        "by place along and around the centre line",
+        "by position along and around the centre line",
         "Look <i>twice</i>.",
         "other_model",
     ):

@@ -93,7 +93,7 @@ def test_no_more_lesions_than_six_are_shown_and_the_rest_is_named():
     many = FOUND.model_copy(update={"lesions": tuple(lesion(number) for number in range(1, 9))})
     images = draw_key_images(*patient(), many)
     assert len(images.lesions) == MOST_LESIONS == 6
-    assert "2 more are in the table alone" in " ".join(images.sentences)
+    assert "2 more are only in the table" in " ".join(images.sentences)
 
 
 def test_the_planes_cross_in_the_largest_lesion_that_was_measured():

@@ -8,6 +8,7 @@ from pancascade.imaging.volume import Volume, reorient
 from pancascade.labels import COLOURS, Label
 from pancascade.report import write_overview
 from pancascade.report.scan.overview import choose_slices, first_panel
+from pancascade.report.scan.slice_areas import slice_areas
 
 SIZE = (1280, 576)
 SHAPE = (40, 32, 24)
@@ -170,7 +171,7 @@ def labels_by_slice(organ, tumour=()) -> np.ndarray:
 
 def test_the_largest_tumour_comes_first_and_the_others_head_first():
     organ = [0, 5, 9, 30, 20, 9, 9, 9, 9, 9, 9, 9, 9, 0]
-    chosen = choose_slices(labels_by_slice(organ, [0, 0, 3, 1, 7, 2]))
+    chosen = choose_slices(slice_areas(labels_by_slice(organ, [0, 0, 3, 1, 7, 2])))
     assert chosen[0] == 4
     assert chosen[1:] == sorted(chosen[1:], reverse=True)
     assert len(chosen) == len(set(chosen)) == 8
@@ -179,30 +180,30 @@ def test_the_largest_tumour_comes_first_and_the_others_head_first():
 
 
 def test_without_a_tumour_the_slice_with_most_pancreas_comes_first():
-    assert choose_slices(labels_by_slice([0, 5, 9, 30, 20, 9, 0]))[0] == 3
+    assert choose_slices(slice_areas(labels_by_slice([0, 5, 9, 30, 20, 9, 0])))[0] == 3
 
 
 def test_both_ends_of_a_long_organ_are_shown():
-    chosen = choose_slices(labels_by_slice([0, *[9] * 50, 20, *[9] * 50, 0]))
+    chosen = choose_slices(slice_areas(labels_by_slice([0, *[9] * 50, 20, *[9] * 50, 0])))
     assert chosen[0] == 51
     assert max(chosen) == 101
     assert min(chosen) <= 101 / 8 + 1
 
 
 def test_a_short_organ_shows_each_of_its_slices_once():
-    assert choose_slices(labels_by_slice([0, 0, 5, 9, 7, 0, 0])) == [3, 4, 2]
+    assert choose_slices(slice_areas(labels_by_slice([0, 0, 5, 9, 7, 0, 0]))) == [3, 4, 2]
 
 
 def test_without_an_organ_slices_are_spread_over_the_scan():
-    chosen = choose_slices(labels_by_slice([0] * 71))
+    chosen = choose_slices(slice_areas(labels_by_slice([0] * 71)))
     assert chosen == [70, 60, 50, 40, 30, 20, 10, 0]
-    assert choose_slices(labels_by_slice([0])) == [0]
-    assert choose_slices(labels_by_slice([0, 0])) == [1, 0]
+    assert choose_slices(slice_areas(labels_by_slice([0]))) == [0]
+    assert choose_slices(slice_areas(labels_by_slice([0, 0]))) == [1, 0]
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_no_more_slices_than_asked(count):
-    assert len(choose_slices(labels_by_slice([9] * 30, [1] * 30), count=count)) == count
+    assert len(choose_slices(slice_areas(labels_by_slice([9] * 30, [1] * 30)), count=count)) == count
 
 
 def test_every_slice_shows_the_patients_sides_and_a_scale(tmp_path, drawn):

@@ -175,7 +175,7 @@ def test_how_far_the_search_went_is_told(tmp_path, level, words):
 
 def test_where_nothing_is_marked_the_page_points_at_no_contour(tmp_path):
     text = report_of(tmp_path, masked=False, location=Location(confidence=0.07, level="wider", plausibility=0.07))
-    assert "no pancreas was marked; the best place that was looked at has a confidence of 0.07 of 1." in text
+    assert "no pancreas was marked; the best candidate has a confidence of 0.07 of 1." in text
     assert "green contour" not in text
 
 

@@ -67,7 +67,7 @@ def test_a_label_map_of_another_place_or_mirrored_in_place_is_refused(result):
     moved, mirrored = oblique(), oblique() @ np.diag([-1, 1, 1, 1])
     moved[0, 3] += 0.4
     for affine in (moved, mirrored):
-        assert "is not on the grid of the result's scan" in refused(result, packed(edited(), affine))
+        assert "not on the grid of the result's scan" in refused(result, packed(edited(), affine))
     other = np.zeros((9, 8, 6), np.uint8)
     assert "9 x 8 x 6 voxels" in refused(result, packed(other, oblique()))
 
@@ -149,7 +149,7 @@ def test_two_at_once_do_not_collide(result):
 
 
 def test_a_folder_that_another_run_holds_is_left_alone(result):
-    with lock_output(result, what="segment"), pytest.raises(PancascadeError, match="another programme writes there"):
+    with lock_output(result, what="segment"), pytest.raises(PancascadeError, match="another program is writing there"):
         save(result)
     assert not (result / "corrections").exists()
 

@@ -89,7 +89,7 @@ def test_a_list_names_scans_cases_and_series(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "fault"),
     [
-        ("a.nii,../x", "list.csv, line 2: the case's name needs letters"),
+        ("a.nii,../x", "list.csv, line 2: the case's name may only have letters"),
         ("a.nii,x\nb.nii,X", "Two scans are called X"),
         (",x", "no image"),
     ],

@@ -66,7 +66,7 @@ def test_after_kill_9_in_the_middle_of_the_work_nothing_is_lost(tmp_path, pacs, 
     again = RunningNode(tmp_path / "queue", pacs.port, patience_s=0.1)
     try:
         assert {each.PatientID for each in pacs.take(3)} == {"MRN-1"}
-        log.wait_for("the results are with")
+        log.wait_for("the results were sent to")
         assert "after 3 images" in "\n".join(log.lines) or "after 3 images" in log.wait_for("half_sent")
         assert again.left() == []
     finally:
@@ -80,7 +80,7 @@ def test_sigterm_and_ctrl_c_end_it_cleanly_also_at_work(tmp_path, number):
     store(node.port, study())
     node.wait_for("at work")
     code, out, err = node.end(number)
-    assert (code, out) == (0, "Ended. What is in the queue goes on with the next run.\n")
+    assert (code, out) == (0, "Ended. The next run continues with the queue.\n")
     assert "Traceback" not in err
     left = sorted(path.name for path in (tmp_path / "queue").rglob("*") if path.is_file())
     assert len([name for name in left if name.endswith(".dcm")]) == 6

@@ -99,7 +99,7 @@ def test_fewer_images_than_the_server_has_are_no_series(answers, tmp_path):
         (200, JSON, counted.encode()), (200, 'multipart/related; type="application/dicom"; boundary=b', part)
     )
     (tmp_path / "fetched").mkdir()
-    with pytest.raises(PacsError, match="only 1 of 6 images of a series came"):
+    with pytest.raises(PacsError, match="sent only 1 of 6 images of a series"):
         DicomWeb(url).fetch(UID, tmp_path / "fetched")
 
 
@@ -211,14 +211,14 @@ def test_the_verb_fetches_segments_and_gives_the_results_back(
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (("dicomweb:http://127.0.0.1:9/dw", "--store"), "Give --study and the UID of one."),
+        (("dicomweb:http://127.0.0.1:9/dw", "--store"), "Give --study with the UID of one."),
         (("dicomweb:http://127.0.0.1:9/dw", "--study", UID), "Or give --store."),
         (("dicomweb:http://127.0.0.1:9/dw", "--study", "Jane Doe", "--store"), "--study: a UID has up to 64 digits"),
         (("dicomweb:somewhere", "--study", UID, "--store"), "give the address as dicomweb:http://HOST:PORT/PATH"),
-        (("dicomweb:http://127.0.0.1:9/dw", "--study", UID, "--store", "--format", "nifti"), "takes no NIfTI"),
-        (("dicomweb:http://127.0.0.1:9/dw", "--list-series"), "--list-series looks into a folder"),
-        (("scan.nii.gz", "--store"), "go with a scan of a DICOMweb server"),
-        (("scan.nii.gz", "--study", UID, "--out", "out"), "go with a scan of a DICOMweb server"),
+        (("dicomweb:http://127.0.0.1:9/dw", "--study", UID, "--store", "--format", "nifti"), "accepts no NIfTI"),
+        (("dicomweb:http://127.0.0.1:9/dw", "--list-series"), "--list-series works on files and folders only"),
+        (("scan.nii.gz", "--store"), "need a scan of a DICOMweb server"),
+        (("scan.nii.gz", "--study", UID, "--out", "out"), "need a scan of a DICOMweb server"),
     ],
 )
 def test_options_that_do_not_fit_are_one_sentence(pancascade, tmp_path, monkeypatch, given, said):

@@ -66,7 +66,7 @@ def test_a_study_comes_back_as_segmentation_contours_and_report(start, pacs, log
     node, images = start(pacs.port, work=segmented), study()
     store(node.port, images)
     require_results_of(pacs.take(3), images, tmp_path)
-    log.wait_for("the results are with PACS@127.0.0.1")
+    log.wait_for("the results were sent to PACS@127.0.0.1")
     (line,) = ledger(node)
     assert (line["state"], line["reason"]) == ("done", None)
     assert node.left() == []
@@ -111,7 +111,7 @@ def test_a_half_sent_study_is_refused_and_not_taken_for_complete(start, pacs, lo
     for image in images[:4]:
         assert association.send_c_store(with_meta(image)).Status == 0
     association.abort()
-    assert "the sending broke off after 4 images. Send the study again." in log.wait_for("half_sent")
+    assert "the transfer broke off after 4 images. Send the study again." in log.wait_for("half_sent")
     assert [line["reason"]["code"] for line in ledger(node)] == ["half_sent"]
     assert node.left() == []
     assert not pacs.has_more
@@ -134,7 +134,7 @@ def test_a_study_without_ct_is_recorded_once_and_nothing_is_sent(start, pacs, lo
     assert "No series is an axial CT." in line
     store(node.port, study())
     pacs.take(3)
-    log.wait_for("the results are with")
+    log.wait_for("the results were sent to")
     assert [(line["state"], (line["reason"] or {}).get("code")) for line in ledger(node)] == [
         ("refused", "no_ct_series"),
         ("done", None),
@@ -171,7 +171,7 @@ def test_while_the_pacs_is_down_results_wait_and_arrive_once(start, log, tmp_pat
         assert "not sent to PACS@127.0.0.1" in log.wait_for("it cannot be reached; trying again in")
     with Pacs(port) as back:
         require_three_of(back.take(3), images)
-        log.wait_for("the results are with")
+        log.wait_for("the results were sent to")
         assert not back.has_more
     assert [line["state"] for line in ledger(node)] == ["done"]
 
@@ -192,7 +192,7 @@ def test_a_pacs_that_is_full_gets_only_what_it_has_not_taken(start, log):
         store(node.port, study())
         log.wait_for("it is out of resources, status A700")
         full.statuses.clear()
-        log.wait_for("the results are with")
+        log.wait_for("the results were sent to")
         assert sorted(each.SOPClassUID for each in full.take(3)) == sorted((SEG, RTSTRUCT, SR))
         assert not full.has_more
     assert node.left() == []
@@ -216,9 +216,9 @@ def test_the_same_images_are_segmented_once_and_results_that_come_back_not_at_al
     node, images = start(pacs.port), study()
     store(node.port, images)
     results = pacs.take(3)
-    log.wait_for("the results are with")
+    log.wait_for("the results were sent to")
     store(node.port, images)
-    log.wait_for("segmented before; left out")
+    log.wait_for("segmented before; skipped")
     store(node.port, results)
     store(node.port, without_ct())  # what comes next shows that the results were no study
     log.wait_for("refused")
@@ -231,7 +231,7 @@ def test_with_repeat_they_are_segmented_again(start, pacs, log):
     for _ in range(2):
         store(node.port, images)
         assert len(pacs.take(3)) == 3
-        log.wait_for("the results are with")
+        log.wait_for("the results were sent to")
 
 
 def test_a_study_that_kills_its_process_is_given_up(start, pacs, log, tmp_path):
@@ -250,7 +250,7 @@ def test_after_a_kill_while_sent_results_were_removed_the_ledger_keeps_its_line(
     (tmp_path / "queue" / "to_send" / "abc-1").mkdir(parents=True)
     (tmp_path / "queue" / "ledger.jsonl").write_text(json.dumps(line) + "\n")
     node = start(pacs.port)
-    log.wait_for("the results are with")
+    log.wait_for("the results were sent to")
     assert [each["input"] for each in ledger(node)] == ["stamp"]
     assert list((node.folder / "to_send").iterdir()) == []
 

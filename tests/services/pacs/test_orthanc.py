@@ -60,7 +60,7 @@ def test_a_study_goes_in_and_segmentation_contours_and_report_come_out_at_it(ort
     images = study(1)
     save_all(images, tmp_path / "scan")
     storescu(node.port, tmp_path / "scan")
-    log.wait_for("the results are with ORTHANC")
+    log.wait_for("the results were sent to ORTHANC")
     require_right(results_of(orthanc, images), images, tmp_path)
 
 
@@ -73,6 +73,6 @@ def test_while_orthanc_is_down_results_wait_and_then_arrive_once(orthanc, node, 
         log.wait_for("it cannot be reached; trying again")
     finally:
         orthanc.start()
-    log.wait_for("the results are with ORTHANC")
+    log.wait_for("the results were sent to ORTHANC")
     require_right(results_of(orthanc, images), images, tmp_path)
     assert node.left() == []

@@ -98,7 +98,7 @@ def test_each_output_has_its_shape(place):
     assert alone.headers["content-disposition"] == f'attachment; filename="{image}.nii.gz"'
     assert alone.content == service.mask(image).read_bytes()
     assert alone.content in both.content
-    assert "DICOM-SEG is made by" in refused(
+    assert "DICOM-SEG is written by" in refused(
         client.post(f"/infer/{MODEL}", params={"image": image, "output": "dicom_seg"})
     )
 
@@ -196,7 +196,7 @@ def test_labels_are_looked_at_and_the_newest_is_removed(place):
     assert client.get("/datastore/", params={"output": "train"}).json() == [{"image": image, "label": image}]
     assert client.delete("/datastore/label", params={"id": image, "tag": "final"}).json() == {}
     assert client.get("/datastore/label/info", params=final).json()["number"] == 1
-    assert "another cannot be removed" in refused(
+    assert "other labels cannot be removed" in refused(
         client.delete("/datastore/label", params={"id": image, "tag": "original"}), 404
     )
     assert service.mask(image).is_file()

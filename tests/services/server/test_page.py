@@ -77,9 +77,9 @@ def test_from_the_upload_to_the_result_in_a_narrow_window(page, tmp_path):
         assert page.complaints == []
 
         page.set_input_files("#file", {"name": "x.nii", "mimeType": "", "buffer": b"no scan at all"})
-        page.locator("#fault").get_by_text("This is no scan of a known kind").wait_for()
+        page.locator("#fault").get_by_text("This is no scan of a supported kind").wait_for()
         page.set_input_files("#file", {"name": "x.nii", "mimeType": "", "buffer": bytes(1_500_000)})
-        page.locator("#fault").get_by_text("the server takes at most 1 MB").wait_for()
+        page.locator("#fault").get_by_text("the server accepts at most 1 MB").wait_for()
         done.get_by_role("link", name="Report").click()
         page.get_by_role("heading", name="A report").wait_for()
         assert all("415" in said for said in page.complaints)  # and nothing else

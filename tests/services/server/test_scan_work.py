@@ -84,7 +84,7 @@ def test_a_series_of_dicom_becomes_a_result_without_a_word_of_whose_it_is(task, 
     assert list(dict.fromkeys(doing)) == [
         "reading the scan",
         "loading the model",
-        "looking for the pancreas",
+        "searching for the pancreas",
         "marking pancreas and tumour",
         "measuring and writing",
     ]

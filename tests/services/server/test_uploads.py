@@ -127,7 +127,7 @@ def test_what_is_no_form_with_one_file_is_refused(server, kind, body, status, wo
 def test_kinds_are_known_by_their_content_and_not_by_their_names(server):
     assert refusal(server, b"", 400).startswith("The file is empty.")
     for content in (b"x", b"\x89PNG\r\n" + bytes(600), b"<html>" + bytes(600)):
-        assert refusal(server, content, 415).startswith("This is no scan of a known kind.")
+        assert refusal(server, content, 415).startswith("This is no scan of a supported kind.")
     dicom = bytes(128) + b"DICM" + bytes(64)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:

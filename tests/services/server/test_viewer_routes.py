@@ -101,6 +101,6 @@ def test_with_a_folder_of_corrections_a_corrected_result_is_copied_there_and_tha
         note = server.client.get(f"/jobs/{job}/view/viewer.json").json()["corrections_note"]
         answer = server.client.post(f"/jobs/{job}/view/correction", params={"author": "A"}, content=b"mask")
     assert answer.json() == {"saved": "001.nii.gz", "note": note}
-    assert note == "Corrections stay, with their scan, in the server's folder of corrections."
+    assert note == "Corrections are kept with their scan in the server's folder of corrections."
     folder = tmp_path / "server" / "jobs" / job
     assert copied == [(folder / "result", folder / "scan.nii.gz", tmp_path / "kept" / job)]

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pancascade.errors import GeometryError
+from pancascade.imaging.volume.acquisition import Acquisition
 from pancascade.messages.names_only import public_name
 from pancascade.messages.notices import Notice
 
@@ -30,6 +31,7 @@ class Volume:
         notices: Notices from reading the file.
         series: Mark (hashed UID) of the DICOM series; None for other files.
         frame_of_reference: Mark of the DICOM frame of reference of its positions; None if unknown.
+        acquisition: Acquisition parameters from DICOM; None for other files.
 
     Raises:
         GeometryError: voxels are not 3-D or empty, or the affine is not a finite, invertible
@@ -42,6 +44,7 @@ class Volume:
     notices: tuple[Notice, ...] = ()
     series: str | None = None
     frame_of_reference: str | None = None
+    acquisition: Acquisition | None = None
 
     def __post_init__(self) -> None:
         # A private read-only copy, because a change of a shared affine would move the scan silently.

@@ -1,1 +1,1 @@
-"""What runs a cascade's networks on a CPU: OpenVINO, or torch with folded normalisations."""
+"""Backends that run a cascade's networks on a CPU: OpenVINO, or torch with folded normalisations."""

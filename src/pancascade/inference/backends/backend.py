@@ -1,28 +1,28 @@
-"""What can run networks, and which of it is installed."""
+"""Names of the backends that can run networks, and tests of which are installed."""
 
 from importlib.util import find_spec
 from typing import Literal
 
 Backend = Literal["auto", "torch", "openvino", "onnxruntime"]
-"""What runs the networks; ``auto`` takes the fastest that is there."""
+"""Backend of the networks; ``auto`` takes the fastest installed one."""
 
 SIZES_KEPT = 4
-"""Sizes of images for which a network is kept ready."""
+"""Number of image sizes for which a network is kept compiled."""
 
 Precision = Literal["bf16", "f32"]
-"""What OpenVINO computes in; results are float32 either way."""
+"""Precision in which OpenVINO computes; results are float32 in both."""
 
 
 def openvino_available() -> bool:
-    """Whether OpenVINO is installed; it is not imported."""
+    """Return whether OpenVINO is installed, without importing it."""
     return find_spec("openvino") is not None
 
 
 def onnxruntime_available() -> bool:
-    """Whether ONNX Runtime is installed; it is not imported."""
+    """Return whether ONNX Runtime is installed, without importing it."""
     return find_spec("onnxruntime") is not None
 
 
 def torch_available() -> bool:
-    """Whether torch is installed; it is not imported."""
+    """Return whether torch is installed, without importing it."""
     return find_spec("torch") is not None

@@ -1,4 +1,4 @@
-"""Compiled networks kept on disk, so that a program that runs for one scan need not compile them again."""
+"""Keep compiled networks on disk, so that a program that segments one scan need not compile them again."""
 
 import hashlib
 import io
@@ -16,35 +16,35 @@ from pancascade.files.atomic import written_whole
 from pancascade.files.documents import parse_json
 
 KEPT = 24
-"""Networks that are kept; of more, those that were used longest ago are deleted."""
+"""Number of networks that are kept; beyond it, the least recently used ones are deleted."""
 
 _log = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
-    """``pancascade/openvino`` in the user's folder for such files (``XDG_CACHE_HOME``, or ``~/.cache``)."""
+    """Return ``pancascade/openvino`` in the user's cache folder (``XDG_CACHE_HOME``, or ``~/.cache``)."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pancascade" / "openvino"
 
 
 def key_of(about: Sequence[object], options: Mapping[str, Any], *, device: str) -> str:
-    """Digest of all that a compiled network depends on: the network, options, OpenVINO's version, the machine.
+    """Return a digest of all that a compiled network depends on: the network, options, OpenVINO's version, the machine.
 
     Args:
-        about: Of the network: its layers, weights and size of images, or digests of them.
-        options: OpenVINO's.
-        device: What OpenVINO calls the processor.
+        about: The network: its layers, weights and image size, or digests of them.
+        options: Options of OpenVINO.
+        device: OpenVINO's name of the processor.
     """
     reported = [*about, sorted(options.items()), device, openvino.__version__]
     return hashlib.blake2b(repr(reported).encode(), digest_size=16).hexdigest()
 
 
 def keep(key: str, compiled: openvino.CompiledModel, *, note: str = "") -> None:
-    """Keep a compiled network; nothing where the folder cannot be written.
+    """Keep a compiled network on disk; do nothing if the folder cannot be written.
 
     Args:
-        key: Of `key_of`.
+        key: Key by `key_of`.
         compiled: The network.
-        note: What `kept` gives back beside it.
+        note: Text that `kept` returns with the network.
     """
     folder = cache_folder()
     try:
@@ -61,18 +61,18 @@ def keep(key: str, compiled: openvino.CompiledModel, *, note: str = "") -> None:
 
 
 def kept(key: str, core: openvino.Core, options: Mapping[str, Any]) -> tuple[openvino.CompiledModel, str] | None:
-    """A compiled network and its note, if it was kept and can be used.
+    """Return a compiled network and its note, or None if it is not kept or cannot be used.
 
     Args:
-        key: Of `key_of`.
-        core: Of OpenVINO.
-        options: OpenVINO's.
+        key: Key by `key_of`.
+        core: The OpenVINO core.
+        options: Options of OpenVINO.
     """
     path = cache_folder() / f"{key}.blob"
     try:
         written, _, blob = path.read_bytes().partition(b"\n")
         header = parse_json(written)
-        if header["digest"] != _digest(blob):  # OpenVINO may crash on a damaged one
+        if header["digest"] != _digest(blob):  # OpenVINO may crash on a damaged file
             return None
         compiled = core.import_model(blob, "CPU", dict(options))
         path.touch()

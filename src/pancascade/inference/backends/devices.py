@@ -1,4 +1,4 @@
-"""The device that somebody asked for, if this machine has it."""
+"""Find a device by name, if this machine has it."""
 
 import torch
 
@@ -7,13 +7,13 @@ from pancascade.files.documents import shortened
 
 
 def find_device(name: str) -> torch.device:
-    """The device of a name.
+    """Return the device of that name.
 
     Args:
-        name: ``cpu``, ``cuda``, one of several like ``cuda:1``, or ``mps``.
+        name: ``cpu``, ``cuda``, one of several such as ``cuda:1``, or ``mps``.
 
     Raises:
-        PancascadeError: There is no such kind of device, or not on this machine.
+        PancascadeError: There is no such kind of device, or this machine does not have it.
     """
     try:
         device = torch.device(name)

@@ -1,4 +1,4 @@
-"""Networks of a cascade with their normalisations folded into the convolutions, for torch."""
+"""Fold the normalisations of a cascade's networks into their convolutions, for torch."""
 
 import copy
 
@@ -9,13 +9,13 @@ from pancascade.methods.cascades import Cascade, fast_layout
 
 
 def fused_for_inference(cascade: Cascade) -> Cascade:
-    """A cascade that answers the same with less work: in bfloat16 on a CPU, a tenth to a quarter of the time is saved.
+    """Return a cascade with the same output and less work: bfloat16 on a CPU takes 10 to 25 % less time.
 
     Args:
-        cascade: In evaluation mode; it stays as it is.
+        cascade: In evaluation mode; it is not changed.
 
     Returns:
-        A cascade with networks of its own; the same cascade where there is nothing to fold.
+        A cascade with new networks, or the same cascade if there is nothing to fold.
     """
     children = {name: folded(child) for name, child in cascade.named_children()}
     if all(children[name] is child for name, child in cascade.named_children()):
@@ -26,20 +26,20 @@ def fused_for_inference(cascade: Cascade) -> Cascade:
 
 
 def folded(network: nn.Module) -> nn.Module:
-    """A copy in which each 2-D convolution followed by a normalisation, in one sequence, does the work of both.
+    """Return a copy in which a 2-D convolution also does the work of a normalisation that follows it in a sequence.
 
     Args:
-        network: In evaluation mode; it stays as it is, and shares what is not folded with the copy.
+        network: In evaluation mode; it is not changed, and shares its other layers with the copy.
 
     Returns:
-        The copy, or the network itself where there is nothing to fold.
+        The copy, or the network itself if there is nothing to fold.
     """
     copied = network if network.training else _folded(network)
     return network if copied is network else fast_layout(copied)
 
 
 def _folded(module: nn.Module) -> nn.Module:
-    # Copying the modules that change, not the whole network with copy.deepcopy, takes a tenth of the time.
+    # Copying only the modules that change takes a tenth of the time of copy.deepcopy.
     children = {name: _folded(child) for name, child in module.named_children()}
     if _folds(module):
         convolution, normalisation, *_ = children.values()

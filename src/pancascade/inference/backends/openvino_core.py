@@ -1,4 +1,4 @@
-"""OpenVINO itself, and how it shall use the CPU."""
+"""OpenVINO, and its options for the CPU."""
 
 from functools import cache
 from typing import Any
@@ -11,16 +11,16 @@ from pancascade.inference.backends.threads import thread_count
 
 @cache
 def core() -> openvino.Core:
-    """OpenVINO, started once."""
+    """Return OpenVINO's core; it is started once."""
     return openvino.Core()
 
 
 def cpu_options(precision: Precision, *, threads: int | None = None) -> dict[str, Any]:
-    """Its options by name.
+    """Return OpenVINO's options by name.
 
     Args:
-        precision: What it computes in.
-        threads: How many; None for `thread_count`.
+        precision: Precision of the computation.
+        threads: Number of threads; None for `thread_count`.
     """
     return {
         "INFERENCE_PRECISION_HINT": precision,

@@ -1,7 +1,7 @@
-"""A torch network as OpenVINO's graph, written down while the network looks at one image.
+"""Record a torch network as an OpenVINO graph while it processes one image.
 
-OpenVINO's own converter traces the network with TorchScript first: 1 to 4 s and 100 MB for a network of this package,
-more than its speed gains on one scan. Writing down what torch computes takes as long as computing it once.
+OpenVINO's own converter first traces the network with TorchScript. This takes 1 to 4 s and 100 MB for a network of this
+package, more than OpenVINO saves on one scan. Recording takes as long as running the network once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,17 +26,17 @@ from pancascade.inference.backends.openvino_values import UnknownOperatorError, 
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Does what torch does, and writes down the operators that an image runs through."""
+    """Runs torch's operators, and records those that an image passes through."""
 
     def __init__(self, images: Tensor, node: Value) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.known: dict[int, Value] = {id(images): node}
-        # An identity is a tensor's own only as long as the tensor lives.
+        # An id belongs to a tensor only while the tensor lives.
         self.alive: list[Tensor] = [images]
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        # Skipping torch's compiler would first import it: 1.5 s, for nothing is compiled here.
+        # Skipping torch's compiler would first import it (1.5 s), and nothing is compiled here.
         return False
 
     def __torch_dispatch__(
@@ -46,7 +46,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         arguments: tuple[Any, ...] = (),
         options: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Compute; write down, if the image is among the arguments."""
+        """Run the operator; record it if the image is among its arguments."""
         options = options or {}
         made = operator(*arguments, **options)
         tensors = [value for value in tree_flatten((arguments, options))[0] if isinstance(value, Tensor)]
@@ -62,7 +62,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return made
 
     def node(self, tensor: Tensor) -> Value:
-        """The node of a tensor; a constant, if it does not come from the image."""
+        """Return the node of a tensor; a constant if the tensor does not depend on the image."""
         if id(tensor) not in self.known:
             self._remember(tensor, ops.constant(np.ascontiguousarray(tensor.detach().float().numpy())))
         return self.known[id(tensor)]
@@ -73,10 +73,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 class _NormalisedImageByImage(TorchFunctionMode):
-    """Instance and group normalisation as the arithmetic that they are.
+    """Runs instance and group normalisation as elementary arithmetic.
 
-    Torch computes the first as batch normalisation in training mode of an image whose batch became channels, which a
-    graph for batches of any size cannot say.
+    Torch runs instance normalisation as batch normalisation in training mode, with the batch moved into the channels.
+    A graph for batches of any size cannot express that.
     """
 
     def __torch_function__(
@@ -86,7 +86,7 @@ class _NormalisedImageByImage(TorchFunctionMode):
         arguments: tuple[Any, ...] = (),
         options: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Another way to the same numbers for the two; everything else as it is."""
+        """Run these two normalisations as arithmetic, and every other function unchanged."""
         options = options or {}
         if function in (functional.instance_norm, functional.group_norm):
             known = signature(function).bind(*arguments, **options)
@@ -99,7 +99,7 @@ class _NormalisedImageByImage(TorchFunctionMode):
 
 
 def _standardised(images: Tensor, groups: int, weight: Tensor | None, bias: Tensor | None, epsilon: float) -> Tensor:
-    """(x − mean) / √(variance + ε) of each group of channels of each image, scaled and shifted by channel."""
+    """Return (x − mean) / √(variance + ε) for each group of channels of each image, scaled and shifted by channel."""
     parts = images.reshape(len(images), groups, -1)
     centred = parts - parts.mean(dim=2, keepdim=True)
     parts = centred / ((centred * centred).mean(dim=2, keepdim=True) + epsilon).sqrt()
@@ -111,30 +111,30 @@ def _standardised(images: Tensor, groups: int, weight: Tensor | None, bias: Tens
 
 
 def _require_shape(node: Value, tensor: Tensor, name: str) -> None:
-    """Refuse a node of another shape than torch's, or of a fixed batch: OpenVINO would crash when it runs."""
+    """Refuse a node whose shape differs from torch's or whose batch size is fixed: OpenVINO would crash on it."""
     result = node.output(0) if isinstance(node, Node) else node
     batch, *sides = result.get_partial_shape()
     if batch.is_static or sides != list(tensor.shape[1:]):
-        raise UnknownOperatorError(f"{name} gives {result.get_partial_shape()}, torch {tuple(tensor.shape)}")
+        raise UnknownOperatorError(f"{name} gives {result.get_partial_shape()}, but torch {tuple(tensor.shape)}")
 
 
 def record(network: nn.Module, images: Tensor) -> tuple[openvino.Model, list[Tensor], TreeSpec]:
-    """A network as OpenVINO's graph for images of one size, batches of any size.
+    """Record a network as an OpenVINO graph for images of one size and batches of any size.
 
     Args:
-        network: In evaluation mode, on the CPU; float32.
+        network: In evaluation mode, on the CPU, float32.
         images: (1, C, *S) float32, one image of that size.
 
     Returns:
-        The graph; what torch answers to the image, one tensor a map; how these maps are arranged in what the network
-        returns.
+        The graph; torch's output for the image, one tensor a map; the structure of these maps in the network's
+        output.
 
     Raises:
-        UnknownOperatorError: The network does something that `OPERATORS` has no counterpart for, or another one.
+        UnknownOperatorError: The network uses an operator, or an argument, that `OPERATORS` does not cover.
     """
     shape = openvino.PartialShape([-1, *images.shape[1:]])
     parameter = ops.parameter(shape, openvino.Type.f32, name="images")
-    # In inference mode torch does not take composite operators apart.
+    # In inference mode torch does not split composite operators.
     with torch.inference_mode(False), torch.no_grad(), torch.autocast("cpu", enabled=False):
         seen = images.detach().clone(memory_format=torch.contiguous_format)
         with _NormalisedImageByImage(), _Recorder(seen, parameter) as recorder:
@@ -145,18 +145,18 @@ def record(network: nn.Module, images: Tensor) -> tuple[openvino.Model, list[Ten
 
 
 def compiled(graph: openvino.Model, options: Mapping[str, Any]) -> openvino.CompiledModel:
-    """A graph made ready for the CPU.
+    """Compile a graph for the CPU.
 
     Args:
-        graph: As `record` gives it.
+        graph: Graph by `record`.
         options: OpenVINO's properties by name.
 
     Raises:
-        RuntimeError: OpenVINO has no way to run it.
+        RuntimeError: OpenVINO cannot run it.
     """
     return core().compile_model(graph, "CPU", dict(options))
 
 
 def arrange(maps: Sequence[Tensor], arrangement: TreeSpec) -> Any:
-    """Maps as the network returns them."""
+    """Arrange maps in the structure of the network's output."""
     return tree_unflatten(list(maps), arrangement)

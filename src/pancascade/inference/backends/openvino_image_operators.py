@@ -1,4 +1,4 @@
-"""What torch's operators on images are called in OpenVINO: convolution, pooling, another size, borders."""
+"""OpenVINO's counterparts of torch's operators on images: convolution, pooling, resizing, padding."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ def convolution(
     output_padding: Sequence[int],
     groups: int,
 ) -> Value:
-    """Convolution or deconvolution in 2-D or 3-D; in groups only a convolution."""
+    """Convolution or deconvolution in 2-D or 3-D; groups for a convolution only."""
     places = list(padding)
     if groups != 1:
         if transposed:
@@ -46,7 +46,7 @@ def batch_norm(
     _momentum: float,
     epsilon: float,
 ) -> Value:
-    """Batch normalisation by what was learnt."""
+    """Batch normalisation by the learned statistics."""
     if training:
         raise UnknownOperatorError("batch normalisation in training mode")
     return ops.batch_norm_inference(images, weight, bias, mean, variance, epsilon)
@@ -79,13 +79,13 @@ def mean_pool(
 ) -> Value:
     """Mean of each window."""
     if ceil or divisor is not None:
-        raise UnknownOperatorError("means of windows that reach out of the image, or over another number")
+        raise UnknownOperatorError("means of windows beyond the image, or with a divisor")
     steps, around = list(stride) or list(kernel), list(padding)
     return ops.avg_pool(images, steps, around, around, list(kernel), not count_padding)
 
 
 def bilinear(images: Value, size: Sequence[int], align_corners: bool, *_scales: float | None) -> Value:
-    """Images at another size, linear between pixels."""
+    """Resize images, linear between pixels."""
     places = "align_corners" if align_corners else "pytorch_half_pixel"
     return ops.interpolate(
         images, whole(size), "linear_onnx", "sizes", coordinate_transformation_mode=places, axes=whole([2, 3])
@@ -93,7 +93,7 @@ def bilinear(images: Value, size: Sequence[int], align_corners: bool, *_scales: 
 
 
 def nearest(images: Value, size: Sequence[int], *_scales: float | None) -> Value:
-    """Images at another size, the pixel at the lower corner."""
+    """Resize images to the nearest pixel, rounded down."""
     return ops.interpolate(
         images,
         whole(size),
@@ -106,7 +106,7 @@ def nearest(images: Value, size: Sequence[int], *_scales: float | None) -> Value
 
 
 def pad(images: Value, widths: Sequence[int], value: float = 0.0) -> Value:
-    """A constant around; torch counts axes from the last one."""
+    """Pad with a constant; torch counts axes from the last one."""
     if not any(widths):
         return images
     missing = [0] * (rank(images) - len(widths) // 2)
@@ -120,7 +120,7 @@ def pad(images: Value, widths: Sequence[int], value: float = 0.0) -> Value:
 
 
 def repeat_edge(images: Value, widths: Sequence[int]) -> Value:
-    """The outermost values repeated; torch counts axes from the last one."""
+    """Pad with the outermost values; torch counts axes from the last one."""
     if not any(widths):
         return images
     missing = [0] * (rank(images) - len(widths) // 2)

@@ -1,4 +1,4 @@
-"""Networks of a cascade run by OpenVINO instead of torch, on a CPU."""
+"""Run the networks of a cascade with OpenVINO instead of torch, on a CPU."""
 
 import copy
 import hashlib
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch.utils._pytree import TreeSpec
 
 TOLERANCE: dict[Precision, float] = {"bf16": 0.05, "f32": 1e-3}
-"""How far OpenVINO's maps may be from torch's on the first image: norm of the difference, relative to torch's."""
+"""Largest norm of the difference of OpenVINO's maps from torch's on the first image, relative to torch's norm."""
 
 _log = logging.getLogger(__name__)
 
@@ -32,24 +32,24 @@ _Compiled = Callable[[Tensor], Any]
 
 
 def accelerated(cascade: Cascade, device: torch.device, *, backend: Backend = "auto") -> tuple[Cascade, str]:
-    """A cascade as fast as the machine can run it, and what runs it.
+    """Return a cascade in the fastest form for the machine, and the name of what runs it.
 
     Args:
         cascade: On the device, in evaluation mode.
         device: Where it runs.
-        backend: What shall run it. ``auto`` takes OpenVINO on a CPU where it is installed, else torch.
+        backend: What runs it. ``auto`` takes OpenVINO on a CPU where it is installed, else torch.
 
     Returns:
-        A cascade with OpenVINO in its networks' place, or, for torch on a CPU, with fused networks; and what
-        `backend_name` says of it.
+        A cascade with OpenVINO networks or, for torch on a CPU, with fused networks; and the name by
+        `backend_name`.
 
     Raises:
-        PancascadeError: ``openvino`` is asked for where it is not installed, or on another device than a CPU.
+        PancascadeError: ``openvino`` is requested where it is not installed, or on another device than a CPU.
     """
     if backend == "openvino" and not openvino_available():
-        raise PancascadeError("OpenVINO is not installed. Run pip install openvino, or take another --backend.")
+        raise PancascadeError("OpenVINO is not installed. Run pip install openvino, or choose another --backend.")
     if backend == "openvino" and device.type != "cpu":
-        raise PancascadeError(f"OpenVINO runs on the CPU, not on {device}. Take --device cpu, or the engine torch.")
+        raise PancascadeError(f"OpenVINO runs on the CPU, not on {device}. Use --device cpu, or --backend torch.")
     if backend != "torch" and device.type == "cpu" and openvino_available():
         cascade = accelerate(cascade, precision="bf16" if has_fast_bfloat16(device) else "f32")
     elif device.type == "cpu":
@@ -58,17 +58,17 @@ def accelerated(cascade: Cascade, device: torch.device, *, backend: Backend = "a
 
 
 def accelerate(cascade: Cascade, *, precision: Precision) -> Cascade:
-    """A cascade with OpenVINO in the place of its networks.
+    """Return a cascade whose networks are run by OpenVINO.
 
-    Networks on volumes stay with torch: each volume has a size of its own, and would be compiled for one use; so do
-    those on crops that are not resized. So does the saliency transformation, which is too small to matter.
+    Networks on volumes stay with torch: each volume has its own size, so that it would be compiled for one use. The
+    same holds for networks on crops that are not resized. The saliency transformation is too small to matter.
 
     Args:
-        cascade: In evaluation mode, on the CPU; it stays as it is, and shares its weights.
-        precision: What OpenVINO computes in.
+        cascade: In evaluation mode, on the CPU; it is not changed, and shares its weights.
+        precision: Precision in which OpenVINO computes.
 
     Returns:
-        The new cascade, or the same one where nothing can be replaced.
+        The new cascade, or the same one if no network can be replaced.
     """
     replaced = {
         name: OpenVinoNetwork(network, precision=precision, name=name)
@@ -84,9 +84,9 @@ def accelerate(cascade: Cascade, *, precision: Precision) -> Cascade:
 
 
 def backend_name(cascade: Cascade, device: torch.device) -> str:
-    """What runs a cascade, in words: ``OpenVINO bf16``, ``torch bf16``, ``torch f32``, or parts of both.
+    """Return what runs a cascade, in words: ``OpenVINO bf16``, ``torch bf16``, ``torch f32``, or parts of both.
 
-    Ask after the run to learn where OpenVINO was given up.
+    Only after a run does it include networks for which OpenVINO was given up.
     """
     by_torch = f"torch {'bf16' if has_fast_bfloat16(device) else 'f32'}"
     networks = [child for child in cascade.children() if isinstance(child, OpenVinoNetwork)]
@@ -98,16 +98,16 @@ def backend_name(cascade: Cascade, device: torch.device) -> str:
 
 
 class OpenVinoNetwork(nn.Module):
-    """Stands in for a network: the same images in, the same maps out, float32, without gradient.
+    """Replaces a network: same images in, same maps out, float32, without gradient.
 
-    It is compiled for each size of images when that comes first, for batches of any size, compared with torch on the
-    first image, and kept on disk (`compiled_cache`). Where that fails, or the two disagree, torch runs from then on,
-    and the reason is logged.
+    It is compiled when a size of images first comes, for batches of any size, compared with torch on the first image,
+    and kept on disk (`compiled_cache`). If that fails, or if the two differ, torch runs from then on, and the reason is
+    logged.
 
     Attributes:
-        network: The network that it stands in for.
-        precision: What OpenVINO computes in.
-        name: What the cascade calls the network.
+        network: The network that it replaces.
+        precision: Precision in which OpenVINO computes.
+        name: Name of the network in the cascade.
         given_up: Why torch runs instead; None while OpenVINO does.
     """
 
@@ -122,18 +122,18 @@ class OpenVinoNetwork(nn.Module):
 
     @property
     def sizes(self) -> list[tuple[int, ...]]:
-        """Sizes (C, *S) of images that OpenVINO is ready for."""
+        """Sizes (C, *S) of images for which it is compiled."""
         return list(self._compiled)
 
     def forward(self, images: Tensor) -> Any:
-        """What the network returns for images (B, C, *S)."""
+        """Return the network's output for images (B, C, *S)."""
         if self.given_up is None and len(images) and not self.training:
             try:
                 return self._for(images)(images)
             except (ArithmeticError, ImportError, LookupError, RuntimeError, TypeError, ValueError) as error:
                 self.given_up = " ".join(str(error).split())[:200] or type(error).__name__
                 self._compiled.clear()
-                _log.warning("OpenVINO cannot run the network %s (%s); torch does.", self.name, self.given_up)
+                _log.warning("OpenVINO cannot run the network %s (%s); torch runs it.", self.name, self.given_up)
         return self.network(images)
 
     def _for(self, images: Tensor) -> _Compiled:
@@ -147,13 +147,13 @@ class OpenVinoNetwork(nn.Module):
 
 
 def _compile(network: nn.Module, image: Tensor, *, precision: Precision) -> _Compiled:
-    """The network as a function of batches (B, C, *S) of images of that size.
+    """Return the network as a function of batches (B, C, *S) of images of one size.
 
-    A network that was compiled before on this machine comes from the cache; another one is proven on one image.
+    A network that was compiled before on this machine is read from the cache; a new one is compared with torch.
 
     Raises:
-        ArithmeticError: OpenVINO's answer to the image is not torch's.
-        LookupError: The network does something that has no counterpart in OpenVINO.
+        ArithmeticError: OpenVINO's output for the image differs from torch's.
+        LookupError: The network uses an operator that has no counterpart in OpenVINO.
         RuntimeError: OpenVINO cannot compile it.
     """
     from pancascade.inference.backends import compiled_cache, openvino_graph
@@ -168,19 +168,19 @@ def _compile(network: nn.Module, image: Tensor, *, precision: Precision) -> _Com
     graph, reference, arrangement = openvino_graph.record(network, image)
     compiled = openvino_graph.compiled(graph, options)
     answer = _answering(compiled, arrangement)
-    # Two images, so that the batch's size is tried as well.
+    # Two images, so that the batch size is tested as well.
     for maps, wanted in zip(tree_leaves(answer(image.expand(2, *image.shape[1:]))), reference, strict=True):
         _require_close(maps, wanted, precision)
     try:
         note = treespec_dumps(arrangement)
-    except NotImplementedError:  # an arrangement of a class of its own: compiled anew each time
+    except NotImplementedError:  # a structure of a class of its own: compiled again each time
         return answer
     compiled_cache.keep(key, compiled, note=note)
     return answer
 
 
 def _about(network: nn.Module, shape: tuple[int, ...]) -> list[object]:
-    """All that the compiled form of a network for images (C, *S) depends on, but OpenVINO itself."""
+    """Return all that the compiled form of a network for images (C, *S) depends on, except OpenVINO itself."""
     digest = hashlib.blake2b(digest_size=16)
     for name, values in network.state_dict().items():
         digest.update(name.encode())
@@ -189,7 +189,7 @@ def _about(network: nn.Module, shape: tuple[int, ...]) -> list[object]:
 
 
 def _answering(compiled: "CompiledModel", arrangement: "TreeSpec") -> _Compiled:
-    """A compiled network as a function of batches that returns its maps as torch's network does."""
+    """Return a compiled network as a function of batches whose maps have the structure of torch's output."""
     from pancascade.inference.backends.openvino_graph import arrange
 
     request, count = compiled.create_infer_request(), len(compiled.outputs)
@@ -204,7 +204,7 @@ def _answering(compiled: "CompiledModel", arrangement: "TreeSpec") -> _Compiled:
 
 def _require_close(answer: Tensor, wanted: Tensor, precision: Precision) -> None:
     if answer.shape[1:] != wanted.shape[1:] or len(answer) != 2:
-        raise ArithmeticError(f"it answers {tuple(answer.shape)} where torch answers {tuple(wanted.shape)}")
+        raise ArithmeticError(f"its output is {tuple(answer.shape)}, torch's {tuple(wanted.shape)}")
     off = float((answer - wanted).norm() / wanted.expand_as(answer).norm().clamp(min=1e-6))
     if not off <= TOLERANCE[precision]:
-        raise ArithmeticError(f"it answers {off:.2g} off torch's answer, more than {TOLERANCE[precision]:g}")
+        raise ArithmeticError(f"its output differs from torch's by {off:.2g}, more than {TOLERANCE[precision]:g}")

@@ -1,7 +1,7 @@
-"""What torch's operators are called in OpenVINO: one function an operator, in a table.
+"""A table of OpenVINO's counterparts of torch's operators: one function an operator.
 
-A function takes the operator's arguments as torch gives them, tensors replaced by OpenVINO's nodes, and returns the
-node of its result. Axis 0 is the batch, of any size.
+A function takes the operator's arguments as torch gives them, with OpenVINO's nodes in place of tensors, and returns
+the node of the result. Axis 0 is the batch, of any size.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ from pancascade.inference.backends.openvino_values import UnknownOperatorError, 
 
 
 def limited(values: Value, lowest: float = -1.0, highest: float = 1.0) -> Value:
-    """Values cut to a range: ReLU6 is one from 0 to 6."""
+    """Clamp values to a range, as ReLU6 does (0 to 6)."""
     return ops.clamp(values, float(lowest), float(highest))
 
 
@@ -33,7 +33,7 @@ def leaky(values: Value, slope: float = 0.01) -> Value:
 
 
 def mean(values: Value, axes: Sequence[int] | None = None, keep: bool = False) -> Value:
-    """Mean over axes other than the batch; torch may count them from the last one, and means all by none."""
+    """Mean over axes other than the batch; torch may count axes from the last one, and no axes mean all."""
     number_of_axes = rank(values)
     places = [axis % number_of_axes for axis in axes or range(number_of_axes)]
     if 0 in places:
@@ -48,20 +48,20 @@ def cut(images: Value, axis: int = 0, start: int | None = None, stop: int | None
 
 
 def view(values: Value, size: Sequence[int]) -> Value:
-    """Another shape; the batch stays in front."""
+    """Reshape; the batch stays axis 0."""
     return ops.reshape(values, whole([0, *size[1:]]), True)
 
 
 def expand(values: Value, size: Sequence[int], *, implicit: bool = False) -> Value:
-    """Values repeated along axes of length 1, but not along the batch."""
-    wanted = [1, *(max(side, 1) for side in size[1:])]  # −1 keeps an axis as it is, and so does 1
+    """Repeat values along axes of length 1, but not along the batch."""
+    wanted = [1, *(max(side, 1) for side in size[1:])]  # −1 keeps an axis unchanged, and so does 1
     if all(side in (1, given) for side, given in zip(wanted[1:], sides(values), strict=True)):
         return values
     return ops.broadcast(values, whole(wanted), broadcast_spec="BIDIRECTIONAL")
 
 
 def transpose(values: Value, one: int, other: int) -> Value:
-    """Two axes exchanged."""
+    """Exchange two axes."""
     order = list(range(rank(values)))
     order[one], order[other] = order[other], order[one]
     if order[0] != 0:
@@ -75,24 +75,24 @@ def softmax(values: Value, axis: int, _half_to_float: bool) -> Value:
 
 
 def softplus(values: Value, beta: float = 1, threshold: float = 20) -> Value:
-    """log(1 + eˣ); the threshold only spares torch the exponent."""
+    """log(1 + eˣ); torch's threshold only avoids the exponential."""
     if beta != 1:
         raise UnknownOperatorError(f"softplus with β = {beta}")
     return ops.softplus(values)
 
 
 def add(one: Value, other: Any, *, alpha: float = 1) -> Value:
-    """One + α · other."""
+    """Return one + α · other."""
     return ops.add(one, _scaled(other, alpha))
 
 
 def subtract(one: Value, other: Any, *, alpha: float = 1) -> Value:
-    """One − α · other."""
+    """Return one − α · other."""
     return ops.subtract(one, _scaled(other, alpha))
 
 
 def subtract_from(one: Value, other: float, alpha: float = 1) -> Value:
-    """Other − α · one."""
+    """Return other − α · one."""
     return ops.subtract(number(other), _scaled(one, alpha))
 
 
@@ -107,12 +107,12 @@ def divide(one: Value, other: Any) -> Value:
 
 
 def concatenate(parts: Sequence[Value], axis: int = 0) -> Value:
-    """Parts side by side along an axis."""
+    """Concatenate along an axis."""
     return ops.concat(list(parts), axis)
 
 
 def same(values: Value, *_arguments: Any, **_options: Any) -> Value:
-    """What only torch distinguishes: another name, layout or copy of the same values."""
+    """Return the values: name, layout or copies differ in torch only."""
     return values
 
 
@@ -156,7 +156,7 @@ OPERATORS: dict[str, Callable[..., Value]] = {
     "aten.upsample_nearest2d": nearest,
     "aten.view": view,
 }
-"""OpenVINO's way to do what an operator of torch, by name without overload, does."""
+"""OpenVINO's counterpart of each torch operator, by its name without overload."""
 
 
 def _scaled(value: Any, factor: float) -> Value:

@@ -1,4 +1,4 @@
-"""How many threads a process computes with."""
+"""Number of threads of a process."""
 
 import os
 
@@ -6,6 +6,6 @@ from pancascade.execution.parallel import available_cores
 
 
 def thread_count() -> int:
-    """Threads of one process: ``OMP_NUM_THREADS`` where it is set, as for torch, else every core there is."""
+    """Return ``OMP_NUM_THREADS`` if it is set, as in torch, else the number of available cores."""
     reported = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     return int(reported) if reported.isdecimal() and int(reported) > 0 else available_cores()

@@ -1,4 +1,4 @@
-"""A cascade of torch networks, run on arrays."""
+"""Run a cascade of torch networks on arrays."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ class TorchCascade:
     Attributes:
         cascade: In evaluation mode, on the device.
         device: Where it runs.
-        reduced: Whether torch may compute in bfloat16 where the processor is faster with it.
+        reduced: Whether torch may compute in bfloat16 if the processor is faster with it.
     """
 
     cascade: Cascade
@@ -34,17 +34,17 @@ class TorchCascade:
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """What is segmented besides background, in channel order."""
+        """Segmented labels besides background, in channel order."""
         return self.cascade.labels
 
     @property
     def first_target(self) -> tuple[Label, ...]:
-        """Labels that together are what stage 1 looks for."""
+        """Labels whose union is the target of stage 1."""
         return self.cascade.first_target
 
     @property
     def locates(self) -> bool:
-        """Whether there is a stage 1 that can be asked."""
+        """Whether there is a stage 1 that can run alone."""
         return self.cascade.locates
 
     @property
@@ -96,11 +96,11 @@ class TorchCascade:
         return found
 
     def shown(self, images: NDArray[np.float32]) -> Tensor:
-        """Images on the device, laid out as its networks are fastest with."""
+        """Return images on the device, in the memory layout with which its networks are fastest."""
         return fast_layout(torch.from_numpy(np.ascontiguousarray(images)).to(self.device))
 
     def located(self, handover: Handover) -> Located:
-        """The hand-over as the cascade itself made it."""
+        """Return the hand-over as the cascade's own `Located`."""
         probabilities = self._tensor(handover.probabilities)
         if isinstance(handover.details, Located):
             return replace(handover.details, probabilities=probabilities, boxes=handover.boxes)
@@ -111,13 +111,13 @@ class TorchCascade:
 
     @contextmanager
     def _running(self) -> Iterator[None]:
-        """Without gradient, and in bfloat16 where that is wanted and quick."""
+        """Run without gradient, and in bfloat16 if that is allowed and fast."""
         quick = self.reduced and has_fast_bfloat16(self.device)
         with torch.inference_mode(), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=quick):
             yield
 
 
 def _as_arrays(located: Located) -> Handover:
-    """With what a cascade's hand-over has beyond maps and boxes kept for its stage 2."""
+    """Return the hand-over as arrays; fields of a cascade's own subclass are kept for its stage 2."""
     details = None if type(located) is Located else located
     return Handover(located.probabilities.float().cpu().numpy(), tuple(located.boxes), details)

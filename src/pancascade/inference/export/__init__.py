@@ -1,1 +1,1 @@
-"""Networks of a model as files for other software."""
+"""Export the networks of a model as files for other software."""

@@ -1,4 +1,4 @@
-"""``export.json``: what the exported files are, and how they are chained, so that they can be used without us."""
+"""Contents of ``export.json``: the exported files and how to chain them, for use without pancascade."""
 
 from typing import Any, Literal
 
@@ -22,25 +22,25 @@ AXES = (
 
 CANVAS = (
     "Clip Hounsfield units to canvas.window and map them to [0, 1]; resample slices bilinearly to canvas.spacing_mm "
-    "(None: as they are); place them on a sheet of canvas.size filled with 0, the canvas.centre in its middle. The "
-    "step's field says what is shown: the body in the whole scan, or the box of the pancreas found by the step before, "
-    "widened by margin_mm on each side."
+    "(None: keep their spacing); place them on a grid of canvas.size filled with 0, the canvas.centre in its middle. "
+    "The step's input says what is shown: the patient in the whole scan, or the box of the pancreas of the step "
+    "before, widened by margin_mm on each side."
 )
 
 AFTERWARDS = (
-    "Take the canvas off, smooth probabilities along the body (Gaussian, 2 mm), combine with the step before "
-    "(organ_weight is this step's share of the organ inside its field). Organ: probability of pancreas and tumour "
-    "together at least organ_threshold; tumour: probability at least tumour_threshold inside the organ."
+    "Map the canvas back to the scan, smooth probabilities along the body (Gaussian, 2 mm), combine with the step "
+    "before (organ_weight is this step's weight for the organ inside its region). Organ: probability of pancreas and "
+    "tumour together at least organ_threshold; tumour: probability at least tumour_threshold inside the organ."
 )
 
 
 class NetworkOutput(Settings):
-    """One of the maps that a network gives.
+    """One output map of a network.
 
     Attributes:
-        name: In the exported file.
+        name: Name in the exported file.
         shape: "batch", channels, rows, columns.
-        meaning: What it says.
+        meaning: Meaning of the values.
     """
 
     name: str
@@ -52,13 +52,13 @@ class ExportedNetwork(Settings):
     """A network in a file of its own.
 
     Attributes:
-        file: Beside ``export.json``; OpenVINO's weights lie in a .bin of the same name.
-        network: Its place in the cascade: ``first``, ``saliency``, ``second``, ``network``.
-        input_name: In the exported file.
+        file: File beside ``export.json``; OpenVINO's weights are in a .bin of the same name.
+        network: Its role in the cascade: ``first``, ``saliency``, ``second``, ``network``.
+        input_name: Name of the input in the exported file.
         input_shape: "batch", channels, rows, columns.
-        outputs: In order.
-        largest_difference: From torch's float32 answers to random and drawn images, at any output.
-        tolerance: What the difference was allowed to be, relative to the largest answer.
+        outputs: Output maps, in order.
+        largest_difference: Largest difference from torch's float32 output, on random and synthetic images.
+        tolerance: Largest allowed difference, relative to the largest output (at least 1).
     """
 
     file: str
@@ -74,11 +74,11 @@ class ExportedStep(Settings):
     """One cascade of a model.
 
     Attributes:
-        step: As the model describes it: weights, field, margin, rois_from.
-        cascade: Its settings: kind, scale, margin, crop size and more.
-        canvas: How slices reach it.
-        labels: What it segments besides background.
-        chain: How its networks follow one another.
+        step: The model's description of the step: weights, input, margin, rois_from.
+        cascade: Settings of the cascade: kind, scale, margin, crop size and more.
+        canvas: Preparation of slices.
+        labels: Labels that it segments besides background.
+        chain: How to run its networks one after another.
         networks: Its files.
     """
 
@@ -91,21 +91,21 @@ class ExportedStep(Settings):
 
 
 class Export(Settings):
-    """A model as files that other software runs.
+    """A model as files that other software can run.
 
     Attributes:
-        model: Its name.
+        model: Name of the model.
         summary: One sentence.
-        licence: Of the weights.
-        card: The model card's file, if there is one.
-        file_format: Of the networks' files.
-        versions: Of the software that exported.
+        licence: Licence of the weights.
+        card: File of the model card, if there is one.
+        file_format: Format of the networks' files.
+        versions: Versions of the software that exported the model.
         organ_threshold: Least probability of the organ, tumour included.
         tumour_threshold: Least probability of tumour.
-        axes: What the axes are.
-        preparation: From Hounsfield units to the canvas.
+        axes: Axes and channels of the images.
+        preparation: From Hounsfield units to the network grid.
         afterwards: From the cascades' probabilities to labels.
-        steps: In order.
+        steps: Steps in order.
     """
 
     format: Literal[1] = 1
@@ -124,16 +124,16 @@ class Export(Settings):
 
 
 def output_names(network: nn.Module) -> tuple[tuple[str, str], ...]:
-    """Name and meaning of each map that a network on slices gives, in order."""
+    """Return name and meaning of each output map of a network on slices, in order."""
     if isinstance(network, FocusingNet | FocusingResNet):
         names = ("ml", "fm5", "fm4", "fm3") if isinstance(network, FocusingNet) else ("ml", "fm4", "fm3")
-        deep = tuple((name, "logits from further away, for training only") for name in names)
-        return (*deep, ("fm2", "logits of the target: the answer"))
+        deep = tuple((name, "logits of a deep supervision output, for training only") for name in names)
+        return (*deep, ("fm2", "logits of the target: the result"))
     if isinstance(network, LocalizationNet):
         return (
-            ("heatmap", "logits of being the centre of a region, a cell for 4 × 4 pixels"),
-            ("distances", "from the cell's point to the left, top, right and bottom edge of its box, in pixels"),
+            ("heatmap", "logits of a region's centre, one cell for 4 × 4 pixels"),
+            ("distances", "pixels from the cell's point to the left, top, right and bottom edge of its box"),
         )
     if isinstance(network, SaliencyTransformation):
-        return (("weights", "weights that the canvas is multiplied by"),)
+        return (("weights", "factors for the pixels of the canvas"),)
     return (("logits", "logits of the target, or of the organ with tumour and of the tumour"),)

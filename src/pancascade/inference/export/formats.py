@@ -1,4 +1,4 @@
-"""Writing a network as ONNX or OpenVINO IR, and running what was written."""
+"""Write a network as ONNX or OpenVINO IR, and run the written file."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -27,10 +27,10 @@ NEEDED: dict[ExportFormat, tuple[str, ...]] = {
 
 
 def require_installed(file_format: ExportFormat) -> None:
-    """Refuse a format whose libraries are missing, before any work.
+    """Refuse a format whose libraries are not installed.
 
     Raises:
-        ExportError: With what to install.
+        ExportError: A library is missing; the message says what to install.
     """
     missing = [name for name in NEEDED[file_format] if find_spec(name) is None]
     if missing:
@@ -57,12 +57,12 @@ def write_network(
         image: (1, C, *S), an image of that size.
         file_format: ``onnx`` or ``openvino``.
         outputs: Names of the maps, in order.
-        folding: Whether an ONNX file may have normalisations folded into its weights; without, all weights are the
+        folding: Whether normalisations may be folded into the weights of an ONNX file; without, all weights are the
             network's own, by their names.
-        any_size: Whether an ONNX file is for images of any size in multiples of 16, at least 32.
+        any_size: Whether an ONNX file accepts images of any size in multiples of 16, at least 32.
 
     Raises:
-        ExportError: The network does something that the format cannot say.
+        ExportError: The network uses an operation that the format does not have.
     """
     try:
         if file_format == "onnx":
@@ -77,9 +77,9 @@ def write_network(
 def _write_onnx(
     network: nn.Module, path: Path, image: Tensor, outputs: Sequence[str], *, folding: bool, any_size: bool
 ) -> None:
-    # Torch's exporter takes its time by the operation, some 5 ms each, however small the weights: fewer are faster.
+    # Torch's exporter takes some 5 ms for each operation, however small the weights: fewer operations are faster.
     network = folded(network) if folding else network
-    # Of a batch of one torch would take the 1 for fixed.
+    # From a batch of one torch would fix the batch size at 1.
     pair = torch.cat((image, image))
     free = {0: torch.export.Dim("batch")}
     if any_size:
@@ -101,7 +101,7 @@ def _write_onnx(
 
 
 def _forget_origins(path: Path) -> None:
-    """Torch notes with every node from which line of which file it came: whole paths of this machine."""
+    """Remove the source lines that torch notes for every node: they hold whole paths of this machine."""
     import onnx
 
     model = onnx.load(path)
@@ -127,7 +127,7 @@ def _write_openvino(network: nn.Module, path: Path, image: Tensor, outputs: Sequ
 
 
 def run_file(path: Path, images: NDArray[np.float32], *, file_format: ExportFormat) -> list[NDArray[np.float32]]:
-    """Maps that a written network gives for images (B, C, *S), in float32."""
+    """Run a written network on images (B, C, *S) and return its maps in float32."""
     if file_format == "onnx":
         import onnxruntime
 
@@ -142,7 +142,7 @@ def run_file(path: Path, images: NDArray[np.float32], *, file_format: ExportForm
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Torch's exporter tells of libraries that it could do without, and of its own old habits."""
+    """Silence the exporter's messages about optional libraries and its own deprecations."""
     with quiet_log("torch.onnx"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

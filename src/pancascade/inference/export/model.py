@@ -1,4 +1,4 @@
-"""A model as ONNX or OpenVINO files with a description, for software that knows nothing of pancascade."""
+"""Export a model as ONNX or OpenVINO files with a description, for software without pancascade."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -31,17 +31,17 @@ from pancascade.methods.networks.build import NETWORKS
 DESCRIPTION, CARD, LICENCE = "export.json", "model-card.md", "LICENCE.txt"
 
 TOLERANCE = 1e-3
-"""How far an exported network's answer may be from torch's, relative to the largest answer (at least 1)."""
+"""Largest allowed difference of an exported network's output from torch's, relative to the largest output (min. 1)."""
 
 Reported = Callable[[ExportedNetwork], None]
-"""Called with each network when it is written and has answered as torch does."""
+"""Called with each network after it was written and its output compared with torch's."""
 
 
 class Planned(NamedTuple):
-    """A network to export, and an image (1, C, H, W) of the size that the cascade shows it.
+    """A network to export, and an image (1, C, H, W) of the size that the cascade gives it.
 
     Attributes:
-        grows: Whether it may see larger images, too: the canvas of a large scan.
+        grows: Whether it may get larger images, too: the canvas of a large scan.
     """
 
     name: str
@@ -52,26 +52,26 @@ class Planned(NamedTuple):
 
 
 Begun = Callable[[str, int, int], None]
-"""Called before each network with its file's name, its number and how many there are."""
+"""Called before each network with the name of its file, its number and the number of networks."""
 
 
 def export_model(
     model: Model, out: Path, *, file_format: ExportFormat, reported: Reported | None = None, begun: Begun | None = None
 ) -> Export:
-    """Write every network of every step of a model, and ``export.json``, which says how they are chained.
+    """Write every network of every step of a model, and ``export.json``, which describes how to chain them.
 
-    Every file is run on random and on drawn images, and must answer as torch does. All is written, or nothing.
+    Every file is run on random and synthetic images and must give torch's output. All files are written, or none.
 
     Args:
         model: The model.
-        out: Folder; made if it is missing. A former export of the same model and format is replaced.
+        out: Folder; made if it is missing. An earlier export of the same model and format is replaced.
         file_format: ``onnx`` or ``openvino``.
         reported: Called after each network.
         begun: Called before each network.
 
     Raises:
-        ExportError: The libraries are missing, the model works on volumes, a network cannot be written, or does not
-            answer as torch does.
+        ExportError: The libraries are missing, the model works on volumes, a network cannot be written, or its
+            output differs from torch's.
         CheckpointError: Weights are missing or damaged.
         OutputError: The folder cannot be written.
     """
@@ -132,24 +132,23 @@ def _described(
 
 
 def plan_networks(cascade: Cascade, description: ModelDescription, *, prefix: str, suffix: str) -> list[Planned]:
-    """The networks that run at inference, with an image of the size that each is shown.
+    """Return the networks that run at inference, each with an image of its input size.
 
-    The cascade is run once to learn the sizes: no paper need tell them.
+    The cascade is run once to record these sizes.
     """
     if not isinstance(description.canvas, Canvas):
         raise ExportError(
-            f"{prefix}: {description.cascade.kind} works on volumes, each of a size of its own; "
-            "export knows cascades on slices only."
+            f"{prefix}: {description.cascade.kind} works on volumes; only cascades on slices can be exported."
         )
     if not cascade.export_chain:
         raise ExportError(
-            f"{prefix}: a cascade of the kind {description.cascade.kind} does work between its networks that cannot be "
-            "written. Export another model."
+            f"{prefix}: a cascade of the kind {description.cascade.kind} computes something between its networks that "
+            "cannot be written. Export another model."
         )
     if cascade.any_size:
         raise ExportError(
-            f"{prefix}: {' and '.join(cascade.any_size)} sees crops that are not resized, each of a size of its own; "
-            "export knows networks on one size only."
+            f"{prefix}: {' and '.join(cascade.any_size)} gets crops of any size; "
+            "only networks for one size can be exported."
         )
     seen: dict[str, Tensor] = {}
     children = {name: child for name, child in cascade.named_children() if isinstance(child, tuple(NETWORKS.values()))}
@@ -168,10 +167,10 @@ def plan_networks(cascade: Cascade, description: ModelDescription, *, prefix: st
 
 
 def _exported(planned: Planned, draft: Path, file_format: ExportFormat) -> ExportedNetwork:
-    """Write one network and compare it with torch.
+    """Write one network and compare its output with torch's.
 
     Raises:
-        ExportError: It cannot be written, or its answers are not torch's.
+        ExportError: It cannot be written, or its output differs from torch's.
     """
     path = draft / planned.file
     names = output_names(planned.network)
@@ -199,29 +198,29 @@ def _exported(planned: Planned, draft: Path, file_format: ExportFormat) -> Expor
 
 
 def require_same(answers: Sequence[NDArray[np.float32]], wanted: Sequence[NDArray[np.float32]], *, file: str) -> float:
-    """The largest difference between two networks' maps.
+    """Return the largest difference between two networks' maps.
 
     Raises:
         ExportError: The maps are of other shapes, or differ by more than `TOLERANCE`.
     """
     shapes = [maps.shape for maps in answers], [maps.shape for maps in wanted]
     if shapes[0] != shapes[1]:
-        raise ExportError(f"{file}: the exported network gives maps of {shapes[0]}, torch of {shapes[1]}.")
+        raise ExportError(f"{file}: the exported network gives maps of {shapes[0]}, but torch of {shapes[1]}.")
     largest = 0.0
     for answer, true in zip(answers, wanted, strict=True):
         difference = float(np.abs(answer - true).max())
         allowed = TOLERANCE * max(1.0, float(np.abs(true).max()))
         if not difference <= allowed:
             raise ExportError(
-                f"{file}: the exported network answers {difference:.2g} off torch's answer, more than {allowed:.2g}; "
-                "nothing was written. Try the other format."
+                f"{file}: the exported network's output differs from torch's by {difference:.2g}, more than "
+                f"{allowed:.2g}; nothing was written. Try the other format."
             )
         largest = max(largest, difference)
     return largest
 
 
 def image_on_network_grid(size: tuple[int, int]) -> Tensor:
-    """Something like a slice of the body, (1, 1, H, W) in [0, 1]: soft tissue with a bright organ and a dark one."""
+    """Return a synthetic slice of a body, (1, 1, H, W) in [0, 1]: soft tissue with a bright and a dark organ."""
     rows, columns = torch.meshgrid(*(torch.linspace(-1, 1, side) for side in size), indexing="ij")
     image = torch.zeros(size)
     for row, column, height, width, grey in (

@@ -1,4 +1,4 @@
-"""A model that `segment` runs without torch: its checkpoints, and ONNX files that point at the tensors in them."""
+"""Write a model that `segment` runs without torch: its checkpoints, and ONNX files that use the tensors in them."""
 
 import shutil
 import struct
@@ -29,17 +29,17 @@ from pancascade.methods.weights_file import DIGEST
 def export_runnable(model: Model, out: Path, *, begun: Begun | None = None) -> None:
     """Write a model so that ``segment --model OUT`` needs no torch.
 
-    Every network is run by what runs it later, on random and on drawn images, and must answer as torch does. All is
-    written, or nothing.
+    Every network is run by the backend that will run it, on random and synthetic images, and must give torch's output.
+    All files are written, or none.
 
     Args:
         model: The model.
-        out: Folder; made if it is missing. A former export of the same model is replaced.
+        out: Folder; made if it is missing. An earlier export of the same model is replaced.
         begun: Called before each network.
 
     Raises:
-        ExportError: The libraries are missing, a cascade needs torch between its networks, or a network does not
-            answer as torch does.
+        ExportError: The libraries are missing, a cascade needs torch between its networks, or a network's output
+            differs from torch's.
         CheckpointError: Weights are missing or damaged.
         OutputError: The folder cannot be written.
     """
@@ -70,10 +70,10 @@ def export_runnable(model: Model, out: Path, *, begun: Begun | None = None) -> N
 
 
 def _plan(checkpoint: Path) -> list[Planned]:
-    """The networks of a checkpoint that runs without torch.
+    """Return the networks of a checkpoint that can run without torch.
 
     Raises:
-        ExportError: It does not.
+        ExportError: The checkpoint needs torch.
     """
     cascade, description = load_checkpoint(checkpoint)
     settings = description.cascade
@@ -83,7 +83,7 @@ def _plan(checkpoint: Path) -> list[Planned]:
             "networks. Use --format onnx for the networks alone."
         )
     plan = plan_networks(cascade, description, prefix=checkpoint.stem, suffix=".onnx")
-    # Stage 2 sees crops of one size, whatever the canvas.
+    # Stage 2 gets crops of one size on every canvas.
     grows = isinstance(description.canvas, Canvas) and description.canvas.larger_slices == "grow"
     return [
         planned._replace(file=f"{checkpoint.stem}.{planned.name}.onnx", grows=grows and planned.name != "second")
@@ -92,7 +92,7 @@ def _plan(checkpoint: Path) -> list[Planned]:
 
 
 def _copy_with_digest(path: Path, copy: Path) -> None:
-    """The checkpoint as it is; one of an older version gets the digest that it lacks."""
+    """Copy a checkpoint; one of an older version gets the digest that it lacks."""
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy") as file:
@@ -105,10 +105,10 @@ def _copy_with_digest(path: Path, copy: Path) -> None:
 
 
 def _write(planned: Planned, checkpoint: Path) -> None:
-    """One network as an ONNX file whose weights are those of the checkpoint, beside it.
+    """Write one network as an ONNX file that uses the weights in the checkpoint beside it.
 
     Raises:
-        ExportError: It cannot be written, or its answers are not torch's.
+        ExportError: It cannot be written, or its output differs from torch's.
     """
     path = checkpoint.parent / planned.file
     names = [name for name, _ in output_names(planned.network)]
@@ -132,7 +132,7 @@ def _write(planned: Planned, checkpoint: Path) -> None:
 
 
 def _point_at(path: Path, checkpoint: Path, *, prefix: str, answer: str) -> None:
-    """Let an ONNX file's weights be those in the checkpoint, by their place in it, and keep one of its answers."""
+    """Replace an ONNX file's weights by references into the checkpoint, and keep one of its outputs."""
     import onnx
 
     model = onnx.load(path)
@@ -159,7 +159,7 @@ def _point_at(path: Path, checkpoint: Path, *, prefix: str, answer: str) -> None
 
 
 def _outside(name: str, place: dict[str, Any], *, location: str, half: bool) -> Any:
-    """A tensor that lies in another file."""
+    """Return a tensor whose data are in another file."""
     import onnx
 
     kind = onnx.TensorProto.FLOAT16 if half else onnx.TensorProto.FLOAT
@@ -172,7 +172,7 @@ def _outside(name: str, place: dict[str, Any], *, location: str, half: bool) -> 
 
 
 def _places(checkpoint: Path) -> dict[str, dict[str, Any]]:
-    """Type, shape and place in the file of each tensor of a safetensors file."""
+    """Return type, shape and byte range of each tensor of a safetensors file."""
     with checkpoint.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         entries = parse_json(file.read(length))
@@ -199,7 +199,7 @@ def _describe(checkpoint: Path, plan: Sequence[Planned]) -> None:
 
 def _description(model: Model, stems: Sequence[str], *, folder: Path) -> str:
     steps = [
-        # With the digest shipped weights of the same name never stand in for a file that is gone.
+        # The digest prevents that shipped weights of the same name replace a missing file.
         step.model_copy(update={"weights": (name := f"{stem}.safetensors"), "digest": content_digest(folder / name)})
         for step, stem in zip(model.steps, stems, strict=True)
     ]

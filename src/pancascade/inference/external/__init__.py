@@ -1,1 +1,1 @@
-"""Networks that were trained elsewhere, each behind the same protocol: a scan in, probabilities on its grid out."""
+"""Networks that other programs trained, behind one protocol: a scan in, probabilities on its grid out."""

@@ -1,4 +1,4 @@
-"""Which kinds of networks of other programs there are, how their files are known, and what loads them."""
+"""Kinds of networks of other programs: recognise their files and load them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ ExternalKind = Literal["nnunet", "monai", "torchscript", "onnx"]
 
 
 def kind_of(path: Path) -> ExternalKind | None:
-    """What a file or folder is, by its name and by what lies in it; None for none of these."""
+    """Return the kind of a file or folder by its name and content; None for none of these kinds."""
     try:
         if path.is_dir():
             if (path / "plans.json").is_file() or any(path.glob("fold_*/checkpoint_*.pth")):
@@ -29,17 +29,17 @@ def kind_of(path: Path) -> ExternalKind | None:
 
 
 def load_external(kind: ExternalKind, path: Path, *, device: str, orientation: str | None = None) -> ExternalNetwork:
-    """A network of another program.
+    """Load a network of another program.
 
     Args:
-        kind: Of it.
+        kind: Kind of network.
         path: File or folder.
         device: Where it runs, as torch names it.
-        orientation: How the scan is turned for it, of nnU-Net alone: None as its own reader has it.
+        orientation: Orientation of the scan for nnU-Net (only); None uses that of its own reader.
 
     Raises:
-        UnknownModelError: It is missing or incomplete, finds no pancreas, needs more than a CT, or its library is not
-            installed.
+        UnknownModelError: It is missing or incomplete, segments no pancreas, needs more than a CT, or its library is
+            not installed.
         CheckpointError: Its weights are damaged.
     """
     if not path.exists():
@@ -47,7 +47,7 @@ def load_external(kind: ExternalKind, path: Path, *, device: str, orientation: s
             f"{shortened(path.name, 80)}: there is no such file or folder. Check the model's steps."
         )
     if orientation is not None and kind != "nnunet":
-        raise UnknownModelError(f"{shortened(path.name, 80)}: orientation is for nnU-Net alone. Leave it out.")
+        raise UnknownModelError(f"{shortened(path.name, 80)}: orientation is an option for nnU-Net only. Remove it.")
     return LOADERS[kind](path, device, orientation)
 
 
@@ -81,4 +81,4 @@ LOADERS: dict[ExternalKind, Callable[[Path, str, str | None], ExternalNetwork]] 
     "torchscript": _torchscript,
     "onnx": _onnx,
 }
-"""What loads a network, by the kind of a model's step."""
+"""Function that loads a network, by the kind of a model's step."""

@@ -1,4 +1,4 @@
-"""A bundle of MONAI, with its own preprocessing and inferer."""
+"""Run a MONAI bundle with its own preprocessing and inferer."""
 
 import re
 import warnings
@@ -27,8 +27,8 @@ NETWORKS = ("network_def", "network")
 class MonaiBundleNetwork:
     """See `pancascade.inference.external.network.ExternalNetwork`.
 
-    Preprocessing and inferer are the bundle's; the scan takes the place of the file that it loads. Channels of the
-    answer are known by ``channel_def`` in ``metadata.json``.
+    Preprocessing and inferer are the bundle's; the scan replaces the file that it loads. ``channel_def`` in
+    ``metadata.json`` gives the output channels.
     """
 
     def __init__(self, folder: Path, *, device: str) -> None:
@@ -40,18 +40,18 @@ class MonaiBundleNetwork:
         if config is None or weights is None:
             missing = "models/model.pt" if config is not None else "configs/inference.json"
             raise UnknownModelError(
-                f"{shortened(self._name, 60)}: a bundle of MONAI needs {missing}. Give the whole bundle."
+                f"{shortened(self._name, 60)}: a MONAI bundle needs {missing}. Give the whole bundle."
             )
         self._pancreas, self._tumour = _channels(folder / "configs" / "metadata.json", self._name)
         self.labels: tuple[Label, ...] = (Label.PANCREAS, Label.TUMOUR) if self._tumour else (Label.PANCREAS,)
-        require_extra("monai", extra="baselines", name=self._name, what="a bundle of MONAI")
+        require_extra("monai", extra="baselines", name=self._name, what="a MONAI bundle")
         with network_faults_reported(self._name, "cannot be loaded as a bundle"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self._load(folder, config, weights)
         self.runs_on = "MONAI bundle"
         sentence = (
-            f"The configuration of {shortened(self._name, 60)} is a program that was run: use such a bundle only from "
-            "somebody you trust."
+            f"The configuration of {shortened(self._name, 60)} is a program that was run: use a bundle only from "
+            "people you trust."
         )
         self.notices: tuple[Notice, ...] = (
             Notice(code="network_trusted", severity="information", about="location", sentence=sentence),
@@ -68,12 +68,12 @@ class MonaiBundleNetwork:
             channels = self._answer(scan)
         if channels.shape[1:] != scan.shape:
             raise UnknownModelError(
-                f"{shortened(self._name, 60)}: its answer comes back as {channels.shape[1:]}, not on the scan's grid "
+                f"{shortened(self._name, 60)}: its output has the shape {channels.shape[1:]}, not the scan's "
                 f"{scan.shape}. Its preprocessing cannot be inverted."
             )
         if max(*self._pancreas, *self._tumour, 0) >= len(channels):
             raise UnknownModelError(
-                f"{shortened(self._name, 60)}: answers {len(channels)} channels, fewer than its metadata names."
+                f"{shortened(self._name, 60)}: returns {len(channels)} channels, fewer than its metadata names."
                 " Copy it again."
             )
         maps = organ_parts(channels, pancreas=self._pancreas, tumour=self._tumour, nested=self._activation == "sigmoid")
@@ -102,7 +102,7 @@ class MonaiBundleNetwork:
         self._network = network.to(self._device).eval()
 
     def _answer(self, scan: Volume) -> NDArray[np.float32]:
-        """Probabilities of all channels on the scan's grid, (C, I, J, K)."""
+        """Return probabilities of all channels on the scan's grid, (C, I, J, K)."""
         from monai.data import MetaTensor
         from monai.transforms import Invertd
 
@@ -127,7 +127,7 @@ class MonaiBundleNetwork:
 
 
 def _without_loading(transform: Any) -> Any:
-    """A step of the preprocessing; in place of reading a file, the scan as it would be read."""
+    """Return a step of the preprocessing; a step that reads a file is replaced by one that passes the scan."""
     from monai.transforms import EnsureChannelFirst, LoadImaged
 
     if not isinstance(transform, LoadImaged):
@@ -143,7 +143,7 @@ def _without_loading(transform: Any) -> Any:
 
 
 def _activation(postprocessing: Any) -> str:
-    """Softmax or sigmoid, as the bundle's postprocessing says; softmax where it only takes the largest."""
+    """Return softmax or sigmoid, as in the bundle's postprocessing; softmax if it has neither."""
     for step in (postprocessing or {}).get("transforms", []):
         if isinstance(step, Mapping) and str(step.get("_target_", "")).split(".")[-1].startswith("Activations"):
             return "sigmoid" if step.get("sigmoid") else "softmax"
@@ -155,10 +155,10 @@ def _activated(answer: torch.Tensor, activation: str) -> torch.Tensor:
 
 
 def _channels(path: Path, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Channels of pancreas and tumour, by the bundle's metadata.
+    """Return the channels of pancreas and tumour from the bundle's metadata.
 
     Raises:
-        UnknownModelError: It is missing or damaged, asks for several images or channels, or knows no pancreas.
+        UnknownModelError: The metadata are missing or damaged, need several images or channels, or name no pancreas.
     """
     short = shortened(name, 60)
     try:
@@ -168,11 +168,11 @@ def _channels(path: Path, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
         names = {int(value): re.sub(r"\s+", " ", str(one)) for value, one in answer["channel_def"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnknownModelError(
-            f"{short}: its metadata.json tells no channels of input and output ({shortened(reason(error), 50)}). "
+            f"{short}: its metadata.json gives no channels of input and output ({shortened(reason(error), 50)}). "
             "Give the whole bundle."
         ) from error
     if count != 1:
-        raise UnknownModelError(f"{short}: takes {count} channels; a scan has one, CT. Give a bundle for CT alone.")
+        raise UnknownModelError(f"{short}: needs {count} channels; a scan has one, CT. Give a bundle for CT alone.")
     kinds = structures_of(names)
     pancreas, tumour = (
         tuple(sorted(value for value, kind in kinds.items() if kind.label is label))
@@ -181,6 +181,6 @@ def _channels(path: Path, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     if not pancreas:
         raise UnknownModelError(
             f"{short}: none of its channels is a pancreas ({listed([shortened(one, 20) for one in names.values()])}). "
-            "Give a network that finds one."
+            "Give a network that segments one."
         )
     return pancreas, tumour

@@ -1,4 +1,4 @@
-"""What pancascade asks of a network that was trained elsewhere."""
+"""The protocol of a network that another program trained, and checks of its output."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,9 +23,9 @@ class ExternalNetwork(Protocol):
     """A network of another program.
 
     Attributes:
-        labels: What it finds.
+        labels: Labels that it segments.
         runs_on: What runs it, in words.
-        notices: What a reader of its results should know.
+        notices: Notices for readers of its results.
     """
 
     labels: tuple[Label, ...]
@@ -33,25 +33,25 @@ class ExternalNetwork(Protocol):
     notices: tuple[Notice, ...]
 
     def probabilities(self, scan: Volume) -> NDArray[np.float32]:
-        """Probabilities of pancreas (without tumour) and tumour, (2, I, J, K), on the scan's own grid.
+        """Return probabilities of pancreas (without tumour) and tumour, (2, I, J, K), on the scan's own grid.
 
         Args:
-            scan: Hounsfield units, its axes as they are stored.
+            scan: Hounsfield units, with the axes of the stored file.
         """
         ...
 
 
 def require_extra(module: str, *, extra: str, name: str, what: str) -> None:
-    """Pass only if a library is there.
+    """Refuse a network whose library is not installed.
 
     Args:
-        module: Its name.
-        extra: Of pancascade, that installs it.
-        name: Of the network, for the message.
+        module: Name of the library.
+        extra: Extra of pancascade that installs it.
+        name: Name of the network, for the message.
         what: Kind of network, such as "an ONNX file".
 
     Raises:
-        UnknownModelError: It is not installed.
+        UnknownModelError: The library is not installed.
     """
     if find_spec(module) is None:
         raise UnknownModelError(
@@ -62,15 +62,15 @@ def require_extra(module: str, *, extra: str, name: str, what: str) -> None:
 
 @contextmanager
 def network_faults_reported(name: str, doing: str) -> Iterator[None]:
-    """Whatever somebody else's code raises becomes one sentence.
+    """Turn every error of another program's code into one sentence.
 
     Args:
-        name: Of the network.
-        doing: Such as "cannot be loaded".
+        name: Name of the network.
+        doing: What failed, such as "cannot be loaded".
 
     Raises:
         MemoryShortageError: There was too little memory.
-        CheckpointError: Something else went wrong.
+        CheckpointError: Another error.
     """
     try:
         yield
@@ -88,15 +88,15 @@ def network_faults_reported(name: str, doing: str) -> Iterator[None]:
 
 
 def require_finite(maps: NDArray[np.float32], *, name: str) -> NDArray[np.float32]:
-    """The maps themselves, kept in [0, 1], if all of them are numbers.
+    """Return the maps clipped to [0, 1], and refuse NaN and infinity.
 
     Raises:
         CheckpointError: They hold NaN or infinity.
     """
     if not np.isfinite(maps).all():
         raise CheckpointError(
-            f"{shortened(name, _NAME)}: answers NaN or infinity: its weights are damaged, or its input is not what it "
-            "was trained with. Copy it again."
+            f"{shortened(name, _NAME)}: returns NaN or infinity: its weights are damaged, or its input differs from "
+            "that of its training. Copy it again."
         )
     return np.clip(maps, 0, 1, out=maps)
 
@@ -104,13 +104,13 @@ def require_finite(maps: NDArray[np.float32], *, name: str) -> NDArray[np.float3
 def organ_parts(
     channels: NDArray[np.float32], *, pancreas: tuple[int, ...], tumour: tuple[int, ...], nested: bool
 ) -> NDArray[np.float32]:
-    """Probabilities of pancreas (without tumour) and tumour, (2, *S), of all that a network tells.
+    """Return probabilities of pancreas (without tumour) and tumour, (2, *S), from a network's channels.
 
     Args:
         channels: Probabilities, (C, *S).
         pancreas: Channels of the pancreas.
-        tumour: Channels of tumour; none for a network that knows none.
-        nested: Whether channels overlap, the pancreas with its tumour inside; else they exclude each other.
+        tumour: Channels of tumour; empty for a network without tumour.
+        nested: Whether the pancreas channel includes the tumour; else channels exclude each other.
     """
     empty = np.zeros(channels.shape[1:], np.float32)
     if nested:

@@ -1,4 +1,4 @@
-"""A results folder of nnU-Net v2, run by nnU-Net's own predictor."""
+"""Run a results folder of nnU-Net v2 with nnU-Net's own predictor."""
 
 import contextlib
 import inspect
@@ -27,7 +27,7 @@ CHECKPOINT = "checkpoint_final.pth"
 class NNUNetNetwork:
     """See `pancascade.inference.external.network.ExternalNetwork`.
 
-    All folds together, as nnU-Net's own command has it.
+    All folds are averaged, as in nnU-Net's own command.
     """
 
     def __init__(self, folder: Path, *, device: str, orientation: str | None = None) -> None:
@@ -43,7 +43,7 @@ class NNUNetNetwork:
             self._predictor = _predictor(plans, content, [one for one, _ in loaded], torch.device(device))
         if self._predictor.configuration_manager.previous_stage_name is not None:
             raise UnknownModelError(
-                f"{self._name}: the second stage of a cascade of nnU-Net needs the first one's answer. Give the folder "
+                f"{self._name}: the second stage of an nnU-Net cascade needs the output of the first. Give the folder "
                 "of 3d_fullres, 3d_lowres or 2d."
             )
         self._reader = str(plans.get("image_reader_writer", ""))
@@ -53,10 +53,10 @@ class NNUNetNetwork:
         self.notices = _trust_notices(self._name, safe=all(safe for _, safe in loaded))
 
     def probabilities(self, scan: Volume) -> NDArray[np.float32]:
-        """See `ExternalNetwork`: what nnU-Net gives for the scan in a file with these axes."""
+        """See `ExternalNetwork`; returns nnU-Net's probabilities for the scan in a file with these axes."""
         orientation = self._orientation or ("RAS" if self._reader.endswith("WithReorient") else None)
         seen = scan if orientation is None else reorient(scan, orientation)
-        # nnU-Net's axes are SimpleITK's: slices, rows, columns.
+        # nnU-Net uses SimpleITK's axes: slices, rows, columns.
         image = np.ascontiguousarray(seen.voxels.transpose(2, 1, 0), dtype=np.float32)[None]
         threads = torch.get_num_threads()
         try:
@@ -74,7 +74,7 @@ class NNUNetNetwork:
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    """The checkpoint of each fold, as nnU-Net finds them: numbered folds, or else the one of all cases."""
+    """Return the checkpoint of each fold: the numbered folds or, without them, ``fold_all``, as in nnU-Net."""
     missing = [name for name in ("dataset.json", "plans.json") if not (folder / name).is_file()]
     found = sorted(folder.glob(f"fold_[0-9]*/{CHECKPOINT}")) or sorted(folder.glob(f"fold_all/{CHECKPOINT}"))
     if missing or not found:
@@ -90,7 +90,7 @@ def _read(path: Path, name: str) -> dict[str, Any]:
         content = read_json(path)
     except (OSError, ValueError) as error:
         raise UnknownModelError(
-            f"{shortened(name, 60)}: its {path.name} is no readable JSON ({shortened(reason(error), 60)}). "
+            f"{shortened(name, 60)}: its {path.name} is not readable JSON ({shortened(reason(error), 60)}). "
             "Copy it again."
         ) from error
     if not isinstance(content, dict):
@@ -108,7 +108,7 @@ def _require_one_ct(content: Mapping[str, Any], name: str) -> None:
         )
         raise UnknownModelError(
             f"{shortened(name, 60)}: the network's channels are {reported}; a scan has one channel, CT. Give a network "
-            "of CT alone."
+            "for CT alone."
         )
     try:
         require_ct(content, named=True)
@@ -117,9 +117,9 @@ def _require_one_ct(content: Mapping[str, Any], name: str) -> None:
 
 
 def _heads(content: Mapping[str, Any], name: str) -> tuple[tuple[tuple[int, ...], tuple[int, ...]], bool]:
-    """Channels of pancreas and tumour in the answer, and whether they are regions that overlap.
+    """Return the output channels of pancreas and tumour, and whether they are overlapping regions.
 
-    Labels are channels by their value, background first. Regions, as nnU-Net orders them, are channels without one.
+    The channel of a label is its value, background first. Regions are channels in nnU-Net's order, without background.
     """
     labels = content.get("labels")
     if not isinstance(labels, dict) or not all(_is_label(value) for value in labels.values()):
@@ -140,8 +140,8 @@ def _heads(content: Mapping[str, Any], name: str) -> tuple[tuple[tuple[int, ...]
     )
     if not pancreas:
         raise UnknownModelError(
-            f"{shortened(name, 60)}: no label of it is a pancreas ({listed([shortened(one, 20) for one in labels])}). "
-            "Give a network that finds one."
+            f"{shortened(name, 60)}: no label is a pancreas ({listed([shortened(one, 20) for one in labels])}). "
+            "Give a network that segments one."
         )
     return (pancreas, tumour), nested
 
@@ -153,16 +153,16 @@ def _is_label(value: object) -> bool:
 
 
 def _load(path: Path, name: str) -> tuple[dict[str, Any], bool]:
-    """A checkpoint, and whether it could be read as data alone.
+    """Return a checkpoint, and whether it was read as data alone.
 
-    A checkpoint of nnU-Net is a pickle. It is first read without running any code of it; one that needs more, as
-    training logs of some versions do, is then read like nnU-Net reads it, which runs whatever the file asks for.
+    A checkpoint of nnU-Net is a pickle. It is first read without running any code in it. If that fails, as with the
+    training logs of some versions, it is read as nnU-Net reads it, which runs code in the file.
     """
     require_sound(path, name=name)
     try:
         with torch.serialization.safe_globals(_numbers()):
             checkpoint, safe = torch.load(path, map_location="cpu", weights_only=True), True
-    except Exception:  # torch's own kinds of it are many
+    except Exception:  # torch raises many kinds here
         with network_faults_reported(name, "its checkpoint cannot be read"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             checkpoint, safe = torch.load(path, map_location="cpu", weights_only=False), False
@@ -173,7 +173,7 @@ def _load(path: Path, name: str) -> tuple[dict[str, Any], bool]:
 
 
 def _numbers() -> list[Any]:
-    """NumPy's numbers, of which nnU-Net's logs are full."""
+    """Return NumPy's number types, which nnU-Net's logs contain."""
     kinds = [type(np.dtype(one)) for one in (np.float64, np.float32, np.int64, np.int32, np.bool_)]
     return [np._core.multiarray.scalar, np.dtype, *kinds]  # type: ignore[attr-defined]
 
@@ -181,7 +181,7 @@ def _numbers() -> list[Any]:
 def _predictor(
     plans: dict[str, Any], content: dict[str, Any], checkpoints: list[dict[str, Any]], device: torch.device
 ) -> Any:
-    """nnU-Net's predictor with the networks of all folds, as its own method for folders makes it."""
+    """Return nnU-Net's predictor with the networks of all folds, made as in its own method for folders."""
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
     from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
@@ -211,7 +211,7 @@ def _predictor(
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """nnU-Net prints of folders that are not set, and warns of what nobody here can change."""
+    """Silence nnU-Net's messages about folders that are not set, and warnings that the user cannot act on."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -221,7 +221,7 @@ def _trust_notices(name: str, *, safe: bool) -> tuple[Notice, ...]:
     if safe:
         return ()
     sentence = (
-        f"The checkpoint of {shortened(name, 60)} is a pickle that could only be read by running code of it: use such "
-        "a folder only from somebody you trust."
+        f"The checkpoint of {shortened(name, 60)} is a pickle that could only be read by running code in it: use such "
+        "a folder only from people you trust."
     )
     return (Notice(code="network_trusted", about="location", sentence=sentence),)

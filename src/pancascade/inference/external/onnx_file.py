@@ -1,4 +1,4 @@
-"""A network as an ONNX file, run by ONNX Runtime."""
+"""Run a network in an ONNX file with ONNX Runtime."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from pancascade.messages.notices import Notice
 class OnnxNetwork:
     """See `pancascade.inference.external.network.ExternalNetwork`.
 
-    A description of the same name lies beside the file.
+    The file needs a description of the same name beside it.
     """
 
     notices: tuple[Notice, ...] = ()
@@ -47,7 +47,7 @@ class OnnxNetwork:
         return answer
 
     def _checked_input(self) -> str:
-        """The name of the one input."""
+        """Check the single input, and return its name."""
         inputs = self._session.get_inputs()
         shapes = [list(one.shape) for one in inputs]
         axes = 2 + self._description.dimensions
@@ -55,13 +55,13 @@ class OnnxNetwork:
         if len(shapes) != 1 or len(shapes[0]) != axes or (isinstance(shapes[0][1], int) and shapes[0][1] != 1):
             reported = shortened(", ".join("x".join(map(str, one)) for one in shapes), 40) or "no input"
             raise UnknownModelError(
-                f"{shortened(self._name, 60)}: takes {reported}, described are {axes} axes with 1 channel (CT). Mend "
-                "dimensions, or give a network of CT alone."
+                f"{shortened(self._name, 60)}: takes {reported}, but its description needs {axes} axes with 1 channel "
+                "(CT). Correct dimensions, or give a network for CT alone."
             )
         if any(isinstance(side, int) and side != ours for side, ours in zip(shapes[0][2:], sides, strict=True)):
             raise UnknownModelError(
-                f"{self._name}: takes patches of {'x'.join(map(str, shapes[0][2:]))}, its description says "
-                f"{'x'.join(map(str, sides))}. Mend the patch."
+                f"{self._name}: takes patches of {'x'.join(map(str, shapes[0][2:]))}, but its description says "
+                f"{'x'.join(map(str, sides))}. Correct the patch."
             )
         return str(inputs[0].name)
 
@@ -77,9 +77,9 @@ def _session(path: Path, device: str) -> Any:
     options.intra_op_num_threads = thread_count()
     try:
         return onnxruntime.InferenceSession(path, options, providers=[wanted])
-    except Exception as error:  # its kinds have no common base; weights above 2 GB always lie in a file of their own
+    except Exception as error:  # no common base class; weights above 2 GB are always in a separate file
         if "external " in str(error).lower():
             raise UnknownModelError(
-                f"{path.name}: keeps weights in another file beside it, which is missing or damaged. Copy both."
+                f"{path.name}: its weights are in another file beside it, which is missing or damaged. Copy both."
             ) from error
         raise

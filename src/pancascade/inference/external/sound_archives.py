@@ -1,4 +1,4 @@
-"""Weights that torch saved are a zip archive, whose checksums torch does not look at."""
+"""Check the checksums of weights saved by torch: they are a zip archive, and torch ignores its checksums."""
 
 import zipfile
 import zlib
@@ -9,13 +9,13 @@ from pancascade.files.documents import shortened
 
 
 def require_sound(path: Path, *, name: str) -> None:
-    """Pass for an archive whose parts have their checksums, and for a file that is no archive.
+    """Accept an archive whose parts match their checksums, and a file that is no archive.
 
-    Torch loads one with a flipped bit in its weights without a word, and the network answers something else.
+    Torch loads weights with a flipped bit without an error, and the network's output is wrong.
 
     Args:
         path: A file that ``torch.save`` or ``torch.jit.save`` wrote, or anything else.
-        name: Of the network, for the message.
+        name: Name of the network, for the message.
 
     Raises:
         CheckpointError: A part is damaged.
@@ -24,7 +24,7 @@ def require_sound(path: Path, *, name: str) -> None:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
     except zipfile.BadZipFile as error:
-        if not zipfile.is_zipfile(path):  # an older kind, or no weights at all: whoever loads it says so
+        if not zipfile.is_zipfile(path):  # an older format, or no weights: the loader reports that
             return
         raise _damaged(path, name) from error
     except OSError:  # as above
@@ -37,6 +37,6 @@ def require_sound(path: Path, *, name: str) -> None:
 
 def _damaged(path: Path, name: str) -> CheckpointError:
     return CheckpointError(
-        f"{shortened(name, 60)}: {shortened(path.name, 60)} is damaged, its checksums are those of other weights. "
+        f"{shortened(name, 60)}: {shortened(path.name, 60)} is damaged, its checksums do not match its weights. "
         "Copy it again."
     )

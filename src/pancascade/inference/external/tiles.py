@@ -1,4 +1,4 @@
-"""A network that sees patches, on a whole scan: turn, resample, normalise, slide, average, and all of it back."""
+"""Run a network on a whole scan in patches: reorient, resample, normalise, slide, average, and map back."""
 
 import itertools
 import math
@@ -13,24 +13,24 @@ from pancascade.inference.external.network import organ_parts, require_finite
 from pancascade.inference.external.network_description import NetworkDescription
 
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""The answer (1, C, *S) to an image (1, 1, *S)."""
+"""Returns the output (1, C, *S) for an image (1, 1, *S)."""
 
 SIGMA = 0.125
-"""Standard deviation of a patch's weight, of the patch's size, as in MONAI and nnU-Net."""
+"""Standard deviation of a patch's Gaussian weight, relative to the patch size, as in MONAI and nnU-Net."""
 
 
 def run_in_tiles(scan: Volume, predict: Predict, description: NetworkDescription, *, name: str) -> NDArray[np.float32]:
-    """Probabilities of pancreas and tumour on the scan's own grid, (2, I, J, K).
+    """Return probabilities of pancreas and tumour on the scan's own grid, (2, I, J, K).
 
     Args:
         scan: Hounsfield units.
         predict: The network on one patch.
-        description: How the scan reaches it.
-        name: Of the network, for messages.
+        description: Preparation of the scan.
+        name: Name of the network, for messages.
 
     Raises:
-        CheckpointError: It answers NaN or infinity.
-        UnknownModelError: It has fewer channels than described, or answers in another size.
+        CheckpointError: The network returns NaN or infinity.
+        UnknownModelError: It returns fewer channels than described, or another size.
     """
     turned = reorient(scan, description.axes)
     spacing_mm = description.spacing_mm
@@ -40,7 +40,7 @@ def run_in_tiles(scan: Volume, predict: Predict, description: NetworkDescription
     highest = max((*labels.pancreas, *labels.tumour))
     if highest >= len(answer):
         raise UnknownModelError(
-            f"{name}: answers {len(answer)} channels, and its description names channel {highest}. Mend the labels."
+            f"{name}: returns {len(answer)} channels, but its description names channel {highest}. Correct the labels."
         )
     maps = organ_parts(
         description.activate(answer), pancreas=labels.pancreas, tumour=labels.tumour, nested=description.nested
@@ -54,13 +54,13 @@ def run_in_tiles(scan: Volume, predict: Predict, description: NetworkDescription
 def slide(
     image: NDArray[np.float32], predict: Predict, description: NetworkDescription, *, name: str
 ) -> NDArray[np.float32]:
-    """The weighted mean of the answers to overlapping patches, (C, *image.shape).
+    """Return the weighted mean of the outputs for overlapping patches, (C, *image.shape).
 
     Args:
         image: (I, J, K), normalised.
         predict: The network on one patch.
-        description: Of patch, overlap and dimensions.
-        name: For messages.
+        description: Gives patch, overlap and dimensions.
+        name: Name of the network, for messages.
     """
     patch = description.patch
     missing = [max(0, side - size) for side, size in zip(patch, image.shape, strict=True)]
@@ -76,8 +76,8 @@ def slide(
             total = np.zeros((len(answer), *padded.shape), np.float32)
         total[(slice(None), *place)] += answer * weight
         weights[place] += weight
-    if total is None:  # no volume is empty
-        raise UnknownModelError(f"{name}: was shown nothing. Give a scan.")
+    if total is None:  # cannot happen: no volume is empty
+        raise UnknownModelError(f"{name}: got no patch. Give a scan.")
     total /= weights
     inside = tuple(slice(before, before + size) for (before, _), size in zip(pads, image.shape, strict=True))
     return total[(slice(None), *inside)]
@@ -88,14 +88,14 @@ def _answer(tile: NDArray[np.float32], predict: Predict, *, two_dimensional: boo
     answer = np.asarray(predict(shown), np.float32)
     if answer.ndim != shown.ndim or answer.shape[0] != 1 or answer.shape[2:] != shown.shape[2:]:
         raise UnknownModelError(
-            f"{name}: answers {answer.shape} to a patch of {shown.shape}; one map of each label in the patch's size is "
-            "needed. Mend patch and dimensions."
+            f"{name}: returns {answer.shape} for a patch of {shown.shape}; it must return one map for each label, in "
+            "the patch's size. Correct patch and dimensions."
         )
     return answer[0][:, None] if two_dimensional else answer[0]
 
 
 def starts(shape: Sequence[int], patch: Sequence[int], overlap: float) -> list[list[int]]:
-    """Where patches begin along each axis: in equal steps, the last one at the end."""
+    """Return the starts of patches along each axis: equal steps, but the last patch ends at the image's end."""
     found = []
     for size, side in zip(shape, patch, strict=True):
         step = max(1, int(side * (1 - overlap)))
@@ -105,7 +105,7 @@ def starts(shape: Sequence[int], patch: Sequence[int], overlap: float) -> list[l
 
 
 def gaussian_weight(patch: Sequence[int]) -> NDArray[np.float32]:
-    """Weight of each voxel of a patch: 1 in its middle, never below 1/1000."""
+    """Return the weight of each voxel of a patch: 1 in its middle, at least 1/1000."""
     weight = np.ones(tuple(patch), np.float64)
     for axis, side in enumerate(patch):
         offset = (np.arange(side) - (side - 1) / 2) / (SIGMA * side)

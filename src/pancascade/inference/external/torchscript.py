@@ -1,4 +1,4 @@
-"""A network as a TorchScript file, in patches."""
+"""Run a network in a TorchScript file, in patches."""
 
 import warnings
 from pathlib import Path
@@ -18,10 +18,10 @@ from pancascade.messages.notices import Notice
 
 
 def load_script(path: Path, device: str) -> torch.jit.ScriptModule:
-    """The module of a TorchScript file, for evaluation.
+    """Load the module of a TorchScript file, in evaluation mode.
 
     Raises:
-        CheckpointError: It is none, or damaged.
+        CheckpointError: The file is damaged, or no TorchScript.
     """
     require_sound(path, name=path.name)
     with network_faults_reported(path.name, "cannot be loaded as TorchScript"), warnings.catch_warnings():
@@ -33,7 +33,7 @@ def load_script(path: Path, device: str) -> torch.jit.ScriptModule:
 class TorchScriptNetwork:
     """See `pancascade.inference.external.network.ExternalNetwork`.
 
-    A description of the same name lies beside the file.
+    The file needs a description of the same name beside it.
     """
 
     notices: tuple[Notice, ...] = ()
@@ -58,6 +58,6 @@ class TorchScriptNetwork:
         if isinstance(answer, list | tuple) and answer:
             answer = answer[0]
         if not isinstance(answer, torch.Tensor):
-            raise UnknownModelError(f"{self._name}: answers no tensor but {type(answer).__name__}. Export it anew.")
+            raise UnknownModelError(f"{self._name}: returns no tensor but {type(answer).__name__}. Export it again.")
         found: NDArray[np.float32] = answer.float().cpu().numpy()
         return found

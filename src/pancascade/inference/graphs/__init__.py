@@ -1,1 +1,1 @@
-"""Cascades whose networks are ONNX files beside their weights: they run without torch."""
+"""Cascades whose networks are ONNX files beside their weights; they run without torch."""

@@ -1,6 +1,6 @@
-"""The cascades on slices whose networks may be ONNX files: what lies between the networks, in NumPy.
+"""Cascades on slices whose networks may be ONNX files: the operations between the networks, in NumPy.
 
-The same as the cascades of `pancascade.methods.cascades` compute at inference, which tests compare.
+They compute the same as the cascades of `pancascade.methods.cascades` at inference; tests compare both.
 """
 
 from abc import ABC, abstractmethod
@@ -22,7 +22,7 @@ from pancascade.methods.targets import NestedTargets
 Images = NDArray[np.float32]
 
 Networks = Callable[[bool], Mapping[str, GraphNetwork]]
-"""Gives the networks, in float32 alone or as the processor is fastest with."""
+"""Returns the networks, in float32 only or in the processor's fastest precision."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +30,8 @@ class GraphCascade(ABC):
     """See `pancascade.inference.backends.runnable_cascade.RunnableCascade`.
 
     Attributes:
-        networks: By their name in the cascade.
-        each: Gives the networks in another precision.
+        networks: Networks by their name in the cascade.
+        each: Returns the networks in another precision.
     """
 
     networks: Mapping[str, GraphNetwork]
@@ -42,19 +42,19 @@ class GraphCascade(ABC):
     @property
     @abstractmethod
     def labels(self) -> tuple[Label, ...]:
-        """What is segmented besides background, in channel order."""
+        """Segmented labels besides background, in channel order."""
         ...
 
     @property
     @abstractmethod
     def first_target(self) -> tuple[Label, ...]:
-        """Labels that together are what stage 1 looks for."""
+        """Labels whose union is the target of stage 1."""
         ...
 
     @property
     @abstractmethod
     def locates(self) -> bool:
-        """Whether there is a stage 1 that can be asked."""
+        """Whether there is a stage 1 that can run alone."""
         ...
 
     @property
@@ -96,16 +96,16 @@ class GraphCascade(ABC):
 
 
 class TwoStageSettings(NestedTargets):
-    """What inference needs of the settings of a cascade with a box between two networks.
+    """Settings of a cascade with a box between two networks, as far as inference needs them.
 
     Attributes:
-        kind: Which cascade.
+        kind: Kind of cascade.
         handover: ``saliency``: the image is weighted by a transformation of stage 1's map.
         margin: K, in pixels of the canvas.
         crop_size: Height and width of stage 2's input.
-        first_scale: Stage 1 sees the canvas scaled by this factor.
+        first_scale: Factor by which the canvas is scaled for stage 1.
         helper_organs: Maps of stage 1 that are not handed over.
-        presence: Whether stage 1's last map tells if a slice shows the organ at all.
+        presence: Whether stage 1's last map says if a slice shows the organ at all.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -124,7 +124,7 @@ class TwoStageGraphs(GraphCascade):
     """Qiu et al. 2024, and the coarse-to-fine baseline: locate, box, crop, segment, paste.
 
     Attributes:
-        settings: Of the cascade.
+        settings: Settings of the cascade.
 
     Source: methods.md §A2–A4, §B3.
     """
@@ -135,12 +135,12 @@ class TwoStageGraphs(GraphCascade):
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """What is segmented besides background, in channel order."""
+        """Segmented labels besides background, in channel order."""
         return self.settings.found
 
     @property
     def first_target(self) -> tuple[Label, ...]:
-        """Labels that together are what stage 1 looks for."""
+        """Labels whose union is the target of stage 1."""
         return self.settings.organ
 
     def exact(self) -> "TwoStageGraphs":
@@ -152,7 +152,7 @@ class TwoStageGraphs(GraphCascade):
         maps = _scaled(self.networks["first"], images, self.settings.first_scale)
         probabilities = sigmoid(resize(maps[:, :1], images.shape[-2:]))
         if self.settings.presence:
-            # The network gives one answer for the slice, spread over its last map.
+            # The network gives one value for the slice, repeated over its last map.
             probabilities *= sigmoid(maps[:, 1 + len(self.settings.helper_organs), 0, 0])[:, None, None, None]
         return self._boxed(probabilities)
 
@@ -179,7 +179,7 @@ class TwoStageGraphs(GraphCascade):
         return _two_classes(second) if self.settings.one_target else _three_classes(first, second)
 
     def _boxed(self, probabilities: NDArray[np.floating[Any]]) -> Handover:
-        """The box of P ≥ 0.5 with its margin in each image; none where nothing reaches it."""
+        """Return the box of P ≥ 0.5 with its margin in each image; none where nothing reaches it."""
         boxes = []
         for mask in probabilities[:, 0] >= 0.5:
             box = Box.around(mask)
@@ -193,7 +193,7 @@ class OneNetworkGraph(GraphCascade):
 
     Attributes:
         targets: Labels with a map of their own, in channel order.
-        scale: The network sees the canvas scaled by this factor.
+        scale: Factor by which the canvas is scaled for the network.
     """
 
     targets: tuple[Label, ...]
@@ -203,12 +203,12 @@ class OneNetworkGraph(GraphCascade):
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """What is segmented besides background, in channel order."""
+        """Segmented labels besides background, in channel order."""
         return tuple(Label)[1 : max(self.targets) + 1]
 
     @property
     def first_target(self) -> tuple[Label, ...]:
-        """Labels that together are what stage 1 looks for."""
+        """Labels whose union is the target of stage 1."""
         return (Label.PANCREAS, Label.TUMOUR)
 
     def exact(self) -> "OneNetworkGraph":
@@ -251,7 +251,7 @@ def _dsms(settings: dict[str, Any], networks: Networks) -> GraphCascade:
 
 
 def _named(networks: Networks, *needed: str) -> Mapping[str, GraphNetwork]:
-    """The networks, if all that the cascade needs are among them."""
+    """Return the networks; refuse them if one that the cascade needs is missing."""
     found = networks(False)
     missing = [name for name in needed if name not in found]
     if missing:
@@ -265,16 +265,16 @@ CASCADES: dict[str, Callable[[dict[str, Any], Networks], GraphCascade]] = {
     "single_stage": _single,
     "dsms_unet": _dsms,
 }
-"""What runs a cascade's ONNX files, by its kind."""
+"""Function that makes a cascade of ONNX files, by its kind."""
 
 
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """1 / (1 + exp(−x)), without overflow."""
+    """Return 1 / (1 + exp(−x)), without overflow."""
     return np.float32(1) / (np.float32(1) + np.exp(-np.clip(logits, np.float32(-80), np.float32(80))))
 
 
 def _scaled(network: GraphNetwork, images: Images, scale: float) -> Images:
-    """The last answer of a network that sees the images scaled to multiples of 16, at that size."""
+    """Return the last output of a network for images scaled to multiples of 16, at that size."""
     if scale != 1.0:
         height, width = (max(16, 16 * round(side * scale / 16)) for side in images.shape[-2:])
         images = resize(images, (height, width), antialias=True)
@@ -286,6 +286,6 @@ def _two_classes(second: Images) -> Images:
 
 
 def _three_classes(first: Images, second: Images) -> Images:
-    """q_b = (1 − P₂)(1 − P₁), q_p = (1 − P₂) P₁, q_t = P₂ (methods.md §A2)."""
+    """Return q_b = (1 − P₂)(1 − P₁), q_p = (1 − P₂) P₁, q_t = P₂ (methods.md §A2)."""
     rest = 1 - second
     return np.concatenate((rest * (1 - first), rest * first, second), axis=1)

@@ -1,4 +1,4 @@
-"""Which ONNX files a checkpoint's networks are, and whether they are its own."""
+"""Find the ONNX files of a checkpoint's networks, and check that they belong to it."""
 
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -15,11 +15,11 @@ SUFFIX = ".graphs.json"
 
 
 class GraphFile(Settings):
-    """One network.
+    """One network of a checkpoint.
 
     Attributes:
-        file: ONNX, beside the checkpoint, whose tensors it points at.
-        digest: Of its content.
+        file: ONNX file beside the checkpoint, whose tensors it uses.
+        digest: Digest of its content.
     """
 
     file: str = Field(pattern=r"^[^/\\]+\.onnx$")
@@ -30,8 +30,8 @@ class GraphFiles(Settings):
     """``NAME.graphs.json`` beside ``NAME.safetensors``: the networks of its cascade as ONNX files.
 
     Attributes:
-        weights: Digest of the checkpoint, as it stands in its header: the files point at places in it.
-        networks: By their name in the cascade.
+        weights: Digest of the checkpoint in its header: the ONNX files refer to positions in the checkpoint.
+        networks: ONNX files by the network's name in the cascade.
     """
 
     format: Literal[1] = 1
@@ -40,11 +40,11 @@ class GraphFiles(Settings):
 
 
 class GraphModel(NamedTuple):
-    """A checkpoint that runs without torch.
+    """A checkpoint that can run without torch.
 
     Attributes:
-        header: Of the checkpoint, as `pancascade.methods.checkpoint.ModelDescription` writes it.
-        digest: Of its weights.
+        header: Header of the checkpoint, as written by `pancascade.methods.checkpoint.ModelDescription`.
+        digest: Digest of its weights.
         networks: ONNX file of each network.
     """
 
@@ -54,27 +54,27 @@ class GraphModel(NamedTuple):
 
 
 def graphs_of(checkpoint: Path) -> Path:
-    """Where the description of a checkpoint's ONNX files lies, if there is one."""
+    """Return the path of the description of a checkpoint's ONNX files; it may not exist."""
     return checkpoint.with_suffix(SUFFIX)
 
 
 def has_graphs(checkpoint: Path) -> bool:
-    """Whether a checkpoint has ONNX files beside it."""
+    """Return whether a checkpoint has ONNX files beside it."""
     return graphs_of(checkpoint).is_file()
 
 
 def read_graphs(checkpoint: Path) -> GraphModel:
-    """A checkpoint and its ONNX files, all found to be as they were written.
+    """Read a checkpoint's header and its ONNX files' paths, and check that no file was changed.
 
     Raises:
-        CheckpointError: One is missing or damaged, or they are of other weights.
+        CheckpointError: A file is missing or damaged, or belongs to other weights.
     """
     header, digest = read_checked_header(checkpoint)
     refuse_state(checkpoint, header)
     described = _read_description(graphs_of(checkpoint))
     if described.weights != digest:
         raise CheckpointError(
-            f"{graphs_of(checkpoint).name}: of other weights than {checkpoint.name}. Write both again with "
+            f"{graphs_of(checkpoint).name}: belongs to other weights than {checkpoint.name}. Write both again with "
             "`pancascade export --format pancascade`."
         )
     networks = {name: checkpoint.parent / one.file for name, one in described.networks.items()}

@@ -1,4 +1,4 @@
-"""A network that is an ONNX file, run by OpenVINO or ONNX Runtime."""
+"""Run a network in an ONNX file with OpenVINO or ONNX Runtime."""
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     import openvino
 
 GraphBackend = Literal["openvino", "onnxruntime"]
-"""What runs ONNX files."""
+"""Backend that runs ONNX files."""
 
 Maps = list[NDArray[np.float32]]
-"""All that a network answers, in its order; what a cascade hands on is the last."""
+"""All outputs of a network, in order; a cascade uses the last one."""
 
 
 class GraphNetwork(ABC):
-    """A network in an ONNX file, made ready for each size of images when that comes first, for batches of any length.
+    """A network in an ONNX file, prepared when a size of images first comes, for batches of any size.
 
     Attributes:
         runs_on: What runs it, in words.
@@ -46,10 +46,10 @@ class GraphNetwork(ABC):
         self._ready: OrderedDict[tuple[int, ...], _Answer] = OrderedDict()
 
     def __call__(self, images: NDArray[np.float32]) -> Maps:
-        """What it answers to images (B, C, h, w).
+        """Return its output for images (B, C, h, w).
 
         Raises:
-            CheckpointError: It cannot be run, or was written for images of another size.
+            CheckpointError: It cannot run, or was written for images of another size.
         """
         shape = images.shape[1:]
         if shape not in self._ready:
@@ -61,14 +61,14 @@ class GraphNetwork(ABC):
 
     @abstractmethod
     def _made_ready(self, shape: tuple[int, ...]) -> "_Answer":
-        """What answers to batches of images (C, h, w)."""
+        """Return a function that runs batches of images (C, h, w)."""
 
     def _require_size(self, sides: Sequence[object], shape: tuple[int, ...]) -> None:
-        """Pass only for images that the file was written for; a side that is no number is of any length."""
+        """Refuse images of another size than the file's; a side that is no number has any length."""
         if any(isinstance(side, int) and side != given for side, given in zip(sides, shape, strict=True)):
             wanted, given = ("x".join(map(str, some[1:])) for some in (sides, shape))
             raise CheckpointError(
-                f"{self.path.name}: written for images of {wanted} pixels, and this scan needs {given}. Run it where "
+                f"{self.path.name}: written for images of {wanted} pixels, but this scan needs {given}. Run it where "
                 "torch is installed, with --backend torch."
             )
 
@@ -77,13 +77,13 @@ _Answer = Callable[[NDArray[np.float32]], Maps]
 
 
 def graph_network(path: Path, *, backend: GraphBackend, weights: str, exact: bool = False) -> GraphNetwork:
-    """A network of an ONNX file.
+    """Load a network from an ONNX file.
 
     Args:
-        path: The file, with the tensors that it points at beside it.
-        backend: What runs it.
+        path: The file, with the tensors that it uses beside it.
+        backend: Backend that runs it.
         weights: Digest of these tensors.
-        exact: Whether it computes in float32 whatever the processor is faster with.
+        exact: Whether it computes in float32, even if the processor is faster with another type.
     """
     if backend == "openvino":
         return _OpenVinoGraph(path, precision="f32" if exact else fast_precision(), weights=weights)
@@ -91,7 +91,7 @@ def graph_network(path: Path, *, backend: GraphBackend, weights: str, exact: boo
 
 
 def graph_backend(wanted: Backend) -> GraphBackend | None:
-    """What runs ONNX files here, if it may be ``wanted``; None where nothing does."""
+    """Return the installed backend for ONNX files that ``wanted`` allows; None if there is none."""
     if wanted in ("auto", "openvino") and openvino_available():
         return "openvino"
     return "onnxruntime" if wanted in ("auto", "onnxruntime") and onnxruntime_available() else None
@@ -99,14 +99,14 @@ def graph_backend(wanted: Backend) -> GraphBackend | None:
 
 @cache
 def fast_precision() -> Precision:
-    """What OpenVINO computes in fastest on this processor."""
+    """Return the precision in which OpenVINO is fastest on this processor."""
     from pancascade.inference.backends.openvino_core import core
 
     return "bf16" if "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
 
 
 class _OpenVinoGraph(GraphNetwork):
-    """Its compiled form is kept on disk for the next process."""
+    """A network run by OpenVINO. Its compiled form is kept on disk for the next process."""
 
     def __init__(self, path: Path, *, precision: Precision, weights: str) -> None:
         super().__init__(path)
@@ -128,7 +128,7 @@ class _OpenVinoGraph(GraphNetwork):
             model = core().read_model(self.path)
             _, *sides = model.inputs[0].get_partial_shape()
             self._require_size([side.get_length() if side.is_static else None for side in sides], shape)
-            model.reshape([-1, *shape])  # of one size it is as fast as it was written for that
+            model.reshape([-1, *shape])  # with a fixed image size it is as fast as a file for that size
             compiled = core().compile_model(model, "CPU", options)
         except RuntimeError as error:
             raise _unusable(self.path, "OpenVINO", error) from error
@@ -163,7 +163,7 @@ class _OnnxRuntimeGraph(GraphNetwork):
         options.intra_op_num_threads = thread_count()
         try:
             return onnxruntime.InferenceSession(self.path, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its exceptions have no common class of their own
+        except Exception as error:  # its exceptions have no common base class
             raise _unusable(self.path, "ONNX Runtime", error) from error
 
 

@@ -1,4 +1,4 @@
-"""From a checkpoint with ONNX files to a cascade that runs."""
+"""Load a cascade from a checkpoint with ONNX files."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -20,9 +20,9 @@ class LoadedGraphs(NamedTuple):
     """A cascade of ONNX files.
 
     Attributes:
-        cascade: Ready to run.
-        canvas: How slices reach it.
-        trained_on: Whom its weights have learned from.
+        cascade: The cascade, ready to run.
+        canvas: Preparation of slices.
+        trained_on: Training data of its weights.
     """
 
     cascade: GraphCascade
@@ -31,14 +31,14 @@ class LoadedGraphs(NamedTuple):
 
 
 def load_graphs(checkpoint: Path, *, backend: GraphBackend) -> LoadedGraphs:
-    """The cascade of a checkpoint that has ONNX files beside it.
+    """Load the cascade of a checkpoint that has ONNX files beside it.
 
     Args:
         checkpoint: A ``.safetensors`` file.
-        backend: What runs its networks.
+        backend: Backend that runs its networks.
 
     Raises:
-        CheckpointError: A file is missing, damaged, or not of these weights.
+        CheckpointError: A file is missing or damaged, or belongs to other weights.
     """
     model = read_graphs(checkpoint)
     try:
@@ -56,7 +56,7 @@ def load_graphs(checkpoint: Path, *, backend: GraphBackend) -> LoadedGraphs:
 def _networks(model: GraphModel, *, backend: GraphBackend) -> Networks:
     @cache
     def networks(exact: bool) -> Mapping[str, GraphNetwork]:
-        # The saliency's network takes no time, and the whole image is multiplied by what it answers.
+        # The saliency network is fast, and its output multiplies the whole image, so it runs in float32.
         return {
             name: graph_network(path, backend=backend, weights=model.digest, exact=exact or name == "saliency")
             for name, path in model.networks.items()

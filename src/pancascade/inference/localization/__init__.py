@@ -1,1 +1,1 @@
-"""Where the pancreas lies, and how surely."""
+"""Localization of the pancreas, and its confidence."""

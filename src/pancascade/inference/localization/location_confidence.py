@@ -1,4 +1,4 @@
-"""How likely the organ that a model found is right, fitted on validation scans."""
+"""Probability that a model's organ is right, fitted on validation scans."""
 
 import math
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ from pancascade.results.location import Location
 from pancascade.settings import Settings
 
 RIGHT_DICE = 0.6
-"""A mask of the pancreas is called right from this Dice on."""
+"""Least Dice of a mask of the pancreas that counts as right."""
 
 DISAGREE = 0.65
-"""Agreement of the steps below which that is told as a reason; the shipped model's chance to be right is ½ there."""
+"""Agreement of the steps below which it lowers the confidence; there the shipped model is right half the time."""
 
 
 class LogisticFit(Settings):
-    """A number in (0, 1) of two others: σ(constant + agreement · a + plausibility · b).
+    """A logistic function of agreement a and plausibility b: σ(constant + agreement · a + plausibility · b).
 
     Attributes:
         constant: The first term.
         agreement: Factor of the agreement of the model's steps.
-        plausibility: Factor of the plausibility of what was found.
+        plausibility: Factor of the plausibility of the prediction.
     """
 
     constant: float = Field(allow_inf_nan=False)
@@ -32,17 +32,17 @@ class LogisticFit(Settings):
     plausibility: float = Field(allow_inf_nan=False)
 
     def of(self, agreement: float, plausibility: float) -> float:
-        """The fitted number."""
+        """Return the fitted number in (0, 1)."""
         value = self.constant + self.agreement * agreement + self.plausibility * plausibility
-        return 0.5 * (1 + math.tanh(value / 2))  # the logistic function, for any size of its argument
+        return 0.5 * (1 + math.tanh(value / 2))  # the logistic function; it cannot overflow
 
 
 class LocationFit(Settings):
-    """What a location is worth, fitted to the Dice of whole validation scans (`benchmarks/location_confidence.py`).
+    """Quality of a location, fitted to the Dice of whole validation scans (`benchmarks/location_confidence.py`).
 
     Attributes:
-        right: Chance that the organ's Dice is at least `RIGHT_DICE`; it becomes the location's confidence.
-        dice: The organ's expected Dice.
+        right: Probability that the organ's Dice is at least `RIGHT_DICE`; it becomes the location's confidence.
+        dice: Expected Dice of the organ.
     """
 
     right: LogisticFit
@@ -50,13 +50,13 @@ class LocationFit(Settings):
 
 
 def agreement_of(before: RegionProbabilities, close: Sequence[RegionProbabilities]) -> float:
-    """Dice of the organ that earlier steps found and that a second pass over its regions found, at probability ½.
+    """Return the Dice between the organ of earlier steps and that of a second pass over its regions, at probability ½.
 
     Two networks that learned from different patients rarely make the same mistake.
 
     Args:
-        before: What earlier steps found, in the whole scan.
-        close: What was found in each region; they do not overlap.
+        before: Prediction of earlier steps, in the whole scan.
+        close: Prediction in each region; the regions do not overlap.
     """
     total, shared = int(np.count_nonzero(before.organ >= 0.5)), 0
     for found in close:
@@ -69,18 +69,18 @@ def agreement_of(before: RegionProbabilities, close: Sequence[RegionProbabilitie
 
 
 def with_agreement(prediction: RegionProbabilities, agreement: float) -> RegionProbabilities:
-    """A prediction whose location tells how far the model's steps agree."""
+    """Record in the prediction's location how far the model's steps agree."""
     if prediction.location is None:
         return prediction
     return replace(prediction, location=prediction.location.model_copy(update={"agreement": round(agreement, 3)}))
 
 
 def with_fitted_confidence(prediction: RegionProbabilities, fit: LocationFit | None) -> RegionProbabilities:
-    """A prediction whose location has the fitted confidence and expected Dice; as it is where nothing was fitted.
+    """Set the fitted confidence and expected Dice of the prediction's location; no change without a fit.
 
     Args:
-        prediction: By all steps of a model.
-        fit: Of that model.
+        prediction: Prediction by all steps of a model.
+        fit: Fit of that model.
     """
     location = prediction.location
     if fit is None or location is None or location.agreement is None or location.plausibility is None:

@@ -1,4 +1,4 @@
-"""What the steps of a model have found so far, in the LPS scan."""
+"""Combined prediction of a model's steps so far, in the LPS scan."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,30 +15,30 @@ from pancascade.labels import Label
 from pancascade.results.location import Location
 
 FAINT = 0.02
-"""Voxels in which nothing reaches this probability need not be kept."""
+"""Voxels in which no probability reaches this need not be kept."""
 
 ProbabilitySource = Callable[[int, int], NDArray[np.float32]]
 """Probabilities (I, J, last − first) of slices first…last−1 of a part of the scan."""
 
 STEP = 0.001
-"""Probabilities are stored in steps of this."""
+"""Step to which stored probabilities are rounded."""
 
 GIVEN_BELOW = np.float32(0.999)
-"""Highest probability of the organ outside a mask of it that was given, where it is 1."""
+"""Highest probability of the organ outside a given mask; inside it is 1."""
 
 LEAST_TUMOUR_ML = 0.05
-"""Smaller spots are noise: a sphere of this volume is 4.6 mm wide."""
+"""Smaller tumour components are noise: a sphere of this volume is 4.6 mm wide."""
 
 
 @dataclass(frozen=True, eq=False)
 class RegionProbabilities:
-    """Probabilities inside one box of the LPS scan; outside everything is background.
+    """Probabilities inside one box of the LPS scan; all outside is background.
 
     Attributes:
-        box: Where; None if nothing was found.
+        box: The box; None if nothing was found.
         organ: Probability of the pancreas with its tumour, (*box.shape) float32.
         tumour: Probability of tumour, (*box.shape) float32, nowhere above ``organ``.
-        location: What stage 1's location was worth; None where nothing was located.
+        location: Confidence of stage 1's location; None where nothing was located.
     """
 
     box: Box | None
@@ -48,9 +48,9 @@ class RegionProbabilities:
 
     @classmethod
     def of(cls, maps: NDArray[Any], at: Box, location: Location | None = None) -> Self:
-        """What foreground maps (C, *at.shape), pancreas and perhaps tumour, show in a box of the scan.
+        """Make a prediction from foreground maps (C, *at.shape), pancreas and perhaps tumour, in a box of the scan.
 
-        The prediction keeps the part that holds any probability.
+        Only the part that reaches `FAINT` is kept.
         """
         organ = maps.sum(axis=0, dtype=np.float32)
         box = Box.around(organ >= FAINT)
@@ -67,7 +67,7 @@ class RegionProbabilities:
 
     @classmethod
     def mean(cls, predictions: Sequence[Self]) -> Self:
-        """The mean of several passes over the same scan; a pass that finds nothing counts as 0.
+        """Return the mean of several passes over one scan; a pass that finds nothing counts as 0.
 
         The location is that of the first pass.
         """
@@ -81,7 +81,7 @@ class RegionProbabilities:
         return cls(box, organ, tumour, location)
 
     def rounded(self) -> Self:
-        """Probabilities rounded to `STEP`, as they are stored, so that stored ones decide the same mask."""
+        """Round probabilities to `STEP`, as they are stored, so that stored ones give the same mask."""
         organ, tumour = (np.rint(values / STEP) * np.float32(STEP) for values in (self.organ, self.tumour))
         return replace(self, organ=organ, tumour=tumour)
 
@@ -95,18 +95,18 @@ class RegionProbabilities:
         component_rules: bool = True,
         organ_given: bool = False,
     ) -> NDArray[np.uint8]:
-        """Final labels on a grid of that shape.
+        """Return the labels (I, J, K) uint8 on a grid of that shape.
 
-        The organ is where pancreas and tumour together are likely enough, the tumour where it alone is. The
-        pancreas is one organ: only its largest 3-D component, and those close to it, are kept. A tumour touches it.
+        The organ is where the probability of pancreas and tumour together reaches its threshold; the tumour where its
+        own does. Only the largest 3-D component of the organ, and those close to it, are kept. A tumour must touch it.
 
         Args:
-            shape: Of the LPS scan.
-            spacing_mm: Of the grid's voxels.
+            shape: Shape of the LPS scan.
+            spacing_mm: Voxel size of the grid.
             organ_threshold: Least probability of pancreas and tumour together.
             tumour_threshold: Least probability of tumour.
-            component_rules: Whether components are dropped; without, all that is likely enough is marked.
-            organ_given: Whether the organ is somebody's mask: it stays as it is, whatever its threshold and components.
+            component_rules: Whether components are dropped; without, all voxels that reach a threshold are marked.
+            organ_given: Whether the organ is a given mask, which is kept whatever its threshold and components.
         """
         labels = np.zeros(shape, np.uint8)
         if self.box is None:
@@ -132,7 +132,7 @@ class RegionProbabilities:
         return self._in(field, self.tumour)
 
     def probability_source(self, field: Box, *, tumour: bool = False) -> ProbabilitySource:
-        """The probability of the organ, or of tumour, in any slices of a box of the scan; never of all at once."""
+        """Return a function that gives the probability of organ or tumour in some slices of a box."""
 
         def slices(first: int, last: int) -> NDArray[np.float32]:
             part = Box((*field.start[:2], field.start[2] + first), (*field.stop[:2], field.start[2] + last))
@@ -149,15 +149,15 @@ class RegionProbabilities:
         return found
 
     def organ_box(self, *, spacing_mm: tuple[float, float, float]) -> Box | None:
-        """Box of the pancreas with its tumour, where its probability is at least ½."""
+        """Return the box of the pancreas with its tumour, where its probability is at least ½; None if nowhere."""
         boxes = self.organ_boxes(spacing_mm=spacing_mm)
         return reduce(Box.union, boxes) if boxes else None
 
     def organ_boxes(self, *, spacing_mm: tuple[float, float, float], threshold: float = 0.5) -> list[Box]:
-        """A box for each component of the pancreas with its tumour, the largest first.
+        """Return a box for each component of the pancreas with its tumour, the largest first.
 
         Args:
-            spacing_mm: Of the scan.
+            spacing_mm: Voxel size of the scan.
             threshold: Least probability.
         """
         if self.box is None:
@@ -168,18 +168,18 @@ class RegionProbabilities:
 
 
 def combine(wide: RegionProbabilities, close: RegionProbabilities, *, field: Box, weight: float) -> RegionProbabilities:
-    """A first prediction, refined by a second pass in a region.
+    """Refine a first prediction by a second pass in a region.
 
-    Inside the field the organ's probability is the weighted mean of both; the tumour's comes from the second pass.
+    Inside the field the organ's probability is the weighted mean of both; the tumour's is that of the second pass.
 
     Args:
-        wide: What is known so far.
-        close: What the second pass found inside the field.
-        field: Where the second pass worked.
-        weight: Of the second pass at the organ, in [0, 1].
+        wide: The prediction so far.
+        close: Prediction of the second pass, inside the field.
+        field: Box in which the second pass worked.
+        weight: Weight of the second pass for the organ, in [0, 1].
 
     Returns:
-        The new prediction; the first one where the second pass sees no organ at all, since one was there to be seen.
+        The new prediction; the first one if the second pass nowhere gives the organ a probability of ½ or more.
     """
     if wide.box is None:
         return close

@@ -1,4 +1,4 @@
-"""Is what stage 1 located a pancreas? What speaks against it, and where stage 2 works."""
+"""Score how plausible stage 1's location is, and select the region in which stage 2 works."""
 
 import math
 from dataclasses import dataclass
@@ -13,24 +13,24 @@ from pancascade.imaging.volume import Box
 from pancascade.results.location import Location
 
 CONFIDENT = 0.5
-"""Least confidence with which the usual region is taken."""
+"""Least confidence for the usual margin around a location."""
 
 PLAUSIBLE_PANCREAS_ML = (15.0, 250.0)
 
 ORDINARY_PANCREAS_ML = 35.0
-"""Volume from which size is no reason against it: the smallest of 45 training patients of PANORAMA has 35.3 mL."""
+"""Volume from which the size is plausible: the smallest of 45 training patients of PANORAMA has 35.3 mL."""
 
 FULL_PEAK = 0.8
-"""A located organ reaches this probability somewhere."""
+"""A located organ reaches this probability at least in one voxel."""
 
 POSITION = (0.524, 0.436)
-"""Usual centre of the pancreas in a slice of the body, from the patient's right to left and from front to back."""
+"""Usual centre of the pancreas in a slice, as a share of the body from right to left and from front to back."""
 
 POSITION_SPREAD = (0.068, 0.056)
-"""Standard deviation of that, over 443 slices of 51 patients of NIH Pancreas-CT."""
+"""Standard deviation of `POSITION`, over 443 slices of 51 patients of NIH Pancreas-CT."""
 
 LEAST_EXTENT_MM = 60.0
-"""A scan that is shorter along the body need not hold a whole pancreas."""
+"""A scan that is shorter along the body may not hold a whole pancreas."""
 
 WIDER_THRESHOLD = 0.2
 WIDER_MARGIN_MM = 10.0
@@ -38,14 +38,14 @@ WIDER_MARGIN_MM = 10.0
 
 @dataclass(frozen=True)
 class Stage1Result:
-    """Stage 1's probability map about the organ on its own grid.
+    """Stage 1's probability map of the organ on its own grid.
 
     Attributes:
         probability_map: (K, H, W) in [0, 1], from the feet to the head, front to back, the patient's right to left.
-        spacing_mm: Along these axes.
-        body: First and last row, first and last column of the body on the grid; None where only a part of it is seen.
-        is_mask: Whether the probability map covers the organ, so that its volume can be judged; keypoints do not.
-        extent_mm: Of the scan along the body, if that is more than the probability map shows.
+        spacing_mm: Voxel size along these axes.
+        body: First and last row, first and last column of the body on the grid; None if only a part of it is seen.
+        is_mask: Whether the probability map covers the organ, so that its volume can be scored; keypoints do not.
+        extent_mm: Extent of the scan along the body, if the probability map shows less.
     """
 
     probability_map: NDArray[np.floating]
@@ -62,12 +62,12 @@ class Stage1Result:
 
 @dataclass(frozen=True)
 class SearchRegion:
-    """Where stage 2 works.
+    """The region in which stage 2 works.
 
     Attributes:
-        probability_map: Handed over, (K, H, W) in [0, 1].
-        mask: Where the boxes go, (K, H, W), if not where the probability map is at least ½.
-        location: What the probability map was worth; None where nothing could be judged.
+        probability_map: Map for the hand-over, (K, H, W) in [0, 1].
+        mask: Mask for the boxes, (K, H, W); None takes the probability map at ½.
+        location: Confidence of the probability map; None where it cannot be scored.
     """
 
     probability_map: NDArray[np.floating]
@@ -76,14 +76,14 @@ class SearchRegion:
 
 
 def select_search_region(stage1_result: Stage1Result, *, fallback_search: bool, one_organ: bool = True) -> SearchRegion:
-    """Stage 1's organ in one place or, where nothing reaches ½, its best candidate below that with more around it.
+    """Select stage 1's organ in one place or, where nothing reaches ½, a wider region around its best candidate below.
 
-    What was found is never traded for something else: on whole CTs of other hospitals a wider search ended worse.
+    A prediction of ½ or more is always kept: on whole CTs of other hospitals a wider search gave worse results.
 
     Args:
-        stage1_result: What stage 1 believes; its values are changed in place.
-        fallback_search: Whether a candidate below ½ is taken where nothing reaches it, if there is one.
-        one_organ: Whether only one organ in one place is handed over, or all that reaches ½.
+        stage1_result: Result of stage 1; its values are changed in place.
+        fallback_search: Whether a candidate below ½ is used where nothing reaches ½.
+        one_organ: Whether only one organ in one place is kept, or all that reaches ½.
     """
     location = score_plausibility(stage1_result)
     usual = (
@@ -108,7 +108,7 @@ def select_search_region(stage1_result: Stage1Result, *, fallback_search: bool, 
 
 
 def score_plausibility(stage1_result: Stage1Result) -> Location:
-    """How surely a probability map shows the pancreas, and all that speaks against it.
+    """Score how plausibly a probability map shows the pancreas, with the reasons against it.
 
     The confidence is the product of four factors in [0, 1]: the peak over `FULL_PEAK`; the largest component's share;
     the volume over the ordinary 35 mL, or 250 mL over the volume; and exp(2.5 − d) for a centre that lies d > 2.5
@@ -149,12 +149,12 @@ def score_plausibility(stage1_result: Stage1Result) -> Location:
 
 
 def best_candidate(stage1_result: Stage1Result) -> NDArray[np.bool_]:
-    """The largest component of what reaches `WIDER_THRESHOLD`, (K, H, W); all False where nothing does."""
+    """Return the main organ at `WIDER_THRESHOLD` as a mask (K, H, W); all False if nothing reaches it."""
     return main_organ(stage1_result.probability_map, spacing_mm=stage1_result.spacing_mm, threshold=WIDER_THRESHOLD)
 
 
 def widened(mask: NDArray[np.bool_], *, spacing_mm: tuple[float, float, float], margin_mm: float) -> NDArray[np.bool_]:
-    """A mask (K, H, W) and all within a margin of it, by boxes along each axis."""
+    """Return a mask (K, H, W) widened by a margin, with a box filter along each axis."""
     box = Box.around(mask)
     if box is None:
         return mask
@@ -168,7 +168,7 @@ def widened(mask: NDArray[np.bool_], *, spacing_mm: tuple[float, float, float], 
 
 
 def count_components(mask: NDArray[np.bool_]) -> int:
-    """Number of separate candidate regions."""
+    """Return the number of connected components."""
     box = Box.around(mask)
     return 0 if box is None else int(ndimage.label(mask[box.slices], structure=ALL_26)[1])
 
@@ -185,7 +185,7 @@ def _size_factor(stage1_result: Stage1Result, organ_ml: float) -> dict[str, floa
 
 
 def _position(stage1_result: Stage1Result, centre: tuple[float, ...]) -> tuple[float, float, float]:
-    """Right to left, front to back, low to high, each 0…1 of the body, or of the grid."""
+    """Return the position right to left, front to back, low to high, each 0…1 of the body, or of the grid."""
     slices, rows, columns = stage1_result.probability_map.shape
     top, left = stage1_result.body or ((0.0, float(rows)), (0.0, float(columns)))
     across = (centre[2] + 0.5 - left[0]) / (left[1] - left[0])

@@ -1,1 +1,1 @@
-"""Models by name: which weights find what, and how they are calibrated."""
+"""Models by name: their steps, weights and calibration."""

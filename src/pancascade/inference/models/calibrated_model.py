@@ -1,4 +1,4 @@
-"""A model's description with another calibration, as a file of its own."""
+"""Write a model's description with another calibration to a file of its own."""
 
 import json
 from pathlib import Path
@@ -12,17 +12,17 @@ from pancascade.metrics.calibration import Scaling, apply_scaling
 
 
 def with_calibration(model: Model, calibration: Calibration) -> Model:
-    """The model with this calibration in place of its own, and with thresholds that leave its masks as they are.
+    """Return the model with another calibration and with its thresholds moved so that its masks stay the same.
 
-    A scaling keeps the order of probabilities, so that a threshold scaled along marks the same voxels. Only where an
-    organ must be raised to its tumour can single voxels differ.
+    Scaling keeps the order of probabilities, so an equally scaled threshold marks the same voxels. Single voxels can
+    differ only where the organ's probability is raised to the tumour's.
     """
     own = model.calibration
     thresholds = {
         "organ_threshold": _moved(model.organ_threshold, own.organ_scaling, calibration.organ_scaling),
         "tumour_threshold": _moved(model.tumour_threshold, own.tumour_scaling, calibration.tumour_scaling),
     }
-    if model.least_tumour_score > 0:  # a mean of probabilities, not one of them: scaled along as nearly as may be
+    if model.least_tumour_score > 0:  # a mean of probabilities, so scaling it is an approximation
         least = _moved(model.least_tumour_score, own.tumour_scaling, calibration.tumour_scaling)
         thresholds["least_tumour_score"] = least
     return model.model_copy(update={"calibration": calibration} | thresholds)
@@ -33,15 +33,15 @@ def _moved(threshold: float, old: Scaling, new: Scaling) -> float:
 
 
 def write_model(model: Model, path: Path, *, whole_paths: bool = False) -> None:
-    """Write a model's description, named like its file.
+    """Write a model's description, named after its file.
 
-    Weights and card stay where they are. Of those that lie elsewhere the file tells the way, without names of folders,
-    and their weights' digest.
+    Weights and card stay where they are. For those in other folders the file records a place without folder names, and
+    the digest of the weights.
 
     Args:
-        model: It.
+        model: The model.
         path: The file.
-        whole_paths: Tell whole paths, for a file that nobody keeps.
+        whole_paths: Write whole paths, for a temporary file.
 
     Raises:
         OutputError: The path cannot be written.

@@ -1,10 +1,9 @@
-"""Fitting a model's calibration: which voxels count, and what each patient weighs.
+"""Fit a model's calibration: which voxels count, and the weight of each patient.
 
-Voxels count where the model gives the target a probability of at least `FAINT`: where it looked and saw something. The
-rest of a scan is sure background, would fill any region however wide, and would make every model look calibrated. The
-choice goes by what the model says alone, since a choice by the truth bends the curve: voxels of the target that the
-model gives less than `FAINT` are told apart as missed. Each patient counts the same, however large the organ and
-however thin the slices.
+Voxels count if the model gives the target a probability of at least `FAINT`. All other voxels are certain background;
+they would fill a region of any size and make every model look calibrated. The choice uses the model's probabilities
+only, because a choice by the reference would bias the curve: voxels of the target below `FAINT` are counted separately
+as missed. All patients have the same weight, whatever the size of the organ and the thickness of the slices.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,13 +23,13 @@ from pancascade.metrics.voxel_counts import VoxelCounts
 
 @dataclass(frozen=True, eq=False)
 class TargetCounts:
-    """What one or several patients' voxels say about one target.
+    """Counts of voxels of one or several patients for one target.
 
     Attributes:
-        counts: Of the voxels that count.
-        voxels: How many count.
-        missed: Voxels of the target that do not count.
-        patients: With voxels that count.
+        counts: Counts of the voxels that count, by probability.
+        voxels: Number of voxels that count.
+        missed: Number of the target's voxels that do not count.
+        patients: Number of patients with voxels that count.
     """
 
     counts: VoxelCounts
@@ -42,12 +41,12 @@ class TargetCounts:
     def of(
         cls, probability: NDArray[np.floating[Any]], truth: NDArray[np.bool_], *, outside: int = 0
     ) -> "TargetCounts":
-        """Count a patient's voxels.
+        """Count the voxels of one patient.
 
         Args:
-            probability: Of any shape.
-            truth: Of the same shape.
-            outside: Voxels of the target elsewhere, where the probability is 0.
+            probability: Any shape.
+            truth: Reference mask of the same shape.
+            outside: Number of the target's voxels elsewhere, where the probability is 0.
         """
         counts = VoxelCounts.of(probability, truth, least=FAINT)
         voxels, found = round(counts.total), round(float(counts.weight[1].sum()))
@@ -55,7 +54,7 @@ class TargetCounts:
 
     @classmethod
     def together(cls, parts: Iterable["TargetCounts"]) -> "TargetCounts":
-        """The voxels of several scans, or slices, of one patient."""
+        """Add up several scans, or slices, of one patient."""
         parts = list(parts)
         counts = reduce(VoxelCounts.__add__, (part.counts for part in parts), VoxelCounts.nothing())
         voxels = sum(part.voxels for part in parts)
@@ -63,7 +62,7 @@ class TargetCounts:
 
     @classmethod
     def of_patients(cls, patients: Sequence["TargetCounts"]) -> "TargetCounts":
-        """The voxels of several patients, who count the same."""
+        """Add up several patients with the same weight each."""
         counts = reduce(VoxelCounts.__add__, (one.counts.as_one() for one in patients), VoxelCounts.nothing())
         return cls(
             counts,
@@ -81,14 +80,14 @@ class Reliabilities(NamedTuple):
 
 
 def best_scaling(pooled: TargetCounts, *, temperature_only: bool = False) -> Scaling:
-    """The scaling of all patients' voxels.
+    """Fit one scaling to the voxels of all patients.
 
     Args:
         pooled: Voxels that count.
         temperature_only: Fit no offset.
 
     Raises:
-        DataError: None can be fitted.
+        DataError: No scaling can be fitted.
     """
     probabilities, truth, weights = pooled.counts.samples()
     if temperature_only:
@@ -97,16 +96,16 @@ def best_scaling(pooled: TargetCounts, *, temperature_only: bool = False) -> Sca
 
 
 def held_out_gain(patients: Sequence[TargetCounts], *, temperature_only: bool = False) -> float | None:
-    """By how much a scaling fitted on the others lowers a patient's negative log-likelihood, mean over patients.
+    """Return the mean gain in a patient's negative log-likelihood by a scaling fitted on the other patients.
 
-    What is fitted looks better on its own voxels by construction; this asks whether it would on another patient.
+    A scaling always looks better on its own voxels; this estimates the gain on a new patient.
 
     Args:
-        patients: One entry each; those without voxels that count are left out.
+        patients: One entry a patient; those without voxels that count are left out.
         temperature_only: Fit no offset.
 
     Returns:
-        None for fewer than two patients, or where the others' voxels fit no scaling.
+        The gain; None for fewer than two patients, or if no scaling can be fitted to the others' voxels.
     """
     seen = [one for one in patients if one.patients]
     if len(seen) < 2:
@@ -124,7 +123,7 @@ def held_out_gain(patients: Sequence[TargetCounts], *, temperature_only: bool = 
 
 
 def reliabilities(pooled: TargetCounts, scaling: Scaling) -> Reliabilities:
-    """Reliability of counted voxels before and after scaling.
+    """Return the reliability of the voxels that count, before and after scaling.
 
     Raises:
         DataError: There are no voxels.
@@ -135,7 +134,7 @@ def reliabilities(pooled: TargetCounts, scaling: Scaling) -> Reliabilities:
 
 
 def quality_of(pooled: TargetCounts, scaling: Scaling) -> CalibrationQuality:
-    """What a scaling changes on counted voxels, whether it was fitted on these or on others.
+    """Return the effect of a scaling on the voxels that count; it may have been fitted on other voxels.
 
     Raises:
         DataError: There are no voxels.

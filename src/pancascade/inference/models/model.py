@@ -1,4 +1,4 @@
-"""Models by name: which weights find what, where."""
+"""Models by name: the steps of a model, with their weights."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -27,11 +27,11 @@ _EARLIER_VALUES = {"input": {"region": "roi"}, "rois_from": {"own": "self", "bef
 
 
 def _in_todays_words(step: Any) -> Any:
-    """A step of a model in today's keys and values; whoever wrote it in those of earlier versions is understood."""
+    """Return a step of a model with today's keys and values, also if it has those of earlier versions."""
     if not isinstance(step, dict):
         return step
     known = {_EARLIER_KEYS.get(key, key): value for key, value in step.items()}
-    if len(known) < len(step):  # one thing under two keys: the refusal shall name them as they are
+    if len(known) < len(step):  # one setting under two keys: the error must name both
         return step
     for key, values in _EARLIER_VALUES.items():
         if isinstance(known.get(key), str):
@@ -43,18 +43,18 @@ class Step(Settings):
     """One cascade of a model, or a network of another program.
 
     Attributes:
-        kind: What its weights are: a ``cascade`` of pancascade, or one of `pancascade.inference.external.kinds`.
-        weights: Checkpoint, beside the model's own file; or as `pancascade.inference.models.model_files` writes it.
-        digest: Of the checkpoint's content, where it lies elsewhere; None takes what has its name.
-        input: Where it works: the whole ``scan``, or the ``roi`` around the pancreas of the step before.
-        margin_mm: Width added around that region.
-        rois_from: Whose map of the organ is handed to stage 2: that of the cascade's stage 1 (``self``), or of
-            the steps before (``previous_step``), which stand in for it.
+        kind: Kind of its weights: a ``cascade`` of pancascade, or one of `pancascade.inference.external.kinds`.
+        weights: Checkpoint, beside the model's own file; or a place by `pancascade.inference.models.model_files`.
+        digest: Digest of the checkpoint's content, if it is in another folder; None accepts any content.
+        input: The whole ``scan``, or the ``roi`` around the pancreas of the step before.
+        margin_mm: Margin around that region.
+        rois_from: Source of the organ map for stage 2: the cascade's own stage 1 (``self``), or the steps before
+            (``previous_step``), which replace stage 1.
         smooth_along_z: Whether stage 1 is smoothed along the z axis before stage 2.
-        fallback_search: Whether a location of low confidence of the pancreas in the scan is looked for further.
-        orientation: Of an nnU-Net: how the scan is turned for it, such as RAS for TotalSegmentator's networks; None as
-            nnU-Net's own reader has it.
-        organ_weight: Weight of this step's view of the organ inside the region, against the step before.
+        fallback_search: Whether stage 1's best candidate below probability ½ is used where nothing reaches ½.
+        orientation: For an nnU-Net: orientation of the scan for it, such as RAS for TotalSegmentator's networks; None
+            uses that of nnU-Net's own reader.
+        organ_weight: Weight of this step for the organ inside the region, against the step before.
     """
 
     kind: Literal["cascade"] | ExternalKind = "cascade"
@@ -77,19 +77,17 @@ class Step(Settings):
     @classmethod
     def _only_of_cascades(cls, rois_from: str, info: ValidationInfo) -> str:
         if rois_from == "previous_step" and info.data.get("kind", "cascade") != "cascade":
-            raise ValueError(
-                "a network of another program takes no regions of an earlier step; leave rois_from at self"
-            )
+            raise ValueError("a network of another program uses no regions of an earlier step; leave rois_from at self")
         return rois_from
 
 
 class TrainedOn(Settings):
-    """Patients of a data set whom weights learned from.
+    """Patients of a data set in the training data of weights.
 
     Attributes:
-        data_set: Its name.
+        data_set: Name of the data set.
         split: Digest of the split file; None without one.
-        patients: Marks, as `pancascade.files.digests.patient_mark` gives them.
+        patients: Marks by `pancascade.files.digests.patient_mark`.
     """
 
     data_set: str
@@ -98,22 +96,22 @@ class TrainedOn(Settings):
 
 
 class Model(Settings):
-    """Cascades that follow one another, and what they are worth.
+    """Cascades that run one after another, with their thresholds and calibration.
 
     Attributes:
-        name: As given to ``--model``.
+        name: Name for ``--model``.
         summary: One sentence.
-        steps: In order.
+        steps: Steps in order.
         organ_threshold: Least probability of the organ, tumour included, chosen on validation patients.
         tumour_threshold: Least probability of tumour, chosen on validation patients.
         least_tumour_score: Patient-level tumour score below which nothing is marked as tumour by default, chosen on
-            healthy and ill validation patients; 0 marks whatever reaches the threshold.
-        calibration: Temperatures of the probabilities, fitted on validation patients.
-        location_fit: What a location is worth, fitted on validation scans; None tells the unfitted confidence.
-        licence: Of the weights.
-        trained_on: Marks of the patients whom the weights learned from, by data set, where checkpoints do not tell.
+            healthy and ill validation patients; 0 marks all that reaches the threshold.
+        calibration: Calibration of the probabilities, fitted on validation patients.
+        location_fit: Fit of the location's confidence on validation scans; None keeps the unfitted confidence.
+        licence: Licence of the weights.
+        trained_on: Marks of the patients in the training data, by data set, if the checkpoints do not record them.
         card: Markdown file with data, split, numbers and limits, beside the model's file.
-        folder: Where the files are.
+        folder: Folder of the files.
     """
 
     name: str
@@ -141,15 +139,15 @@ class Model(Settings):
         return steps
 
     def weights_of(self, step: Step) -> Path:
-        """Where a step's checkpoint lies.
+        """Return the path of a step's checkpoint.
 
         Raises:
-            UnknownModelError: What has its name holds other weights.
+            UnknownModelError: The file of that name holds other weights.
         """
         return find_file(step.weights, folder=self.folder, digest=step.digest)
 
     def card_text(self) -> str:
-        """The model card, or the summary if there is none.
+        """Return the model card, or the summary if there is none.
 
         Raises:
             UnknownModelError: The card is named but missing.
@@ -165,16 +163,16 @@ class Model(Settings):
 DEFAULT_MODEL = "qiu2024-small"
 
 EXPORTED = "model.json"
-"""Description of a model in a folder of its own, as ``pancascade export --format pancascade`` writes it."""
+"""Description of a model in its own folder, as written by ``pancascade export --format pancascade``."""
 
 
 def shipped_models() -> list[Model]:
-    """The models that come with the package."""
+    """Return the models that come with the package."""
     return [_read(path) for path in sorted(shipped_folder().glob("*.json")) if not path.name.endswith(SUFFIX)]
 
 
 def find_model(name: str) -> Model:
-    """A shipped model by name, or one of your own by path: checkpoint, model's JSON file or folder, external network.
+    """Find a shipped model by name, or another by path: checkpoint, model's JSON file or folder, external network.
 
     Raises:
         UnknownModelError: There is no such model, or its file is damaged.
@@ -201,29 +199,29 @@ def find_model(name: str) -> Model:
 
 
 def require_cascades(model: Model) -> None:
-    """Pass only for a model all of whose steps are cascades of pancascade.
+    """Refuse a model with a step that is no cascade of pancascade.
 
     Raises:
-        UnknownModelError: One is a network of another program.
+        UnknownModelError: A step is a network of another program.
     """
     if any(step.kind != "cascade" for step in model.steps):
         raise UnknownModelError(
-            f"{model.name}: a network of another program is no cascade; only `segment` and `batch` take it. Give a "
+            f"{model.name}: a network of another program is no cascade; use it with `segment` or `batch`. Give a "
             "model of pancascade."
         )
 
 
 def with_pancreas_model(model: Model, name: str) -> Model:
-    """A model whose pancreas another one finds: the other's steps, then its own that work in the pancreas's region.
+    """Return a model whose pancreas comes from another one: the other's steps, then its own steps for a region.
 
-    The organ is the other's alone, so that what was fitted to the model's own organ no longer holds.
+    The organ is the other model's alone, so the calibration and fit of the model's own organ are removed.
 
     Args:
-        model: That finds tumours in a region.
-        name: As for `find_model`.
+        model: Model that finds tumours in a region.
+        name: Name or path of the other model, as for `find_model`.
 
     Raises:
-        UnknownModelError: There is no such model, or none of the first one's steps works in a region.
+        UnknownModelError: There is no such model, or no step of the first one works in a region.
     """
     other = find_model(name)
     close = [step for step in model.steps if step.input == "roi"]
@@ -248,7 +246,7 @@ def with_pancreas_model(model: Model, name: str) -> Model:
 
 
 def _refuse_folder(folder: Path) -> None:
-    """Say which file of a run's folder, or of another one, is the model.
+    """Report which file of a folder, such as a training run's, is the model.
 
     Raises:
         UnknownModelError: Always.

@@ -1,4 +1,4 @@
-"""A model's temperatures and offsets, and what they make of a prediction."""
+"""Temperatures and offsets of a model, and their application to a prediction."""
 
 from dataclasses import replace
 
@@ -11,20 +11,20 @@ from pancascade.settings import Settings
 
 
 class CalibrationQuality(Settings):
-    """How a scaling was fitted, and what it gained on the same voxels.
+    """How a scaling was fitted, and its effect on the same voxels.
 
     Attributes:
-        patients: With voxels that count.
-        voxels: Those in which the model saw the target at all, with a probability of at least `FAINT`.
-        missed_voxels: Of the target, with a lower probability; no scaling mends these, and they do not count.
+        patients: Number of patients with voxels that count.
+        voxels: Number of voxels that count: the model gives the target a probability of at least `FAINT`.
+        missed_voxels: Voxels of the target with a lower probability; they do not count, scaling cannot recover them.
         ece_before: Expected calibration error in tenths of the probability.
         ece_after: The same after scaling.
-        brier_before: Mean squared difference of probability and truth.
+        brier_before: Mean squared difference of probability and reference.
         brier_after: The same after scaling.
         nll_before: Mean negative log-likelihood.
         nll_after: The same after scaling.
-        held_out_gain: By how much a scaling fitted without a patient lowers that patient's negative log-likelihood,
-            mean over patients; above 0 it can be expected to serve new patients. None where unknown.
+        held_out_gain: Mean gain in a patient's negative log-likelihood by a scaling fitted on the other patients;
+            above 0 a gain on new patients can be expected. None where unknown.
     """
 
     patients: int
@@ -43,13 +43,13 @@ class Calibration(Settings):
     """Scaling of a model's probabilities: sigmoid(logit(p) / temperature + offset).
 
     Attributes:
-        organ_temperature: Of the pancreas with its tumour.
-        organ_offset: Of the same.
-        tumour_temperature: Of the tumour.
-        tumour_offset: Of the same.
-        data: Which patients they were fitted on.
-        organ: How the organ's was fitted; None where it was not.
-        tumour: How the tumour's was fitted; None where it was not.
+        organ_temperature: Temperature of the pancreas with its tumour.
+        organ_offset: Offset of the pancreas with its tumour.
+        tumour_temperature: Temperature of the tumour.
+        tumour_offset: Offset of the tumour.
+        data: Patients that they were fitted on.
+        organ: How the organ's scaling was fitted; None if it was not.
+        tumour: How the tumour's scaling was fitted; None if it was not.
     """
 
     organ_temperature: float = Field(default=1.0, gt=0)
@@ -62,20 +62,20 @@ class Calibration(Settings):
 
     @property
     def organ_scaling(self) -> Scaling:
-        """Of the organ."""
+        """Scaling of the organ."""
         return Scaling(self.organ_temperature, self.organ_offset)
 
     @property
     def tumour_scaling(self) -> Scaling:
-        """Of the tumour."""
+        """Scaling of the tumour."""
         return Scaling(self.tumour_temperature, self.tumour_offset)
 
 
 def calibrated(prediction: RegionProbabilities, calibration: Calibration) -> RegionProbabilities:
-    """A prediction with scaled probabilities; the same prediction where nothing is scaled.
+    """Return the prediction with scaled probabilities; the prediction itself if nothing is scaled.
 
-    The tumour is a part of the organ, so that the organ is at least as likely: where the two scalings say otherwise
-    the organ's probability is raised, as `combine` does.
+    The tumour is a part of the organ, so the organ's probability must not be lower: where the two scalings violate
+    this, the organ's probability is raised, as in `combine`.
     """
     if prediction.box is None or calibration.organ_scaling == calibration.tumour_scaling == Scaling():
         return prediction

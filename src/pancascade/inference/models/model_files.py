@@ -1,4 +1,4 @@
-"""Where the files of a model lie, told without naming a folder: one of them may be a patient's."""
+"""Find the files of a model by places that name no folder, since a folder may be named after a patient."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -9,12 +9,12 @@ from pancascade.files.scan_place import places_of_scan, scan_place
 
 
 def shipped_folder() -> Path:
-    """The folder of the weights that come with the package."""
+    """Return the folder of the weights that come with the package."""
     return Path(str(files("pancascade"))) / "weights"
 
 
 def public_place(file: Path, *, seen_from: Path) -> str:
-    """How a description tells where a file lies: its name if it is shipped or lies beside, or a way of marks.
+    """Return the place of a file for a description: its name if shipped or beside it, else a path without names.
 
     Args:
         file: Weights or card.
@@ -26,18 +26,18 @@ def public_place(file: Path, *, seen_from: Path) -> str:
 
 
 def find_file(place: str, *, folder: Path, digest: str | None = None) -> Path:
-    """A file of a model.
+    """Find a file of a model.
 
     Args:
-        place: As `public_place` gives it, or a path.
-        folder: Of the description.
-        digest: Of its content; None takes the first file that there is.
+        place: A place by `public_place`, or a path.
+        folder: Folder of the description.
+        digest: Digest of the content; None takes the first file found.
 
     Returns:
-        The file; where there is none, where it would lie beside the description.
+        The file; if there is none, its path beside the description.
 
     Raises:
-        UnknownModelError: All that lie there have another content.
+        UnknownModelError: All files at that place have another content.
     """
     beside = folder / place
     there = [path for path in (beside, shipped_folder() / place) if path.is_file()]
@@ -49,5 +49,5 @@ def find_file(place: str, *, folder: Path, digest: str | None = None) -> Path:
         if content_digest(path) == digest:
             return path
     raise UnknownModelError(
-        f"{there[0].name}: not the weights that the model was described with. Give those back, or calibrate again."
+        f"{there[0].name}: not the weights of the model's description. Restore those, or calibrate again."
     )

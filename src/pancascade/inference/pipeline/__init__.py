@@ -1,1 +1,1 @@
-"""A model's steps one after another, and what is decided from their probabilities."""
+"""Run the steps of a model one after another, and decide labels from their probabilities."""

@@ -1,4 +1,4 @@
-"""From the probabilities of a scan to its labels: what is handed out, and marked."""
+"""Decide the labels of a scan from its probabilities: what is returned, and what is marked."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,15 +16,15 @@ from pancascade.results.location import Thresholds
 
 
 class Decision(NamedTuple):
-    """What of a prediction is handed out, and marked.
+    """Labels of a scan, with the prediction and the notices behind them.
 
     Attributes:
-        prediction: What is handed out.
+        prediction: The prediction that is returned; empty where it is withheld.
         labels: (I, J, K) uint8 on the grid of the LPS scan.
-        thresholds: By which they were decided.
-        tumour_score: The scan's tumour score; 0 where nothing is handed out.
-        withheld: Why nothing is handed out.
-        unmarked: Why no tumour is marked.
+        thresholds: Thresholds of the labels.
+        tumour_score: The scan's tumour score; 0 where nothing is returned.
+        withheld: A notice if the prediction is withheld.
+        unmarked: A notice if a tumour is not marked because of the tumour score.
     """
 
     prediction: RegionProbabilities
@@ -43,14 +43,14 @@ def decide_labels(
     keep_doubtful: bool = False,
     organ_given: bool = False,
 ) -> Decision:
-    """What is handed out of a prediction, by the models' thresholds, and which labels that makes.
+    """Apply the models' thresholds and rules to a prediction and return the labels.
 
     Args:
         prediction: With calibrated probabilities.
         scan_lps: The scan, oriented LPS.
         loaded_models: The models.
-        keep_doubtful: Also hand out what lies in a place that is hardly a pancreas'.
-        organ_given: Whether the organ is a given mask, which stays voxel for voxel.
+        keep_doubtful: Also return what is no plausible pancreas.
+        organ_given: Whether the organ is a given mask, which is kept voxel for voxel.
     """
     thresholds = thresholds_of(loaded_models)
     tumour_score = round(patient_tumour_score(prediction, scan_lps.spacing_mm), 4)
@@ -70,7 +70,7 @@ def decide_labels(
 
 
 def thresholds_of(loaded_models: Sequence[LoadedModel]) -> Thresholds:
-    """The mean of the models' thresholds; ½ where tuned ones are switched off."""
+    """Return the mean of the models' thresholds, or ½ if the tuned thresholds of a model are switched off."""
     if not all(loaded_model.additions.tuned_thresholds for loaded_model in loaded_models):
         return Thresholds()
     return Thresholds(
@@ -86,7 +86,7 @@ def by_tumour_score(
     *,
     tumour_score: float,
 ) -> tuple[Thresholds, list[Notice]]:
-    """The thresholds of one scan: below the models' least score no tumour is marked, and a notice says so.
+    """Return the thresholds of one scan: below the models' least tumour score no tumour is marked, with a notice.
 
     Args:
         prediction: With calibrated probabilities.
@@ -104,13 +104,13 @@ def by_tumour_score(
         code="tumour_unmarked",
         severity="information",
         about="result",
-        sentence=f"No tumour is marked: the tumour score {tumour_score:.2f} is below {least:.2f}. To mark what reaches "
-        f"{thresholds.tumour:.2f} all the same, use `pancascade threshold --tumour` after --save-probabilities.",
+        sentence=f"No tumour is marked: the tumour score {tumour_score:.2f} is below {least:.2f}. To mark voxels from "
+        f"{thresholds.tumour:.2f} on, use `pancascade threshold --tumour` after --save-probabilities.",
         values={"suspicion": tumour_score, "least": round(least, 3)},
     )
     return found, [notice]
 
 
 def average(predictions: Sequence[RegionProbabilities]) -> RegionProbabilities:
-    """What several passes over a scan find together, as it is decided and stored."""
+    """Return the mean of several predictions of a scan, rounded to the stored precision."""
     return RegionProbabilities.mean(predictions).rounded()

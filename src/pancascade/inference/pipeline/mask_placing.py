@@ -1,4 +1,4 @@
-"""A mask brought onto the scan's grid."""
+"""Bring a mask onto the scan's grid."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,23 +9,23 @@ from pancascade.imaging.volume import Volume, onto_planes, reorient, resample_on
 from pancascade.inference.pipeline.segment_series import require_reference
 
 SAME_GRID_VOX = 0.1
-"""Places of two grids may differ by this share of a voxel: headers are rounded."""
+"""Largest difference of two grids, as a share of a voxel, that still counts as rounding of headers."""
 
 PARALLEL = 0.9999
-"""Least cosine between axes that count as the same."""
+"""Least cosine between two axes that count as parallel."""
 
 
 def on_grid_of(scan_lps: Volume, mask: Volume, segments: DicomMask | None) -> tuple[Volume, bool]:
-    """A mask on the grid of the scan, and whether it was resampled.
+    """Return a mask on the grid of the scan, and whether it was resampled.
 
     Args:
         scan_lps: The scan, LPS.
-        mask: 0 and 1, on the scan's grid, turned or flipped as it may be, or on one that covers the same space
-            with other voxels. Of segments, planes may be missing.
-        segments: Of DICOM, where the mask is from.
+        mask: 0 and 1, in any orientation, on the scan's grid or on one with other voxels that covers the same space.
+            A mask of DICOM segments may lack planes.
+        segments: The DICOM-SEG that the mask is from; None for other masks.
 
     Raises:
-        GeometryError: It covers another space, or was made on a scan in another frame of reference.
+        GeometryError: The mask covers another space, or was made on a scan in another frame of reference.
     """
     turned = reorient(mask, "LPS")
     if turned.on_same_grid_as(scan_lps, tolerance_mm=SAME_GRID_VOX * min(scan_lps.spacing_mm)):
@@ -43,7 +43,7 @@ def on_grid_of(scan_lps: Volume, mask: Volume, segments: DicomMask | None) -> tu
 
 
 def _require_same_space(mask: Volume, scan_lps: Volume) -> None:
-    """Pass for grids with the same axes whose outer edges lie within a voxel of each other."""
+    """Accept grids with the same axes whose outer edges lie within a voxel of each other."""
     first, last, within = _edges(mask, scan_lps)
     if not _parallel(mask, scan_lps) or (np.abs(first) > within).any() or (np.abs(last) > within).any():
         raise GeometryError(
@@ -54,12 +54,12 @@ def _require_same_space(mask: Volume, scan_lps: Volume) -> None:
 
 
 def _require_inside(mask: Volume, scan_lps: Volume) -> None:
-    """Pass for planes that lie within the scan; what they leave out holds nothing."""
+    """Accept planes that lie within the scan; missing planes count as empty."""
     first, last, within = _edges(mask, scan_lps)
     if not _parallel(mask, scan_lps) or (first < -within).any() or (last > within).any():
         raise GeometryError(
-            f"{mask.name}: the segments lie beside {scan_lps.name}, or turned against it: they are of another scan. "
-            "Give the mask of this one.",
+            f"{mask.name}: the segments lie outside {scan_lps.name}, or are rotated against it: they are of another "
+            "scan. Give the mask of this one.",
             code="other_grid",
         )
 
@@ -70,7 +70,7 @@ def _parallel(mask: Volume, scan_lps: Volume) -> bool:
 
 
 def _edges(mask: Volume, scan_lps: Volume) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """How far the first and the last edges of a mask lie behind the scan's, along its axes; how much is rounding."""
+    """Return how far the first and last edges of a mask lie beyond the scan's along its axes, and the tolerance; mm."""
     axes = scan_lps.affine[:3, :3] / scan_lps.spacing_mm
     first, last = (axes.T @ (_edge(mask, far=far) - _edge(scan_lps, far=far)) for far in (False, True))
     within = np.array([mask.spacing_mm, scan_lps.spacing_mm]).max(axis=0) * (1 + SAME_GRID_VOX)
@@ -78,7 +78,7 @@ def _edges(mask: Volume, scan_lps: Volume) -> tuple[NDArray[np.float64], NDArray
 
 
 def _edge(volume: Volume, *, far: bool) -> NDArray[np.float64]:
-    """A corner of the outermost voxels, in mm."""
+    """Return the outer corner of the first or last voxel, in mm."""
     corner = np.array(volume.shape) - 0.5 if far else np.full(3, -0.5)
     placed: NDArray[np.float64] = volume.affine[:3, :3] @ corner + volume.affine[:3, 3]
     return placed

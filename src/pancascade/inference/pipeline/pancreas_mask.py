@@ -1,4 +1,4 @@
-"""A mask of the pancreas that was made elsewhere: read, checked, and brought onto the scan's grid."""
+"""Read and check a given mask of the pancreas, and bring it onto the scan's grid."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,13 +27,13 @@ from pancascade.results.result import PancreasMaskRecord
 
 @dataclass(frozen=True, eq=False)
 class PancreasMask:
-    """Where somebody says that the pancreas is.
+    """A given mask of the pancreas, on the grid of its file.
 
     Attributes:
-        mask: Boolean, the pancreas with its tumour, on the grid of the file.
-        digest: Of the label map as it was read.
-        values: Of the label map, or numbers of segments, that were taken.
-        segments: Of DICOM, the file, which tells the series that it was made on and may leave out empty planes.
+        mask: Boolean, the pancreas including its tumour.
+        digest: Digest of the label map as it was read.
+        values: Label values, or segment numbers, that make up the mask.
+        segments: The DICOM-SEG, which names the series that it was made on and may leave out empty planes; else None.
     """
 
     mask: Volume
@@ -44,12 +44,12 @@ class PancreasMask:
 
 @dataclass(frozen=True, eq=False)
 class GivenPancreas:
-    """Such a mask on the grid of the LPS scan.
+    """A given mask of the pancreas, on the grid of the LPS scan.
 
     Attributes:
-        prediction: The organ with probability 1 in the mask, no tumour.
+        prediction: Organ probability 1 in the mask, no tumour.
         record: For ``result.json``.
-        notices: That it was given, how it was brought here, and what is odd about it.
+        notices: That the mask was given, how it was placed, and what is odd about it.
     """
 
     prediction: RegionProbabilities
@@ -58,16 +58,16 @@ class GivenPancreas:
 
 
 def read_pancreas_mask(given: str | Path | Volume, *, labels: Sequence[str | int] = ()) -> PancreasMask:
-    """The pancreas of a mask or label map.
+    """Read the pancreas from a mask or label map.
 
     Args:
         given: A file that `read_volume` reads, a DICOM-SEG, or a volume of labels.
-        labels: Values or names of the pancreas and its parts; together they are the organ. Without any, a table of
-            names says it (in the file's header, or a ``dataset.json`` in its folder or the one above), or there is one
-            value above 0.
+        labels: Values or names of the pancreas and its parts; their union is the organ. If empty, a table of names
+            decides (in the file's header, or a ``dataset.json`` in its folder or the one above), or the only value
+            above 0.
 
     Raises:
-        UnreadableError: The file holds no labels, no pancreas, or several values of which none is told.
+        UnreadableError: The file holds no labels, no pancreas, or several values without names.
         ScanError: The file cannot be read.
     """
     if not isinstance(given, Volume) and looks_like_dicom(Path(given)):
@@ -87,18 +87,18 @@ def read_pancreas_mask(given: str | Path | Volume, *, labels: Sequence[str | int
     values = sorted(chosen & there)
     if not values:
         raise UnreadableError(
-            f"{volume.name}: holds no voxel of {listed([str(one) for one in labels or sorted(chosen)])}, so there is "
-            "no pancreas in it. Give another --pancreas-label.",
+            f"{volume.name}: holds no voxel of {listed([str(one) for one in labels or sorted(chosen)])}, so it "
+            "holds no pancreas. Give another --pancreas-label.",
             code="pancreas_mask_empty",
         )
     return PancreasMask(volume.with_voxels(np.isin(volume.voxels, values)), volume_digest(volume), tuple(values))
 
 
 def _of_segments(found: DicomMask, labels: Sequence[str | int]) -> PancreasMask:
-    """The pancreas of a DICOM-SEG, whose segments have names and coded types.
+    """Return the pancreas of a DICOM-SEG, whose segments have names and coded types.
 
     Raises:
-        UnreadableError: None of them is a pancreas, or none is told.
+        UnreadableError: No segment is a pancreas, or the segments of the pancreas hold no voxel.
     """
     name = str(found.path)
     full = {number: f"{called} ({found.kinds[number]})" for number, called in found.names.items()}
@@ -107,30 +107,29 @@ def _of_segments(found: DicomMask, labels: Sequence[str | int]) -> PancreasMask:
     mask = found.volume(values) if values else None
     if mask is None or not mask.voxels.any():
         raise UnreadableError(
-            f"{name}: holds no voxel of {listed([str(one) for one in labels or sorted(chosen)])}, so there is "
-            "no pancreas in it. Give another --pancreas-label.",
+            f"{name}: holds no voxel of {listed([str(one) for one in labels or sorted(chosen)])}, so it "
+            "holds no pancreas. Give another --pancreas-label.",
             code="pancreas_mask_empty",
         )
     return PancreasMask(mask, volume_digest(mask), tuple(values), found)
 
 
 def place_pancreas(given: PancreasMask, scan_lps: Volume) -> GivenPancreas:
-    """The mask on the grid of the LPS scan.
+    """Bring the mask onto the grid of the LPS scan.
 
     Args:
-        given: On the scan's grid, turned or flipped as it may be, or on one that covers the same space with other
-            voxels.
+        given: A mask in any orientation, on the scan's grid or on one with other voxels that covers the same space.
         scan_lps: The scan, LPS.
 
     Raises:
-        GeometryError: It covers another space, or was made on a scan in another frame of reference.
-        UnreadableError: Nothing of it is left there.
+        GeometryError: The mask covers another space, or was made on a scan in another frame of reference.
+        UnreadableError: No voxel of the mask is left on the scan's grid.
     """
     turned, resampled = on_grid_of(scan_lps, given.mask, given.segments)
     box = Box.around(turned.voxels > 0)
     if box is None:
         raise UnreadableError(
-            f"{given.mask.name}: nothing of the pancreas is left on the scan's voxels. Give a finer mask.",
+            f"{given.mask.name}: no voxel of the pancreas is left on the scan's grid. Give a finer mask.",
             code="pancreas_mask_empty",
         )
     organ = (turned.voxels[box.slices] > 0).astype(np.float32)
@@ -148,7 +147,7 @@ def _notices(record: PancreasMaskRecord, mask: Volume, scan_lps: Volume) -> list
             code="pancreas_given",
             severity="information",
             about="location",
-            sentence=f"The pancreas ({record.volume_ml:.1f} mL) is the mask that was given; no network looked for it.",
+            sentence=f"The pancreas ({record.volume_ml:.1f} mL) is the given mask; no network searched for it.",
             values=values,
         )
     ]
@@ -161,15 +160,15 @@ def _notices(record: PancreasMaskRecord, mask: Volume, scan_lps: Volume) -> list
     smallest, largest = PLAUSIBLE_PANCREAS_ML
     if not smallest <= record.volume_ml <= largest:
         sentence = (
-            f"The mask given for the pancreas holds {record.volume_ml:.1f} mL, and a pancreas has {smallest:g} to "
-            f"{largest:g} mL: look whether it is the right label, and whole."
+            f"The given mask of the pancreas holds {record.volume_ml:.1f} mL, but a pancreas has {smallest:g} to "
+            f"{largest:g} mL: check that the label is the right one, and complete."
         )
         notices.append(Notice(code="pancreas_mask_volume", about="input", sentence=sentence, values=values))
     return notices
 
 
 def _values_in(volume: Volume) -> set[int]:
-    """The values above 0.
+    """Return the label values above 0.
 
     Raises:
         UnreadableError: Some values are no labels.
@@ -180,7 +179,7 @@ def _values_in(volume: Volume) -> set[int]:
         # Written so that NaN fails too.
         if not all(0 <= value < 1e6 and float(value).is_integer() for value in found) or len(found) > 5000:
             raise UnreadableError(
-                f"{volume.name}: holds values that are no labels, so it is a scan or probabilities, no mask of the "
+                f"{volume.name}: holds values that are no labels, so it is a scan or probabilities, not a mask of the "
                 "pancreas. Give the mask.",
                 code="pancreas_mask_values",
             )
@@ -188,7 +187,7 @@ def _values_in(volume: Volume) -> set[int]:
 
 
 def _names_beside(path: Path) -> dict[int, str]:
-    """Names by value: from the file's own table, or the ``dataset.json`` of nnU-Net in its folder or above."""
+    """Return names by value: the file's own table, or nnU-Net's ``dataset.json`` in its folder or the one above."""
     if names := embedded_label_names(path):
         return names
     for folder in (path.parent, path.parent.parent):
@@ -209,7 +208,7 @@ def _named(labels: Sequence[str | int], names: Mapping[int, str], scan: str) -> 
         if value < 1:
             known = listed(sorted(name for name in names.values() if structures_of({1: name})[1].label)) or "no names"
             raise UnreadableError(
-                f"--pancreas-label {abbreviated(text)}: no label of {abbreviated(scan)}, which tells {known}. "
+                f"--pancreas-label {abbreviated(text)}: no label of {abbreviated(scan)}, which has {known}. "
                 "Give the value, 1 or more.",
                 code="pancreas_label",
             )
@@ -218,7 +217,7 @@ def _named(labels: Sequence[str | int], names: Mapping[int, str], scan: str) -> 
 
 
 def _meant(there: set[int], names: Mapping[int, str], scan: str) -> set[int]:
-    """What is pancreas or its tumour by the table of names; without one the only value that there is."""
+    """Return the values that the table of names calls pancreas or its tumour; without names, the only value."""
     organ = {value for value, structure in structures_of(names).items() if structure.label is not Label.BACKGROUND}
     if organ:
         return organ
@@ -226,5 +225,5 @@ def _meant(there: set[int], names: Mapping[int, str], scan: str) -> set[int]:
         return there
     what = "names no pancreas" if names else f"holds {len(there)} labels and no names"
     raise UnreadableError(
-        f"{scan}: {what}, so which is the pancreas is unknown. Give --pancreas-label, such as 7.", code="pancreas_label"
+        f"{scan}: {what}, so the pancreas is unknown. Give --pancreas-label, such as 7.", code="pancreas_label"
     )

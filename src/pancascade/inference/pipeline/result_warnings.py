@@ -1,4 +1,4 @@
-"""Warnings about a result, as codes and plain sentences."""
+"""Warnings about a result, as codes and sentences."""
 
 from collections.abc import Iterator
 
@@ -11,23 +11,23 @@ from pancascade.messages.notices import Notice
 from pancascade.results.location import Location
 
 AGAINST = {
-    "nothing_located": "nowhere in the scan was the pancreas likelier than not",
+    "nothing_located": "no voxel of the scan reaches a pancreas probability of 0.5",
     "probability_low": "its probability stays low",
-    "organ_scattered": "it lies in separate pieces",
+    "organ_scattered": "it lies in separate components",
     "organ_small": "it is smaller than a pancreas",
     "organ_large": "it is larger than a pancreas",
     "position_unusual": "it lies where a pancreas rarely is",
     "steps_disagree": "the model's networks disagree about it",
 }
-"""What speaks against a location, by code."""
+"""Reason for low confidence in a location, by code."""
 
 
 def result_warnings(mask: Volume, *, organ_given: bool = False) -> list[Notice]:
-    """What a reader should know before trusting a mask.
+    """Return the warnings about a mask: no pancreas, an implausible volume, or a pancreas cut off by the scan.
 
     Args:
         mask: Labels on the scan's grid.
-        organ_given: Whether the pancreas was given, and so its volume was told already.
+        organ_given: Whether the pancreas was given, so that its volume was checked already.
     """
     inside = Box.around(mask.voxels)
     if inside is None:
@@ -39,7 +39,7 @@ def result_warnings(mask: Volume, *, organ_given: bool = False) -> list[Notice]:
 
 
 def location_notices(location: Location | None) -> list[Notice]:
-    """How the pancreas was located, what speaks against the place, and what was done about it.
+    """Return the confidence of the location, the reasons against it, and how the search was widened.
 
     Args:
         location: None where the model has no stage 1.
@@ -60,18 +60,18 @@ def _located(location: Location) -> Iterator[Notice]:
             values=values,
         )
         return
-    against = [AGAINST[code] for code in location.reasons] or ["several things speak a little against it"]
+    against = [AGAINST[code] for code in location.reasons] or ["several signs are slightly unusual"]
     yield Notice(
         code="location_doubtful",
         about="location",
-        sentence=f"It is doubtful where the pancreas lies (confidence {location.confidence:.2f}): "
+        sentence=f"The location of the pancreas is uncertain (confidence {location.confidence:.2f}): "
         f"{', and '.join(against)}. Look at the scan.",
         values={**values, **dict.fromkeys(location.reasons, 1)},
     )
 
 
 def _expected(location: Location) -> str:
-    """How good its mask is expected to be, where that was fitted."""
+    """Return the expected Dice of the mask as text, if it was fitted."""
     return "" if location.expected_dice is None else f" (expected Dice {location.expected_dice:.2f})"
 
 

@@ -1,4 +1,4 @@
-"""Whether a DICOM-SEG is of the series that is segmented, or at least of its patient's frame of reference."""
+"""Check that a DICOM-SEG belongs to the scan's series, or at least to its frame of reference."""
 
 from pancascade.errors import GeometryError
 from pancascade.imaging.io.dicom.masks import DicomMask
@@ -7,17 +7,17 @@ from pancascade.messages.notices import Notice
 
 
 def require_reference(segments: DicomMask | None, scan: Volume) -> None:
-    """Pass for segments made on the scan's series, or on another one in the same frame of reference.
+    """Accept segments made on the scan's series, or on another one in the same frame of reference.
 
-    Places in two frames of reference (PS3.3 C.7.4.1) have nothing to do with each other. A scan that is no DICOM tells
-    neither, and masks that are no DICOM do not.
+    Positions in two frames of reference (PS3.3 C.7.4.1) cannot be compared. Scans and masks that are not DICOM have
+    neither series nor frame of reference and are accepted.
 
     Args:
-        segments: None for a mask of another kind.
-        scan: That is segmented.
+        segments: None for a mask of another format.
+        scan: The scan that is segmented.
 
     Raises:
-        GeometryError: They are of another one.
+        GeometryError: They were made in another frame of reference.
     """
     if (
         segments is None
@@ -27,19 +27,19 @@ def require_reference(segments: DicomMask | None, scan: Volume) -> None:
     ):
         return
     raise GeometryError(
-        f"{segments.path}: made on another series, whose frame of reference is not that of {scan.name}. Give the mask "
+        f"{segments.path}: made on another series, in another frame of reference than {scan.name}. Give the mask "
         "of this scan, or choose its series by --series.",
         code="other_grid",
     )
 
 
 def series_notices(segments: DicomMask | None, scan: Volume) -> list[Notice]:
-    """That the segments were made on another series, if so."""
+    """Return a warning if the segments were made on another series."""
     if segments is None or scan.series is None or not segments.series or scan.series in segments.series:
         return []
     sentence = (
         "The mask of the pancreas was made on another series of the same frame of reference: the patient may have "
-        "breathed or moved between them. Look whether it fits."
+        "breathed or moved between them. Check that it fits."
     )
     return [Notice(code="pancreas_mask_other_series", about="input", sentence=sentence)]
 

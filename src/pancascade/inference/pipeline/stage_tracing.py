@@ -1,4 +1,4 @@
-"""A scan's way through a model beside the way it would have gone with stage 2 in the true boxes."""
+"""Run a model on a scan twice, as it is and with the true boxes for stage 2, to compare the results."""
 
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,13 +23,13 @@ from pancascade.labels import Label
 
 @dataclass(frozen=True, eq=False)
 class StageTrace:
-    """One scan, or one slice, with its reference.
+    """One scan, or one slice, with its reference and both results.
 
     Attributes:
         reference: Labels (I, J, K), axes to left, posterior, superior.
-        labels: What the model finds.
-        true_box_labels: What it finds if every stage 2 works in the true box, all else being stage 1's own.
-        covered: Where a stage 2 looked, by the labels that the model can find.
+        labels: Labels of the model.
+        true_box_labels: Labels if every stage 2 works in the true box; all else is stage 1's.
+        covered: (I, J, K) for each label of the model, True where a stage 2 worked.
     """
 
     reference: NDArray[np.uint8]
@@ -41,17 +41,17 @@ class StageTrace:
 def trace(scan: Volume, reference: Volume, *, model: Model, device: str = "cpu") -> StageTrace:
     """Segment a scan twice: as `segment` does, and with stage 2 in the true boxes.
 
-    Both go the way that `segment` goes, search, calibration and thresholds included, so that the labels are its mask.
+    Both use the whole pipeline of `segment`, with search, calibration and thresholds, so `labels` equal its mask.
 
     Args:
         scan: Hounsfield units.
         reference: Labels on the same grid, ids of `Label`.
-        model: With one or more steps.
+        model: A model with one or more steps.
         device: ``cpu`` or ``cuda``.
 
     Raises:
         GeometryError: The reference is on another grid.
-        DataError: No step of the model has a stage 1.
+        DataError: The model has a single step, without a stage 1.
         CheckpointError: Weights are missing or damaged.
     """
     scan_lps, reference_labels = reorient(scan, "LPS"), reorient(reference, "LPS")
@@ -60,7 +60,7 @@ def trace(scan: Volume, reference: Volume, *, model: Model, device: str = "cpu")
     runners = load_runners(model, device)
     loaded_model = LoadedModel(model, tuple(runners))
     if not any(runner.cascade.locates for runner in runners) and len(runners) == 1:
-        raise DataError(f"{model.name}: has no stage 1 that could lose anything. Give a cascade.")
+        raise DataError(f"{model.name}: has no stage 1 to trace. Give a cascade.")
     recorder, bound = _StageRecorder(), _ReferenceBoxes(reference_labels.voxels)
     found = (average([run_pipeline(scan_lps, loaded_model, watcher=watcher)]) for watcher in (recorder, bound))
     labels, true_box_labels = (decide_labels(one, scan_lps, [loaded_model]).labels for one in found)
@@ -80,15 +80,15 @@ def trace_slice(
     spacing_mm: tuple[float, float] | None,
     drawn: tuple[NDArray[np.float32], Placement] | None = None,
 ) -> StageTrace:
-    """The same for a single axial slice by the papers' pass, so that the labels are `predict`'s.
+    """Trace a single axial slice by the papers' pass, so that `labels` equal those of `predict`.
 
     Args:
-        runner: Of a cascade with a stage 1.
-        hu: (H, W), row 0 anterior, column 0 the patient's right.
+        runner: Runner of a cascade with a stage 1.
+        hu: (H, W) Hounsfield units, row 0 anterior, column 0 the patient's right.
         labels: (H, W), ids of `Label`.
-        spacing_mm: Row and column spacing; None takes the canvas's assumption.
-        drawn: The slice on its canvas, (1, channels, H, W), and its place there, where its neighbours are known; None
-            draws it alone.
+        spacing_mm: Row and column spacing; None uses the canvas's assumption.
+        drawn: The slice with its neighbours on the network grid, (1, channels, H, W), and its placement; None places
+            the slice alone.
     """
     reference_labels = labels.T[:, :, None]
     if drawn is None:
@@ -104,11 +104,11 @@ def trace_slice(
 
 
 def trace_volume(runner: VolumeRunner, scan_lps: Volume, labels: NDArray[np.uint8]) -> StageTrace:
-    """The same for a whole scan by a 3-D cascade, by the paper's pass.
+    """Trace a whole scan by a 3-D cascade, by the paper's pass.
 
     Args:
-        runner: Of a cascade with a stage 1.
-        scan_lps: The scan, oriented LPS, Hounsfield units.
+        runner: Runner of a cascade with a stage 1.
+        scan_lps: The scan, LPS, Hounsfield units.
         labels: (I, J, K) on its grid, ids of `Label`.
     """
     record = _Record()
@@ -125,7 +125,7 @@ def trace_volume(runner: VolumeRunner, scan_lps: Volume, labels: NDArray[np.uint
 
 @dataclass
 class _Record:
-    """A hand-over that changes nothing and remembers where stage 2 works."""
+    """A hand-over that changes nothing and records where stage 2 works."""
 
     seen: list[tuple[int, Placement | None, tuple[Box, ...]]] = field(default_factory=list)
 
@@ -134,7 +134,7 @@ class _Record:
         return located
 
     def covered(self, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-        """(I, J, K) of the part of the scan that was run, True inside any box."""
+        """Return (I, J, K) of the traced part of the scan, True inside any box."""
         mask = np.zeros(shape, dtype=bool)
         for k, placement, boxes in self.seen:
             if placement is None:
@@ -149,7 +149,7 @@ class _Record:
 
 
 class _StageRecorder:
-    """Changes nothing in a scan's pipeline, and remembers where each stage 2 works whose finding is taken."""
+    """Changes nothing in a scan's pipeline, and records where each stage 2 works."""
 
     organ: list[Box] | None = None
 
@@ -162,7 +162,7 @@ class _StageRecorder:
         return record
 
     def covered(self, shape: tuple[int, int, int], loaded_model: LoadedModel) -> dict[Label, NDArray[np.bool_]]:
-        """(I, J, K) of the scan by label, True where a stage 2 that can find it looked."""
+        """Return (I, J, K) of the scan for each label, True where a stage 2 that can find it worked."""
         found = {label: np.zeros(shape, dtype=bool) for runner in loaded_model.runners for label in labels_of(runner)}
         for runner, place, record in self._passes:
             covered_here = record.covered(place.shape)
@@ -172,7 +172,7 @@ class _StageRecorder:
 
 
 class _ReferenceBoxes:
-    """Puts the reference organ's boxes in the place of stage 1's in a scan's whole pipeline."""
+    """Replaces stage 1's boxes by the reference organ's in a scan's whole pipeline."""
 
     def __init__(self, reference_labels: NDArray[np.uint8]) -> None:
         organ = Box.around(reference_labels)
@@ -184,7 +184,7 @@ class _ReferenceBoxes:
 
 
 def _reference_boxes(cascade: RunnableCascade, reference_labels: NDArray[np.uint8]) -> HandOver:
-    """A hand-over that puts the reference organ's boxes in the place of stage 1's and keeps its probabilities."""
+    """Return a hand-over that replaces stage 1's boxes by the reference organ's and keeps its probabilities."""
 
     def hand_over(part: slice, placement: Placement | None, located: Handover) -> Handover:
         organ = np.isin(reference_labels[:, :, part], cascade.first_target).astype(np.float32)

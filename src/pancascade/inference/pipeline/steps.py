@@ -1,4 +1,4 @@
-"""A model's steps one after another on a scan whose axes are LPS."""
+"""Run the steps of a model one after another on an LPS scan."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,23 +20,23 @@ from pancascade.labels import Label
 from pancascade.results.location import Location
 
 SCORED_AT_MM = 2.0
-"""Voxel size at which an outcome is judged: finer says no more, and takes memory."""
+"""Voxel size at which a result is scored: finer voxels add no information and take memory."""
 
 LOW_CONFIDENCE_MARGIN = 2.0
-"""How many times wider the margin around a region of low confidence is."""
+"""Factor of the margin around a region of low confidence."""
 
 
 class StageWatcher(Protocol):
-    """Sees, and may change, what stage 1 hands to stage 2 in a scan's pipeline.
+    """Sees, and may change, the hand-over from stage 1 to stage 2 in a scan's pipeline.
 
     Attributes:
-        organ: Boxes of the organ around which later steps work, in place of those that were found; None for those.
+        organ: Boxes of the organ for later steps, in place of the predicted ones; None keeps the predicted ones.
     """
 
     organ: list[Box] | None
 
     def between(self, runner: Runner, field: Box) -> HandOver:
-        """What a cascade that works in a field of the LPS scan calls between its stages."""
+        """Return the function that a cascade calls between its stages when it works in a field of the LPS scan."""
         ...
 
 
@@ -48,13 +48,13 @@ def run_pipeline(
     clock: Stopwatch | None = None,
     watcher: StageWatcher | None = None,
 ) -> RegionProbabilities:
-    """What all steps of a model find together, as its calibration corrects it.
+    """Run all steps of a model and return their combined, calibrated prediction.
 
     Args:
         scan_lps: The scan, LPS.
         loaded_model: The model with its cascades.
         progress: Called after each batch.
-        clock: Where the time goes.
+        clock: Measures the time of each step.
         watcher: Sees every hand-over.
     """
     clock = clock or Stopwatch()
@@ -97,20 +97,20 @@ def search_scan(
     clock: Stopwatch | None = None,
     watcher: StageWatcher | None = None,
 ) -> RegionProbabilities:
-    """What a cascade finds in the body, between the heights where the pancreas can lie.
+    """Run a cascade within the patient box, at the heights where the pancreas can lie.
 
-    There is one pass. Where stage 1 finds nothing that reaches probability ½, its best candidate below that is passed
-    on with low confidence (`search_region.select_search_region`); a second pass at low resolution, which earlier
-    versions had, ended worse than the first on scans of other hospitals.
+    There is one pass. If no probability of stage 1 reaches ½, its best candidate below that is passed on with low
+    confidence (`search_region.select_search_region`). A second pass at low resolution, as in earlier versions, gave
+    worse results on scans of other hospitals.
 
     Args:
         scan_lps: The scan, LPS.
-        runner: A step's cascade; a network of another program sees the whole scan, as it was trained to, and what it
-            finds is judged as a cascade's organ is.
-        body: Where the patient is.
+        runner: A step's cascade. A network of another program runs on the whole scan, as in its training, and its
+            result is scored like a cascade's organ.
+        body: Box of the patient.
         progress: Called after each batch.
-        clock: Where the time goes.
-        watcher: Sees the hand-overs at full resolution.
+        clock: Measures the time.
+        watcher: Sees the hand-overs.
     """
     if isinstance(runner, ExternalRunner):
         found = runner.find(scan_lps, at=Box.whole(scan_lps.shape), progress=progress, clock=clock)
@@ -127,10 +127,7 @@ def search_scan(
 
 
 def _with_result_plausibility(found: RegionProbabilities, result_plausibility: Location) -> RegionProbabilities:
-    """A prediction whose location is no surer than what was found there is plausible.
-
-    And tells how plausible that is.
-    """
+    """Limit the location's confidence to the plausibility of the result, and record that plausibility."""
     location = found.location
     if location is None:
         return found
@@ -142,7 +139,7 @@ def _with_result_plausibility(found: RegionProbabilities, result_plausibility: L
 
 
 def result_plausibility(found: RegionProbabilities, scan_lps: Volume, body: Box) -> Location:
-    """How plausible the organ is that a step has found in the end, judged as stage 1's location is, at about 2 mm."""
+    """Score how plausible the final organ of a step is, with the rules for stage 1's location, at about 2 mm."""
     if found.box is None:
         return Location(confidence=0.0, reasons=("nothing_located",))
     steps = [max(1, int(SCORED_AT_MM / spacing)) for spacing in scan_lps.spacing_mm]
@@ -159,16 +156,16 @@ def result_plausibility(found: RegionProbabilities, scan_lps: Volume, body: Box)
 def regions(
     step: Step, scan_lps: Volume, prediction: RegionProbabilities, *, organ: list[Box] | None = None
 ) -> list[Box]:
-    """Where a step looks that works around the pancreas.
+    """Return the boxes in which a step around the pancreas works.
 
-    One region a component of the organ, joined where they overlap.
+    There is one box for each component of the organ; overlapping boxes are joined.
 
     Args:
-        step: With a margin.
+        step: A step with a margin.
         scan_lps: The scan.
-        prediction: What is known so far. a location of low confidence widens the margin; of an organ that is nowhere
-            likelier than not, the likeliest place is taken.
-        organ: Boxes to take in place of the prediction's.
+        prediction: The prediction so far. A location of low confidence doubles the margin. If no voxel of the organ
+            reaches ½, half of the highest probability is the threshold.
+        organ: Boxes of the organ to use in place of the prediction's.
     """
     boxes = organ if organ is not None else _organ_boxes(prediction, scan_lps.spacing_mm)
     margin_mm = step.margin_mm if organ is not None else _margin_mm(prediction, step)
@@ -183,7 +180,7 @@ def regions(
 
 
 def with_margin(prediction: RegionProbabilities, step: Step) -> RegionProbabilities:
-    """The prediction, whose location tells the margin with which a step works around it."""
+    """Record in the prediction's location the margin with which a step works around it."""
     if prediction.location is None:
         return prediction
     reported = prediction.location.model_copy(update={"margin_mm": _margin_mm(prediction, step)})
@@ -213,17 +210,17 @@ def run_step(
     hand_over: HandOver | None = None,
     clock: Stopwatch | None = None,
 ) -> RegionProbabilities:
-    """What a second pass over a field finds.
+    """Run one step in a field of the scan and return its prediction.
 
     Args:
         scan_lps: The scan.
-        prediction: What is known so far.
-        step: Whose probability map is handed over.
+        prediction: The prediction so far.
+        step: The step; with ``rois_from: previous_step`` the prediction so far replaces stage 1.
         runner: The step's cascade, or network of another program.
-        field: Where it works.
+        field: Box in which it works.
         progress: Called after each batch.
         hand_over: Called between its stages.
-        clock: Where the time goes.
+        clock: Measures the time.
     """
     if isinstance(runner, ExternalRunner):
         return runner.find(crop(scan_lps, field), at=field, progress=progress, clock=clock)

@@ -1,29 +1,29 @@
-"""One number for the patient: how suspicious is the most suspicious place?"""
+"""One score for the patient: the tumour probability of the most suspicious place."""
 
 from pancascade.inference.localization.region_probabilities import RegionProbabilities
 from pancascade.results.measurements.neighbourhood import neighbourhood_mean
 
 SURROUNDINGS_MM = 10.0
-"""A tumour may reach so far beyond the box of what is pancreas with probability ½ or more."""
+"""Distance beyond the box of the organ (probability ½ or more) in which tumours are searched."""
 
 
 def patient_tumour_score(
     prediction: RegionProbabilities, spacing_mm: tuple[float, float, float], *, volume_ml: float = 1.0
 ) -> float:
-    """Highest mean probability of tumour in a neighbourhood of 1 mL, in or around the pancreas.
+    """Return the highest mean tumour probability of a neighbourhood of 1 mL, in or around the pancreas.
 
-    The mean is `neighbourhood_mean`'s. No threshold has a part in it: what stays below the threshold of the mask
-    counts as well. It is looked for in the box of the pancreas, tumour included, where its probability is at least ½,
-    and 10 mm around; in the prediction's whole box where nothing is. A tumour of much less than 1 mL scores low however
-    sure it is: the mean asks what surrounds it, too.
+    The mean is that of `neighbourhood_mean`. No threshold of the mask is used: lower probabilities count as well.
+    The search covers the box of the organ (tumour included) at probability ½ or more and 10 mm around it; without such
+    voxels, the prediction's whole box. A tumour of much less than 1 mL scores low even at probability 1, because the
+    mean includes the tissue around it.
 
     Args:
-        prediction: With calibrated probabilities.
+        prediction: A prediction with calibrated probabilities.
         spacing_mm: Voxel size of the LPS scan along I, J, K.
-        volume_ml: Of the neighbourhood.
+        volume_ml: Volume of the neighbourhood.
 
     Returns:
-        In [0, 1]; 0 where nothing was found.
+        The score in [0, 1]; 0 where nothing was found.
     """
     if prediction.box is None:
         return 0.0

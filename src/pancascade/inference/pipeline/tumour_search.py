@@ -1,4 +1,4 @@
-"""The search for tumours around a pancreas that was given, in place of a model's own search for the pancreas."""
+"""Search for tumours around a given pancreas, without the model's own search for the pancreas."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,18 +26,18 @@ def search_tumour(
     progress: Progress | None = None,
     clock: Stopwatch | None = None,
 ) -> RegionProbabilities:
-    """The given organ with the tumours that a model finds in and around it.
+    """Return the given organ with the tumours that a model finds in and around it.
 
     Args:
         scan_lps: The scan, LPS.
-        loaded_model: The model. Of its steps those take part that find tumours: those that work in a region of the
-            organ, or, if there are none, those of the whole scan, which then get the given organ in place of stage 1's.
+        loaded_model: The model. Its tumour steps run: those that work in a region of the organ, or, if there are none,
+            those of the whole scan, which then use the given organ in place of stage 1.
         given: The organ, with probability 1.
         progress: Called after each batch.
-        clock: Where the time goes.
+        clock: Measures the time of each step.
 
     Returns:
-        The organ has probability 1 where it was given, and nowhere else.
+        The prediction; the organ has probability 1 where it was given, and less elsewhere.
     """
     clock = clock or Stopwatch()
     prediction = given
@@ -56,7 +56,7 @@ def search_tumour(
 
 
 def tumour_steps(loaded_model: LoadedModel) -> list[tuple[Step, StepRunner]]:
-    """The steps of a model that look for tumours around a given organ."""
+    """Return the steps of a model that search for tumours around a given organ."""
     able = [
         (step, runner)
         for step, runner in zip(loaded_model.model.steps, loaded_model.runners, strict=True)
@@ -67,7 +67,7 @@ def tumour_steps(loaded_model: LoadedModel) -> list[tuple[Step, StepRunner]]:
 
 
 def _in_given_organ(step: Step, runner: StepRunner) -> Step:
-    """A step of the whole scan, whose first stage finds the organ: that is known."""
+    """Return a step of the whole scan that uses the given organ in place of a stage 1 that finds the organ."""
     if isinstance(runner, ExternalRunner):
         return step
     finds_organ = runner.cascade.locates and runner.cascade.first_target != (Label.TUMOUR,)
@@ -75,10 +75,8 @@ def _in_given_organ(step: Step, runner: StepRunner) -> Step:
 
 
 def search_notices(loaded_models: list[LoadedModel]) -> list[Notice]:
-    """That none of the models looks for tumours, if so."""
+    """Return a warning if none of the models searches for tumours."""
     if any(tumour_steps(loaded_model) for loaded_model in loaded_models):
         return []
-    sentence = (
-        "No tumour was looked for: the model finds the pancreas only, and that was given. Choose another --model."
-    )
+    sentence = "No tumour was searched for: the model finds the pancreas only, which was given. Choose another --model."
     return [Notice(code="tumour_not_searched", about="location", sentence=sentence)]

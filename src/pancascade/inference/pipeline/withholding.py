@@ -1,31 +1,31 @@
-"""What is found in a place of so low confidence that it is not handed out."""
+"""Withhold predictions that are no plausible pancreas."""
 
 from pancascade.inference.localization.region_probabilities import RegionProbabilities
 from pancascade.messages.notices import Notice
 from pancascade.results.location import Location
 
 LEAST_PLAUSIBILITY = 0.2
-"""Plausibility below which nothing is handed out, chosen on validation scans (docs/segmentation.md)."""
+"""Plausibility below which a prediction is withheld, chosen on validation scans (docs/segmentation.md)."""
 
 
 def is_withheld(location: Location | None) -> bool:
-    """Whether what was found at a location is no plausible pancreas: wrong in size or place, scattered, or weak."""
+    """Return whether the prediction is no plausible pancreas: wrong in size or place, scattered, or weak."""
     return location is not None and location.plausibility is not None and location.plausibility < LEAST_PLAUSIBILITY
 
 
 def handed_out(
     found: RegionProbabilities, *, keep_doubtful: bool, voxel_ml: float, threshold: float
 ) -> tuple[RegionProbabilities, list[Notice]]:
-    """What a user gets by default: what was found, or nothing where the confidence of its place is too low.
+    """Return the prediction, or an empty one if it is no plausible pancreas.
 
     Args:
-        found: With calibrated probabilities.
-        keep_doubtful: Hand out everything.
+        found: A prediction with calibrated probabilities.
+        keep_doubtful: Return every prediction.
         voxel_ml: Volume of a voxel.
         threshold: Least probability of the organ.
 
     Returns:
-        The prediction, and a warning where something was withheld.
+        The prediction, and a warning if a pancreas was withheld.
     """
     if keep_doubtful or found.box is None or not is_withheld(found.location):
         return found, []
@@ -36,7 +36,7 @@ def handed_out(
         code="doubtful_withheld",
         about="location",
         sentence=f"Nothing is marked: what was found ({volume_ml:.0f} mL) is no plausible pancreas. "
-        "To see it all the same, segment with --keep-doubtful.",
+        "To see it anyway, segment with --keep-doubtful.",
         values={"volume_ml": round(volume_ml, 2)},
     )
     return RegionProbabilities.nothing(found.location), [notice]

@@ -1,4 +1,4 @@
-"""Cases with their references, read one at a time for a checkpoint whose stages are to be measured."""
+"""Read labelled cases one at a time, to measure the stages of a checkpoint."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,11 +20,11 @@ from pancascade.inference.runners.volume_runner import VolumeRunner
 
 
 class LabelledSlices(NamedTuple):
-    """A case for a 2-D cascade.
+    """Slices of one case, for a 2-D cascade.
 
     Attributes:
         runner: The cascade.
-        slices: With their labels.
+        slices: Axial slices with their labels.
     """
 
     runner: SliceRunner
@@ -32,13 +32,13 @@ class LabelledSlices(NamedTuple):
 
 
 class LabelledVolume(NamedTuple):
-    """A case for a 3-D cascade.
+    """One case, for a 3-D cascade.
 
     Attributes:
         runner: The cascade.
-        case: Which.
-        scan_lps: The scan, oriented LPS, Hounsfield units int16.
-        labels: (I, J, K) uint8 on its grid, ids of `pancascade.labels.Label`.
+        case: Where scan and labels are from.
+        scan_lps: The scan, LPS, int16 Hounsfield units.
+        labels: (I, J, K) uint8 on the grid of `scan_lps`, ids of `pancascade.labels.Label`.
     """
 
     runner: VolumeRunner
@@ -57,13 +57,13 @@ def labelled_cases(
     device: str = "cpu",
     on_done: Callable[[int, int], None] | None = None,
 ) -> Iterator[LabelledCase]:
-    """Every case as the checkpoint's cascade takes it; its weights are loaded once.
+    """Yield each case in the form that the checkpoint's cascade needs; load the weights once.
 
     Args:
         checkpoint: A ``.safetensors`` file, or the folder of a training run.
-        cases: Read one at a time.
+        cases: Cases with references; each is read when its turn comes.
         device: ``cpu`` or ``cuda``.
-        on_done: Called with the number of finished cases and of all.
+        on_done: Called with the number of finished cases and the total.
 
     Raises:
         CheckpointError: Weights are missing or damaged.
@@ -71,7 +71,7 @@ def labelled_cases(
     """
     runner = load_runner(find_checkpoint(checkpoint), find_device(device))
     if not runner.cascade.locates:
-        raise DataError(f"{checkpoint.name}: a single network, which has no stage 1 to measure. Give a cascade.")
+        raise DataError(f"{checkpoint.name}: a single network without a stage 1 to measure. Give a cascade.")
     for done, case in enumerate(cases, start=1):
         yield _read(runner, case)
         if on_done is not None:
@@ -82,7 +82,7 @@ def _read(runner: Runner, case: Case) -> LabelledCase:
     if isinstance(runner, SliceRunner):
         return LabelledSlices(runner, case.read_slices())
     if case.scan is None:
-        raise DataError(f"{case.name}: single slices, and the weights need whole scans. Give volumes.")
+        raise DataError(f"{case.name}: holds single slices, but the weights need whole scans. Give volumes.")
     scan, labels = case.scan.read_ct()
     turned = reorient(labels, "LPS").voxels
     return LabelledVolume(runner, case, scan_lps_hu(scan), np.ascontiguousarray(turned, np.uint8))

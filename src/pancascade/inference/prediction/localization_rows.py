@@ -1,4 +1,4 @@
-"""Stage 1 of a checkpoint against the references of many cases."""
+"""Compare stage 1 of a checkpoint with the references of many cases."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -27,17 +27,17 @@ def localization_rows(
     device: str = "cpu",
     on_done: Callable[[int, int], None] | None = None,
 ) -> list[LocalizationRow]:
-    """A row for each slice (2-D cascades) or volume (3-D) that shows the target of stage 1.
+    """Return one row for each slice (2-D cascades) or volume (3-D) that shows the target of stage 1.
 
-    Slices are compared on the network's canvas, volumes on their own grid. Boxes have no margin that only serves stage
-    2: ``box`` of 2-D cascades; ``B1`` and ``B2`` of Zhao et al., whose margins are the method. Where stage 1 has a mask
-    its DSC is there by grid: ``stage 1's grid`` (the reduced one) and, if that is another, ``full grid``.
+    Slices are compared on the network grid, volumes on their own grid. Boxes are compared without the margin for stage
+    2: ``box`` of 2-D cascades. The margins of ``B1`` and ``B2`` (Zhao et al.) belong to the method and stay. If stage 1
+    has a mask, its DSC is given by grid: ``stage 1's grid`` (reduced) and, if that is another, ``full grid``.
 
     Args:
         checkpoint: A ``.safetensors`` file, or the folder of a training run.
-        cases: Read one at a time.
+        cases: Cases with references; each is read when its turn comes.
         device: ``cpu`` or ``cuda``.
-        on_done: Called with the number of finished cases and of all.
+        on_done: Called with the number of finished cases and the total.
 
     Raises:
         CheckpointError: Weights are missing or damaged.
@@ -48,10 +48,10 @@ def localization_rows(
 
 
 def require_located(rows: list[LocalizationRow]) -> list[LocalizationRow]:
-    """The rows, if there is one.
+    """Return the rows, and refuse an empty list.
 
     Raises:
-        DataError: There is none.
+        DataError: There is no row.
     """
     if not rows:
         raise DataError("No case shows the target of stage 1. Is it the right data set?")
@@ -59,7 +59,7 @@ def require_located(rows: list[LocalizationRow]) -> list[LocalizationRow]:
 
 
 def case_localization(case: LabelledCase) -> list[LocalizationRow]:
-    """The rows of one case; none where the target is not shown."""
+    """Return the rows of one case; empty if the case does not show the target."""
     return list(_of_slices(*case) if isinstance(case, LabelledSlices) else _of_volume(case))
 
 
@@ -89,12 +89,12 @@ def _of_volume(volume: LabelledVolume) -> Iterator[LocalizationRow]:
 def locate_rows(
     cascade: Cascade, images: Tensor, labels: Tensor, *, names: Sequence[tuple[str, str]]
 ) -> Iterator[LocalizationRow]:
-    """Stage 1 on images, against label maps on the same grid; only images that show its target.
+    """Run stage 1 on images and yield a row for each image whose label map shows the target.
 
     Args:
-        cascade: With a stage 1.
+        cascade: A cascade with a stage 1.
         images: (B, C, *S) in [0, 1].
-        labels: (B, *S), ids of `pancascade.labels.Label`.
+        labels: (B, *S) on the grid of the images, ids of `pancascade.labels.Label`.
         names: Case and patient of each image.
     """
     shape = tuple(images.shape[2:])

@@ -1,4 +1,4 @@
-"""Masks of many cases by one checkpoint: in batches, by several processes, resumable, written whole."""
+"""Predict masks of many cases by one checkpoint: in batches, in several processes, resumable."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,10 +29,10 @@ from pancascade.inference.runners.torch_runners import torch_cascade_of
 BEST = "best.safetensors"
 
 _DRAFT = re.compile(r"\.[0-9a-f]{8}\..+\.(png|npz|nii\.gz|json)")
-"""Names of files that `written_whole` has not finished."""
+"""Names of files that `written_whole` began and did not finish."""
 
 _WRITTEN_TIMES = 100
-"""How often at most the list of finished cases is written: long lists take their time, too."""
+"""Largest number of times that the list of finished cases is written: writing a long list takes time."""
 
 
 def predict_cases(
@@ -49,28 +49,28 @@ def predict_cases(
 ) -> PredictionSet:
     """Predict cases exactly as the papers do, and write their masks.
 
-    2-D cascades see slice by slice: locate, box, crop, segment, paste, threshold at ½. Zhao et al. see whole volumes:
-    two boxes and a vote. There is no body box, smoothing, search, component rule, calibration or other threshold.
+    2-D cascades predict slice by slice: locate, box, crop, segment, paste, threshold at ½. Zhao et al. predict whole
+    volumes: two boxes and a vote. No patient box, smoothing, search, component rule, calibration or other threshold.
 
     Args:
-        checkpoint: A ``.safetensors`` file, or the folder of a training run, whose best weights are taken.
-        cases: With different names.
-        out: Folder for ``CASE.nii.gz`` on each scan's own grid, or ``SLICE.png`` (values 0, 1, 2) on each picture's
-            own pixels where there are no whole scans, and ``predictions.json``.
+        checkpoint: A ``.safetensors`` file, or the folder of a training run (its best weights).
+        cases: Cases with different names.
+        out: Folder for ``CASE.nii.gz`` on each scan's own grid, or, for single slices, ``SLICE.png`` (values 0, 1, 2)
+            on the pixels of the stored picture; and for ``predictions.json``.
         device: ``cpu`` or ``cuda``.
-        probabilities: Also write probability maps, below ``probabilities``: ``LABEL/CASE.nii.gz`` or ``SLICE.npz``.
-        workers: Processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
-        resume: Go on with what an earlier run of the same work left in the folder.
-        on_done: Called with the number of finished cases and of all.
-        source: Where the cases come from, for ``predictions.json``.
+        probabilities: Also write probability maps, in ``probabilities``: ``LABEL/CASE.nii.gz`` or ``SLICE.npz``.
+        workers: Number of processes. With more than one, a script needs ``if __name__ == "__main__":``.
+        resume: Continue an earlier run of the same work in this folder.
+        on_done: Called with the number of finished cases and the total.
+        source: Origin of the cases, for ``predictions.json``.
 
     Returns:
-        What was written; cases that could not be read or predicted are told as failed.
+        The written set. Cases that could not be read or predicted have the state ``failed``.
 
     Raises:
         CheckpointError: Weights are missing or damaged.
-        DataError: There is no case, two have one name, or none could be predicted.
-        OutputError: The folder cannot be written, is held, or holds other predictions.
+        DataError: There is no case, two cases have one name, or no case could be predicted.
+        OutputError: The folder cannot be written, is in use, or holds other predictions.
         MemoryShortageError: There is too little memory for the networks.
     """
     weights = find_checkpoint(checkpoint)
@@ -93,7 +93,7 @@ def predict_cases(
         finally:
             found = _with_cases(begun, cases, finished)
             write_prediction_set(found, out)
-            if not found.done:  # what never was a set of predictions is none now
+            if not found.done:  # a folder without any finished case is no set of predictions
                 (out / NAME).unlink(missing_ok=True)
         if not found.done:
             why = shortened(found.failed[0].message, 120)
@@ -102,10 +102,10 @@ def predict_cases(
 
 
 def find_checkpoint(path: Path) -> Path:
-    """The weights that a path means: a ``.safetensors`` file, or the best ones in the folder of a training run.
+    """Return the weights for a path: the ``.safetensors`` file itself, or the best weights of a training run's folder.
 
     Raises:
-        CheckpointError: There are none.
+        CheckpointError: There are no such weights.
     """
     if path.is_dir():
         if not (path / BEST).is_file():
@@ -146,17 +146,17 @@ def _begin(weights: Path, runner: Runner, *, probabilities: bool, source: Predic
 
 
 def _earlier(out: Path, begun: PredictionSet, *, resume: bool) -> dict[str, PredictedCase]:
-    """What an earlier run of the same work has finished, by case.
+    """Return the cases that an earlier run of the same work has finished, by name.
 
     Raises:
-        OutputError: The folder holds something else, or predictions that are not to be gone on with.
+        OutputError: The folder holds something else, or predictions that this run may not continue.
     """
     if not (out / NAME).is_file():
         if any(not path.name.startswith(".") for path in out.iterdir()):
             raise OutputError(f"{out}: is not empty and holds no {NAME}. Choose another --out folder.")
         return {}
     if not resume:
-        raise OutputError(f"{out}: holds predictions already. Go on with --resume, or choose another --out folder.")
+        raise OutputError(f"{out}: holds predictions already. Continue with --resume, or choose another --out folder.")
     before = read_prediction_set(out)
     other = begun.same_work(before)
     if other is not None:
@@ -174,14 +174,14 @@ def _earlier(out: Path, begun: PredictionSet, *, resume: bool) -> dict[str, Pred
 
 
 def _clear_drafts(out: Path) -> None:
-    """Remove what a killed run had begun to write; the folder is held, so that none of them still runs."""
+    """Remove the unfinished files of a killed run. The folder is locked, so no other run writes there."""
     for path in out.rglob(".*"):
         if _DRAFT.fullmatch(path.name) and path.is_file():
             path.unlink(missing_ok=True)
 
 
 def _jobs(pattern: PredictJob, cases: Sequence[Case], *, finished: Mapping[str, PredictedCase]) -> list[PredictJob]:
-    """One job a scan; single slices by the batch, always the same ones, so that a resumed run gives the same masks."""
+    """Return one job a scan, and one a fixed batch of slices, so that a resumed run gives the same masks."""
     together: list[list[Case]] = []
     for case in cases:
         alone = case.scan is not None or not together or together[-1][0].scan is not None
@@ -196,7 +196,7 @@ def _jobs(pattern: PredictJob, cases: Sequence[Case], *, finished: Mapping[str, 
 
 
 def _do(jobs: Sequence[PredictJob], *, workers: int, finished: dict[str, PredictedCase]) -> Iterator[bool]:
-    """Fill in what is finished; yields, before the first job and after each, whether it is time to write that down."""
+    """Run the jobs and fill in `finished`. Yields, before the first job and after each, whether to write the list."""
     every = max(1, len(jobs) // _WRITTEN_TIMES)
     owner = {name: case.case for case in finished.values() for name in case.files}
     yield True
@@ -205,7 +205,7 @@ def _do(jobs: Sequence[PredictJob], *, workers: int, finished: dict[str, Predict
             finished[case.case] = case
             for name in case.files:
                 other = owner.setdefault(name, case.case)
-                if other != case.case:  # one has written over the other's
+                if other != case.case:  # the files of one case have replaced those of the other
                     finished |= {one: _clashing(finished[one], name) for one in (other, case.case)}
         yield number % every == 0
 
@@ -216,7 +216,7 @@ def _died(job: PredictJob) -> list[PredictedCase]:
 
 
 def _clashing(case: PredictedCase, name: str) -> PredictedCase:
-    message = f"{name} is another case's file, too: two slices have one name. Rename one."
+    message = f"{name} is also the file of another case: two slices have one name. Rename one."
     return case.model_copy(update={"state": "failed", "files": {}, "message": message})
 
 

@@ -1,4 +1,4 @@
-"""The work on a few cases, done in any process: read, predict, write."""
+"""Read, predict and write a few cases in one process."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -44,11 +44,11 @@ class PredictJob:
 
     Attributes:
         checkpoint: Weights.
-        cases: One with a whole scan, or several of single slices.
+        cases: One case with a whole scan, or several of single slices.
         out: Folder of the predictions.
-        device: Where the networks run.
-        probabilities: Whether they are written, too.
-        threads: Of the process; None leaves torch its own number.
+        device: Where the networks run, ``cpu`` or ``cuda``.
+        probabilities: Whether probability maps are written, too.
+        threads: Threads of the process; None keeps torch's number.
     """
 
     checkpoint: Path
@@ -61,12 +61,12 @@ class PredictJob:
 
 @lru_cache(maxsize=1)
 def cached_runner(checkpoint: Path, device: str) -> Runner:
-    """The checkpoint's cascade; one that a process has loaded stays."""
+    """Load the checkpoint's cascade, or return the one that this process loaded last."""
     return load_runner(checkpoint, find_device(device))
 
 
 def do_job(job: PredictJob) -> list[PredictedCase]:
-    """What came of each case, in their order; one that fails costs no other."""
+    """Predict the cases and return their results in order; a failed case does not stop the others."""
     if job.threads is not None:
         torch.set_num_threads(job.threads)
     runner = cached_runner(job.checkpoint, job.device)
@@ -74,7 +74,7 @@ def do_job(job: PredictJob) -> list[PredictedCase]:
     try:
         files = _predict(runner, job)
     except (PancascadeError, OSError, MemoryError, RuntimeError) as error:
-        if len(job.cases) > 1:  # whose fault it is shows when each is alone
+        if len(job.cases) > 1:  # one by one, to find out which case fails
             return [found for case in job.cases for found in do_job(_of_one(job, case))]
         seconds = perf_counter() - started
         return [PredictedCase(case=job.cases[0].name, state="failed", seconds=seconds, message=_sentence(error))]
@@ -97,12 +97,12 @@ def _sentence(error: BaseException) -> str:
 
 
 def _predict(runner: Runner, job: PredictJob) -> dict[str, dict[str, str]]:
-    """Write what is found; digests of the files by case and path."""
+    """Write the predictions; return the digest of each file by case and path."""
     (first, *_) = job.cases
     if first.scan is not None:
         return {first.name: _predict_scan(runner, first, job)}
     if not isinstance(runner, SliceRunner):
-        raise DataError(f"{first.name}: single slices, and {job.checkpoint.name} needs whole scans. Give volumes.")
+        raise DataError(f"{first.name}: single slices, but {job.checkpoint.name} needs whole scans. Give volumes.")
     files: dict[str, dict[str, str]] = {case.name: {} for case in job.cases}
     for case, axial, found in slice_probabilities(runner, read_stacks(job.cases)):
         files[case] |= _write_slice(axial, found, job)
@@ -110,10 +110,10 @@ def _predict(runner: Runner, job: PredictJob) -> dict[str, dict[str, str]]:
 
 
 def read_stacks(cases: Sequence[Case]) -> Iterator[tuple[str, Sequence[AxialSlice]]]:
-    """The slices of each case, with its name.
+    """Yield the name and the slices of each case.
 
     Raises:
-        DataError: A case has none.
+        DataError: A case has no slices.
     """
     for case in cases:
         slices = case.read_slices()
@@ -132,7 +132,7 @@ def _predict_scan(runner: Runner, case: Case, job: PredictJob) -> dict[str, str]
     names = [mask]
     for label, values in answer.probabilities.items():
         name = volume_probability_name(case.name, label)
-        # Whole numbers with a slope, of which the many zeros take no room.
+        # Whole numbers with a slope: the many zeros compress well.
         steps = np.rint(values.voxels.astype(np.float32) / STEP).astype(np.uint16)
         write_nifti(values.with_voxels(steps), job.out / name, slope=STEP)
         names.append(name)
@@ -140,7 +140,7 @@ def _predict_scan(runner: Runner, case: Case, job: PredictJob) -> dict[str, str]
 
 
 def _write_slice(axial: AxialSlice, found: NDArray[np.float32], job: PredictJob) -> dict[str, str]:
-    """Mask and probabilities on the pixels of the picture as it is stored."""
+    """Write mask and probabilities on the pixels of the stored picture."""
     rows = slice(None, None, -1) if axial.flipped_rows else slice(None)
     labels = decide(found[None])[0][rows]
     content = {slice_mask_name(axial.name): as_png(np.ascontiguousarray(labels))}
@@ -156,7 +156,7 @@ def _write_slice(axial: AxialSlice, found: NDArray[np.float32], job: PredictJob)
 
 
 def fair_threads(workers: int, *, cores: int) -> int | None:
-    """Threads of each of several processes; None where one has all the cores, or the environment tells."""
+    """Return the threads for each of several processes; None for one process, or if OMP_NUM_THREADS is set."""
     if workers <= 1 or "OMP_NUM_THREADS" in os.environ:
         return None
     return max(1, cores // workers)

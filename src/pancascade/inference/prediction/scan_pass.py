@@ -1,4 +1,4 @@
-"""The papers' pass through a whole scan: by the slice for 2-D cascades, at once for 3-D ones."""
+"""Run the papers' pass on a whole scan: slice by slice for 2-D cascades, as a volume for 3-D ones."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from pancascade.labels import Label
 
 @dataclass(frozen=True)
 class ScanAnswer:
-    """What a cascade finds in a scan.
+    """Result of a cascade on one scan.
 
     Attributes:
         mask: Labels uint8 on the scan's own grid.
-        probabilities: Of each label on that grid, float16; empty where they were not asked for.
+        probabilities: Float16 map of each label on that grid; empty if not requested.
     """
 
     mask: Volume
@@ -30,7 +30,7 @@ class ScanAnswer:
 
 
 def read_for_pass(scan: LabelledScan) -> Volume:
-    """The scan as stored, in Hounsfield units; its label map is not looked at.
+    """Read a scan in Hounsfield units as it is stored; its label map is not read.
 
     Raises:
         NotCTError: The scan is no CT in Hounsfield units.
@@ -43,12 +43,12 @@ def read_for_pass(scan: LabelledScan) -> Volume:
 
 
 def run_scan(runner: Runner, scan: Volume, *, probabilities: bool = False) -> ScanAnswer:
-    """Run the papers' pass on a scan: labels where the probabilities say so at ½, and nothing else.
+    """Run the papers' pass on a scan and threshold the probabilities at ½.
 
     Args:
         runner: A cascade on a device.
         scan: Hounsfield units, any orientation.
-        probabilities: Whether they are kept.
+        probabilities: Whether to keep the probability maps.
     """
     scan_lps = scan_lps_hu(scan)
     labels = np.zeros(scan_lps.shape, np.uint8)
@@ -70,7 +70,7 @@ def run_scan(runner: Runner, scan: Volume, *, probabilities: bool = False) -> Sc
 
 
 def scan_lps_hu(scan: Volume) -> Volume:
-    """The scan oriented LPS, whole Hounsfield units of 16 bits as training has them; a view if it is that."""
+    """Return the scan oriented LPS as int16 Hounsfield units, as in training; without a copy if it has that form."""
     scan_lps = reorient(scan, "LPS")
     if scan_lps.voxels.dtype == np.int16:
         return scan_lps
@@ -79,11 +79,11 @@ def scan_lps_hu(scan: Volume) -> Volume:
 
 
 def lps_slices(scan_lps: Volume, labels: NDArray[np.uint8] | None = None) -> list[AxialSlice]:
-    """The axial slices of a scan oriented LPS as a radiologist sees them, feet first; views of its voxels.
+    """Return the axial slices of an LPS scan, feet first, as views of its voxels: row 0 anterior, column 0 right.
 
     Args:
         scan_lps: The scan.
-        labels: (I, J, K) on its grid; None for none.
+        labels: (I, J, K) on its grid; None for empty label maps.
     """
     return list(_each_slice(scan_lps, labels))
 

@@ -1,4 +1,4 @@
-"""The 2-D papers' pass: axial slices in, probabilities on their own pixels out, in batches of any stacks."""
+"""The 2-D papers' pass: read axial slices of any stacks in batches, return probabilities on their own pixels."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
@@ -17,12 +17,12 @@ Key = TypeVar("Key")
 
 
 class SliceOnNetworkGrid(NamedTuple):
-    """A slice on its canvas.
+    """A slice on the network grid.
 
     Attributes:
-        axial: As it was read.
+        axial: The slice as it was read.
         image: (1, channels, H, W) in [0, 1].
-        placement: Where it lies there.
+        placement: Place of the slice on the network grid.
     """
 
     axial: AxialSlice
@@ -31,12 +31,12 @@ class SliceOnNetworkGrid(NamedTuple):
 
 
 def slice_on_grid(runner: SliceRunner, slices: Sequence[AxialSlice], place: int) -> SliceOnNetworkGrid:
-    """One slice of a stack on the canvas of a cascade, placed by itself, with the neighbours that the canvas asks for.
+    """Place one slice of a stack, with the neighbours that the canvas needs, on a cascade's network grid.
 
     Args:
-        runner: Whose canvas.
+        runner: Runner with the canvas.
         slices: The stack, from the feet to the head.
-        place: Which slice.
+        place: Index of the slice.
     """
     axial, canvas = slices[place], runner.canvas
     placement = find_placement(axial.hu, spacing_mm=axial.spacing_mm, canvas=canvas, grow=runner.grows)
@@ -53,11 +53,11 @@ def slice_on_grid(runner: SliceRunner, slices: Sequence[AxialSlice], place: int)
 def batches_on_network_grid(
     runner: SliceRunner, stacks: Iterable[tuple[Key, Sequence[AxialSlice]]]
 ) -> Iterator[list[tuple[Key, SliceOnNetworkGrid]]]:
-    """All slices of some stacks in batches of canvases of one size, in their order, across stacks as well.
+    """Yield batches of slices with canvases of one size, in order; a batch may hold slices of several stacks.
 
     Args:
-        runner: Whose canvas.
-        stacks: Slices of one case each, from the feet to the head, with what tells the case; read when needed.
+        runner: Runner with the canvas.
+        stacks: A key and the slices of each case, from the feet to the head; read when needed.
     """
     waiting: list[tuple[Key, SliceOnNetworkGrid]] = []
     for key, slices in stacks:
@@ -74,16 +74,16 @@ def batches_on_network_grid(
 def slice_probabilities(
     runner: SliceRunner, stacks: Iterable[tuple[Key, Sequence[AxialSlice]]]
 ) -> Iterator[tuple[Key, AxialSlice, NDArray[np.float32]]]:
-    """Run the papers' pass on all slices of some stacks: locate, box, crop, segment, paste, slice by slice.
+    """Run the papers' pass on all slices of some stacks: locate, box, crop, segment and paste each slice.
 
-    Slices share batches and never see each other there.
+    Slices share batches, but no slice influences another one.
 
     Args:
         runner: A 2-D cascade on a device.
         stacks: See `batches_on_network_grid`.
 
     Yields:
-        Of each slice in their order: whose it is, the slice, probabilities (C, h, w) float32 on its own pixels.
+        For each slice in order: key of its stack, slice, probabilities (C, h, w) float32 on its own pixels.
     """
     for batch in batches_on_network_grid(runner, stacks):
         images = np.concatenate([one.image for _, one in batch])

@@ -1,4 +1,4 @@
-"""Where a checkpoint loses on a data set by the papers' pass: by stage, slice by slice or volume by volume."""
+"""Attribute a checkpoint's errors in the papers' pass to its stages, for each slice or volume."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ from pancascade.inference.runners.slice_runner import SliceRunner
 from pancascade.labels import Label
 
 TARGETS = {Label.PANCREAS: (Label.PANCREAS, Label.TUMOUR), Label.TUMOUR: (Label.TUMOUR,)}
-"""Labels that are together what a label's Dice is of."""
+"""Labels whose union is the target of a label's Dice."""
 
 
 def attribution_rows(
@@ -27,13 +27,13 @@ def attribution_rows(
     device: str = "cpu",
     on_done: Callable[[int, int], None] | None = None,
 ) -> dict[str, list[Attribution]]:
-    """Errors by stage of each slice (2-D cascades) or volume (3-D) that shows a target, by the target's title.
+    """Return the errors by stage of each slice (2-D cascades) or volume (3-D) that shows a target, by target title.
 
     Args:
         checkpoint: A ``.safetensors`` file, or the folder of a training run.
-        cases: Read one at a time.
+        cases: Cases with references; each is read when its turn comes.
         device: ``cpu`` or ``cuda``.
-        on_done: Called with the number of finished cases and of all.
+        on_done: Called with the number of finished cases and the total.
 
     Raises:
         CheckpointError: Weights are missing or damaged.
@@ -52,7 +52,7 @@ def localization_and_attribution_rows(
     device: str = "cpu",
     on_done: Callable[[int, int], None] | None = None,
 ) -> tuple[list[LocalizationRow], dict[str, list[Attribution]]]:
-    """What `localization_rows` and `attribution_rows` give, with weights and cases read once.
+    """Return the results of `localization_rows` and `attribution_rows`; weights and cases are read once.
 
     Args:
         checkpoint: See `attribution_rows`.
@@ -85,7 +85,7 @@ def _require_targets(rows: dict[str, list[Attribution]]) -> dict[str, list[Attri
 
 
 def rows_of(traced: StageTrace, *, case: str, patient: str) -> dict[Label, Attribution]:
-    """The attribution of each label that the model can find and the reference shows."""
+    """Return the attribution of each label that the model can find and the reference shows."""
     return {
         label: attribute(
             np.isin(traced.labels, TARGETS[label]),
@@ -101,7 +101,7 @@ def rows_of(traced: StageTrace, *, case: str, patient: str) -> dict[Label, Attri
 
 
 def _slice_traces(runner: SliceRunner, slices: Sequence[AxialSlice]) -> Iterator[tuple[str, str, StageTrace]]:
-    """Name, patient and trace of each slice that shows anything."""
+    """Yield name, patient and trace of each slice whose labels show a target."""
     for place, axial in enumerate(slices):
         if np.isin(axial.labels, list(TARGETS)).any():
             drawn = slice_on_grid(runner, slices, place)

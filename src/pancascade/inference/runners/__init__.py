@@ -1,1 +1,1 @@
-"""Cascades and networks on a device: slice by slice, volume by volume."""
+"""Run cascades and networks on a device, on slices or volumes."""

@@ -1,4 +1,4 @@
-"""Running a network of another program on a scan, or on a region of it."""
+"""Run a network of another program on a scan, or on a region of it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +18,10 @@ class ExternalRunner:
     """A network of another program, as a step of a model.
 
     Attributes:
-        network: That answers on the grid it is given.
-        stored_axes: Where the axes of the scan's file point: networks see the scan as it is stored.
-        trained_on: Nobody knows.
-        additions: Which of `segment`'s additions are on; none changes what such a network sees.
+        network: The network; its probabilities are on the grid of its input.
+        stored_axes: Directions of the axes of the scan's file: the network gets the scan as it is stored.
+        trained_on: Empty: the training data are unknown.
+        additions: Which of `segment`'s additions are on; none changes the input of such a network.
     """
 
     network: ExternalNetwork
@@ -32,13 +32,13 @@ class ExternalRunner:
     def find(
         self, scan_lps: Volume, *, at: Box, progress: Progress | None = None, clock: Stopwatch | None = None
     ) -> RegionProbabilities:
-        """What the network finds in a part of the scan.
+        """Return the network's prediction in a part of the scan.
 
         Args:
             scan_lps: The part, LPS, Hounsfield units.
-            at: Where in the scan the part lies.
+            at: Box of the part in the scan.
             progress: Called when it is done.
-            clock: Where the time goes.
+            clock: Measures the time.
         """
         clock = clock or Stopwatch()
         stored = reorient(scan_lps, self.stored_axes)

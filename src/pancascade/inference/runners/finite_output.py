@@ -1,4 +1,4 @@
-"""What a network answers must be numbers: damaged weights, or an overflow, end in an empty mask otherwise."""
+"""Refuse NaN and infinity in a network's output: damaged weights or an overflow would give an empty mask."""
 
 import math
 from typing import Any, TypeVar
@@ -12,19 +12,19 @@ Answer = TypeVar("Answer", bound=NDArray[np.floating[Any]])
 
 
 def require_finite(answer: Answer, *, stage: int) -> Answer:
-    """The answer itself, if all of it are numbers.
+    """Return the output if all its values are finite.
 
     Args:
         answer: Probabilities of any shape.
-        stage: Of the cascade, for the message.
+        stage: Number of the stage, for the message.
 
     Raises:
-        CheckpointError: It holds NaN or infinity.
+        CheckpointError: The output holds NaN or infinity.
     """
-    # A sum is as good as a look at each, and several times as fast.
+    # The sum finds NaN and infinity as well as a test of each value does, and several times as fast.
     if not math.isfinite(float(answer.sum(dtype=np.float32))):
         raise CheckpointError(
-            f"Stage {stage} of the model answers NaN or infinity: its weights are damaged, or overflow. "
+            f"Stage {stage} of the model returns NaN or infinity: its weights are damaged, or overflow. "
             "Copy the model again, or try --backend torch."
         )
     return answer

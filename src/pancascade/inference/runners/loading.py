@@ -1,4 +1,4 @@
-"""A model's cascades on a device, by the fastest backend there is."""
+"""Load a model's cascades on a device, with the fastest backend available."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,19 +25,19 @@ Runner = SliceRunner | VolumeRunner
 """A cascade on a device, for slices or for volumes."""
 
 WRITE = "`pancascade export --format pancascade`."
-"""What makes a checkpoint run without torch."""
+"""Command that makes a checkpoint run without torch."""
 
 StepRunner = Runner | ExternalRunner
-"""What carries out a step of a model."""
+"""Runs one step of a model."""
 
 
 def labels_of(runner: StepRunner) -> tuple[Label, ...]:
-    """What a step finds."""
+    """Return the labels that a step predicts."""
     return runner.network.labels if isinstance(runner, ExternalRunner) else runner.cascade.labels
 
 
 def backend_of(runner: StepRunner) -> str:
-    """What ran a step, known only after it ran."""
+    """Return what ran a step; known only after it ran."""
     if isinstance(runner, ExternalRunner):
         return runner.network.runs_on
     return runner.cascade.runs_on
@@ -49,7 +49,7 @@ class LoadedModel:
 
     Attributes:
         model: The model.
-        runners: One a step.
+        runners: One for each step.
         additions: Which of `segment`'s additions are on.
     """
 
@@ -58,12 +58,12 @@ class LoadedModel:
     additions: Additions = ALL
 
     def with_additions(self, additions: Additions) -> "LoadedModel":
-        """The same with other additions."""
+        """Return a copy with other additions."""
         runners = tuple(replace(runner, additions=additions) for runner in self.runners)
         return replace(self, runners=runners, additions=additions)
 
     def for_axes(self, stored_axes: str) -> "LoadedModel":
-        """The same for a scan whose file has axes that point there, such as LAS."""
+        """Return a copy for a scan whose file has axes in these directions, such as LAS."""
         runners = tuple(
             replace(runner, stored_axes=stored_axes) if isinstance(runner, ExternalRunner) else runner
             for runner in self.runners
@@ -72,16 +72,16 @@ class LoadedModel:
 
     @property
     def notices(self) -> tuple[Notice, ...]:
-        """What a reader should know of its networks of other programs."""
+        """Notices about its networks of other programs."""
         return tuple(
             notice for runner in self.runners if isinstance(runner, ExternalRunner) for notice in runner.network.notices
         )
 
     def views(self, pixel_mm: float) -> "list[LoadedModel]":
-        """Itself at the pixel sizes of test-time augmentation; 3-D cascades see every view alike.
+        """Return copies at the pixel sizes of test-time augmentation; 3-D cascades are the same in each.
 
         Args:
-            pixel_mm: Of the scan.
+            pixel_mm: Pixel size of the scan.
         """
         seen = [
             runner.views(pixel_mm) if isinstance(runner, SliceRunner) else [runner] * len(VIEW_SCALES)
@@ -93,17 +93,17 @@ class LoadedModel:
 def load_models(
     names: str | Sequence[str], device: str, *, backend: Backend = "auto", pancreas_model: str | None = None
 ) -> list[LoadedModel]:
-    """Models by name or path, with their cascades and networks.
+    """Load models by name or path, with their cascades and networks.
 
     Args:
-        names: Of them.
-        device: Where they run.
+        names: Names or paths of the models.
+        device: Where they run, ``cpu`` or ``cuda``.
         backend: What runs the cascades.
-        pancreas_model: That finds the pancreas in their place.
+        pancreas_model: Model whose steps find the pancreas in place of their own.
 
     Raises:
         UnknownModelError: There is no such model.
-        PancascadeError: As `load_runners`.
+        PancascadeError: See `load_runners`.
     """
     models = [find_model(name) for name in ([names] if isinstance(names, str) else names)]
     if pancreas_model is not None:
@@ -112,11 +112,11 @@ def load_models(
 
 
 def load_runners(model: Model, device: str, *, backend: Backend = "auto") -> list[Runner]:
-    """The cascades of a model's steps, on a device.
+    """Load the cascades of a model's steps on a device.
 
     Raises:
         UnknownModelError: A step is a network of another program.
-        PancascadeError: The device cannot be used, or OpenVINO is asked for and not there.
+        PancascadeError: The device cannot be used, or the requested backend is not installed.
         CheckpointError: Weights are missing or damaged.
     """
     require_cascades(model)
@@ -157,33 +157,31 @@ def _load_step(model: Model, step: Step, device: str, *, backend: Backend) -> St
 
 
 def _require_torch(weights: Path, *, device: str, backend: Backend) -> None:
-    """Pass only where torch is there and may run the weights.
+    """Refuse weights that need torch if torch is missing, and ONNX Runtime where it cannot run them.
 
     Raises:
-        PancascadeError: It is not, or ONNX Runtime is asked for.
+        PancascadeError: Torch is not installed, or ONNX Runtime is requested.
     """
     if backend == "onnxruntime" and not has_graphs(weights):
         raise PancascadeError(
-            f"{weights.name}: has no ONNX files beside it. Take another --backend, or write them: {WRITE}"
+            f"{weights.name}: has no ONNX files beside it. Choose another --backend, or write them: {WRITE}"
         )
     if backend == "onnxruntime" and device != "cpu":
-        raise PancascadeError(
-            f"ONNX Runtime runs on the CPU, not on {device}. Take --device cpu, or another --backend."
-        )
+        raise PancascadeError(f"ONNX Runtime runs on the CPU, not on {device}. Use --device cpu, or another --backend.")
     if backend == "onnxruntime":
         raise missing_extra("onnxruntime", what="--backend onnxruntime")
     if not torch_available():
         raise PancascadeError(
-            f'{weights.name}: needs torch here. Run pip install "pancascade[train]", or write the model once where '
-            f"torch is: {WRITE}"
+            f'{weights.name}: needs torch here. Run pip install "pancascade[train]", or export the model once where '
+            f"torch is installed: {WRITE}"
         )
 
 
 def _require_device(device: str) -> None:
-    """Pass only for a device that this machine has.
+    """Refuse a device that this machine does not have.
 
     Raises:
-        PancascadeError: It has not.
+        PancascadeError: The device is missing.
     """
     if device != "cpu":
         from pancascade.inference.backends.devices import find_device
@@ -192,7 +190,7 @@ def _require_device(device: str) -> None:
 
 
 def trained_on(loaded_models: Sequence[LoadedModel]) -> tuple[dict[str, Any], ...]:
-    """Whom any of the cascades has learned from; those of one model often share a record."""
+    """Return the training records of the models and their cascades, without repetition."""
     records = [
         record.model_dump(mode="json") for loaded_model in loaded_models for record in loaded_model.model.trained_on
     ]

@@ -1,4 +1,4 @@
-"""Batches of a volume's slices, and what stage 1 hands over between and within them."""
+"""Batches of a volume's slices, and the hand-overs between and within them."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ BATCH_SLICES = 8
 
 
 def parts_of(count: int) -> Iterator[slice]:
-    """The batches of so many slices, in order."""
+    """Yield the batches of that many slices, in order."""
     for start in range(0, count, BATCH_SLICES):
         yield slice(start, min(start + BATCH_SLICES, count))
 
@@ -27,12 +27,12 @@ def parts_of(count: int) -> Iterator[slice]:
 def slices_on_network_grid(
     volume: Volume, placement: Placement, part: slice | list[int], *, canvas: Canvas
 ) -> NDArray[np.float32]:
-    """Slices of a volume on the canvas, (B, channels, H, W), with the neighbours that it asks for.
+    """Return slices of a volume on the network grid, (B, channels, H, W), with the neighbours that the canvas needs.
 
     Args:
         volume: Hounsfield units, oriented LPS.
-        placement: Where its slices lie on the canvas.
-        part: Which slices.
+        placement: Place of the slices on the network grid.
+        part: Indices of the slices.
         canvas: The canvas.
     """
     count = volume.shape[2]
@@ -51,7 +51,7 @@ def slices_on_network_grid(
 
 
 def interpolated(located: list[Handover], seen_slices: list[int], count: int) -> list[Handover]:
-    """The hand-over of every slice in its batches, where only some were seen: maps linear between them."""
+    """Interpolate linearly the maps of slices between those that stage 1 saw; return them in the usual batches."""
     seen = np.concatenate([found.probabilities for found in located])
     position = np.interp(np.arange(count), seen_slices, np.arange(len(seen_slices)))
     below = np.floor(position).astype(int)
@@ -68,7 +68,7 @@ def interpolated(located: list[Handover], seen_slices: list[int], count: int) ->
 def on_network_grid(
     probability_map: ProbabilitySource | None, part: slice, placement: Placement
 ) -> NDArray[np.float32] | None:
-    """A probability map from elsewhere in slices of a volume, (B, 1, H, W)."""
+    """Return a given probability map in slices of a volume on the network grid, (B, 1, H, W)."""
     if probability_map is None:
         return None
     seen = probability_map(part.start, part.stop).transpose(2, 1, 0)
@@ -83,12 +83,12 @@ def stage1_result_on_grid(
     whole_body: bool,
     is_mask: bool,
 ) -> Stage1Result:
-    """What stage 1 found in all slices of a volume, with its pixel size and the body's place on stage 1's grid.
+    """Return stage 1's result in all slices of a volume, with the voxel size and the body's edges on stage 1's grid.
 
     Args:
-        probabilities: (K, H, W) on the canvas, or on a coarser grid of it.
-        placement: Where the slices lie on the canvas.
-        spacing_mm: Of the volume.
+        probabilities: (K, H, W) on the network grid, or on a coarser one.
+        placement: Place of the slices on the network grid.
+        spacing_mm: Voxel size of the volume.
         whole_body: Whether the volume spans the body.
         is_mask: See `Stage1Result`.
     """
@@ -105,5 +105,5 @@ def stage1_result_on_grid(
 
 
 def stored(located: Handover) -> Handover:
-    """The hand-over as it is kept until all slices are located: half precision, no NaN."""
+    """Return the hand-over in half precision, as it is kept until all slices are located; NaN is refused."""
     return located.with_probabilities(require_finite(half_precision(located.probabilities), stage=1))

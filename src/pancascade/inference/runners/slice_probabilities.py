@@ -1,4 +1,4 @@
-"""Probabilities of a volume's slices, still on their canvas, and the way back to the scan."""
+"""Probabilities of a volume's slices on the network grid, and their mapping back to the scan."""
 
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -16,24 +16,24 @@ from pancascade.inference.runners.half_precision import half_precision
 from pancascade.results.location import Location
 
 LIKELY = 0.2
-"""What may become part of the organ by another threshold; around it all is kept."""
+"""Least probability that another threshold may turn into organ; all probabilities around it are kept."""
 
 KEPT_MM = 20.0
-"""Width around what is likely in which probabilities are kept."""
+"""Distance around voxels of `LIKELY` within which probabilities are kept."""
 
 _ROWS = 16
 
 
 @dataclass
 class SliceProbabilities:
-    """Foreground probabilities of the slices in which any were found: a small part of the memory of the whole scan.
+    """Foreground probabilities of those slices in which something was found: far smaller than the whole scan.
 
     Attributes:
-        placement: Where the scan's slices lie on the canvas.
+        placement: Place of the scan's slices on the network grid.
         count: Number of slices of the volume.
         channels: Number of foreground labels.
-        location: What stage 1's location was worth.
-        parts: By first slice, maps (B, C, H, W) float16, background left out.
+        location: Confidence of stage 1's location.
+        parts: Maps (B, C, H, W) float16 without background, by their first slice.
     """
 
     placement: Placement
@@ -47,13 +47,13 @@ class SliceProbabilities:
         self.parts[first] = maps
 
     def span(self) -> tuple[int, int] | None:
-        """First slice that holds anything, and one past the last."""
+        """Return the first slice with maps, and one past the last; None without maps."""
         if not self.parts:
             return None
         return min(self.parts), max(first + len(maps) for first, maps in self.parts.items())
 
     def smoothed(self, sigma: float) -> Self:
-        """The same, averaged along the body with a standard deviation in slices."""
+        """Return a copy averaged along the body with a Gaussian of this standard deviation in slices."""
         span = self.span()
         if span is None:
             return self
@@ -65,20 +65,20 @@ class SliceProbabilities:
         return type(self)(self.placement, self.count, self.channels, self.location, {first: maps})
 
     def on_scan(self, first: int, last: int) -> NDArray[np.float16]:
-        """Foreground probabilities of slices first…last−1 on the scan's pixels, (C, I, J, last − first)."""
+        """Return foreground probabilities of slices first…last−1 on the scan's pixels, (C, I, J, last − first)."""
         native = np.concatenate([self._native(k) for k in range(first, last)])
         return native.transpose(1, 3, 2, 0)
 
     def prediction(
         self, at: Box, *, spacing_mm: tuple[float, float, float], one_organ: bool = True
     ) -> RegionProbabilities:
-        """What the maps show.
+        """Return the prediction on the scan's own pixels.
 
-        Only what lies within `KEPT_MM` of something likely is brought back to the scan's own pixels.
+        Only the part within `KEPT_MM` of voxels of `LIKELY` is mapped back.
 
         Args:
             at: Box of the scan that the slices fill.
-            spacing_mm: Of the scan, LPS.
+            spacing_mm: Voxel size of the LPS scan.
             one_organ: Whether small components elsewhere may be left out.
         """
         box = self._busy(spacing_mm, one_organ=one_organ)
@@ -92,12 +92,12 @@ class SliceProbabilities:
         return RegionProbabilities.of(maps, box.shift(at.start), self.location)
 
     def _native(self, k: int, *, part: tuple[slice, slice] | None = None) -> NDArray[np.float16]:
-        """(1, C, h, w) of a slice, or of some of its rows and columns."""
+        """Return (1, C, h, w) of a slice, or of some of its rows and columns."""
         maps = self._dense(k, k + 1).astype(np.float32)
         return half_precision(to_scan_grid(maps, self.placement, part=part))
 
     def _dense(self, first: int, last: int) -> NDArray[np.float16]:
-        """(last − first, C, H, W), zero where nothing was found."""
+        """Return (last − first, C, H, W), zero where nothing was found."""
         dense = np.zeros((last - first, self.channels, *self.placement.canvas), np.float16)
         for start, maps in self.parts.items():
             low, high = max(first, start), min(last, start + len(maps))
@@ -106,7 +106,7 @@ class SliceProbabilities:
         return dense
 
     def _busy(self, spacing_mm: tuple[float, float, float], *, one_organ: bool) -> Box | None:
-        """Box (I, J, K) of the volume around what is likely, or what is faint where nothing is."""
+        """Return the box (I, J, K) of the volume around voxels of `LIKELY`, or around the peak if none is."""
         span = self.span()
         if span is None:
             return None
@@ -123,7 +123,7 @@ class SliceProbabilities:
         return native.expand_mm(KEPT_MM, spacing_mm=spacing_mm).clip((*self.placement.native[::-1], self.count))
 
     def _to_native(self, box: Box) -> Box:
-        """A box (K, H, W) of the canvas as the box (I, J, K) of the volume that holds it."""
+        """Return the box (I, J, K) of the volume that holds a box (K, H, W) of the network grid."""
         low, high = [], []
         for axis in (1, 0):
             scale = self.placement.native[axis] / self.placement.resized[axis]
@@ -134,9 +134,9 @@ class SliceProbabilities:
 
 
 def smooth_along_z_axis(values: NDArray[Any], sigma: float) -> None:
-    """Average (K, H, W) over neighbouring slices, in place; a few rows at a time, so that little is copied.
+    """Average (K, H, W) over neighbouring slices, in place; by a few rows at a time, to copy little.
 
-    Columns of voxels in which nothing reaches `FAINT` stay as they are.
+    Columns of voxels in which nothing reaches `FAINT` are not changed.
     """
     busy = Box.around(values.max(axis=0) >= FAINT)
     if busy is None:

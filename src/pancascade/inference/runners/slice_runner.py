@@ -1,4 +1,4 @@
-"""Running a 2-D cascade through a volume, slice by slice in batches."""
+"""Run a 2-D cascade through a volume, slice by slice in batches."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -28,22 +28,22 @@ from pancascade.inference.runners.slice_probabilities import SliceProbabilities,
 from pancascade.inference.runners.stopwatch import Stopwatch
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how many slices are done, and how many there are."""
+"""Called with the name of the step, the number of finished slices, and the total."""
 
 HandOver = Callable[[slice, Placement | None, Handover], Handover]
-"""Sees, and may change, what stage 1 hands to stage 2: slices, their place on the canvas (None in 3-D), hand-over."""
+"""Sees, and may change, the hand-over: slices, their placement on the network grid (None in 3-D), hand-over."""
 
 SMOOTHING_MM = 2.0
-"""Standard deviation of the averaging along the body of both stages' probabilities, chosen on validation patients."""
+"""Standard deviation of the smoothing of both stages' probabilities along the body, chosen on validation patients."""
 
 LOCATE_EVERY_MM = 2.0
-"""Stage 1 sees slices at most so far apart, and at every slice of thicker ones.
+"""Largest distance of slices that stage 1 sees; it sees every slice of thicker ones.
 
-Its probability map is averaged anyway.
+Its probability map is smoothed anyway.
 """
 
 VIEW_SCALES = (1.0, 0.92, 1.08)
-"""Pixel sizes of the views that ``--tta`` averages, of the canvas's own."""
+"""Pixel sizes of the views that ``--tta`` averages, relative to the canvas's."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ class SliceRunner:
     """A 2-D cascade on a volume.
 
     Attributes:
-        cascade: Ready to run.
-        canvas: How slices reach it.
+        cascade: The cascade, ready to run.
+        canvas: Preparation of slices.
         smooth_along_z: Whether stage 1 is smoothed along the z axis before stage 2.
-        trained_on: Whom its weights have learned from, as their checkpoint tells.
-        fallback_search: Whether stage 2 takes stage 1's best candidate where nothing reaches probability ½.
+        trained_on: Training data of its weights, as recorded in their checkpoint.
+        fallback_search: Whether stage 2 uses stage 1's best candidate where nothing reaches probability ½.
         additions: Which of `segment`'s additions are on.
     """
 
@@ -72,10 +72,10 @@ class SliceRunner:
         return self.canvas.larger_slices == "grow"
 
     def views(self, pixel_mm: float) -> "list[SliceRunner]":
-        """The runners whose predictions test-time augmentation averages: the usual pixel size, and two others.
+        """Return the runners for test-time augmentation: at the usual pixel size, and at two others.
 
         Args:
-            pixel_mm: Of the scan, for a canvas that keeps the scan's own pixels.
+            pixel_mm: Pixel size of the scan, for a canvas that keeps the scan's own pixels.
         """
         own = self.canvas.spacing_mm or pixel_mm
         spacings_mm = [self.canvas.spacing_mm, *(scale * own for scale in VIEW_SCALES[1:])]
@@ -92,11 +92,11 @@ class SliceRunner:
         hand_over: HandOver | None = None,
         clock: Stopwatch | None = None,
     ) -> RegionProbabilities:
-        """What the cascade finds in a part of the scan; arguments as for `run`.
+        """Return the cascade's prediction in a part of the scan; arguments as for `run`.
 
         Args:
             volume: The part, LPS.
-            at: Where in the scan the part lies.
+            at: Box of the part in the scan.
             probability_map: See `run`.
             whole_body: See `run`.
             progress: See `run`.
@@ -125,15 +125,15 @@ class SliceRunner:
         hand_over: HandOver | None = None,
         clock: Stopwatch | None = None,
     ) -> SliceProbabilities:
-        """Locate in all slices, smooth that along the z axis, score it, then segment.
+        """Locate in all slices, smooth along the z axis, score the location, then segment.
 
         Args:
             volume: Hounsfield units, oriented LPS.
-            probability_map: In place of stage 1's, probability of the organ in slices of the volume.
-            whole_body: Whether the volume spans the body, so that the place of the organ in it can be judged.
+            probability_map: Probability of the organ in slices of the volume, in place of stage 1.
+            whole_body: Whether the volume spans the body, so that the organ's position can be scored.
             progress: Called after each batch.
             hand_over: Called between the stages, for each batch.
-            clock: Where the time goes.
+            clock: Measures the time of each stage.
         """
         clock = clock or Stopwatch()
         column_mm, row_mm, slice_mm = volume.spacing_mm
@@ -169,7 +169,7 @@ class SliceRunner:
         progress: Progress | None,
         clock: Stopwatch,
     ) -> list[Handover]:
-        """What stage 1 finds in each batch of slices; in thin slices it sees every so many."""
+        """Run stage 1 on each batch of slices; in thin slices only on every n-th."""
         count = volume.shape[2]
         every = max(1, int(LOCATE_EVERY_MM / volume.spacing_mm[2])) if self._may_skip and probability_map is None else 1
         seen_slices = sorted({*range(0, count, every), count - 1})
@@ -191,7 +191,7 @@ class SliceRunner:
 
     @property
     def _may_skip(self) -> bool:
-        """Whether slices between two that stage 1 has seen can take the mean of both probability maps."""
+        """Whether slices between two that stage 1 has seen can be interpolated from both probability maps."""
         return self._smooths and self.cascade.locates and self.cascade.first_map_is_mask
 
     def run_alone(
@@ -201,14 +201,14 @@ class SliceRunner:
         *,
         hand_over: Callable[[Handover], Handover] | None = None,
     ) -> list[NDArray[np.float32]]:
-        """Probabilities (C, h, w) of slices on their own pixels, each by itself, as the 2-D papers do.
+        """Return probabilities (C, h, w) of slices on their own pixels, each slice alone, as in the 2-D papers.
 
-        Locate, box, crop, segment, paste. All is float32, whatever the processor is faster with.
+        Locate, box, crop, segment, paste; in float32, even if the processor is faster with another type.
 
         Args:
-            images: (B, channels, H, W), drawn on the canvas.
-            placements: Where each lies there.
-            hand_over: Sees, and may change, what stage 1 hands over.
+            images: (B, channels, H, W) on the network grid.
+            placements: Placement of each slice.
+            hand_over: Sees, and may change, the hand-over of stage 1.
         """
         cascade = self.cascade.exact()
         located = cascade.locate(images)
@@ -216,24 +216,24 @@ class SliceRunner:
         found = []
         for one, placement in zip(require_finite(maps[:, 1:], stage=2), placements, strict=True):
             foreground = to_scan_grid(one[None], placement)[0]
-            # What was cut from the canvas is background.
+            # Pixels outside the canvas are background.
             background = np.maximum(1 - foreground.sum(axis=0, keepdims=True), 0)
             found.append(np.concatenate((background, foreground)))
         return found
 
     def run_slice(self, hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None) -> NDArray[np.float32]:
-        """The same of a single axial slice, (C, H, W); arguments as for `slice_on_network_grid`."""
+        """Return the same for a single axial slice, (C, H, W); arguments as for `slice_on_network_grid`."""
         image, placement = self.slice_on_network_grid(hu, spacing_mm)
         return self.run_alone(image, [placement])[0]
 
     def slice_on_network_grid(
         self, hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None
     ) -> tuple[NDArray[np.float32], Placement]:
-        """A single axial slice on the canvas, (1, channels, H, W), and its place; it stands in for its neighbours.
+        """Return one axial slice on the network grid, (1, channels, H, W), and its placement; neighbours are copies.
 
         Args:
             hu: (H, W), row 0 anterior, column 0 the patient's right.
-            spacing_mm: Row and column spacing; None takes the canvas's assumption.
+            spacing_mm: Row and column spacing; None uses the canvas's assumption.
         """
         placement = find_placement(hu, spacing_mm=spacing_mm, canvas=self.canvas, grow=self.grows)
         drawn = to_network_grid(self.canvas.window.apply(hu)[None, None], placement)
@@ -250,7 +250,7 @@ class SliceRunner:
     def _select_region(
         self, located: list[Handover], placement: Placement, spacing_mm: tuple[float, float, float], *, whole_body: bool
     ) -> SearchRegion:
-        """Where stage 2 works, from stage 1's probability map in all slices."""
+        """Select the region for stage 2 from stage 1's probability map in all slices."""
         together = np.concatenate([found.probabilities for found in located])
         for place, part in enumerate(parts_of(len(together))):  # one copy in memory, not two
             located[place] = located[place].with_probabilities(together[part])

@@ -1,4 +1,4 @@
-"""Where the time goes."""
+"""Measure the time of each part of the work."""
 
 import time
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Stopwatch:
-    """Seconds by what was done, in the order of the first time.
+    """Seconds by name of the work, in order of first use.
 
     Attributes:
         seconds: Sums so far.
-        prefix: Before every name, such as the step's.
+        prefix: Prefix of every name, such as the step's.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -29,9 +29,9 @@ class Stopwatch:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
     def within(self, prefix: str) -> "Stopwatch":
-        """The same watch, whose names begin with a prefix."""
+        """Return the same watch with a further prefix for its names."""
         return Stopwatch(self.seconds, f"{self.prefix}{prefix}: ")
 
     def rounded(self) -> dict[str, float]:
-        """Seconds to the millisecond."""
+        """Return the seconds rounded to milliseconds."""
         return {name: round(value, 3) for name, value in self.seconds.items()}

@@ -1,4 +1,4 @@
-"""Checkpoints as cascades of torch on a device: for all that ONNX files cannot do, and for measuring stages."""
+"""Run checkpoints as torch cascades on a device, for what ONNX files cannot do and for measuring stages."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def load_runner(
     fallback_search: bool = False,
     backend: Backend = "torch",
 ) -> SliceRunner | VolumeRunner:
-    """A checkpoint's cascade on a device, by torch, or by OpenVINO in the place of its networks.
+    """Load a checkpoint's cascade on a device, run by torch, or by OpenVINO networks.
 
     Args:
         weights: The checkpoint.
@@ -33,7 +33,7 @@ def load_runner(
 
     Raises:
         CheckpointError: Weights are missing or damaged.
-        PancascadeError: OpenVINO is asked for and not there, or not on a CPU.
+        PancascadeError: OpenVINO is requested and not installed, or the device is no CPU.
     """
     cascade, description = load_checkpoint(weights)
     trained_on = tuple(description.training.get(TRAINED_ON, ()))
@@ -44,11 +44,11 @@ def load_runner(
 
 
 def torch_cascade_of(runner: SliceRunner | VolumeRunner) -> TorchCascade:
-    """The cascade of torch that an engine of `load_runner` runs.
+    """Return the torch cascade of a runner of `load_runner`.
 
     Raises:
         TypeError: Its networks are ONNX files.
     """
     if not isinstance(runner.cascade, TorchCascade):
-        raise TypeError(f"expected a cascade of torch, got {type(runner.cascade).__name__}; see load_engine")
+        raise TypeError(f"expected a cascade of torch, got {type(runner.cascade).__name__}; see load_runner")
     return runner.cascade

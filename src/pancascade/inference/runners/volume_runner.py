@@ -1,4 +1,4 @@
-"""Running a 3-D cascade on a volume."""
+"""Run a 3-D cascade on a volume."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ from pancascade.results.location import Location
 
 @dataclass(frozen=True)
 class VolumeRunner:
-    """A 3-D cascade on a volume.
+    """A 3-D cascade and the grid of its volumes.
 
     Attributes:
-        cascade: Ready to run.
-        grid: How volumes reach it.
-        trained_on: Whom its weights have learned from, as their checkpoint tells.
-        fallback_search: Whether stage 2 takes stage 1's best candidate where nothing reaches probability ½.
+        cascade: The cascade, ready to run.
+        grid: Preparation of volumes.
+        trained_on: Training data of its weights, as recorded in their checkpoint.
+        fallback_search: Whether stage 2 uses stage 1's best candidate where nothing reaches probability ½.
         additions: Which of `segment`'s additions are on.
     """
 
@@ -48,16 +48,16 @@ class VolumeRunner:
         hand_over: HandOver | None = None,
         clock: Stopwatch | None = None,
     ) -> RegionProbabilities:
-        """What the cascade finds in a part of the scan.
+        """Return the cascade's prediction in a part of the scan.
 
         Args:
             volume: The part, LPS, Hounsfield units.
-            at: Where in the scan the part lies.
-            probability_map: In place of stage 1's, probability of the organ in slices of the volume.
-            whole_body: Whether the volume spans the body, so that the place of the organ in it can be judged.
+            at: Box of the part in the scan.
+            probability_map: Probability of the organ in slices of the volume, in place of stage 1.
+            whole_body: Whether the volume spans the body, so that the organ's position can be scored.
             progress: Called after each stage.
             hand_over: Called between the stages.
-            clock: Where the time goes.
+            clock: Measures the time of each stage.
         """
         clock = clock or Stopwatch()
         with clock.measure("draw"):
@@ -87,16 +87,16 @@ class VolumeRunner:
     def run_alone(
         self, volume: Volume, *, hand_over: Callable[[Handover], Handover] | None = None
     ) -> tuple[Box, NDArray[np.float32]] | None:
-        """Probabilities (C, *box.shape) in the box where stage 2 looked, as the 3-D paper finds them.
+        """Return probabilities (C, *box.shape) in the box where stage 2 works, as in the 3-D paper.
 
-        All is float32, whatever the processor is faster with. Outside the box all is background.
+        The networks run in float32, even if the processor is faster with another type. All outside is background.
 
         Args:
             volume: The whole scan, LPS, Hounsfield units.
-            hand_over: Sees, and may change, what stage 1 hands over.
+            hand_over: Sees, and may change, the hand-over of stage 1.
 
         Returns:
-            None where stage 1 found nothing.
+            Box and probabilities; None if stage 1 found nothing.
         """
         cascade, images = self.cascade.exact(), self._images(volume)
         located = cascade.locate(images)
@@ -112,7 +112,7 @@ class VolumeRunner:
     def _selected_region(
         self, located: Handover, volume: Volume, *, whole_body: bool
     ) -> tuple[Handover, Location | None]:
-        """The hand-over as it is, or wider where the location has low confidence, and what the location is worth."""
+        """Return the hand-over, wider if stage 1 needed the fallback search, and the confidence of the location."""
         if not self.cascade.locates:
             return located, None
         probability_map = located.probabilities[0, 0].transpose(2, 1, 0)

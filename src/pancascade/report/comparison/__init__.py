@@ -1,1 +1,1 @@
-"""The page that compares methods."""
+"""The report of an evaluation, or of a comparison of methods."""

@@ -1,4 +1,4 @@
-"""``report.html``: one method's evaluation or the comparison of several, in one file that needs no network."""
+"""``report.html``: the evaluation of one method or the comparison of several, in one file that loads nothing."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ MOST_PANELS = 12
 
 
 class ComparedCaseRow(NamedTuple):
-    """One target of one case of one method, as a line of the table of all cases."""
+    """One target of one case of one method: a row in the table of all cases."""
 
     method: str
     record: CaseRecord
@@ -58,12 +58,12 @@ def write_comparison(
     """Write the report of one or several methods as a single HTML file.
 
     Args:
-        path: HTML to write.
-        evaluations: Of the methods, under one protocol, with at least one case each.
-        summaries: Of each method.
-        detections: Of each method; None where there are no lesions to find.
+        path: HTML file to write.
+        evaluations: Evaluations under one protocol, one for each method, with at least one case each.
+        summaries: Summary of each method.
+        detections: Lesion detection of each method; None where there are no lesions.
         comparison: Tests and ranks; None for a single method.
-        scans: CT scan by case, for the pictures of the worst cases; those without one are drawn on grey.
+        scans: CT scan by case, for the pictures of the worst cases; other cases are drawn on grey.
 
     Raises:
         OutputError: The path cannot be written.
@@ -81,7 +81,7 @@ def _context(
     comparison: Comparison | None,
     scans: Mapping[str, Path],
 ) -> dict[str, Any]:
-    """All that the page shows, by its name in the template."""
+    """Return all values that the template needs, by name."""
     protocol = evaluations[0].protocol
     targets = list(dict.fromkeys(target for summary in summaries for target in summary))
     shown = _complete(evaluations, comparison, targets)
@@ -107,7 +107,7 @@ def _context(
 
 
 def number(value: float | None, key: str = "", *, signed: bool = False, digits: int = 4) -> str:
-    """A number of a metric: mm and mL with two digits, ratios with four; a dash where there is none."""
+    """Return a metric's value as text: mm and mL with two decimals, ratios with four; a dash for None and NaN."""
     if value is None or not math.isfinite(value):
         return "–"
     digits = 2 if key.endswith(("_mm", "_ml")) else digits
@@ -116,7 +116,7 @@ def number(value: float | None, key: str = "", *, signed: bool = False, digits: 
 
 
 def best_rows(values: Sequence[float], metric: Metric) -> set[int]:
-    """Which methods have the best value; none for a single method or a signed error."""
+    """Return the indices of the methods with the best value; none for a single method or a signed error."""
     known = [value for value in values if math.isfinite(value)]
     if len(values) < 2 or not known or metric.best == "zero":
         return set()
@@ -125,18 +125,18 @@ def best_rows(values: Sequence[float], metric: Metric) -> set[int]:
 
 
 def statistic(summary: Summary, target: str, aggregation: str, key: str) -> Statistic | None:
-    """One number of a summary, if it has it."""
+    """Return one number of a summary, or None."""
     return summary.get(target, {}).get(aggregation, {}).get(key)  # type: ignore[call-overload]
 
 
 def pair_table(entry: MetricComparison) -> dict[tuple[str, str], PairedComparison]:
-    """Every pair of methods in both directions, by (row, column)."""
+    """Return every pair of methods in both directions, by (row, column)."""
     both = [pair for found in entry.pairs for pair in (found, found.swapped())]
     return {(pair.first, pair.second): pair for pair in both}
 
 
 def tone(pair: PairedComparison, metric: Metric) -> str:
-    """Class of a cell: whether its row is better or worse than its column, and whether that is significant."""
+    """Return the CSS class of a cell: whether its row is better or worse than its column, and significantly so."""
     difference = pair.mean_difference.mean
     if math.isnan(difference) or difference == 0:
         return "even"
@@ -166,7 +166,7 @@ def _environment() -> Environment:
 
 
 def _complete(evaluations: Sequence[Evaluation], comparison: Comparison | None, targets: Sequence[str]) -> Comparison:
-    """The comparison with an entry for each metric of the protocol; those without tests hold the values alone."""
+    """Return the comparison with an entry for each metric of the protocol; metrics without tests have only values."""
     protocol = evaluations[0].protocol
     done = {} if comparison is None else {(entry.target, entry.metric): entry for entry in comparison.metrics}
     records = [{case.case: case for case in evaluation.cases} for evaluation in evaluations]
@@ -197,7 +197,7 @@ def _case_rows(evaluation: Evaluation, targets: Sequence[str]) -> Iterator[Compa
 
 
 def _distribution(entry: MetricComparison, protocol: Protocol) -> str:
-    """Box, violin and points of one metric, the best method on top."""
+    """Draw box, violin and points of one metric, with the best method on top."""
     order = [rank.name for rank in entry.ranks] or list(entry.values)
     title = f"{entry.target}: {metrics_of(protocol)[entry.metric].title}"
     return embed(draw_distributions({name: entry.values[name] for name in order}, title=title))
@@ -211,14 +211,14 @@ def _ranks(shown: Comparison, target: str) -> str | None:
 
 
 def _agreement(rows: Sequence[ComparedCaseRow], shown: Comparison, target: str) -> str | None:
-    """Bland–Altman panels: of all methods, or of the best and the worst by the protocol's first metric."""
+    """Draw Bland–Altman panels of all methods, or of the best and the worst by the protocol's first metric."""
     first = next(entry for entry in shown.metrics if entry.target == target)
     order = [rank.name for rank in first.ranks] or list(first.values)
     if len(order) > MOST_PANELS:
         order = [*order[: MOST_PANELS // 2], *order[-MOST_PANELS // 2 :]]
     volumes: dict[str, list[tuple[float, float]]] = {name: [] for name in order}
     for row in rows:
-        # Where both are empty there is no volume to agree on; slices without a volume have no mL.
+        # Two empty masks have no volume to compare, and single slices have no mL.
         if row.method in volumes and row.target == target and row.reference_ml + row.prediction_ml > 0:
             volumes[row.method].append((row.reference_ml, row.prediction_ml))
     drawn = {name: pairs for name, pairs in volumes.items() if pairs}
@@ -226,7 +226,7 @@ def _agreement(rows: Sequence[ComparedCaseRow], shown: Comparison, target: str) 
 
 
 def _froc(detections: Mapping[str, DetectionSummary]) -> str | None:
-    """FROC curves, the highest average precision first."""
+    """Draw FROC curves, the highest average precision first."""
     curves = {
         name: [(rate, found) for _, rate, found in detection.froc]
         for name, detection in sorted(detections.items(), key=lambda item: -item[1].numbers["average_precision"].mean)

@@ -1,4 +1,4 @@
-"""From folders of masks to numbers, tests, tables and a page: the whole of an evaluation in one call."""
+"""Run a whole evaluation in one call: from folders of masks to numbers, tests, tables and a page."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -32,12 +32,12 @@ from pancascade.execution import Executor
 
 @dataclass(frozen=True, repr=False)
 class Evaluated:
-    """One method or several over the same cases, with everything that is computed of them.
+    """All results of one method or several over the same cases.
 
     Attributes:
-        evaluations: Records of the cases, by method.
-        summaries: Numbers of each method: by target, aggregation and metric, with intervals.
-        detections: Lesions of each method; None where there are none to find.
+        evaluations: Records of the cases, one evaluation for each method.
+        summaries: Numbers of each method with intervals, by target, aggregation and metric.
+        detections: Lesion detection of each method; None where there are no lesions.
         comparison: Tests and ranks; None for a single method.
     """
 
@@ -48,16 +48,16 @@ class Evaluated:
 
     @property
     def protocol(self) -> Protocol:
-        """How all were measured."""
+        """Protocol of the evaluation."""
         return self.evaluations[0].protocol
 
     @property
     def failures(self) -> list[tuple[str, Failure]]:
-        """Method and case of those without numbers."""
+        """Method and case of the cases without numbers."""
         return [(evaluation.method, failure) for evaluation in self.evaluations for failure in evaluation.failures]
 
     def __repr__(self) -> str:
-        """The headline's numbers, a line of each method and target."""
+        """Return the headline's numbers, one line for each method and target."""
         metric = next(iter(metrics_of(self.protocol).values()))
         lines = [
             f"{evaluation.method}, {target}: {metric.title} "
@@ -93,20 +93,20 @@ class Evaluated:
         write_comparison(page, self.evaluations, comparison=self.comparison, scans=pictures, **found)
 
     def write_figure(self, path: Path, *, scans: Mapping[str, Path] | None = None) -> None:
-        """Write the methods side by side on the same slices, as papers draw them.
+        """Write a figure of the methods side by side on the same slices, as in papers.
 
         Args:
             path: .png, .pdf or .svg.
             scans: CT scan of each case.
 
         Raises:
-            DataError: There is one method only.
+            DataError: There is only one method.
             OutputError: The path cannot be written.
         """
         from pancascade.report.comparison.method_figure import write_method_figure
 
         if self.comparison is None:
-            raise DataError("A figure of methods side by side needs two or more.")
+            raise DataError("A figure of methods side by side needs two or more methods.")
         target = list(self.summaries[0])[-1]
         write_method_figure(path, self.evaluations, self.comparison, target=target, scans=dict(scans or {}))
 
@@ -126,25 +126,25 @@ def evaluate_methods(
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Evaluated:
-    """Measure, summarise, compare, and write, if a folder is given; that is held from the first case on.
+    """Measure, summarise and compare methods; write the results if a folder is given, which is locked meanwhile.
 
     Args:
         methods: Predictions; two or more are compared.
-        reference: Folder of label maps with the same names, one file, or the data set that `predict` read.
-        out: Folder for tables and report; finished cases are kept there, so that a second run does the rest.
-        protocol: What is compared and how; None takes the default one.
-        patients: Patient of each case, or a CSV with the columns case and patient.
+        reference: Folder of label maps with the same names, a single file, or the data set that `predict` read.
+        out: Folder for tables and report; finished cases are stored there, so that a second run does only the rest.
+        protocol: What is compared and how; None takes the default.
+        patients: Patient of each case, or a CSV file with the columns case and patient.
         part: Measure only the cases of this part of a split.
-        allow_training_cases: Also measure cases that a method is known to have been trained on.
+        allow_training_cases: Also measure cases of a method's known training data.
         scans: CT scan of each case, for the report's pictures.
-        figure: Also a figure of the methods side by side.
-        workers: Processes.
-        executor: Where the work is done; None takes processes of this machine.
+        figure: File for a figure of the methods side by side.
+        workers: Number of processes.
+        executor: What runs the work; None takes processes of this machine.
         progress: Called after each case.
 
     Raises:
-        DataError: Nothing could be compared; see `pancascade.evaluation.evaluate`.
-        OutputError: A file cannot be written, or another run writes there.
+        DataError: No case could be compared; see `pancascade.evaluation.evaluate`.
+        OutputError: A file cannot be written, or another run is writing there.
     """
     from pancascade.files.output_lock import lock_output
     from pancascade.report.comparison.method_figure import require_suffix
@@ -175,10 +175,10 @@ def evaluate_methods(
 
 
 def summarise_all(evaluations: Sequence[Evaluation]) -> Evaluated:
-    """All numbers of evaluations under one protocol.
+    """Compute all numbers of evaluations under one protocol.
 
     Args:
-        evaluations: Of one method or several over the same cases.
+        evaluations: Evaluations of one method or several over the same cases.
     """
     protocol = evaluations[0].protocol
     targets = targets_with_voxels([case for each in evaluations for case in each.cases])
@@ -212,10 +212,10 @@ def _evaluate_predicted(
     patients: Path | Mapping[str, str] | None,
     **how: Any,
 ) -> list[Evaluation]:
-    """What `predict` wrote, against the data set that it was predicted from.
+    """Evaluate what `predict` wrote against the data set that it read.
 
     Raises:
-        DataError: An option is for label maps alone.
+        DataError: An option is given that only label maps have.
     """
     given = {"--patients": patients, "--confidence": methods[0].confidence, "--scores": methods[0].scores}
     for option, value in given.items():
@@ -230,10 +230,10 @@ def _evaluate_predicted(
 
 
 def _are_of_data_set(methods: Sequence[Method], reference: Path) -> bool:
-    """Whether all methods' masks were written by `predict`, from the data set that is the reference.
+    """Return whether `predict` wrote all methods' masks from the data set that is the reference.
 
     Raises:
-        DataError: Some were, and others were not; or single slices are compared with a folder of label maps.
+        DataError: Only some were; or single slices are compared with a folder of label maps.
     """
     found = [is_of_data_set(method.predictions, reference) for method in methods]
     if any(found) and not all(found):

@@ -20,17 +20,17 @@ from pancascade.imaging.volume import Box, Volume, as_label_map, crop, reorient,
 from pancascade.report.figures import embed, new_figure
 
 REFERENCE, PREDICTION = "#56b4e9", "#ffa726"
-"""Blue and orange, which colour-blind readers can tell apart, on grey too."""
+"""Blue and orange: colour-blind readers can distinguish them, also on grey."""
 
 SLICES, MOST_PICTURES = 3, 16
 MARGIN_MM = 20.0
 WINDOW = Window(lower_hu=-100, upper_hu=240)
 _SAME_PLACE = 0.05
-"""Voxels of two grids that lie closer than this share of a voxel are the same voxel."""
+"""Two grids whose voxels differ by less than this share of a voxel are the same grid."""
 
 
 class Wanted(NamedTuple):
-    """A case to picture: whose, which target, what is known of it."""
+    """A case to draw: its method, target and record."""
 
     method: str
     target: str
@@ -42,7 +42,7 @@ class Picture:
     """One worst case of a method.
 
     Attributes:
-        wanted: Which.
+        wanted: The case.
         image: ``data:`` address; None where a file cannot be read any more.
         note: Why there is no image, or no scan behind the contours.
     """
@@ -53,15 +53,15 @@ class Picture:
 
 
 class MaskSlices(NamedTuple):
-    """What is shown of a case, upright: axes to the left, posterior, superior, cut to the masks with a margin.
+    """The part of a case that is drawn, in LPS orientation, cropped to the masks with a margin.
 
     Attributes:
         reference: (I, J, K) bool.
         prediction: (I, J, K) bool.
-        scan: (I, J, K) in HU; None without a scan.
-        spacing_mm: Along each axis.
-        first_slice: Where the cut starts, counted from the feet.
-        slice_count: Of the whole scan.
+        scan: (I, J, K) Hounsfield units; None without a scan.
+        spacing_mm: Voxel size along each axis.
+        first_slice: Index of the first slice in the whole scan, counted from the feet.
+        slice_count: Number of slices of the whole scan.
     """
 
     reference: NDArray[np.bool_]
@@ -73,14 +73,14 @@ class MaskSlices(NamedTuple):
 
 
 def choose_pictures(evaluations: Sequence[Evaluation], comparison: Comparison, targets: Sequence[str]) -> list[Wanted]:
-    """The worst cases worth a picture: three a method, one if there are more than four methods, 16 in all.
+    """Choose the worst cases to draw: three for each method, one for more than four methods, at most 16.
 
-    Where 16 do not suffice, each target and method gets its worst case first, better ranked methods before others.
+    If 16 are too few, each target and method gets its worst case first, better ranked methods before others.
 
     Args:
-        evaluations: Of the methods.
-        comparison: Their values by case.
-        targets: Which.
+        evaluations: Evaluations of the methods.
+        comparison: Values of the methods by case.
+        targets: The targets.
     """
     count = 3 if len(evaluations) <= 4 else 1
     worst: dict[str, dict[str, list[CaseRecord]]] = {}
@@ -99,7 +99,7 @@ def choose_pictures(evaluations: Sequence[Evaluation], comparison: Comparison, t
 
 
 def _worst_shown(evaluation: Evaluation, comparison: Comparison, target: str, count: int) -> list[CaseRecord]:
-    """A method's worst cases that hold anything to draw."""
+    """Return a method's worst cases that have something to draw."""
     records = {record.case: record for record in evaluation.cases}
     names = worst_cases(comparison, evaluation.method, target=target, count=len(records))
     found = [records[name] for name in names if records[name].shape[0]]  # slices without a volume have no files
@@ -109,11 +109,11 @@ def _worst_shown(evaluation: Evaluation, comparison: Comparison, target: str, co
 
 
 def draw_gallery(wanted: Sequence[Wanted], protocol: Protocol, scans: Mapping[str, Path]) -> list[Picture]:
-    """Read the files again and draw; a file that cannot be read any more costs its own picture only.
+    """Read the files again and draw the cases; an unreadable file leaves out only its own picture.
 
     Args:
-        wanted: Which cases.
-        protocol: Names the labels.
+        wanted: The cases.
+        protocol: Protocol with the label values.
         scans: CT scan by case, where there is one.
     """
     pictures = []
@@ -129,7 +129,7 @@ def draw_gallery(wanted: Sequence[Wanted], protocol: Protocol, scans: Mapping[st
 
 
 def read_masks(wanted: Wanted, protocol: Protocol) -> tuple[Volume, Volume]:
-    """Reference and prediction as upright masks on the reference's grid."""
+    """Return reference and prediction as LPS masks on the reference's grid."""
     record, target = wanted.record, wanted.target
     truth = _read_lps(Path(record.reference))
     reference = _mask(truth, protocol.labels_of_reference(target))
@@ -139,7 +139,7 @@ def read_masks(wanted: Wanted, protocol: Protocol) -> tuple[Volume, Volume]:
 
 
 def read_scan(path: Path | None) -> tuple[Volume | None, str]:
-    """The scan upright, or why there is none; without a path nothing is said."""
+    """Return the LPS scan, or the reason why there is none; without a path the reason is empty."""
     if path is None:
         return None, ""
     try:
@@ -153,7 +153,7 @@ def _read_lps(path: Path) -> Volume:
 
 
 def _mask(labels: Volume, values: tuple[int, ...]) -> Volume:
-    """Where the values are; most of a scan is background, and comparing it takes longer than all else."""
+    """Return where the labels have these values; only the box of the foreground is compared, which saves time."""
     labels = as_label_map(labels)
     mask = np.zeros(labels.shape, dtype=bool)
     box = Box.around(labels.voxels)
@@ -163,7 +163,7 @@ def _mask(labels: Volume, values: tuple[int, ...]) -> Volume:
 
 
 def onto(labels: Volume, grid: Volume) -> Volume:
-    """A label map on another grid: as it is if both are the same, else by nearest voxel."""
+    """Return a label map on another grid, resampled to the nearest voxel if the grids differ."""
     if labels.on_same_grid_as(grid, tolerance_mm=_SAME_PLACE * min(grid.spacing_mm)):
         return labels
     with suppress(GeometryError):
@@ -172,15 +172,15 @@ def onto(labels: Volume, grid: Volume) -> Volume:
 
 
 def crop_to_masks(reference: Volume, prediction: Volume, *, scan: Volume | None = None) -> MaskSlices | None:
-    """The part of a case that is shown: the union of both masks with `MARGIN_MM` around it, in all slices of both.
+    """Return the part of a case that is drawn: the box of both masks with `MARGIN_MM` in each slice.
 
     Args:
-        reference: Upright mask.
-        prediction: Upright mask on the same grid.
-        scan: In HU, on any grid.
+        reference: LPS mask.
+        prediction: LPS mask on the same grid.
+        scan: Hounsfield units, on any grid.
 
     Returns:
-        None if both masks are empty.
+        The part; None if both masks are empty.
     """
     box = Box.around(reference.voxels | prediction.voxels)
     if box is None:
@@ -196,14 +196,14 @@ def crop_to_masks(reference: Volume, prediction: Volume, *, scan: Volume | None 
 
 
 def choose_slices(reference: NDArray[np.bool_], prediction: NDArray[np.bool_]) -> list[int]:
-    """The axial slice with the largest error, then two from the other thirds of the slices with a mask, head first.
+    """Choose the axial slice with the largest error, and two from the other thirds of the slices with a mask.
 
     Args:
         reference: (I, J, K) mask.
         prediction: (I, J, K) mask, not both empty.
 
     Returns:
-        Fewer than three where fewer slices show a mask.
+        Slice indices, the largest error first, then from the head down; fewer than three if fewer show a mask.
     """
     shown = np.flatnonzero((reference | prediction).any(axis=(0, 1)))
     errors = np.count_nonzero(reference ^ prediction, axis=(0, 1))
@@ -215,7 +215,7 @@ def choose_slices(reference: NDArray[np.bool_], prediction: NDArray[np.bool_]) -
 
 
 def draw_strip(view: MaskSlices) -> Figure:
-    """Slices side by side as a radiologist sees them: the patient's right on the left, the front on top."""
+    """Draw slices side by side in the radiological view: the patient's right on the left, the front on top."""
     chosen = choose_slices(view.reference, view.prediction)
     width_mm, height_mm = (n * mm for n, mm in zip(view.reference.shape[:2], view.spacing_mm[:2], strict=True))
     height = min(2.5, 3.1 * height_mm / width_mm)
@@ -232,7 +232,7 @@ def draw_strip(view: MaskSlices) -> Figure:
 
 
 def draw_slice(axes: Any, view: MaskSlices, k: int) -> None:
-    """One axial slice of a view with both contours; grey, the errors tinted, where there is no scan."""
+    """Draw one axial slice of a view with both contours; without a scan on grey, with the errors tinted."""
     reference, prediction = view.reference[:, :, k].T, view.prediction[:, :, k].T
     picture = _shade(reference, prediction) if view.scan is None else WINDOW.apply(view.scan[:, :, k].T)
     axes.imshow(picture, aspect=view.spacing_mm[1] / view.spacing_mm[0], cmap="gray", vmin=0, vmax=1)
@@ -245,7 +245,7 @@ def draw_slice(axes: Any, view: MaskSlices, k: int) -> None:
 
 
 def _shade(reference: NDArray[np.bool_], prediction: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Plain grey for a case without a scan, the errors tinted: (J, I, 3)."""
+    """Return plain grey with tinted errors for a case without a scan: (J, I, 3)."""
     picture = np.full((*reference.shape, 3), 0.25)
     for wrong, colour in ((reference & ~prediction, REFERENCE), (prediction & ~reference, PREDICTION)):
         picture[wrong] = 0.6 * picture[wrong] + 0.4 * np.array(to_rgb(colour))

@@ -1,4 +1,4 @@
-"""The papers' qualitative figure: methods side by side on the same slices, truth and prediction as contours."""
+"""The papers' qualitative figure: methods side by side on the same slices, with contours."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -32,10 +32,10 @@ _CELL_INCHES, _DPI = 2.1, 200
 
 
 class FigureRow(NamedTuple):
-    """One slice and what each method marks in it.
+    """One slice with the masks of each method.
 
     Attributes:
-        views: By method: a single axial slice, cut alike for all.
+        views: A single axial slice for each method, all with the same crop.
     """
 
     views: dict[str, MaskSlices]
@@ -44,17 +44,17 @@ class FigureRow(NamedTuple):
 def write_method_figure(
     path: Path, evaluations: Sequence[Evaluation], comparison: Comparison, *, target: str, scans: Mapping[str, Path]
 ) -> None:
-    """Write the figure: a row a case, from the one that all methods do best in to the worst; a column a method.
+    """Write the figure: a row for each case, from the best mean value of all methods to the worst; a column a method.
 
     Args:
         path: ``.png``, ``.pdf`` or ``.svg``.
-        evaluations: Of the methods, in the order of the columns.
-        comparison: Their values by case.
-        target: Which.
-        scans: CT scan by case; a case without one is drawn on grey.
+        evaluations: Evaluations of the methods, in the order of the columns.
+        comparison: Values of the methods by case.
+        target: The target that is drawn.
+        scans: CT scan by case; other cases are drawn on grey.
 
     Raises:
-        OutputError: The suffix is another one, or the file cannot be written.
+        OutputError: The suffix is not supported, or the file cannot be written.
         DataError: No whole scan shows the target and has masks of all methods.
     """
     require_suffix(path)
@@ -64,19 +64,19 @@ def write_method_figure(
 
 
 def require_suffix(path: Path) -> None:
-    """Pass only if the file is of a kind that can be drawn.
+    """Refuse a file whose suffix is not supported.
 
     Raises:
-        OutputError: It is not.
+        OutputError: The suffix is not supported.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise OutputError(f"{path.name}: a figure is {', '.join(SUFFIXES)}. Give it one of these endings.")
+        raise OutputError(f"{path.name}: a figure is a {', '.join(SUFFIXES)} file. Give it one of these suffixes.")
 
 
 def rows_of(
     evaluations: Sequence[Evaluation], comparison: Comparison, *, target: str, scans: Mapping[str, Path]
 ) -> list[FigureRow]:
-    """The slices that are drawn: of `ROWS` cases spread over the methods' mean value, those with most of the target.
+    """Choose `ROWS` cases spread over the methods' mean value, and in each the slice with most of the target.
 
     Raises:
         DataError: No whole scan shows the target and has masks of all methods.
@@ -103,7 +103,7 @@ def rows_of(
 
 
 def draw_methods(rows: Sequence[FigureRow]) -> Figure:
-    """The rows as a grid of slices, as a radiologist sees them."""
+    """Draw the rows as a grid of slices in the radiological view."""
     names = list(rows[0].views)
     figure = new_figure(_CELL_INCHES * len(names), _CELL_INCHES * len(rows) + 0.6)
     top = 1 - 0.55 / (_CELL_INCHES * len(rows) + 0.6)
@@ -132,7 +132,7 @@ def _row(records: Mapping[str, CaseRecord], target: str, protocol: Protocol, sca
         everything |= prediction.voxels
     inside = Box.around(everything[:, :, k : k + 1])
     if inside is None:
-        raise DataError("--figure: a case shows nothing where it should. Evaluate again.")
+        raise DataError("--figure: a case shows no mask in its chosen slice. Evaluate again.")
     wide = Box((*inside.start[:2], k), (*inside.stop[:2], k + 1))
     wide = wide.expand_mm((MARGIN_MM, MARGIN_MM, 0), spacing_mm=reference.spacing_mm).clip(reference.shape)
     scan, _ = read_scan(scans.get(next(iter(records.values())).case))

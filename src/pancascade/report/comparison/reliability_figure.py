@@ -1,4 +1,4 @@
-"""The picture of a calibration: what was said against what came true, before and after."""
+"""The reliability diagram of a calibration: predicted probability against observed frequency, before and after."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,12 +14,12 @@ _BEFORE = "#d55e00"
 
 
 def write_reliability(path: Path, panels: Mapping[str, tuple[Reliability, Reliability]], *, said_by: str) -> None:
-    """Draw reliability before and after calibration, a panel each, with the share of voxels below.
+    """Draw reliability before and after calibration, one panel for each target, with the share of voxels below.
 
     Args:
-        path: PNG.
-        panels: By title, before and after.
-        said_by: Of which voxels, for the axis.
+        path: PNG file.
+        panels: Reliability before and after, by title.
+        said_by: Which voxels were counted, for the axis.
 
     Raises:
         OutputError: The path cannot be written.
@@ -34,7 +34,7 @@ def write_reliability(path: Path, panels: Mapping[str, tuple[Reliability, Reliab
         curve.set(title=title, xlim=(0, 1), ylim=(0, 1))
         curve.legend(loc="upper left", frameon=False, fontsize=8)
         share.set(ylim=(0, None), xticks=np.linspace(0, 1, 6))
-    grid[0, 0].set_ylabel("share that came true")
+    grid[0, 0].set_ylabel("observed frequency")
     grid[1, 0].set_ylabel("share of\nvoxels", fontsize=9)
     figure.supxlabel(f"probability ({said_by})", fontsize=9)
     with written_whole(path) as temporary:

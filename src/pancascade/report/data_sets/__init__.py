@@ -1,1 +1,1 @@
-"""Pages of a data set: check and fingerprint."""
+"""Pages about a data set: check and fingerprint."""

@@ -1,4 +1,4 @@
-"""``check.html``: what a check of data sets found, in one file that needs no network."""
+"""``check.html``: the issues found in data sets, in one file that loads nothing."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,18 +16,18 @@ from pancascade.report.page_environment import page_environment
 
 STRIP_WIDTH, STRIP_HEIGHT = 640, 34
 MOST_THUMBNAILS = 1500
-"""Of a larger set only cases with findings get one, so that a browser can open the page."""
+"""In a larger set only cases with issues have a thumbnail, so that browsers can open the page."""
 
 
 class CheckedCaseRow(NamedTuple):
-    """A case as a line of the table.
+    """A case as a row of the table.
 
     Attributes:
-        anchor: Of its line.
-        statistics: What was measured.
-        issues: That name it, worst first.
-        worst: Severity; "sound" without findings.
-        thumbnail: Whether it is shown.
+        anchor: HTML id of the row.
+        statistics: Measurements of the case.
+        issues: Issues of the case, worst first.
+        worst: Worst severity; "sound" without issues.
+        thumbnail: Whether the thumbnail is shown.
     """
 
     anchor: str
@@ -38,7 +38,7 @@ class CheckedCaseRow(NamedTuple):
 
 
 class Dot(NamedTuple):
-    """A case on a strip: where, whose, and its line in the table."""
+    """A case on a strip: position, text, and the id of its row in the table."""
 
     x: float
     y: float
@@ -48,7 +48,7 @@ class Dot(NamedTuple):
 
 
 class Strip(NamedTuple):
-    """One number of all cases, as dots along a line."""
+    """One quantity of all cases, as dots along a line."""
 
     title: str
     low: str
@@ -58,11 +58,11 @@ class Strip(NamedTuple):
 
 
 def write_data_check(path: Path, check: DataCheck) -> None:
-    """Write the page.
+    """Write the page of a data check.
 
     Args:
-        path: HTML to write.
-        check: What was found.
+        path: HTML file to write.
+        check: Result of the check.
 
     Raises:
         OutputError: The path cannot be written.
@@ -128,12 +128,12 @@ _NUMBERS: tuple[tuple[str, Number], ...] = (
     ("largest spacing [mm]", _largest_spacing),
     ("pancreas [mL]", _pancreas),
     ("tumour [mL]", _tumour),
-    ("contrast of the label to its surround [standard deviations]", _clarity),
+    ("contrast of the label to its surroundings [standard deviations]", _clarity),
 )
 
 
 def _strip(title: str, number: Number, rows: Sequence[CheckedCaseRow]) -> Strip | None:
-    """None where fewer than two cases have the number."""
+    """Return the strip of a quantity; None where fewer than two cases have it."""
     known = [(value, row) for row in rows if (value := number(row.statistics)) is not None]
     if len(known) < 2:
         return None
@@ -142,7 +142,7 @@ def _strip(title: str, number: Number, rows: Sequence[CheckedCaseRow]) -> Strip 
     reach = (high - low) or 1.0
     dots = []
     for place, (value, row) in enumerate(known):
-        # Rows of seven heights keep dots of equal value apart.
+        # Dots at seven heights, so that equal values do not cover each other.
         y = 5 + (place * 3 % 7) * (STRIP_HEIGHT - 10) / 6
         x = 6 + (STRIP_WIDTH - 12) * (value - low) / reach
         dots.append(Dot(round(x, 1), round(y, 1), f"{row.statistics.name}: {value:.3g}", row.anchor, row.worst))

@@ -1,4 +1,4 @@
-"""Figures of a data set's fingerprint: how its numbers are spread, Hounsfield units by tissue, places, lesion sizes."""
+"""Figures of a data set's fingerprint: distributions, Hounsfield units by tissue, organ positions, lesion sizes."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from pancascade.report.figures import ACCENT, INK, PALE, new_figure, shorten
 
 COLOURS = (ACCENT, "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Of the parts of a split."""
+"""Colours of the parts of a split."""
 
 _WIDTH, _MOST_BINS = 10.0, 24
 _GRID = "#e4e9ee"
 
 Values = Mapping[str, Sequence[float]]
-"""Numbers of the cases by part."""
+"""Numbers of the cases, by part of the split."""
 
 
 class Curve(NamedTuple):
-    """A histogram of Hounsfield units: share of the voxels in each HU from first_hu on."""
+    """A histogram of Hounsfield units: share of the voxels in each HU, from first_hu on."""
 
     first_hu: int
     shares: Sequence[float]
@@ -30,10 +30,10 @@ class Curve(NamedTuple):
 
 
 def draw_spreads(panels: Mapping[str, Values]) -> Figure:
-    """A histogram a panel; parts of a split are drawn as outlines of shares over one another.
+    """Draw one histogram a panel; parts of a split are drawn as outlines of shares.
 
     Args:
-        panels: Values by part, by the axis's title with its unit; each panel has at least one value.
+        panels: Values by part, for each axis title with unit; each panel has at least one value.
     """
     columns = 2 if len(panels) in (1, 2, 4) else 3
     rows = math.ceil(len(panels) / columns)
@@ -50,18 +50,18 @@ def draw_spreads(panels: Mapping[str, Values]) -> Figure:
 
 
 def draw_hounsfield(curves: Mapping[str, Curve], *, window: tuple[float, float] | None) -> Figure:
-    """Hounsfield units by tissue: near the organ, and over the whole range on a logarithmic scale.
+    """Draw Hounsfield units by tissue: near the organ, and over the whole range on a logarithmic scale.
 
     Args:
-        curves: By tissue, the whole scan first.
-        window: Lower and upper HU, drawn as a band; None draws none.
+        curves: Histogram by tissue, the whole scan first.
+        window: Lower and upper HU of the band that is drawn; None for none.
     """
     figure = new_figure(_WIDTH, 3.6, layout="constrained")
     near, whole = figure.subplots(1, 2, width_ratios=(1.35, 1))
     highest = 0.0
     for place, (name, curve) in enumerate(curves.items()):
         hu, shares = _smoothed(curve, width=11)
-        if place or len(curves) == 1:  # the scan's air and cut ends may leave the panel
+        if place or len(curves) == 1:  # peaks of the scan's air and clipped values may exceed the panel
             highest = max(highest, 100 * float(shares.max()))
         near.plot(hu, 100 * shares, color=curve.colour, linewidth=1.7, label=name)
         coarse_hu, coarse = _smoothed(curve, width=21)
@@ -80,12 +80,12 @@ def draw_hounsfield(curves: Mapping[str, Curve], *, window: tuple[float, float] 
 
 
 def draw_places(places: Sequence[tuple[float, float, float]], *, frame: str) -> Figure:
-    """Where the pancreas's centre lies: within the axial plane, and along the scan.
+    """Draw the positions of the pancreas's centre, within the axial plane and along the scan.
 
     Args:
-        places: Per cent from the right, from the front, from the feet, one a case; not empty. The last is NaN for
-            single pictures; the second panel is left out if all are.
-        frame: What they are per cent of: "body" or "image".
+        places: Per cent from the right, from the front and from the feet, one for each case; not empty. The last is
+            NaN for single pictures; the second panel is left out if all are.
+        frame: What the percentages refer to: "body" or "image".
     """
     x, y, z = np.array(places, np.float64).T
     known = z[np.isfinite(z)]
@@ -110,10 +110,10 @@ def draw_places(places: Sequence[tuple[float, float, float]], *, frame: str) -> 
 
 
 def draw_lesions(diameters_mm: Values, by_size: Mapping[str, Mapping[str, int]]) -> Figure:
-    """Lesions by longest axial diameter, one by one and in classes.
+    """Draw lesions by longest axial diameter, as a histogram and in size classes.
 
     Args:
-        diameters_mm: Of each part's lesions; at least one lesion in all.
+        diameters_mm: Diameters of each part's lesions; at least one lesion in all.
         by_size: Number of lesions by size class, by part.
     """
     figure = new_figure(_WIDTH, 3.2, layout="constrained")
@@ -138,7 +138,7 @@ def draw_lesions(diameters_mm: Values, by_size: Mapping[str, Mapping[str, int]])
 
 
 def draw_contrast(pairs: Sequence[tuple[float, float]]) -> Figure:
-    """Mean HU of the tumour against that of the pancreas without it, and their difference.
+    """Draw mean HU of the tumour against that of the pancreas without it, and their difference.
 
     Args:
         pairs: (pancreas without tumour, tumour) of each case; not empty.
@@ -160,7 +160,7 @@ def draw_contrast(pairs: Sequence[tuple[float, float]]) -> Figure:
 
 
 def _draw_histogram(axes: Any, values: Values) -> None:
-    """Counts for one part; shares in per cent for several, whose sizes differ."""
+    """Draw counts for one part; shares in per cent for several, since their sizes differ."""
     pooled = np.array([number for numbers in values.values() for number in numbers], np.float64)
     edges = _bins(pooled)
     if len(values) == 1:
@@ -175,7 +175,7 @@ def _draw_histogram(axes: Any, values: Values) -> None:
 
 
 def _bins(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Edges of bins of a round width that hold all values; where only few values occur, each is a bin's middle."""
+    """Return edges of bins with a round width that hold all values; few distinct values are centred in their bins."""
     low, high = float(values.min()), float(values.max())
     if low == high:
         width = 0.02 * max(1.0, abs(low))
@@ -192,14 +192,14 @@ def _bins(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _smoothed(curve: Curve, *, width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """HU and shares with a running mean, which evens out the comb of resampled 8-bit scans."""
+    """Return HU and shares smoothed by a running mean, since resampled 8-bit scans leave gaps in the histogram."""
     shares = np.pad(np.asarray(curve.shares, np.float64), width)
     even = np.convolve(shares, np.full(width, 1 / width), mode="same")
     return np.arange(shares.size, dtype=np.float64) + (curve.first_hu - width), even
 
 
 def _near(curves: Mapping[str, Curve]) -> tuple[float, float]:
-    """From the first to the last HU that matters for organ or tumour; the scan alone is shown from fat to bone."""
+    """Return the range of HU of organ and tumour; for the scan alone, the range from fat to bone."""
     ends = []
     for place, curve in enumerate(curves.values()):
         below = np.cumsum(curve.shares)
@@ -209,7 +209,7 @@ def _near(curves: Mapping[str, Curve]) -> tuple[float, float]:
 
 
 def _name_parts(figure: Figure, names: Sequence[str]) -> None:
-    """A legend above the panels, where there is more than one part."""
+    """Draw a legend above the panels if there are several parts."""
     if len(names) < 2:
         return
     from matplotlib.lines import Line2D

@@ -1,4 +1,4 @@
-"""``fingerprint.html``: what a data set is like, in one file that needs no network."""
+"""``fingerprint.html``: the statistics of a data set, in one file that loads nothing."""
 
 import csv
 import math
@@ -28,7 +28,7 @@ from pancascade.report.figures import embed
 from pancascade.report.page_environment import page_environment
 
 FILES = ("fingerprint.json", "cases.csv", "fingerprint.html")
-"""All that a description writes."""
+"""All files of a fingerprint."""
 
 _TISSUE_COLOURS = {Tissue.SCAN: "#8a9aa9", Tissue.PARENCHYMA: "#009e73", Tissue.TUMOUR: "#d55e00"}
 _GRID_PANELS = ("column_spacing_mm", "slice_distance_mm", "slice_thickness_mm", "slices", "width_mm", "length_mm")
@@ -41,19 +41,19 @@ CASE_COLUMNS = ("case", "patient", "source", "orientation")
 
 
 class Panels(NamedTuple):
-    """Histograms of what differs between the cases, and sentences on what does not."""
+    """Histograms of quantities that differ between the cases, and text on quantities that do not."""
 
     image: str | None
     constant: tuple[str, ...]
 
 
 def write_fingerprint(found: Fingerprint, out: Path, *, name: str) -> None:
-    """Write a fingerprint as JSON, as a table of its cases, and as a page; whole or not at all.
+    """Write a fingerprint as JSON, as a table of its cases, and as a page; all files or none.
 
     Args:
         found: The fingerprint.
         out: Folder; made if it is missing.
-        name: What the data set is called.
+        name: Name of the data set.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -69,7 +69,7 @@ def write_fingerprint(found: Fingerprint, out: Path, *, name: str) -> None:
 
 
 def number(value: float | None, *, digits: int = 3) -> str:
-    """A number with about so many digits that tell, no exponent; a dash where there is none."""
+    """Return a number with three significant digits, without exponent; a dash for None and NaN."""
     if value is None or not math.isfinite(value):
         return "–"
     if value == 0 or value == round(value):
@@ -92,7 +92,7 @@ def _environment() -> Environment:
 
 
 def _context(found: Fingerprint, name: str) -> dict[str, Any]:
-    """All that the page shows, by its name in the template."""
+    """Return all values that the template needs, by name."""
     whole, parts = found.groups[0], found.groups[1:]
     shown = parts or (whole,)
     by_part = {group.name: [case for case in found.cases if case.case in group.names] for group in shown}

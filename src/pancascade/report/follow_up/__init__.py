@@ -1,1 +1,1 @@
-"""Two dates of one patient."""
+"""Comparison of two dates of one patient."""

@@ -1,4 +1,4 @@
-"""Two results of one patient: what changed in volume and diameter, and which lesions are new or gone."""
+"""Compare two results of one patient: changes in volume and diameter, new lesions and lesions that are gone."""
 
 from typing import Literal, NamedTuple
 
@@ -12,10 +12,10 @@ from pancascade.results.result import RESEARCH_ONLY, Result
 from pancascade.settings import Settings
 
 MEASURABLE_MM, MOST_TARGETS = 10.0, 2
-"""RECIST 1.1: target lesions are at least 10 mm long, and at most two an organ."""
+"""RECIST 1.1: target lesions have at least 10 mm, and there are at most two in an organ."""
 
 INCREASE_PERCENT, INCREASE_MM, DECREASE_PERCENT = 20.0, 5.0, 30.0
-"""RECIST 1.1's thresholds of the sum of diameters."""
+"""RECIST 1.1's thresholds for the sum of diameters."""
 
 Category = Literal["increase", "decrease", "all_gone", "neither", "undefined"]
 Fate = Literal["both", "new", "gone"]
@@ -25,8 +25,8 @@ class Change(Settings):
     """A number on both dates.
 
     Attributes:
-        earlier: On the earlier date.
-        later: On the later date.
+        earlier: Number on the earlier date.
+        later: Number on the later date.
     """
 
     earlier: float
@@ -34,12 +34,12 @@ class Change(Settings):
 
     @property
     def difference(self) -> float:
-        """Later minus earlier."""
+        """Later minus earlier number."""
         return self.later - self.earlier
 
     @property
     def percent(self) -> float | None:
-        """Difference in per cent of the earlier number; None where that is 0."""
+        """Difference in per cent of the earlier number; None if that is 0."""
         return None if self.earlier == 0 else 100 * self.difference / self.earlier
 
 
@@ -50,12 +50,12 @@ class LesionChange(Settings):
         fate: Whether it was marked on ``both`` dates, is ``new``, or ``gone``.
         earlier_number: Its number in the earlier result.
         later_number: Its number in the later result.
-        earlier_part: Of the pancreas.
-        later_part: Of the pancreas.
-        volume_ml: 0 where it is not marked.
+        earlier_part: Part of the pancreas in the earlier result.
+        later_part: Part of the pancreas in the later result.
+        volume_ml: Volume; 0 where it is not marked.
         long_mm: Longest axial diameter; 0 where it is not marked.
-        short_mm: At a right angle to it; 0 where it is not marked.
-        apart_mm: Distance between its places in the organ; None for new and gone ones.
+        short_mm: Diameter at a right angle to it; 0 where it is not marked.
+        apart_mm: Distance between its positions in the organ; None for new and gone ones.
         target: Whether it counts in the sum of target lesions.
     """
 
@@ -72,22 +72,22 @@ class LesionChange(Settings):
 
 
 class FollowUp(Settings):
-    """Two dates of one patient.
+    """Comparison of two dates of one patient.
 
     Attributes:
         use: For research only.
         scans: Names of the scans' files, the earlier first.
-        models: By which they were segmented.
-        created: When they were segmented.
-        pancreas_ml: With tumours.
-        tumour_ml: Of all that is marked as tumour.
-        sum_of_all_mm: Long diameters of all lesions of each date.
-        sum_of_targets_mm: Long diameters of the earlier date's target lesions, on both dates.
-        category: Of that sum, by RECIST 1.1's thresholds; arithmetic, not a response assessment.
-        lesions: Those of the earlier date in their order, then new ones.
-        matched_by: By what places were compared.
+        models: Models that segmented them.
+        created: Times of the segmentations.
+        pancreas_ml: Volume with tumours.
+        tumour_ml: Volume of all marked tumour.
+        sum_of_all_mm: Sum of the long diameters of all lesions of each date.
+        sum_of_targets_mm: Sum of the long diameters of the earlier date's target lesions, on both dates.
+        category: Category of that sum by RECIST 1.1's thresholds; arithmetic, not a response assessment.
+        lesions: Lesions of the earlier date in their order, then new ones.
+        matched_by: Kind of positions by which lesions were paired.
         notices: Why the dates may not be comparable.
-        warnings: Sentences that each result came with.
+        warnings: Warnings of each result.
     """
 
     use: str = RESEARCH_ONLY
@@ -106,7 +106,7 @@ class FollowUp(Settings):
 
 
 def compare_dates(earlier: Result, later: Result) -> FollowUp:
-    """What changed between two dates.
+    """Compare two dates of one patient.
 
     Targets are the earlier date's two largest lesions of at least 10 mm; one that is gone counts as 0 mm.
 
@@ -146,13 +146,13 @@ def _sentences(result: Result) -> tuple[str, ...]:
 
 
 def categorise(targets: Change) -> Category:
-    """Category of a change in the sum of target lesions' diameters in mm, by RECIST 1.1's thresholds."""
+    """Return the category of a change in the sum of target lesions' diameters in mm, by RECIST 1.1's thresholds."""
     percent = targets.percent
     if percent is None:
         return "undefined"
     if targets.later == 0:
         return "all_gone"
-    # Sums of decimals that stand exactly at a threshold shall not fall short of it by rounding.
+    # Sums of decimals exactly at a threshold must not miss it by rounding.
     if percent >= INCREASE_PERCENT - 1e-9 and targets.difference >= INCREASE_MM - 1e-9:
         return "increase"
     return "decrease" if percent <= -DECREASE_PERCENT + 1e-9 else "neither"

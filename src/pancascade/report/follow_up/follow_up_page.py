@@ -1,4 +1,4 @@
-"""A follow-up for people and machines: ``follow_up.html`` and its JSON."""
+"""Write a follow-up as ``follow_up.html`` and as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -18,23 +18,23 @@ CATEGORIES: dict[Category, str] = {
     "neither": "neither a decrease of at least 30 % nor an increase of at least 20 % and 5 mm",
     "undefined": "undefined, as the earlier date has no lesion of 10 mm or more",
 }
-"""What each category says, by RECIST 1.1's thresholds."""
+"""Meaning of each category, by RECIST 1.1's thresholds."""
 
 WAYS: dict[Way, str] = {
-    "centre_line": "by place along and around the centre line of the pancreas",
-    "organ_centre": "by place relative to the centre of the pancreas, as a date has no centre line",
-    "scan": "by the scanner's coordinates, as a date has no pancreas to go by: do not trust the pairs",
+    "centre_line": "by position along and around the centre line of the pancreas",
+    "organ_centre": "by position relative to the centre of the pancreas, as a date has no centre line",
+    "scan": "by the scanner's coordinates, as a date has no pancreas: the pairs are not reliable",
 }
-"""How lesions were paired."""
+"""How lesions were paired, in words."""
 
 
 def write_follow_up(path: Path, found: FollowUp, *, pictures: Sequence[PicturePair] = ()) -> None:
-    """Write the page.
+    """Write the page of a follow-up.
 
     Args:
-        path: HTML to write.
-        found: The two dates.
-        pictures: Of both, side by side.
+        path: HTML file to write.
+        found: The comparison.
+        pictures: Pictures of both dates, side by side.
 
     Raises:
         OutputError: The path cannot be written.
@@ -57,7 +57,7 @@ def write_follow_up(path: Path, found: FollowUp, *, pictures: Sequence[PicturePa
 
 
 def write_follow_up_json(path: Path, found: FollowUp) -> None:
-    """Write the same for machines; differences and percentages are left to be computed.
+    """Write the comparison as JSON; differences and percentages are not included.
 
     Raises:
         OutputError: The path cannot be written.
@@ -67,7 +67,7 @@ def write_follow_up_json(path: Path, found: FollowUp) -> None:
 
 
 def quantities(found: FollowUp) -> list[tuple[str, str, Change]]:
-    """What is compared of the whole scans: name, unit, numbers."""
+    """Return name, unit and change of each quantity of the whole scans."""
     return [
         ("pancreas with tumours", "mL", found.pancreas_ml),
         ("tumour", "mL", found.tumour_ml),
@@ -77,13 +77,13 @@ def quantities(found: FollowUp) -> list[tuple[str, str, Change]]:
 
 
 def spell_change(change: Change) -> str:
-    """The difference with its sign."""
+    """Return the difference with its sign."""
     text = spell_number(change.difference)
     return f"+{text}" if change.difference > 0 and text.strip("0.") else text
 
 
 def spell_percent(change: Change) -> str:
-    """The difference in per cent, with its sign; a dash where the earlier number is 0."""
+    """Return the difference in per cent with its sign; a dash if the earlier number is 0."""
     if change.percent is None:
         return "–"
     text = spell_number(change.percent)
@@ -91,11 +91,11 @@ def spell_percent(change: Change) -> str:
 
 
 def spell_part(lesion: LesionChange) -> str:
-    """The part of the pancreas, or both where the dates differ."""
+    """Return the part of the pancreas, or both parts if the dates differ."""
     parts = dict.fromkeys(part for part in (lesion.earlier_part, lesion.later_part) if part is not None)
     return " → ".join(parts) or "–"
 
 
 def spell_sizes(long_mm: float, short_mm: float, *, marked: bool) -> str:
-    """Both diameters; a dash where the lesion is not marked."""
+    """Return both diameters; a dash if the lesion is not marked."""
     return f"{spell_number(long_mm)} × {spell_number(short_mm)}" if marked else "–"

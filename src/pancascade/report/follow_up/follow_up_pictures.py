@@ -1,4 +1,4 @@
-"""Pictures of both dates side by side: the three planes of each, and each lesion where it was measured."""
+"""Draw both dates side by side: three planes of each, and each lesion in the slice of its measurement."""
 
 import base64
 import io
@@ -19,12 +19,12 @@ OVERVIEW_WIDTH = 900
 
 @dataclass(frozen=True)
 class PicturePair:
-    """One thing on both dates.
+    """The same picture on both dates.
 
     Attributes:
-        title: What it is.
-        earlier: None where there is no such picture.
-        later: None where there is no such picture.
+        title: What it shows.
+        earlier: Picture of the earlier date, if there is one.
+        later: Picture of the later date, if there is one.
     """
 
     title: str
@@ -35,16 +35,16 @@ class PicturePair:
 def pair_pictures(
     found: FollowUp, results: Sequence[Result], dates: Sequence[tuple[Volume, Volume] | None], overviews: Sequence[Path]
 ) -> list[PicturePair]:
-    """Draw both dates.
+    """Draw the pictures of both dates.
 
     Args:
-        found: How their lesions belong together.
-        results: Of both dates, the earlier first.
-        dates: Scan and mask of each; None where the scan is not at hand.
-        overviews: ``overview.png`` of each, shown where a scan is missing; it may be missing, too.
+        found: The comparison with the pairs of lesions.
+        results: Results of both dates, the earlier first.
+        dates: Scan and mask of each date; None where the scan is not available.
+        overviews: ``overview.png`` of each date, shown where a scan is missing; it may be missing, too.
 
     Returns:
-        Planes first, then lesions; without any picture of either date, nothing.
+        Planes first, then lesions; empty if neither date has a picture.
     """
     if any(date is None for date in dates):
         first, second = (_overview(path) for path in overviews)
@@ -80,4 +80,4 @@ def _overview(path: Path) -> KeyImage | None:
     packed = io.BytesIO()
     small.save(packed, format="JPEG", quality=82)
     address = "data:image/jpeg;base64," + base64.b64encode(packed.getvalue()).decode("ascii")
-    return KeyImage("Overview", "as it was written; the scan is not at hand", address, *small.size)
+    return KeyImage("Overview", "as it was written; the scan is not available", address, *small.size)

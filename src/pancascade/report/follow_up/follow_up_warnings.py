@@ -1,7 +1,8 @@
-"""Why two results may not be comparable, or may not be what they were given as."""
+"""Warn if two results may not be comparable, or may not belong together."""
 
 from collections.abc import Iterator
 
+from pancascade.imaging.volume.acquisition import Acquisition
 from pancascade.messages.names_only import public_name
 from pancascade.messages.notices import Notice, Severity
 from pancascade.report.scan.scan_report import organ_ml
@@ -12,7 +13,7 @@ OTHER_SPACING = 1.5
 
 
 def follow_up_warnings(earlier: Result, later: Result) -> list[Notice]:
-    """All doubts about a pair of results, with code and sentence.
+    """Return all warnings about a pair of results.
 
     Args:
         earlier: Result of the earlier scan.
@@ -30,7 +31,7 @@ def _of_identity(earlier: Result, later: Result) -> Iterator[Notice]:
     patients = first.get("patient_id"), second.get("patient_id")
     if all(patients) and patients[0] != patients[1]:
         yield _doubt(
-            "other_patient", "The scans carry different patient numbers: no change between them means anything."
+            "other_patient", "The scans carry different patient numbers: changes between them have no meaning."
         )
     dates = first.get("study_date", ""), second.get("study_date", "")
     if all(date.isdigit() for date in dates) and dates[0] > dates[1]:
@@ -48,14 +49,14 @@ def _of_method(earlier: Result, later: Result) -> Iterator[Notice]:
     if earlier.model != later.model:
         yield _doubt(
             "other_model",
-            f"The dates were segmented by different models, {earlier.model} and {later.model}: changes may be the "
-            "models' own. Segment both with one.",
+            f"The dates were segmented by different models, {earlier.model} and {later.model}: changes may come from "
+            "the models. Segment both with one model.",
         )
     if earlier.thresholds.tumour_marked != later.thresholds.tumour_marked:
         yield _doubt(
             "tumour_marked_once",
-            "At one date no tumour was marked, since the tumour score was too low there: a lesion that seems new or "
-            "gone may be at both. Segment both with --save-probabilities and use `pancascade threshold --tumour`.",
+            "At one date no tumour was marked because of a low tumour score: a lesion that seems new or gone may be on "
+            "both. Segment both with --save-probabilities and use `pancascade threshold --tumour`.",
         )
     if (earlier.thresholds.organ, earlier.thresholds.tumour) != (later.thresholds.organ, later.thresholds.tumour):
         both = [f"pancreas {of.thresholds.organ:g}, tumour {of.thresholds.tumour:g}" for of in (earlier, later)]
@@ -73,7 +74,7 @@ def _of_method(earlier: Result, later: Result) -> Iterator[Notice]:
 
 
 def _may_be_one_scan(earlier: Result, later: Result) -> bool:
-    """By the digests of their voxels, or where an older result has none by file name and grid."""
+    """Compare the digests of their voxels or, for older results without digests, file name and grid."""
     if earlier.scan_digest is not None and later.scan_digest is not None:
         return earlier.scan_digest == later.scan_digest
     return public_name(earlier.scan) == public_name(later.scan) and earlier.grid == later.grid
@@ -85,17 +86,33 @@ def _of_scans(earlier: Result, later: Result) -> Iterator[Notice]:
         words = [" × ".join(f"{mm:.2f}" for mm in spacing_mm(result)) for result in (earlier, later)]
         yield _doubt(
             "other_spacing",
-            f"The scans have different voxels ({words[0]} and {words[1]} mm): small lesions come out differently.",
+            f"The scans have different voxels ({words[0]} and {words[1]} mm): small lesions are measured differently.",
         )
+    yield from _of_acquisition(earlier.acquisition, later.acquisition)
     for result, which in ((earlier, "earlier"), (later, "later")):
         if organ_ml(result) == 0:
             yield _doubt(
-                "no_pancreas", f"On the {which} date no pancreas was marked: what is gone or new may be missed."
+                "no_pancreas", f"On the {which} date no pancreas was marked: new and gone lesions may be wrong."
             )
 
 
+def _of_acquisition(earlier: Acquisition | None, later: Acquisition | None) -> Iterator[Notice]:
+    """Contrast counts where it is named once: a scan without it shows other densities, and hides tumours."""
+    if earlier is None or later is None:
+        return
+    keys = [(each.kv, each.kernel) for each in (earlier, later)]
+    other_contrast = earlier.contrast != later.contrast
+    if other_contrast or any(a != b for a, b in zip(*keys, strict=True) if a is not None and b is not None):
+        yield _doubt(
+            "other_acquisition",
+            f"The scans were acquired differently ({str(earlier) or 'unknown'}; {str(later) or 'unknown'}): compare "
+            "densities and small lesions with care.",
+            severity="warning" if other_contrast else "information",
+        )
+
+
 def spacing_mm(result: Result) -> tuple[float, float, float]:
-    """Voxel spacing of a result's grid along each axis."""
+    """Return the voxel spacing of a result's grid along each axis."""
     columns = zip(*(row[:3] for row in result.grid.affine[:3]), strict=True)
     first, second, third = (max(sum(step**2 for step in column) ** 0.5, 1e-6) for column in columns)
     return first, second, third

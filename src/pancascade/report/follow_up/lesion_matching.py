@@ -1,7 +1,7 @@
-"""Which lesion of one date is which lesion of another: by place in the organ, as patients never lie the same way twice.
+"""Pair the lesions of two dates by their position in the organ, since patients lie differently on each date.
 
-Places are compared along and around the pancreas's centre line, or, where one of the dates has none, relative to the
-centre of the pancreas. Both forget where the patient lay; neither undoes a turn of the body.
+Positions are compared along and around the pancreas's centre line or, if one of the dates has none, relative to the
+centre of the pancreas. Both are independent of where the patient lay, but not of a rotation of the body.
 """
 
 from typing import Literal, NamedTuple
@@ -16,19 +16,19 @@ from pancascade.results.result import Result
 Way = Literal["centre_line", "organ_centre", "scan"]
 
 LEAST_REACH_MM = 20.0
-"""Small lesions match up to this distance."""
+"""Lesions match up to this distance, whatever their size."""
 
 _ORDER: tuple[Part, ...] = ("head", "body", "tail")
 _NEVER = 1e6
 
 
 class Match(NamedTuple):
-    """Two lesions that are taken for one.
+    """Two lesions that count as one.
 
     Attributes:
-        earlier: Place in the earlier date's lesions, from 0.
-        later: Place in the later date's lesions.
-        distance_mm: Between their places in the organ.
+        earlier: Index in the earlier date's lesions.
+        later: Index in the later date's lesions.
+        distance_mm: Distance between their positions in the organ.
     """
 
     earlier: int
@@ -37,18 +37,18 @@ class Match(NamedTuple):
 
 
 def match_lesions(earlier: Result, later: Result) -> tuple[list[Match], Way]:
-    """Pair lesions so that as many as may match do, at the least sum of distances.
+    """Pair as many lesions as possible, with the least sum of distances.
 
-    Two lesions may match if their places are no further apart than `LEAST_REACH_MM`, or than half the 3-D diameter of
-    the larger one, and if their parts are the same, next to each other, or unknown.
+    Two lesions may match if their distance is at most `LEAST_REACH_MM`, or half the 3-D diameter of the larger one, and
+    if their parts are the same, neighbouring, or unknown.
 
     Args:
         earlier: Result of the earlier date.
         later: Result of the later date.
 
     Returns:
-        The pairs, by the earlier date's order; and by what places were compared. ``scan`` means by the scanner's
-        coordinates, where a date has no pancreas to go by.
+        The pairs, in the earlier date's order; and the kind of positions that was compared. ``scan`` means the
+        scanner's coordinates, where a date has no pancreas.
     """
     first, second = earlier.pancreas_and_lesions.lesions, later.pancreas_and_lesions.lesions
     places, way = _places(earlier, later)
@@ -75,7 +75,7 @@ def _near(first: Part | None, second: Part | None) -> bool:
 
 
 def _places(earlier: Result, later: Result) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], Way]:
-    """Comparable places of both dates' lesions, (N, 3) or (N, 4) in mm, and what they are relative to."""
+    """Return comparable positions of both dates' lesions, (N, 3) or (N, 4) in mm, and what they are relative to."""
     dates = (earlier, later)
     points = [
         np.array([lesion.centroid_mm for lesion in date.pancreas_and_lesions.lesions]).reshape(-1, 3) for date in dates
@@ -97,7 +97,7 @@ def _places(earlier: Result, later: Result) -> tuple[tuple[NDArray[np.float64], 
 
 
 def _centre_line(result: Result) -> NDArray[np.float64] | None:
-    """(N, 3) points from head to tail; None where there are fewer than two, or all in one place."""
+    """Return (N, 3) points from head to tail; None for fewer than two points, or all at one position."""
     organ = result.pancreas_and_lesions.organ
     if organ is None or len(organ.centre_line_mm) < 2:
         return None
@@ -106,7 +106,7 @@ def _centre_line(result: Result) -> NDArray[np.float64] | None:
 
 
 def _organ_centre(result: Result) -> Point | None:
-    """Centre of the box around the pancreas with its tumours."""
+    """Return the centre of the box around the pancreas with its tumours."""
     box = result.measurements.get("pancreas_with_tumour", {}).get("box_mm")
     if not isinstance(box, dict):
         return None
@@ -115,15 +115,15 @@ def _organ_centre(result: Result) -> Point | None:
 
 
 def along(points_mm: NDArray[np.float64], line_mm: NDArray[np.float64], *, length_mm: float) -> NDArray[np.float64]:
-    """Places relative to a centre line.
+    """Return positions relative to a centre line.
 
     Args:
         points_mm: (N, 3) RAS+.
         line_mm: (M, 3), from head to tail.
-        length_mm: The line counts as this long, so that lines of two dates can be compared.
+        length_mm: Length to which the line is scaled, so that lines of two dates can be compared.
 
     Returns:
-        (N, 4): way along the line to its nearest point, and the step from there to the point.
+        (N, 4): position along the line of the nearest point, and the vector from there to the point.
     """
     steps = np.diff(line_mm, axis=0)
     lengths = np.linalg.norm(steps, axis=1)

@@ -1,4 +1,4 @@
-"""Many results on one page and in one table."""
+"""Show many results on one page and in one table."""
 
 import base64
 import csv
@@ -27,34 +27,35 @@ from pancascade.settings import Settings
 
 REPORT, OVERVIEW = "report.html", "overview.png"
 MOST_THUMBNAILS, THUMBNAIL_WIDTH = 1000, 144
-"""A thumbnail is 4 kB: the page of a thousand scans has 4 MB."""
+"""A thumbnail has 4 kB, so the page of a thousand scans has 4 MB."""
 
 FILES_OF_RESULTS = (NAME, REFUSAL, REPORT)
-"""What a page or table may not replace."""
+"""Files that a page or table may not replace."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How text begins that spreadsheets compute instead of showing."""
+"""Beginnings of text that spreadsheets take for a formula."""
 
 _UNWRITABLE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
-"""Halves of characters that do not stand for a byte of a file's name."""
+"""Surrogate characters that do not stand for a byte of a file name."""
 
 
 class CohortRow(Settings):
-    """One scan's line.
+    """The row of one scan.
 
     Attributes:
-        scan: Its file's name.
-        folder: Of its result; pages and tables show its own name alone.
+        scan: Name of its file.
+        folder: Folder of its result; pages and tables show only its own name.
         model: Name of the model.
         created: UTC, ISO 8601.
-        pancreas_ml: With tumours.
-        tumour_ml: Of all that is marked as tumour.
-        lesions: How many.
+        pancreas_ml: Volume with tumours.
+        tumour_ml: Volume of all that is marked as tumour.
+        lesions: Number of lesions.
         largest_mm: Longest diameter of any lesion in an axial slice; None without lesions.
-        suspicion: Of tumour; None where it was not computed.
-        location_confidence: None where it is not known.
-        warnings: Code and sentence of each; a sentence without a notice has the code ``other``.
+        suspicion: Tumour score; None where it was not computed.
+        location_confidence: Confidence of the location; None where it is not known.
+        warnings: Code and sentence of each warning; a sentence without a notice has the code ``other``.
         grid: Voxels and their size, such as "512 × 512 × 240, 0.70 × 0.70 × 1.00 mm"; nothing of a patient.
+        acquisition: Of DICOM, such as "abdomen, with contrast, 120 kV, 3 mm, B30f, Siemens"; "" where it is not known.
     """
 
     scan: str
@@ -69,21 +70,22 @@ class CohortRow(Settings):
     location_confidence: float | None
     warnings: tuple[tuple[str, str], ...] = ()
     grid: str = ""
+    acquisition: str = ""
 
 
 class Unreadable(NamedTuple):
-    """A path without a usable result, or of a refused scan, and why."""
+    """A path without a usable result, or of a refused scan, with the reason."""
 
     path: Path
     reason: str
 
 
 class Cohort(Settings):
-    """What was read.
+    """The results of a cohort.
 
     Attributes:
-        rows: In the order found.
-        unreadable: Paths that hold no usable result.
+        rows: Rows in the order found.
+        unreadable: Paths without a usable result.
     """
 
     rows: tuple[CohortRow, ...]
@@ -91,21 +93,21 @@ class Cohort(Settings):
 
 
 class WarningKind(NamedTuple):
-    """A kind of warning: its code, and sentence by scan."""
+    """A kind of warning: its code, and its sentence for each scan."""
 
     code: str
     scans: list[tuple[str, str]]
 
 
 def find_results(paths: Sequence[Path]) -> tuple[list[Path], list[Unreadable]]:
-    """Files named ``result.json`` in folders and the folders below them, each once; hidden folders are left out.
+    """Find files named ``result.json`` in folders and their subfolders, each once; hidden folders are left out.
 
     Args:
         paths: Folders, or files of results.
 
     Returns:
-        The files, sorted within each path; and the paths that hold none, refused scans among them. A folder counts
-        once: where a refusal lies beside a result, it is the newer of the two, since a new result removes it.
+        The files, sorted within each path; and the paths without results, including refused scans. A folder counts
+        once: a refusal beside a result is newer, since a new result removes it.
     """
     found: dict[Path, Path] = {}
     without: list[Unreadable] = []
@@ -130,7 +132,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _refused(file: Path) -> str:
-    """Why a scan was refused, as `pancascade segment` wrote it down."""
+    """Return why a scan was refused, from its ``refusal.json``."""
     try:
         sentence = read_json(file)["sentence"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -140,11 +142,11 @@ def _refused(file: Path) -> str:
 
 
 def read_cohort(paths: Sequence[Path], *, progress: Callable[[int, int], None] | None = None) -> Cohort:
-    """Read all results; one that cannot be used is listed and costs no other.
+    """Read all results; one that cannot be used is listed, and the others are read.
 
     Args:
-        paths: Folders, searched with those below them, or files of results.
-        progress: Called with how many are done, of how many.
+        paths: Folders, searched with their subfolders, or files of results.
+        progress: Called with the number of read results and the total.
     """
     files, unreadable = find_results(paths)
     rows = []
@@ -178,6 +180,7 @@ def _row(file: Path, result: Result) -> CohortRow:
         location_confidence=None if result.location is None else result.location.confidence,
         warnings=tuple(reported),
         grid=_spell_grid(result),
+        acquisition="" if result.acquisition is None else str(result.acquisition),
     )
 
 
@@ -188,11 +191,11 @@ def _spell_grid(result: Result) -> str:
 
 
 def write_cohort(path: Path, cohort: Cohort) -> None:
-    """Write the page: counts, histograms, a table to sort and filter, warnings by kind, what could not be read.
+    """Write the page: counts, histograms, a table to sort and filter, warnings by kind, unreadable results.
 
     Args:
-        path: HTML to write; links to reports are relative to its folder.
-        cohort: At least one row.
+        path: HTML file to write; links to reports are relative to its folder.
+        cohort: Results with at least one row.
 
     Raises:
         OutputError: The path cannot be written.
@@ -219,7 +222,7 @@ def write_cohort(path: Path, cohort: Cohort) -> None:
 
 
 def _with_pictures(rows: Sequence[CohortRow]) -> Iterator[tuple[CohortRow, str]]:
-    """Each row with the ``data:`` address of its thumbnail; "" where the result has no overview, or rows are many."""
+    """Yield each row with the ``data:`` address of its thumbnail; "" without an overview, or after many rows."""
     for number, row in enumerate(rows):
         picture = ""
         if number < MOST_THUMBNAILS:
@@ -231,14 +234,14 @@ def _with_pictures(rows: Sequence[CohortRow]) -> Iterator[tuple[CohortRow, str]]
 
 
 def has_reports_elsewhere(cohort: Cohort, page: Path) -> bool:
-    """Whether a report is not linked from a page, because it lies elsewhere than at or below the page's folder."""
+    """Return whether a report is not linked from a page because it is outside the page's folder."""
     return any((row.folder / REPORT).is_file() and _link(row, page) is None for row in cohort.rows)
 
 
 def _link(row: CohortRow, page: Path) -> str | None:
-    """Address of a scan's report from the page's folder; None where there is none at or below it.
+    """Return the address of a scan's report from the page's folder; None if it is not inside that folder.
 
-    A page travels with what lies below it; the names of other folders are none of its readers' business.
+    A page is shared with the files below it; the names of other folders must not be shown.
     """
     report, around = (row.folder / REPORT).resolve(), page.parent.resolve()
     if not report.is_file() or not report.is_relative_to(around):
@@ -247,7 +250,7 @@ def _link(row: CohortRow, page: Path) -> str | None:
 
 
 def _kinds(rows: Sequence[CohortRow]) -> list[WarningKind]:
-    """The most frequent kind first."""
+    """Return the kinds of warnings, the most frequent first."""
     by_code: dict[str, list[tuple[str, str]]] = {}
     for row in rows:
         for code, sentence in row.warnings:
@@ -256,11 +259,11 @@ def _kinds(rows: Sequence[CohortRow]) -> list[WarningKind]:
 
 
 def write_cohort_csv(path: Path, cohort: Cohort) -> None:
-    """Write the same numbers for spreadsheets, one line a scan; empty where a number is not known.
+    """Write the same numbers for spreadsheets, one row for each scan; unknown numbers are empty.
 
     Args:
-        path: CSV to write.
-        cohort: Its unreadable results are left out.
+        path: CSV file to write.
+        cohort: Results; unreadable ones are left out.
 
     Raises:
         OutputError: The path cannot be written.
@@ -279,7 +282,7 @@ def write_cohort_csv(path: Path, cohort: Cohort) -> None:
 
 
 def _shown(value: object) -> object:
-    """Text that spreadsheets show as it is, without what no file can hold."""
+    """Return text that spreadsheets show unchanged, without characters that no file can hold."""
     if not isinstance(value, str | Path):
         return value
     text = _UNWRITABLE.sub("?", str(value))

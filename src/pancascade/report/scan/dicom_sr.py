@@ -1,4 +1,4 @@
-"""Measurements as DICOM SR (PS3.16 TID 1500), through highdicom, an extra."""
+"""Write measurements as DICOM SR (PS3.16 TID 1500), with highdicom (an extra)."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 
 from pancascade.files.atomic import written_whole
 from pancascade.imaging.io.dicom.dicom_files import quiet
-from pancascade.imaging.io.dicom.patient_attributes import text_of
+from pancascade.imaging.io.dicom.header_text import text_of
 from pancascade.imaging.io.dicom.segmentation_writer import coded, source_images
 from pancascade.imaging.io.dicom.source import DicomSource, require_references, require_source
 from pancascade.imaging.volume import Volume
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _SERIES_NUMBER = 9003
 _SERIES_DESCRIPTION = "Pancreas measurements (pancascade, research use only)"
 _DEVICE_UID = "2.25.199811370517327349541868432463217741827"
-"""Of pancascade as observer; one number for all of its reports (PS3.5 B.2)."""
+"""UID of pancascade as observer; the same in all of its reports (PS3.5 B.2)."""
 
 _VOLUME = Concept("118565006", "Volume")
 _LENGTH = Concept("410668003", "Length")
@@ -52,29 +52,30 @@ def write_dicom_sr(
 ) -> None:
     """Write measurements as a Comprehensive SR with the template "Measurement Report", whole or not at all.
 
-    A group of measurements for the pancreas, which refers to segment 1 of the DICOM-SEG, and one for each lesion, which
-    refers to segment 2; its name says in which image it is longest, as the lesions share that segment. With lesions
-    the pancreas' group holds the volume of its segment, the parenchyma, and a further group without a segment the sizes
-    of the pancreas with its tumours. If nothing was found, the volume is 0. The report is preliminary and unverified.
+    There is a group of measurements for the pancreas, which refers to segment 1 of the DICOM-SEG, and one for each
+    lesion, which refers to segment 2. The lesions share that segment, so the name of a group says in which image its
+    lesion is longest. With lesions, the group of the pancreas holds the volume of its segment, the parenchyma; a
+    further group without a segment holds the sizes of the pancreas with its tumours. If nothing was found, the volume
+    is 0. The report is preliminary and unverified.
 
     Args:
-        measurements: Of the mask.
+        measurements: Measurements of the mask.
         path: The file, .dcm.
         mask: (I, J, K) of `Label`, on the grid of the source or a flipped or permuted copy of it.
         segmentation: The mask as DICOM-SEG, written before.
-        source: The series that the mask was made on: gives references, patient and study.
+        source: The series that the mask was made on; gives references, patient and study.
         model: Name of the model, for the algorithm's parameters.
-        version: Of pancascade.
+        version: Version of pancascade.
 
     Raises:
         OutputError: highdicom is missing, the series cannot be referred to, or the path cannot be written.
-        GeometryError: the mask lies on another grid.
+        GeometryError: The mask is on another grid.
 
     Source: DICOM PS3.16, TID 1500, TID 1411 and TID 1501.
     """
     require_source(source.path, kind="dicom-sr")
     require_references(source)
-    # highdicom, too, quotes names that it finds odd, in its log.
+    # highdicom also logs names that it finds invalid.
     with quiet_log("highdicom", level=logging.CRITICAL + 1), quiet():
         report = _document(measurements, mask, segmentation, source, algorithm={"model": model, "version": version})
         with written_whole(path) as temporary:
@@ -188,7 +189,7 @@ def _lesion_group(lesion: Lesion, segments: "Dataset", source: DicomSource, algo
 
 
 def _found(label: Label, algorithm: dict[str, str]) -> dict[str, Any]:
-    """What a group is about, and what found it."""
+    """Return what a group describes, and the algorithm that found it."""
     import highdicom
 
     return {
@@ -238,7 +239,7 @@ def _referenced(segments: "Dataset", source: DicomSource, label: Label) -> Any:
 
 
 def _image_of(lesion: Lesion, source: DicomSource) -> str:
-    """By which number a viewer shows the image in which a lesion is longest: lesions share one segment."""
+    """Return the number by which viewers show the image in which a lesion is longest: lesions share one segment."""
     frame = source.frames[0]
     normal = np.cross(frame.orientation[:3], frame.orientation[3:])
     end_mm = np.multiply(lesion.diameters.long_ends_mm[0], (-1, -1, 1))

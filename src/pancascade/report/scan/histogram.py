@@ -1,4 +1,4 @@
-"""Histograms drawn by the browser: bars as places and sizes, for pages that load nothing."""
+"""Histograms as positions and sizes of bars, drawn by the browser in pages that load nothing."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _MOST_BARS, _TICKS = 24, 6
 
 
 class Bar(NamedTuple):
-    """One bar: its place and size in the drawing, and what it tells."""
+    """One bar: its position and size in the drawing, and its text."""
 
     x: float
     y: float
@@ -24,15 +24,15 @@ class Bar(NamedTuple):
 
 
 class Histogram(NamedTuple):
-    """How a number is spread over many scans.
+    """Distribution of a number over many scans.
 
     Attributes:
-        title: Of the number, with its unit.
-        scans: How many scans have it.
-        median: Of them.
-        bars: From low to high.
-        ticks: Places and words below the axis.
-        most: Scans in the highest bar.
+        title: Title of the number, with its unit.
+        scans: Number of scans that have it.
+        median: Median over these scans.
+        bars: Bars from low to high.
+        ticks: Positions and labels below the axis.
+        most: Number of scans in the highest bar.
     """
 
     title: str
@@ -49,12 +49,12 @@ def make_histogram(
     """Count values in bins of a round width.
 
     Args:
-        title: Of the number, with its unit.
-        values: One a scan, finite.
-        limits: Of the axis, where the number has its own; those of the values by default.
+        title: Title of the number, with its unit.
+        values: One for each scan, finite.
+        limits: Limits of the axis; by default those of the values.
 
     Returns:
-        None without values.
+        The histogram; None without values.
     """
     if not values:
         return None
@@ -71,7 +71,7 @@ def make_histogram(
 
 
 def _round_step(reach: float, *, count: int) -> float:
-    """A round width that gives about as many bars as the square root of the scans, no fewer than eight."""
+    """Return a round width that gives about the square root of the scans as number of bars, 8 to 24."""
     wanted = reach / min(_MOST_BARS, max(8, math.isqrt(count)))
     power = 10.0 ** math.floor(math.log10(wanted))
     return power * next(step for step in _STEPS if step * power >= wanted * (1 - 1e-9))

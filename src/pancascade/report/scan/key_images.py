@@ -32,10 +32,10 @@ class KeyImage:
 
     Attributes:
         title: What it shows.
-        note: Which plane.
+        note: Plane and slice.
         address: ``data:`` address of a JPEG.
-        width: In pixels.
-        height: In pixels.
+        width: Width in pixels.
+        height: Height in pixels.
     """
 
     title: str
@@ -50,9 +50,9 @@ class KeyImages:
     """All pictures of a report.
 
     Attributes:
-        planes: Axial, coronal and sagittal, as far as the scan has them.
-        lesions: An axial one a lesion, the largest first, at most `MOST_LESIONS`.
-        sentences: What is to be said about them.
+        planes: Axial, coronal and sagittal plane, if the scan has them.
+        lesions: An axial picture of each lesion, the largest first, at most `MOST_LESIONS`.
+        sentences: Remarks about the pictures.
     """
 
     planes: tuple[KeyImage, ...]
@@ -61,13 +61,13 @@ class KeyImages:
 
 
 def draw_key_images(scan: Volume, mask: Volume, measurements: Measurements) -> KeyImages:
-    """Draw what a reader wants to see first.
+    """Draw the pictures that a reader needs first.
 
-    The planes go through the largest lesion, or the middle of the pancreas, or, where nothing was found, the middle
-    of the scan. They are the scan's own planes nearest to axial, coronal and sagittal: nothing is turned.
+    The planes pass through the largest lesion, or the middle of the pancreas, or, where nothing was found, the middle
+    of the scan. They are the scan's own planes nearest to axial, coronal and sagittal, without rotation.
 
     Args:
-        scan: In HU, any orientation.
+        scan: Hounsfield units, any orientation.
         mask: Labels on the same grid.
         measurements: The lesions, with their diameters.
 
@@ -89,12 +89,12 @@ def draw_key_images(scan: Volume, mask: Volume, measurements: Measurements) -> K
     lesions = [_draw_lesion(scan_lps, marks, lesion) for lesion in measurements.lesions[:MOST_LESIONS]]
     left = len(measurements.lesions) - MOST_LESIONS
     if left > 0:
-        sentences.append(f"The {MOST_LESIONS} largest lesions are pictured, {left} more are in the table alone.")
+        sentences.append(f"The {MOST_LESIONS} largest lesions are shown; {left} more are only in the table.")
     return KeyImages(tuple(planes), tuple(image for image in lesions if image is not None), tuple(sentences))
 
 
 def _choose_centre(marks: Volume, measurements: Measurements) -> tuple[Point, list[str]]:
-    """Where the planes cross, and the sentence that says so."""
+    """Return where the planes cross, and a sentence about it."""
     tumour = marks.voxels == Label.TUMOUR
     if tumour.any():
         wanted = measurements.lesions[0].centroid_mm if measurements.lesions else None
@@ -108,7 +108,7 @@ def _choose_centre(marks: Volume, measurements: Measurements) -> tuple[Point, li
 
 
 def _voxel_near(marks: Volume, inside: NDArray[np.bool_], wanted_mm: Point | None) -> Point:
-    """The marked voxel nearest to a point, or to their centre: a curved organ's own centre may lie beside it."""
+    """Return the marked voxel nearest to a point or to their centre, which may lie outside a curved organ."""
     voxels = np.argwhere(inside).astype(np.float64)
     places = voxels @ marks.affine[:3, :3].T + marks.affine[:3, 3]
     wanted = places.mean(axis=0) if wanted_mm is None else np.array(wanted_mm)
@@ -120,7 +120,7 @@ def _point(values: NDArray[np.float64]) -> Point:
 
 
 def _draw_lesion(scan_lps: Volume, marks: Volume, lesion: Lesion) -> KeyImage | None:
-    """The axial slice in which a lesion was measured, its diameters drawn; None where there is no such plane."""
+    """Draw a lesion's diameters in the axial slice of their measurement; None where there is no such plane."""
     ends = np.array([*lesion.diameters.long_ends_mm, *lesion.diameters.short_ends_mm])
     plane_image = cut_plane(scan_lps, marks, AXIAL, through_mm=_point(ends.mean(axis=0)))
     if plane_image is None:
@@ -149,7 +149,7 @@ def _draw(plane_image: PlaneImage, field: FieldOfView, *, title: str, lesion: Le
 
 
 def _draw_contours(axes: Any, plane_image: PlaneImage) -> None:
-    """Outlines of the organ and of tumour, closed at the edge of the scan."""
+    """Draw the outlines of organ and tumour, closed at the edge of the scan."""
     across_mm, down_mm = plane_image.grid_mm(margin=1)
     for label, colour in COLOURS.items():
         inside = plane_image.labels == label if label == Label.TUMOUR else plane_image.labels > 0
@@ -158,7 +158,7 @@ def _draw_contours(axes: Any, plane_image: PlaneImage) -> None:
 
 
 def _draw_diameters(axes: Any, plane_image: PlaneImage, lesion: Lesion) -> None:
-    """Both diameters as lines, each with its length beside its lower or right end."""
+    """Draw both diameters as lines, each with its length at its lower or right end."""
     found = lesion.diameters
     lines = (
         ("long", found.long_mm, found.long_ends_mm, LONG_COLOUR),
@@ -168,7 +168,7 @@ def _draw_diameters(axes: Any, plane_image: PlaneImage, lesion: Lesion) -> None:
     for name, length_mm, ends_mm, colour in lines:
         ends = plane_image.place(np.array(ends_mm))
         axes.plot(*ends.T, color=colour, linewidth=1.4, marker="o", markersize=2.5, path_effects=_OUTLINE)
-        # The long one is named at its lower end, the short one at its right end: they cross, so the names do not meet.
+        # The long one is labelled at its lower end, the short one at its right end, so that the labels do not overlap.
         end = ends[np.argmax(ends[:, 1] if name == "long" else ends[:, 0])]
         way = end - centre
         way = way / (np.linalg.norm(way) or 1.0)
@@ -195,7 +195,7 @@ def _draw_letters(axes: Any, letters: str) -> None:
 
 
 def _draw_bar(axes: Any, field: FieldOfView, *, pixel_mm: float) -> None:
-    """A scale bar at the lower left: the longest round length that takes at most a third of the width."""
+    """Draw a scale bar at the lower left: the longest round length that takes at most a third of the width."""
     length = next((mm for mm in _BAR_LENGTHS_MM if mm <= field.width_mm / 3), None)
     if length is None:
         return
@@ -207,7 +207,7 @@ def _draw_bar(axes: Any, field: FieldOfView, *, pixel_mm: float) -> None:
 
 
 def _embed_jpeg(figure: Any) -> str:
-    """The figure as a ``data:`` address; full colour resolution, so that thin contours keep theirs."""
+    """Return the figure as a ``data:`` address; without colour subsampling, so that thin contours keep their colour."""
     figure.canvas.draw()
     picture = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
     packed = io.BytesIO()

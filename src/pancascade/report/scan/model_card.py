@@ -1,4 +1,4 @@
-"""A model's card, written in Markdown, as HTML that can do no harm."""
+"""Render a model card in Markdown as safe HTML."""
 
 import re
 
@@ -10,10 +10,10 @@ _WEB = re.compile(r"https?://", re.IGNORECASE)
 
 
 def render_card(text: str) -> Markup:
-    """HTML of a card for a page of its own headings.
+    """Return the HTML of a card for a page with its own headings.
 
-    HTML in the card is shown as text, pictures are left out (a page loads nothing), and only links to the web stay
-    links; headings start at level three.
+    HTML in the card is shown as text, pictures are left out (a page loads nothing), and only web links stay links;
+    headings start at level three.
 
     Args:
         text: Markdown (CommonMark, with tables).
@@ -24,7 +24,7 @@ def render_card(text: str) -> Markup:
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(int(token.tag[1]) + _HEADINGS_BELOW, 6)}"
-    # Safe, as the parser escapes all text and attributes and was told to make no HTML of the card's.
+    # Safe: the parser escapes all text and attributes and passes no HTML of the card.
     return Markup(parser.renderer.render(tokens, parser.options, {}))
 
 

@@ -13,8 +13,9 @@ from PIL import Image
 
 from pancascade.files.atomic import written_whole
 from pancascade.imaging.preprocessing import Window
-from pancascade.imaging.volume import Volume, reorient
+from pancascade.imaging.volume import Box, Volume, reorient
 from pancascade.labels import COLOURS, Label
+from pancascade.report.scan.slice_areas import SliceAreas, slice_areas
 from pancascade.results.measurements import label_sizes
 
 COLUMNS, ROWS = 4, 2
@@ -23,16 +24,15 @@ _OUTLINE = (withStroke(linewidth=2.5, foreground="black"),)
 WINDOW = Window(lower_hu=-100, upper_hu=240)
 
 
-def choose_slices(mask: NDArray[np.uint8], *, count: int = COLUMNS * ROWS) -> list[int]:
-    """Axial slices worth showing of an upright mask (I, J, K).
+def choose_slices(areas: SliceAreas, *, count: int = COLUMNS * ROWS) -> list[int]:
+    """Choose axial slices of an LPS mask to show.
 
-    The slice with the largest tumour comes first, or the one with most pancreas if there is no tumour; the others
-    are spread evenly over the organ, head first. Without any finding: slices spread over the scan.
+    The slice with the largest tumour comes first, or the one with most pancreas if there is no tumour. The others
+    are spread evenly over the organ, head first. An empty mask gives slices spread over the scan.
     """
-    organ = np.count_nonzero(mask, axis=(0, 1))
-    tumour = np.count_nonzero(mask == Label.TUMOUR, axis=(0, 1))
+    organ, tumour, _ = areas
     if not organ.any():
-        return sorted({int(k) for k in np.linspace(0, mask.shape[2] - 1, count)}, reverse=True)
+        return sorted({int(k) for k in np.linspace(0, organ.size - 1, count)}, reverse=True)
     first = int(np.argmax(tumour if tumour.any() else organ))
     shown = np.flatnonzero(organ)
     spread = np.linspace(shown[-1], shown[0], count + 1).astype(int)
@@ -41,12 +41,12 @@ def choose_slices(mask: NDArray[np.uint8], *, count: int = COLUMNS * ROWS) -> li
 
 
 def write_overview(scan: Volume, mask: Volume, path: Path) -> None:
-    """Draw axial slices as a radiologist sees them, with contours and volumes.
+    """Draw axial slices in the radiological view, with contours and volumes.
 
     Args:
         scan: Hounsfield units.
         mask: Labels on the same grid.
-        path: PNG to write.
+        path: PNG file to write.
 
     Raises:
         OutputError: The path cannot be written.
@@ -56,13 +56,14 @@ def write_overview(scan: Volume, mask: Volume, path: Path) -> None:
     figure = Figure(figsize=(4 * COLUMNS, 3.3 * ROWS + 0.6), facecolor="black")
     FigureCanvasAgg(figure)
     figure.subplots_adjust(left=0.005, right=0.995, bottom=0.01, top=0.92, wspace=0.01, hspace=0.08)
-    chosen = choose_slices(marked.voxels)
+    areas = slice_areas(marked.voxels)
+    chosen = choose_slices(areas)
     for place, k in enumerate(chosen):
         axes = figure.add_subplot(ROWS, COLUMNS, place + 1)
         axes.imshow(WINDOW.apply(scan_lps.voxels[:, :, k].T), cmap="gray", vmin=0, vmax=1, aspect=row_mm / column_mm)
         _draw_contours(axes, marked.voxels[:, :, k].T)
-        _zoom(axes, marked.voxels, spacing_mm=(column_mm, row_mm))
-        what = "largest tumour, " if place == 0 and (marked.voxels == Label.TUMOUR).any() else ""
+        _zoom(axes, areas.box, marked.shape, spacing_mm=(column_mm, row_mm))
+        what = "largest tumour, " if place == 0 and areas.tumour.any() else ""
         _draw_sides(axes)
         _draw_bar(axes, column_mm=column_mm, row_mm=row_mm)
         axes.set_title(f"{what}slice {k + 1} of {scan_lps.shape[2]} from the feet", color="white", fontsize=9)
@@ -73,11 +74,11 @@ def write_overview(scan: Volume, mask: Volume, path: Path) -> None:
 
 
 def first_panel(path: Path, *, width: int) -> Image.Image:
-    """The first slice of an overview, the one with the largest tumour or most pancreas, as a small picture.
+    """Return the first slice of an overview, with the largest tumour or most pancreas, as a small picture.
 
     Args:
-        path: The PNG.
-        width: In pixels.
+        path: The PNG file.
+        width: Width in pixels.
 
     Raises:
         OSError: It cannot be read.
@@ -91,14 +92,14 @@ def first_panel(path: Path, *, width: int) -> Image.Image:
 
 
 def _draw_sides(axes: Any) -> None:
-    """R at the picture's left edge and L at its right: the patient is looked at from the feet."""
+    """Draw R at the picture's left edge and L at its right: the patient is seen from the feet."""
     for letter, x, alignment in (("R", 0.02, "left"), ("L", 0.98, "right")):
         style = {"transform": axes.transAxes, "ha": alignment, "va": "center", "path_effects": _OUTLINE}
         axes.text(x, 0.5, letter, color="white", fontsize=12, fontweight="bold", **style)
 
 
 def _draw_bar(axes: Any, *, column_mm: float, row_mm: float) -> None:
-    """A scale bar at the lower left, the longest round length that takes at most a third of the width."""
+    """Draw a scale bar at the lower left: the longest round length that takes at most a third of the width."""
     left, right = axes.get_xlim()
     low, high = axes.get_ylim()
     length = next((mm for mm in _BAR_LENGTHS_MM if mm <= (right - left) * column_mm / 3), None)
@@ -119,15 +120,14 @@ def _draw_contours(axes: Any, labels: NDArray[np.uint8]) -> None:
             axes.contour(inside, [0.5], colors=colour, linewidths=1.4)
 
 
-def _zoom(axes: Any, mask: NDArray[np.uint8], *, spacing_mm: tuple[float, float]) -> None:
+def _zoom(axes: Any, organ: Box | None, shape: tuple[int, int, int], *, spacing_mm: tuple[float, float]) -> None:
     """Show the organ with 60 mm around it; the whole slice if there is none."""
-    found = mask.any(axis=2)
-    if not found.any():
+    if organ is None:
         return
-    columns, rows = np.flatnonzero(np.any(found, axis=1)), np.flatnonzero(np.any(found, axis=0))
+    (left, top, _), (right, bottom, _) = organ.start, organ.stop
     column_margin, row_margin = 60 / spacing_mm[0], 60 / spacing_mm[1]
-    axes.set_xlim(max(columns[0] - column_margin, -0.5), min(columns[-1] + column_margin, mask.shape[0] - 0.5))
-    axes.set_ylim(min(rows[-1] + row_margin, mask.shape[1] - 0.5), max(rows[0] - row_margin, -0.5))
+    axes.set_xlim(max(left - column_margin, -0.5), min(right - 1 + column_margin, shape[0] - 0.5))
+    axes.set_ylim(min(bottom - 1 + row_margin, shape[1] - 0.5), max(top - row_margin, -0.5))
 
 
 def _write_heading(figure: Figure, mask: Volume) -> None:

@@ -1,4 +1,4 @@
-"""Axial, coronal and sagittal planes of a scan, laid out as a radiologist looks at them, in millimetres."""
+"""Axial, coronal and sagittal planes of a scan in the radiological view, in millimetres."""
 
 import itertools
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from pancascade.results.measurements import Point
 
 _OUTSIDE_HU = -1024.0
 _LEAST_SHAPE = 0.3
-"""A field is at least this share of its longer side high and wide; beyond the scan it is black."""
+"""Least ratio of a field's shorter to its longer side; the part beyond the scan is black."""
 
 
 class Plane(NamedTuple):
-    """How a plane lies on the screen.
+    """Position of a plane on the screen.
 
     Attributes:
-        name: Of the plane.
+        name: Name of the plane.
         across: Axis of an LPS grid that runs to the right of the screen.
-        down: Axis that runs down, or up where `upwards`.
-        through: Axis that the plane is counted along.
+        down: Axis that runs down, or up with `upwards`.
+        through: Axis along which the planes are counted.
         upwards: Whether the `down` axis points to the top of the screen.
         letters: Sides of the patient at the left, right, top and bottom edge.
-        origin: Where planes are counted from.
+        origin: Side from which planes are counted.
     """
 
     name: str
@@ -45,7 +45,7 @@ PLANES = (AXIAL, CORONAL, SAGITTAL)
 
 
 class FieldOfView(NamedTuple):
-    """The part of a section that is shown, in its millimetres: to the right, and down."""
+    """The part of a plane that is shown, in the plane's millimetres to the right and down."""
 
     left: float
     right: float
@@ -54,30 +54,30 @@ class FieldOfView(NamedTuple):
 
     @property
     def width_mm(self) -> float:
-        """From left to right."""
+        """Width in mm."""
         return self.right - self.left
 
     @property
     def height_mm(self) -> float:
-        """From top to bottom."""
+        """Height in mm."""
         return self.bottom - self.top
 
 
 @dataclass(frozen=True, eq=False)
 class PlaneImage:
-    """One plane of voxels of a scan, as it lies on the screen.
+    """One plane of voxels of a scan, as on the screen.
 
-    Its millimetres run to the right and down from the centre of the first voxel; a sheared or oblique grid keeps its
-    own plane, in which lengths are true.
+    Its millimetres run to the right and down from the centre of the first voxel. A sheared or oblique grid keeps its
+    own plane, so that lengths are true.
 
     Attributes:
         plane: Which plane.
-        hu: (across, down) as stored.
+        hu: (across, down) Hounsfield units as stored.
         labels: (across, down) ids of `Label`.
-        first_mm: (3,) RAS+ place of voxel (0, 0).
+        first_mm: (3,) RAS+ position of voxel (0, 0).
         steps_mm: (2, 3) RAS+ steps across and down.
-        index: Of the plane, from 0.
-        count: Of planes in the scan.
+        index: Index of the plane, from 0.
+        count: Number of planes in the scan.
     """
 
     plane: Plane
@@ -97,7 +97,7 @@ class PlaneImage:
         return np.stack([right, below / np.linalg.norm(below)])
 
     def place(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Where points lie on the section.
+        """Return the positions of points in the plane.
 
         Args:
             points_mm: (N, 3) RAS+.
@@ -108,13 +108,13 @@ class PlaneImage:
         return (points_mm - self.first_mm) @ self.frame.T
 
     def grid_mm(self, *, margin: int = 0) -> NDArray[np.float64]:
-        """Voxel centres: (2, across + 2 · margin, down + 2 · margin), mm to the right and down."""
+        """Return voxel centres: (2, across + 2 · margin, down + 2 · margin), mm to the right and down."""
         across, down = (np.arange(-margin, size + margin) for size in self.hu.shape)
         indices = np.stack(np.meshgrid(across, down, indexing="ij"))
         return np.einsum("kd,dij->kij", self._index_to_mm, indices.astype(np.float64))
 
     def sample(self, field: FieldOfView, *, pixel_mm: float) -> NDArray[np.float32]:
-        """Hounsfield units of a field in square pixels, linear between voxels.
+        """Return Hounsfield units of a field in square pixels, linear between voxels.
 
         Returns:
             (rows, columns); −1024 outside the scan.
@@ -136,16 +136,16 @@ class PlaneImage:
 
 
 def cut_plane(scan: Volume, mask: Volume, plane: Plane, *, through_mm: Point) -> PlaneImage | None:
-    """The plane through a point.
+    """Return the plane through a point.
 
     Args:
-        scan: In HU, axes turned to LPS.
+        scan: Hounsfield units, axes LPS.
         mask: Labels on the same grid.
         plane: Which plane.
-        through_mm: RAS+; the nearest plane is taken.
+        through_mm: RAS+ point; the nearest plane is taken.
 
     Returns:
-        None where the plane has only one line of voxels.
+        The plane; None if it has only one line of voxels.
     """
     if min(scan.shape[plane.across], scan.shape[plane.down]) < 2:
         return None
@@ -164,19 +164,19 @@ def cut_plane(scan: Volume, mask: Volume, plane: Plane, *, through_mm: Point) ->
 
 
 def voxel_of(volume: Volume, point_mm: Point) -> tuple[int, int, int]:
-    """Index of the voxel nearest to a point, inside the volume."""
+    """Return the index of the voxel nearest to a point, within the volume."""
     index = np.linalg.solve(volume.affine, [*point_mm, 1.0])[:3]
     first, second, third = np.clip(np.rint(index), 0, np.array(volume.shape) - 1).astype(int)
     return int(first), int(second), int(third)
 
 
 def field_around(plane_image: PlaneImage, points_mm: NDArray[np.float64], *, margin_mm: float) -> FieldOfView:
-    """The field that holds points with a margin, cut to the scan but never too narrow to look at.
+    """Return the field that holds points with a margin, cropped to the scan but not narrower than `_LEAST_SHAPE`.
 
     Args:
-        plane_image: On which.
+        plane_image: The plane.
         points_mm: (N, 3) RAS+.
-        margin_mm: On all sides.
+        margin_mm: Margin on all sides.
     """
     places = plane_image.place(points_mm)
     edges = plane_image.grid_mm(margin=1).reshape(2, -1).T
@@ -191,6 +191,6 @@ def field_around(plane_image: PlaneImage, points_mm: NDArray[np.float64], *, mar
 
 
 def corner_points(box: Box, volume: Volume) -> NDArray[np.float64]:
-    """(8, 3) RAS+ corners of a box's outer voxel edges."""
+    """Return the (8, 3) RAS+ corners of a box's outer voxel edges."""
     edges = [(start - 0.5, stop - 0.5) for start, stop in zip(box.start, box.stop, strict=True)]
     return np.array(list(itertools.product(*edges))) @ volume.affine[:3, :3].T + volume.affine[:3, 3]

@@ -19,23 +19,23 @@ from pancascade.results.result import Result
 
 LEVELS = {
     "usual": "found in the usual region",
-    "wider": "found only as a candidate below probability ½, in a region made wider",
+    "wider": "found only as a candidate below probability ½, in a widened region",
     "whole_scan": "found only in the whole scan at low resolution (by an older version)",
 }
-SUBJECTS = {"input": "the scan", "location": "the place", "result": "the result"}
+SUBJECTS = {"input": "the scan", "location": "the location", "result": "the result"}
 
 
 def write_scan_report(path: Path, *, scan: Volume, mask: Volume, result: Result, model_card: str) -> None:
     """Write the report of one scan.
 
-    Patient and study are named only where `result.identifiers` is set; the scan's folder never is.
+    Patient and study are named only if `result.identifiers` is set; the scan's folder never is.
 
     Args:
-        path: HTML to write.
-        scan: In HU, any orientation.
+        path: HTML file to write.
+        scan: Hounsfield units, any orientation.
         mask: Labels on the same grid, ids of `Label`.
-        result: All that is known about it.
-        model_card: Markdown.
+        result: The scan's result.
+        model_card: Markdown text.
 
     Raises:
         GeometryError: The mask has another shape than the scan.
@@ -69,9 +69,9 @@ def write_page(path: Path, template: str, context: dict[str, Any]) -> None:
     """Render a template to a file, whole or not at all.
 
     Args:
-        path: HTML to write.
-        template: Its name.
-        context: What it shows; all of it is escaped.
+        path: HTML file to write.
+        template: Name of the template.
+        context: Values for the template; all are escaped.
 
     Raises:
         OutputError: The path cannot be written.
@@ -80,12 +80,12 @@ def write_page(path: Path, template: str, context: dict[str, Any]) -> None:
     environment.filters["number"] = spell_number
     page = environment.get_template(template).render(context)
     with written_whole(path) as temporary:
-        # Names of files need not be UTF-8; what cannot be written is shown as a question mark.
+        # File names need not be UTF-8; characters that cannot be written become question marks.
         temporary.write_text(page, encoding="utf-8", errors="replace")
 
 
 def spell_number(value: float | int | None, digits: int = 1) -> str:
-    """A number with so many decimals and a true minus sign; a dash for None."""
+    """Return a number with this many decimals and a true minus sign; a dash for None."""
     if value is None:
         return "–"
     text = f"{value:.{digits}f}"
@@ -94,7 +94,7 @@ def spell_number(value: float | int | None, digits: int = 1) -> str:
 
 
 def spell_time(created: str) -> str:
-    """A time in UTC to the minute; as it stands where it is none."""
+    """Return a time in UTC to the minute; text that is no time is returned unchanged."""
     try:
         moment = datetime.fromisoformat(created)
     except ValueError:
@@ -104,14 +104,14 @@ def spell_time(created: str) -> str:
 
 
 def slice_from_feet(lesion: Lesion, scan: Volume) -> int:
-    """The axial slice in which a lesion was measured, from 1 at the feet as under the pictures."""
+    """Return the number of the axial slice in which a lesion was measured, from 1 at the feet, as in the pictures."""
     axis = next(axis for axis in range(3) if scan.orientation[axis] in "SI")
     stored = lesion.diameters.slice_index
     return stored + 1 if scan.orientation[axis] == "S" else scan.shape[axis] - stored
 
 
 def spell_vessel(contact: VesselContact) -> str:
-    """How a lesion lies to a vessel, in words."""
+    """Describe in words how a lesion touches a vessel, or their distance."""
     if contact.contact_degrees > 0 or contact.distance_mm == 0:
         length = f" over {contact.contact_length_mm:.0f} mm" if contact.contact_length_mm > 0 else ""
         return f"{contact.vessel}: contact {contact.contact_degrees:.0f}°{length}"
@@ -119,20 +119,20 @@ def spell_vessel(contact: VesselContact) -> str:
 
 
 def warnings_of(result: Result) -> Sequence[Notice | str]:
-    """All warnings: notices, then sentences that no notice holds."""
+    """Return all warnings: notices, then sentences that are in no notice."""
     notices = [notice for notice in result.notices if notice.severity == "warning"]
     reported = {notice.sentence for notice in result.notices}
     return [*notices, *(sentence for sentence in result.warnings if sentence not in reported)]
 
 
 def organ_ml(result: Result) -> float:
-    """Volume of the pancreas with its tumours."""
+    """Return the volume of the pancreas with its tumours."""
     organ = result.pancreas_and_lesions.organ
     return organ.volume_ml if organ is not None else _volume(result, "pancreas_with_tumour")
 
 
 def tumour_ml(result: Result) -> float:
-    """Volume of all that is marked as tumour."""
+    """Return the volume of all that is marked as tumour."""
     if Label.TUMOUR.title in result.measurements:
         return _volume(result, Label.TUMOUR.title)
     return sum(lesion.volume_ml for lesion in result.pancreas_and_lesions.lesions)

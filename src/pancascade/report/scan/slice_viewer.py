@@ -1,4 +1,4 @@
-"""Axial slices to scroll through in a page: small grey pictures, contours as paths, windows chosen by the reader."""
+"""Axial slices to scroll through in a page: small grey pictures, contours as paths, selectable windows."""
 
 import base64
 import hashlib
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pancascade.imaging.preprocessing import Window
-from pancascade.imaging.volume import Volume, reorient
+from pancascade.imaging.volume import Box, Volume, reorient
 from pancascade.labels import Label
+from pancascade.report.scan.slice_areas import SliceAreas, slice_areas
 
 STORED = Window(lower_hu=-300, upper_hu=500)
-"""What the pictures hold, in 255 steps of 3 HU; windows are parts of it."""
+"""HU range of the pictures, in 255 steps of about 3 HU; the windows are parts of it."""
 
 WINDOWS = (("abdomen", -100, 240), ("soft tissue", -50, 160), ("wide", -300, 500))
 MOST_SLICES, LONGEST_SIDE, QUALITY = 60, 320, 82
@@ -27,13 +28,13 @@ _BAR_LENGTHS_MM = (100, 50, 20, 10, 5)
 
 @dataclass(frozen=True)
 class ViewerSlice:
-    """One slice.
+    """One slice of the viewer.
 
     Attributes:
-        title: Which, counted from the feet.
+        title: Number of the slice, counted from the feet.
         address: ``data:`` address of a JPEG.
-        organ: Outline of pancreas with tumour, a path of SVG; "" for none.
-        tumour: Of tumour.
+        organ: Outline of pancreas with tumour as an SVG path; "" for none.
+        tumour: Outline of the tumour as an SVG path; "" for none.
     """
 
     title: str
@@ -44,12 +45,12 @@ class ViewerSlice:
 
 @dataclass(frozen=True)
 class SliceViewer:
-    """Slices from the feet to the head, and how they are shown.
+    """Slices from the feet to the head, and their display.
 
     Attributes:
-        width: Of each picture, pixels.
-        height: Pixels.
-        slices: At most `MOST_SLICES`.
+        width: Width of each picture in pixels.
+        height: Height of each picture in pixels.
+        slices: At most `MOST_SLICES` slices.
         first: Index of the slice that is shown first.
         bar: Length of the scale bar, in mm and in pixels.
         windows: Name, slope and intercept of each window, for stored grey values from 0 to 1.
@@ -63,30 +64,31 @@ class SliceViewer:
     windows: tuple[tuple[str, float, float], ...]
 
     def rows(self) -> list[tuple[str, str, str, str]]:
-        """The slices for the page's script."""
+        """Return the slices in the form of the page's script."""
         return [(each.title, each.address, each.organ, each.tumour) for each in self.slices]
 
 
 def viewer_script() -> tuple[str, str]:
-    """The script of the page, and the source by which the page's policy allows this script and no other."""
+    """Return the page's script, and the hash with which the page's security policy allows this script only."""
     script = resources.files("pancascade.report").joinpath("templates/slice_viewer.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     return script, f"'sha256-{digest}'"
 
 
 def draw_slices(scan: Volume, mask: Volume) -> SliceViewer:
-    """The slices that show the pancreas, with what lies around it; of a scan without a finding, some of all.
+    """Draw the slices that show the pancreas and two beyond; of an empty mask, slices spread over the scan.
 
     Args:
-        scan: In HU, any orientation.
+        scan: Hounsfield units, any orientation.
         mask: Labels on the same grid, ids of `Label`.
 
     Raises:
         GeometryError: The mask has another shape than the scan.
     """
     scan_lps, marks = reorient(scan, "LPS"), reorient(scan.with_voxels(mask.voxels), "LPS")
-    chosen, first = _choose(marks.voxels)
-    box = _field(marks)
+    areas = slice_areas(marks.voxels)
+    chosen, first = _choose(areas)
+    box = _field(areas.box, marks)
     sizes_mm = [(part.stop - part.start) * step for part, step in zip(box, marks.spacing_mm[:2], strict=True)]
     pixel_mm = max(sizes_mm) / LONGEST_SIDE
     width, height = (max(1, round(size / pixel_mm)) for size in sizes_mm)
@@ -104,29 +106,22 @@ def draw_slices(scan: Volume, mask: Volume) -> SliceViewer:
     return SliceViewer(width, height, slices, first, (length, length / pixel_mm), _windows())
 
 
-def _choose(labels: NDArray[Any]) -> tuple[list[int], int]:
-    """Slices, and which of them is shown first: that with most tumour, or most pancreas, or the middle one."""
-    organ = np.count_nonzero(labels, axis=(0, 1))
-    tumour = np.count_nonzero(labels == Label.TUMOUR, axis=(0, 1))
-    shown = np.flatnonzero(organ) if organ.any() else np.array([0, labels.shape[2] - 1])
-    low, high = max(0, shown[0] - 2), min(labels.shape[2] - 1, shown[-1] + 2)
+def _choose(areas: SliceAreas) -> tuple[list[int], int]:
+    """Return slices, and the index of the first one shown: most tumour, else most pancreas, else the middle."""
+    organ, tumour, _ = areas
+    shown = np.flatnonzero(organ) if organ.any() else np.array([0, organ.size - 1])
+    low, high = max(0, shown[0] - 2), min(organ.size - 1, shown[-1] + 2)
     wanted = int(np.argmax(tumour if tumour.any() else organ)) if organ.any() else (low + high) // 2
     spread = np.linspace(low, high, min(MOST_SLICES - 1, high - low + 1)).round().astype(int)
     chosen = sorted({*map(int, spread), wanted})
     return chosen, chosen.index(wanted)
 
 
-def _field(marks: Volume) -> tuple[slice, slice]:
-    """Columns and rows around the pancreas; all, where there is none."""
-    found = marks.voxels.any(axis=2)
-    if not found.any():
-        return slice(0, marks.shape[0]), slice(0, marks.shape[1])
-    parts = []
-    for axis in (0, 1):
-        places = np.flatnonzero(np.any(found, axis=1 - axis))
-        margin = int(np.ceil(MARGIN_MM / marks.spacing_mm[axis]))
-        parts.append(slice(max(0, int(places[0]) - margin), min(marks.shape[axis], int(places[-1]) + margin + 1)))
-    return parts[0], parts[1]
+def _field(organ: Box | None, marks: Volume) -> tuple[slice, slice]:
+    """Return columns and rows around the pancreas; all if there is none."""
+    box = Box.whole(marks.shape) if organ is None else organ.expand_mm(MARGIN_MM, spacing_mm=marks.spacing_mm)
+    columns, rows, _ = box.clip(marks.shape).slices
+    return columns, rows
 
 
 def _embed(hu: NDArray[Any], size: tuple[int, int]) -> str:
@@ -138,12 +133,12 @@ def _embed(hu: NDArray[Any], size: tuple[int, int]) -> str:
 
 
 def _outline(inside: NDArray[np.bool_], scale: tuple[float, float]) -> str:
-    """The border of a mask (columns, rows) as a path of SVG, in pixels of the picture."""
+    """Return the border of a mask (columns, rows) as an SVG path, in pixels of the picture."""
     if not inside.any():
         return ""
     lines = contourpy.contour_generator(z=np.pad(inside, 1).T.astype(np.float32)).lines(0.5)
     return "".join(
-        # Half a voxel: contours run through voxels' centres, pictures begin at the first one's edge.
+        # Half a voxel: contours use voxel centres, but pictures begin at the edge of the first voxel.
         "M" + "L".join(f"{(x - 0.5) * scale[0]:.1f},{(y - 0.5) * scale[1]:.1f}" for x, y in np.asarray(line)) + "Z"
         for line in lines
     )

@@ -1,4 +1,4 @@
-// Tables of class sortable: a click on a head sorts; heads of class t hold words, those of class fixed do not sort.
+// Tables of class sortable: a click on a heading sorts; headings of class t hold words, those of class fixed do not sort.
 const text = (row, at) => row.cells[at].textContent.trim();
 const value = (words) => parseFloat(words.replace("\u2212", "-").replace("<", ""));
 function sort(head) {

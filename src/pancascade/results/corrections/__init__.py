@@ -1,4 +1,4 @@
-"""Masks that a reader corrected, beside the results that they belong to."""
+"""Masks that a reader has corrected, saved beside the result."""
 
 from pancascade.results.corrections.keeping import keep_corrected, prepare_folder
 from pancascade.results.corrections.packed_label_map import MOST_BYTES, read_packed_label_map

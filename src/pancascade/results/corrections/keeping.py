@@ -1,4 +1,4 @@
-"""A corrected result copied to where it stays, when the result itself is only kept for a while."""
+"""Copy a corrected result to permanent storage, when the result itself is deleted after a while."""
 
 import secrets
 from contextlib import suppress
@@ -21,16 +21,16 @@ _one_at_a_time = Lock()
 
 
 def prepare_folder(folder: Path) -> None:
-    """Make the folder of the copies, and remove from it what killed servers left.
+    """Make the folder of the copies, and remove the drafts of killed servers.
 
     Args:
-        folder: Several servers may share it: a draft that one of them is writing is locked, and stays.
+        folder: Several servers may share it: a draft that one of them is writing is locked, and is kept.
 
     Raises:
         OSError: It cannot be made or written.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=DRAFT, dir=folder):  # a correction is too late to learn that nothing can be written
+    with TemporaryDirectory(prefix=DRAFT, dir=folder):  # find out now, not at a correction, that it cannot be written
         pass
     for draft in drafts_in(folder):
         with suppress(OutputError), lock_output(draft, what=_WRITER):
@@ -38,12 +38,12 @@ def prepare_folder(folder: Path) -> None:
 
 
 def keep_corrected(result: Path, scan: Path, place: Path) -> None:
-    """Copy a result with its corrections and its scan, or add the corrections that the copy has not yet.
+    """Copy a result with its corrections and its scan, or add the corrections that the copy lacks.
 
     Args:
         result: Folder of a result to which a correction was saved.
         scan: NIfTI file that was segmented.
-        place: Folder of the copy; it appears whole.
+        place: Folder of the copy; it is written whole or not at all.
 
     Raises:
         OutputError: It cannot be written.
@@ -64,11 +64,11 @@ def keep_corrected(result: Path, scan: Path, place: Path) -> None:
 
 
 def _copy(result: Path, scan: Path, place: Path) -> None:
-    """The whole copy at once; its draft is locked, so that others know that it is no killed run's."""
+    """Copy all at once; the draft is locked, so that other servers do not take it for a killed run's."""
     draft = place.parent / f"{DRAFT}{secrets.token_hex(4)}"
     try:
         with lock_output(draft, what=_WRITER):
-            # Probabilities are for new thresholds, not for training, and most of the size.
+            # Probabilities are most of the size, and training does not use them.
             copytree(result, draft / _WHOLE, ignore=ignore_patterns(".*", "probability_*"))
             copyfile(scan, draft / _WHOLE / SCAN)
             (draft / _WHOLE).replace(place)
@@ -77,7 +77,7 @@ def _copy(result: Path, scan: Path, place: Path) -> None:
 
 
 def _add(corrections: Path, kept: Path) -> None:
-    """The label map before its record, without which it does not count."""
+    """Copy each label map before its record; without a record it does not count."""
     for path in sorted(corrections.glob("[0-9]*"), key=lambda path: (path.suffix == ".json", path.name)):
         if not (kept / path.name).exists():
             with written_whole(kept / path.name) as temporary:

@@ -1,4 +1,4 @@
-"""A label map as a reader's programme sends it: unpacked within limits, on the scan's grid, labels that are ours."""
+"""Read a label map as a reader's program sends it: limit its size, check its grid and its labels."""
 
 import gzip
 import zlib
@@ -17,12 +17,12 @@ from pancascade.labels import Label
 from pancascade.results.corrections.record import SegmentedScan
 
 MOST_BYTES = 64_000_000
-"""Of a packed label map; those of whole scans take less than one."""
+"""Largest size of a packed label map; those of whole scans take less than 1 MB."""
 
 _MOST_BYTES_A_VOXEL = 8
 _MOST_BYTES_OF_HEADER = 1_000_000
 _SAME_PLACE = 0.05
-"""Share of a voxel by which two files of one grid may differ: headers are rounded."""
+"""Share of a voxel by which two files of one grid may differ, since headers are rounded."""
 
 _NAME = "label map"
 _FILE = "label_map.nii"
@@ -30,17 +30,17 @@ _GZIP = b"\x1f\x8b"
 
 
 def read_packed_label_map(packed: bytes, scan: SegmentedScan) -> Volume:
-    """The volume of a gzip NIfTI file that came over the network.
+    """Read the volume of a gzip NIfTI file that came over the network.
 
     Args:
         packed: The file's content.
-        scan: What it was drawn on; its grid tells how much there is to unpack at most.
+        scan: The scan that it belongs to; its grid limits the unpacked size.
 
     Returns:
         (I, J, K) in the file's order, any type.
 
     Raises:
-        UnreadableError: It is too large, no gzip, ends too early, or is no NIfTI image.
+        UnreadableError: It is too large, no gzip, truncated, or no NIfTI image.
         GeometryError: It is not one 3-D image.
     """
     if len(packed) > MOST_BYTES:
@@ -70,25 +70,25 @@ def read_packed_label_map(packed: bytes, scan: SegmentedScan) -> Volume:
 
 
 def on_grid_of(scan: SegmentedScan, label_map: Volume) -> NDArray[np.uint8]:
-    """The labels voxel for voxel on the scan's grid; a map whose axes are turned or mirrored is turned back.
+    """Return the labels voxel for voxel on the scan's grid; permuted or mirrored axes are reordered.
 
     Args:
-        scan: What the label map was drawn on.
+        scan: The scan that the label map belongs to.
         label_map: (I', J', K'), each voxel at its place in the patient.
 
     Returns:
         (I, J, K), ids of `Label`.
 
     Raises:
-        GeometryError: It lies on another grid.
-        UnreadableError: It holds something else than 0, 1 and 2.
+        GeometryError: It is on another grid.
+        UnreadableError: It holds other values than 0, 1 and 2.
     """
     like = grid_of(scan)
     try:
         turned = restore(label_map, like, tolerance_mm=_SAME_PLACE * min(like.spacing_mm))
     except GeometryError as error:
         raise GeometryError(
-            f"{_NAME}: is not on the grid of the result's scan, but {_grid(label_map)} against {_grid(like)}. "
+            f"{_NAME}: not on the grid of the result's scan: {_grid(label_map)} against {_grid(like)}. "
             "Draw on that scan, without resampling.",
             code="other_grid",
         ) from error
@@ -96,7 +96,7 @@ def on_grid_of(scan: SegmentedScan, label_map: Volume) -> NDArray[np.uint8]:
 
 
 def grid_of(scan: SegmentedScan) -> Volume:
-    """The scan's grid, all voxels 0."""
+    """Return a volume on the scan's grid, all voxels 0."""
     empty = np.broadcast_to(np.zeros(1, np.uint8), scan.grid.shape)
     return Volume(empty, np.array(scan.grid.affine, np.float64))
 
@@ -108,7 +108,7 @@ def _labels(voxels: NDArray[Any]) -> NDArray[np.uint8]:
         strange = whole[~known].ravel()[0]
         raise UnreadableError(
             f"{_NAME}: holds the value {strange:.6g}; only 0 background, 1 pancreas and 2 tumour have a meaning. "
-            "Save these labels alone.",
+            "Save only these labels.",
             code="other_labels",
         )
     return np.ascontiguousarray(whole.astype(np.uint8))

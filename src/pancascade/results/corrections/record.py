@@ -1,4 +1,4 @@
-"""What is known of a correction, and of the result that it belongs to."""
+"""Records of corrections, and the part of a result that they need."""
 
 import re
 from dataclasses import dataclass
@@ -28,16 +28,16 @@ class _Grid(Settings):
 
 
 class SegmentedScan(Settings):
-    """What a correction needs to know of ``result.json``, which tells much more.
+    """The fields of ``result.json`` that a correction needs.
 
     Attributes:
         scan: Name of the scan's file, or of the case.
-        scan_place: Where it lies, seen from the result; see `pancascade.files.scan_place`.
-        scan_digest: Of its voxels and grid; None in results of older versions.
-        series: Of DICOM, what was asked for.
+        scan_place: Place of the scan, seen from the result; see `pancascade.files.scan_place`.
+        scan_digest: Digest of its voxels and grid; None in results of older versions.
+        series: Requested DICOM series.
         model: Name of the model.
         grid: The scan's grid.
-        files: Digests of the files that were written together with it, by name.
+        files: Digests of the files that were written with the result, by name.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
@@ -52,16 +52,16 @@ class SegmentedScan(Settings):
 
 
 class CorrectionRecord(Settings):
-    """What is written down beside a corrected label map.
+    """The record beside a corrected label map.
 
     Attributes:
-        author: As the reader gave it.
-        saved: When, UTC.
-        model: That made the original mask.
-        original_mask: Digest of the mask's file as it was when this was saved.
-        scan_digest: Of the scan's voxels and grid, as the result tells it.
+        author: Name of the reader, as given.
+        saved: Time, UTC.
+        model: Model of the original mask.
+        original_mask: Digest of the mask's file at that time; None for a result without one.
+        scan_digest: Digest of the scan's voxels and grid, from the result.
         label_map: Digest of the corrected label map's file.
-        voxels: Of each label, by its name.
+        voxels: Number of voxels of each label, by its name.
     """
 
     format: Literal[1] = 1
@@ -79,9 +79,9 @@ class Correction:
     """A corrected label map and its record.
 
     Attributes:
-        number: From 1, in the order in which they were saved.
+        number: Number from 1, in the order of saving.
         label_map: NIfTI file, on the scan's grid.
-        record: What is known of it.
+        record: Its record.
     """
 
     number: int
@@ -90,13 +90,13 @@ class Correction:
 
 
 def read_segmented_scan(result: Path) -> SegmentedScan:
-    """The part of a result that a correction stands on.
+    """Read the part of a result that a correction needs.
 
     Args:
         result: Folder that holds ``result.json``.
 
     Raises:
-        UnreadableError: There is none, or it is damaged.
+        UnreadableError: There is no result, or it is damaged.
     """
     try:
         return SegmentedScan.model_validate(read_json(result / RESULT))
@@ -111,37 +111,37 @@ def read_segmented_scan(result: Path) -> SegmentedScan:
 
 
 def corrections_of(result: Path) -> list[Correction]:
-    """All corrections of a result, the oldest first; a label map without its record was never saved to the end.
+    """Return all corrections of a result, the oldest first; a label map without a record is unfinished and left out.
 
     Args:
         result: Folder of the result.
 
     Raises:
-        UnreadableError: A record is damaged, or its label map is missing or not the one that was saved.
+        UnreadableError: A record is damaged, or its label map is missing or was changed.
     """
     return [_read(path) for _, path in sorted(_numbered(result, "json"))]
 
 
 def newest_correction(result: Path) -> Correction | None:
-    """The last correction of a result; None where nobody corrected it.
+    """Return the last correction of a result, or None.
 
     Args:
         result: Folder of the result.
 
     Raises:
-        UnreadableError: Its record is damaged, or its label map is missing or not the one that was saved.
+        UnreadableError: Its record is damaged, or its label map is missing or was changed.
     """
     records = _numbered(result, "json")
     return _read(max(records)[1]) if records else None
 
 
 def has_corrections(result: Path) -> bool:
-    """Whether anything was saved to a result, whole or not."""
+    """Return whether the result has files of corrections, finished or not."""
     return next_number(result) > 1
 
 
 def next_number(result: Path) -> int:
-    """The number after all that were given, those of files that a killed run left included."""
+    """Return the next free number; files of a killed run also count as used."""
     taken = [number for ending in ("json", "nii.gz") for number, _ in _numbered(result, ending)]
     return max(taken, default=0) + 1
 

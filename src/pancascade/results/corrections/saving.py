@@ -1,4 +1,4 @@
-"""A correction saved beside its result: numbered, whole or not at all, the original untouched."""
+"""Save a correction beside its result: numbered, whole or not at all; the original is not changed."""
 
 import json
 import unicodedata
@@ -35,28 +35,28 @@ _one_at_a_time = Lock()
 
 
 def save_correction(result: Path, label_map: bytes, *, author: str, now: datetime) -> Path:
-    """Save a mask that a reader has edited beside the result that it belongs to; the original stays as it is.
+    """Save a mask that a reader has edited beside its result; the original is not changed.
 
     Args:
         result: Folder of `pancascade segment --out`, with ``result.json``.
         label_map: Content of a gzip NIfTI file: 0 background, 1 pancreas, 2 tumour, on the grid of the result's scan;
-            its axes may be turned or mirrored.
-        author: Name of the reader, as he gives it.
+            its axes may be permuted or mirrored.
+        author: Name of the reader, as given.
         now: When it was saved.
 
     Returns:
-        ``RESULT/corrections/NNN.nii.gz``; ``NNN.json`` beside it tells author, time and digests.
+        ``RESULT/corrections/NNN.nii.gz``; ``NNN.json`` beside it holds author, time and digests.
 
     Raises:
-        PancascadeError: The result or the label map cannot be used, nothing was changed, the author's name is none, or
-            the folder cannot be written.
+        PancascadeError: The result or the label map cannot be used, nothing was changed, the author's name is invalid,
+            or the folder cannot be written.
     """
     scan = read_segmented_scan(result)
     return save_label_map(result, read_packed_label_map(label_map, scan), author=author, now=now)
 
 
 def save_label_map(result: Path, label_map: Volume, *, author: str, now: datetime) -> Path:
-    """The same of a label map that was read already.
+    """Save a label map that was read already; see `save_correction`.
 
     Args:
         result: Folder of the result.
@@ -65,7 +65,7 @@ def save_label_map(result: Path, label_map: Volume, *, author: str, now: datetim
         now: When it was saved.
 
     Raises:
-        PancascadeError: As for `save_correction`.
+        PancascadeError: See `save_correction`.
     """
     author = _plain_name(author)
     scan = read_segmented_scan(result)
@@ -87,7 +87,7 @@ def _plain_name(author: str) -> str:
 
 @contextmanager
 def _alone(result: Path) -> Iterator[None]:
-    """Nobody else saves or segments there; threads of this process wait for each other."""
+    """Lock the result against other processes; threads of this process wait for each other."""
     with _one_at_a_time:
         lock = lock_output(result, what="correction")
         try:
@@ -96,7 +96,7 @@ def _alone(result: Path) -> Iterator[None]:
             if error.__cause__ is not None:  # the folder cannot be written
                 raise
             raise OutputError(
-                f"{result.name}: another programme writes there just now. Save the correction again in a moment."
+                f"{result.name}: another program is writing there. Save the correction again in a moment."
             ) from error
         try:
             yield
@@ -119,7 +119,7 @@ def _write(result: Path, scan: SegmentedScan, labels: NDArray[np.uint8], *, auth
     name = f"{next_number(result):03d}"
     files = (f"{name}.nii.gz", f"{name}.json")
     with written_together(result / FOLDER, names=files) as draft:
-        # Written anew, for the header of what was sent may tell whose scan it is.
+        # Written anew, because the header of the sent file may identify the patient.
         write_nifti(grid_of(scan).with_voxels(labels), draft / files[0])
         record = CorrectionRecord(
             author=author,

@@ -1,4 +1,4 @@
-"""Sizes, places and densities of what a mask holds."""
+"""Sizes, positions and densities of the pancreas and its lesions."""
 
 from pancascade.results.measurements.centre_line import centre_line, part_of
 from pancascade.results.measurements.confidence import lesion_confidence

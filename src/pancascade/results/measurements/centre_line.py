@@ -1,4 +1,4 @@
-"""The centre line of the pancreas, from head to tail, and what lies where along it."""
+"""The centre line of the pancreas, from head to tail, and the part of the pancreas at a point."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +12,7 @@ _CELL_MM = 2.0
 _STEP_MM = 2.0
 _SMOOTHING_MM = 6.0
 _SHORTEST_MM = 10.0
-"""A shorter line says nothing about a direction."""
+"""A shorter line has no reliable direction."""
 
 _LEAST_SHARE = 0.05
 _LARGEST_GAP_MM = 40.0
@@ -22,19 +22,19 @@ BODY_SHARE = 0.30
 
 
 def centre_line(organ: Volume) -> Line | None:
-    """The line through the middle of the pancreas, from the head's end to the tail's.
+    """Return the line through the middle of the pancreas, from the head's end to the tail's.
 
-    On a grid of 2 mm, between the two points of the organ that are farthest apart going through it, the way that is
-    cheapest when a step costs its length divided by the squared distance to the organ's border; then smoothed
-    (Gaussian, 6 mm). Separate pieces are bridged where they are nearest, up to 40 mm; pieces smaller than a twentieth
-    of the largest, or farther away, are left out. The head is the end farther to the patient's right and, at half
-    the weight, lower.
+    The line runs on a grid of 2 mm between the two cells of the organ that are farthest apart inside it. It is the
+    cheapest path if a step costs its length divided by the squared distance to the organ's border. It is then smoothed
+    (Gaussian, 6 mm). Separate components are joined at their nearest cells, over at most 40 mm. Components smaller than
+    a twentieth of the largest, or farther away, are left out. The head is the end that is farther to the patient's
+    right and, at half the weight, lower.
 
     Args:
         organ: Boolean (I, J, K), pancreas with tumour, on any grid.
 
     Returns:
-        (N, 3) RAS+ mm, a point every 2 mm; None for an empty mask, or one not longer than 10 mm.
+        (N, 3) RAS+ mm, a point about every 2 mm; None for an empty mask, or a line of 10 mm or less.
     """
     graph = medial_graph(organ, spacing_mm=_CELL_MM, least_share=_LEAST_SHARE, bridge_mm=_LARGEST_GAP_MM)
     if graph is None:
@@ -50,13 +50,13 @@ def centre_line(organ: Volume) -> Line | None:
 
 
 def part_of(point_mm: ArrayLike, line: Line, *, head_share: float = HEAD_SHARE, body_share: float = BODY_SHARE) -> Part:
-    """Part of the pancreas at a point: that of the nearest point of the centre line.
+    """Return the part of the pancreas at the point of the centre line that is nearest to a given point.
 
     Args:
         point_mm: (3,), RAS+ mm.
-        line: (N, 3), from head to tail, of `centre_line`.
-        head_share: Part of the line that is head, with uncinate process and neck.
-        body_share: Part of the line that is body; the rest is tail.
+        line: (N, 3), from head to tail, by `centre_line`.
+        head_share: Share of the line that is head, with uncinate process and neck.
+        body_share: Share of the line that is body; the rest is tail.
 
     Raises:
         ValueError: The shares are not above 0, or leave nothing for the tail.

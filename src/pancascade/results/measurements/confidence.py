@@ -1,4 +1,4 @@
-"""How sure the network is of a lesion."""
+"""Confidence of the network in a lesion."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,18 +10,18 @@ _BALL_ML = 1.0
 
 
 def lesion_confidence(lesion: Volume, probability: NDArray[np.floating]) -> float:
-    """Highest mean probability of a neighbourhood of 1 mL inside a lesion.
+    """Return the highest mean probability of a neighbourhood of 1 mL inside a lesion.
 
-    For each ball of 1 mL around a voxel of the lesion, the probabilities of the lesion's voxels in it are added up
-    and divided by the number of voxels that a whole ball has, or the lesion, if that has fewer. So the thin tip of a
-    lesion counts for less than its bulk, and a lesion that fits into a ball has the mean of all its voxels.
+    For each ball of 1 mL around a voxel of the lesion, the probabilities of the lesion's voxels in the ball are added.
+    The sum is divided by the number of voxels of a whole ball, or of the lesion, if that is smaller. So the thin tip of
+    a lesion counts less than its bulk, and a lesion that fits into a ball has the mean of all its voxels.
 
     Args:
         lesion: Boolean (I, J, K).
-        probability: (I, J, K) in [0, 1], of tumour, on the same grid; NaN counts as 0.
+        probability: Tumour probability (I, J, K) in [0, 1] on the same grid; NaN counts as 0.
 
     Returns:
-        In [0, 1].
+        The confidence in [0, 1].
 
     Raises:
         GeometryError: The probabilities have another shape.
@@ -34,7 +34,7 @@ def lesion_confidence(lesion: Volume, probability: NDArray[np.floating]) -> floa
         )
     box = Box.around(lesion.voxels)
     if box is None:
-        raise ScanError(f"{lesion.name}: the mask of the lesion holds no voxel, so nobody can be sure of it.")
+        raise ScanError(f"{lesion.name}: the mask of the lesion holds no voxel, so it has no confidence.")
     inside = lesion.voxels[box.slices] != 0
     values = np.where(inside, np.nan_to_num(probability[box.slices].astype(np.float32)), np.float32(0))
     ball = _ball(lesion.affine)
@@ -44,7 +44,7 @@ def lesion_confidence(lesion: Volume, probability: NDArray[np.floating]) -> floa
 
 
 def _sums(values: NDArray[np.float32], ball: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Sum over a ball around each voxel, by Fourier transforms: scipy.signal's takes half a second to import."""
+    """Return the sum over a ball around each voxel, by FFT: importing scipy.signal would take half a second."""
     from scipy import fft
 
     shape = [fft.next_fast_len(one + other - 1, real=True) for one, other in zip(values.shape, ball.shape, strict=True)]
@@ -55,9 +55,9 @@ def _sums(values: NDArray[np.float32], ball: NDArray[np.bool_]) -> NDArray[np.fl
 
 
 def _ball(affine: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """The voxels within a ball around one, (A, B, C) of odd sizes."""
+    """Return the voxels within a ball around the middle voxel, (A, B, C) of odd sizes."""
     radius_mm = (3 * _BALL_ML * 1000 / (4 * np.pi)) ** (1 / 3)
-    # The row norms of the inverse are how many voxels a millimetre can span along each axis.
+    # A row norm of the inverse is the largest number of voxels per millimetre along that axis.
     reach = np.floor(radius_mm * np.linalg.norm(np.linalg.inv(affine[:3, :3]), axis=1)).astype(int)
     steps = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij"), axis=-1)
     return np.linalg.norm(steps @ affine[:3, :3].T, axis=-1) <= radius_mm

@@ -1,4 +1,4 @@
-"""Longest distances across a lesion: in axial slices as radiologists measure, and in 3-D."""
+"""Longest diameters of a lesion: in axial slices, as radiologists measure, and in 3-D."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -11,30 +11,30 @@ from pancascade.imaging.volume import Box, Volume, crop
 from pancascade.results.measurements.table import AxialDiameters, Point
 
 _SAME_MM = 1e-6
-"""Distances that differ by less are rounded copies of one another."""
+"""Distances that differ by less count as equal, since they are rounded."""
 
 
 class _Chord(NamedTuple):
-    """A straight line between two points, in RAS+ mm."""
+    """A straight line between two points, RAS+ mm."""
 
     length_mm: float
     ends_mm: tuple[Point, Point]
 
 
 def axial_diameters(lesion: Volume) -> AxialDiameters:
-    """Longest diameter of a lesion in an axial slice, and the longest one at a right angle to it.
+    """Return the longest diameter of a lesion in an axial slice, and the longest one at a right angle to it.
 
-    An axial slice is a plane of voxels across the scan's own axis that runs most nearly along the body. The outline
-    of a slice is the smallest convex one around the middles of the sides of its voxels: a row of n voxels is n
-    spacings long. Pieces of the lesion in one slice count as one, and both lines are straight, also where they leave
-    the lesion, as a ruler on the screen does. The long diameter is the longest distance between two points of that
-    outline, over all slices; the short one is the longest chord of the same outline at a right angle to it. Of
-    equally long diameters the one with the longer short axis is taken.
+    An axial slice is a plane of voxels at a right angle to the scan's axis that is nearest to the body's. The outline
+    of a slice is the convex hull of the middles of the sides of its voxels: a row of n voxels is n spacings long. All
+    components of the lesion in one slice count as one. Both lines are straight, even where they leave the lesion, as a
+    ruler on the screen is. The long diameter is the longest distance between two points of that outline, over all
+    slices; the short one is the longest chord of the same outline at a right angle to it. Of equally long diameters the
+    one with the longer short diameter is taken.
 
-    Middles of sides are chosen because their error is small for all shapes. On 400 each of digital discs, ellipses
-    (1.2 to 2 times as long as wide) and rectangles, 4 to 40 voxels across, at random places and angles, they are
-    0.75 voxels too long, 0.34 too long and 0.19 too short on average; outer corners 1.15, 0.74 and 0.22 too long,
-    centres 0.18, 0.57 and 1.09 too short.
+    Middles of sides have a small error for all shapes. On 400 each of digital discs, ellipses (1.2 to 2 times as long
+    as wide) and rectangles, 4 to 40 voxels wide, at random places and angles, their mean error is 0.75 voxels too long,
+    0.34 too long and 0.19 too short. For outer corners it is 1.15, 0.74 and 0.22 too long, for centres 0.18, 0.57 and
+    1.09 too short.
 
     Args:
         lesion: Boolean (I, J, K), on any grid: oblique, anisotropic or sheared.
@@ -68,10 +68,10 @@ def axial_diameters(lesion: Volume) -> AxialDiameters:
 
 
 def diameter_3d_mm(lesion: Volume) -> float:
-    """Longest distance between two points of a lesion's surface, in mm.
+    """Return the longest distance between two points of a lesion's surface, in mm.
 
-    The surface goes through the middles of the voxels' faces, as in `axial_diameters`, so that this is never less
-    than the axial diameter.
+    The surface passes through the middles of the voxels' faces, as in `axial_diameters`, so it is never less than the
+    axial diameter.
 
     Args:
         lesion: Boolean (I, J, K), on any grid.
@@ -85,7 +85,7 @@ def diameter_3d_mm(lesion: Volume) -> float:
 
 
 def body_axis(affine: NDArray[np.float64]) -> int:
-    """The axis of a grid that runs most nearly along the body: 0, 1 or 2.
+    """Return the axis of a grid that is nearest to the body's long axis: 0, 1 or 2.
 
     Args:
         affine: (4, 4), voxel index to RAS+ mm.
@@ -102,22 +102,22 @@ def _box_of(lesion: Volume) -> Box:
 
 
 def _hull(inside: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Corners of the convex hull of the middles of all voxel faces, (N, D) as voxel indices, D 2 or 3."""
+    """Return the corners of the convex hull of the middles of all voxel faces, (N, D) voxel indices, D 2 or 3."""
     from scipy.spatial import ConvexHull
 
     occupied = np.argwhere(inside.any(axis=-1))
     rows = inside[tuple(occupied.T)]
-    # Only the first and the last voxel of a row can be at the hull.
+    # Only the first and the last voxel of a row can touch the hull.
     ends = rows.argmax(axis=1), rows.shape[1] - 1 - rows[:, ::-1].argmax(axis=1)
     centres = np.concatenate([np.column_stack((occupied, end)) for end in ends]).astype(np.float64)
     middles = np.concatenate((np.eye(inside.ndim), -np.eye(inside.ndim))) / 2
-    # With the faces even a single voxel spans all axes, so that no hull is degenerate.
+    # With its faces even a single voxel spans all axes, so that no hull is degenerate.
     points = np.unique((centres[:, None] + middles).reshape(-1, inside.ndim), axis=0)
     return points[ConvexHull(points).vertices]
 
 
 def _longest_pairs(points_mm: NDArray[np.float64]) -> Iterator[tuple[float, tuple[int, int]]]:
-    """The longest distance between points, with each pair that has it."""
+    """Yield the longest distance between points, once for each pair that has it."""
     from scipy.spatial.distance import pdist
 
     distances = pdist(points_mm)
@@ -132,7 +132,7 @@ def _chord(outline_mm: NDArray[np.float64], pair: tuple[int, int]) -> _Chord:
 
 
 def _across(outline_mm: NDArray[np.float64], pair: tuple[int, int], in_plane: NDArray[np.float64]) -> _Chord:
-    """The longest chord of a convex outline at a right angle to the line between two of its corners.
+    """Return the longest chord of a convex outline at a right angle to the line between two of its corners.
 
     Args:
         outline_mm: (N, 3), in any order.
@@ -147,7 +147,7 @@ def _across(outline_mm: NDArray[np.float64], pair: tuple[int, int], in_plane: ND
     u, v = (outline_mm - origin) @ along, (outline_mm - origin) @ across
     sides = []
     for above in (v >= 0, v <= 0):
-        # Both ends of the long line lie on either side of it, so that each side covers all of its length.
+        # Both ends of the long line belong to both sides, so that each side covers the whole length.
         side = np.flatnonzero(above | np.isin(np.arange(len(v)), pair))
         side = side[np.argsort(u[side], kind="stable")]
         sides.append(np.interp(u, u[side], v[side]))

@@ -1,4 +1,4 @@
-"""All measurements of one segmented scan."""
+"""Measure the pancreas and the lesions of one segmented scan."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ _ALL_26 = np.ones((3, 3, 3), dtype=bool)
 
 @dataclass(frozen=True, eq=False)
 class _Surroundings:
-    """What the lesions of a scan share; arrays are those of the organ's box.
+    """Data that the lesions of a scan share; arrays cover the organ's box.
 
     Attributes:
-        first_slice: Of the organ's box, in the scan, along the body.
+        first_slice: First slice of the organ's box in the scan, along the body.
         line: Centre line of the organ.
-        hu: (I, J, K).
+        hu: Hounsfield units (I, J, K).
         parenchyma_hu: Mean of the pancreas outside all lesions.
-        probability: (I, J, K), of tumour.
+        probability: Tumour probability (I, J, K).
         vessels: Masks by name.
     """
 
@@ -51,16 +51,16 @@ def measure_scan(
 ) -> Measurements:
     """Measure the pancreas and each of its lesions.
 
-    A lesion is a 26-connected component of the tumour. Only the box of pancreas and tumour is looked at.
+    A lesion is a 26-connected component of the tumour. Only the box of pancreas and tumour is measured.
 
     Args:
         mask: Labels (I, J, K), ids of `Label`; other values are background.
-        scan: HU, on the same grid; voxels that are not finite are left out of means.
+        scan: Hounsfield units on the same grid; voxels that are not finite are left out of means.
         tumour_probability: (I, J, K) in [0, 1], on the same grid.
         vessels: Masks by name, on the same grid, each with at least one voxel.
 
     Returns:
-        No organ and no lesions where the mask holds neither.
+        The measurements; without organ and lesions where the mask holds neither.
 
     Raises:
         GeometryError: Scan, probabilities or a vessel are not on the mask's grid.
@@ -106,7 +106,7 @@ def _require_one_grid(
 
 
 def _lesions(tumour: Volume) -> list[tuple[Volume, Box]]:
-    """The components of a mask in their boxes, the largest first; among equals, by place in the patient."""
+    """Return the components of a mask in their boxes, the largest first; equal ones by position in the patient."""
     components, count = ndimage.label(tumour.voxels, structure=_ALL_26)
     sizes = np.bincount(components.ravel(), minlength=count + 1)[1:]
     found = []
@@ -166,7 +166,7 @@ def _centroid_mm(mask: Volume) -> Point:
 
 
 def _mean_hu(hu: NDArray[Any] | None, inside: NDArray[np.bool_]) -> float | None:
-    """Mean of the finite values inside a mask, None where there is none."""
+    """Return the mean of the finite values inside a mask; None if there are none."""
     if hu is None:
         return None
     values = hu[inside].astype(np.float64)

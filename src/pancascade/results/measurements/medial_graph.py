@@ -1,4 +1,4 @@
-"""A mask as a graph whose shortest paths run through its middle."""
+"""A mask as a graph whose cheapest paths run through its middle."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ _HALF_OF_26 = [(i, j, k) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0
 
 @dataclass(frozen=True, eq=False)
 class MedialGraph:
-    """Cells of a mask on a coarse isotropic grid, joined to their neighbours.
+    """Cells of a mask on a coarse isotropic grid, connected to their neighbours.
 
     Attributes:
         points_mm: (N, 3), RAS+ mm of the cells' centres.
-        depth_mm: (N,), from each cell to the nearest one outside.
+        depth_mm: (N,), distance from each cell to the nearest one outside.
         lengths: Sparse (N, N), mm from cell to neighbouring cell.
-        costs: Sparse (N, N), the same divided by the depth squared: least along the middle.
+        costs: Sparse (N, N), length divided by the squared depth: lowest in the middle.
     """
 
     points_mm: NDArray[np.float64]
@@ -30,10 +30,10 @@ class MedialGraph:
     costs: Any
 
     def farthest_pair(self, start: int = 0) -> tuple[int, int]:
-        """Two cells that are about as far apart as any two, going through the mask.
+        """Return two cells with about the longest distance from each other inside the mask.
 
         Args:
-            start: A cell of the piece in question.
+            start: A cell of the component.
         """
         first = self._farthest_from(start)
         return first, self._farthest_from(first)
@@ -46,7 +46,7 @@ class MedialGraph:
         return int(np.argmax(distances))
 
     def ways_from(self, start: int) -> NDArray[np.int32]:
-        """(N,) for each cell the one before it on the cheapest way from the start; negative where there is none."""
+        """Return (N,) the previous cell on the cheapest path from the start to each cell; negative if there is none."""
         from scipy.sparse.csgraph import dijkstra
 
         _, before = dijkstra(self.costs, directed=False, indices=np.array([start]), return_predecessors=True)
@@ -56,17 +56,17 @@ class MedialGraph:
 def medial_graph(
     mask: Volume, *, spacing_mm: float, least_share: float = 0.0, bridge_mm: float = 0.0
 ) -> MedialGraph | None:
-    """The graph of a mask.
+    """Make the graph of a mask.
 
-    A cell of the coarse grid belongs to the mask if its centre does, or if the centre of any voxel of the mask lies
-    in it, so that nothing thin is lost; holes are filled.
+    A cell of the coarse grid belongs to the mask if its centre does, or if it holds the centre of a voxel of the mask,
+    so that thin parts are kept; holes are filled.
 
     Args:
         mask: Boolean (I, J, K), on any grid.
         spacing_mm: Edge of a cell.
-        least_share: Pieces with fewer cells than this share of the largest one's are left out.
-        bridge_mm: Pieces are joined to the rest where they are nearest to it, over at most this gap; what is left
-            over is left out. 0: nothing is joined, and nothing left out for it.
+        least_share: Components with fewer cells than this share of the largest one's are left out.
+        bridge_mm: Components are joined to the rest at their nearest cells, over at most this gap; others are left
+            out. 0 joins nothing, and leaves nothing out.
 
     Returns:
         The graph, or None for an empty mask.
@@ -98,11 +98,11 @@ def medial_graph(
 
 
 def _coarse_cells(mask: Volume, spacing_mm: float) -> Volume | None:
-    """The mask on an isotropic grid along the patient's axes, with an empty cell all round."""
+    """Return the mask on an isotropic grid along the patient's axes, with a margin of one empty cell."""
     box = Box.around(mask.voxels)
     if box is None:
         return None
-    # In one order of the axes, so that ties are broken alike however the scan is stored.
+    # In one order of the axes, so that ties are decided equally however the scan is stored.
     inside = reorient(crop(mask, box))
     inside = inside.with_voxels((inside.voxels != 0).astype(np.uint8))
     low, high = (np.array(corner) for corner in box.corners_mm(mask.affine))
@@ -121,7 +121,7 @@ _Edges = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 
 
 def _neighbours(inside: NDArray[np.bool_], spacing_mm: float) -> _Edges:
-    """Pairs of 26-neighbours, each once, as numbers of the voxels in order, with their distance in mm."""
+    """Return pairs of 26-neighbours, each once, as indices of the voxels in order, with their distance in mm."""
     numbers = np.full(inside.shape, -1, np.int64)
     numbers[inside] = np.arange(np.count_nonzero(inside))
     found: list[_Edges] = []
@@ -136,7 +136,7 @@ def _neighbours(inside: NDArray[np.bool_], spacing_mm: float) -> _Edges:
 
 
 def _bridges(points_mm: NDArray[np.float64], pieces: NDArray[Any], most_mm: float) -> tuple[_Edges, NDArray[np.bool_]]:
-    """Edges that join pieces to the largest one, the nearest first, and which points are joined."""
+    """Return edges that join components to the largest one, the nearest first, and a mask of the joined points."""
     from scipy.spatial import KDTree
 
     left = set(np.unique(pieces).tolist())
@@ -175,12 +175,12 @@ def _graph(points_mm: NDArray[np.float64], depth_mm: NDArray[np.float64], edges:
 
 
 def way_back(before: NDArray[np.int32], from_: int, *, until: Sequence[int] | NDArray[np.int64] = ()) -> list[int]:
-    """Cells of a way, from its end back to its start, or to the first cell of a set.
+    """Return the cells of a path, from its end back to its start, or to the first cell of a set.
 
     Args:
-        before: Of `MedialGraph.ways_from`.
-        from_: The way's end.
-        until: Cells to stop at; the one reached is the last of the way.
+        before: Result of `MedialGraph.ways_from`.
+        from_: The end of the path.
+        until: Cells at which the path stops; the one reached is its last.
     """
     stops = set(np.asarray(until).tolist())
     way = [from_]

@@ -1,4 +1,4 @@
-"""Mean over a neighbourhood of a given volume: what a small spot says once its surround is asked too."""
+"""Mean over a neighbourhood of a given volume, which lowers small isolated peaks."""
 
 import math
 
@@ -6,25 +6,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 CUT_OFF = 3.0
-"""Standard deviations after which the neighbourhood's weights end."""
+"""Number of standard deviations at which the weights are cut off."""
 
 
 def neighbourhood_mean(
     probability: NDArray[np.floating], spacing_mm: tuple[float, float, float], volume_ml: float = 1.0
 ) -> NDArray[np.float32]:
-    """Weighted mean of a map over a ball-like neighbourhood of each voxel.
+    """Return the weighted mean of a map over a neighbourhood of each voxel.
 
-    The weights are a Gaussian's, with the variance of a uniform ball of that volume along each axis, σ = r / √5:
-    1 mL is a ball of r = 6.2 mm, so σ = 2.8 mm. A Gaussian is separable, round, and fits any voxel size; a ball cut
-    out of slices 5 mm apart would be neither. Where voxels are far wider than σ the mean is the voxel's own value.
+    The weights are a Gaussian's. Along each axis it has the variance of a uniform ball of that volume, σ = r / √5:
+    1 mL is a ball of r = 6.2 mm, so σ = 2.8 mm. A Gaussian is separable, isotropic, and fits any voxel size; a ball cut
+    out of slices 5 mm apart would not. Where voxels are far wider than σ the mean is the voxel's own value.
 
     Args:
-        probability: (I, J, K); what lies outside counts as 0.
+        probability: (I, J, K); values outside count as 0.
         spacing_mm: Voxel size along I, J, K.
-        volume_ml: Of the neighbourhood.
+        volume_ml: Volume of the neighbourhood.
 
     Returns:
-        (I, J, K) float32, within the range of the map and 0.
+        (I, J, K) float32, between 0 and the map's maximum.
 
     Raises:
         ValueError: The map is not 3-D, or a size is not positive.
@@ -43,6 +43,6 @@ def neighbourhood_mean(
 
 
 def neighbourhood_sigma_mm(volume_ml: float) -> float:
-    """Standard deviation along each axis of a uniform ball of a volume: its radius / √5."""
+    """Return the standard deviation along each axis of a uniform ball of a volume: its radius / √5."""
     radius_mm = (3 * volume_ml * 1000 / (4 * math.pi)) ** (1 / 3)
     return radius_mm / math.sqrt(5)

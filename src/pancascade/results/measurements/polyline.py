@@ -1,4 +1,4 @@
-"""Lines in space, as points in order."""
+"""Lines in space as ordered points."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ Line = NDArray[np.float64]
 
 
 def length_mm(line: Line) -> float:
-    """Length of a line.
+    """Return the length of a line.
 
     Args:
         line: (N, 3), RAS+ mm.
@@ -17,7 +17,7 @@ def length_mm(line: Line) -> float:
 
 
 def arc_lengths_mm(line: Line) -> NDArray[np.float64]:
-    """(N,) the way along a line to each of its points, from 0.
+    """Return (N,) the length along a line from its start to each of its points.
 
     Args:
         line: (N, 3), RAS+ mm.
@@ -26,11 +26,11 @@ def arc_lengths_mm(line: Line) -> NDArray[np.float64]:
 
 
 def smooth(line: Line, *, step_mm: float, sigma_mm: float) -> Line:
-    """A line without the corners of the grid that it was found on; its ends stay where they are.
+    """Smooth a line that was found on a grid; its ends are kept.
 
     Args:
         line: (N, 3), RAS+ mm.
-        step_mm: Distance between the new points, about.
+        step_mm: Approximate distance between the new points.
         sigma_mm: Standard deviation of the Gaussian along the line.
 
     Returns:
@@ -40,14 +40,14 @@ def smooth(line: Line, *, step_mm: float, sigma_mm: float) -> Line:
 
     even = _evenly(line, step_mm)
     reach = len(even) - 1
-    # Point reflection at the ends keeps them fixed and the direction there free.
+    # Point reflection at the ends keeps them fixed and their direction free.
     padded = np.concatenate((2 * even[0] - even[:0:-1], even, 2 * even[-1] - even[-2::-1]))
     smoothed = gaussian_filter1d(padded, min(sigma_mm / step_mm, reach / 4), axis=0, mode="nearest")
     return _evenly(smoothed[reach : reach + len(even)], step_mm)
 
 
 def nearest_share(point_mm: NDArray[np.float64], line: Line) -> float:
-    """Where along a line, from 0 at its start to 1 at its end, the point of it nearest to a given one lies.
+    """Return the position along a line of its point nearest to a given one, from 0 (start) to 1 (end).
 
     Args:
         point_mm: (3,), RAS+ mm.

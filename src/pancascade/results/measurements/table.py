@@ -1,4 +1,4 @@
-"""What is measured, as it stands in ``result.json`` and in the report."""
+"""The measurements, as stored in ``result.json`` and shown in the report."""
 
 from typing import Literal
 
@@ -17,9 +17,9 @@ class AxialDiameters(Settings):
     Attributes:
         long_mm: Longest distance between two points of the outline in any one axial slice.
         short_mm: Longest distance at a right angle to it in the same slice.
-        long_ends_mm: Its two ends.
+        long_ends_mm: The two ends of the long diameter.
         short_ends_mm: The two ends of the short one.
-        slice_index: The slice, counted from 0 along the scan's own axis that runs most nearly along the body.
+        slice_index: Index of the slice, from 0, along the scan's axis that is nearest to the body's.
     """
 
     long_mm: float
@@ -30,14 +30,14 @@ class AxialDiameters(Settings):
 
 
 class VesselContact(Settings):
-    """How a lesion lies to a vessel.
+    """Position of a lesion relative to a vessel.
 
     Attributes:
-        vessel: Its name.
+        vessel: Name of the vessel.
         distance_mm: Least distance between the surfaces; 0 where they touch.
-        contact_degrees: Largest share of the vessel's circumference in one cross-section that the lesion touches, of
+        contact_degrees: Largest part of the vessel's circumference that the lesion touches in one cross-section, of
             360; 0 without contact.
-        contact_length_mm: Length along the vessel over which there is contact.
+        contact_length_mm: Length along the vessel with contact.
     """
 
     vessel: str
@@ -47,19 +47,19 @@ class VesselContact(Settings):
 
 
 class Lesion(Settings):
-    """One connected tumour.
+    """One connected component of the tumour.
 
     Attributes:
-        number: From 1, the largest first.
-        volume_ml: Its volume.
-        diameters: In the axial plane.
+        number: Number from 1, the largest lesion first.
+        volume_ml: Volume.
+        diameters: Diameters in the axial plane.
         diameter_3d_mm: Longest distance between any two of its points.
         centroid_mm: Centre of mass.
-        part: Of the pancreas, by the position along its centre line; None where no centre line could be found.
-        mean_hu: Inside the lesion; None without a scan.
+        part: Part of the pancreas, by the position along its centre line; None without a centre line.
+        mean_hu: Mean Hounsfield units inside the lesion; None without a scan.
         parenchyma_hu: Mean of the pancreas outside all lesions; None without a scan or parenchyma.
         confidence: Highest mean probability of a 1 mL neighbourhood inside, calibrated; None without probabilities.
-        vessels: One entry a vessel that was given.
+        vessels: One entry for each given vessel.
     """
 
     number: int = Field(ge=1)
@@ -78,11 +78,11 @@ class Organ(Settings):
     """The pancreas with its tumours.
 
     Attributes:
-        volume_ml: With tumours.
-        parenchyma_ml: Without tumours.
-        length_mm: Of the centre line, from the head's end to the tail's; None where none could be found.
-        mean_hu: Of the parenchyma; None without a scan or parenchyma.
-        centre_line_mm: The line itself, from head to tail.
+        volume_ml: Volume with tumours.
+        parenchyma_ml: Volume without tumours.
+        length_mm: Length of the centre line, from the head's end to the tail's; None without a centre line.
+        mean_hu: Mean Hounsfield units of the parenchyma; None without a scan or parenchyma.
+        centre_line_mm: Points of the centre line, from head to tail.
     """
 
     volume_ml: float
@@ -93,11 +93,11 @@ class Organ(Settings):
 
 
 class Measurements(Settings):
-    """All that is measured on one scan.
+    """All measurements of one scan.
 
     Attributes:
-        organ: None where nothing was found.
-        lesions: The largest first.
+        organ: The pancreas; None where nothing was found.
+        lesions: The lesions, the largest first.
     """
 
     organ: Organ | None = None

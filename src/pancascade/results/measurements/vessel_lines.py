@@ -16,20 +16,20 @@ _MOST_LINES = 12
 
 
 def vessel_lines(vessel: Volume, *, step_mm: float = 1.0) -> list[Line]:
-    """Centre lines of all pieces of a vessel, trunk and branches apart.
+    """Return the centre lines of all components of a vessel, with trunk and branches as separate lines.
 
-    The trunk is the cheapest way through the middle (see `MedialGraph.costs`) between the two cells farthest apart;
-    then, while a cell lies farther from all lines than 1.5 times the vessel's radius there and 3 mm, the way from
-    the farthest such cell to the lines is a branch, up to where it enters their radius; shorter ones than 8 mm do
-    not count. Free ends, where the way
-    turns to a corner of the vessel, are cut back by the radius and go straight on to the vessel's end. At most 12.
+    The trunk is the cheapest path through the middle (see `MedialGraph.costs`) between the two cells farthest apart.
+    Then, while a cell's distance to all lines exceeds 1.5 times the vessel's radius there plus 3 mm, a branch is added:
+    the path from the farthest such cell to the lines, up to where it enters their radius. Branches shorter than 8 mm
+    do not count. Near a free end the path turns to a corner of the vessel; there it is cut back by the radius and
+    continued straight to the vessel's end. At most 12 lines.
 
     Args:
         vessel: Boolean (I, J, K), on any grid.
-        step_mm: Distance between a line's points.
+        step_mm: Distance between the points of a line.
 
     Returns:
-        A line (N, 3) in RAS+ mm each; none for an empty mask or one of a few voxels.
+        Lines (N, 3) in RAS+ mm; none for an empty mask or one of a few voxels.
     """
     graph = medial_graph(vessel, spacing_mm=_CELL_MM)
     if graph is None:
@@ -46,7 +46,7 @@ def vessel_lines(vessel: Volume, *, step_mm: float = 1.0) -> list[Line]:
 
 
 def _pieces(graph: MedialGraph) -> list[NDArray[np.int64]]:
-    """Cells of each connected piece, the largest first."""
+    """Return the cells of each connected component, the largest first."""
     from scipy.sparse.csgraph import connected_components
 
     count, labels = connected_components(graph.lengths, directed=False)
@@ -56,7 +56,7 @@ def _pieces(graph: MedialGraph) -> list[NDArray[np.int64]]:
 def _branches(
     graph: MedialGraph, before: NDArray[np.int32], trunk: list[int], cells: NDArray[np.int64]
 ) -> list[list[int]]:
-    """Ways of the branches, each from its tip to where it enters a line's vessel."""
+    """Return the paths of the branches, each from its tip to where it enters the vessel of another line."""
     lines, radii_mm = list(trunk), _radii_along(graph, trunk)
     found: list[list[int]] = []
     uncovered = cells
@@ -66,7 +66,7 @@ def _branches(
         if not len(uncovered):
             break
         way = way_back(before, int(uncovered[np.argmax(beyond_mm[beyond_mm > 0])]), until=lines)[:-1]
-        # What runs beside a line within its vessel is the same vessel.
+        # A path beside a line within the same vessel is no branch.
         outside = np.flatnonzero(_beyond_mm(graph, np.array(way), lines, radii_mm) > 0)
         branch = way[: int(outside.max()) + 1]
         lines += way
@@ -77,7 +77,7 @@ def _branches(
 
 
 def _radii_along(graph: MedialGraph, way: list[int]) -> NDArray[np.float64]:
-    """(N,) largest depth within 10 mm along a way: near its ends a way is not in the middle."""
+    """Return (N,) the largest depth within 10 mm along a path: near its ends a path is not in the middle."""
     reach = 2 * int(_RADIUS_WITHIN_MM / _CELL_MM) + 1
     return ndimage.maximum_filter1d(graph.depth_mm[way], reach, mode="nearest")
 
@@ -85,7 +85,7 @@ def _radii_along(graph: MedialGraph, way: list[int]) -> NDArray[np.float64]:
 def _beyond_mm(
     graph: MedialGraph, cells: NDArray[np.int64], lines: list[int], radii_mm: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(N,) how far cells lie outside the tubes of given radii around lines; below 0 inside."""
+    """Return (N,) how far cells lie outside tubes of given radii around lines, mm; below 0 inside."""
     from scipy.spatial import KDTree
 
     distances_mm, nearest = KDTree(graph.points_mm[lines]).query(graph.points_mm[cells])
@@ -93,7 +93,7 @@ def _beyond_mm(
 
 
 def _finished(graph: MedialGraph, way: list[int], step_mm: float, *, trunk: bool) -> Line:
-    """A way as a smooth line with straight free ends; a branch has one free end, its first."""
+    """Return a path as a smooth line with straight free ends; a branch has one free end, its first."""
     line = smooth(graph.points_mm[way], step_mm=step_mm, sigma_mm=_SMOOTHING_MM)
     ways_mm = arc_lengths_mm(line)
     depths = np.interp(ways_mm / ways_mm[-1], np.linspace(0, 1, len(way)), graph.depth_mm[way])
@@ -106,7 +106,7 @@ def _finished(graph: MedialGraph, way: list[int], step_mm: float, *, trunk: bool
 def _straight_start(
     line: Line, depths_mm: NDArray[np.float64], graph: MedialGraph, step_mm: float
 ) -> tuple[Line, NDArray[np.float64]]:
-    """The line with its first radius replaced by a straight piece that goes on to the end of the mask."""
+    """Replace the first radius of a line by a straight line that continues to the end of the mask."""
     from scipy.spatial import KDTree
 
     inner = np.flatnonzero(arc_lengths_mm(line) >= depths_mm)

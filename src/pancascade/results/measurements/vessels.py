@@ -1,4 +1,4 @@
-"""How a lesion lies to a vessel: distance, share of the circumference, length."""
+"""Contact of a lesion with a vessel: distance, part of the circumference, length."""
 
 from dataclasses import dataclass
 
@@ -18,26 +18,26 @@ _SAMPLE_MM = 0.25
 _TOUCHING_MM = 1e-3
 _SURROUNDINGS_MM = 20.0
 _WIDEST_MM = 25.0
-"""A ray that does not leave the vessel over this length runs into a branch."""
+"""A ray that does not leave the vessel within this length runs into a branch."""
 
 
 def vessel_contact(lesion: Volume, vessel: Volume, name: str) -> VesselContact:
-    """Distance of a lesion to a vessel, and where it touches, how far round and how long.
+    """Measure the distance of a lesion to a vessel, and the angle and length of their contact.
 
-    The distance is the least one between corners of their voxels; voxels that share a corner touch. For the contact,
-    72 rays leave the middle of each cross-section, one every millimetre along the vessel's centre lines
-    (`vessel_lines`) and at a right angle to them. A ray has contact if the lesion lies on it within the width that
-    one voxel has along that ray, before or behind the point where it leaves the vessel. Both masks are interpolated
-    linearly between voxel centres, and end where the value is one half. The contact of a cross-section is the share
-    of its rays; its length is the number of cross-sections with contact, over all branches.
+    The distance is the least one between the corners of their voxels; voxels that share a corner touch. For the
+    contact, 72 rays start in the middle of each cross-section, at a right angle to the vessel's centre lines
+    (`vessel_lines`); there is a cross-section every millimetre. A ray has contact if it meets the lesion within one
+    voxel's width (along the ray) before or behind the point where it leaves the vessel. Both masks are interpolated
+    linearly between voxel centres, and end at the value ½. The contact of a cross-section is the share of its rays
+    with contact; the length is the number of cross-sections with contact, in mm, over all branches.
 
     Args:
         lesion: Boolean (I, J, K), on any grid.
         vessel: Boolean (L, M, N), on any grid in the same patient.
-        name: Of the vessel.
+        name: Name of the vessel.
 
     Returns:
-        Contact of 0 degrees and 0 mm where they do not touch, within a voxel.
+        The contact; 0 degrees and 0 mm where they do not touch within a voxel.
 
     Raises:
         ScanError: A mask is empty.
@@ -65,7 +65,7 @@ def _box_of(mask: Volume, what: str) -> Box:
 
 
 def _padded(mask: Volume, box: Box) -> Volume:
-    """The mask's box as float32 with a voxel of background all round, at its place in the patient."""
+    """Return the mask's box as float32 with a margin of one background voxel, at its place in the patient."""
     affine = mask.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ (np.array(box.start) - 1.0)
     return Volume(np.pad((mask.voxels[box.slices] != 0).astype(np.float32), 1), affine, mask.source)
@@ -80,7 +80,7 @@ def _distance_mm(lesion: Volume, vessel: Volume) -> float:
 
 
 def _surface_corners_mm(mask: Volume) -> NDArray[np.float64]:
-    """(N, 3) RAS+ mm of the voxel corners that voxels inside and outside share; the mask has background all round."""
+    """Return (N, 3) RAS+ mm of the voxel corners between inside and outside; the mask has a background margin."""
     inside = mask.voxels != 0
     some = np.zeros(tuple(size - 1 for size in inside.shape), np.uint8)
     for corner in range(8):
@@ -96,7 +96,7 @@ def _voxel_diagonal_mm(mask: Volume) -> float:
 
 
 def _near(vessel: Volume, lesion: Volume) -> Volume:
-    """The part of a vessel in the lesion's box with its surroundings."""
+    """Return the part of a vessel in the lesion's box and 20 mm around it."""
     low, high = (np.array(corner) for corner in Box.whole(lesion.shape).corners_mm(lesion.affine))
     ends = np.stack(np.meshgrid(*np.stack((low, high), axis=1), indexing="ij"), axis=-1).reshape(-1, 3)
     places = (ends - vessel.affine[:3, 3]) @ np.linalg.inv(vessel.affine[:3, :3]).T
@@ -106,12 +106,12 @@ def _near(vessel: Volume, lesion: Volume) -> Volume:
 
 @dataclass(frozen=True, eq=False)
 class _Section:
-    """Cross-sections of a vessel, S of them.
+    """S cross-sections of a vessel.
 
     Attributes:
         centres_mm: (S, 3).
         rays: (S, R, 3), unit vectors.
-        radii_mm: (S, R), where each ray leaves the vessel; infinite where it does not.
+        radii_mm: (S, R), distance at which each ray leaves the vessel; infinite where it does not.
     """
 
     centres_mm: NDArray[np.float64]
@@ -120,7 +120,7 @@ class _Section:
 
 
 def _contact_shares(lesion: Volume, vessel: Volume, line: Line) -> NDArray[np.float64]:
-    """(S,) share of the rays with contact, for each cross-section along a line."""
+    """Return (S,) the share of rays with contact, for each cross-section along a line."""
     reached = _within_reach(line, lesion)
     if len(line) < 2 or not reached.any():
         return np.zeros(1)
@@ -139,7 +139,7 @@ def _within_reach(line: Line, lesion: Volume) -> NDArray[np.bool_]:
 
 
 def _rays(directions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(S, R, 3) unit vectors all round at a right angle to each direction (S, 3)."""
+    """Return (S, R, 3) unit vectors in all directions at a right angle to each direction (S, 3)."""
     along = directions / np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-12)
     least = np.eye(3)[np.argmin(np.abs(along), axis=1)]
     first = np.cross(along, least)
@@ -150,7 +150,7 @@ def _rays(directions: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _radii_mm(vessel: Volume, centres_mm: NDArray[np.float64], rays: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(S, R) where rays leave the vessel for the first time, infinite where they do not; 0 from a centre outside."""
+    """Return (S, R) where rays first leave the vessel, mm; infinite if they do not, 0 if the centre is outside."""
     along = np.arange(0, _WIDEST_MM, _SAMPLE_MM)
     inside = _sampled(vessel, centres_mm[:, None, None] + rays[:, :, None] * along[:, None])
     outside = inside < 0.5
@@ -158,7 +158,7 @@ def _radii_mm(vessel: Volume, centres_mm: NDArray[np.float64], rays: NDArray[np.
 
 
 def _middles(section: _Section) -> NDArray[np.float64]:
-    """(S, 3) centres of area of the cross-sections; rays that run into a branch count with the median radius."""
+    """Return (S, 3) centroids of the cross-sections; radii are limited to 1.5 times their median, against branches."""
     medians = np.median(section.radii_mm, axis=1, keepdims=True)
     medians = np.where(np.isfinite(medians), medians, 0)
     radii = np.minimum(section.radii_mm, 1.5 * medians)
@@ -167,7 +167,7 @@ def _middles(section: _Section) -> NDArray[np.float64]:
 
 
 def _touched(lesion: Volume, vessel: Volume, section: _Section) -> NDArray[np.bool_]:
-    """(S, R) whether the lesion lies on a ray within a voxel's width of where it leaves the vessel."""
+    """Return (S, R) whether the lesion is on a ray within a voxel's width of where it leaves the vessel."""
     voxels_a_mm = np.abs(section.rays @ np.linalg.inv(vessel.affine[:3, :3]).T).max(axis=2)
     tolerance_mm = 1 / voxels_a_mm
     steps = np.linspace(-1, 1, 2 * int(np.ceil(tolerance_mm.max() / _SAMPLE_MM)) + 1)
@@ -179,7 +179,7 @@ def _touched(lesion: Volume, vessel: Volume, section: _Section) -> NDArray[np.bo
 
 
 def _sampled(mask: Volume, points_mm: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Linearly interpolated values of a mask (float32) at points (..., 3), 0 outside."""
+    """Return linearly interpolated values of a mask (float32) at points (..., 3); 0 outside."""
     inverse = np.linalg.inv(mask.affine)
     places = points_mm.reshape(-1, 3) @ inverse[:3, :3].T + inverse[:3, 3]
     values = ndimage.map_coordinates(

@@ -1,4 +1,4 @@
-"""Many scans segmented in one run."""
+"""Segment many scans in one run."""
 
 from pancascade.segmentation.batch.batch_run import SegmentedCase, segment_many
 

@@ -1,4 +1,4 @@
-"""How the scans of a batch are segmented, and what a folder of results says of it."""
+"""Options of a batch, and their record in the folder of results."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -25,17 +25,17 @@ MaskFormat = Literal["nifti", "dicom-seg", "rtstruct", "dicom-sr"]
 
 
 class SegmentOptions(Settings):
-    """As for `pancascade.segment`.
+    """Options of `pancascade.segment` for all scans of a batch.
 
     Attributes:
         model: Names of shipped models, or paths.
-        pancreas_model: That finds the pancreas in the models' place, by name or path; a scan whose mask of it a list
-            names needs none.
+        pancreas_model: Model that finds the pancreas in place of the models' own first step, by name or path; not used
+            for a scan with a mask of the pancreas in a list.
         device: ``cpu`` or ``cuda``.
         tta: Average over views at three pixel sizes.
-        backend: What runs the networks.
+        backend: Backend that runs the networks.
         max_memory_gb: Most memory of each process.
-        keep_doubtful: Also mark what was found in a place that is hardly a pancreas'.
+        keep_doubtful: Also mark what is no plausible pancreas.
     """
 
     model: tuple[str, ...] = ("qiu2024-small",)
@@ -48,13 +48,13 @@ class SegmentOptions(Settings):
 
 
 class BatchOptions(SegmentOptions):
-    """With what `Segmentation.save` takes.
+    """Options of a batch, including those of `Segmentation.save`.
 
     Attributes:
-        formats: Of the masks.
+        formats: Formats of the masks.
         save_probabilities: Also write probability maps.
         keep_identifiers: Name patient and study in the results.
-        report: Draw ``overview.png`` and ``report.html``.
+        report: Write ``overview.png`` and ``report.html``.
         split_masks: Also write a mask of each structure.
         statistics: Also write ``statistics.csv``.
     """
@@ -67,44 +67,44 @@ class BatchOptions(SegmentOptions):
     statistics: bool = False
 
     def with_places(self) -> "BatchOptions":
-        """The same, its models' paths whole, so that processes with another working directory find them."""
+        """Return a copy with absolute paths of models, so that processes in another working directory find them."""
         return self._with_models(lambda name: str(Path(name).absolute()))
 
     def public(self) -> dict[str, Any]:
-        """For a file that travels: of own models the file's name and the digest of its content."""
+        """Return the options for a shared file: a user's own model is its file name and the digest of its content."""
         reported = self._with_models(lambda name: f"{Path(name).name} {content_digest(Path(name))}")
         return reported.model_dump(mode="json")
 
     def _with_models(self, called: Callable[[str], str]) -> "BatchOptions":
-        """The same, its own models called in another way."""
+        """Return a copy with other names for the user's own models."""
         names = [called(name) if _is_own(name) else name for name in (*self.model, self.pancreas_model or "")]
         update = {"model": tuple(names[:-1]), "pancreas_model": names[-1] or None}
         return self.model_copy(update=update)
 
 
 def _is_own(model: str) -> bool:
-    """Whether a model is a file, or the folder of a network of another program."""
+    """Return whether a model is a file, or the folder of a network of another program."""
     return Path(model).is_file() or kind_of(Path(model)) is not None
 
 
 def begin(out: Path, options: BatchOptions, *, names: Names, resume: bool) -> None:
-    """Write what the folder holds, or make sure that it holds a batch that these options can go on with.
+    """Record the batch in its folder, or check that the batch in it can be continued with these options.
 
     Args:
-        out: Folder, held.
-        options: Of this run.
-        names: Of this run.
-        resume: Whether an earlier run may be there.
+        out: Folder, locked.
+        options: Options of this run.
+        names: Names of cases in this run.
+        resume: Whether an earlier batch may be continued.
 
     Raises:
-        OutputError: There is an earlier batch and it is not to be resumed, or was made by other options.
+        OutputError: There is an earlier batch, and it may not be continued, or has other options.
     """
     path = out / NAME
     described = {"format": FORMAT, "names": names, "options": options.public()}
     if path.exists() and _has_cases(out):
         if not resume:
             raise OutputError(
-                f"{out}: holds a batch already. Give --resume to go on with it, or choose another --out folder."
+                f"{out}: holds a batch already. Give --resume to continue it, or choose another --out folder."
             )
         _require_same(path, described)
         return
@@ -115,10 +115,10 @@ def begin(out: Path, options: BatchOptions, *, names: Names, resume: bool) -> No
 
 @contextmanager
 def nothing_left_of_no_case(out: Path) -> Iterator[None]:
-    """A batch that fails before its first case, for want of a cluster say, leaves no file.
+    """Remove the files of a batch that fails before its first case, for example without its cluster.
 
     Args:
-        out: Folder, held; a case is known there once its ledger has a line.
+        out: Folder, locked; a case is known once the ledger has its line.
     """
     try:
         yield
@@ -130,7 +130,7 @@ def nothing_left_of_no_case(out: Path) -> Iterator[None]:
 
 
 def _has_cases(out: Path) -> bool:
-    """Whether a case is known; a run that ended before its first one left nothing to go on with."""
+    """Return whether the ledger has a case; a run without one left nothing to continue."""
     ledger = out / LEDGER
     return ledger.exists() and ledger.stat().st_size > 0
 
@@ -138,7 +138,7 @@ def _has_cases(out: Path) -> bool:
 def _require_same(path: Path, described: dict[str, Any]) -> None:
     try:
         former = read_json(path)
-        usual = BatchOptions().model_dump(mode="json")  # what an earlier version did not ask
+        usual = BatchOptions().model_dump(mode="json")  # for options that an earlier version did not have
         was, now = ({**usual, **one["options"], "names": one["names"]} for one in (former, described))
         other = sorted(key for key in was | now if was.get(key) != now.get(key))
     except (OSError, ValueError, KeyError, TypeError) as error:

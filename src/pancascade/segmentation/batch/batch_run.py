@@ -1,4 +1,4 @@
-"""Many scans in, one folder of results each; every case is in the ledger before the next one counts."""
+"""Segment many scans into a folder each; the ledger records every finished case."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -18,13 +18,13 @@ from pancascade.segmentation.batch.scan_input import ScanInput
 
 @dataclass(frozen=True)
 class SegmentedCase:
-    """One scan of a batch, and what became of it.
+    """One scan of a batch, and its result.
 
     Attributes:
-        scan: Where it lies, and its name in the results.
+        scan: The scan, with its name in the results.
         entry: Its line in the ledger.
-        folder: Of its results; holds ``refusal.json`` alone for a scan that cannot be used, and is missing for a case
-            that failed.
+        folder: Folder of its results; holds only ``refusal.json`` for a scan that cannot be used, and is missing for a
+            case that failed.
     """
 
     scan: ScanInput
@@ -46,21 +46,21 @@ def segment_many(
 ) -> Iterator[SegmentedCase]:
     """Segment many scans, several at a time, each model loaded once in each process.
 
-    What is finished is on the disk before it is yielded. A scan that cannot be used, or a process that dies, costs its
-    own case only. With more than one worker, a script needs the usual ``if __name__ == "__main__":``.
+    A result is on the disk before it is yielded. A scan that cannot be used, or a process that dies, affects only its
+    own case. With more than one worker, a script needs ``if __name__ == "__main__":``.
 
     Args:
-        inputs: Files; folders, searched to the bottom for scans in files and for DICOM studies; CSV lists with the
-            column ``image`` and, if wanted, ``case``, ``series``, ``pancreas`` and ``pancreas_label``.
+        inputs: Files; folders, searched to any depth for scans in files and for DICOM studies; CSV lists with the
+            column ``image`` and, optionally, ``case``, ``series``, ``pancreas`` and ``pancreas_label``.
         out: Folder for the results: a folder for each case, ``ledger.jsonl``, ``cohort.html``, ``cohort.csv``.
-        options: How to segment; None takes the default ones.
-        workers: Processes; 0 takes one for every processor core. The cores are divided among them.
-        resume: Go on with an earlier run: cases that are done or were refused, and whose input has not changed, are not
+        options: How to segment; None takes the defaults.
+        workers: Number of processes; 0 takes one for every CPU core. The cores are divided among them.
+        resume: Continue an earlier run: cases that are done or were refused, and whose input has not changed, are not
             repeated, and not yielded.
-        names: What the cases are called; see `pancascade.segmentation.batch.inputs.Names`.
-        series: Of DICOM, the series to take: its number, or a part of its description. None lets a rule choose.
-        mapping: CSV to write with the case of each input. It names files; by default nothing in `out` does.
-        executor: Where the work is done; None takes processes of this machine.
+        names: Names of the cases; see `pancascade.segmentation.batch.inputs.Names`.
+        series: DICOM series to use: its number, or a part of its description. None chooses by rule.
+        mapping: CSV file to write with the case of each input. It names files; by default nothing in `out` does.
+        executor: What runs the work; None takes processes of this machine.
 
     Yields:
         Cases as they are finished, in any order.
@@ -68,8 +68,8 @@ def segment_many(
     Raises:
         DataError: No scan was found, or a list cannot be used.
         UnreadableError: An input does not exist.
-        OutputError: The folder cannot be written, is held by another run, or holds a batch that is not to be resumed or
-            was made with other options.
+        OutputError: The folder cannot be written, is locked by another run, or holds a batch that may not be continued
+            or has other options.
         PancascadeError: No scan could be segmented: the model or the device cannot be used.
     """
     scans = find_inputs([Path(path) for path in inputs], names=names, out=Path(out), series=series)
@@ -95,22 +95,22 @@ def run_batch(
     executor: Executor,
     begun: Callable[[Sequence[ScanInput], Iterable[LedgerEntry]], None] | None = None,
 ) -> Iterator[SegmentedCase]:
-    """The same for scans that were found already.
+    """Segment scans that `find_inputs` has found; see `segment_many`.
 
     Args:
-        scans: As `find_inputs` gives them.
+        scans: Scans by `find_inputs`.
         out: See `segment_many`.
         options: See `segment_many`.
         names: See `segment_many`.
         resume: See `segment_many`.
         executor: See `segment_many`.
-        begun: Called before the work with the scans that are left to do, and the lines of those that are not repeated.
+        begun: Called before the work with the remaining scans and the ledger's lines of the others.
 
     Yields:
-        As `segment_many`.
+        See `segment_many`.
 
     Raises:
-        PancascadeError: As `segment_many`.
+        PancascadeError: See `segment_many`.
     """
     with lock_output(out, what="pancascade batch"), nothing_left_of_no_case(out):
         begin(out, options, names=names, resume=resume)
@@ -120,7 +120,7 @@ def run_batch(
             if begun is not None:
                 chosen = {scan.case for scan in left}
                 begun(left, (ledger.entries[scan.case] for scan in scans if scan.case not in chosen))
-            # The largest first, so that in the end no process works alone on one of them.
+            # The largest first, so that no process works alone on a large one at the end.
             left.sort(key=lambda scan: -scan.size_bytes)
             placed = options.with_places()
             jobs = (CaseJob(scan, out.absolute(), placed, nameless=names != "file") for scan in left)
@@ -134,7 +134,7 @@ def run_batch(
 
 
 def _is_known(entry: LedgerEntry | None, scan: ScanInput, out: Path) -> bool:
-    """Whether a case need not be done: its scan has not changed, and what the ledger says of it is there."""
+    """Return whether a case need not be done: its scan has not changed, and its result is there."""
     from pancascade.results.result import NAME as RESULT
 
     if entry is None or entry.input != scan.stamp or entry.state == "failed":

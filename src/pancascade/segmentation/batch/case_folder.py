@@ -1,4 +1,4 @@
-"""The folder of one case: it appears whole or not at all, and replaces no mask that somebody has edited."""
+"""Write the folder of one case whole or not at all; an edited mask is never replaced."""
 
 import secrets
 from collections.abc import Iterator
@@ -12,16 +12,16 @@ from pancascade.files.atomic import DRAFT, drafts_in
 
 @contextmanager
 def written_case(out: Path, case: str) -> Iterator[Path]:
-    """A hidden folder beside the case's to write into; it becomes the case's when all went well.
+    """Yield a hidden folder to write into; it becomes the case's folder if all goes well.
 
-    Moved as a whole, so that two processes that do the same case (one was believed dead) never mix their files.
+    It is moved as a whole, so that two processes with the same case (one was thought dead) never mix their files.
 
     Args:
-        out: Of all results.
-        case: Name.
+        out: Folder of all results.
+        case: Name of the case.
 
     Raises:
-        OutputError: It cannot be written, or the former result's mask was edited.
+        OutputError: It cannot be written, or the mask of the former result was edited.
     """
     token = secrets.token_hex(4)
     draft, former = out / f"{DRAFT}{token}", out / f"{DRAFT}{token}-former"
@@ -40,10 +40,10 @@ def written_case(out: Path, case: str) -> Iterator[Path]:
 
 
 def clear_drafts(out: Path) -> None:
-    """Remove what killed runs have left.
+    """Remove the drafts of killed runs.
 
     Args:
-        out: Folder of all results, held, so that none of them still runs.
+        out: Folder of all results, locked, so that none of them still runs.
     """
     for draft in drafts_in(out):
         rmtree(draft, ignore_errors=True)
@@ -57,12 +57,11 @@ def _require_unedited(folder: Path) -> None:
 
     if has_corrections(folder):
         raise OutputError(
-            f"{folder.name}: holds corrections that a reader saved, and the result of another scan would replace them. "
-            "Move it away."
+            f"{folder.name}: holds saved corrections, and the result of another scan would replace them. Move it away."
         )
     try:
         known = read_result(folder)
-    except ScanError:  # a refusal, or a damaged result that cannot tell
+    except ScanError:  # a refusal, or a damaged result: nothing to compare with
         return
     changed = [
         name for name in changed_files(folder, known, names=[*MASKS.values(), *STRUCTURES]) if (folder / name).exists()

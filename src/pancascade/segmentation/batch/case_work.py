@@ -1,4 +1,4 @@
-"""The work on one case, in another process: scan in, folder of results out; what goes wrong is told, not raised."""
+"""Segment one case in a worker process; errors of the case are returned, not raised."""
 
 import time
 from contextlib import suppress
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CaseJob:
-    """A case to do.
+    """One case of a batch.
 
     Attributes:
-        scan: Which.
+        scan: The scan.
         out: Folder of all results.
-        options: How.
-        nameless: Whether the results call the scan by its case, not by its file.
+        options: Options of the batch.
+        nameless: Whether the results name the scan by its case instead of its file.
     """
 
     scan: ScanInput
@@ -40,7 +40,7 @@ class CaseJob:
 
 
 class _ModelUnusableError(Exception):
-    """No scan can be segmented."""
+    """No scan can be segmented with this model or device."""
 
     def __init__(self, reason: PancascadeError) -> None:
         super().__init__(str(reason))
@@ -51,16 +51,16 @@ def do_case(job: CaseJob) -> LedgerEntry:
     """Segment a scan and write its folder.
 
     Returns:
-        The line for the ledger; a scan that cannot be used, or a fault in between, is one as well.
+        The line for the ledger, also for a scan that cannot be used or a case that fails.
 
     Raises:
-        PancascadeError: What would go wrong with every scan: the model, the device, or a full disk.
+        PancascadeError: An error that concerns every scan: the model, the device, or a full disk.
     """
     from pancascade.results.result import peak_memory_gb
 
     began = time.perf_counter()
     _forget_peak()
-    # What readers warn of is in the results; said by many processes at once it would tear the progress.
+    # Warnings are in the results; printed by many processes they would break the progress display.
     with quiet_log("pancascade"):
         warnings: tuple[CodedSentence, ...] = ()
         state: State = "done"
@@ -91,7 +91,7 @@ def _segment(job: CaseJob) -> tuple[CodedSentence, ...]:
     options = job.options
     _require_source(job)
     volume, series = _read(job)
-    # A scan that cannot be read costs no seconds for torch and the model.
+    # Imported only now: a scan that cannot be read should not wait for torch and the model.
     from pancascade.segmentation import segment
 
     found = segment(
@@ -121,10 +121,10 @@ def _segment(job: CaseJob) -> tuple[CodedSentence, ...]:
 
 
 def load_batch_models(options: BatchOptions) -> None:
-    """Load the models in this process before its first case, to learn at once that they can be used.
+    """Load the models before the first case, to find out that they can be used.
 
     Raises:
-        PancascadeError: They cannot.
+        PancascadeError: They cannot be used.
     """
     try:
         _loaded(options.model, options.device, options.backend, options.pancreas_model)
@@ -134,7 +134,7 @@ def load_batch_models(options: BatchOptions) -> None:
 
 @lru_cache(maxsize=1)
 def _loaded(model: tuple[str, ...], device: str, backend: str, pancreas_model: str | None) -> "list[LoadedModel]":
-    """Models stay for the next case of the same process."""
+    """Load the models once; they are kept for the next case of the same process."""
     from pancascade.inference.runners.loading import load_models
 
     try:
@@ -144,7 +144,7 @@ def _loaded(model: tuple[str, ...], device: str, backend: str, pancreas_model: s
 
 
 def _require_source(job: CaseJob) -> None:
-    """Refuse, before any long work, a scan that masks in DICOM cannot refer to."""
+    """Refuse a scan that masks in DICOM cannot refer to."""
     if set(job.options.formats) == {"nifti"}:
         return
     from pancascade.imaging.io.dicom import source as dicom_source
@@ -153,7 +153,7 @@ def _require_source(job: CaseJob) -> None:
 
 
 def _read(job: CaseJob) -> "tuple[Volume, str | None]":
-    """The scan, and the series that a mask in DICOM must name."""
+    """Return the scan, and the series that a mask in DICOM must name."""
     from pancascade.imaging.io.dicom.dicom_files import looks_like_dicom
     from pancascade.imaging.io.scan import read_volume
     from pancascade.segmentation.batch.dicom_studies import read_study
@@ -170,12 +170,12 @@ def _read(job: CaseJob) -> "tuple[Volume, str | None]":
 
 
 def _concerns_all(error: Exception) -> bool:
-    """A full disk or a folder without permission; what else goes wrong with a scan goes wrong with that one."""
+    """Return whether an error concerns all scans: a full disk, or a folder without permission."""
     return isinstance(error, OutputError) and isinstance(error.__cause__, OSError)
 
 
 def _reason(error: Exception, job: CaseJob) -> CodedSentence:
-    """Why there is no result, without the scan's own names where it is to have none."""
+    """Return the reason for a missing result; without the scan's own names if these are not to be shown."""
 
     def reason(code: str, sentence: str) -> CodedSentence:
         return CodedSentence(code=code, sentence=_nameless(sentence, job) if job.nameless else sentence)
@@ -194,12 +194,12 @@ def _reason(error: Exception, job: CaseJob) -> CodedSentence:
 
 
 def _nameless(sentence: str, job: CaseJob) -> str:
-    """A sentence that calls the scan by its case."""
+    """Return a sentence that names the scan by its case."""
     case, name = job.scan.case, job.scan.path.name
     if job.scan.pancreas is not None:
         sentence = sentence.replace(job.scan.pancreas.name, f"{case}, its mask of the pancreas")
     sentence = sentence.replace(DICOM_FOLDER, case)
-    if public_name(job.scan.path) == DICOM_FOLDER:  # it may be called as a word of the sentence, such as CT
+    if public_name(job.scan.path) == DICOM_FOLDER:  # its name may also be a word of the sentence, such as CT
         sentence = sentence.replace(f"{name}:", f"{case}:")
     elif name:
         sentence = sentence.replace(name, case)
@@ -207,16 +207,16 @@ def _nameless(sentence: str, job: CaseJob) -> str:
 
 
 def _write_refusal(error: ScanError, reason: CodedSentence, job: CaseJob) -> None:
-    """Why the scan was refused, beside the other results."""
+    """Write why the scan was refused, beside the other results."""
     from pancascade.results.refusal import write_refusal
 
     scan = Path(job.scan.case) if job.nameless else job.scan.path
-    # Why it was refused is worth more than that nobody could be told of it by file.
+    # The refusal itself matters more than an error in writing its file.
     with suppress(OutputError), written_case(job.out, job.scan.case) as folder:
         write_refusal(type(error)(reason.sentence, code=reason.code), scan, folder)
 
 
 def _forget_peak() -> None:
-    """Begin a new maximum of the memory held, where the system allows it (Linux)."""
+    """Reset the peak of the used memory, where the system allows it (Linux)."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")

@@ -1,4 +1,4 @@
-"""Studies in a tree of DICOM files, found by their headers and kept apart, wherever their files lie."""
+"""Find the studies in a tree of DICOM files by their headers, wherever their files are."""
 
 import os
 from bisect import bisect_left
@@ -18,14 +18,14 @@ from pancascade.segmentation.batch.scan_input import ScanInput, of_files
 
 
 def find_studies(root: Path, *, leave_out: Path | None = None) -> list[ScanInput]:
-    """Every DICOM study at or below a folder, each one scan.
+    """Find every DICOM study at or below a folder; each is one scan.
 
     Args:
-        root: A folder. Its own folders are searched one after another, so that the headers of one at a time are held.
-        leave_out: A folder that does not count, such as the one for the results.
+        root: A folder. Its subfolders are searched one after another, so that only one's headers are in memory.
+        leave_out: A folder to skip, such as the one for the results.
 
     Returns:
-        Sorted by place. A folder of nothing but damaged DICOM files counts as a study, so that it is not lost silently.
+        Scans sorted by path. A folder with only damaged DICOM files counts as a study, so that it is reported.
 
     Raises:
         UnreadableError: A folder or file may not be read.
@@ -54,24 +54,24 @@ def find_studies(root: Path, *, leave_out: Path | None = None) -> list[ScanInput
 
 
 def study_mark(series: Series) -> str:
-    """What stands for the study of a series; without a UID, studies are told apart by folder."""
+    """Return a mark of a series' study; without a study UID, studies are distinguished by folder."""
     return text_digest(repr((series.study_uid or str(series.files[0].parent), series.patient)))
 
 
 def read_study(place: Path, study: str, *, wanted: str | None = None, keep_on_disk: bool = False) -> tuple[Volume, str]:
-    """The CT of one study in a folder that holds several.
+    """Read the CT of one study in a folder that holds several.
 
     Args:
         place: The folder.
         study: Mark of the study.
-        wanted: As for `choose_series`.
-        keep_on_disk: As for `read_volume`.
+        wanted: See `choose_series`.
+        keep_on_disk: See `read_volume`.
 
     Returns:
         The scan, with the folder as its source; and the UID of its series.
 
     Raises:
-        ScanError: As `choose_series` and `read_series`.
+        ScanError: See `choose_series` and `read_series`.
     """
     of_study = [series for series in _searched(place).series if study_mark(series) == study]
     chosen = choose_series(of_study, wanted=wanted)
@@ -80,12 +80,12 @@ def read_study(place: Path, study: str, *, wanted: str | None = None, keep_on_di
 
 @lru_cache(maxsize=1)
 def _searched(place: Path) -> Search:
-    """Scans of one folder follow one another: its headers are read once."""
+    """Search a folder once for the scans that follow one another."""
     return search(place)
 
 
 def _parts(root: Path, leave_out: Path | None) -> list[Path]:
-    """The folders of a folder, if all DICOM files lie in them; else the folder itself."""
+    """Return the subfolders, if all DICOM files are in them; else the folder itself."""
     entries = sorted(entry for entry in root.iterdir() if not entry.name.startswith(".") or not entry.is_dir())
     below = [entry for entry in entries if entry.is_dir() and not _is_below(entry, leave_out)]
     loose = [entry for entry in entries if entry.is_file() and not entry.name.lower().endswith(READABLE_SUFFIXES)]
@@ -95,19 +95,19 @@ def _parts(root: Path, leave_out: Path | None) -> list[Path]:
 def _is_dicom(file: Path) -> bool:
     try:
         return any(dicom_files(file))
-    except ScanError:  # reading it says so
+    except ScanError:  # reading it will report the fault
         return True
 
 
 def _lost_folders(found: Search, leave_out: Path | None) -> Iterator[Path]:
-    """Folders in which there are DICOM files and none of them can be read."""
+    """Yield folders with DICOM files of which none can be read."""
     whole = {file.parent for series in found.series for file in series.files}
     lost = {file.parent for file in found.left_out if not _is_below(file, leave_out)}
     yield from sorted(lost - whole)
 
 
 def _alone(folders: dict[str, set[str]]) -> set[str]:
-    """Studies with nothing of another study at or below the folder that holds all of their files."""
+    """Return studies without files of another study at or below the folder that holds all their files."""
     owners: defaultdict[str, set[str]] = defaultdict(set)
     for key, names in folders.items():
         for name in names:

@@ -1,4 +1,4 @@
-"""All masks of a batch in one folder, named by their cases, as leaderboards and nnU-Net's evaluation want them."""
+"""Copy all masks of a batch to one folder, named by case, as leaderboards and nnU-Net's evaluation require."""
 
 import shutil
 from collections.abc import Collection, Iterable
@@ -10,17 +10,17 @@ from pancascade.files.output_lock import made_by, remove_empty
 
 
 class FlatMasks:
-    """The folder that gets a copy of every mask.
+    """A folder with a copy of every mask.
 
     Args:
-        folder: Made with the first mask if it is missing.
-        out: Of the batch.
-        formats: Of its masks.
+        folder: The folder; made with the first mask if it is missing.
+        out: Folder of the batch.
+        formats: Formats of its masks.
         read: Scans, and masks of the pancreas, that the batch reads.
 
     Raises:
-        OutputError: The folder lies in the batch's own, holds what is read, cannot be made, or no mask is written as
-            NIfTI.
+        OutputError: The folder is in the batch's own, holds files that are read, cannot be made, or no mask is written
+            as NIfTI.
     """
 
     def __init__(self, folder: Path, out: Path, *, formats: Collection[str], read: Iterable[Path]) -> None:
@@ -29,7 +29,7 @@ class FlatMasks:
         place = folder.absolute().resolve()
         if place.is_relative_to(out.absolute().resolve()):
             raise OutputError(f"--flat {folder}: lies in the folder of the results. Choose another one.")
-        # A mask that is called like its scan would replace it.
+        # A mask with the name of its scan would replace it.
         if any(place in (path.resolve(), path.resolve().parent) for path in read):
             raise OutputError(f"--flat {folder}: holds scans or masks that are read. Choose another folder.")
         made = made_by(folder)
@@ -38,20 +38,20 @@ class FlatMasks:
         except OSError as error:
             raise OutputError(f"--flat {folder}: cannot be made ({error.strerror}). Choose another folder.") from error
         finally:
-            remove_empty(made)  # the batch may yet be refused
+            remove_empty(made)  # the batch may still be refused
         self._folder, self._out = folder, out
 
     def copy(self, cases: Iterable[str]) -> int:
-        """Copy the masks that are there, whether made now or by an earlier run; each whole or not at all.
+        """Copy all existing masks, also those of earlier runs; each whole or not at all.
 
         Args:
-            cases: Names.
+            cases: Names of the cases.
 
         Returns:
-            How many there are.
+            The number of copied masks.
 
         Raises:
-            OutputError: One cannot be written.
+            OutputError: A copy cannot be written.
         """
         from pancascade.segmentation.segmentation import MASKS
 

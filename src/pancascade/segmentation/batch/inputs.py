@@ -1,4 +1,4 @@
-"""What a batch is to segment: files, folders of files or of DICOM studies, lists; each scan once, with a name."""
+"""Find the scans of a batch in files, folders, DICOM studies and lists; each scan once, with a name."""
 
 import csv
 import re
@@ -19,7 +19,7 @@ from pancascade.segmentation.batch.dicom_studies import find_studies
 from pancascade.segmentation.batch.scan_input import ScanInput, of_files
 
 Names = Literal["digest", "order", "file"]
-"""What cases are called: by a digest of where they lie, by their number in the run, or by their files and folders."""
+"""Names of cases: a digest of their place, their number in the run, or their files and folders."""
 
 _SUFFIXES = (*READABLE_SUFFIXES, ".zip")
 _OURS = re.compile(r"segmentation\.nii\.gz|probability_(pancreas|tumour)\.nii\.gz")
@@ -30,15 +30,15 @@ _DIGITS = 10
 def find_inputs(
     paths: Sequence[Path], *, names: Names = "digest", out: Path | None = None, series: str | None = None
 ) -> list[ScanInput]:
-    """The scans to segment, in the order given, each once.
+    """Return the scans to segment, in the given order, each once.
 
     Args:
-        paths: Each a scan as `segment` takes it; a folder, searched to the bottom for scans in files and for DICOM
-            studies; or a CSV list with the column ``image`` and, if wanted, ``case`` (its name), ``series``,
-            ``pancreas`` (a mask of it) and ``pancreas_label`` (in that; several with semicolons between).
-        names: What the cases are called where a list does not say it.
-        out: Folder for the results; what lies in it is no input.
-        series: Of DICOM, the series to take where a list does not say it.
+        paths: Scans as for `segment`; folders, searched to any depth for scans in files and for DICOM studies; or CSV
+            lists with the column ``image`` and, optionally, ``case`` (its name), ``series``, ``pancreas`` (a mask of
+            it) and ``pancreas_label`` (labels in that mask; several are separated by semicolons).
+        names: Names of the cases for which a list gives none.
+        out: Folder for the results; files in it are no input.
+        series: DICOM series to use for scans for which a list gives none.
 
     Raises:
         DataError: A list cannot be used, or no scan was found.
@@ -61,11 +61,11 @@ def find_inputs(
 
 
 def write_mapping(path: Path, scans: Sequence[ScanInput]) -> None:
-    """Write which case is which scan. It names files and folders, so that it belongs where patients' names may be.
+    """Write which case is which scan. The file names files and folders, so it may identify patients.
 
     Args:
-        path: CSV to write.
-        scans: With their names.
+        path: CSV file to write.
+        scans: Scans with their names.
 
     Raises:
         OutputError: The path cannot be written.
@@ -108,7 +108,7 @@ def _of_folder(folder: Path, out: Path | None) -> Iterator[ScanInput]:
 
 
 def _is_ours(file: Path) -> bool:
-    """Whether a file is a result of a scan: a mask, a probability map, or what a reader made of the mask."""
+    """Return whether a file belongs to a result: a mask, a probability map, or a correction."""
     if _OURS.fullmatch(file.name):
         return (file.parent / "result.json").exists()
     return file.parent.name == CORRECTIONS and (file.parents[1] / "result.json").exists()
@@ -121,7 +121,7 @@ def _of_list(table: Path) -> Iterator[ScanInput]:
 
 
 def _with_pancreas(scan: ScanInput, row: TableRow, folder: Path) -> ScanInput:
-    """The scan with the mask that a list names for it; another mask means another input."""
+    """Add the mask of a list to the scan; another mask makes it another input."""
     if not row["pancreas"]:
         return scan
     mask = find_path(folder, row.file_name("pancreas")).absolute()
@@ -135,12 +135,12 @@ def _given_name(row: TableRow) -> str | None:
     if not name:
         return None
     if _plain(name) != name:
-        raise row.fault("the case's name needs letters, digits, - and _ alone (and . inside), at most 80 of them.")
+        raise row.fault("the case's name may only have letters, digits, - and _ (and . inside), at most 80 of them.")
     return name
 
 
 def _named(scans: Sequence[ScanInput], names: Names) -> list[ScanInput]:
-    """Each with a name that no other has, also where capitals do not count."""
+    """Give each scan a unique name, also if capitals do not count."""
     taken: set[str] = set()
     digits = max(4, len(str(len(scans))))
     for scan in scans:
@@ -168,5 +168,5 @@ def _named(scans: Sequence[ScanInput], names: Names) -> list[ScanInput]:
 
 
 def _plain(name: str) -> str:
-    """A name as every file system can write it: no separators, no dots at its ends."""
+    """Return a name for any file system: without separators, and without dots at its ends."""
     return re.sub(r"[^\w.-]+", "_", name)[:_LONGEST_NAME].strip("._-")

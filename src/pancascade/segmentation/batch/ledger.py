@@ -1,4 +1,4 @@
-"""``ledger.jsonl``: one line a case, written as soon as it is known, whatever happens to the run."""
+"""``ledger.jsonl``: one line for each case, written when the case is finished."""
 
 import json
 import logging
@@ -16,19 +16,19 @@ from pancascade.settings import Settings
 
 NAME = "ledger.jsonl"
 _LINE_BYTES = 4096
-"""Read at once; most lines have less than a thousand."""
+"""Bytes read at once; most lines have less than a thousand."""
 
 logger = logging.getLogger(__name__)
 
 State = Literal["done", "refused", "failed"]
-"""``refused``: the scan cannot be used, and never will; ``failed``: something else went wrong, and may go well."""
+"""``refused``: the scan can never be used; ``failed``: another error, which may not occur again."""
 
 
 class CodedSentence(Settings):
     """A code and its sentence.
 
     Attributes:
-        code: For machines; see docs/notices.md.
+        code: For programs; see docs/notices.md.
         sentence: For people.
     """
 
@@ -37,17 +37,17 @@ class CodedSentence(Settings):
 
 
 class LedgerEntry(Settings):
-    """What became of a case.
+    """Result of one case.
 
     Attributes:
-        case: Its name.
+        case: Name of the case.
         state: See `State`.
-        seconds: That it took in its process.
-        peak_memory_gb: Most memory that the process held meanwhile, in 10⁹ bytes; None where it is not known.
-        warnings: Of the result.
+        seconds: Time of the work in its process.
+        peak_memory_gb: Most memory that the process used during it, in 10⁹ bytes; None where it is not known.
+        warnings: Warnings of the result.
         reason: Why there is no result.
-        input: Digest of the input's size, date and place: a case with another one is done again.
-        finished: UTC, ISO 8601.
+        input: Digest of the input's size, date and place: a case with another digest is done again.
+        finished: Time, UTC, ISO 8601.
     """
 
     case: str
@@ -61,10 +61,10 @@ class LedgerEntry(Settings):
 
 
 class LedgerLines(Mapping[str, LedgerEntry]):
-    """The last line of each case, read from the file when it is asked for: in memory is only where it begins.
+    """The last line of each case; lines stay in the file until they are needed.
 
     Attributes:
-        places: Of each case's line, the byte in the file.
+        places: Position of each case's line in the file, in bytes.
     """
 
     def __init__(self) -> None:
@@ -89,13 +89,13 @@ class LedgerLines(Mapping[str, LedgerEntry]):
 
 
 class Ledger:
-    """The ledger of a folder, to be read and added to. A last line that a killed run left torn goes.
+    """The ledger of a folder, to read and extend. An incomplete last line of a killed run is removed.
 
     Attributes:
-        entries: Of each case its last line, as long as the ledger is open.
+        entries: Last line of each case, while the ledger is open.
 
     Args:
-        out: The folder, held.
+        out: The folder, locked.
 
     Raises:
         OutputError: It cannot be read or written.
@@ -116,7 +116,7 @@ class Ledger:
             raise _unwritable(self._path, error) from error
 
     def add(self, entry: LedgerEntry) -> None:
-        """Write a line; it is on the disk when this returns.
+        """Append a line; it is on the disk when this returns.
 
         Raises:
             OutputError: It cannot be written.
@@ -133,16 +133,18 @@ class Ledger:
         self.entries.places[entry.case] = size
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         os.close(self._descriptor)
 
     def _heal(self) -> None:
-        """Find every line; the last one of a case counts."""
+        """Find all lines; the last one of a case counts."""
         place = damaged = 0
         with self._path.open("rb") as file:
             for line in file:
                 if not line.endswith(b"\n"):
-                    logger.warning("%s: its last line was torn when a run was killed; that case is done again.", NAME)
+                    logger.warning(
+                        "%s: the last line is incomplete: its run was killed. That case is done again.", NAME
+                    )
                     os.ftruncate(self._descriptor, place)
                     break
                 try:
@@ -151,7 +153,7 @@ class Ledger:
                     damaged += bool(line.strip())
                 place += len(line)
         if damaged:
-            logger.warning("%s: %d damaged lines are passed over; their cases are done again.", NAME, damaged)
+            logger.warning("%s: %d damaged lines are ignored; their cases are done again.", NAME, damaged)
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:

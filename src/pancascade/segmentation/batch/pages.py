@@ -1,4 +1,4 @@
-"""The page and the table of a whole batch."""
+"""Write the page and the table of a whole batch."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +13,7 @@ def write_pages(out: Path, entries: Iterable[LedgerEntry]) -> bool:
 
     Args:
         out: Folder of all results.
-        entries: Of the cases that belong on the page.
+        entries: Entries of the cases for the page.
 
     Returns:
         Whether there was a result to show; without one, no page is written.

@@ -1,4 +1,4 @@
-"""One scan of a batch: where it lies, and what it is called in the results."""
+"""One scan of a batch: its place, and its name in the results."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from pancascade.files.digests import text_digest
 
 @dataclass(frozen=True)
 class ScanInput:
-    """A scan to segment, before anything of it but names and headers was read.
+    """A scan to segment, known only by its names and headers.
 
     Attributes:
         path: File, archive, or folder of a DICOM study.
-        identity: What it is, so that two runs know it again: its path, or a mark of its study.
-        size_bytes: Of its files.
-        stamp: Digest of identity, number, size and dates of its files: another one means another scan.
-        series: Of DICOM, the series that a list names for it.
-        study: Mark of the study, where the folder holds several; None where all of it is this scan's.
-        given_name: What a list calls it.
-        pancreas: Mask of the pancreas that a list names for it.
-        pancreas_label: What is the pancreas in that label map.
-        case: What it is called in the results; "" until it has a name.
+        identity: Recognises the scan in another run: its path, or a mark of its study.
+        size_bytes: Size of its files.
+        stamp: Digest of identity, number, size and dates of its files; it differs for another scan.
+        series: DICOM series that a list gives for it.
+        study: Mark of the study, if the folder holds several; None if the whole folder is this scan.
+        given_name: Name in a list.
+        pancreas: Mask of the pancreas in a list.
+        pancreas_label: Labels of the pancreas in that mask.
+        case: Name in the results; "" until it has one.
     """
 
     path: Path
@@ -39,11 +39,11 @@ class ScanInput:
 def of_files(
     path: Path, files: Iterable[Path], *, identity: str, series: str | None = None, study: str | None = None
 ) -> ScanInput:
-    """A scan with the sizes and dates of its files; a file that is missing counts as empty: reading it says so.
+    """Make a scan with the sizes and dates of its files; a missing file counts as empty until it is read.
 
     Args:
-        path: Of the scan.
-        files: That it consists of.
+        path: Path of the scan.
+        files: Files of the scan.
         identity: See `ScanInput`.
         series: See `ScanInput`.
         study: See `ScanInput`.

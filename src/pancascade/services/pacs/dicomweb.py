@@ -1,4 +1,4 @@
-"""One study by DICOMweb (PS3.18): QIDO to find its CT, WADO to fetch it, STOW to give results back."""
+"""One study by DICOMweb (PS3.18): QIDO to find its CT, WADO to fetch it, STOW to send results."""
 
 import logging
 import re
@@ -28,11 +28,11 @@ _NOT_FOUND = 404
 
 @dataclass(frozen=True)
 class Login:
-    """How the server knows who asks; nothing of it is ever in a message.
+    """Login for the server; it is never in a message.
 
     Attributes:
         token: Bearer token.
-        name_and_password: NAME:PASSWORD for HTTP's basic authentication.
+        name_and_password: NAME:PASSWORD for HTTP basic authentication.
     """
 
     token: str | None = None
@@ -43,11 +43,11 @@ class DicomWeb:
     """A DICOMweb server.
 
     Args:
-        url: Of the service, such as http://127.0.0.1:8042/dicom-web.
-        login: For it.
+        url: URL of the service, such as http://127.0.0.1:8042/dicom-web.
+        login: Login for the server.
 
     Raises:
-        PacsError: The address is none of a web server, or dicomweb-client is not installed.
+        PacsError: The URL is not a web server's, or dicomweb-client is not installed.
     """
 
     def __init__(self, url: str, login: Login | None = None) -> None:
@@ -55,15 +55,15 @@ class DicomWeb:
         self._client = _client(url, login or Login())
 
     def fetch(self, study: str, folder: Path, *, series: str | None = None) -> int:
-        """Put the CT series of a study into a folder.
+        """Fetch the CT series of a study into a folder.
 
         Args:
-            study: Its UID.
-            folder: An existing one.
+            study: UID of the study.
+            folder: An existing folder.
             series: UID of a series; anything else, or None, fetches all CT of the study.
 
         Returns:
-            How many images.
+            The number of images.
 
         Raises:
             PacsError: The server cannot be reached or refuses, or there is no such study or no CT in it.
@@ -75,15 +75,15 @@ class DicomWeb:
             for uid, count in self._series_of(study, wanted=wanted):
                 came = self._fetch_series(study, uid, folder, first=fetched)
                 if came < count:
-                    raise PacsError(f"{self._server}: only {came} of {count} images of a series came. Try again.")
+                    raise PacsError(f"{self._server}: sent only {came} of {count} images of a series. Try again.")
                 fetched += came
         return fetched
 
     def store(self, files: Sequence[Path]) -> None:
-        """Give DICOM files to the server.
+        """Send DICOM files to the server.
 
         Raises:
-            PacsError: It cannot be reached, or has not taken all of them.
+            PacsError: It cannot be reached, or has not accepted all of them.
         """
         import pydicom
 
@@ -94,7 +94,7 @@ class DicomWeb:
             raise PacsError(f"{self._server}: {failed} of {len(files)} results were refused. Look into its log.")
 
     def _series_of(self, study: str, *, wanted: str | None) -> list[tuple[str, int]]:
-        """UID and number of images, as far as the server tells it, of each CT series."""
+        """Return UID and number of images of each CT series; 0 if the server does not give the number."""
         which = {"Modality": "CT"} if wanted is None else {"SeriesInstanceUID": wanted}
         found = self._client.search_for_series(study, search_filters=which, fields=["NumberOfSeriesRelatedInstances"])
         if found:
@@ -109,7 +109,7 @@ class DicomWeb:
         import pydicom
 
         came = 0
-        # As it was stored: the server need not decode it.
+        # In the stored transfer syntax, so that the server need not decode it.
         for image in self._client.iter_series(study, uid, media_types=(("application/dicom", "*"),)):
             pydicom.dcmwrite(folder / f"{first + came:06d}.dcm", image)
             came += 1
@@ -117,7 +117,7 @@ class DicomWeb:
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
-        """Whatever goes wrong on the way is one sentence, without UIDs and passwords."""
+        """Raise every error as one sentence, without UIDs and passwords."""
         import requests
 
         loud = logging.CRITICAL + 1
@@ -138,10 +138,10 @@ class DicomWeb:
         except requests.RequestException as error:
             raise PacsError(f"{self._server}: {_NO_DICOMWEB}") from error
         except OSError as error:
-            raise PacsError(f"The study cannot be kept ({error.strerror or 'no reason given'}).") from error
+            raise PacsError(f"The study cannot be stored ({error.strerror or 'no reason given'}).") from error
         except (PacsError, MemoryError):
             raise
-        # Of an answer that is none of DICOMweb each part of the libraries raises what it likes.
+        # For an answer that is no DICOMweb, the libraries raise many kinds of errors.
         except Exception as error:
             raise PacsError(f"{self._server}: {_NO_DICOMWEB}") from error
 
@@ -163,7 +163,7 @@ def _refusal(status: int) -> str:
 
 
 def _server_of(url: str) -> str:
-    """Host and port, for messages; never the name and password that an address may hold."""
+    """Return host and port for messages, without the name and password that a URL may hold."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port

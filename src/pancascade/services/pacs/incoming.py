@@ -1,8 +1,8 @@
-"""Studies that are being received: image by image on the disk, whole, and known to be complete or broken off.
+"""Store studies that are being received, image by image, and decide whether they are complete or broken off.
 
-Of each association that sends a study a marker lies beside the images until it is released. What a killed node or a
-broken connection leaves is a marker without an association: such a study waits for the rest, and is never taken for
-complete because no more came.
+Each association that sends a study has a marker beside the images until it is released. A killed node or a broken
+connection leaves a marker without an association. Such a study waits for the rest; silence alone does not make it
+complete.
 """
 
 import secrets
@@ -19,12 +19,12 @@ _MARKER = ".open-"
 
 @dataclass
 class _Study:
-    """What is known of a study under way.
+    """State of a study that is being received.
 
     Attributes:
-        last_s: When something of it came last.
-        live: Associations that have sent some of it and are open.
-        before: Of each that has sent some of it, the markers of those broken off before: its release makes up for them.
+        last_s: Time of its last image.
+        live: Open associations that have sent some of it.
+        before: For each association, markers of those broken off before; its release makes up for them.
     """
 
     last_s: float
@@ -33,11 +33,11 @@ class _Study:
 
 
 class Incoming:
-    """The folder of studies under way. Its methods are called by many threads.
+    """The folder of studies that are being received. Its methods may be called by many threads.
 
     Args:
-        folder: Made if it is missing. Images that are there wait on from now.
-        clock: Seconds, never backwards.
+        folder: Made if it is missing. Studies in it wait again from now.
+        clock: Returns seconds that never decrease.
     """
 
     def __init__(self, folder: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -50,13 +50,13 @@ class Incoming:
         self._failed: set[str] = set()
 
     def store(self, study: str, instance: str, content: bytes, *, association: str) -> None:
-        """Put an image on the disk; it is there when this returns.
+        """Write an image to the disk; it is there when this returns.
 
         Args:
-            study: What stands for the study.
-            instance: What stands for the image; one of the same name is replaced.
-            content: The file.
-            association: By which it came.
+            study: Mark of the study.
+            instance: Mark of the image; one of the same name is replaced.
+            content: Content of the file.
+            association: Association that sent it.
 
         Raises:
             OutputError: It cannot be written; the study then counts as broken off by this association.
@@ -68,7 +68,7 @@ class Incoming:
             under_way.live.add(association)
         marker = self._folder / study / f"{_MARKER}{association}"
         try:
-            # The marker is first, so that no moment shows an image as complete that is one of many.
+            # The marker comes first, so that the first image of many never looks like a complete study.
             if not marker.exists():
                 with written_whole(marker) as temporary:
                     temporary.touch()
@@ -82,12 +82,12 @@ class Incoming:
                 under_way.last_s = self._clock()
 
     def failed(self, association: str) -> None:
-        """Something that came by an association was not kept: its release will not make its studies complete."""
+        """Record that an image of an association was not stored: its release does not make its studies complete."""
         with self._lock:
             self._failed.add(association)
 
     def released(self, association: str) -> None:
-        """An association ended as it should: what it sent is whole, and so is what it sent again."""
+        """Record a regular end of an association: what it sent, or sent again, is complete."""
         with self._lock:
             for study, under_way in self._studies.items():
                 before = under_way.before.pop(association, None)
@@ -98,16 +98,16 @@ class Incoming:
             self._failed.discard(association)
 
     def ended(self, association: str) -> None:
-        """An association is gone, whether or not it was released."""
+        """Record that an association has ended, released or not."""
         with self._lock:
             self._end(association)
 
     def due(self, *, quiet_s: float, patience_s: float) -> list[tuple[str, bool]]:
-        """Studies that have waited long enough, each with whether it is whole.
+        """Return the studies that have waited long enough, each with whether it is complete.
 
         Args:
-            quiet_s: How long a study waits that was received as it should be.
-            patience_s: How long one waits that was broken off.
+            quiet_s: Waiting time of a completely received study.
+            patience_s: Waiting time of a study that was broken off.
         """
         with self._lock:
             now = self._clock()
@@ -118,20 +118,20 @@ class Incoming:
             ]
 
     def next_due_s(self, *, quiet_s: float, patience_s: float) -> float | None:
-        """Seconds until the next study is due, if nothing more comes; None while there is none."""
+        """Return the seconds until the next study is due, if nothing more comes; None without a study."""
         with self._lock:
             times = [due_s for *_, due_s in self._due_times(quiet_s=quiet_s, patience_s=patience_s)]
             return max(0.0, min(times) - self._clock()) if times else None
 
     def take(self, study: str, folder: Path) -> Path | None:
-        """Move a study that is due out of the way of what may still come of it.
+        """Move a study that is due to another folder, so that later images start a new one.
 
         Args:
             study: One of `due`.
-            folder: Where it goes.
+            folder: Target folder.
 
         Returns:
-            Its folder there, named by the study and a random mark; None if an association sends more of it meanwhile.
+            Its new folder, named by the study and a random mark; None if an association is sending more of it.
         """
         with self._lock:
             if self._studies[study].live:

@@ -1,6 +1,6 @@
-"""A DICOM node: studies in, results out, a queue on the disk in between.
+"""A DICOM node: receives studies, sends results, with a queue on disk between.
 
-Images are received in threads; this one closes studies, segments them one after another, and sends what is finished.
+Images are received in threads. The main thread closes studies, segments them one after another, and sends results.
 """
 
 import logging
@@ -27,18 +27,18 @@ from pancascade.services.pacs.sender import send
 logger = logging.getLogger("pancascade.services.pacs")
 
 MOST_ATTEMPTS = 3
-"""How often a study is begun that takes the process with it, as one may that needs more memory than there is."""
+"""Number of attempts for a study that kills the process, as one may that needs too much memory."""
 
 _LONGEST_WAIT_S = 3600.0
 
 
 class DicomNode:
-    """A node in a folder that is its own.
+    """A node with its own folder.
 
     Args:
-        settings: Of the node.
-        folder: Of the queue; made if it is missing.
-        work: What segments a study: results in the job's folder, a line for the ledger.
+        settings: Settings of the node.
+        folder: Folder of the queue; made if it is missing.
+        work: Segments a study: writes results into the job's folder and returns a line for the ledger.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ class DicomNode:
         self._pause_s, self._retry_at_s = settings.first_retry_s, 0.0
 
     def stop(self) -> None:
-        """Have `run` return after what it does now; for other threads."""
+        """Make `run` return after its current step; for other threads."""
         self._ending.set()
         self._wake.set()
 
     def run(self, *, ready: Callable[[int], None] = lambda _: None) -> None:
-        """Serve until `stop` is called or an exception such as Ctrl-C comes; what is not done stays in the queue.
+        """Serve until `stop` is called or an exception such as Ctrl-C comes; unfinished work stays in the queue.
 
         Args:
             ready: Called with the port once the node listens.
@@ -65,7 +65,7 @@ class DicomNode:
             OutputError: The folder cannot be written, or another node works in it.
         """
         silent = quiet_log("pynetdicom", level=logging.CRITICAL + 1)
-        # Entered once for all threads: they would undo each other's silence.
+        # Entered once for all threads: nested calls in threads would undo each other.
         with lock_output(self._folder, what="pancascade dicom-node"), silent, quiet():
             self._queue = StudyQueue(self._folder, made_by=_made_by(self._options.public()))
             self._incoming = Incoming(self._folder / "receiving")
@@ -85,7 +85,7 @@ class DicomNode:
                 self._close_studies()
                 worked = self._segment_next()
                 self._send_results()
-            except OutputError as error:  # a full disk: everything waits until there is room
+            except OutputError as error:  # a full disk: all work waits until there is space
                 logger.error("The queue waits: %s", error)
                 self._wake.wait(self._settings.last_retry_s)
                 continue
@@ -93,35 +93,35 @@ class DicomNode:
                 self._wake.wait(self._idle_s())
 
     def _idle_s(self) -> float:
-        """How long nothing has to be done, if nothing comes."""
+        """Return the seconds until something has to be done, if nothing comes."""
         limits = {"quiet_s": self._settings.quiet_s, "patience_s": self._settings.patience_s}
         due = self._incoming.next_due_s(**limits)
         sending = max(0.0, self._retry_at_s - time.monotonic()) if self._queue.results() else _LONGEST_WAIT_S
         return min(_LONGEST_WAIT_S if due is None else due, sending)
 
     def _close_studies(self) -> None:
-        """Queue the studies that are complete; refuse those of which the rest has not come."""
+        """Queue the complete studies; refuse those of which the rest has not come."""
         for study, whole in self._incoming.due(quiet_s=self._settings.quiet_s, patience_s=self._settings.patience_s):
             place = self._incoming.take(study, self._queue.to_segment)
             if place is None:
                 continue
             images = len(list(place.glob("*.dcm")))
             if not whole:
-                sentence = f"{place.name}: the sending broke off after {images} images. Send the study again."
+                sentence = f"{place.name}: the transfer broke off after {images} images. Send the study again."
                 self._refuse(place, CodedSentence(code="half_sent", sentence=sentence))
             else:
                 logger.info("%s: complete, %d images.", place.name, images)
 
     def _segment_next(self) -> bool:
-        """Segment the oldest study; False where there is none."""
+        """Segment the oldest study; return False if there is none."""
         for place in self._queue.waiting()[:1]:
             scan = self._queue.scan_of(place, series=self._settings.series)
             if not self._settings.repeat and self._queue.is_known(scan.stamp, self._ledger.entries.values()):
-                logger.info("%s: these images were segmented before; left out.", place.name)
+                logger.info("%s: these images were segmented before; skipped.", place.name)
                 self._queue.forget(place.name)
                 return True
             if self._queue.begin(place.name) > MOST_ATTEMPTS:
-                sentence = f"{place.name}: the process died over it {MOST_ATTEMPTS} times. Look for too little memory."
+                sentence = f"{place.name}: the process died {MOST_ATTEMPTS} times during it. Check the memory."
                 self._refuse(place, CodedSentence(code="process_died", sentence=sentence), state="failed")
                 return True
             self._do(CaseJob(scan, self._queue.work, self._options, nameless=True))
@@ -150,13 +150,13 @@ class DicomNode:
         self._end(LedgerEntry(case=place.name, state=state, reason=reason, input=stamp))
 
     def _end(self, entry: LedgerEntry) -> None:
-        """A study has no result, and is not tried again."""
+        """Record that a study has no result and is not tried again."""
         self._ledger.add(entry)
         self._queue.forget(entry.case)
         _say(entry)
 
     def _send_results(self) -> None:
-        """Send what is finished, unless the PACS was out of reach a moment ago."""
+        """Send the finished results, unless the PACS could not be reached a moment ago."""
         if time.monotonic() < self._retry_at_s:
             return
         for result in self._queue.results():
@@ -167,7 +167,7 @@ class DicomNode:
             self._pause_s = self._settings.first_retry_s
 
     def _sent(self, result: Path) -> bool:
-        """Whether nothing is left to send of a result; what the PACS will never take is put aside."""
+        """Send a result; return whether nothing is left to send. Files that the PACS refuses are put aside."""
         settings, peer = self._settings, self._settings.send_to
         objects = objects_in(result)
         if objects:
@@ -180,15 +180,15 @@ class DicomNode:
             if delivery.refused:
                 self._put_aside(result, delivery.refused)
                 return True
-        if result.name not in self._ledger.entries:  # else a kill came while the rest was removed
+        if result.name not in self._ledger.entries:  # else it was killed while the rest was removed
             self._ledger.add(self._queue.entry_of(result))
         self._queue.delivered(result)
-        logger.info("%s: the results are with %s.", result.name, peer)
+        logger.info("%s: the results were sent to %s.", result.name, peer)
         return True
 
     def _put_aside(self, result: Path, refused: dict[str, str]) -> None:
         name, why = next(iter(refused.items()))
-        sentence = f"{result.name}: {self._settings.send_to.ae_title} refused {name} ({why}). It lies in undelivered."
+        sentence = f"{result.name}: {self._settings.send_to.ae_title} refused {name} ({why}). It is in undelivered."
         reason = CodedSentence(code="undelivered", sentence=sentence)
         entry = self._queue.entry_of(result).model_copy(update={"state": "failed", "reason": reason})
         self._ledger.add(entry)
@@ -206,5 +206,5 @@ def _made_by(options: dict[str, object]) -> str:
 
 
 def _remove(file: Path) -> None:
-    """The PACS has it: should the rest fail, it is not sent again."""
+    """Remove a sent file: should the rest fail, it is not sent again."""
     file.unlink(missing_ok=True)

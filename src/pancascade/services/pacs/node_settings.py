@@ -1,4 +1,4 @@
-"""How a DICOM node listens, whom it answers, and where its results go."""
+"""Settings of a DICOM node: where it listens, whom it accepts, and where its results go."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from pancascade.segmentation.batch.batch_options import BatchOptions, MaskFormat
 from pancascade.settings import Settings
 
 DICOM_FORMATS: tuple[MaskFormat, ...] = ("dicom-seg", "rtstruct", "dicom-sr")
-"""What is sent back."""
+"""Formats that are sent back."""
 
 _MOST_LETTERS = 16
 _PEER = re.compile(r"(?P<ae_title>[^@]+)@(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]\s]+):(?P<port>\d{1,5})")
@@ -20,15 +20,15 @@ _PEER = re.compile(r"(?P<ae_title>[^@]+)@(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]\s]+
 def _ae_title(text: str) -> str:
     title = text.strip(" ")
     if not title or len(title) > _MOST_LETTERS or not title.isascii() or not title.isprintable() or "\\" in title:
-        raise ValueError(f"an AE title has 1 to {_MOST_LETTERS} plain letters and no backslash")
+        raise ValueError(f"an AE title has 1 to {_MOST_LETTERS} ASCII characters and no backslash")
     return title
 
 
 class Peer(Settings):
-    """A DICOM application elsewhere.
+    """Another DICOM application.
 
     Attributes:
-        ae_title: Its AE title (PS3.5 6.2).
+        ae_title: AE title (PS3.5 6.2).
         host: Name or address.
         port: TCP port.
     """
@@ -44,12 +44,12 @@ class Peer(Settings):
 
 
 class TlsFiles(Settings):
-    """Both sides of a connection show a certificate that the same authority has signed.
+    """TLS files: both sides of a connection show a certificate that the same authority signed.
 
     Attributes:
-        certificate: Of this node, PEM.
-        key: To the certificate, PEM.
-        authority: Certificates that are trusted, PEM.
+        certificate: Certificate of this node, PEM.
+        key: Key of the certificate, PEM.
+        authority: Trusted certificates, PEM.
     """
 
     certificate: Path
@@ -58,23 +58,23 @@ class TlsFiles(Settings):
 
 
 class NodeSettings(Settings):
-    """Of `pancascade dicom-node`.
+    """Settings of `pancascade dicom-node`.
 
     Attributes:
-        ae_title: Of the node; associations that call another one are refused.
+        ae_title: AE title of the node; associations that call another one are refused.
         host: Address on which it listens.
-        port: On which it listens; 0 lets the system choose.
-        send_to: Where results go.
-        allowed: Calling AE titles that are answered; empty for all.
-        quiet_s: A study is complete when nothing of it has come for so long, and no association that sent it is open.
-        patience_s: How long a study that was broken off waits for the rest; from a minute on also how long an
-            association may be idle.
+        port: Port on which it listens; 0 lets the system choose.
+        send_to: Peer for the results.
+        allowed: Calling AE titles that are accepted; empty for all.
+        quiet_s: A study is complete when nothing of it has come for this time, and no association that sent it is open.
+        patience_s: How long a study that was broken off waits for the rest; also how long an association may be idle,
+            but at least a minute.
         first_retry_s: Pause after the first failure to send; it doubles with each further one.
         last_retry_s: Longest pause.
-        tls: For both directions; None for none.
-        series: Which CT series, as `segment --series`; None lets the rule choose.
+        tls: TLS for both directions; None for none.
+        series: CT series, as for `segment --series`; None chooses by rule.
         repeat: Also segment studies that were done before, from the same images by the same model.
-        options: How studies are segmented.
+        options: Options of the segmentation.
     """
 
     ae_title: str = "PANCASCADE"
@@ -100,13 +100,13 @@ class NodeSettings(Settings):
 
 
 def parse_peer(text: str) -> Peer:
-    """A peer as it is written on the command line.
+    """Parse a peer of the command line.
 
     Args:
         text: AE@HOST:PORT; an IPv6 address in brackets.
 
     Raises:
-        PacsError: It is written otherwise.
+        PacsError: The text has another form.
     """
     found = _PEER.fullmatch(text.strip())
     try:

@@ -1,11 +1,11 @@
-"""The queue on the disk: every step of a study is a folder that is moved, so that a kill loses nothing.
+"""The queue on disk: every step of a study is a folder that is moved, so that a kill loses nothing.
 
 receiving/STUDY    images as they come
 to_segment/CASE    a complete study
-work/CASE          results as they are made; worthless after a kill
-to_send/CASE       results that the PACS has not taken yet
+work/CASE          unfinished results; useless after a kill
+to_send/CASE       results that the PACS has not accepted yet
 undelivered/CASE   results that the PACS refused
-ledger.jsonl       what became of each case
+ledger.jsonl       result of each case
 """
 
 import json
@@ -26,10 +26,10 @@ _DONE = "to_send"
 
 
 class StudyQueue:
-    """The steps of studies that were received.
+    """The steps of the received studies.
 
     Args:
-        folder: Held by this process.
+        folder: Folder, locked by this process.
         made_by: What else a result depends on, such as model and version.
     """
 
@@ -45,19 +45,19 @@ class StudyQueue:
             self.forget(case.name)
 
     def waiting(self) -> list[Path]:
-        """Studies to segment, the oldest first."""
+        """Return the studies to segment, the oldest first."""
         return _cases(self.to_segment)
 
     def results(self) -> list[Path]:
-        """Results to send, the oldest first."""
+        """Return the results to send, the oldest first."""
         return _cases(self.to_send)
 
     def scan_of(self, study: Path, *, series: str | None = None) -> ScanInput:
-        """A study as the work on a case takes it; its stamp tells the same images, segmented by the same model.
+        """Return a study as the input of a case; its stamp is equal for equal images, series and model.
 
         Args:
             study: One of `waiting`.
-            series: Which one, as `segment --series`.
+            series: CT series, as for `segment --series`.
         """
         images = sorted(study.glob("*.dcm"))
         stamp = text_digest(repr(([image.name for image in images], series, self._made_by)))[:16]
@@ -65,7 +65,7 @@ class StudyQueue:
         return ScanInput(study, study.name, size, stamp, series=series, case=study.name)
 
     def begin(self, case: str) -> int:
-        """Note on the disk that the work on a case begins; how often it has begun, this time included."""
+        """Record on disk that the work on a case begins; return how often it has begun, including this time."""
         note = self.to_segment / f"{case}.begun"
         times = 1 + (len(note.read_bytes()) if note.exists() else 0)
         with written_whole(note) as temporary:
@@ -73,11 +73,11 @@ class StudyQueue:
         return times
 
     def interrupted(self, case: str) -> None:
-        """The work was ended from outside, which is no fault of the case."""
+        """Record that the work was ended from outside, which is no fault of the case."""
         (self.to_segment / f"{case}.begun").unlink(missing_ok=True)
 
     def finish(self, entry: LedgerEntry) -> None:
-        """Have the results of a case, which lie in `work`, sent; its images go."""
+        """Move the results of a case from `work` to the results to send, and remove its images."""
         place = self.work / entry.case
         with written_whole(place / _ENTRY) as temporary:
             temporary.write_text(json.dumps(entry.model_dump(mode="json")))
@@ -85,13 +85,13 @@ class StudyQueue:
         self.forget(entry.case)
 
     def forget(self, case: str) -> None:
-        """Remove the images of a case, and results that were not finished."""
+        """Remove the images of a case and its unfinished results."""
         rmtree(self.work / case, ignore_errors=True)
         rmtree(self.to_segment / case, ignore_errors=True)
         self.interrupted(case)
 
     def entry_of(self, result: Path) -> LedgerEntry:
-        """What is to be said of a case once its results are sent.
+        """Return the line for the ledger once the results of a case are sent.
 
         Args:
             result: One of `results`.
@@ -102,21 +102,21 @@ class StudyQueue:
             return LedgerEntry(case=result.name, state="done", input="")
 
     def delivered(self, result: Path) -> None:
-        """Remove results that the PACS has."""
+        """Remove results that the PACS has accepted."""
         rmtree(result, ignore_errors=True)
 
     def give_up(self, result: Path) -> None:
-        """Keep results that the PACS will not take."""
+        """Keep results that the PACS refuses."""
         result.replace(self.undelivered / result.name)
 
     def is_known(self, stamp: str, entries: Iterable[LedgerEntry]) -> bool:
-        """Whether the same images were segmented before: those of the ledger, and those that are still to be sent."""
+        """Return whether the same images were segmented before, by the ledger or among the results to send."""
         done = [entry for entry in entries if entry.state == "done"]
         return any(entry.input == stamp for entry in (*done, *map(self.entry_of, self.results())))
 
 
 def objects_in(result: Path) -> list[Path]:
-    """The DICOM files of a result; the segmentation comes before the report that refers to it."""
+    """Return the DICOM files of a result; the segmentation comes before the report that refers to it."""
     return sorted(result.glob("*.dcm"), key=lambda path: (path.stem != "segmentation", path.stem == "measurements"))
 
 

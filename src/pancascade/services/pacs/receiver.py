@@ -1,4 +1,4 @@
-"""The listening side of a DICOM node: C-ECHO and C-STORE, each image on the disk before it is acknowledged."""
+"""The receiving side of a DICOM node: C-ECHO and C-STORE; each image is on disk before it is acknowledged."""
 
 import logging
 import secrets
@@ -31,11 +31,11 @@ _MARK_DIGITS, _INSTANCE_DIGITS = 12, 16
 
 
 class Receiver:
-    """A DICOM application that takes studies in, in threads of its own.
+    """A DICOM application that receives studies in its own threads.
 
     Args:
-        settings: Of the node.
-        incoming: Where images go.
+        settings: Settings of the node.
+        incoming: Folder for the images.
         changed: Called when something came or an association ended.
 
     Raises:
@@ -50,7 +50,7 @@ class Receiver:
         self._entity = _entity(settings)
 
     def start(self) -> int:
-        """Listen from now on; returns the port.
+        """Start to listen; return the port.
 
         Raises:
             PacsError: The address cannot be used.
@@ -75,7 +75,7 @@ class Receiver:
         return int(server.server_address[1])
 
     def stop(self) -> None:
-        """Take nothing in any more; associations are aborted, so that their senders know."""
+        """Stop receiving; open associations are aborted, so that their senders know."""
         self._entity.shutdown()
 
     def _name(self, event: Any) -> str:
@@ -87,10 +87,10 @@ class Receiver:
         try:
             status = self._kept(event, association)
         except OutputError as error:
-            logger.error("An image was not kept: %s", error)
+            logger.error("An image was not stored: %s", error)
             return OUT_OF_RESOURCES
-        except Exception as error:  # a thread of the library's would swallow it without a word
-            logger.error("An image was not kept: unexpected %s.", type(error).__name__)
+        except Exception as error:  # a thread of the library would hide it
+            logger.error("An image was not stored: unexpected %s.", type(error).__name__)
             status = NOT_UNDERSTOOD
         if status != SUCCESS:
             self._incoming.failed(association)
@@ -104,9 +104,9 @@ class Receiver:
             logger.warning("An object without study or instance was refused.")
             return NOT_UNDERSTOOD
         if str(header.SOPInstanceUID) != str(event.request.AffectedSOPInstanceUID):
-            logger.warning("An object that is not the one announced was refused.")
+            logger.warning("An object that differs from the announced one was refused.")
             return NOT_AS_ANNOUNCED
-        # A PACS that sends studies on would otherwise have results segmented as soon as it has them.
+        # Otherwise a PACS that forwards studies would have results segmented as soon as it has them.
         if header.get("Manufacturer") == "pancascade" and header.get("ManufacturerModelName") == "pancascade":
             return SUCCESS
         study = text_digest(repr((str(header.StudyInstanceUID), str(header.get("PatientID", "")))))[:_MARK_DIGITS]
@@ -127,7 +127,7 @@ class Receiver:
             letter for letter in str(event.assoc.requestor.ae_title) if letter.isalnum() or letter in " _-."
         )
         logger.warning(
-            "An association of %s was refused: its title is not allowed, it called another one than %s, or there are "
+            "An association of %s was refused: its title is not allowed, it called another title than %s, or there are "
             "too many.",
             title[:16] or "a node without title",
             self._settings.ae_title,
@@ -152,7 +152,7 @@ def _entity(settings: NodeSettings) -> Any:
 
 @lru_cache(maxsize=1)
 def _contexts() -> "tuple[PresentationContext, ...]":
-    """All classes of storage in all transfer syntaxes: nothing need be decoded here."""
+    """Return all storage classes in all transfer syntaxes: nothing is decoded here."""
     from pydicom.uid import UID, AllTransferSyntaxes
     from pynetdicom import AllStoragePresentationContexts
     from pynetdicom.presentation import build_context
@@ -162,12 +162,12 @@ def _contexts() -> "tuple[PresentationContext, ...]":
 
 
 def _header(content: bytes) -> "Dataset | None":
-    """What tells study and image; None where it cannot be read."""
+    """Return the tags that identify study and image; None if they cannot be read."""
     import pydicom
 
     try:
         header = pydicom.dcmread(BytesIO(content), stop_before_pixels=True, specific_tags=_TAGS)
         return header if header.get("SOPInstanceUID") and header.get("StudyInstanceUID") else None
-    # A damaged data set fails in every part of pydicom, with whatever that part raises.
+    # A damaged data set makes many parts of pydicom raise errors of many kinds.
     except Exception:
         return None

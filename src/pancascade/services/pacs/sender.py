@@ -1,4 +1,4 @@
-"""The calling side of a DICOM node: results to the PACS by C-STORE, each gone from the queue once it is taken."""
+"""The sending side of a DICOM node: results to the PACS by C-STORE; each is removed from the queue when accepted."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ _TIMEOUT_S = 60
 _DAMAGED = "the file is damaged"
 _CONNECTION_TIMEOUT_S = 15
 _NO_FAILURE = (0x0000, 0xB000, 0xB006, 0xB007)
-"""Taken, if need be with a warning (PS3.4 B.2.3)."""
+"""Status codes of accepted files, some with a warning (PS3.4 B.2.3)."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of an attempt to send.
+    """Result of an attempt to send.
 
     Attributes:
-        refused: Why the PACS will not take a file, now or later, by the file's name.
+        refused: Why the PACS refuses a file for good, by the file's name.
         missed: Why the rest could not be sent now; None if nothing is left.
     """
 
@@ -34,11 +34,11 @@ def send(
     """Send DICOM files in one association.
 
     Args:
-        files: In this order.
-        peer: Who gets them.
-        ae_title: Of this node.
-        tls: How; None without.
-        taken: Called with each file that the peer has taken, at once.
+        files: Files in the order of sending.
+        peer: Receiving application.
+        ae_title: AE title of this node.
+        tls: TLS files; None without TLS.
+        taken: Called with each file as soon as the peer has accepted it.
 
     Raises:
         PacsError: The TLS files cannot be used.
@@ -70,13 +70,13 @@ def send(
 
 
 def _described(file: Path) -> tuple[str, str] | None:
-    """Class and transfer syntax of a file; None for one that is damaged."""
+    """Return class and transfer syntax of a file; None if it is damaged."""
     import pydicom
 
     try:
         meta = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["SOPClassUID"]).file_meta
         return str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)
-    # A damaged file fails in every part of pydicom, with whatever that part raises.
+    # A damaged file makes many parts of pydicom raise errors of many kinds.
     except Exception:
         return None
 
@@ -88,7 +88,7 @@ def _associate(described: Sequence[tuple[str, str]], peer: Peer, *, ae_title: st
     entity = AE(ae_title=ae_title)
     entity.connection_timeout = _CONNECTION_TIMEOUT_S
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = _TIMEOUT_S
-    # One context a syntax: what the peer chooses then is always one that a file is in.
+    # One context for each syntax: the peer then always chooses one that a file has.
     contexts = [build_context(kind, syntax) for kind, syntax in dict.fromkeys(described)]
     return entity.associate(
         peer.host,
@@ -114,7 +114,7 @@ def _why_not(association: Any) -> str:
 
 
 def _store(file: Path, about: tuple[str, str] | None, association: Any) -> int | str | None:
-    """The status; why there will never be one; None if the connection is lost."""
+    """Send a file; return the status, the reason if it can never be sent, or None if the connection is lost."""
     if about is None:
         return _DAMAGED
     accepted = {(str(one.abstract_syntax), str(one.transfer_syntax[0])) for one in association.accepted_contexts}

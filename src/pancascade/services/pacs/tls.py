@@ -1,4 +1,4 @@
-"""TLS of both directions: each side shows a certificate (BCP 195 profile, PS3.15 B.9)."""
+"""TLS for both directions: each side shows a certificate (BCP 195 profile, PS3.15 B.9)."""
 
 import socket
 import ssl
@@ -11,28 +11,28 @@ _HANDSHAKE_S = 15.0
 
 
 def server_context(files: TlsFiles) -> ssl.SSLContext:
-    """For those who send studies: they must show a certificate of the authority.
+    """Return the context for senders of studies, who must show a certificate of the authority.
 
     Raises:
-        PacsError: A file is missing or is none of its kind.
+        PacsError: A file is missing or of another kind.
     """
     return _context(files, ssl.PROTOCOL_TLS_SERVER)
 
 
 def client_context(files: TlsFiles) -> ssl.SSLContext:
-    """For the PACS, whose certificate must be of the authority and name its host.
+    """Return the context for the PACS, whose certificate must be of the authority and name its host.
 
     Raises:
-        PacsError: A file is missing or is none of its kind.
+        PacsError: A file is missing or of another kind.
     """
     return _context(files, ssl.PROTOCOL_TLS_CLIENT)
 
 
 class _ImpatientContext(ssl.SSLContext):
-    """Waits for a handshake for a while only: pynetdicom accepts nobody else meanwhile."""
+    """Limits the time of a handshake: pynetdicom accepts nobody else meanwhile."""
 
     def wrap_socket(self, sock: socket.socket, *given: Any, **named: Any) -> ssl.SSLSocket:
-        """The socket, after its handshake if it is connected."""
+        """Return the socket, after its handshake if it is connected."""
         former = sock.gettimeout()
         sock.settimeout(_HANDSHAKE_S)
         wrapped = super().wrap_socket(sock, *given, **named)
@@ -49,7 +49,7 @@ def _context(files: TlsFiles, protocol: int) -> ssl.SSLContext:
         context.load_verify_locations(files.authority)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.verify_mode = ssl.CERT_REQUIRED
-        # An encrypted key would ask for its password on the terminal.
+        # A locked key would ask for its password on the terminal.
         context.load_cert_chain(files.certificate, files.key, password=_no_password)
     except (ssl.SSLError, OSError, ValueError) as error:
         why = "the key is locked by a password" if isinstance(error, _LockedError) else "no PEM, or no pair"

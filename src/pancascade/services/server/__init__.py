@@ -1,1 +1,1 @@
-"""The server: scans in by browser or REST, segmented by processes that keep the model; `app.py` puts it together."""
+"""The server: scans by browser or REST, segmented by processes that keep the model; `app.py` puts it together."""

@@ -1,4 +1,4 @@
-"""The application: guard, routes, and the service behind them."""
+"""The ASGI application: guard, routes, and the service behind them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def create_app(settings: ServerSettings, *, work: Work = segment_upload) -> "FastAPI":
-    """The server as an ASGI application.
+    """Make the server as an ASGI application.
 
-    ``app.state.jobs`` is its `JobService`, ``app.state.settings`` its settings. Every route, also one that is added
-    afterwards, stands behind the guard (host, origin, token), and answers errors that are a `PancascadeError` as JSON.
+    ``app.state.jobs`` is its `JobService`, ``app.state.settings`` its settings. The guard (host, origin, token) is in
+    front of every route, also of routes added later. A `PancascadeError` is answered as JSON.
 
     Args:
-        settings: Of the server.
+        settings: Settings of the server.
         work: What a process does with a scan; a function of a module.
     """
     from fastapi import FastAPI
@@ -37,7 +37,7 @@ def create_app(settings: ServerSettings, *, work: Work = segment_upload) -> "Fas
         with service:
             yield
 
-    # The usual pages of documentation load scripts from elsewhere.
+    # FastAPI's usual pages of documentation load scripts from other servers.
     app = FastAPI(title="pancascade", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.settings = settings
     app.state.jobs = service

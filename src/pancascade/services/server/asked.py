@@ -1,4 +1,4 @@
-"""What of a request says who asks, before anything of it is believed."""
+"""The parts of a request that say who sent it, before any check."""
 
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
@@ -8,19 +8,19 @@ if TYPE_CHECKING:
 
 
 class Asked:
-    """A request, but for its body.
+    """A request without its body.
 
     Args:
-        scope: Of ASGI.
+        scope: ASGI scope.
 
     Attributes:
-        headers: By names in small letters.
-        method: Of HTTP.
+        headers: Headers by lower-case name.
+        method: HTTP method.
         scheme: ``http`` or ``https``.
-        path: Of the address.
-        query: Of the address, as it came.
-        host: By which the server was called, with its port.
-        wants_page: Whether a browser asks for the first page.
+        path: Path of the URL.
+        query: Query of the URL, unparsed.
+        host: Host by which the server was called, with its port.
+        wants_page: Whether a browser requests the first page.
     """
 
     def __init__(self, scope: "Scope") -> None:
@@ -34,7 +34,7 @@ class Asked:
 
     @property
     def cookies(self) -> dict[str, str]:
-        """By their names; none where they cannot be read."""
+        """Cookies by name; empty if they cannot be read."""
         try:
             return {name: one.value for name, one in SimpleCookie(self.headers.get("cookie", "")).items()}
         except CookieError:

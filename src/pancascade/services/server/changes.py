@@ -1,4 +1,4 @@
-"""Who waits for a change of the jobs is woken, in a thread or on an event loop."""
+"""Wake threads and event loops that wait for a change of the jobs."""
 
 import asyncio
 from contextlib import suppress
@@ -6,10 +6,10 @@ from threading import Condition
 
 
 class Changes:
-    """A condition on which threads wait, and event loops listen.
+    """A condition for threads, and listeners for event loops.
 
     Attributes:
-        condition: Held by whoever reads or changes what it is about.
+        condition: Held while the jobs are read or changed.
     """
 
     def __init__(self) -> None:
@@ -17,29 +17,29 @@ class Changes:
         self._listeners = set[Listener]()
 
     def tell(self) -> None:
-        """Wake everybody; the condition is held."""
+        """Wake all; the condition is held."""
         self.condition.notify_all()
         for listener in self._listeners:
             listener.wake()
 
     def listen(self) -> "Listener":
-        """A listener for the running event loop; close it in the end."""
+        """Return a listener for the running event loop; close it in the end."""
         listener = Listener(self)
         with self.condition:
             self._listeners.add(listener)
         return listener
 
     def forget(self, listener: "Listener") -> None:
-        """Wake it no more."""
+        """Stop waking a listener."""
         with self.condition:
             self._listeners.discard(listener)
 
 
 class Listener:
-    """Waits on an event loop; a change that comes between two waits is not missed.
+    """Waits on an event loop; a change between two waits is not missed.
 
     Args:
-        changes: What it listens to.
+        changes: The changes to listen to.
     """
 
     def __init__(self, changes: Changes) -> None:
@@ -48,12 +48,12 @@ class Listener:
         self._event = asyncio.Event()
 
     def wake(self) -> None:
-        """From any thread."""
+        """Wake the listener, from any thread."""
         with suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._event.set)
 
     async def wait(self, at_most_s: float) -> bool:
-        """Whether there was a change since the last wait, before the time was over."""
+        """Wait for a change; return whether there was one since the last wait, before the time was over."""
         try:
             await asyncio.wait_for(self._event.wait(), at_most_s)
         except TimeoutError:
@@ -62,5 +62,5 @@ class Listener:
         return True
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._changes.forget(self)

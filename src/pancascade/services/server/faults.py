@@ -1,4 +1,4 @@
-"""What the server answers when something is wrong: a status, and one sentence as JSON."""
+"""Errors as answers of the server: a status, and one sentence as JSON."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from starlette.responses import JSONResponse
 
 LONGEST = 200
-"""Letters of a sentence."""
+"""Longest sentence."""
 
 
 class RequestError(PancascadeError):
-    """A request cannot be answered as it was meant.
+    """A request cannot be answered as intended.
 
     Args:
-        status: Of HTTP.
+        status: HTTP status.
         sentence: What is wrong, and what to do.
-        headers: Of the answer.
+        headers: Headers of the answer.
     """
 
     def __init__(self, status: int, sentence: str, *, headers: Mapping[str, str] | None = None) -> None:
@@ -30,14 +30,14 @@ class RequestError(PancascadeError):
 
 
 def sentence_of(status: int) -> str:
-    """What is said where nobody has said more.
+    """Return the default sentence of a status.
 
     Args:
-        status: Of HTTP.
+        status: HTTP status.
     """
     known = {
-        404: "There is nothing at this address. See server.md for those that there are.",
-        405: "This address does not know that method. See server.md.",
+        404: "There is nothing at this address. See server.md for the valid ones.",
+        405: "This address does not accept that method. See server.md.",
         500: "Unexpected fault of the server. Try again, and report it.",
     }
     try:
@@ -47,14 +47,14 @@ def sentence_of(status: int) -> str:
 
 
 def fault_answer(fault: RequestError) -> "JSONResponse":
-    """A fault as an answer."""
+    """Return an error as an answer."""
     from starlette.responses import JSONResponse
 
     return JSONResponse({"detail": str(fault)[:LONGEST]}, fault.status, headers=fault.headers)
 
 
 def add_fault_handlers(app: "FastAPI") -> None:
-    """Have every error of a route answered as ``{"detail": "<one sentence>"}``."""
+    """Make the application answer every error of a route as ``{"detail": "<one sentence>"}``."""
     from fastapi.exceptions import RequestValidationError
     from starlette.exceptions import HTTPException
     from starlette.requests import Request

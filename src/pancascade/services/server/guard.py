@@ -1,4 +1,4 @@
-"""Stands before the application: the host's name, the page a request comes from, the token; what browsers may do."""
+"""The guard in front of the application: checks host name, origin and token, and limits what browsers may do."""
 
 import ipaddress
 import logging
@@ -20,7 +20,7 @@ OWN_PAGES_ONLY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-"""What our own pages may load, unless a route says otherwise."""
+"""What the server's own pages may load, unless a route sets another policy."""
 
 _HEADERS = {
     "x-content-type-options": "nosniff",
@@ -36,11 +36,11 @@ _HARMLESS = (*_READING, "OPTIONS")
 
 
 class Guard:
-    """Stands before the application; nothing gets past it unseen.
+    """Checks every request before it reaches the application.
 
     Args:
         app: The application.
-        settings: Of the server.
+        settings: Settings of the server.
     """
 
     def __init__(self, app: "ASGIApp", settings: ServerSettings) -> None:
@@ -51,7 +51,7 @@ class Guard:
         self._hosts = frozenset(name.lower().rstrip(".") for name in own)
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        """Answer, or have the application answer."""
+        """Answer the request, or pass it to the application."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
@@ -69,27 +69,27 @@ class Guard:
         try:
             await (self._early_answer(request) or self._app)(scope, receive, send_guarded)
         except Exception as error:
-            # A traceback may quote what was sent.
+            # A traceback may quote the request.
             logger.error("Unexpected %s while answering a request.", type(error).__name__)
             if not began:
                 await fault_answer(RequestError(500, sentence_of(500)))(scope, receive, send_guarded)
 
     def _early_answer(self, request: Asked) -> "ASGIApp | None":
-        """The answer to a request that must not, or need not, reach the application."""
+        """Return the answer to a request that must not, or need not, reach the application."""
         from starlette.responses import Response
 
         if not self._knows_host(request.host):
             return fault_answer(
-                RequestError(400, "This server is not known by that name. Allow it with --allow-host NAME.")
+                RequestError(400, "This server does not have that name. Allow it with --allow-host NAME.")
             )
         if not self._trusts_page(request):
             return fault_answer(RequestError(403, "Another web page sent this request. Use the server's own page."))
-        if request.method == "OPTIONS" and "origin" in request.headers:  # asked before a request that carries a token
+        if request.method == "OPTIONS" and "origin" in request.headers:  # preflight of a request with a token
             return Response(status_code=204)
         return None if self._access is None else self._access.answer(request)
 
     def _knows_host(self, host: str) -> bool:
-        """Whether a host's name is ours: the name of somebody else's page that now points here is not."""
+        """Return whether the host name is ours; another site's name may have been pointed here (DNS rebinding)."""
         try:
             name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
         except ValueError:
@@ -101,7 +101,7 @@ class Guard:
         return True
 
     def _trusts_page(self, request: Asked) -> bool:
-        """Whether a request is no other page's; what only reads cannot be read by another page anyway."""
+        """Return whether a request does not come from another page; other pages cannot read answers anyway."""
         origin = request.headers.get("origin")
         if origin is not None:
             ours = urlsplit(origin.lower()).netloc == request.host.lower() or origin.lower() in self._origins
@@ -109,7 +109,7 @@ class Guard:
         return request.method in _HARMLESS or request.headers.get("sec-fetch-site", "none") in ("none", "same-origin")
 
     def _guarded(self, headers: Any, request: Asked) -> list[tuple[bytes, bytes]]:
-        """Headers of an answer with those that every answer has."""
+        """Add to the headers of an answer those that every answer has."""
         kept = [(bytes(name), bytes(value)) for name, value in headers]
         there = {name.lower() for name, _ in kept}
         added = {name: value for name, value in _HEADERS.items() if name.encode() not in there}

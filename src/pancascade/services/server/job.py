@@ -1,4 +1,4 @@
-"""A job: one scan that somebody has sent, and what became of it."""
+"""A job: one scan that was sent, and its result."""
 
 from typing import Literal
 
@@ -8,21 +8,21 @@ from pancascade.segmentation.batch.ledger import CodedSentence
 from pancascade.settings import Settings
 
 State = Literal["waiting", "running", "done", "refused", "failed"]
-"""``refused``: the scan cannot be used, and will not be another time; ``failed``: something else went wrong."""
+"""``refused``: the scan can never be used; ``failed``: another error."""
 
 Kind = Literal["nifti", "nifti-gz", "nrrd", "dicom-zip", "dicom"]
-"""What was sent, by its first bytes."""
+"""Kind of file that was sent, by its first bytes."""
 
 UNFINISHED: tuple[State, ...] = ("waiting", "running")
 
 
 class JobProgress(Settings):
-    """How far the work on a scan is.
+    """Progress of the work on a scan.
 
     Attributes:
-        doing: What is being done, in words.
-        done: Slices, say.
-        total: Of them in all; 0 where that is not known.
+        doing: Name of the step, in words.
+        done: Finished items, such as slices.
+        total: Their total; 0 where it is not known.
     """
 
     doing: str = "waiting"
@@ -31,14 +31,14 @@ class JobProgress(Settings):
 
 
 class JobSummary(Settings):
-    """What was found, in a few numbers.
+    """The result in a few numbers.
 
     Attributes:
         pancreas_ml: Volume of the pancreas with its tumours.
-        lesions: How many are marked.
+        lesions: Number of marked lesions.
         tumour_ml: Volume of all that is marked as tumour.
         tumour_score: Patient-level tumour score in [0, 1].
-        warnings: Of the result.
+        warnings: Warnings of the result.
     """
 
     pancreas_ml: float
@@ -49,20 +49,20 @@ class JobSummary(Settings):
 
 
 class ServerJob(Settings):
-    """One scan, without a word of whose it is: names of files are never taken over.
+    """One scan, without information about the patient: file names are never stored.
 
     Attributes:
-        id: Random; who does not know it cannot guess it.
-        number: For people.
-        kind: What was sent.
-        size_bytes: Of the upload.
+        id: Random id that cannot be guessed.
+        number: Number for people.
+        kind: Kind of file that was sent.
+        size_bytes: Size of the upload.
         state: See `State`.
-        created: UTC, ISO 8601, when the upload was complete.
-        ended: UTC, when it was done, refused, or failed.
-        seconds: That the work took.
-        progress: While it runs.
+        created: Time when the upload was complete, UTC, ISO 8601.
+        ended: Time when it was done, refused, or failed, UTC.
+        seconds: Time of the work.
+        progress: Progress while it runs.
         reason: Why there is no result.
-        summary: Of the result.
+        summary: Summary of the result.
     """
 
     id: str
@@ -80,10 +80,10 @@ class ServerJob(Settings):
 
     @property
     def name(self) -> str:
-        """What it is called in sentences and results."""
+        """Name in sentences and results."""
         return f"scan-{self.number}"
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing will change any more."""
+        """Whether the job will not change any more."""
         return self.state not in UNFINISHED

@@ -1,4 +1,4 @@
-"""Where the data of a job lie: names made here, nothing of the client's; gone when the job is."""
+"""The folder of a job's data: its names are made here, and it is removed with the job."""
 
 import json
 import re
@@ -23,7 +23,7 @@ SUFFIXES: dict[Kind, str] = {
     "dicom-zip": ".zip",
     "dicom": ".dcm",
 }
-"""By which the readers know what they read."""
+"""Suffixes by which the readers recognise a file."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,17 @@ class JobFolder:
     """The folder of a job.
 
     Attributes:
-        path: Named by the job's id.
+        path: Folder, named by the job's id.
     """
 
     path: Path
 
     @classmethod
     def new(cls, parent: Path) -> "JobFolder":
-        """A folder that nobody but this user may look into.
+        """Make a folder that only this user may open.
 
         Args:
-            parent: Of all jobs.
+            parent: Folder of all jobs.
 
         Raises:
             OSError: It cannot be made.
@@ -53,22 +53,22 @@ class JobFolder:
 
     @property
     def id(self) -> str:
-        """Of the job."""
+        """Id of the job."""
         return self.path.name
 
     @property
     def scratch(self) -> Path:
-        """What is only needed meanwhile: the upload, and what is unpacked of it."""
+        """Folder of temporary data: the upload, and what is unpacked from it."""
         return self.path / "scratch"
 
     @property
     def scan(self) -> Path:
-        """The scan as it was segmented, NIfTI without identifiers; made by the work."""
+        """The segmented scan, NIfTI without identifiers; written by the work."""
         return self.path / "scan.nii.gz"
 
     @property
     def result(self) -> Path:
-        """What `pancascade segment --save-probabilities` writes."""
+        """Folder with the files of `pancascade segment --save-probabilities`."""
         return self.path / "result"
 
     @property
@@ -77,11 +77,11 @@ class JobFolder:
         return self.scratch / "incoming"
 
     def upload(self, kind: Kind) -> Path:
-        """The upload, with the suffix of what it is."""
+        """Return the path of the upload, with the suffix of its kind."""
         return self.scratch / f"scan{SUFFIXES[kind]}"
 
     def write(self, job: ServerJob) -> None:
-        """Write what is known of the job.
+        """Write the record of the job.
 
         Raises:
             OutputError: It cannot be written.
@@ -90,7 +90,7 @@ class JobFolder:
             temporary.write_text(json.dumps(job.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")
 
     def read(self) -> ServerJob | None:
-        """What is known of the job; None where that is nothing: its upload was never complete."""
+        """Return the record of the job; None if there is none: its upload was never complete."""
         try:
             job = ServerJob.model_validate(read_json(self.path / _RECORD))
         except (OSError, ValueError, ValidationError):
@@ -98,11 +98,11 @@ class JobFolder:
         return job if job.id == self.id else None
 
     def clear_scratch(self) -> None:
-        """Remove the upload and all that was unpacked of it."""
+        """Remove the upload and all that was unpacked from it."""
         rmtree(self.scratch, ignore_errors=True)
 
     def clear_data(self) -> None:
-        """Remove all but the record: also what a process that was killed has left half-written."""
+        """Remove all but the record, also files that a killed process has left unfinished."""
         for path in self.path.iterdir():
             if path.is_dir():
                 rmtree(path, ignore_errors=True)
@@ -115,5 +115,5 @@ class JobFolder:
 
 
 def folders_in(parent: Path) -> list[JobFolder]:
-    """The folders of jobs, and of uploads that never became one."""
+    """Return the folders of jobs, and of uploads that never became a job."""
     return [JobFolder(path) for path in sorted(parent.iterdir()) if _ID.fullmatch(path.name) and path.is_dir()]

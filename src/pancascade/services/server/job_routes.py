@@ -1,4 +1,4 @@
-"""Jobs by REST: send a scan, see how far it is, remove it."""
+"""Jobs by REST: send a scan, read its progress, remove it."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -23,14 +23,14 @@ _RESULTS = {
     "mask": "mask.nii.gz",
     "all": "result.zip",
 }
-"""Where the parts of a result lie, below the job's own address."""
+"""Addresses of the parts of a result, below the job's own."""
 
 _BEAT_S = 15
-"""A stream in which nothing happens says so now and then: proxies cut silent ones, and who has gone is noticed."""
+"""Seconds between signs of life in a stream: proxies close silent ones, and closed clients are noticed."""
 
 
 def service_of(request: Request) -> JobService:
-    """The service behind the application."""
+    """Return the service behind the application."""
     service: JobService = request.app.state.jobs
     return service
 
@@ -39,7 +39,7 @@ Service = Annotated[JobService, Depends(service_of)]
 
 
 def job_description(job: ServerJob) -> dict[str, Any]:
-    """A job as clients see it: what is known, and where the rest lies."""
+    """Return a job in the form for clients, with links to its parts."""
     here = f"/jobs/{job.id}"
     links = {"self": here, "events": f"{here}/events"}
     if job.state == "done":
@@ -70,13 +70,13 @@ def jobs(service: Service) -> dict[str, Any]:
 
 @router.get("/jobs/{job_id}")
 def one(job_id: str, service: Service) -> dict[str, Any]:
-    """A job."""
+    """Return a job."""
     return job_description(service.jobs.get(job_id))
 
 
 @router.delete("/jobs/{job_id}")
 def remove(job_id: str, service: Service) -> dict[str, Any]:
-    """Stop the work on a job and remove its data; all is gone when this is answered."""
+    """Stop the work on a job and remove its data; all is removed when this is answered."""
     service.remove(job_id)
     return {"removed": job_id}
 
@@ -89,7 +89,7 @@ async def all_events(service: Service) -> StreamingResponse:
 
 @router.get("/jobs/{job_id}/events")
 async def events(job_id: str, service: Service) -> StreamingResponse:
-    """Server-sent events ``job``: the job at every change; ends with its end, or with ``removed``."""
+    """Server-sent events ``job``: the job at every change; the stream ends with the job, or with ``removed``."""
     service.jobs.get(job_id)
 
     def look() -> tuple[str, Any, bool]:
@@ -102,8 +102,8 @@ async def events(job_id: str, service: Service) -> StreamingResponse:
 
 
 def _stream(service: JobService, look: Callable[[], tuple[str, Any, bool]]) -> StreamingResponse:
-    """A stream of what a look sees: name of the event, data, and whether it is the last one."""
-    headers = {"X-Accel-Buffering": "no"}  # nginx would collect them
+    """Return a stream of events; a look gives the event's name, its data, and whether it is the last one."""
+    headers = {"X-Accel-Buffering": "no"}  # nginx would buffer them
     listener = service.jobs.changes.listen()
     return StreamingResponse(_events(service, look, listener), media_type="text/event-stream", headers=headers)
 

@@ -1,4 +1,4 @@
-"""What a server does with scans: received, queued, worked on in other processes, kept for a while, removed."""
+"""The service behind the server: receive scans, queue them, segment them in other processes, keep and remove them."""
 
 import logging
 from collections.abc import Iterator
@@ -26,21 +26,21 @@ logger = logging.getLogger(__name__)
 _LOOKS_FOR_OLD_EVERY_S = 60
 _RETRY_AFTER_S = 60
 
-DIED = "the process that worked on it ended, probably for want of memory. Send it again, or start fewer --workers."
+DIED = "the process that worked on it ended, probably for lack of memory. Send it again, or start fewer --workers."
 
 
 class JobService:
-    """Takes scans, has them segmented, and knows what became of them. Safe to use from any thread.
+    """Takes scans, has them segmented, and knows their results. Safe to use from any thread.
 
-    Use it as a context: inside, the folder is held, and processes work.
+    Use it as a context: inside, the folder is locked, and the processes work.
 
     Args:
-        settings: Of the server.
+        settings: Settings of the server.
         work: What a process does with a scan; a function of a module.
 
     Attributes:
-        settings: Of the server.
-        jobs: All of them.
+        settings: Settings of the server.
+        jobs: All jobs.
     """
 
     def __init__(self, settings: ServerSettings, *, work: Work = segment_upload) -> None:
@@ -85,7 +85,7 @@ class JobService:
         self._stack.close()
 
     def stop(self) -> None:
-        """Begin to end: what is under way is stopped, nothing new is taken, and who listens is told."""
+        """Begin to end: stop running work, refuse new scans, and inform listeners."""
         with self._condition:
             self._closing.set()
             running = list(self._running.values())
@@ -101,7 +101,7 @@ class JobService:
 
     @contextmanager
     def place(self) -> Iterator[JobFolder]:
-        """A place in the queue for a scan that is being received, and a folder, gone again unless it is submitted.
+        """Reserve a place in the queue for an incoming scan; its folder is removed unless the scan is submitted.
 
         Raises:
             RequestError: The queue is full, or nothing can be written.
@@ -127,27 +127,27 @@ class JobService:
                 folder.remove()
 
     def submit(self, folder: JobFolder, kind: Kind, *, series: str | None = None) -> ServerJob:
-        """Queue the scan whose upload lies in a place's folder.
+        """Queue a scan whose upload is in a reserved folder.
 
         Args:
-            folder: Of `place`; the upload is `folder.upload(kind)`.
-            kind: What it is.
-            series: Of DICOM, the series to take.
+            folder: Folder by `place`; the upload is `folder.upload(kind)`.
+            kind: Kind of the upload.
+            series: DICOM series to use.
 
         Raises:
-            OutputError: It cannot be written down.
+            OutputError: Its record cannot be written.
         """
         return self.jobs.add(folder, kind, series=series)
 
     def segment_scan(self, scan: Path, *, series: str | None = None) -> Path:
-        """Segment a scan that lies on this computer, as a job like any other; comes back when it is done.
+        """Segment a scan on this computer as an ordinary job; return when it is done.
 
         Args:
-            scan: File; a copy of it is made.
-            series: Of DICOM, the series to take.
+            scan: File; it is copied.
+            series: DICOM series to use.
 
         Returns:
-            The folder of results, there until the job is removed.
+            The folder of results; it exists until the job is removed.
 
         Raises:
             PancascadeError: The queue is full, the file is no scan, or there is no result; the sentence says why.
@@ -164,10 +164,10 @@ class JobService:
         return self.jobs.folder(job.id).result
 
     def remove(self, job_id: str) -> None:
-        """Stop the work on a job, if there is any, and remove all its data. All is gone when this returns.
+        """Stop the work on a job, if there is any, and remove all its data; it is removed when this returns.
 
         Raises:
-            RequestError: There is none of that id.
+            RequestError: There is no job of that id.
         """
         folder = self.jobs.folder(job_id)
         with self._condition:
@@ -181,13 +181,13 @@ class JobService:
         """Remove jobs that ended before a moment.
 
         Args:
-            moment: UTC.
+            moment: Time, UTC.
         """
         for job in self.jobs.all():
             if job.ended is not None and datetime.fromisoformat(job.ended) < moment:
                 try:
                     self.remove(job.id)
-                except RequestError:  # somebody was faster
+                except RequestError:  # it was removed meanwhile
                     continue
 
     def _work_off(self, process: ScanProcess) -> None:
@@ -198,7 +198,7 @@ class JobService:
                 self.jobs.end(job.id, outcome)
 
     def _next(self, process: ScanProcess) -> ServerJob | None:
-        """The next job, from now on run by a process; None when the server ends."""
+        """Return the next job, assigned to a process; None when the server ends."""
         with self._condition:
             self._condition.wait_for(lambda: self.is_closing or self.jobs.count_waiting())
             job = None if self.is_closing else self.jobs.begin_next()
@@ -218,7 +218,7 @@ class JobService:
         task = ScanTask(folder.path, folder.upload(job.kind), job.name, job.series, self.settings.options)
         try:
             outcome = process.run(task, reported=reported, wanted=wanted)
-        except Exception as error:  # the thread must live
+        except Exception as error:  # the thread must not end
             logger.error("%s: unexpected %s in a worker.", job.name, type(error).__name__)
             outcome = None
         if outcome is not None:
@@ -238,5 +238,5 @@ def _unwritable(option: str, error: OSError) -> OutputError:
 
 
 def disk_full() -> RequestError:
-    """What is said when something cannot be written."""
-    return RequestError(507, "The server's disk is full or cannot be written. Tell whoever runs it.")
+    """Return the error for a full disk."""
+    return RequestError(507, "The server's disk is full or cannot be written. Inform the server's operator.")

@@ -1,4 +1,4 @@
-"""All jobs of a server, in memory and on the disk, so that a server that starts again knows them."""
+"""All jobs of a server, in memory and on disk, so that a restarted server knows them."""
 
 import logging
 from datetime import UTC, datetime
@@ -18,13 +18,13 @@ STOPPED = "the server was stopped before it was done. Send the scan again."
 
 
 class JobTable:
-    """The jobs by their ids. Safe to use from any thread.
+    """The jobs by id. Safe to use from any thread.
 
     Args:
-        parent: Folder of all jobs, there and held.
+        parent: Folder of all jobs; it exists and is locked.
 
     Attributes:
-        changes: Reported of every change; its condition is re-entrant.
+        changes: Notified of every change; its condition is re-entrant.
     """
 
     def __init__(self, parent: Path) -> None:
@@ -35,7 +35,7 @@ class JobTable:
         self._last_number = 0
 
     def take_up(self) -> None:
-        """Know the jobs of an earlier server; those that it did not end have failed.
+        """Read the jobs of an earlier server; unfinished ones have failed.
 
         Raises:
             OSError: The folder cannot be read.
@@ -50,13 +50,13 @@ class JobTable:
         self.fail_unfinished()
 
     def fail_unfinished(self) -> None:
-        """End what waits or runs: the server is stopped."""
+        """End waiting and running jobs as failed: the server is stopped."""
         for job in self.all():
             if not job.is_finished:
                 self.end(job.id, Outcome("failed", reason=reason(job, "server_stopped", STOPPED)))
 
     def all(self) -> list[ServerJob]:
-        """The latest first."""
+        """Return all jobs, the latest first."""
         with self._condition:
             return sorted(self._jobs.values(), key=lambda job: -job.number)
 
@@ -65,26 +65,26 @@ class JobTable:
             return job_id in self._jobs
 
     def get(self, job_id: str) -> ServerJob:
-        """One of them.
+        """Return one job.
 
         Raises:
-            RequestError: There is none of that id.
+            RequestError: There is no job of that id.
         """
         with self._condition:
             if job_id not in self._jobs:
-                raise RequestError(404, "There is no such job. It may have been removed, or kept no longer.")
+                raise RequestError(404, "There is no such job. It may have been removed, or has expired.")
             return self._jobs[job_id]
 
     def folder(self, job_id: str) -> JobFolder:
-        """Where its data lie.
+        """Return the folder of a job.
 
         Raises:
-            RequestError: There is none of that id.
+            RequestError: There is no job of that id.
         """
         return JobFolder(self._parent / self.get(job_id).id)
 
     def new_folder(self) -> JobFolder:
-        """A folder for a job to come.
+        """Make a folder for a new job.
 
         Raises:
             OSError: It cannot be made.
@@ -92,15 +92,15 @@ class JobTable:
         return JobFolder.new(self._parent)
 
     def count_waiting(self) -> int:
-        """How many wait."""
+        """Return the number of waiting jobs."""
         with self._condition:
             return sum(job.state == "waiting" for job in self._jobs.values())
 
     def add(self, folder: JobFolder, kind: Kind, *, series: str | None) -> ServerJob:
-        """A new job, whose upload lies in its folder.
+        """Add a job whose upload is in its folder.
 
         Raises:
-            OutputError: It cannot be written down.
+            OutputError: Its record cannot be written.
         """
         size = folder.upload(kind).stat().st_size
         with self._condition:
@@ -114,7 +114,7 @@ class JobTable:
         return job
 
     def begin_next(self) -> ServerJob | None:
-        """The job that has waited longest, which runs from now on; None if none waits."""
+        """Mark the job that has waited longest as running, and return it; None if none waits."""
         with self._condition:
             waiting = [job for job in self._jobs.values() if job.state == "waiting"]
             if not waiting:
@@ -124,14 +124,14 @@ class JobTable:
             return job
 
     def set_progress(self, job_id: str, progress: JobProgress) -> None:
-        """How far it is, which is not written down."""
+        """Set the progress of a job; it is not written to disk."""
         with self._condition:
             if job_id in self._jobs:
                 self._jobs[job_id] = self._jobs[job_id].model_copy(update={"progress": progress})
                 self.changes.tell()
 
     def end(self, job_id: str, outcome: Outcome) -> None:
-        """Write down what became of a job, and remove what is no longer needed; nothing if it was removed or ended."""
+        """Record the result of a job and remove temporary data; do nothing if it was removed or has ended."""
         with self._condition:
             if job_id not in self._jobs or self._jobs[job_id].is_finished:
                 return
@@ -148,13 +148,13 @@ class JobTable:
             self._record(self._jobs[job_id].model_copy(update=reported))
 
     def forget(self, job_id: str) -> None:
-        """Know a job no more; its data are still there."""
+        """Remove a job from the table; its data are not removed."""
         with self._condition:
             self._jobs.pop(job_id, None)
             self.changes.tell()
 
     def wait(self, job_id: str) -> ServerJob | None:
-        """Wait until a job has ended; None if it was removed."""
+        """Wait until a job has ended; return None if it was removed."""
         with self._condition:
             self._condition.wait_for(lambda: job_id not in self._jobs or self._jobs[job_id].is_finished)
             return self._jobs.get(job_id)
@@ -163,17 +163,17 @@ class JobTable:
         self._jobs[job.id] = job
         try:
             self.folder(job.id).write(job)
-        except OutputError as error:  # it is known as long as the server runs
+        except OutputError as error:  # the job is still known while the server runs
             logger.error("%s", error)
         self.changes.tell()
 
 
 def reason(job: ServerJob, code: str, why: str) -> CodedSentence:
-    """Why a job has no result.
+    """Return why a job has no result.
 
     Args:
-        job: Which.
-        code: For machines.
+        job: The job.
+        code: Code for programs.
         why: A part of a sentence, or sentences.
     """
     return CodedSentence(code=code, sentence=f"{job.name}: {why}")

@@ -1,4 +1,4 @@
-"""What reads and corrects masks in 3D Slicer or OHIF: MONAI Label's routes on top of the server's jobs."""
+"""Read and correct masks in 3D Slicer or OHIF: MONAI Label's routes on top of the server's jobs."""
 
 from pathlib import Path
 from shutil import copytree
@@ -12,25 +12,25 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 FOLDER = "labelling"
-"""Of scans, results and corrections, below the server's; unlike jobs they are kept until they are removed."""
+"""Folder of scans, results and corrections, below the server's; unlike jobs they are kept until they are removed."""
 
 
 class JobSegmenter:
     """Segments a scan as a job of the server, in its queue and by its processes.
 
     Args:
-        service: Of the jobs.
+        service: Service of the jobs.
 
     Attributes:
         model: Name of the model, without the folders of its files.
-        description: For the reader.
+        description: Description for readers.
     """
 
     def __init__(self, service: JobService) -> None:
         self._service = service
         options = service.settings.options
         self.model = "+".join(map(_name_of, options.model))
-        if options.pancreas_model is not None:  # its results are others, and are kept by this name
+        if options.pancreas_model is not None:  # its results differ, and are stored under this name
             self.model += f"-after-{_name_of(options.pancreas_model)}"
         self.description = "Pancreas and tumours in CT. Research only."
 
@@ -52,12 +52,12 @@ class JobSegmenter:
 
 
 def add_labelling(app: "FastAPI", settings: ServerSettings, service: JobService) -> None:
-    """Add the routes; ``app.state.labels`` is what they stand on.
+    """Add the routes; ``app.state.labels`` is the service behind them.
 
     Args:
-        app: Behind the guard, which asks for the token.
-        settings: Of the server.
-        service: Of its jobs.
+        app: Application behind the guard, which checks the token.
+        settings: Settings of the server.
+        service: Service of its jobs.
 
     Raises:
         PancascadeError: The studies cannot be read.

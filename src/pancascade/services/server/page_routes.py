@@ -1,4 +1,4 @@
-"""The page: three files of this package."""
+"""The server's page: three files of this package."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
@@ -13,14 +13,14 @@ _KINDS = {"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; ch
 
 @router.get("/", include_in_schema=False)
 def page(request: Request) -> HTMLResponse:
-    """The page to send scans by."""
+    """Return the page for sending scans."""
     most = f"{request.app.state.settings.max_upload_bytes}"
     return HTMLResponse(page_text("page.html").replace("MOST_BYTES", most))
 
 
 @router.get("/page/{name}", include_in_schema=False)
 def part(name: str) -> Response:
-    """What the page loads."""
+    """Return a file that the page loads."""
     if name not in _KINDS:
         raise RequestError(404, "The page has no such part.")
     return Response(page_text(name), media_type=_KINDS[name])

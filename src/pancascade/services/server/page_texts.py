@@ -1,4 +1,4 @@
-"""The files of our own pages, which lie in this package."""
+"""The files of the server's own pages, which are in this package."""
 
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -8,19 +8,19 @@ if TYPE_CHECKING:
 
 
 def page_text(name: str) -> str:
-    """A file of our pages.
+    """Return a file of the pages.
 
     Args:
-        name: One that there is.
+        name: Name of an existing file.
     """
     return (files("pancascade.services.server") / "page" / name).read_text(encoding="utf-8")
 
 
 def login_page(*, wrong: bool) -> "ASGIApp":
-    """The page that asks for the token, as an answer with status 401.
+    """Return the page that asks for the token, with status 401.
 
     Args:
-        wrong: Whether a token was given that is not the server's.
+        wrong: Whether a wrong token was given.
     """
     from starlette.responses import HTMLResponse
 

@@ -1,4 +1,4 @@
-"""Results by REST: report, numbers, mask, and all of them in one archive."""
+"""Results by REST: report, numbers, mask, and all files in one archive."""
 
 import zipfile
 from collections.abc import Iterator
@@ -21,16 +21,16 @@ REPORT_ALONE = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; "
     f"script-src {viewer_script()[1]}"
 )
-"""A report may show what is in it, and run its one script; see `pancascade.report.scan.slice_viewer.viewer_script`."""
+"""Policy: a report may load nothing and run only its own script; see `report.scan.slice_viewer.viewer_script`."""
 
 _CHUNK_BYTES = 1 << 20
 
 
 def finished(service: JobService, job_id: str) -> JobFolder:
-    """The folder of a job that has a result.
+    """Return the folder of a job that has a result.
 
     Raises:
-        RequestError: There is no such job, or it has none.
+        RequestError: There is no such job, or it has no result.
     """
     job = service.jobs.get(job_id)
     if job.state == "done":
@@ -43,15 +43,15 @@ def finished(service: JobService, job_id: str) -> JobFolder:
 
 
 def sent(path: Path, *, name: str | None = None, headers: dict[str, str] | None = None) -> FileResponse:
-    """A file of a result as an answer.
+    """Return a file of a result as an answer.
 
     Args:
         path: File.
-        name: Under which a browser saves it; None shows it.
-        headers: Of the answer.
+        name: Name under which a browser saves it; None shows it in the browser.
+        headers: Headers of the answer.
 
     Raises:
-        RequestError: It is not there.
+        RequestError: The file does not exist.
     """
     if not path.is_file():
         raise RequestError(404, "This result has no such file.")
@@ -59,40 +59,40 @@ def sent(path: Path, *, name: str | None = None, headers: dict[str, str] | None 
 
 
 def media_type(path: Path) -> str:
-    """Of a file of a result."""
+    """Return the media type of a file of a result."""
     kinds = {".html": "text/html; charset=utf-8", ".json": "application/json", ".gz": "application/gzip"}
     return {**kinds, ".zip": "application/zip", ".png": "image/png"}.get(path.suffix, "application/octet-stream")
 
 
 @router.get("/jobs/{job_id}/report")
 def report(job_id: str, service: Service) -> FileResponse:
-    """The report, HTML."""
+    """Return the report, HTML."""
     path = finished(service, job_id).result / "report.html"
     return sent(path, headers={"Content-Security-Policy": REPORT_ALONE})
 
 
 @router.get("/jobs/{job_id}/result.json")
 def result(job_id: str, service: Service) -> FileResponse:
-    """The numbers."""
+    """Return the numbers."""
     return sent(finished(service, job_id).result / "result.json")
 
 
 @router.get("/jobs/{job_id}/mask.nii.gz")
 def mask(job_id: str, service: Service) -> FileResponse:
-    """The mask: 0 nothing, 1 pancreas, 2 tumour, on the scan's grid."""
+    """Return the mask: 0 background, 1 pancreas, 2 tumour, on the scan's grid."""
     name = f"{service.jobs.get(job_id).name}-segmentation.nii.gz"
     return sent(finished(service, job_id).result / "segmentation.nii.gz", name=name)
 
 
 @router.get("/jobs/{job_id}/result.zip")
 def archive(job_id: str, service: Service) -> StreamingResponse:
-    """All files of the result."""
+    """Return all files of the result as a zip archive."""
     folder = finished(service, job_id)
     name = service.jobs.get(job_id).name
-    # Without a name: gone with its last reader.
+    # A file without a name: it disappears when it is closed.
     packed = cast(BinaryIO, TemporaryFile(dir=folder.path))  # noqa: SIM115  # whoever sends it closes it
     try:
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as content:  # nearly all is packed already
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as content:  # nearly all files are compressed already
             for path in sorted(folder.result.rglob("*")):
                 if path.is_file() and not path.name.startswith("."):
                     content.write(path, f"{name}/{path.relative_to(folder.result).as_posix()}")

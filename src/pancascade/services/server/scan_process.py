@@ -1,4 +1,4 @@
-"""A process that segments one scan after another and keeps its model; it can be stopped, and is replaced if it dies."""
+"""A process that segments one scan after another and keeps its model; it can be stopped, and is replaced on death."""
 
 from collections.abc import Callable
 from threading import Event, Lock
@@ -11,10 +11,10 @@ from pancascade.services.server.scan_work import Outcome, ScanTask
 Work = Callable[[ScanTask], Outcome]
 
 PATIENCE_S = 5
-"""Time in which a process that is stopped may clear away what is half done, before it is killed."""
+"""Seconds in which a stopped process may remove unfinished files, before it is killed."""
 
 _STARTING = Lock()
-"""The environment is everybody's."""
+"""Lock for the environment, which all threads share."""
 
 
 class ScanProcess:
@@ -22,7 +22,7 @@ class ScanProcess:
 
     Args:
         work: A function of a module.
-        processes: Says how many threads each may have.
+        processes: Gives the number of threads of each process.
     """
 
     def __init__(self, work: Work, processes: LocalProcesses) -> None:
@@ -35,18 +35,18 @@ class ScanProcess:
         self._idle.set()
 
     def run(self, task: ScanTask, *, reported: Callable[[object], None], wanted: Callable[[], bool]) -> Outcome | None:
-        """Do a task, in a fresh process if the last one has ended.
+        """Run a task, in a new process if the last one has ended.
 
         Args:
-            task: What to do.
-            reported: Called with what the work says of itself.
-            wanted: Asked before it begins, when nobody can stop it in between.
+            task: The task.
+            reported: Called with the progress reports of the work.
+            wanted: Asked before the task begins, while nobody can stop it.
 
         Returns:
-            What the work returned; None if it was not wanted, or the process died or was stopped.
+            The result of the work; None if it was not wanted, or the process died or was stopped.
 
         Raises:
-            Exception: What the work raised.
+            Exception: The error of the work.
         """
         with self._lock:
             if not wanted():
@@ -61,7 +61,7 @@ class ScanProcess:
         return None if received is None else received.result()
 
     def stop(self) -> None:
-        """End the process and what it does; from another thread. It has ended when this returns."""
+        """End the process and its work, from another thread; it has ended when this returns."""
         with self._lock:
             process = self._process
             if process is None:
@@ -73,7 +73,7 @@ class ScanProcess:
             self._idle.wait()
 
     def close(self) -> None:
-        """End the process; nobody runs a task any more."""
+        """End the process for good; no further task follows."""
         self.stop()
         with self._lock:
             self._end()

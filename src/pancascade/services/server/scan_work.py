@@ -1,4 +1,4 @@
-"""The work on one job, in another process: upload in, folder of results out; what goes wrong is told, not raised."""
+"""Segment the scan of one job in another process; errors of the scan are returned, not raised."""
 
 import tempfile
 import time
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pancascade.inference.runners.loading import LoadedModel
     from pancascade.segmentation import Segmentation
 
-_WORDS = {"locate": "looking for the pancreas", "segment": "marking pancreas and tumour"}
+_WORDS = {"locate": "searching for the pancreas", "segment": "marking pancreas and tumour"}
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class ScanTask:
     """A scan to segment.
 
     Attributes:
-        folder: Of the job.
-        upload: The scan as it was sent, below the folder.
-        name: What it is called in sentences and results.
-        series: Of DICOM, the series to take; None lets a rule choose.
-        options: How.
+        folder: Folder of the job.
+        upload: The uploaded scan, in that folder.
+        name: Name in sentences and results.
+        series: DICOM series to use; None chooses by rule.
+        options: Options of the segmentation.
     """
 
     folder: Path
@@ -50,13 +50,13 @@ class ScanTask:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a scan.
+    """Result of the work on a scan.
 
     Attributes:
         state: ``done``, ``refused`` or ``failed``.
-        seconds: That it took.
+        seconds: Time of the work.
         reason: Why there is no result.
-        summary: Of the result.
+        summary: Summary of the result.
     """
 
     state: State
@@ -69,12 +69,12 @@ def segment_upload(task: ScanTask) -> Outcome:
     """Segment a scan and write its results.
 
     Returns:
-        What became of it; a scan that cannot be used, or a fault in between, is told as well.
+        The result; also for a scan that cannot be used, or an error.
     """
     began = time.perf_counter()
     state: State = "done"
     summary = reason = None
-    # Readers name what they read in the log; here, their warnings stand in the result alone.
+    # Readers log the names of files; here their warnings are only in the result.
     with quiet_log("pancascade"), _temporary_files_in(JobFolder(task.folder).scratch):
         try:
             summary = _segment(task)
@@ -92,7 +92,7 @@ def _segment(task: ScanTask) -> JobSummary:
     volume = read_volume(task.upload, series=task.series, keep_on_disk=options.max_memory_gb is not None)
     volume = _stored(volume, folder.scan)
     tell_parent(JobProgress(doing="loading the model"))
-    # A scan that cannot be read costs no seconds for torch and the model.
+    # Imported only now: a scan that cannot be read should not wait for torch and the model.
     from pancascade.segmentation import segment
 
     found = segment(
@@ -109,13 +109,13 @@ def _segment(task: ScanTask) -> JobSummary:
 
 
 def _stored(volume: "Volume", path: Path) -> "Volume":
-    """The scan as NIfTI, which holds nothing of whose it is, and the volume that is read from it.
+    """Store the scan as NIfTI without information about the patient, and return it with the stored grid.
 
-    NIfTI keeps its grid in single precision: result and scan must not differ by that.
+    NIfTI stores its grid in single precision: result and scan must not differ by that.
     """
     from pancascade.imaging.io import require_ct, write_volume
 
-    require_ct(volume)  # what is none is not kept
+    require_ct(volume)  # a scan that is no CT is not stored
     write_volume(volume, path)
     return replace(volume, affine=volume.affine.astype(np.float32).astype(np.float64), source=path)
 
@@ -126,7 +126,7 @@ def _tell_progress(what: str, done: int, total: int) -> None:
 
 @lru_cache(maxsize=1)
 def _loaded(model: tuple[str, ...], device: str, backend: str, pancreas_model: str | None) -> "list[LoadedModel]":
-    """Models stay for the next scan of the same process."""
+    """Load the models once; they are kept for the next scan of the same process."""
     from pancascade.inference.runners.loading import load_models
 
     return load_models(model, device, backend=backend, pancreas_model=pancreas_model)  # type: ignore[arg-type]
@@ -149,7 +149,7 @@ def _summary(found: "Segmentation", folder: Path) -> JobSummary:
 
 
 def _reason(error: Exception, task: ScanTask) -> CodedSentence:
-    """Why there is no result; the scan is called by its job."""
+    """Return why there is no result; the scan is named by its job."""
     if isinstance(error, MemoryShortageError) or is_memory_shortage(error):
         sentence = f"{task.name}: there is not enough memory for this scan. Start the server with fewer --workers."
         return CodedSentence(code="memory_shortage", sentence=sentence)
@@ -166,7 +166,7 @@ def _reason(error: Exception, task: ScanTask) -> CodedSentence:
 
 @contextmanager
 def _temporary_files_in(folder: Path) -> Iterator[None]:
-    """What is unpacked inside the block lies in a folder, and is gone with it, even if this process is killed."""
+    """Put temporary files of the block into a folder, so that they are removed with it even after a kill."""
     former = tempfile.tempdir
     tempfile.tempdir = str(folder)
     try:

@@ -1,4 +1,4 @@
-"""Runs the server until it is told to end."""
+"""Run the server until it is stopped."""
 
 import asyncio
 import errno
@@ -20,10 +20,10 @@ _BACKLOG = 128
 
 
 def require_extra() -> None:
-    """Pass only if the server's libraries are installed.
+    """Refuse to start without the server's libraries.
 
     Raises:
-        PancascadeError: One is not.
+        PancascadeError: A library is not installed.
     """
     missing = [name for name in _MODULES if find_spec(name) is None]
     if missing:
@@ -36,8 +36,8 @@ def serve(settings: ServerSettings, *, ready: Callable[[str], None]) -> None:
     """Serve until Ctrl-C or SIGTERM.
 
     Args:
-        settings: Of the server.
-        ready: Called with the address when the server answers there.
+        settings: Settings of the server.
+        ready: Called with the address when the server answers.
 
     Raises:
         PancascadeError: The extra is not installed, the address cannot be used, or the folder cannot be written.
@@ -48,22 +48,22 @@ def serve(settings: ServerSettings, *, ready: Callable[[str], None]) -> None:
     with bound_socket(settings.host, settings.port) as listening:
         app = create_app(settings)
         server = make_server(app, ready=lambda: ready(address_of(listening)))
-        # Opened here, not by the start of the server, which would make a line of a log of what goes wrong.
+        # Opened here: at the start of the server, errors would become lines of a log.
         with app.state.jobs:
             server.run(sockets=[listening])
 
 
 def make_server(app: "FastAPI", *, ready: Callable[[], None]) -> "Server":
-    """What answers requests by an application whose service is open.
+    """Return a server for an application whose service is open.
 
     Args:
-        app: Of `create_app`.
+        app: Application by `create_app`.
         ready: Called when it answers.
     """
     import uvicorn
 
     class OwnServer(uvicorn.Server):
-        """Says when it is ready, and ends streams of events before it waits for those who listen."""
+        """Reports when it is ready, and ends streams of events before it waits for their clients."""
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
@@ -75,7 +75,7 @@ def make_server(app: "FastAPI", *, ready: Callable[[], None]) -> "Server":
             await asyncio.to_thread(app.state.labels.close)
             await super().shutdown(sockets)
 
-    # Addresses hold ids and, once, the token: none of them goes to a log.
+    # Addresses hold ids and, once, the token: they must not be logged.
     return OwnServer(
         uvicorn.Config(
             app,
@@ -90,10 +90,10 @@ def make_server(app: "FastAPI", *, ready: Callable[[], None]) -> "Server":
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """A socket that is bound to an address.
+    """Return a socket that is bound to an address.
 
     Raises:
-        PancascadeError: Somebody else has it, or it is none of this computer's.
+        PancascadeError: The address is in use, or is not this computer's.
     """
     try:
         family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -115,7 +115,7 @@ def bound_socket(host: str, port: int) -> socket.socket:
 
 
 def address_of(listening: socket.socket) -> str:
-    """Where a browser finds a server."""
+    """Return the address of a server for a browser."""
     host, port = listening.getsockname()[:2]
     if host in ("0.0.0.0", "::"):
         host = socket.gethostname()

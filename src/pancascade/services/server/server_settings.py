@@ -1,4 +1,4 @@
-"""How the server is set up."""
+"""Settings of the server."""
 
 import ipaddress
 import re
@@ -17,28 +17,28 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~-]+")
 _ORIGIN = re.compile(r"https?://[^/\s]+")
 
 UNPACKED_TIMES = 4
-"""How many times the largest upload a scan may be unpacked: CT is packed to a half or a third."""
+"""Factor from the largest upload to the largest unpacked scan: CT is compressed to a half or a third."""
 
 
 class ServerSettings(Settings):
-    """Where the server listens, whom it answers, and what it takes.
+    """Where the server listens, whom it answers, and what it accepts.
 
     Attributes:
-        folder: Of all data; nobody else writes there.
-        host: Address to listen at.
-        port: 0 takes a free one.
-        token: That every request must carry; None only for a loopback address.
-        allowed_hosts: Names, besides its own and besides addresses in numbers, by which it may be called.
-        allowed_origins: Web pages of other servers (``https://viewer.hospital.example``) that may use it.
+        folder: Folder of all data; nobody else writes there.
+        host: Address on which it listens.
+        port: Port; 0 takes a free one.
+        token: Token that every request must carry; None only for a loopback address.
+        allowed_hosts: Names by which it may be called, besides its own and numeric addresses.
+        allowed_origins: Origins of other web pages (``https://viewer.hospital.example``) that may use it.
         max_upload_mb: Largest upload, in 10⁶ bytes.
-        workers: Processes, each with its own model.
-        queue: Most scans that wait or are being received.
+        workers: Number of processes, each with its own model.
+        queue: Largest number of scans that wait or are being received.
         keep_hours: How long a job and its data are kept after its end; None until they are removed.
-        corrections: Folder to which results that a reader corrects are copied, with their scans; they stay there when
-            the job is removed. None keeps corrections with the job alone.
-        options: How scans are segmented.
+        corrections: Folder to which corrected results are copied with their scans, and kept when the job is removed.
+            None keeps corrections only with the job.
+        options: Options of the segmentation.
         studies: Folders of scans that MONAI Label's clients may open.
-        train_with: Recipe by which they have corrections trained on; empty for none.
+        train_with: Recipe for training on corrections; empty for none.
     """
 
     folder: Path
@@ -58,17 +58,17 @@ class ServerSettings(Settings):
 
     @property
     def jobs(self) -> Path:
-        """Folder of all jobs; what lies there goes with its job."""
+        """Folder of all jobs; its contents are removed with their job."""
         return self.folder / "jobs"
 
     @property
     def max_upload_bytes(self) -> int:
-        """Largest upload."""
+        """Largest upload, bytes."""
         return int(self.max_upload_mb * 1e6)
 
     @property
     def max_unpacked_bytes(self) -> int:
-        """Most bytes that a scan may be unpacked to."""
+        """Largest unpacked size of a scan, bytes."""
         return UNPACKED_TIMES * self.max_upload_bytes
 
     @field_validator("token")
@@ -91,20 +91,20 @@ class ServerSettings(Settings):
     @model_validator(mode="after")
     def _keeps_corrections_elsewhere(self) -> "ServerSettings":
         if self.corrections is not None and self.corrections.resolve().is_relative_to(self.jobs.resolve()):
-            raise ValueError("--corrections: this is the folder of the jobs, which are removed; choose another one")
+            raise ValueError("--corrections: is the folder of the jobs, which are removed; choose another one")
         return self
 
     @model_validator(mode="after")
     def _needs_a_token(self) -> "ServerSettings":
         if self.token is None and not is_loopback(self.host):
             raise ValueError(
-                "who listens beyond this computer needs a token: give --token, or --token new for a fresh one"
+                "a server that other computers can reach needs a token: give --token, or --token new for a fresh one"
             )
         return self
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this computer can reach an address.
+    """Return whether only this computer can reach an address.
 
     Args:
         host: Name or address.
@@ -118,5 +118,5 @@ def is_loopback(host: str) -> bool:
 
 
 def new_token() -> str:
-    """A secret that nobody guesses."""
+    """Return a secret that cannot be guessed."""
     return secrets.token_urlsafe(24)

@@ -1,4 +1,4 @@
-"""Who has the token: by a header of each request, or by a cookie that the first page has set."""
+"""Check the token: in a header of each request, or in a cookie that the first page has set."""
 
 import hashlib
 import hmac
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 _OPEN_TO_ALL = ("/page/page.css", "/auth/", "/auth/token")
-"""The page that asks for the token looks like the others; MONAI Label's clients send it as a password first."""
+"""Open to all: the style of the page that asks for the token, and MONAI Label's login."""
 _COOKIE_DAYS = 30
 
 
 class TokenAccess:
-    """Lets those pass who have the token.
+    """Lets requests with the token pass.
 
     Args:
-        token: Of the server.
+        token: Token of the server.
     """
 
     def __init__(self, token: str) -> None:
         self._token = token
-        # Cookies know no ports: another server of this computer must not take this one's away.
+        # Cookies do not depend on the port: another server on this computer must not overwrite this one's.
         self._cookie = f"pancascade-{_digest(token)[:8]}"
         self._pass = _digest(f"cookie {token}")
 
     def answer(self, request: Asked) -> "ASGIApp | None":
-        """What is answered to who has not shown the token, or just has; None for who may go on."""
+        """Return the answer to a request without the token, or with a new one; None if the request may pass."""
         if self._is_known(request) or request.path in _OPEN_TO_ALL:
             return None
         if request.wants_page:
@@ -50,7 +50,7 @@ class TokenAccess:
         return _same(request.cookies.get(self._cookie, ""), self._pass)
 
     def _welcome(self, *, secure: bool) -> "ASGIApp":
-        """The first page, to a browser that has just shown the token; afterwards its address holds none."""
+        """Return the first page with the cookie, for a browser that sent the token; its address holds no token."""
         from starlette.responses import Response
 
         flags = f"Path=/; HttpOnly; SameSite=Strict; Max-Age={_COOKIE_DAYS * 86_400}" + ("; Secure" if secure else "")
@@ -63,5 +63,5 @@ def _digest(text: str) -> str:
 
 
 def _same(given: str, wanted: str) -> bool:
-    """Compared in a time that tells nothing."""
+    """Compare in constant time."""
     return hmac.compare_digest(given.encode("utf-8", "replace"), wanted.encode())

@@ -1,4 +1,4 @@
-"""What somebody has sent, by its first bytes, and whether it may be opened at all. Names and suffixes do not count."""
+"""Recognise an upload by its first bytes, and decide whether it may be opened; names and suffixes do not count."""
 
 import gzip
 import re
@@ -25,10 +25,10 @@ _WANTED = "Send NIfTI (.nii, .nii.gz), NRRD, or DICOM (a .zip of one series)."
 
 
 def recognise(upload: Path) -> Kind:
-    """What a file is.
+    """Return the kind of a file.
 
     Raises:
-        RequestError: It is empty, or none of what can be read.
+        RequestError: It is empty, or of no supported kind.
     """
     with upload.open("rb") as file:
         head = file.read(_HEAD_BYTES)
@@ -36,11 +36,11 @@ def recognise(upload: Path) -> Kind:
         raise RequestError(400, f"The file is empty. {_WANTED}")
     kind = _kind(head)
     if kind is None:
-        raise RequestError(415, f"This is no scan of a known kind. {_WANTED}")
+        raise RequestError(415, f"This is no scan of a supported kind. {_WANTED}")
     if kind == "nrrd":
         if find_spec("SimpleITK") is None:
             raise RequestError(
-                415, "This server reads no NRRD. Send NIfTI or a zip of DICOM, or have pancascade[itk] installed."
+                415, "This server cannot read NRRD. Send NIfTI or a zip of DICOM, or have pancascade[itk] installed."
             )
         _require_attached(upload)
     return kind
@@ -61,28 +61,28 @@ def _kind(head: bytes) -> Kind | None:
 
 
 def _require_attached(upload: Path) -> None:
-    """Refuse a header whose voxels lie in another file: it could name any file of this computer.
+    """Refuse a header whose voxels are in another file: it could name any file of this computer.
 
     Raises:
-        RequestError: It does, or has no end.
+        RequestError: The voxels are in another file, or the header has no end.
     """
     with upload.open("rb") as file:
         beginning = file.read(_NRRD_HEADER_BYTES)
     header, end, _ = beginning.replace(b"\r\n", b"\n").partition(b"\n\n")
     if not end or _DATA_ELSEWHERE.search(header):
-        raise RequestError(415, "This NRRD keeps its voxels in another file. Send one that holds them, or NIfTI.")
+        raise RequestError(415, "This NRRD has its voxels in another file. Send one that holds them, or NIfTI.")
 
 
 def require_modest(upload: Path, kind: Kind, *, most_bytes: int) -> None:
-    """Refuse what unpacks to more than memory and disk are for, before it is unpacked.
+    """Refuse an upload that would unpack to more than the limit.
 
     Args:
         upload: File.
-        kind: What it is.
-        most_bytes: That it may be unpacked to.
+        kind: Kind of the file.
+        most_bytes: Largest unpacked size.
 
     Raises:
-        RequestError: It unpacks to more, or is an archive that must not be unpacked.
+        RequestError: It unpacks to more, or is an unsafe archive.
     """
     if kind == "dicom-zip":
         try:
@@ -95,13 +95,13 @@ def require_modest(upload: Path, kind: Kind, *, most_bytes: int) -> None:
 
 
 def _voxel_bytes(upload: Path, kind: Kind) -> int:
-    """Bytes of the voxels of a NIfTI file, as its header tells; 0 where it tells nothing: reading it says why."""
+    """Return the bytes of a NIfTI file's voxels by its header; 0 if it is invalid: reading it will report why."""
     try:
         with cast(BinaryIO, gzip.open(upload) if kind == "nifti-gz" else upload.open("rb")) as file:
-            head = file.read(_HEAD_BYTES).ljust(_HEAD_BYTES, b"\0")  # a short one is told by reading
+            head = file.read(_HEAD_BYTES).ljust(_HEAD_BYTES, b"\0")  # reading will report a short one
         second = 540 in (int.from_bytes(head[:4], order) for order in ("little", "big"))
         header = (nib.Nifti2Header if second else nib.Nifti1Header).from_fileobj(BytesIO(head), check=False)
-        # Single precision is what scaled voxels are kept in.
+        # Scaled voxels are stored in single precision.
         each = max(4, header.get_data_dtype().itemsize)
         return each * int(np.prod([max(0, int(size)) for size in header.get_data_shape()], dtype=object))
     except (OSError, EOFError, zlib.error, ValueError, HeaderDataError):

@@ -1,4 +1,4 @@
-"""A file from a form, written to the disk as it comes in, with a limit that holds whatever the client says."""
+"""Write a form's file to the disk as it arrives, with a limit that does not depend on the client's statements."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 FIELD = "file"
-"""Name of the field of the form."""
+"""Name of the form's field."""
 
 _FORM_BYTES = 65_536
-"""Room for boundaries, and for other fields, which are not looked at."""
+"""Bytes for boundaries, and for other fields, which are ignored."""
 _WRITTEN_BYTES = 1 << 20
 _SILENCE_S = 60
 
 
 async def receive_upload(request: "Request", target: Path, *, most_bytes: int, field: str = FIELD) -> None:
-    """Write the one file of a ``multipart/form-data`` request.
+    """Write the only file of a ``multipart/form-data`` request.
 
     Args:
-        request: Whose body nobody has read.
-        target: File to write; a part of it may be there after an error.
-        most_bytes: Of the file.
+        request: Request with an unread body.
+        target: File to write; a part of it may exist after an error.
+        most_bytes: Largest size of the file.
         field: Name of its field.
 
     Raises:
@@ -57,11 +57,11 @@ async def receive_upload(request: "Request", target: Path, *, most_bytes: int, f
 
 
 class _FileOfForm:
-    """Takes a form apart as it comes in.
+    """Parses a form as it arrives.
 
     Attributes:
         pending: Content of the file that is not yet written.
-        size: Of the file so far.
+        size: Size of the file so far.
     """
 
     def __init__(self, boundary: bytes, field: str) -> None:
@@ -88,7 +88,7 @@ class _FileOfForm:
         )
 
     def feed(self, chunk: bytes) -> None:
-        """More of the form."""
+        """Parse more of the form."""
         from python_multipart.exceptions import FormParserError
 
         try:
@@ -97,13 +97,13 @@ class _FileOfForm:
             raise RequestError(400, "The form is damaged. Send it again.") from error
 
     def take(self) -> bytes:
-        """What is to be written."""
+        """Return the content that is not written yet."""
         taken = bytes(self.pending)
         self.pending.clear()
         return taken
 
     def close(self) -> None:
-        """The form has ended."""
+        """Check that the form is complete."""
         if not self._ended:
             raise RequestError(400, "The upload was cut off. Send it again.")
         if not self._files:
@@ -136,10 +136,10 @@ class _FileOfForm:
 
 
 async def _with_patience(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The chunks of a body, as long as they come.
+    """Yield the chunks of a body while they arrive.
 
     Raises:
-        RequestError: The client has gone, or says nothing.
+        RequestError: The client has closed the connection, or sends nothing.
     """
     from starlette.requests import ClientDisconnect
 
@@ -155,7 +155,7 @@ async def _with_patience(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 def _require_length(said: str | None, most_bytes: int) -> None:
-    """Refuse at once what says itself that it is too large."""
+    """Refuse an upload whose stated length is too large."""
     if said is not None and said.isdigit() and int(said) > most_bytes + _FORM_BYTES:
         raise _too_large(most_bytes)
 

@@ -1,4 +1,4 @@
-"""The viewer's page and corrections of a job: the only place that knows their names."""
+"""The viewer's page and corrections of a job; only this module knows the names of its files."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,24 +8,24 @@ from pancascade.services.server.faults import RequestError
 from pancascade.services.server.server_settings import ServerSettings
 
 PAGE = "page.html"
-"""The page itself, among its files."""
+"""Name of the page itself among its files."""
 
 FILES = {
     "mask.nii.gz": "segmentation.nii.gz",
     "pancreas_probability.nii.gz": "probability_pancreas.nii.gz",
     "tumour_probability.nii.gz": "probability_tumour.nii.gz",
 }
-"""What the page asks for below ``files/``, and its name in a folder of results. The CT lies beside that folder."""
+"""Names below ``files/`` in requests of the page, and in a folder of results. The CT is beside that folder."""
 
 
 def page_file(name: str) -> tuple[bytes, str]:
-    """A file of the viewer's page, and its media type.
+    """Return a file of the viewer's page, and its media type.
 
     Args:
-        name: As the page calls it; "" is the page.
+        name: Name in the request; "" is the page.
 
     Raises:
-        RequestError: There is none.
+        RequestError: There is no such file.
     """
     from pancascade.services.viewer import page_files
 
@@ -37,14 +37,14 @@ def page_file(name: str) -> tuple[bytes, str]:
 
 
 def document(result: Path, settings: ServerSettings) -> dict[str, Any]:
-    """What the page knows of a result, and how long a correction of it is kept.
+    """Return the data of a result for the page, and how long a correction of it is kept.
 
     Args:
         result: Folder of results.
-        settings: Of the server.
+        settings: Settings of the server.
 
     Raises:
-        UnreadableError: It is no whole result.
+        UnreadableError: It is no complete result.
     """
     from pancascade.services.viewer import viewer_document
 
@@ -52,26 +52,26 @@ def document(result: Path, settings: ServerSettings) -> dict[str, Any]:
 
 
 def corrections_note(settings: ServerSettings) -> str:
-    """What a reader should know before he saves a correction."""
+    """Return how long corrections are kept, for the reader."""
     if settings.corrections is not None:
-        return "Corrections stay, with their scan, in the server's folder of corrections."
+        return "Corrections are kept with their scan in the server's folder of corrections."
     hours = "" if settings.keep_hours is None else f", {settings.keep_hours:g} hours after its end at the latest"
     return f"A correction is removed with its job{hours}: download it, or start the server with --corrections FOLDER."
 
 
 def save_correction(result: Path, label_map: bytes, *, author: str) -> str:
-    """Keep a mask that a reader has edited, beside the original one.
+    """Save an edited mask beside the original one.
 
     Args:
         result: Folder of results.
         label_map: NIfTI, gzip.
-        author: Who edited it.
+        author: Name of the reader.
 
     Returns:
-        Name of its file.
+        The name of its file.
 
     Raises:
-        PancascadeError: It cannot be used.
+        PancascadeError: The mask cannot be used.
     """
     from pancascade.results.corrections import save_correction as save
 
@@ -79,10 +79,10 @@ def save_correction(result: Path, label_map: bytes, *, author: str) -> str:
 
 
 def prepare_corrections(folder: Path) -> None:
-    """Make the folder of corrections, and remove what killed servers left there.
+    """Make the folder of corrections, and remove the drafts of killed servers.
 
     Args:
-        folder: Of all copies.
+        folder: Folder of all copies.
 
     Raises:
         OSError: It cannot be made or written.
@@ -93,11 +93,11 @@ def prepare_corrections(folder: Path) -> None:
 
 
 def keep_corrected(result: Path, scan: Path, place: Path) -> None:
-    """Copy a corrected result to where it stays.
+    """Copy a corrected result to permanent storage.
 
     Args:
         result: Folder of results.
-        scan: As it was segmented.
+        scan: The segmented scan.
         place: Folder of the copy.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The viewer of each finished job at ``/jobs/ID/view/``: its page, what it shows, and what a reader corrects in it."""
+"""The viewer of each finished job at ``/jobs/ID/view/``: its page, its data, and corrections."""
 
 import anyio.to_thread
 from fastapi import APIRouter, Request
@@ -18,7 +18,7 @@ VIEWER_PAGE = (
     "font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
-"""Drawing by WebGL unpacks fonts and pictures that stand in its script, and computes in workers."""
+"""Policy of the page: its WebGL library unpacks fonts and pictures from its script, and computes in workers."""
 
 _MOST_CORRECTION_BYTES = 256_000_000
 _LONGEST_AUTHOR = 100
@@ -26,19 +26,19 @@ _LONGEST_AUTHOR = 100
 
 @router.get("/jobs/{job_id}/view", include_in_schema=False)
 def view(job_id: str, service: Service) -> RedirectResponse:
-    """To the page, whose own addresses are relative to the folder."""
+    """Redirect to the page, whose own addresses are relative to the folder."""
     return RedirectResponse(f"/jobs/{service.jobs.get(job_id).id}/view/", 308)
 
 
 @router.get("/jobs/{job_id}/view/viewer.json")
 def document(job_id: str, service: Service) -> JSONResponse:
-    """What the viewer's page shows."""
+    """Return the data that the viewer's page shows."""
     return JSONResponse(viewer_adapter.document(finished(service, job_id).result, service.settings))
 
 
 @router.get("/jobs/{job_id}/view/files/{name}")
 def file(job_id: str, name: str, service: Service) -> FileResponse:
-    """Scan, mask and probabilities for the viewer."""
+    """Return scan, mask or probabilities for the viewer."""
     folder = finished(service, job_id)
     if name == "ct.nii.gz":
         return sent(folder.scan)
@@ -49,7 +49,7 @@ def file(job_id: str, name: str, service: Service) -> FileResponse:
 
 @router.post("/jobs/{job_id}/view/correction")
 async def correct(job_id: str, request: Request, service: Service, author: str = "") -> JSONResponse:
-    """Keep a mask that a reader has edited: its body is the label map, NIfTI in gzip."""
+    """Save an edited mask; the body is the label map, NIfTI in gzip."""
     folder = finished(service, job_id)
     if not author.strip() or len(author) > _LONGEST_AUTHOR:
         raise RequestError(400, f"A correction needs its author, at most {_LONGEST_AUTHOR} letters (?author=NAME).")
@@ -59,7 +59,7 @@ async def correct(job_id: str, request: Request, service: Service, author: str =
 
 
 def _save(folder: JobFolder, label_map: bytes, author: str, settings: ServerSettings) -> str:
-    """Save it beside the result and, if the server has a folder of corrections, there."""
+    """Save the mask beside the result and, if the server has a folder of corrections, there."""
     name = viewer_adapter.save_correction(folder.result, label_map, author=author)
     if settings.corrections is not None:
         viewer_adapter.keep_corrected(folder.result, folder.scan, settings.corrections / folder.id)
@@ -68,17 +68,17 @@ def _save(folder: JobFolder, label_map: bytes, author: str, settings: ServerSett
 
 @router.get("/jobs/{job_id}/view/{name:path}", include_in_schema=False)
 def page(job_id: str, name: str, service: Service) -> Response:
-    """The viewer's page and what it loads."""
+    """Return the viewer's page or a file that it loads."""
     finished(service, job_id)
     content, kind = viewer_adapter.page_file(name)
     return Response(content, media_type=kind, headers={"Content-Security-Policy": VIEWER_PAGE})
 
 
 async def _body(request: Request) -> bytes:
-    """The whole body, if it is not too large.
+    """Return the whole body, and refuse one that is too large.
 
     Raises:
-        RequestError: It is.
+        RequestError: It is too large.
     """
     body = bytearray()
     async for chunk in request.stream():

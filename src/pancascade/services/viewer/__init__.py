@@ -1,4 +1,4 @@
-"""One result in the browser: CT, mask, probability maps, lesions, corrections by hand."""
+"""Show one result in the browser: CT, mask, probability maps, lesions, corrections by hand."""
 
 from pancascade.services.viewer.document import viewer_document
 from pancascade.services.viewer.page_files import PageFile, page_files

@@ -1,4 +1,4 @@
-"""What the page shows of a result beside pictures."""
+"""The data of a result for the viewer's page, except the pictures."""
 
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,15 @@ from pancascade.services.viewer.pictures import CT, MASK, Pictures
 
 
 def viewer_document(result: Path, *, scan: bool = True, corrections: bool = False, author: str = "") -> dict[str, Any]:
-    """What the page fetches as ``viewer.json``: names, notices, measurements, lesions, files.
+    """Return the contents of ``viewer.json``: names, notices, measurements, lesions, files.
 
-    Places are in mm of the scan's own coordinates (RAS+), as the NIfTI files have them.
+    Positions are in mm in the scan's own coordinates (RAS+), as in the NIfTI files.
 
     Args:
         result: Folder of `pancascade segment --out`.
-        scan: Whether the scan is at hand (`Pictures` has it).
+        scan: Whether the scan is available (`Pictures` has it).
         corrections: Whether an edited mask can be sent.
-        author: Name of the reader that the form begins with.
+        author: Initial name of the reader in the form.
 
     Raises:
         UnreadableError: The folder holds no result, or files that were not written with it.
@@ -60,7 +60,7 @@ def _measurements(result: Result) -> list[tuple[str, str]]:
     if organ is not None and organ.mean_hu is not None:
         reported.append(("Mean density", f"{organ.mean_hu:.0f} HU"))
     if result.location is not None:
-        reported.append(("Confidence of the place", f"{result.location.confidence:.2f}"))
+        reported.append(("Confidence of the location", f"{result.location.confidence:.2f}"))
     if result.tumour_score is not None:
         reported.append(("Tumour score", f"{result.tumour_score:.2f}"))
     return reported
@@ -76,7 +76,7 @@ def _lesion(lesion: Lesion) -> dict[str, Any]:
 
 
 def _centre_mm(result: Result) -> list[float] | None:
-    """Middle of the organ's box, where the crosshair begins in a result without lesions."""
+    """Return the middle of the organ's box, for the crosshair in a result without lesions."""
     for name in ("pancreas_with_tumour", Label.PANCREAS.title):
         box = result.measurements.get(name, {}).get("box_mm")
         if box:

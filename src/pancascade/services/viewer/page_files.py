@@ -1,4 +1,4 @@
-"""The files of the page, the same for every result."""
+"""The files of the viewer's page, the same for every result."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ POLICY = (
     "font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
-"""Content security policy under which the page works; a server sends it with `page.html`."""
+"""Content security policy of the page; a server sends it with `page.html`."""
 
 _PAGE = Path(__file__).parent / "page"
 _FILES = {
@@ -27,8 +27,8 @@ class PageFile:
     """A file of the page.
 
     Attributes:
-        content: Of it.
-        media_type: To send with it.
+        content: Content of the file.
+        media_type: Media type of the file.
     """
 
     content: bytes
@@ -37,10 +37,10 @@ class PageFile:
 
 @cache
 def page_files() -> Mapping[str, PageFile]:
-    """Every file of the page by the name that it is asked for; ``page.html`` is the page itself.
+    """Return every file of the page by its name in requests; ``page.html`` is the page itself.
 
-    The page asks, relative to its own address, for these, for ``viewer.json`` (`viewer_document`), and for what that
-    names (`Pictures`); it sends an edited mask by ``POST correction``.
+    The page requests these, ``viewer.json`` (`viewer_document`) and the files named in it (`Pictures`), by relative
+    addresses. It sends an edited mask by ``POST correction``.
     """
     return MappingProxyType(
         {name: PageFile((_PAGE / file).read_bytes(), media) for name, (file, media) in _FILES.items()}

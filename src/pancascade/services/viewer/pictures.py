@@ -1,4 +1,4 @@
-"""The pictures of a result as the page fetches them: gzip NIfTI on the scan's grid."""
+"""The pictures of a result for the page: gzip NIfTI on the scan's grid."""
 
 import gzip
 from dataclasses import dataclass
@@ -14,29 +14,29 @@ from pancascade.labels import Label
 CT = "files/ct.nii.gz"
 MASK = "files/mask.nii.gz"
 PROBABILITIES = {label.title: f"files/{label.title}_probability.nii.gz" for label in (Label.PANCREAS, Label.TUMOUR)}
-"""Addresses relative to the page's own."""
+"""Addresses relative to the page's."""
 
 _QUICK = 1
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Of one result.
+    """The pictures of one result.
 
     Attributes:
         result: Folder of `pancascade segment --out`.
-        scan: As read and checked to be the one that was segmented; None where it is not at hand.
+        scan: The segmented scan, already checked; None if it is not available.
     """
 
     result: Path
     scan: Volume | None = None
 
     def probabilities(self) -> dict[str, str]:
-        """Address of each probability map that the result has, by its target."""
+        """Return the address of each probability map of the result, by target."""
         return {name: address for name, address in PROBABILITIES.items() if self._probability(name).is_file()}
 
     def content(self, address: str) -> bytes | None:
-        """Content of a file by its address; None for an address that is none of the page's.
+        """Return the content of a file by its address; None for an unknown address.
 
         Raises:
             UnreadableError: The result has no mask as NIfTI.
@@ -61,7 +61,7 @@ class Pictures:
 
 
 def packed(volume: Volume) -> bytes:
-    """A scan as a gzip NIfTI file of int16 Hounsfield units, without any text of its source's header."""
+    """Return a scan as a gzip NIfTI file of int16 Hounsfield units, without text of its source's header."""
     values = np.clip(np.rint(volume.voxels), -32768, 32767).astype(np.int16)
     image = nib.Nifti1Image(values, np.asarray(volume.affine))
     image.set_sform(image.affine, "scanner")

@@ -1,4 +1,4 @@
-"""The page of one result on this machine's own address, by the standard library."""
+"""Serve the page of one result on this machine's loopback address, with the standard library."""
 
 import json
 import secrets
@@ -14,10 +14,10 @@ from pancascade.services.viewer.page_files import POLICY, page_files
 from pancascade.services.viewer.pictures import Pictures
 
 MOST_BYTES = 64_000_000
-"""Of an edited mask as it is sent: gzip of a label map of 1,000 slices of 512×512 is smaller by far."""
+"""Largest edited mask, gzip: a label map of 1,000 slices of 512×512 is far smaller."""
 
 Save = Callable[[bytes, str], str]
-"""Takes an edited mask (gzip NIfTI) and the reader's name; gives the name of the file that was saved."""
+"""Saves an edited mask (gzip NIfTI) with the reader's name; returns the name of the saved file."""
 
 _HOSTS = ("127.0.0.1", "localhost")
 _JSON = "application/json"
@@ -25,12 +25,12 @@ _JSON = "application/json"
 
 @dataclass(frozen=True)
 class Shown:
-    """What is served.
+    """The data of the page.
 
     Attributes:
         document: See `viewer_document`.
-        pictures: Of the same result.
-        save: Of an edited mask; None where none is taken.
+        pictures: Pictures of the same result.
+        save: Saves an edited mask; None if masks are not accepted.
     """
 
     document: dict[str, Any]
@@ -39,7 +39,7 @@ class Shown:
 
 
 class ViewerServer(ThreadingHTTPServer):
-    """Serves one result on the loopback address, below a path that nobody can guess."""
+    """Serves one result on the loopback address, below a path that cannot be guessed."""
 
     daemon_threads = True
 
@@ -51,20 +51,20 @@ class ViewerServer(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """Where the page is."""
+        """Address of the page."""
         return f"http://127.0.0.1:{self.server_address[1]}/{self.token}/"
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers for the page, its files, its pictures, and an edited mask; to all else "not found"."""
+    """Answers requests for the page, its files and its pictures, and edited masks; all else is "not found"."""
 
     server: ViewerServer
     server_version, sys_version = "pancascade", ""
     protocol_version = "HTTP/1.1"
-    timeout = 60  # of a client that says nothing more
+    timeout = 60  # seconds for a silent client
 
     def do_GET(self) -> None:
-        """A file of the page, ``viewer.json`` or a picture."""
+        """Answer with a file of the page, ``viewer.json`` or a picture."""
         name = self._asked()
         if name is None:
             return
@@ -78,17 +78,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._picture(name)
 
     def do_POST(self) -> None:
-        """An edited mask."""
+        """Accept an edited mask."""
         name = self._asked()
         if name is None:
             return
         save = self.server.shown.save
         if name != "correction" or save is None:
-            self._fault(HTTPStatus.NOT_FOUND, "Nothing is taken at this address.")
+            self._fault(HTTPStatus.NOT_FOUND, "This address accepts nothing.")
             return
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()):
-            self._fault(HTTPStatus.LENGTH_REQUIRED, "The mask came without its length.")
+            self._fault(HTTPStatus.LENGTH_REQUIRED, "The mask was sent without its length.")
             return
         if int(length) > MOST_BYTES:
             self._fault(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The mask has more than {MOST_BYTES // 1_000_000} MB.")
@@ -101,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._fault(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
 
     def _asked(self) -> str | None:
-        """What is asked for below the secret path; None, and answered, where the question is not for us."""
+        """Return the part of the path below the secret; None, after an answer, for a request that is not for us."""
         host = self.headers.get("Host", "").rsplit(":", 1)[0]
         folder, _, name = urlsplit(self.path).path.lstrip("/").partition("/")
         known = secrets.compare_digest(folder.encode(), self.server.token.encode())
@@ -125,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(status, json.dumps(document).encode(), _JSON)
 
     def _fault(self, status: HTTPStatus, sentence: str) -> None:
-        self.close_connection = True  # what was sent and not read must not be taken for the next question
+        self.close_connection = True  # unread data must not be taken for the next request
         self._answer(status, json.dumps({"detail": sentence}).encode(), _JSON)
 
     def _answer(self, status: HTTPStatus, content: bytes, media_type: str) -> None:
@@ -142,4 +142,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the address holds the token."""
+        """Log nothing: the address holds the token."""

@@ -1,4 +1,4 @@
-"""A result as one file that needs no server and no network."""
+"""Write a result as one HTML file that needs no server and no network."""
 
 import base64
 import json
@@ -11,12 +11,12 @@ from pancascade.services.viewer.pictures import Pictures
 
 
 def write_single_page(path: Path, document: dict[str, Any], pictures: Pictures) -> None:
-    """Write the page with all that it would fetch inside; corrections can be downloaded, not sent.
+    """Write the page with all its data inside; corrections can be downloaded, not sent.
 
     Args:
-        path: HTML to write.
-        document: As `viewer_document` gives it.
-        pictures: Of the same result.
+        path: HTML file to write.
+        document: Data by `viewer_document`.
+        pictures: Pictures of the same result.
 
     Raises:
         UnreadableError: The result has no mask as NIfTI.
@@ -33,7 +33,7 @@ def write_single_page(path: Path, document: dict[str, Any], pictures: Pictures) 
     page = files["page.html"].replace(
         '<link rel="stylesheet" href="viewer.css">', f"<style>\n{files['viewer.css']}</style>"
     )
-    # "</" would end the element early, wherever it stands.
+    # "</" would end the element early, wherever it occurs.
     data = json.dumps(inside).replace("</", "<\\/")
     scripts = ""
     for name in _SCRIPTS:

@@ -1,7 +1,7 @@
 """Patient identifiers of a series. Used only if the user asks to keep identifiers."""
 
 from pancascade.imaging.io.dicom.dicom_files import quiet
-from pancascade.imaging.io.dicom.patient_attributes import text_of
+from pancascade.imaging.io.dicom.header_text import text_of
 from pancascade.imaging.io.dicom.source import DicomSource
 
 _KEYWORDS = {

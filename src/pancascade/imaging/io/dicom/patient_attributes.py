@@ -6,9 +6,10 @@ result to its patient.
 """
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pancascade.imaging.io.dicom.dicom_files import quiet
+from pancascade.imaging.io.dicom.header_text import text_of
 from pancascade.imaging.io.dicom.source import DicomSource
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ _WHERE_GIVEN = (
     *("IssuerOfPatientID", "PatientIdentityRemoved", "DeidentificationMethod"),
     *("StudyDescription", "PatientAge", "PatientSize", "PatientWeight"),
 )
-_SEXES = ("M", "F", "O")
 
 
 def patient_and_study(source: DicomSource) -> "Dataset":
@@ -56,30 +56,6 @@ def patient_and_study(source: DicomSource) -> "Dataset":
         if not all(str(element.value).isascii() for element in carried):
             carried.SpecificCharacterSet = "ISO_IR 192"
     return carried
-
-
-def text_of(header: "Dataset", keyword: str) -> str:
-    """Return an attribute of a header as text; "" if it is missing, damaged, or malformed.
-
-    Args:
-        header: Header as read.
-        keyword: DICOM keyword of a text, date, number or code; the first of several values is used.
-    """
-    from pydicom.config import RAISE
-    from pydicom.datadict import dictionary_VR
-    from pydicom.multival import MultiValue
-    from pydicom.valuerep import validate_value
-
-    kind = dictionary_VR(keyword)
-    try:
-        value: Any = header.get(keyword)
-        text = str(value[0] if isinstance(value, MultiValue) and value else value or "").strip()
-        if kind in ("DA", "TM", "AS", "DS", "CS"):
-            validate_value(kind, text, RAISE)
-    # A value that cannot be decoded may raise any exception in pydicom.
-    except Exception:
-        return ""
-    return "" if keyword == "PatientSex" and text not in _SEXES else text
 
 
 def _frame_of_reference(source: DicomSource) -> str:

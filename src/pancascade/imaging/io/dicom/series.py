@@ -6,10 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pancascade.errors import GeometryError, NotCTError, ScanError
+from pancascade.imaging.io.dicom.acquisition import TAGS as ACQUISITION_TAGS
+from pancascade.imaging.io.dicom.acquisition import acquisition_of
 from pancascade.imaging.io.dicom.dicom_files import opened, read_header
 from pancascade.imaging.io.dicom.frames import frames_of
 from pancascade.imaging.io.dicom.geometry import Stack, arrange
@@ -20,6 +23,9 @@ from pancascade.imaging.io.dicom.search import Series, search, series_number, ui
 from pancascade.imaging.io.image_files import MAX_VOXELS
 from pancascade.imaging.volume import Volume
 from pancascade.messages.notices import Notice
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 _logger = logging.getLogger(__name__)
 
@@ -183,12 +189,20 @@ def _voxels_of(stack: Stack, series: Series, *, source: Path, keep_on_disk: bool
     rescale = require_rescale(stack.frames, source=source)
     voxels = hounsfield(stack.frames, source=source, keep_on_disk=keep_on_disk)
     notices = (*stack.notices, *rescale)
-    return Volume(voxels, stack.affine, source, notices, series.mark, _frame_of_reference(series.files[0]))
+    header = read_header(series.files[0], tags=("SOPClassUID", "Modality", "FrameOfReferenceUID", *ACQUISITION_TAGS))
+    return Volume(
+        voxels,
+        stack.affine,
+        source,
+        notices,
+        series=series.mark,
+        frame_of_reference=_frame_of_reference(header),
+        acquisition=None if header is None else acquisition_of(header),
+    )
 
 
-def _frame_of_reference(file: Path) -> str | None:
-    """Return the mark of the frame of reference of a file, if it has one."""
-    header = read_header(file, tags=("SOPClassUID", "Modality", "FrameOfReferenceUID"))
+def _frame_of_reference(header: "Dataset | None") -> str | None:
+    """Return the mark of a header's frame of reference, if it has one."""
     uid = "" if header is None else str(header.get("FrameOfReferenceUID") or "").strip()
     return uid_mark(uid) if uid else None
 

@@ -1,7 +1,7 @@
 """The part of MONAI Label's REST interface that the clients of 3D Slicer and OHIF use.
 
-`MonaiLabel` holds what it is about; `monai_label_router` answers. Shapes of questions and answers are those of MONAI
-Label 0.8.5 (https://github.com/Project-MONAI/MONAILabel), of which nothing is needed here.
+`MonaiLabel` holds the data; `monai_label_router` answers requests. Requests and answers have the form of MONAI Label
+0.8.5 (https://github.com/Project-MONAI/MONAILabel), which need not be installed.
 """
 
 from pancascade.services.server.monai_label.routes import OPEN_PATHS, monai_label_router

@@ -1,4 +1,4 @@
-"""Answers in MONAI Label's shapes: what there is, a mask with its numbers, files."""
+"""Answers in MONAI Label's form: contents of the server, a mask with its numbers, files."""
 
 import hashlib
 import json
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 LABELS = {label.title: int(label) for label in Label if label}
 STRATEGIES = {"first": "The first image without a correction", "random": "An image without a correction, at random"}
 EXTENSIONS = (".nii.gz", ".nii", ".nrrd")
-"""In which masks are given out."""
+"""Suffixes of the masks that can be sent."""
 
 _DTYPES = ("uint8", "uint16", "int16")
 _MEDIA = {".nii.gz": "application/gzip", ".nii": "application/octet-stream", ".nrrd": "application/octet-stream"}
 
 
 def info(service: MonaiLabel) -> dict[str, Any]:
-    """What the server can do."""
+    """Return what the server can do."""
     model, training = service.segmenter.model, service.training
     trainers = {} if training is None else {model: _trainer(service.segmenter, training.options.recipe)}
     return {
@@ -64,7 +64,7 @@ def _trainer(segmenter: "Segmenter", recipe: str) -> dict[str, Any]:
 
 
 def status(service: MonaiLabel) -> dict[str, Any]:
-    """How many images there are, and how many are done."""
+    """Return the number of images, and of those with results and corrections."""
     images = service.images.ids()
     final = sum(service.newest(image) is not None for image in images)
     original = sum(service.mask(image) is not None for image in images)
@@ -73,7 +73,7 @@ def status(service: MonaiLabel) -> dict[str, Any]:
 
 
 def everything(service: MonaiLabel) -> dict[str, Any]:
-    """All images and their labels."""
+    """Return all images and their labels."""
     objects = {
         image: {"image": {"ext": ".nii.gz", "info": image_info(service, image)}, "labels": labels_of(service, image)}
         for image in service.images.ids()
@@ -82,7 +82,7 @@ def everything(service: MonaiLabel) -> dict[str, Any]:
 
 
 def labels_of(service: MonaiLabel, image: str) -> dict[str, Any]:
-    """The labels of an image by their tags."""
+    """Return the labels of an image by tag."""
     found: dict[str, Any] = {}
     if service.mask(image) is not None:
         found[ORIGINAL] = {"ext": ".nii.gz", "info": {"model": service.segmenter.model}}
@@ -95,12 +95,12 @@ def labels_of(service: MonaiLabel, image: str) -> dict[str, Any]:
 
 
 def image_info(service: MonaiLabel, image: str) -> dict[str, Any]:
-    """What a client is told of an image, before anything of it is read."""
+    """Return the information about an image without reading it."""
     return {"name": f"{image}.nii.gz", **service.images.info.get(image, {})}
 
 
 def checksum(path: Path, algorithm: str = "SHA256") -> str:
-    """Digest of a file, as 3D Slicer compares it.
+    """Return the digest of a file, in the form that 3D Slicer compares.
 
     Raises:
         RequestError: There is no such algorithm.
@@ -112,7 +112,7 @@ def checksum(path: Path, algorithm: str = "SHA256") -> str:
 
 
 def inference_params(result: Path, *, model: str) -> dict[str, Any]:
-    """What goes with a mask: the labels that it holds, by which 3D Slicer names the segments in their order."""
+    """Return the parameters of a mask: its labels, by which 3D Slicer names the segments in their order."""
     held = set(np.unique(read_label_map(result / MASK).voxels).tolist())
     return {
         "label_names": {name: value for name, value in LABELS.items() if value in held},
@@ -123,14 +123,14 @@ def inference_params(result: Path, *, model: str) -> dict[str, Any]:
 
 
 def encoded_mask(mask: Path, params: Mapping[str, Any]) -> tuple[bytes, str]:
-    """A mask in the format that a client asks for, and its ending.
+    """Return a mask in the requested format, and its suffix.
 
     Args:
         mask: NIfTI file.
-        params: Of the request: ``result_extension``, ``result_dtype``.
+        params: Parameters of the request: ``result_extension``, ``result_dtype``.
 
     Raises:
-        RequestError: There is no such format here.
+        RequestError: The format is not supported.
     """
     ending, dtype = params.get("result_extension", ".nii.gz"), params.get("result_dtype", "uint8")
     if ending not in EXTENSIONS or dtype not in _DTYPES:
@@ -149,19 +149,19 @@ def encoded_mask(mask: Path, params: Mapping[str, Any]) -> tuple[bytes, str]:
 
 
 def file_answer(content: bytes, name: str, ending: str) -> Response:
-    """A file for the client to keep.
+    """Return a file as a download.
 
     Args:
-        content: Of the file.
-        name: Of it, without its ending; one of ours.
-        ending: With its point.
+        content: Content of the file.
+        name: Name of the file without its suffix; made by the server.
+        ending: Suffix with its dot.
     """
     headers = {"Content-Disposition": f'attachment; filename="{name}{ending}"'}
     return Response(content, media_type=_MEDIA.get(ending, "application/octet-stream"), headers=headers)
 
 
 def mask_with_params(content: bytes, name: str, ending: str, params: Mapping[str, Any]) -> Response:
-    """Both in one ``multipart/form-data`` answer: ``params`` as JSON, ``image`` as a file."""
+    """Return both in one ``multipart/form-data`` answer: ``params`` as JSON, ``image`` as a file."""
     boundary = secrets.token_hex(16)
     parts = (
         ('form-data; name="params"', "application/json", json.dumps(params).encode()),
@@ -176,10 +176,10 @@ def mask_with_params(content: bytes, name: str, ending: str, params: Mapping[str
 
 
 def asked_params(text: str) -> dict[str, Any]:
-    """The mapping that a form's field ``params`` or ``info`` holds.
+    """Return the mapping in a form's field ``params`` or ``info``.
 
     Raises:
-        RequestError: It is none.
+        RequestError: The field holds no mapping.
     """
     try:
         params = parse_json(text or "{}")

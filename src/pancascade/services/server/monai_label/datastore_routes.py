@@ -1,4 +1,4 @@
-"""``/datastore``: images and labels, listed, sent, fetched and removed."""
+"""``/datastore``: list, send, fetch and remove images and labels."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,14 +22,14 @@ _MOST_INFO = 20
 
 @contextmanager
 def received(service: MonaiLabel, *files: UploadFile) -> Iterator[Path]:
-    """Files that were sent, on disk under names of ours; gone when the block ends.
+    """Store uploaded files under names of the server; they are removed when the block ends.
 
     Args:
-        service: Which checks them.
-        files: One of any kind, or those of a DICOM series.
+        service: Service that checks them.
+        files: One file of any kind, or those of a DICOM series.
 
     Yields:
-        The file; of several, their folder.
+        The file, or the folder of several files.
     """
     with TemporaryDirectory(prefix="pancascade-") as folder:
         paths = []
@@ -43,7 +43,7 @@ def received(service: MonaiLabel, *files: UploadFile) -> Iterator[Path]:
 
 
 def datastore_routes(service: MonaiLabel, kind: Any) -> APIRouter:
-    """Routes below ``/datastore``."""
+    """Return the routes below ``/datastore``."""
     router = APIRouter(prefix="/datastore", route_class=kind)
     _add_list(router, service)
     _add_images(router, service)
@@ -116,7 +116,7 @@ def _add_labels(router: APIRouter, service: MonaiLabel) -> None:
     def save(label: UploadFile, image: str, tag: str = FINAL, params: Annotated[str, Form()] = "{}") -> dict[str, Any]:
         found, asked = images.id_of(image), answers.asked_params(params)
         if (tag or FINAL) != FINAL:
-            raise RequestError(400, f"Readers save labels under the tag {FINAL}; the other is the model's.")
+            raise RequestError(400, f"Readers save labels under the tag {FINAL}; the other tag is the model's.")
         author = asked.get("author") or asked.get("client_id") or _AUTHOR
         if not isinstance(author, str):
             raise DataError("params: author must be a name.")

@@ -1,7 +1,7 @@
-"""The scans that can be asked for: those below a folder of studies, and those that were sent.
+"""The scans of the server: those in a folder of studies, and those that were sent.
 
-Their ids are made here. What clients call a scan is kept as a digest alone, and a scan that was read once is kept as
-NIfTI whose header tells nothing of whose it is.
+Their ids are made here. A client's name for a scan is stored only as a digest. A scan that was read is stored as NIfTI
+without information about the patient.
 """
 
 import json
@@ -36,18 +36,18 @@ _MOST_NAMES = 50
 
 @dataclass(frozen=True)
 class _Known:
-    """A scan of the studies, and of DICOM the series that a viewer asked for."""
+    """A scan of the studies and, for DICOM, the series that a viewer requested."""
 
     scan: ScanInput
     series: str | None = None
 
 
 class Images:
-    """All scans by their ids. Safe to use from any thread.
+    """All scans by id. Safe to use from any thread.
 
     Args:
-        folder: Where scans are kept.
-        studies: Folders or files of scans that were there before.
+        folder: Folder in which scans are stored.
+        studies: Folders or files of existing scans.
 
     Raises:
         PancascadeError: The studies cannot be read.
@@ -67,12 +67,12 @@ class Images:
             self._names.update(dict.fromkeys(_names_in(record), record.parent.name))
 
     def ids(self) -> list[str]:
-        """All ids, in order."""
+        """Return all ids, sorted."""
         with self._lock:
             return sorted({*(key for key, known in self._studies.items() if known.series is None), *self._sent})
 
     def id_of(self, name: str) -> str:
-        """Our id of what a client calls by it, by a name that it gave before, or by the UID of a DICOM series.
+        """Return the id for a client's name: an id, an earlier name of the client, or the UID of a DICOM series.
 
         Raises:
             RequestError: There is no such scan.
@@ -84,16 +84,16 @@ class Images:
             if found is None and _UID.fullmatch(name):
                 found = self._series().get(text_digest(name))
             if found is None:
-                raise RequestError(404, "There is no such image. Take one of /datastore, or send it first.")
+                raise RequestError(404, "There is no such image. Choose one of /datastore, or send it first.")
             return found
 
     def lock_of(self, image: str) -> Lock:
-        """Held by whoever works on a scan."""
+        """Return the lock for work on a scan."""
         with self._lock:
             return self._locks[image]
 
     def scan(self, image: str) -> Path:
-        """The scan as NIfTI.
+        """Return the scan as a NIfTI file.
 
         Raises:
             ScanError: It cannot be read, or is no CT.
@@ -105,14 +105,14 @@ class Images:
         return path
 
     def add(self, sent: Path, *, name: str | None) -> str:
-        """Keep a scan that was sent; the same scan sent again is the one that is there.
+        """Store an uploaded scan; the same scan sent again keeps its id.
 
         Args:
             sent: File, archive or folder; not needed afterwards.
-            name: What the client calls it from now on.
+            name: The client's name for it from now on.
 
         Returns:
-            Its id.
+            The id of the scan.
 
         Raises:
             ScanError: It cannot be read, or is no CT.
@@ -130,14 +130,14 @@ class Images:
         return image
 
     def remove(self, image: str) -> None:
-        """Forget a scan that was sent, and remove its file.
+        """Remove an uploaded scan and its file.
 
         Raises:
             RequestError: It belongs to the studies.
         """
         with self._lock:
             if image not in self._sent:
-                raise RequestError(403, "This image lies in the folder of studies, which the server only reads.")
+                raise RequestError(403, "This image is in the folder of studies, which is read-only.")
             self._sent.discard(image)
             self._names = {name: known for name, known in self._names.items() if known != image}
             self.info.pop(image, None)
@@ -151,7 +151,7 @@ class Images:
             temporary.write_text(json.dumps({"names": names}))
 
     def _series(self) -> dict[str, str]:
-        """Ids by digests of the series' UIDs; headers are read when a viewer first asks by a UID."""
+        """Return ids by digests of series UIDs; headers are read at the first request by a UID."""
         if self._of_series is None:
             self._of_series = {}
             for known in [known for known in self._studies.values() if looks_like_dicom(known.scan.path)]:
@@ -163,7 +163,7 @@ class Images:
 
 
 def store(volume: Volume, path: Path, *, name: str) -> None:
-    """Keep a scan as NIfTI, whose header then holds nothing of whose it is.
+    """Store a scan as NIfTI without information about the patient.
 
     Raises:
         ScanError: It is no CT.
@@ -173,7 +173,7 @@ def store(volume: Volume, path: Path, *, name: str) -> None:
 
 
 def _names_in(record: Path) -> list[str]:
-    """Digests of what clients call a scan; none where that cannot be read: they send it again."""
+    """Return the digests of a scan's names; empty if unreadable: clients then send the scan again."""
     try:
         names = read_json(record)["names"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -182,7 +182,7 @@ def _names_in(record: Path) -> list[str]:
 
 
 def _called(sent: Path, name: str) -> Volume:
-    """A scan whose faults name it otherwise than the client did.
+    """Read a scan; its errors name it by another name than the client's.
 
     Raises:
         ScanError: It cannot be read.
@@ -207,7 +207,7 @@ def _read(known: _Known) -> Volume:
 def _inputs(studies: Sequence[Path]) -> list[ScanInput]:
     try:
         return find_inputs(studies) if studies else []
-    except DataError:  # nothing there yet
+    except DataError:  # the studies are still empty
         if all(path.is_dir() for path in studies):
             return []
         raise

@@ -1,4 +1,4 @@
-"""Label maps as clients send them: NIfTI, NRRD or raw voxels, whose values are named in the request."""
+"""Read label maps of clients: NIfTI, NRRD or raw voxels; the request names their values."""
 
 import gzip
 from collections.abc import Mapping, Sequence
@@ -19,34 +19,34 @@ from pancascade.results.corrections import MOST_BYTES, SegmentedScan, read_packe
 from pancascade.services.server.faults import RequestError
 
 RAW = ".bin"
-"""Voxels alone, as viewers in a browser send them: 8 or 16 bits, the first axis fastest, on the scan's grid."""
+"""Raw voxels, as viewers in a browser send them: 8 or 16 bits, the first axis fastest, on the scan's grid."""
 
 _SUFFIXES = (*READABLE_SUFFIXES, ".zip", RAW)
 _SCRIBBLES = ("background", "foreground_scribbles", "background_scribbles")
 
 
 def suffix_of(name: str | None, *, default: str = ".nii.gz") -> str:
-    """How a file that a client sends is to be read; of its name, nothing else is used.
+    """Return the suffix by which a client's file is read; nothing else of its name is used.
 
     Args:
-        name: As the client gives it.
-        default: Of a file without a known suffix.
+        name: Name given by the client.
+        default: Suffix of a file without a known one.
     """
     known = sorted(_SUFFIXES, key=len, reverse=True)
     return next((suffix for suffix in known if (name or "").lower().endswith(suffix)), default)
 
 
 def read_sent_labels(sent: BinaryIO, suffix: str, *, scan: SegmentedScan, label_info: Sequence[Any]) -> Volume:
-    """A label map with our labels.
+    """Read a label map and convert its values to our labels.
 
     Args:
         sent: The file.
-        suffix: Of `suffix_of`.
-        scan: What it was drawn on.
-        label_info: Of the request: mappings with ``name`` and, if it is not the place in the list, ``idx``, the value.
+        suffix: Suffix by `suffix_of`.
+        scan: The scan that it belongs to.
+        label_info: From the request: mappings with ``name`` and ``idx``, the value (default: the position in the list).
 
     Raises:
-        PancascadeError: It is too large, cannot be read, or a segment is neither pancreas nor tumour.
+        PancascadeError: It is too large or unreadable, or a segment is neither pancreas nor tumour.
     """
     content = sent.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
@@ -81,7 +81,7 @@ def _of_raw(content: bytes, scan: SegmentedScan) -> Volume:
 
 
 def _named(labels: Volume, label_info: Sequence[Any]) -> Volume:
-    """Values by the names of their segments; as they are where nobody names them."""
+    """Convert values by the names of their segments; values without names are not changed."""
     meant = _meant(label_info)
     if not meant:
         return labels

@@ -1,4 +1,4 @@
-"""``/info``, ``/infer``, ``/activelearning`` and ``/session``: masks, and which image comes next."""
+"""``/info``, ``/infer``, ``/activelearning`` and ``/session``: masks, and the choice of the next image."""
 
 import random
 import time
@@ -17,7 +17,7 @@ Output = Literal["image", "json", "all", "dicom_seg"]
 
 
 def infer_routes(service: MonaiLabel, kind: Any) -> APIRouter:
-    """Routes that look at scans."""
+    """Return the routes for inference."""
     router = APIRouter(route_class=kind)
 
     @router.get("/info/")
@@ -44,7 +44,7 @@ def _add_infer(router: APIRouter, service: MonaiLabel) -> None:
         asked = answers.asked_params(params)
         if output == "dicom_seg":
             raise RequestError(
-                400, "output: DICOM-SEG is made by `pancascade segment --format dicom-seg`; ask for image here."
+                400, "output: DICOM-SEG is written by `pancascade segment --format dicom-seg`; request image here."
             )
         if file is not None:
             with received(service, file) as sent:

@@ -1,4 +1,4 @@
-"""What is refused, as a status and one sentence, whatever application the routes are part of."""
+"""Refuse requests with a status and one sentence, whatever application the routes are part of."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -16,10 +16,10 @@ _DAMAGED = RequestError(400, "The request's body cannot be read. Send it as mult
 
 
 def sentence_route(*, most_bytes: int) -> type[APIRoute]:
-    """A class of routes that answer every error as ``{"detail": "<one sentence>"}`` and take no larger body.
+    """Return a class of routes that answer every error as ``{"detail": "<one sentence>"}`` and limit the body.
 
     Args:
-        most_bytes: Of a request.
+        most_bytes: Largest body of a request.
     """
 
     class SentenceRoute(APIRoute):
@@ -36,7 +36,7 @@ def sentence_route(*, most_bytes: int) -> type[APIRoute]:
                 except HTTPException as error:
                     if error.status_code != 400:
                         raise
-                    # What goes wrong while a body is read comes wrapped, or in words of the library.
+                    # Errors while reading a body come wrapped, or in the library's words.
                     return fault_answer(error.__cause__ if isinstance(error.__cause__, RequestError) else _DAMAGED)
                 except RequestValidationError as error:
                     fault = error.errors()[0]
@@ -51,9 +51,9 @@ def sentence_route(*, most_bytes: int) -> type[APIRoute]:
 
 
 class _Limited:
-    """Receives a request's body as long as it is not too large.
+    """Receives a request's body up to a limit.
 
-    What is a little too large is still read, and dropped: a client that cannot send all of it does not read the answer.
+    A slightly larger body is still read and dropped: a client that cannot send all of it would not read the answer.
     """
 
     def __init__(self, request: Request, most_bytes: int) -> None:

@@ -1,4 +1,4 @@
-"""The router: the parts put together, behind whatever asks for the token."""
+"""The router of all MONAI Label routes, with their check of the token."""
 
 import hmac
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MOST_UPLOAD_BYTES = 1_000_000_000
 OPEN_PATHS = ("/auth/", "/auth/token")
-"""Where a client that has no token yet asks how to get it."""
+"""Addresses at which a client without a token learns how to get it."""
 
 
 def monai_label_router(
@@ -28,13 +28,13 @@ def monai_label_router(
     token: str | None = None,
     most_upload_bytes: int = MOST_UPLOAD_BYTES,
 ) -> APIRouter:
-    """Routes of MONAI Label's interface.
+    """Return the routes of MONAI Label's interface.
 
     Args:
-        service: What they are about.
-        dependencies: Of all routes but `OPEN_PATHS`: what asks for the token.
-        token: The server's. Clients send it as a password, under any name, and then as a bearer's.
-        most_upload_bytes: Of a request.
+        service: Service behind the routes.
+        dependencies: Dependencies of all routes but `OPEN_PATHS`, such as the check of the token.
+        token: Token of the server. Clients send it as a password with any user name, and then as a bearer token.
+        most_upload_bytes: Largest body of a request.
     """
     kind = sentence_route(most_bytes=most_upload_bytes)
     router = APIRouter(route_class=kind)

@@ -1,4 +1,4 @@
-"""What the routes stand on: scans, their results and corrections, sessions, training."""
+"""The service behind the routes: scans, their results and corrections, sessions, training."""
 
 import os
 import secrets
@@ -20,29 +20,29 @@ from pancascade.services.server.monai_label.training import BackgroundTraining, 
 
 MASK = "segmentation.nii.gz"
 ORIGINAL, FINAL = "original", "final"
-"""MONAI Label's tags: the model's mask, and the reader's."""
+"""MONAI Label's tags for the model's mask and the reader's."""
 
 
 class Segmenter(Protocol):
-    """What segments a scan.
+    """Segments scans.
 
     Attributes:
         model: Name of the model.
-        description: Of it, in a sentence.
+        description: Description of the model, one sentence.
     """
 
     model: str
     description: str
 
     def segment(self, scan: Path, out: Path) -> None:
-        """Segment one scan; comes back when it is done.
+        """Segment one scan; return when it is done.
 
         Args:
-            scan: NIfTI file; nobody else changes it.
-            out: Folder to make, as `pancascade segment --out` does.
+            scan: NIfTI file; nobody changes it meanwhile.
+            out: Folder to make, with the files of `pancascade segment --out`.
 
         Raises:
-            PancascadeError: There is no result; the sentence says why.
+            PancascadeError: There is no result; the sentence gives the reason.
         """
         ...
 
@@ -51,19 +51,19 @@ class MonaiLabel:
     """Scans with their masks and corrections. Safe to use from any thread.
 
     Args:
-        folder: Of all data; held by the caller.
-        segmenter: What segments.
-        studies: Folders or files of scans that were there before; only read.
-        training: How corrections are trained on; None offers no training.
-        check: Called with each file that is sent before it is read; raises a `PancascadeError` to refuse it.
+        folder: Folder of all data; locked by the caller.
+        segmenter: Segments the scans.
+        studies: Folders or files of existing scans; only read.
+        training: Options of training on corrections; None offers no training.
+        check: Called with each uploaded file before it is read; raises a `PancascadeError` to refuse it.
 
     Attributes:
-        segmenter: What segments.
-        check: Of files that are sent.
+        segmenter: Segments the scans.
+        check: Check of uploaded files.
         images: All scans.
-        sessions: Scans that were sent for a while.
-        training: Of the corrections.
-        batches: Segmentations of many scans.
+        sessions: Temporary scans.
+        training: Training on the corrections.
+        batches: Segmentation of many scans.
 
     Raises:
         PancascadeError: The studies cannot be read.
@@ -87,25 +87,25 @@ class MonaiLabel:
         self.batches = BatchTasks()
 
     def close(self) -> None:
-        """Stop what is under way."""
+        """Stop the running work."""
         self.batches.stop()
         if self.training is not None:
             self.training.stop()
 
     def require_model(self, model: str) -> None:
-        """Pass only for the name of the model.
+        """Refuse the name of another model.
 
         Raises:
-            RequestError: It is another one.
+            RequestError: There is no such model.
         """
         if model != self.segmenter.model:
             raise RequestError(404, f"There is no such model; there is {self.segmenter.model}.")
 
     def result(self, image: str) -> Path:
-        """The result of a scan, segmented now if it was not before.
+        """Return the result of a scan; segment it if needed.
 
         Args:
-            image: Our id.
+            image: Id of the scan.
 
         Raises:
             PancascadeError: It cannot be segmented.
@@ -115,7 +115,7 @@ class MonaiLabel:
             return self._segmented(scan, self._result_folder(image))
 
     def result_of_session(self, session: str) -> Path:
-        """The same of a scan that was sent for a while.
+        """Return the result of a temporary scan; segment it if needed.
 
         Raises:
             PancascadeError: There is no such session, or it cannot be segmented.
@@ -125,20 +125,20 @@ class MonaiLabel:
             return self._segmented(folder / SCAN, folder / "result")
 
     def newest(self, image: str) -> Correction | None:
-        """The newest correction of a scan; None where there is none."""
+        """Return the newest correction of a scan, or None."""
         folder = self._result_folder(image)
         return newest_correction(folder) if folder.is_dir() else None
 
     def mask(self, image: str) -> Path | None:
-        """The model's mask of a scan; None where it was not segmented yet."""
+        """Return the model's mask of a scan; None if it was not segmented yet."""
         path = self._result_folder(image) / MASK
         return path if path.is_file() else None
 
     def label(self, image: str, tag: str) -> Path:
-        """The label map of a scan under one of MONAI Label's tags.
+        """Return the label map of a scan under one of MONAI Label's tags.
 
         Raises:
-            RequestError: There is none.
+            RequestError: There is no such label map.
         """
         newest = self.newest(image) if tag == FINAL else None
         path = self.mask(image) if tag == ORIGINAL else None if newest is None else newest.label_map
@@ -147,14 +147,14 @@ class MonaiLabel:
         return path
 
     def save(self, image: str, sent: BinaryIO, suffix: str, *, author: str, params: Mapping[str, Any]) -> Correction:
-        """Save a label map that a client sent as a correction.
+        """Save a client's label map as a correction.
 
         Args:
-            image: Our id.
+            image: Id of the scan.
             sent: The file.
-            suffix: Of its name.
+            suffix: Suffix of the file.
             author: Name of the reader.
-            params: Of the request.
+            params: Parameters of the request.
 
         Raises:
             PancascadeError: It cannot be saved.
@@ -166,12 +166,12 @@ class MonaiLabel:
         labels = read_sent_labels(sent, suffix, scan=read_segmented_scan(result), label_info=label_info)
         save_label_map(result, labels, author=author, now=datetime.now(UTC))
         saved = newest_correction(result)
-        if saved is None:  # somebody removes files
-            raise RequestError(500, "The correction was saved, and is gone. Save it again.")
+        if saved is None:  # the files were removed by another program
+            raise RequestError(500, "The correction was saved, but is gone. Save it again.")
         return saved
 
     def remove_image(self, image: str) -> None:
-        """Remove a scan that was sent, and all that was made of it.
+        """Remove an uploaded scan, its results and its corrections.
 
         Raises:
             RequestError: It belongs to the studies.
@@ -182,14 +182,14 @@ class MonaiLabel:
                 rmtree(folder, ignore_errors=True)
 
     def remove_label(self, image: str, tag: str) -> None:
-        """Remove the newest correction of a scan; the one before is then the newest. The model's mask stays.
+        """Remove the newest correction of a scan, so that the one before is the newest. The model's mask is kept.
 
         Raises:
-            RequestError: There is none, or the model's mask was meant.
+            RequestError: There is no correction, or the tag is the model's.
         """
         newest = self.newest(image) if tag == FINAL else None
         if newest is None:
-            raise RequestError(404, f"This image has no label of the tag {FINAL}, and another cannot be removed.")
+            raise RequestError(404, f"This image has no label of the tag {FINAL}; other labels cannot be removed.")
         newest.label_map.with_name(f"{newest.number:03d}.json").unlink(missing_ok=True)
         newest.label_map.unlink(missing_ok=True)
 
@@ -203,7 +203,7 @@ class MonaiLabel:
         try:
             draft.parent.mkdir(parents=True, exist_ok=True)
             self.segmenter.segment(scan, draft)
-            # Beside its result, so that training finds it wherever both are taken.
+            # Beside its result, so that training finds it wherever both are moved.
             with suppress(OSError):
                 os.link(scan, draft / SCAN)
             if not (draft / SCAN).exists():

@@ -1,4 +1,4 @@
-"""Scans that a client sends to have them segmented, and that belong to no data set: gone after a while."""
+"""Temporary scans that clients send for segmentation; they belong to no data set and expire."""
 
 import json
 import re
@@ -24,11 +24,11 @@ _ID = re.compile(r"session-[0-9a-f]{32}")
 
 
 class Sessions:
-    """Sessions by their ids. Safe to use from any thread.
+    """Sessions by id. Safe to use from any thread.
 
     Args:
-        folder: Where they are kept.
-        now: Seconds, of any clock that goes on when the server is started again.
+        folder: Folder of the sessions.
+        now: Returns seconds of a clock that continues when the server is restarted.
     """
 
     def __init__(self, folder: Path, *, now: Callable[[], float] = time.time) -> None:
@@ -41,10 +41,10 @@ class Sessions:
 
         Args:
             sent: File, archive or folder; not needed afterwards.
-            expiry_s: For how long after its last use; 0 for an hour.
+            expiry_s: Seconds after its last use until it expires; 0 for an hour.
 
         Returns:
-            Its id.
+            The id of the session.
 
         Raises:
             ScanError: The scan cannot be read, or is no CT.
@@ -61,14 +61,14 @@ class Sessions:
         return session
 
     def info(self, session: str, *, touch: bool = False) -> dict[str, Any]:
-        """What a client is told of a session.
+        """Return the information about a session for a client.
 
         Args:
-            session: Its id.
-            touch: Whether its time begins anew.
+            session: Id of the session.
+            touch: Whether its time starts again.
 
         Raises:
-            RequestError: There is none of that id any more.
+            RequestError: There is no such session, or it has expired.
         """
         with self._lock:
             self.remove_old()
@@ -82,31 +82,31 @@ class Sessions:
         return {"name": session, "image": SCAN, "meta": {}, **reported}
 
     def folder(self, session: str) -> Path:
-        """Where a session's scan lies; its time begins anew.
+        """Return the folder of a session's scan; its time starts again.
 
         Raises:
-            RequestError: There is none of that id any more.
+            RequestError: There is no such session, or it has expired.
         """
         self.info(session, touch=True)
         return self._folder / session
 
     def remove(self, session: str) -> None:
-        """End a session; all of it is gone when this returns.
+        """End a session and remove its data.
 
         Raises:
-            RequestError: There is none of that id any more.
+            RequestError: There is no such session, or it has expired.
         """
         self.info(session)
         rmtree(self._folder / session, ignore_errors=True)
 
     def remove_old(self) -> None:
-        """Remove what has expired."""
+        """Remove expired sessions."""
         with self._lock:
             for path in self._folder.glob(f"*/{_RECORD}"):
                 try:
                     reported = read_json(path)
                     over = self._now() > reported["last_access_ts"] + reported["expiry"]
-                except (OSError, ValueError, KeyError, TypeError):  # damaged: nobody can use it
+                except (OSError, ValueError, KeyError, TypeError):  # damaged, so it cannot be used
                     over = True
                 if over:
                     rmtree(path.parent, ignore_errors=True)

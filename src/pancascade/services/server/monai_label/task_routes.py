@@ -15,14 +15,14 @@ _TOLD = ("client_id",)
 
 
 def task_routes(service: MonaiLabel, kind: Any) -> APIRouter:
-    """Routes about work in the background."""
+    """Return the routes for work in the background."""
     router = APIRouter(route_class=kind)
     _add_training(router, service)
     _add_batches(router, service)
 
     @router.get("/scoring/")
     def scoring() -> Any:
-        raise RequestError(404, "No scoring was started; there is none here.")
+        raise RequestError(404, "No scoring was started; this server has none.")
 
     @router.get("/logs/")
     def logs(lines: int = 300) -> PlainTextResponse:
@@ -82,5 +82,5 @@ def _add_batches(router: APIRouter, service: MonaiLabel) -> None:
 
 
 def _request(model: str, params: dict[str, Any] | None) -> dict[str, Any]:
-    """What was asked for, as far as it is kept: options of a training are the server's own."""
+    """Return the part of a request that is kept; the options of a training are the server's own."""
     return {"model": model, **{key: value for key, value in (params or {}).items() if key in _TOLD}}

@@ -1,4 +1,4 @@
-"""Work in the background as MONAI Label tells it: one task at a time, with a state and its last lines."""
+"""Work in the background in MONAI Label's form: one task at a time, with a state and its last lines."""
 
 import secrets
 from collections import deque
@@ -16,21 +16,21 @@ _LINES = 20
 
 
 def now() -> str:
-    """Local time as MONAI Label writes it."""
+    """Return the local time in MONAI Label's form."""
     return datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 @dataclass
 class Task:
-    """A task.
+    """One task.
 
     Attributes:
-        request: What was asked for.
-        id: Random.
-        status: How far it is.
-        start_ts: Local time.
-        end_ts: The same; None while it runs.
-        details: Last lines that it said; clients take the last one without looking whether there is any.
+        request: The request.
+        id: Random id.
+        status: State of the task.
+        start_ts: Start, local time.
+        end_ts: End, local time; None while it runs.
+        details: Last lines of output, at least one: clients read the last one without a check.
     """
 
     request: dict[str, Any]
@@ -41,30 +41,30 @@ class Task:
     details: deque[str] = field(default_factory=lambda: deque(["Submitted."], maxlen=_LINES))
 
     def reported(self) -> dict[str, Any]:
-        """As clients are told it."""
+        """Return the task in the form for clients."""
         reported = {"id": self.id, "status": self.status, "request": self.request, "start_ts": self.start_ts}
         if self.end_ts is not None:
             reported["end_ts"] = self.end_ts
         return reported | {"details": list(self.details)}
 
     def end(self, status: State) -> None:
-        """Say how it ended; what was stopped stays so."""
+        """Set the final state; a stopped task stays stopped."""
         if self.status != "STOPPED":
             self.status = status
         self.end_ts = now()
 
 
 def job_description(tasks: Sequence[Task], *, every: bool, running: bool, what: str) -> Any:
-    """The answer to who asks for the state of tasks.
+    """Return the answer to a request for the state of tasks.
 
     Args:
-        tasks: In their order.
-        every: All of them, not the last.
-        running: Only one that runs.
-        what: For the sentence.
+        tasks: Tasks in order.
+        every: Return all tasks, not only the last.
+        running: Return only a running task.
+        what: Name of the work, for the sentence.
 
     Raises:
-        RequestError: There is none.
+        RequestError: There is no such task.
     """
     found = [task for task in tasks if not running or task.end_ts is None]
     if not found:
@@ -82,15 +82,15 @@ class BatchTasks:
         self._thread: Thread | None = None
 
     def start(self, images: Sequence[str], work: Callable[[str], object], *, request: dict[str, Any]) -> Task:
-        """Begin.
+        """Start a batch.
 
         Args:
-            images: Ids.
-            work: Called with each.
-            request: What was asked for.
+            images: Ids of the scans.
+            work: Called with each id.
+            request: The request.
 
         Raises:
-            RequestError: Another one runs.
+            RequestError: Another batch is running.
         """
         with self._lock:
             if self._thread is not None and self._thread.is_alive():
@@ -103,7 +103,7 @@ class BatchTasks:
             return task
 
     def stop(self) -> Task | None:
-        """Stop after the scan that is under way; the task, or None where none runs."""
+        """Stop after the current scan; return the task, or None if none runs."""
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
                 return None
@@ -112,7 +112,7 @@ class BatchTasks:
             return self.tasks[-1]
 
     def wait(self) -> None:
-        """Until all is done."""
+        """Wait until all is done."""
         if self._thread is not None:
             self._thread.join()
 

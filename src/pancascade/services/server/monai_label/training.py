@@ -1,4 +1,4 @@
-"""`pancascade train` on the corrections, in a process of its own."""
+"""Run `pancascade train` on the corrections in a separate process."""
 
 import subprocess
 import sys
@@ -14,18 +14,18 @@ from pancascade.services.server.faults import RequestError
 from pancascade.services.server.monai_label.tasks import Task
 
 PATIENCE_S = 20
-"""Time in which a training that is stopped may end by itself."""
+"""Seconds in which a stopped training may end by itself."""
 
 _LONGEST_LINE = 300
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How corrections are trained on.
+    """Options of training on corrections.
 
     Attributes:
         recipe: Name of a shipped recipe, or a file.
-        start_from: Weights to train further: a model's name or a checkpoint; None for random ones.
+        start_from: Weights to train further: a model's name or a checkpoint; None for random weights.
         device: ``cpu`` or ``cuda``.
     """
 
@@ -38,10 +38,10 @@ Command = Callable[[TrainingOptions, Path, Path], Sequence[str]]
 
 
 def train_command(options: TrainingOptions, source: Path, out: Path) -> list[str]:
-    """The command line of a training.
+    """Return the command line of a training.
 
     Args:
-        options: How.
+        options: Options of the training.
         source: Results with corrections.
         out: Folder of the run.
     """
@@ -54,13 +54,13 @@ class BackgroundTraining:
     """Trainings, one at a time. Safe to use from any thread.
 
     Args:
-        options: How.
+        options: Options of the trainings.
         source: Results with corrections.
-        runs: Where runs are kept, each in a folder of its own.
+        runs: Folder of the runs, with a folder for each.
         command: Makes the command line.
 
     Attributes:
-        tasks: All of them, in their order.
+        tasks: All tasks, in order.
     """
 
     def __init__(self, options: TrainingOptions, source: Path, runs: Path, *, command: Command = train_command) -> None:
@@ -72,13 +72,13 @@ class BackgroundTraining:
         self._thread: Thread | None = None
 
     def start(self, request: dict[str, Any]) -> Task:
-        """Begin a training.
+        """Start a training.
 
         Args:
-            request: What was asked for.
+            request: The request.
 
         Raises:
-            RequestError: One runs already, or there is nothing to learn from.
+            RequestError: A training is running, or there are no corrections.
         """
         with self._lock:
             if self._process is not None and self._process.poll() is None:
@@ -103,7 +103,7 @@ class BackgroundTraining:
             return task
 
     def stop(self) -> Task | None:
-        """End the training that runs, and wait until it has ended; None where none runs."""
+        """Stop the running training and wait for its end; return None if none runs."""
         with self._lock:
             process = self._process
             if process is None or process.poll() is not None:
@@ -119,12 +119,12 @@ class BackgroundTraining:
         return task
 
     def wait(self) -> None:
-        """Until the training has ended."""
+        """Wait until the training has ended."""
         if self._thread is not None:
             self._thread.join()
 
     def lines(self) -> list[str]:
-        """The last lines of the last training."""
+        """Return the last lines of the last training."""
         return list(self.tasks[-1].details) if self.tasks else []
 
     def _new_run(self) -> Path:
@@ -135,7 +135,7 @@ class BackgroundTraining:
 
 
 def _follow(task: Task, process: "subprocess.Popen[str]") -> None:
-    """Keep the last lines, without folders, and tell how it ended."""
+    """Keep the last lines of output, without folders, and record how it ended."""
     if process.stdout is not None:
         with process.stdout as lines:
             for line in lines:

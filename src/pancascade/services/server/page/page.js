@@ -2,7 +2,7 @@
 
 const mostBytes = Number(document.body.dataset.mostBytes);
 const at = (id) => document.getElementById(id);
-const states = { waiting: "waiting", running: "at work", done: "done", refused: "not usable", failed: "failed" };
+const states = { waiting: "waiting", running: "running", done: "done", refused: "not usable", failed: "failed" };
 const kinds = { nifti: "NIfTI", "nifti-gz": "NIfTI", nrrd: "NRRD", "dicom-zip": "DICOM", dicom: "DICOM" };
 const megabytes = (bytes) => `${bytes < 1e6 ? "< 1" : Math.round(bytes / 1e6)} MB`;
 
@@ -11,7 +11,7 @@ function complain(sentence) {
   at("fault").hidden = !sentence;
 }
 
-/* What a faulty answer says. */
+/* The sentence of an error's answer. */
 function sentenceOf(text, status) {
   try {
     return JSON.parse(text).detail || `The server answered with ${status}.`;
@@ -20,7 +20,7 @@ function sentenceOf(text, status) {
   }
 }
 
-/* Sending. One file after another; fetch() does not tell how much has been sent. */
+/* Sending, one file after another. XMLHttpRequest, because fetch() does not report the progress of an upload. */
 
 const waiting = [];
 let sending = null;
@@ -28,7 +28,7 @@ let sending = null;
 function send(files) {
   complain("");
   for (const file of files) {
-    if (file.size > mostBytes) complain(`This file has ${megabytes(file.size)}; the server takes at most ${megabytes(mostBytes)}.`);
+    if (file.size > mostBytes) complain(`This file has ${megabytes(file.size)}; the server accepts at most ${megabytes(mostBytes)}.`);
     else if (!file.size) complain("This file is empty.");
     else waiting.push(file);
   }
@@ -57,7 +57,7 @@ function sendNext() {
     sendNext();
   };
   request.onerror = () => {
-    complain("The scan could not be sent: the server does not answer, or cut the upload off.");
+    complain("The scan could not be sent: the server does not answer, or ended the upload.");
     sendNext();
   };
   request.onabort = sendNext;
@@ -163,7 +163,7 @@ async function remove(id, button) {
   button.disabled = false;
 }
 
-/* Changes. A page in the background lets go: browsers keep few connections to one server. */
+/* Changes. A page in the background closes its stream: browsers allow few connections to one server. */
 
 let stream = null;
 

@@ -1,5 +1,5 @@
 "use strict";
-/* One result: CT, mask, probability maps, lesions, and corrections by hand. Pictures are NiiVue's. */
+/* One result: CT, mask, probability maps, lesions, and corrections by hand. NiiVue draws the pictures. */
 
 const $ = (id) => document.getElementById(id);
 const VIEWS = { Axial: 0, Coronal: 1, Sagittal: 2, "All planes": 3, "3-D": 4 };
@@ -74,7 +74,7 @@ function press(place, name) {
   for (const button of $(place).children) if (button.textContent === name) button.click();
 }
 
-/* ── what the result tells ── */
+/* ── the result ── */
 
 function showResult(result) {
   document.title = `${result.scan} – pancascade`;
@@ -101,7 +101,7 @@ function showResult(result) {
     $("key-list").append(Object.assign(document.createElement("dt"), { textContent: key }));
     $("key-list").append(Object.assign(document.createElement("dd"), { textContent: meaning }));
   }
-  if (!result.files.ct) say("The scan is not at hand, so the mask stands alone. Give it with --scan.");
+  if (!result.files.ct) say("The scan was not found, so only the mask is shown. Give its path with --scan.");
 }
 
 function goTo(index) {
@@ -134,7 +134,7 @@ async function load(result) {
   state.dirty = false;
 }
 
-/* Voxels at or above each step of probability, so that the threshold's count is there at once. */
+/* Number of voxels at or above each step of probability, for an instant count at any threshold. */
 function countAbove(volume) {
   const counts = new Float64Array(STEPS + 2);
   const slope = volume.hdr.scl_slope || 1;
@@ -197,13 +197,13 @@ async function edited() {
 async function save(event) {
   event.preventDefault();
   $("save").disabled = true;
-  state.dirty = false; /* a stroke from here on is not in what is sent */
+  state.dirty = false; /* later strokes are not in the sent mask */
   try {
     const asked = `correction?author=${encodeURIComponent($("author").value.trim())}`;
     const answer = await fetch(asked, { method: "POST", headers: { "Content-Type": "application/gzip" }, body: await edited() });
-    const told = await answer.json().catch(() => ({ detail: "The server gave no answer that can be read." }));
+    const told = await answer.json().catch(() => ({ detail: "The server's answer cannot be read." }));
     if (!answer.ok) throw new Error(told.detail);
-    say(`Saved as ${told.saved}. The original mask stays as it is. ${told.note ?? ""}`);
+    say(`Saved as ${told.saved}. The original mask is not changed. ${told.note ?? ""}`);
   } catch (error) {
     state.dirty = true;
     say(error instanceof TypeError ? "Not saved: the viewer does not answer. Is it still running?" : error.message, true);
@@ -287,7 +287,7 @@ function wire(result) {
   $("undo").addEventListener("click", () => nv.drawUndo());
   $("download").addEventListener("click", download);
   $("saving").addEventListener("submit", save);
-  /* A stroke that leaves the canvas ends without a word of NiiVue's. */
+  /* NiiVue does not report a stroke that leaves the canvas. */
   $("canvas").addEventListener("pointerdown", () => { if (nv.opts.drawingEnabled) state.dirty = true; });
   document.addEventListener("keydown", onKey, true);
   window.addEventListener("beforeunload", (event) => { if (state.dirty) event.preventDefault(); });
@@ -305,7 +305,7 @@ async function begin() {
     showResult(state.result);
     wire(state.result);
     await load(state.result);
-    nv.opts.multiplanarLayout = WIDE.matches ? 2 : 0; /* a grid, or what fits */
+    nv.opts.multiplanarLayout = WIDE.matches ? 2 : 0; /* a grid, or the layout that fits */
     nv.opts.multiplanarShowRender = WIDE.matches ? 1 : 0; /* with 3-D in its fourth field */
     nv.setSliceType(3);
     windowTo(...WINDOWS.Abdomen);
