@@ -67,7 +67,7 @@ def train(
 
     Args:
         recipe: A recipe file, or the name of a shipped one, such as ``qiu2024_demo``.
-        data: Folder that holds the recipe's data sets.
+        data: Folder of the recipe's data sets.
         out: Folder of the run.
         source: One data set to train on instead of the recipe's.
         split: Split file of `source`.

@@ -20,9 +20,9 @@ BAD_JSON = {
     "cut": ('{"a": [1, 2', "no JSON: Expecting ',' delimiter, line 1"),
     "nothing": ("", "no JSON: Expecting value, line 1"),
     "key twice": ('{"train": ["a"], "train": ["b"]}', "'train' is written twice in one object"),
-    "half a character": ('{"name": "\\ud800"}', "a character that no text has"),
-    "half a character in a key": ('{"\\udfff": 1}', "a character that no text has"),
-    "zero in a text": ('["a\\u0000b"]', "a character that no text has"),
+    "half a character": ('{"name": "\\ud800"}', "an invalid character"),
+    "half a character in a key": ('{"\\udfff": 1}', "an invalid character"),
+    "zero in a text": ('["a\\u0000b"]', "an invalid character"),
     "latin-1": ('{"name": "Müller"}'.encode("latin-1"), "its text is not UTF-8"),
 }
 
@@ -55,9 +55,9 @@ BAD_YAML = {
     "key twice": ("a: 1\nb: 2\na: 3", "'a' is written twice in one mapping, line 1 on"),
     "object": ("a: !!python/object/apply:os.system ['true']", "could not determine a constructor for the tag"),
     "bad base64": ("a: !!binary 'é'", "line 1"),
-    "zero": ("a: 'b\0'", "characters that no text has"),
-    "escaped zero": ('a: "b\\0"', "a character that no text has"),
-    "latin-1": ("a: Müller".encode("latin-1"), "characters that no text has"),
+    "zero": ("a: 'b\0'", "invalid characters"),
+    "escaped zero": ('a: "b\\0"', "an invalid character"),
+    "latin-1": ("a: Müller".encode("latin-1"), "invalid characters"),
     "unhashable key": ("{[1]: 2}", "found unhashable key, line 1"),
     "two documents": ("a: 1\n---\nb: 2", "but found another document"),
 }

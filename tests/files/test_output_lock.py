@@ -74,7 +74,7 @@ def test_another_process_is_refused_until_the_holder_ends_and_a_killed_one_is_to
     assert (out / LOCK).exists()
     with lock_output(out, what="prepare"):
         assert f"out: `train`, process {holder.pid} on" in caplog.text
-        assert "ended without giving the folder back" in caplog.text
+        assert "ended without releasing the folder" in caplog.text
         with pytest.raises(OutputError, match="`prepare`"), lock_output(out, what="train"):
             pytest.fail("the body must not run")
     assert not (out / LOCK).exists()
@@ -124,7 +124,7 @@ def test_where_the_system_cannot_tell_the_process_can(tmp_path, monkeypatch, cap
     ended.wait()
     write_lock(tmp_path, process=ended.pid)
     with lock_output(tmp_path, what="train"):
-        assert "ended without giving the folder back" in caplog.text
+        assert "ended without releasing the folder" in caplog.text
 
 
 def test_a_file_system_without_hard_links_has_locks_too(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from pancascade.training.data_warnings import data_warnings, unknown_patients
 BOTH = (Label.PANCREAS, Label.TUMOUR)
 EMPTY = "All masks of the training data are empty: there is nothing to learn. Check labels, and keep."
 NO_TUMOUR = "No training case shows tumour, which the recipe is to learn. Check labels, split and keep."
-NO_VALIDATION = "No validation case shows {}: its Dice stays unknown, and does not choose the best weights."
+NO_VALIDATION = "No validation case shows {}: its Dice stays unknown, and does not select the best weights."
 
 
 def samples(*labels):

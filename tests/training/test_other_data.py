@@ -48,7 +48,7 @@ def test_pictures_are_read_as_the_recipe_s_own_and_never_by_guess(project, decat
     source = yaml.safe_load(recipe_on(project / "tiny.yaml", project / "slices"))["data"][0]
     assert source["window"] == {"lower_hu": 0, "upper_hu": 255}
     (project / "other.yaml").write_text(recipe_on(project / "tiny.yaml", decathlon))
-    with pytest.raises(RecipeError, match=r"other\.yaml does not say how they are read"):
+    with pytest.raises(RecipeError, match=r"other\.yaml has no settings to read them"):
         recipe_on(project / "other.yaml", project / "slices")
 
 

@@ -201,5 +201,5 @@ def test_options_that_need_both_stages_to_find_the_same_are_refused_elsewhere(pr
     recipe.write_text(same)
     read_recipe(recipe)
     recipe.write_text(same.replace("second_labels: [pancreas]", "second_labels: [tumour]"))
-    with pytest.raises(RecipeError, match="is for cascades whose stages both find the same"):
+    with pytest.raises(RecipeError, match="is for cascades whose stages have the same target"):
         read_recipe(recipe)

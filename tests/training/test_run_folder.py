@@ -124,7 +124,7 @@ def test_weights_that_become_no_numbers_stop_the_run_before_they_are_written(pro
         with torch.no_grad():
             next(run.cascade.parameters()).fill_(float("nan")) if done == batches else None
 
-    with pytest.raises(loop.DivergedError, match="Weights are no longer numbers after epoch 1"):
+    with pytest.raises(loop.DivergedError, match="Weights are no longer finite after epoch 1"):
         fit(change_recipe(project), project, out=project / "run", progress=poison)
     assert not (project / "run").exists()
 

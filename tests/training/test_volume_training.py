@@ -328,7 +328,7 @@ def test_volumes_without_target_teach_nothing_and_are_refused_in_one_sentence(fo
     rows = (folder / "volumes.csv").read_text().replace("p0_label.nii.gz", "none").splitlines()[:2]
     (tmp_path / "empty.csv").write_text("\n".join(rows) + "\n")
     recipe = write_recipe(tmp_path, data=[{"reader": "volume_list", "folder": "empty.csv"}])
-    with pytest.raises(DataError, match=r"phase first holds no batch of 1 that teaches anything\. Add data") as caught:
+    with pytest.raises(DataError, match=r"phase first has no batch of 1 with anything to learn\. Add data") as caught:
         fit(recipe, folder, out=tmp_path / "run")
     assert "\n" not in str(caught.value)
 

@@ -1,1 +1,1 @@
-"""Data sets from download to batches: fetch, check, describe, split, prepare, read, sample."""
+"""Data sets from download to batches: fetching, checking, describing, splitting, preparing, reading, sampling."""

@@ -1,4 +1,4 @@
-"""Evaluation that says by which protocol: records of cases, aggregations, tests, tables."""
+"""Evaluation by a named protocol: records of cases, aggregations, tests, tables."""
 
 from pancascade.evaluation.attribution import Attribution, AttributionSummary, attribute, summarise_attribution
 from pancascade.evaluation.case_measurement import measure_case

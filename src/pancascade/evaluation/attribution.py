@@ -1,4 +1,4 @@
-"""Where a cascade loses: what stage 1 missed, what the crop cut off, what stage 2 made of the rest."""
+"""Attribution of a cascade's errors: to stage 1, to the crop, and to stage 2."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ from pancascade.metrics import Interval, Resamples, box_overlap, confusion
 
 @dataclass(frozen=True)
 class Attribution:
-    """Errors of one case by their stage. The case shows the target.
+    """Errors of one case by stage. The case shows the target.
 
     Attributes:
         case: Name of the scan or slice.
-        patient: Whose it is.
-        dice: End to end.
-        true_box_dice: If stage 2 had worked in the true box: the most that a better stage 1 could give.
-        box_recall: Share of the target's box inside the box that stage 2 looked at.
-        box_iou: IoU of the two. Stage 2's box has a margin, the target's has none.
-        lost_share: Share of the target's voxels outside every box, which no stage 2 can win back.
-        lost_voxels: Their number.
+        patient: Patient of the case.
+        dice: Dice of the whole cascade.
+        true_box_dice: Dice with the reference box for stage 2: the upper bound of a better stage 1.
+        box_recall: Share of the target's box inside stage 2's box.
+        box_iou: IoU of both boxes. Stage 2's box has a margin, the target's has none.
+        lost_share: Share of the target's voxels outside every box, which stage 2 cannot recover.
+        lost_voxels: Number of these voxels.
     """
 
     case: str
@@ -45,15 +45,15 @@ def attribute(
     case: str,
     patient: str,
 ) -> Attribution:
-    """Split the error of one case between the stages.
+    """Attribute the error of one case to the stages.
 
     Args:
         prediction: Mask of the target, (H, W) or (I, J, K).
-        true_box_prediction: Mask found with stage 2 in the true box.
-        reference: True mask, not empty.
-        covered: Where stage 2 looked.
-        case: Name.
-        patient: Whose it is.
+        true_box_prediction: Mask of stage 2 in the reference box.
+        reference: Reference mask, not empty.
+        covered: Region of stage 2.
+        case: Name of the case.
+        patient: Patient of the case.
 
     Raises:
         ValueError: The reference is empty, or the shapes differ.
@@ -81,15 +81,15 @@ class AttributionSummary:
     """Means over cases with 95 % intervals over patients.
 
     Attributes:
-        cases: Number of them.
-        missed: Cases whose box holds nothing of the target.
-        dice: End to end.
-        true_box_dice: The bound with true boxes.
-        box_recall: Of stage 1's boxes.
-        box_iou: Of stage 1's boxes.
-        lost_share: Of the target's voxels.
-        first_stage_share: Share of the total error Σ (1 − Dice) that true boxes would remove, in [0, 1]; 0 where the
-            model does better with its own boxes, NaN where there is no error.
+        cases: Number of cases.
+        missed: Number of cases whose box contains nothing of the target.
+        dice: Dice of the whole cascade.
+        true_box_dice: The upper bound with reference boxes.
+        box_recall: Recall of stage 1's boxes.
+        box_iou: IoU of stage 1's boxes.
+        lost_share: Share of the target's voxels outside every box.
+        first_stage_share: Share of the total error Σ (1 − Dice) that reference boxes would remove, in [0, 1]; 0 if the
+            model is better with its own boxes, NaN without error.
         second_stage_share: The rest.
     """
 
@@ -129,5 +129,5 @@ def summarise_attribution(
 
 
 def _as_share(ratio: Interval) -> Interval:
-    """The ratio within [0, 1]: true boxes that do harm remove nothing, and NaN stays."""
+    """Return the ratio clipped to [0, 1], as harmful reference boxes remove no error; NaN stays."""
     return Interval(*(float(np.clip(value, 0, 1)) for value in ratio))

@@ -1,4 +1,4 @@
-"""One prediction against its reference: read, bring together, check, measure."""
+"""Measurement of one prediction against its reference, with checks of grids and labels."""
 
 import math
 from collections.abc import Iterable
@@ -23,13 +23,13 @@ _SAME_PLACE = 0.05
 
 
 class _Cut(NamedTuple):
-    """The part of a label map that holds anything; all around is background."""
+    """The non-zero part of a label map; everything around it is background."""
 
     labels: NDArray[Any]
     box: Box
 
     def inside(self, box: Box, wanted: tuple[int, ...]) -> NDArray[np.bool_]:
-        """Where the wanted labels are, in a box that holds this one."""
+        """Return the mask of some labels in a box that contains this one."""
         mask = np.zeros(box.shape, dtype=bool)
         if 0 in self.box.shape:
             return mask
@@ -54,12 +54,12 @@ def measure_case(
 
     Args:
         reference: Label map, any orientation.
-        prediction: Label map on the same grid, stored in any axis order; None counts as empty.
-        case: Name.
-        protocol: What is compared and how.
-        patient: Whose scan it is; None takes the case's name.
+        prediction: Label map on the same grid, stored in any orientation; None counts as empty.
+        case: Name of the case.
+        protocol: Protocol of the comparison.
+        patient: Patient of the scan; None uses the case's name.
         confidence: Map of the predicted likelihood of the lesion target, on the same grid.
-        score: Likelihood that the patient has a lesion; None takes the most confident candidate's.
+        score: Likelihood that the patient has a lesion; None takes the largest confidence of a candidate.
 
     Raises:
         GeometryError: The grids differ and the protocol does not resample.
@@ -102,12 +102,12 @@ def measure_case(
 
 
 def _on_grid(volume: Volume, scan_lps: Volume, protocol: Protocol, notes: list[str]) -> Volume:
-    """The volume on the reference's LPS grid, whatever order its axes are stored in."""
+    """Return the volume on the reference's RAS grid, for any orientation of its axes."""
     turned = reorient(volume, "RAS")
     if turned.on_same_grid_as(scan_lps, tolerance_mm=_SAME_PLACE * min(scan_lps.spacing_mm)):
         return replace(turned, affine=scan_lps.affine)
     with suppress(GeometryError):
-        # At 45 degrees "RAS" is a toss-up; the same grid may have been turned another way.
+        # At 45 degrees "RAS" is ambiguous; the same grid may have been reoriented differently.
         return replace(restore(volume, scan_lps), source=volume.source)
     if not protocol.resample:
         raise GeometryError(
@@ -127,7 +127,7 @@ def _describe(volume: Volume) -> str:
 
 
 def _difference(one: Volume, other: Volume) -> str:
-    """The first of shape, spacing and place in which two grids differ, and how far equal voxels lie apart."""
+    """Return the first difference of two grids (shape, spacing, position), and the distance of equal voxels."""
     if one.shape != other.shape:
         return f"{_times(one.shape)} against {_times(other.shape)} voxels"
     spacing, wanted = (_times(f"{mm:.4g}" for mm in grid.spacing_mm) for grid in (one, other))
@@ -142,7 +142,7 @@ def _times(sizes: Iterable[object]) -> str:
 
 
 def _read_labels(volume: Volume, protocol: Protocol, *, of_reference: bool) -> _Cut:
-    """The part of a label map that holds anything, its values checked."""
+    """Return the non-zero part of a label map, with its values checked."""
     volume = as_label_map(volume)
     box = Box.around(volume.voxels)
     if box is None:
@@ -170,7 +170,7 @@ def _read_labels(volume: Volume, protocol: Protocol, *, of_reference: bool) -> _
 
 
 def _union(one: Box, other: Box) -> Box:
-    """Box of both masks; of size 0 where both are empty."""
+    """Return the box of both masks; of size 0 if both are empty."""
     if 0 in one.shape:
         return other
     return one if 0 in other.shape else one.union(other)
@@ -179,7 +179,7 @@ def _union(one: Box, other: Box) -> Box:
 def _measure_target(
     mask: NDArray[np.bool_], truth: NDArray[np.bool_], box: Box, scan_lps: Volume, *, protocol: Protocol
 ) -> TargetRecord:
-    """Counts and distances of one target; the masks are cut to a box that holds both."""
+    """Measure counts and distances of one target; the masks are cropped to a box that contains both."""
     slice_voxels = scan_lps.shape[0] * scan_lps.shape[1]
     slices = [Confusion(0, 0, 0, slice_voxels)] * scan_lps.shape[2]
     slices[box.start[2] : box.stop[2]] = confusion_by_slice(mask, truth, slice_voxels=slice_voxels)
@@ -211,7 +211,7 @@ def _find_lesions(
     confidence: Volume | None,
     score: float | None,
 ) -> ScanDetections:
-    """Lesions found and missed; the masks are cut to a box that holds both."""
+    """Return found and missed lesions; the masks are cropped to a box that contains both."""
     rule = protocol.lesions
     if rule.candidates == "map" and confidence is None:
         raise DataError(f"{scan_lps.name}: the protocol takes candidates from a confidence map, and there is none.")

@@ -1,4 +1,4 @@
-"""Several methods over the same cases: tests, ranks, and the cases that went worst."""
+"""Comparison of several methods on the same cases: tests, ranks, and worst cases."""
 
 import math
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ from pancascade.metrics import MethodRank, PairedComparison, compare_all, rank_m
 
 @dataclass(frozen=True)
 class MetricComparison:
-    """The methods under one metric of one target.
+    """Comparison of the methods by one metric of one target.
 
     Attributes:
-        target: Name.
-        metric: Key.
-        values: By method, one number a case; NaN where it has none.
-        pairs: Every two methods once, Holm-adjusted over all of them, each pair over the cases that both have.
-        ranks: Best first, over the cases that all methods have.
+        target: Name of the target.
+        metric: Key of the metric.
+        values: By method, one number per case; NaN for no value.
+        pairs: Every pair of methods, Holm-adjusted over all pairs, each over the cases with both values.
+        ranks: Ranks, best first, over the cases that all methods have (if none, over all cases).
     """
 
     target: str
@@ -35,13 +35,13 @@ class MetricComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Several methods, one protocol.
+    """Comparison of several methods under one protocol.
 
     Attributes:
-        protocol: What is compared and how.
+        protocol: Protocol of the comparison.
         cases: Names of the cases that at least one method has, in the order of all values.
-        patients: Whose they are.
-        metrics: One entry a target and metric of the protocol; signed errors are neither tested nor ranked.
+        patients: Patient of each case.
+        metrics: One entry per target and metric of the protocol; signed errors are neither tested nor ranked.
     """
 
     protocol: Protocol
@@ -53,16 +53,16 @@ class Comparison:
 def compare(evaluations: Sequence[Evaluation], *, targets: Sequence[str]) -> Comparison:
     """Test and rank the methods in the protocol's metrics, case by case.
 
-    The value of a case is that of its whole volume, or, where the protocol's headline is a mean over slices, its
+    The value of a case is that of its whole volume. If the protocol's headline is a mean over slices, it is the case's
     mean over those slices.
 
     Args:
-        evaluations: Two or more, under one protocol.
-        targets: Which.
+        evaluations: Evaluations of two or more methods, under one protocol.
+        targets: Targets to compare.
 
     Raises:
         ValueError: Fewer than two methods, or no case.
-        DataError: The protocol names no metric that has a best.
+        DataError: The protocol has no metric with a best direction.
     """
     if len(evaluations) < 2:
         raise ValueError(f"a comparison needs at least two methods, got {len(evaluations)}")
@@ -70,7 +70,7 @@ def compare(evaluations: Sequence[Evaluation], *, targets: Sequence[str]) -> Com
     known = metrics_of(protocol)
     tested = [key for key in protocol.metrics if known[key].best != "zero"]
     if not tested:
-        raise DataError(f"protocol {protocol.name}: signed errors have no best; name a metric such as dice, too.")
+        raise DataError(f"protocol {protocol.name}: signed errors have no best value; also name a metric such as dice.")
     records = [{case.case: case for case in evaluation.cases} for evaluation in evaluations]
     patients = {name: record.patient for found in records for name, record in found.items()}
     cases = sorted(patients)
@@ -92,7 +92,7 @@ def compare(evaluations: Sequence[Evaluation], *, targets: Sequence[str]) -> Com
 
 
 def worst_cases(comparison: Comparison, method: str, *, target: str, count: int) -> list[str]:
-    """The cases in which a method did worst in the protocol's first metric, worst first."""
+    """Return the cases with a method's worst values of the protocol's first metric, worst first."""
     first = next(entry for entry in comparison.metrics if entry.target == target)
     values = np.array(first.values[method])
     worse = values if metrics_of(comparison.protocol)[first.metric].best == "high" else -values
@@ -101,7 +101,7 @@ def worst_cases(comparison: Comparison, method: str, *, target: str, count: int)
 
 
 def headline_values(case: CaseRecord, target: str, protocol: Protocol) -> dict[str, float]:
-    """Metrics of one case, by the protocol's headline."""
+    """Return the metrics of one case by the protocol's headline."""
     whole = case_values(case, target, protocol)
     if protocol.headline not in ("slices_with_target", "all_slices"):
         return whole
@@ -125,7 +125,7 @@ def _compare_metric(
     pairs = compare_all(
         values, patients, higher_is_better=higher_is_better, resamples=protocol.resamples, seed=protocol.seed
     )
-    # A method that lacks the hard cases would rank too high.
+    # A method without the difficult cases would rank too high.
     complete = [n for n in range(len(patients)) if not any(math.isnan(column[n]) for column in values.values())]
     places = complete or range(len(patients))
     ranks = rank_methods(

@@ -1,4 +1,4 @@
-"""What `pancascade predict` wrote against the data set that it was predicted from: whole scans, or slice by slice."""
+"""Evaluation of masks of `pancascade predict` against their data set: whole scans, or single slices."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class EvaluatedSlices:
 
 @dataclass(frozen=True)
 class DataSetJob:
-    """One case of a data set and the folder of its masks; one without masks counts as empty."""
+    """One case of a data set and the folder of its masks; a case without masks counts as empty."""
 
     case: Case
     folder: Path
@@ -53,11 +53,11 @@ class DataSetJob:
 
 
 def is_of_data_set(predictions: Path, reference: Path) -> bool:
-    """Whether masks are compared with a data set: `predict` wrote them, and the reference is the data set itself.
+    """Return whether `predict` wrote the masks, and the reference is a data set itself.
 
     Args:
-        predictions: Folder.
-        reference: A data set; or else a folder of label maps, which is matched by the names of its files.
+        predictions: Folder of the masks.
+        reference: A data set, or a folder of label maps, which would be matched by file names.
     """
     if not (predictions / NAME).is_file():
         return False
@@ -70,7 +70,7 @@ def is_of_data_set(predictions: Path, reference: Path) -> bool:
 
 
 def read_predicted_cases(predictions: Path, reference: Path) -> list[Case]:
-    """The cases of a data set, read as they were when they were predicted.
+    """Return the cases of a data set, with the reading options of the prediction.
 
     Raises:
         DataError: The folder holds no predictions, or the data set cannot be read.
@@ -93,27 +93,27 @@ def evaluate_data_set(
 ) -> Evaluation:
     """Compare the masks that `predict_cases` wrote with the references of a data set.
 
-    Whole scans are measured as by `evaluate`. Single slices give one record a patient, counts alone: the papers'
-    tables over slices, with intervals over patients.
+    Whole scans are measured as in `evaluate`. Single slices give one record per patient with counts only, for the
+    papers' tables over slices with intervals over patients.
 
     Args:
-        predictions: Folder that `predict_cases` wrote.
-        cases: Of the data set; those that were not predicted are passed over.
+        predictions: Folder written by `predict_cases`.
+        cases: Cases of the data set; those without predictions are ignored.
         method: Name in tables.
-        protocol: What is compared and how; of references the labels are pancascade's own.
+        protocol: Protocol of the comparison; references have pancascade's own labels.
         part: Measure only the cases of this part of a split.
-        allow_training_cases: Also measure cases that the weights were trained on.
-        workers: Processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
-        executor: Where the work is done; None takes processes of this machine.
+        allow_training_cases: Also measure training cases of the weights.
+        workers: Number of processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
+        executor: Executor of the work; None uses processes of this machine.
         progress: Called after each case.
 
     Raises:
-        DataError: There are no finished predictions, none is of these cases, or the weights learned from one.
+        DataError: There are no finished predictions, none is of these cases, or one is a training case.
     """
     protocol = (protocol or Protocol()).model_copy(update={"reference_labels": None})
     found = read_prediction_set(predictions)
     if found.state != "finished":
-        raise DataError(f"{predictions.name}: predicting was interrupted. Go on with `pancascade predict --resume`.")
+        raise DataError(f"{predictions.name}: predicting was interrupted. Continue with `pancascade predict --resume`.")
     chosen, left_out = _chosen(predictions.name, found, cases, part)
     if not allow_training_cases:
         _require_held_out(method, found, chosen)
@@ -137,7 +137,7 @@ def evaluate_data_set(
 def _chosen(
     name: str, found: PredictionSet, cases: Sequence[Case], part: SplitPart | None
 ) -> tuple[list[Case], dict[str, str]]:
-    """Cases that were predicted and are of the part; and those that are not, with the part that they are of."""
+    """Return the predicted cases of the part; and predicted cases of other parts, with the part of each."""
     wanted = {case.case for case in found.cases}
     chosen = [case for case in cases if case.name in wanted]
     if not chosen:
@@ -154,7 +154,7 @@ def _chosen(
 def _failures(
     found: PredictionSet, cases: Sequence[Case], *, left_out: Mapping[str, str], as_empty: bool
 ) -> list[Failure]:
-    """Predictions that cannot be measured, before any mask is read."""
+    """Return the predictions that cannot be measured, before any mask is read."""
     failed = [] if as_empty else [case for case in found.failed if case.case not in left_out]
     known = {case.name for case in cases}
     strange = [case.case for case in found.cases if case.case not in known]
@@ -187,7 +187,7 @@ def _measured(
 
 
 def measure_job(job: DataSetJob) -> list[EvaluatedSlices | CaseRecord | Failure]:
-    """A record of a whole scan, or the counts of each single slice; or why there is none."""
+    """Return the record of a whole scan, or the counts of each single slice, or a failure."""
     try:
         if job.case.scan is None:
             return [_counts(axial, job) for axial in job.case.read_slices()]
@@ -214,10 +214,10 @@ def _counts(axial: AxialSlice, job: DataSetJob) -> EvaluatedSlices:
 
 
 def read_slice_mask(path: Path, axial: AxialSlice) -> NDArray[np.uint8]:
-    """The predicted labels (H, W) of a slice, its rows as the slice's.
+    """Read the predicted labels (H, W) of a slice, with rows in the slice's order.
 
     Args:
-        path: PNG that `predict_cases` wrote.
+        path: PNG written by `predict_cases`.
         axial: The slice that was predicted.
 
     Raises:

@@ -1,4 +1,4 @@
-"""From folders of masks to records: in parallel, resumable, one bad case never costs the others."""
+"""Evaluation of folders of masks: in parallel, resumable, with failures isolated per case."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,11 +26,11 @@ class Method:
     """Predictions to evaluate.
 
     Attributes:
-        name: In tables.
+        name: Name in tables.
         predictions: Folder of label maps, or one file.
-        confidence: Folder of maps of the lesions' likelihood, with the same names; None for none.
+        confidence: Folder of maps of the lesions' likelihood, with the same names; None without maps.
         scores: Likelihood that the patient has a lesion, by case.
-        records: Folder that keeps finished cases, so that a second run only does the rest; None keeps nothing.
+        records: Folder with records of finished cases, so that a second run only does the rest; None: no records.
     """
 
     name: str
@@ -42,14 +42,14 @@ class Method:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A method's records over the cases.
+    """Records of a method.
 
     Attributes:
-        method: Name.
-        protocol: How they were measured.
-        cases: Sorted by name.
-        failures: Cases without numbers, sorted by name.
-        left_out: Cases of other parts of the split, and which part each belongs to.
+        method: Name of the method.
+        protocol: Protocol of the measurement.
+        cases: Records sorted by case.
+        failures: Cases without results, sorted by name.
+        left_out: Cases of other parts of the split, with the part of each.
     """
 
     method: str
@@ -71,25 +71,25 @@ def evaluate(
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> list[Evaluation]:
-    """Compare predicted masks with their references, all methods case by case.
+    """Compare predicted masks of all methods with their references, case by case.
 
     Args:
         methods: Predictions; each reference is read once for all of them.
         reference: Folder of label maps with the same names, or one file.
-        protocol: What is compared and how; None takes the default one.
-        patients: Patient of each case; a case that is not named is its own patient.
+        protocol: Protocol of the comparison; None uses the default.
+        patients: Patient of each case; a case without entry is its own patient.
         part: Measure only the cases of this part of a split; None measures all.
-        allow_training_cases: Also measure cases of a method's known training data.
-        workers: Processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
-        executor: Where the work is done; None takes processes of this machine.
+        allow_training_cases: Also measure known training cases of a method.
+        workers: Number of processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
+        executor: Executor of the work; None uses processes of this machine.
         progress: Called after each case.
 
     Returns:
-        In the order of the methods.
+        Evaluations in the order of the methods.
 
     Raises:
         DataError: A folder is missing, empty, or has no name in common with the references; a case is in no part of
-            the split, or none in the one asked for; or a method is known to have been trained on a case.
+            the split, or none is in the requested part; or a case is a known training case of a method.
     """
     protocol = protocol or Protocol()
     outcomes: dict[str, list[Outcome]] = {method.name: [] for method in methods}
@@ -121,10 +121,10 @@ def evaluate(
 
 
 def _by_case(table: Mapping[str, Reported], matched: Iterable[Pairs], *, what: str) -> dict[str, Reported]:
-    """A table by the names of the cases, however it spells them.
+    """Return a table with its keys replaced by the matching names of cases.
 
     Raises:
-        DataError: It is of none of the cases.
+        DataError: The table matches none of the cases.
     """
     cases = {name for pairs in matched for name in (*pairs.masks, *(failure.case for failure in pairs.failures))}
     reported = match_names(sorted(cases), table)
@@ -137,12 +137,12 @@ def _by_case(table: Mapping[str, Reported], matched: Iterable[Pairs], *, what: s
 
 
 def method_name(predictions: Path) -> str:
-    """What a folder of predictions is called in tables."""
+    """Return the name of a folder of predictions in tables."""
     return predictions.resolve().name
 
 
 def _confidence_maps(method: Method, cases: Sequence[str]) -> dict[str, Path]:
-    """Map of each case by name; a single file belongs to a single prediction whatever its name."""
+    """Return the confidence map of each case by name; a single file matches a single prediction of any name."""
     if method.confidence is None:
         return {}
     if method.confidence.is_file() and method.predictions.is_file():
@@ -151,7 +151,7 @@ def _confidence_maps(method: Method, cases: Sequence[str]) -> dict[str, Path]:
 
 
 def _left_out(matched: Collection[Pairs], patients: Mapping[str, str], part: SplitPart | None) -> dict[str, str]:
-    """Cases of other parts of the split, by name."""
+    """Return the cases of other parts of the split, with the part of each."""
     if part is None:
         return {}
     cases = sorted({case for pairs in matched for case in pairs.masks})
@@ -170,7 +170,7 @@ def _jobs(
     patients: Mapping[str, str],
     outcomes: dict[str, list[Outcome]],
 ) -> list[MeasurementJob]:
-    """One job a case; what cannot be matched goes straight to the outcomes."""
+    """Return one job per case; add failures of unmatched cases to the outcomes."""
     entries: dict[str, list[Entry]] = {}
     references: dict[str, Path] = {}
     for method in methods:

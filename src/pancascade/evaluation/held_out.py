@@ -1,4 +1,4 @@
-"""Only patients who were held out are measured: the cases of one part of a split, and none a model has learned from."""
+"""Restriction of an evaluation to held-out patients: one part of a split, no training patients."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class SplitPart:
     """The part of a split whose cases are measured.
 
     Attributes:
-        split: Where it was read.
+        split: File of the split.
         part: Name of the part.
         patients: Patients of every part, by its name.
     """
@@ -27,11 +27,11 @@ class SplitPart:
     def left_out(
         self, cases: Iterable[str], patients: Mapping[str, str], *, unmatched: Iterable[str] = ()
     ) -> dict[str, str]:
-        """The cases of other parts, and which part each belongs to.
+        """Return the cases of other parts with the part of each.
 
         Args:
             cases: Names of cases with a reference.
-            patients: Patient of each case; a case that is not named is its own patient.
+            patients: Patient of each case; a case without entry is its own patient.
             unmatched: Names of cases that could not be matched; these may be in no part.
 
         Raises:
@@ -50,19 +50,19 @@ class SplitPart:
 
 
 def require_held_out(method: str, predictions: Mapping[str, Path], patients: Mapping[str, str]) -> None:
-    """Pass only if no prediction is known to come from a model that was trained on its patient.
+    """Check that no prediction is known to come from a model trained on its patient.
 
-    It is known where `pancascade segment` wrote the prediction, by a model whose checkpoint tells whom it was trained
-    on: the ``result.json`` beside the mask then holds the patients' marks. Of other masks, and of older checkpoints,
-    nothing is known, and they pass.
+    This is known if `pancascade segment` wrote the prediction with a model whose checkpoint records its training
+    patients: then ``result.json`` beside the mask contains their marks. Other masks, and masks of older checkpoints,
+    pass.
 
     Args:
-        method: Whose predictions they are, for the message.
+        method: Name of the method, for the message.
         predictions: Mask of each case.
-        patients: Patient of each case; a case that is not named is its own patient.
+        patients: Patient of each case; a case without entry is its own patient.
 
     Raises:
-        DataError: A prediction is of a patient whom its model has learned from.
+        DataError: A prediction is of a training patient of its model.
     """
     seen = []
     for case, mask in predictions.items():
@@ -71,8 +71,8 @@ def require_held_out(method: str, predictions: Mapping[str, Path], patients: Map
             seen.append(case)
     if seen:
         raise DataError(
-            f"{method}: the model that made these masks was trained on {listed(seen)}; numbers on its training cases "
-            "tell nothing of new patients. Leave them out with --split, or ask for them with --allow-training-cases."
+            f"{method}: the model that made these masks was trained on {listed(seen)}; results on its training cases "
+            "say nothing about new patients. Leave them out with --split, or ask for them with --allow-training-cases."
         )
 
 
@@ -83,4 +83,4 @@ def _marks_beside(mask: Path) -> frozenset[str]:
         records = read_json(mask.parent / "result.json")["trained_on"]
         return frozenset(str(mark) for record in records for mark in record["patients"])
     except (OSError, ValueError, KeyError, TypeError):
-        return frozenset()  # of an older version, or not ours
+        return frozenset()  # of an older version, or of another program

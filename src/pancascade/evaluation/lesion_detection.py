@@ -28,12 +28,12 @@ from pancascade.metrics.lesions import SizeClass
 
 @dataclass(frozen=True)
 class SizeSensitivity:
-    """How many lesions of a size were found.
+    """Sensitivity for lesions of one size.
 
     Attributes:
-        size: Longest axial diameter, as "1–2 cm".
-        lesions: In the references.
-        found: Of them.
+        size: Class of longest axial diameter, such as "1-2 cm".
+        lesions: Number of lesions in the references.
+        found: Number of found lesions.
         sensitivity: Their ratio, with its interval.
     """
 
@@ -45,16 +45,16 @@ class SizeSensitivity:
 
 @dataclass(frozen=True)
 class DetectionSummary:
-    """How well a method finds lesions.
+    """Detection results of a method.
 
     Attributes:
-        scans: All.
-        scans_with_lesion: With at least one in the reference.
-        lesions: In the references.
+        scans: Number of scans.
+        scans_with_lesion: Number of scans with a lesion in the reference.
+        lesions: Number of lesions in the references.
         numbers: Sensitivity, precision, false positives per scan and per healthy scan, average precision, AUROC and
             PANORAMA's score, each with its interval; NaN where undefined.
         by_size: Sensitivity by size.
-        froc_points: (false positives per scan, sensitivity) as commonly read.
+        froc_points: (false positives per scan, sensitivity) at the common points.
         froc: (threshold, false positives per scan, sensitivity) at every threshold, highest first.
     """
 
@@ -83,14 +83,14 @@ NUMBERS: dict[str, tuple[str, Callable[..., Any]]] = {
 
 
 def summarise_detection(cases: Sequence[CaseRecord], protocol: Protocol) -> DetectionSummary | None:
-    """Detection numbers of a method.
+    """Return the detection results of a method.
 
     Args:
-        cases: Of one method.
-        protocol: Holds the bootstrap's settings.
+        cases: Cases of one method.
+        protocol: Protocol with the bootstrap's settings.
 
     Returns:
-        None where neither references nor predictions hold a lesion.
+        The results; None if neither references nor predictions have a lesion.
     """
     scans = [case.detections for case in cases if case.detections is not None]
     if not any(scan.lesions or scan.false_positives for scan in scans):
@@ -127,7 +127,7 @@ def summarise_detection(cases: Sequence[CaseRecord], protocol: Protocol) -> Dete
 
 
 def _patients_behind(table: DetectionTable, patients: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """Whose scans a number depends on, where it is not everybody's."""
+    """Return the patients on whose scans a number depends, if not all."""
     ill = patients[table.has_lesion]
     return {
         "sensitivity": ill,
@@ -138,7 +138,7 @@ def _patients_behind(table: DetectionTable, patients: NDArray[Any]) -> dict[str,
 
 
 def _curve(table: DetectionTable) -> tuple[tuple[float, float, float], ...]:
-    # The first point lies above every confidence; a file of JSON knows no infinity.
+    # The first threshold is infinite, which JSON cannot store.
     curve = froc(table)
     points = zip(curve.thresholds[1:], curve.false_positives[1:], curve.sensitivity[1:], strict=True)
     return tuple((float(threshold), float(false), float(true)) for threshold, false, true in points)

@@ -1,7 +1,7 @@
-"""How well stage 1 locates: boxes without margin, and its own mask, as the papers' tables count them.
+"""Localization by stage 1: boxes without margin, and its own mask, as in the papers' tables.
 
 L-SNet's mIoU (Tables 3 and 4) is over slices; Zhao et al.'s recall and IoU of B₁ and B₂ (Table 2) and stage-1 DSC
-(Table 1) are over volumes. A row here is one slice or one volume; nothing knows how it was found.
+(Table 1) are over volumes. A row is one slice or one volume, of any method.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,18 +15,18 @@ from pancascade.imaging.volume import Box
 from pancascade.metrics import BoxOverlap, Region, box_overlap, confusion
 
 OWN_GRID, IMAGE_GRID = "stage 1's grid", "full grid"
-"""Where stage 1's mask is compared: as it learned it and, if that is another, on the grid of the images."""
+"""Grids on which stage 1's mask is compared: its training grid and, if different, the grid of the images."""
 
 
 @dataclass(frozen=True)
 class LocalizationRow:
-    """Stage 1 against the target of one slice or volume that shows it.
+    """Stage 1's localization in one slice or volume that shows the target.
 
     Attributes:
         case: Name of the slice or volume.
-        patient: Whose it is.
-        boxes: Recall and IoU of each of stage 1's boxes, by its name; both 0 where it found nothing.
-        dice: DSC of stage 1's own mask, by the grid on which it is compared.
+        patient: Patient of the slice or volume.
+        boxes: Recall and IoU of each of stage 1's boxes, by name; both 0 if it found nothing.
+        dice: DSC of stage 1's own mask, by grid of comparison.
     """
 
     case: str
@@ -43,14 +43,14 @@ def localization_row(
     patient: str,
     masks: Mapping[str, tuple[NDArray[Any], NDArray[Any]]] | None = None,
 ) -> LocalizationRow:
-    """Compare stage 1's boxes with the true one.
+    """Compare stage 1's boxes with the reference box.
 
     Args:
-        boxes: Found, by name, without any margin that is not part of the method's own box; None for nothing found.
+        boxes: Predicted boxes by name, without margins that are not part of the method; None for nothing found.
         true: Smallest box around the target, on the same grid.
-        case: Name.
-        patient: Whose it is.
-        masks: Found and true mask of stage 1 by the name of their grid, each pair of one shape.
+        case: Name of the slice or volume.
+        patient: Patient of the slice or volume.
+        masks: Predicted and reference mask of stage 1 by grid, each pair of one shape.
     """
     overlaps = {name: box_overlap(box, true) for name, box in boxes.items()}
     dice = {grid: confusion(found, wanted).dice for grid, (found, wanted) in (masks or {}).items()}
@@ -58,15 +58,15 @@ def localization_row(
 
 
 def box_iou_table(rows: Sequence[LocalizationRow], *, resamples: int = 10_000, seed: int = 0) -> dict[str, Statistic]:
-    """Mean, interval, standard deviation, extremes of every number of the rows.
+    """Return mean, interval, standard deviation and extremes of every number of the rows.
 
     Args:
-        rows: Of one part, or of one fold.
-        resamples: Of the bootstrap over patients.
-        seed: Of the bootstrap.
+        rows: Rows of one part, or of one fold.
+        resamples: Number of resamples of the bootstrap over patients.
+        seed: Seed of the bootstrap.
 
     Returns:
-        By ``NAME recall``, ``NAME IoU`` for each box and ``DSC, GRID`` for each grid, in their order.
+        Statistics by ``NAME recall``, ``NAME IoU`` for each box and ``DSC, GRID`` for each grid, in this order.
 
     Source: L-SNet, Tables 3–4 (mIoU); Zhao et al. 2019, Tables 1–2.
     """

@@ -1,4 +1,4 @@
-"""What methods are called in tables."""
+"""Names of methods in tables."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,10 +7,10 @@ from pancascade.errors import DataError
 
 
 def name_methods(methods: Sequence[str]) -> dict[str, Path]:
-    """Folder of each method: named by ``NAME=FOLDER``, else by the folder, with its parent where names repeat.
+    """Return the folder of each method: named by ``NAME=FOLDER``, else by the folder, with its parent if repeated.
 
     Raises:
-        DataError: Fewer than two, or two of one name.
+        DataError: Fewer than two methods, or two of the same name.
     """
     named: dict[str, Path] = {}
     plain = [Path(text).resolve() for text in methods if "=" not in text or Path(text).exists()]

@@ -1,4 +1,4 @@
-"""Which prediction belongs to which reference: by file name, nothing guessed."""
+"""Matching of predictions and references by file name."""
 
 from collections.abc import Collection
 from difflib import get_close_matches
@@ -10,26 +10,26 @@ from pancascade.files.file_names import READABLE_SUFFIXES, abbreviated, case_nam
 from pancascade.messages.names_only import names_only
 
 OWN_MASK = "segmentation.nii.gz"
-"""What `pancascade segment` writes into a folder of its own for each scan."""
+"""File that `pancascade segment` writes in a separate folder for each scan."""
 
 
 class Failure(NamedTuple):
-    """A case that gave no numbers, and why."""
+    """A case without results, and the reason."""
 
     case: str
     message: str
 
 
 def find_masks(folder: Path) -> tuple[dict[str, Path], list[Failure]]:
-    """Masks of a folder by case: image files by name without suffix, and subfolders that `segment` wrote.
+    """Return the masks of a folder by case: image files by name without suffix, and subfolders of `segment`.
 
-    In a folder of nothing but folders, one for each patient, the only image file of each is its patient's.
+    If a folder has only subfolders, one per patient, the only image file of each is its patient's mask.
 
     Args:
-        folder: A folder, or a single file, whose case is its name.
+        folder: A folder, or a single file, whose name is the case.
 
     Returns:
-        Sorted by case, and the cases that stand there twice.
+        Masks sorted by case, and failures for duplicate cases.
 
     Raises:
         DataError: No such folder, or no masks in it.
@@ -69,7 +69,7 @@ def _is_image(path: Path) -> bool:
 
 
 def _only_image(folder: Path) -> Path | None:
-    """The image file of a patient's folder, if there is one and no other."""
+    """Return the image file of a patient's folder if there is exactly one, else None."""
     if folder.name.startswith(".") or not folder.is_dir():
         return None
     try:
@@ -80,10 +80,10 @@ def _only_image(folder: Path) -> Path | None:
 
 
 class Pairs(NamedTuple):
-    """What was matched, and what could not be.
+    """Matched masks, and failures.
 
     Attributes:
-        masks: Case to (reference, prediction), sorted by case; no prediction where there is none.
+        masks: (reference, prediction) by case, sorted by case; None for a missing prediction.
         failures: Duplicate names, and predictions without a reference.
     """
 
@@ -92,20 +92,20 @@ class Pairs(NamedTuple):
 
     @property
     def predictions(self) -> dict[str, Path]:
-        """The predictions that were matched, by case."""
+        """The matched predictions, by case."""
         return {case: prediction for case, (_, prediction) in self.masks.items() if prediction is not None}
 
     def without(self, cases: Collection[str]) -> "Pairs":
-        """The same without these cases, whether they were matched or not."""
+        """Return the pairs without these cases, matched or not."""
         masks = {case: masks for case, masks in self.masks.items() if case not in cases}
         return Pairs(masks, tuple(failure for failure in self.failures if failure.case not in cases))
 
 
 def pair(predictions: Path, reference: Path) -> Pairs:
-    """Match predictions with references by name; two single files belong together whatever their names.
+    """Match predictions with references by name; two single files always match.
 
-    Where no prediction has a reference's very name, the only one that spells it with other capitals or accents, or as
-    tools do (``_0000``, ``.seg.nrrd``), is its.
+    Without a prediction of exactly the reference's name, the only one that differs in upper case, accents, or endings
+    of tools (``_0000``, ``.seg.nrrd``) is used.
 
     Raises:
         DataError: A folder is missing or empty, one path is a file and the other a folder, or no names match.

@@ -1,4 +1,4 @@
-"""``predictions.json``: what `pancascade predict` has written, with which weights, of which cases."""
+"""``predictions.json``: record of the files, weights and cases of `pancascade predict`."""
 
 import json
 from pathlib import Path
@@ -21,14 +21,14 @@ PROBABILITIES = "probabilities"
 
 
 class PredictedCase(Settings):
-    """What came of one case.
+    """Result of one case.
 
     Attributes:
-        case: Its name in the data set.
-        state: ``done``, or ``failed`` for one without masks.
-        seconds: Its share of the work.
-        files: Digest of every file that was written, by its path below the folder: masks first.
-        message: Why it failed.
+        case: Name of the case in the data set.
+        state: ``done``, or ``failed`` for a case without masks.
+        seconds: Processing time of the case.
+        files: Digest of every written file, by its path below the folder, masks first.
+        message: Reason of a failure.
     """
 
     case: str
@@ -39,15 +39,15 @@ class PredictedCase(Settings):
 
 
 class PredictionSource(Settings):
-    """Which cases were predicted, as far as the caller tells.
+    """Source of the predicted cases, as far as the caller gives it.
 
     Attributes:
         data_set: Name of the data set.
-        reading: How it was read.
+        reading: Reading options of the data set.
         split: Name of the split's file.
-        split_digest: Of its content.
-        part: Of the split.
-        fold: Of a split of folds, the one that is tested on.
+        split_digest: Digest of the split's content.
+        part: Part of the split.
+        fold: For a split of folds, the test fold.
     """
 
     data_set: str = ""
@@ -63,16 +63,16 @@ class PredictionSet(Settings):
 
     Attributes:
         state: ``running`` until every case has been tried.
-        pass_: What was done with each slice or volume.
-        checkpoint: Name of the weights' file.
-        checkpoint_digest: Of its content.
+        pass_: Kind of the inference pass.
+        checkpoint: Name of the weights file.
+        checkpoint_digest: Digest of its content.
         labels: Title of each value of the masks.
-        probabilities: Whether probability maps were written, too.
-        backend: What ran the networks.
-        source: Which cases.
-        trained_on: Marks of the patients whom the weights learned from, by data set.
-        cases: In the order of the data set; while it runs those that are finished.
-        versions: Of what the masks depend on.
+        probabilities: Whether probability maps were also written.
+        backend: Backend that ran the networks.
+        source: Source of the cases.
+        trained_on: Marks of the training patients of the weights, by data set.
+        cases: Cases in the order of the data set; during a run only the finished ones.
+        versions: Versions of the software that the masks depend on.
     """
 
     format: Literal[1] = 1
@@ -91,16 +91,16 @@ class PredictionSet(Settings):
 
     @property
     def done(self) -> tuple[PredictedCase, ...]:
-        """The cases that have masks."""
+        """The cases with masks."""
         return tuple(case for case in self.cases if case.state == "done")
 
     @property
     def failed(self) -> tuple[PredictedCase, ...]:
-        """The cases that have none."""
+        """The cases without masks."""
         return tuple(case for case in self.cases if case.state == "failed")
 
     def same_work(self, other: "PredictionSet") -> str | None:
-        """The first thing in which another run's work differs, in words; None where it is the same."""
+        """Return the first difference from another run, in words; None if there is none."""
         named = {
             "checkpoint_digest": "weights",
             "probabilities": "--probabilities",
@@ -111,30 +111,30 @@ class PredictionSet(Settings):
 
 
 def volume_mask_name(case: str) -> str:
-    """File of a volume's mask, below the folder of predictions."""
+    """Return the file name of a volume's mask, below the folder of predictions."""
     return f"{file_name(composed(case))}.nii.gz"
 
 
 def slice_mask_name(name: str) -> str:
-    """File of a single slice's mask."""
+    """Return the file name of a single slice's mask."""
     return f"{file_name(composed(name))}.png"
 
 
 def volume_probability_name(case: str, label: Label) -> str:
-    """File of a label's probabilities in a volume, below the folder of predictions."""
+    """Return the file name of a label's probabilities in a volume, below the folder of predictions."""
     return f"{PROBABILITIES}/{label.title}/{volume_mask_name(case)}"
 
 
 def slice_probability_name(name: str) -> str:
-    """File of a single slice's probabilities (C, H, W), background first, under the key ``probabilities``."""
+    """Return the file name of a slice's probabilities (C, H, W), background first, key ``probabilities``."""
     return f"{PROBABILITIES}/{file_name(composed(name))}.npz"
 
 
 def read_prediction_set(folder: Path) -> PredictionSet:
-    """What `predict_cases` has written into a folder.
+    """Read the record that `predict_cases` wrote into a folder.
 
     Raises:
-        DataError: There is none, or it is damaged.
+        DataError: The record is missing or damaged.
     """
     path = folder / NAME
     try:
@@ -149,7 +149,7 @@ def read_prediction_set(folder: Path) -> PredictionSet:
 
 
 def write_prediction_set(found: PredictionSet, folder: Path) -> None:
-    """Write ``predictions.json``, whole.
+    """Write ``predictions.json``; a failure leaves no partial file.
 
     Raises:
         OutputError: The folder cannot be written.

@@ -1,7 +1,7 @@
-"""The protocol of an evaluation: everything that changes a number and is not in the masks.
+"""The protocol of an evaluation: all choices that change a number, except the masks.
 
-Numbers of this field are made incomparable by protocol: which slices are counted, what an empty case is worth, on
-which grid. Here every such choice is a named setting, and it is written into every file of results.
+Results of this field often differ by protocol: which slices count, the value of an empty case, the grid. Here every
+such choice is a named setting, and every file of results contains it.
 """
 
 from importlib.metadata import version
@@ -37,20 +37,20 @@ def _labels(labels: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
 
 
 TargetLabels = Annotated[dict[str, tuple[int, ...]], AfterValidator(_labels)]
-"""Which values of a label map make up each target."""
+"""Values of a label map that form each target."""
 
 
 class EmptyRule(Settings):
-    """What a slice or scan is worth in which a mask is empty.
+    """Values for slices or scans with an empty mask.
 
     Attributes:
-        both: Dice, IoU, sensitivity, precision and NSD where there is nothing to find and nothing was found:
-            ``one``, ``zero``, or left out (``skip``).
-        reference: The same where there is nothing to find but something was found. ``zero`` gives 0 to what the
-            formulas define (Dice, IoU, precision, NSD); sensitivity is undefined and always left out.
-        prediction: Precision where something is to be found but nothing was found; the formulas give 0 to the rest.
-        distance: Surface distances of a scan where one mask alone is empty: the scan's ``diagonal``, the largest
-            distance there can be, or left out. Where both are empty they are always left out.
+        both: Dice, IoU, sensitivity, precision and NSD if both masks are empty: ``one``, ``zero``, or left out
+            (``skip``).
+        reference: The same if only the reference is empty. ``zero`` gives 0 for the defined metrics (Dice, IoU,
+            precision, NSD); sensitivity is undefined and always left out.
+        prediction: Precision if only the prediction is empty; the formulas give 0 for the other metrics.
+        distance: Surface distances of a scan if exactly one mask is empty: the scan's ``diagonal``, the largest
+            possible distance, or left out. If both are empty they are always left out.
     """
 
     both: Literal["one", "zero", "skip"] = "one"
@@ -60,14 +60,14 @@ class EmptyRule(Settings):
 
 
 class LesionRule(Settings):
-    """When a lesion counts as found.
+    """Rule for a lesion that counts as found.
 
     Attributes:
-        target: Whose 26-connected components are the lesions.
-        hit: ``iou`` of a candidate with the lesion, or the candidate's ``centre`` of mass lying in the lesion.
-        least_iou: Least intersection over union of a hit; PANORAMA takes 0.15.
-        candidates: Components of the predicted ``labels``, or of the confidence ``map`` above 0 (a detection map as
-            PI-CAI and PANORAMA define it).
+        target: Target whose 26-connected components are the lesions.
+        hit: ``iou`` of a candidate with the lesion, or the candidate's ``centre`` of mass in the lesion.
+        least_iou: Least intersection over union of a hit; PANORAMA uses 0.15.
+        candidates: Components of the predicted ``labels``, or of the confidence ``map`` above 0 (a detection map of
+            PI-CAI and PANORAMA).
     """
 
     target: str = "tumour"
@@ -77,25 +77,25 @@ class LesionRule(Settings):
 
 
 class Protocol(Settings):
-    """How predictions are compared with their references. The grid is always the reference's own.
+    """Settings of the comparison of predictions with references, on the reference's grid.
 
     Attributes:
-        name: Of the protocol.
-        source: Whose habit it is.
-        labels: Values that make up each target.
-        reference_labels: The same for the references, where they differ from the predictions.
-        other_labels: Values that no target names: ``refuse`` the file, or take them as ``background``.
-        resample: Bring predictions on another grid to the reference's (nearest voxel) instead of refusing them.
+        name: Name of the protocol.
+        source: Origin of the protocol.
+        labels: Values that form each target.
+        reference_labels: The same for the references, if different from the predictions.
+        other_labels: Values in no target: ``refuse`` the file, or count them as ``background``.
+        resample: Resample predictions on another grid to the reference's (nearest voxel) instead of refusing them.
         missing: A reference without a prediction: left out with a message (``report``), or counted as an ``empty``
             prediction.
-        empty: What empty masks are worth.
+        empty: Values for empty masks.
         surface: Definition of a surface.
-        tolerances_mm: Of normalised surface Dice.
-        lesions: When a lesion is found.
-        headline: The aggregation whose numbers come first.
-        metrics: The paper's columns, in its order.
-        resamples: Of the bootstrap over patients.
-        seed: Of the bootstrap.
+        tolerances_mm: Tolerances of normalised surface Dice.
+        lesions: Rule for found lesions.
+        headline: The main aggregation, shown first.
+        metrics: Columns of tables, in this order.
+        resamples: Number of resamples of the bootstrap over patients.
+        seed: Seed of the bootstrap.
     """
 
     name: str = "default"
@@ -126,17 +126,17 @@ class Protocol(Settings):
         return self
 
     def labels_of_reference(self, target: str) -> tuple[int, ...]:
-        """Values of the reference that make up a target."""
+        """Return the values of the reference that form a target."""
         return (self.reference_labels or self.labels).get(target, ())
 
     def measurement(self) -> dict[str, Any]:
-        """The settings that a scan's own counts and distances depend on; the rest only sums them up."""
+        """Return the settings that affect a scan's counts and distances; the others affect only summaries."""
         shown = self.model_dump(mode="json")
         keys = ("labels", "reference_labels", "other_labels", "resample", "surface", "tolerances_mm", "lesions")
         return {key: shown[key] for key in keys}
 
     def sentence(self) -> str:
-        """The whole protocol in one line, as written into every table."""
+        """Return the whole protocol as one line, as written into every table."""
         rule = self.empty
         hit = "centre" if self.lesions.hit == "centre" else f"IoU ≥ {self.lesions.least_iou:g}"
         reference = f"; labels of the reference {_spell(self.reference_labels)}" if self.reference_labels else ""
@@ -202,10 +202,10 @@ PROTOCOLS: dict[str, Protocol] = {
 
 
 def find_protocol(name: str) -> Protocol:
-    """A protocol by name, or from a YAML file of `Protocol` settings.
+    """Return a protocol by name, or from a YAML file of `Protocol` settings.
 
     Raises:
-        DataError: There is none of that name, or the file is no protocol.
+        DataError: No protocol has this name, or the file is no protocol.
     """
     if name in PROTOCOLS:
         return PROTOCOLS[name]
@@ -222,10 +222,10 @@ def find_protocol(name: str) -> Protocol:
 
 
 def parse_labels(text: str) -> dict[str, tuple[int, ...]]:
-    """Targets from ``pancreas=1+2,tumour=2``.
+    """Parse targets such as ``pancreas=1+2,tumour=2``.
 
     Raises:
-        DataError: It does not read like that.
+        DataError: The text does not have this form.
     """
     labels: dict[str, tuple[int, ...]] = {}
     for part in text.split(","):

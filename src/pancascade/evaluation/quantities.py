@@ -12,9 +12,9 @@ class Metric:
     """A column of the tables.
 
     Attributes:
-        key: In files.
-        title: In tables.
-        best: Which way is better; ``zero`` for signed errors.
+        key: Name in files.
+        title: Title in tables.
+        best: Direction that is better; ``zero`` for signed errors.
         distance: The value in mm of the distances between both surfaces of a scan, for a metric of surfaces. All
             others come from counts: ratios of them are in `pancascade.metrics.RATIOS` under the metric's key.
     """
@@ -47,7 +47,7 @@ METRICS: dict[str, Metric] = {
 
 
 def metrics_at(tolerances_mm: Sequence[float]) -> dict[str, Metric]:
-    """All metrics by key; normalised surface Dice has one for each tolerance."""
+    """Return all metrics by key; normalised surface Dice has one for each tolerance."""
     surface = [Metric(f"nsd_{tolerance:g}mm", f"NSD {tolerance:g} mm") for tolerance in tolerances_mm]
     return METRICS | {metric.key: metric for metric in surface}
 

@@ -1,4 +1,4 @@
-"""What is kept of each case: counts and distances, free of any rule about empty masks or averages."""
+"""Records of cases: counts and distances, independent of rules about empty masks and averages."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from pancascade.settings import Settings
 
 
 class TargetRecord(Settings):
-    """One target (pancreas, tumour) of one case.
+    """Measurements of one target (pancreas, tumour) of one case.
 
     Attributes:
         slices: Counts of each axial slice, from the feet up.
@@ -35,20 +35,20 @@ class TargetRecord(Settings):
 
 
 class CaseRecord(Settings, allow_inf_nan=True):
-    """One prediction against its reference; what a data set of single slices cannot have is NaN.
+    """Comparison of one prediction with its reference; values that single slices cannot have are NaN.
 
     Attributes:
-        case: Name, that of the files.
-        patient: Whose scan it is; scans of a patient are resampled together.
-        prediction: File; None for a missing one that counts as empty.
-        reference: File.
-        shape: Of the reference's grid, axes turned to right, anterior, superior.
-        spacing_mm: Of the same axes.
+        case: Name of the case, from its files.
+        patient: Patient of the scan; scans of a patient are resampled together.
+        prediction: File of the prediction; None for a missing one that counts as empty.
+        reference: File of the reference.
+        shape: Shape of the reference's grid, reoriented to right, anterior, superior.
+        spacing_mm: Spacing of the same axes.
         voxel_ml: Volume of a voxel.
-        diagonal_mm: Of the whole scan.
-        targets: By target.
-        detections: Lesions of the protocol's lesion target.
-        notes: What was done to make the two comparable.
+        diagonal_mm: Diagonal of the whole scan.
+        targets: Measurements by target.
+        detections: Detections of the protocol's lesion target.
+        notes: Changes made to compare the two, and notices of reading.
     """
 
     case: str
@@ -68,12 +68,12 @@ Outcome = CaseRecord | Failure
 
 
 def slice_record(case: str, slices: Mapping[str, Sequence[Confusion]], *, patient: str | None = None) -> CaseRecord:
-    """Record of axial slices that belong to no volume, as 2-D data sets have them: overlap only, no mm.
+    """Return the record of axial slices without a volume, as in 2-D data sets: overlap only, no mm.
 
     Args:
-        case: Name, usually of the patient.
+        case: Name of the case, usually of the patient.
         slices: Counts of each slice, by target.
-        patient: Whose they are; None takes the case's name.
+        patient: Patient of the slices; None uses the case's name.
     """
     return CaseRecord(
         case=case,

@@ -1,4 +1,4 @@
-"""Tables beside the masks: whose each case is, and how likely a patient has a lesion."""
+"""Tables beside the masks: patient of each case, and likelihood of a lesion."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from pancascade.files.file_names import abbreviated
 
 
 def read_patients(path: Path) -> dict[str, str]:
-    """Patient of each case, from a CSV with the columns case and patient.
+    """Return the patient of each case, from a CSV with the columns case and patient.
 
     Raises:
         DataError: The file cannot be read, lacks a column, or names a case twice.
@@ -16,7 +16,7 @@ def read_patients(path: Path) -> dict[str, str]:
 
 
 def read_scores(path: Path) -> dict[str, float]:
-    """Likelihood of a lesion of each case, from a CSV with the columns case and score.
+    """Return the likelihood of a lesion of each case, from a CSV with the columns case and score.
 
     Raises:
         DataError: The file cannot be read, lacks a column, names a case twice, or a score is not a number.
@@ -25,7 +25,7 @@ def read_scores(path: Path) -> dict[str, float]:
 
 
 def _read(path: Path, column: str) -> dict[str, TableRow]:
-    """Row of each case."""
+    """Return the row of each case."""
     table: dict[str, TableRow] = {}
     for row in read_table(path, required=("case", column)):
         if row["case"] in table:

@@ -1,4 +1,4 @@
-"""One number over slices or scans, with its spread and its interval over patients."""
+"""Statistic of a metric over slices or scans, with spread and interval over patients."""
 
 import math
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ class Statistic:
     """A metric over a set of slices or scans.
 
     Attributes:
-        mean: Over `count` values, or the ratio of the pooled counts.
-        low: Lower end of the 95 % interval, resampling patients; NaN where fewer than two have a value.
-        high: Upper end; likewise.
-        sd: Standard deviation of the values (n − 1); None of fewer than two, and of pooled counts.
+        mean: Mean over `count` values, or the ratio of the pooled counts.
+        low: Lower end of the 95 % interval over resampled patients; NaN if fewer than two have a value.
+        high: Upper end of that interval.
+        sd: Standard deviation of the values (n − 1); None for fewer than two, and for pooled counts.
         minimum: Smallest value.
         median: Median.
         maximum: Largest value.
-        count: Slices or scans that count.
-        left_out: Slices or scans without a value under the protocol.
+        count: Number of slices or scans that count.
+        left_out: Number of slices or scans without a value under the protocol.
     """
 
     mean: float
@@ -39,7 +39,7 @@ class Statistic:
 
     @classmethod
     def of(cls, values: NDArray[np.float64], interval: Interval, *, left_out: int = 0) -> Self:
-        """The statistic of one value or more, (N,), none of them NaN, whose mean and interval are known."""
+        """Return the statistic of at least one value, (N,) without NaN, with known mean and interval."""
         return cls(
             *interval,
             sd=float(values.std(ddof=1)) if len(values) > 1 else None,
@@ -52,20 +52,20 @@ class Statistic:
 
     @classmethod
     def none(cls, *, left_out: int = 0) -> Self:
-        """The statistic where there is no value."""
+        """Return the statistic of no values."""
         return cls(math.nan, math.nan, math.nan, None, None, None, None, count=0, left_out=left_out)
 
 
 def statistic_of(
     values: Sequence[float], patients: Sequence[str], *, resamples: int = 10_000, seed: int = 0
 ) -> Statistic:
-    """Mean of values with its interval, resampling patients with all their values.
+    """Return the statistic of values, with an interval over resampled patients.
 
     Args:
-        values: One a slice or scan; NaN is left out.
-        patients: Whose each value is.
+        values: One value per slice or scan; NaN is left out.
+        patients: Patient of each value.
         resamples: Number of bootstrap samples.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
     """
     pairs = [(value, patient) for value, patient in zip(values, patients, strict=True) if not math.isnan(value)]
     left_out = len(values) - len(pairs)

@@ -1,4 +1,4 @@
-"""All aggregations of a set of cases, side by side, with intervals over patients."""
+"""Summaries of a set of cases under all aggregations, with intervals over patients."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ Summary = dict[str, dict[Aggregation, dict[str, Statistic]]]
 
 @dataclass(frozen=True)
 class CaseCounts:
-    """How many cases hold what, so that no rule about empty masks works unseen.
+    """Numbers of cases with empty masks, to show the effect of rules about them.
 
     Attributes:
-        cases: All.
-        patients: Different ones.
-        without_reference: Cases in which there is nothing to find.
-        missed: Cases with a target of which nothing was found.
-        false_alarms: Cases without a target in which something was found.
+        cases: Number of cases.
+        patients: Number of patients.
+        without_reference: Number of cases with an empty reference.
+        missed: Number of cases with a target and an empty prediction.
+        false_alarms: Number of cases without a target and a non-empty prediction.
     """
 
     cases: int
@@ -36,7 +36,7 @@ class CaseCounts:
 
 
 def count_cases(cases: Sequence[CaseRecord], target: str) -> CaseCounts:
-    """Empty masks among the cases."""
+    """Count empty masks among the cases."""
     totals = [case.targets[target].total for case in cases]
     return CaseCounts(
         cases=len(cases),
@@ -48,7 +48,7 @@ def count_cases(cases: Sequence[CaseRecord], target: str) -> CaseCounts:
 
 
 def targets_with_voxels(cases: Sequence[CaseRecord]) -> list[str]:
-    """Targets that any reference or prediction shows; the first one if none does."""
+    """Return the targets present in any reference or prediction; the first one if none is."""
     names = list(dict.fromkeys(target for case in cases for target in case.targets))
     shown = [
         name
@@ -59,12 +59,12 @@ def targets_with_voxels(cases: Sequence[CaseRecord]) -> list[str]:
 
 
 def summarise(cases: Sequence[CaseRecord], protocol: Protocol, *, targets: Sequence[str] | None = None) -> Summary:
-    """Every metric under every aggregation.
+    """Return every metric under every aggregation.
 
     Args:
-        cases: Of one method.
-        protocol: Rules for empty masks, and the bootstrap.
-        targets: Which; None takes those that any mask shows.
+        cases: Cases of one method.
+        protocol: Protocol with the rules for empty masks, and the bootstrap.
+        targets: Targets; None takes those present in any mask.
 
     Raises:
         ValueError: There is no case.
@@ -88,12 +88,12 @@ def summarise(cases: Sequence[CaseRecord], protocol: Protocol, *, targets: Seque
 
 def _slice_values(slices: Sequence[Confusion], protocol: Protocol) -> dict[str, NDArray[np.float64]]:
     values = overlap_values(slices, protocol.empty)
-    del values["volume_error"]  # means little for a slice
+    del values["volume_error"]  # not meaningful for a slice
     return values
 
 
 def _means(cases: Sequence[dict[str, NDArray[np.float64]]], resamples: Resamples) -> dict[str, Statistic]:
-    """Means of all values of all cases, each case bringing any number of them."""
+    """Return means of all values of all cases; each case has any number of values."""
     return {metric: _mean([case[metric] for case in cases], resamples) for metric in cases[0]}
 
 
@@ -109,7 +109,7 @@ def _mean(values: Sequence[NDArray[np.float64]], resamples: Resamples) -> Statis
 
 
 def _pooled(totals: Sequence[Confusion], resamples: Resamples) -> dict[str, Statistic]:
-    """Ratios of the counts of all cases together."""
+    """Return the ratios of the summed counts of all cases."""
     columns = np.array(totals, np.float64).T
     statistics = {}
     for metric, parts in RATIOS.items():

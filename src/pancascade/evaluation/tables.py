@@ -18,7 +18,7 @@ from pancascade.files.atomic import written_whole
 from pancascade.metrics import Interval
 
 SIGNIFICANT = 0.05
-"""Below which an adjusted p-value counts."""
+"""Limit below which an adjusted p-value is significant."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class _Column:
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a paper prints its table: columns, and fractions with four digits or percentages with two."""
+    """Layout of a paper's table: columns, and fractions with four digits or percentages with two."""
 
     protocol: str
     caption: str
@@ -71,11 +71,11 @@ LAYOUTS = (
 
 
 def paper_tables(evaluations: Sequence[Evaluation], *, target: str) -> list[TextTable]:
-    """The methods in each paper's own table, under that paper's rules.
+    """Return the methods in the layout of each paper's table, under that paper's rules.
 
     Args:
-        evaluations: Of the methods, with at least one case each.
-        target: Which.
+        evaluations: Evaluations of the methods, with at least one case each.
+        target: Target of the tables.
     """
     return [_paper_table(layout, evaluations, target) for layout in LAYOUTS]
 
@@ -122,13 +122,13 @@ def summary_table(
     aggregation: Aggregation,
     metrics: Sequence[str],
 ) -> TextTable:
-    """The methods under one aggregation, each number with its 95 % interval.
+    """Return the methods under one aggregation, each number with its 95 % interval.
 
     Args:
-        evaluations: Of the methods.
-        summaries: Of each method.
-        target: Which.
-        aggregation: Which.
+        evaluations: Evaluations of the methods.
+        summaries: Summary of each method.
+        target: Target of the table.
+        aggregation: Aggregation of the table.
         metrics: Keys of the columns; those that the aggregation does not have are left out.
     """
     protocol = evaluations[0].protocol
@@ -151,14 +151,14 @@ def summary_table(
 
 
 def significance_table(entry: MetricComparison, metric: Metric) -> TextTable:
-    """Mean difference of each method (row) to each other one (column) with its p-value, the better ranked first.
+    """Return mean differences of methods (row − column) with p-values, the better ranked first.
 
     Args:
-        entry: Of two or more methods.
-        metric: What is compared.
+        entry: Comparison of two or more methods.
+        metric: The compared metric.
 
     Returns:
-        Differences with p < 0.05 after Holm's adjustment are bold.
+        The table; differences with p < 0.05 after Holm's adjustment are bold.
     """
     names = [rank.name for rank in entry.ranks] or list(entry.values)
     both = [pair for found in entry.pairs for pair in (found, found.swapped())]
@@ -184,19 +184,19 @@ def significance_table(entry: MetricComparison, metric: Metric) -> TextTable:
 
 
 def p_value(p: float) -> str:
-    """A p-value as papers print it."""
+    """Return a p-value as text, as in papers."""
     return "–" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def interval_cell(metric: Metric, statistic: Statistic | None) -> str:
-    """A mean with its interval: ratios with four digits, mm and mL with two."""
+    """Return a mean with its interval as text: ratios with four digits, mm and mL with two."""
     if statistic is None or math.isnan(statistic.mean):
         return "–"
     return spell_interval(statistic, digits=2 if metric.key.endswith(("_mm", "_ml")) else 4)
 
 
 def spell_interval(found: Statistic | Interval, *, digits: int) -> str:
-    """A number with its interval: "0.83 [0.80, 0.86]"; of one patient "0.83 [–]", and a dash where it is NaN."""
+    """Return a number with its interval: "0.83 [0.80, 0.86]", for one patient "0.83 [–]", a dash for NaN."""
     if math.isnan(found.mean):
         return "–"
     if math.isnan(found.low):
@@ -205,12 +205,12 @@ def spell_interval(found: Statistic | Interval, *, digits: int) -> str:
 
 
 def spell_range(low: float, high: float) -> str:
-    """The ends of a range of ranks, or a dash where there is none."""
+    """Return the ends of a range of ranks as text, or a dash for NaN."""
     return "–" if math.isnan(low) else f"{low:g}, {high:g}"
 
 
 def users_of(aggregation: Aggregation) -> str:
-    """Whose headline an aggregation is, for the heading of a table."""
+    """Return the names of protocols whose headline is this aggregation, for the heading of a table."""
     names = [protocol.name for protocol in PROTOCOLS.values() if protocol.source and protocol.headline == aggregation]
     return ", ".join(names)
 
@@ -221,9 +221,9 @@ def write_paper_tables(
     """Write tables.md and tables.tex: the four aggregations, each paper's own table, the significance matrices.
 
     Args:
-        evaluations: Of the methods, with at least one case each.
-        summaries: Of each method.
-        out: Folder.
+        evaluations: Evaluations of the methods, with at least one case each.
+        summaries: Summary of each method.
+        out: Folder to write to.
         comparison: Tests; None for a single method.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A table of finished cells, as Markdown and as LaTeX."""
+"""A table of text cells, as Markdown and as LaTeX."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table of finished cells.
+    """A table of text cells.
 
     Attributes:
-        caption: What it shows, under which protocol.
-        header: Of the columns.
-        rows: One a method.
+        caption: Caption with content and protocol.
+        header: Headings of the columns.
+        rows: One row per method.
         best: (row, column) of the best value of each column that has one.
-        grey: Rows that are only quoted.
-        notes: Below the table, in their order.
+        grey: Rows quoted from papers.
+        notes: Notes below the table, in this order.
     """
 
     caption: str
@@ -25,7 +25,7 @@ class TextTable:
     notes: tuple[str, ...] = ()
 
     def markdown(self) -> str:
-        """As GitHub renders it; the best values bold, quoted rows in italics."""
+        """Return the table as Markdown for GitHub; best values bold, quoted rows in italics."""
         lines = [f"**{self.caption}**", "", _line(self.header), _line(["---", *["---:"] * (len(self.header) - 1)])]
         for place, row in enumerate(self.rows):
             cells = (f"**{c}**" if (place, n) in self.best else c for n, c in enumerate(row))
@@ -34,7 +34,7 @@ class TextTable:
         return "\n".join(lines) + "\n"
 
     def latex(self) -> str:
-        """A booktabs table; the best values bold, quoted rows grey, which needs the package xcolor."""
+        """Return the table as LaTeX with booktabs; best values bold, quoted rows grey (package xcolor)."""
         columns = "l" + "r" * (len(self.header) - 1)
         body = [
             " & ".join(self._latex_cell(place, n, cell) for n, cell in enumerate(row))

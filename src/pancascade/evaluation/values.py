@@ -1,4 +1,4 @@
-"""The numbers of slices and scans under a protocol's rule about empty masks."""
+"""Metric values of slices and scans under a protocol's rule about empty masks."""
 
 import math
 from collections.abc import Sequence
@@ -15,19 +15,19 @@ _RULED = {"both": {"one": 1.0, "zero": 0.0, "skip": math.nan}, "one": {"zero": 0
 
 
 def metrics_of(protocol: Protocol) -> dict[str, Metric]:
-    """All metrics under a protocol, by key."""
+    """Return all metrics under a protocol, by key."""
     return metrics_at(protocol.tolerances_mm)
 
 
 def overlap_values(counts: Sequence[Confusion], rule: EmptyRule) -> dict[str, NDArray[np.float64]]:
-    """Every ratio of the counts of slices or scans, with the rule's worth for empty masks.
+    """Return every ratio of the counts of slices or scans, with the rule's values for empty masks.
 
     Args:
-        counts: N of them.
-        rule: What empty masks are worth.
+        counts: Counts of N slices or scans.
+        rule: Values for empty masks.
 
     Returns:
-        By metric: (N,), NaN where it is left out.
+        Values (N,) by metric, NaN if left out.
     """
     columns = np.array(counts, np.float64).reshape(-1, 4).T
     values = {}
@@ -42,7 +42,7 @@ def overlap_values(counts: Sequence[Confusion], rule: EmptyRule) -> dict[str, ND
 def _ruled(
     values: NDArray[np.float64], columns: NDArray[np.float64], rule: EmptyRule, *, asks_reference: bool = False
 ) -> NDArray[np.float64]:
-    """Values of N masks (counts (4, N)) where the empty ones are worth what the rule says."""
+    """Return values of N masks (counts (4, N)), with the rule's values for empty ones."""
     no_reference, no_prediction = columns[0] + columns[2] == 0, columns[0] + columns[1] == 0
     ruled = np.where(np.isnan(values) & no_prediction, _RULED["one"][rule.prediction], values)
     ruled = np.where(no_reference, math.nan if asks_reference else _RULED["one"][rule.reference], ruled)
@@ -50,7 +50,7 @@ def _ruled(
 
 
 def case_values(case: CaseRecord, target: str, protocol: Protocol) -> dict[str, float]:
-    """Every metric of one target of a whole scan, NaN where it is left out."""
+    """Return every metric of one target of a whole scan, NaN if left out."""
     record, rule = case.targets[target], protocol.empty
     counts = record.total
     values = {metric: float(value[0]) for metric, value in overlap_values([counts], rule).items()}
@@ -65,7 +65,7 @@ def case_values(case: CaseRecord, target: str, protocol: Protocol) -> dict[str, 
         unmeasured = math.nan if counts.reference_size and counts.prediction_size else 0.0
         near = np.array([unmeasured if record.nsd is None else record.nsd[place]])
         values[f"nsd_{tolerance:g}mm"] = float(_ruled(near, np.array([counts], np.float64).T, rule)[0])
-        if math.isnan(case.voxel_ml):  # single slices have no surface in mm, missed or not
+        if math.isnan(case.voxel_ml):  # single slices have no surface in mm
             values[f"nsd_{tolerance:g}mm"] = math.nan
     return {key: values[key] for key in metrics_of(protocol)}
 

@@ -1,4 +1,4 @@
-"""The work on one case, done in other processes, kept in a file when it is finished."""
+"""Measurement of single cases in other processes, with a record file for each finished case."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -32,11 +32,11 @@ class Entry:
     """One method's prediction of a case.
 
     Attributes:
-        method: Name.
-        prediction: Label map; None counts as empty.
-        confidence: Map of the lesions' likelihood.
+        method: Name of the method.
+        prediction: File of the label map; None counts as empty.
+        confidence: File of the map of the lesions' likelihood.
         score: Likelihood that the patient has a lesion.
-        record: Where the finished record is kept.
+        record: File of the finished record.
     """
 
     method: str
@@ -48,14 +48,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class MeasurementJob:
-    """One case of all methods, so that its reference is read once.
+    """One case with all methods, so that its reference is read once.
 
     Attributes:
-        case: Name.
-        reference: Label map.
-        patient: Whose scan it is.
+        case: Name of the case.
+        reference: File of the label map.
+        patient: Patient of the scan.
         entries: The methods' predictions.
-        protocol: How they are measured.
+        protocol: Protocol of the measurement.
     """
 
     case: str
@@ -68,14 +68,14 @@ class MeasurementJob:
 def run_jobs(
     jobs: Sequence[MeasurementJob], *, workers: int, executor: Executor | None = None
 ) -> Iterator[dict[str, Outcome]]:
-    """Outcomes by method of each job, as they are finished.
+    """Yield the outcomes by method of each job, in order of completion.
 
-    A worker that dies (out of memory, say) costs its own case only.
+    A worker that dies (e.g. out of memory) affects only its own case.
 
     Args:
-        jobs: One a case.
-        workers: Processes; 1 works in this one.
-        executor: Where the work is done; None takes processes of this machine.
+        jobs: One job per case.
+        workers: Number of processes; 1 works in the current process.
+        executor: Executor of the work; None uses processes of this machine.
     """
     for job, found in each_job(do_job, jobs, workers=workers, executor=executor):
         yield _died(job) if found is None else found
@@ -87,7 +87,7 @@ def _died(job: MeasurementJob) -> dict[str, Outcome]:
 
 
 def do_job(job: MeasurementJob) -> dict[str, Outcome]:
-    """Outcome of one case by method; an error of one method's file is that method's failure."""
+    """Return the outcomes of one case by method; an error in one method's file is that method's failure."""
     reference = cache(lambda: read_volume(job.reference))
     outcomes: dict[str, Outcome] = {}
     for entry in job.entries:
@@ -127,7 +127,7 @@ def _measure(job: MeasurementJob, entry: Entry, reference: Volume, key: dict[str
 
 
 def _key(job: MeasurementJob, entry: Entry) -> dict[str, Any]:
-    """All that a record depends on: files by their content, for copies have new dates and the same numbers."""
+    """Return everything that a record depends on; files by content, because copies have new dates."""
     return {
         "format": RECORD_FORMAT,
         "distances": [key for key, metric in METRICS.items() if metric.distance is not None],
@@ -139,11 +139,11 @@ def _key(job: MeasurementJob, entry: Entry) -> dict[str, Any]:
 
 
 def _kept(path: Path | None, key: dict[str, Any]) -> CaseRecord | None:
-    """The record of an earlier run, if it was made from the same files in the same way."""
+    """Return the record of an earlier run if its key is the same, else None."""
     if path is None or not path.is_file():
         return None
     try:
         kept = read_json(path)
         return CaseRecord.model_validate(kept["record"]) if kept["key"] == key else None
     except (OSError, ValueError, KeyError, TypeError, ValidationError):
-        return None  # damaged or of an older version: measure again
+        return None  # damaged or of an older version: the case is measured again

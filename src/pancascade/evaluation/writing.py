@@ -1,4 +1,4 @@
-"""Results as files: CSV for spreadsheets, JSON for programs, the protocol in every one of them."""
+"""Results as files: CSV for spreadsheets, JSON for programs, each with the protocol."""
 
 import csv
 import json
@@ -28,7 +28,7 @@ FILES = (
     "failures.csv",
     "results.json",
 )
-"""All that an evaluation writes."""
+"""All files of an evaluation."""
 
 
 def write_results(
@@ -39,13 +39,13 @@ def write_results(
     detections: Sequence[DetectionSummary | None],
     comparison: Comparison | None = None,
 ) -> None:
-    """Write all results of one or several methods, whole or not at all.
+    """Write all results of one or several methods; a failure leaves no partial results.
 
     Args:
-        evaluations: Of the methods, under one protocol.
-        out: Folder; made if it is missing.
-        summaries: Of each method.
-        detections: Of each method; None where there are no lesions to find.
+        evaluations: Evaluations of the methods, under one protocol.
+        out: Folder; created if missing.
+        summaries: Summary of each method.
+        detections: Detection summary of each method; None without lesions.
         comparison: Tests and ranks; None for a single method.
 
     Raises:
@@ -71,7 +71,7 @@ def write_results(
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON knows it: NaN becomes null, a named tuple an object."""
+    """Convert a value for JSON: NaN becomes null, a named tuple an object."""
     if isinstance(value, float):
         return None if math.isnan(value) else value
     if hasattr(value, "_asdict"):
@@ -170,7 +170,7 @@ def _rank_rows(comparison: Comparison | None) -> Iterator[Row]:
 
 
 def _write_table(path: Path, rows: Iterable[Row], protocol: Protocol) -> None:
-    """Write rows with the protocol as their last column; no file for no rows."""
+    """Write rows with the protocol as the last column; no file without rows."""
     table = [{key: "" if plain(value) is None else value for key, value in row.items()} for row in rows]
     if not table:
         return

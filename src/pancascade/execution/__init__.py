@@ -1,4 +1,4 @@
-"""Where the work on many cases is done: in processes of this machine, or on a Ray cluster."""
+"""Execution of work on many cases: in processes of this machine, or on a Ray cluster."""
 
 from pancascade.execution.executor import Executor, Finished, each_job
 from pancascade.execution.local_processes import LocalProcesses

@@ -1,4 +1,4 @@
-"""The protocol of an executor: many jobs in, each once; results out as they come."""
+"""Protocol of executors, which run many jobs and return results in order of completion."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Finished(Generic[Job, Result]):
-    """One job, and what became of it.
+    """One job with its outcome.
 
     Attributes:
         job: The job.
-        result: What the work returned; None where its process died.
-        lost: Why there is no result, a part of a sentence; None where there is one.
+        result: Result of the work; None if its process died.
+        lost: Reason of a missing result, as part of a sentence; None if there is a result.
     """
 
     job: Job
@@ -26,20 +26,20 @@ class Finished(Generic[Job, Result]):
 
 
 class Executor(Protocol):
-    """Something that does a piece of work on many jobs.
+    """Runs a function on many jobs.
 
-    Every executor holds to this: each job comes back exactly once, in any order; jobs are taken from the iterable only
-    as they are needed, so that a hundred thousand of them take no memory; a process that dies costs its own job only;
-    what the work raises ends the run and is raised here. Closing the iterator ends what is at work.
+    Rules for every executor: each job is returned exactly once, in any order. Jobs are taken from the iterable only as
+    needed, so that a hundred thousand jobs take no memory. A process that dies affects only its own job. An exception
+    of the work ends the run and is raised here. Closing the iterator ends running work.
     """
 
     def run(self, work: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Finished[Job, Result]]:
-        """Do the work on every job; jobs come back as they are finished.
+        """Run the work on every job; yield jobs in order of completion.
 
         Args:
-            work: A function of a module, so that other processes find it. What it keeps in its module (a model, say)
-                stays for the next job of the same process.
-            jobs: What it works on; they travel to the processes, so they are small.
+            work: A module-level function, so that other processes can import it. Objects that it keeps in its module
+                (such as a model) remain for the next job of the same process.
+            jobs: Arguments of the work; they are sent to the processes, so they must be small.
         """
         ...
 
@@ -47,16 +47,16 @@ class Executor(Protocol):
 def each_job(
     work: Callable[[Job], Result], jobs: Sequence[Job], *, workers: int, executor: Executor | None = None
 ) -> Iterator[tuple[Job, Result | None]]:
-    """Do a piece of work on every job, here or where an executor does it; jobs come back in any order.
+    """Run a function on every job, on this machine or by an executor; jobs are returned in any order.
 
     Args:
         work: See `Executor`.
         jobs: See `Executor`.
-        workers: Processes of this machine, where there is no executor; 1 works in this one.
-        executor: None takes processes of this machine.
+        workers: Number of processes without an executor; 1 works in the current process.
+        executor: Executor; None uses processes of this machine.
 
     Returns:
-        Jobs and results; None for a job whose process died.
+        Jobs with results; None for a job whose process died.
     """
     if executor is None:
         return each_in_processes(work, jobs, workers=workers)

@@ -1,4 +1,4 @@
-"""Ctrl-C at a moment when it would do harm, and other signals that ask the program to end."""
+"""Handling of Ctrl-C and other termination signals."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -7,23 +7,23 @@ from types import FrameType
 from typing import Any
 
 Handler = Callable[[int, FrameType | None], Any] | int | None
-"""As `signal.signal` takes and gives it."""
+"""A handler of `signal.signal`."""
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""What a cluster, a service manager or a closed terminal sends."""
+"""Termination signals of clusters, service managers and closed terminals."""
 
 
 @contextmanager
 def endings_heeded() -> Iterator[None]:
-    """Inside the block, signals that ask the program to end unwind it as Ctrl-C does, so that nothing is left behind.
+    """Inside the block, termination signals unwind the program as Ctrl-C does, so that it can clean up.
 
     Raises:
-        SystemExit: One came; the code is 128 and its number.
+        SystemExit: A signal arrived; the exit code is 128 plus its number.
     """
 
     def end(number: int, _: FrameType | None) -> None:
         for each in ENDING:
-            signal.signal(each, signal.SIG_IGN)  # another one must not stop the cleaning
+            signal.signal(each, signal.SIG_IGN)  # a second signal must not interrupt the clean-up
         raise SystemExit(128 + number)
 
     former = _handle(ENDING, end)
@@ -35,11 +35,11 @@ def endings_heeded() -> Iterator[None]:
 
 @contextmanager
 def interrupt_held_back() -> Iterator[None]:
-    """Ctrl-C and other endings wait until the block is done: a library stopped while it loads brings Python down.
+    """Delay Ctrl-C and termination signals to the end of the block: interrupted library loading crashes Python.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C was pressed meanwhile.
-        SystemExit: Another signal came that asks the program to end, inside `endings_heeded`.
+        KeyboardInterrupt: Ctrl-C was pressed in the block.
+        SystemExit: Another termination signal arrived, inside `endings_heeded`.
     """
     heard: list[int] = []
 
@@ -56,13 +56,13 @@ def interrupt_held_back() -> Iterator[None]:
 
 
 def _handle(numbers: tuple[signal.Signals, ...], handler: Handler) -> dict[signal.Signals, Handler]:
-    """Install a handler where there is one that is not told to ignore (as by ``nohup``); the former ones."""
+    """Install a handler for signals that are not ignored (as by ``nohup``); return the former handlers."""
     former: dict[signal.Signals, Handler] = {}
     try:
         for number in numbers:
             if signal.getsignal(number) not in (None, signal.SIG_IGN):
                 former[number] = signal.signal(number, handler)
-    except ValueError:  # Signals are the main thread's.
+    except ValueError:  # Only the main thread can set handlers.
         return {}
     return former
 

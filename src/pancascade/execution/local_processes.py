@@ -1,4 +1,4 @@
-"""An executor of this machine: some processes, each with one job at a time."""
+"""Executor on this machine: processes, each with one job at a time."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,20 +9,20 @@ from pancascade.execution.executor import Finished, Job, Result
 from pancascade.execution.parallel import available_cores, worked_off
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""What numerical libraries ask for the number of their threads, once, when they are loaded."""
+"""Environment variables from which numerical libraries read their number of threads when loaded."""
 
-DIED = "the process that worked on it was killed, probably for want of memory"
+DIED = "the process that worked on it was killed, probably for lack of memory"
 
 
 class LocalProcesses:
-    """Processes of this machine, among which its cores are divided.
+    """Executor with processes of this machine, which share its cores.
 
-    A process that dies costs the job that it had, which comes back without a result; the process is replaced, and the
-    others notice nothing.
+    If a process dies, its job is returned without a result and the process is replaced; other processes are not
+    affected.
 
     Args:
-        workers: Processes; 0 takes one for every processor core.
-        threads: Of each process; None divides the cores.
+        workers: Number of processes; 0 takes one per processor core.
+        threads: Threads of each process; None divides the cores.
     """
 
     def __init__(self, workers: int = 0, *, threads: int | None = None) -> None:
@@ -30,24 +30,24 @@ class LocalProcesses:
         self.threads = threads or max(1, available_cores() // self.workers)
 
     def run(self, work: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Finished[Job, Result]]:
-        """As the protocol says."""
+        """Run the work on every job; see `Executor.run`."""
         with closing(worked_off(work, jobs, workers=self.workers, starting=self.starting)) as done:
             for job, answer in done:
                 yield Finished(job, None, lost=DIED) if answer is None else Finished(job, answer.result())
 
     def starting(self) -> AbstractContextManager[None]:
-        """Entered around the start of a process: inside, the environment says how many threads it may have."""
+        """Return the context for the start of a process, which sets its number of threads in the environment."""
         return _environment({name: self._threads_of(name) for name in THREAD_VARIABLES})
 
     def _threads_of(self, name: str) -> str:
-        """The share of a process; fewer where the user has asked for fewer."""
+        """Return the number of threads of a process, limited by the user's own setting."""
         asked = os.environ.get(name, "")
         return str(min(self.threads, int(asked)) if asked.isdigit() and int(asked) else self.threads)
 
 
 @contextmanager
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Variables of the environment for processes that are started inside the block."""
+    """Set environment variables for processes started inside the block."""
     former: dict[str, Any] = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

@@ -1,4 +1,4 @@
-"""Work that does not fit into memory ends in one sentence, whichever library asked for too much."""
+"""Conversion of memory shortages of any library to one sentence."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ _ALLOCATORS = ("can't allocate memory", "not enough memory", "out of memory", "b
 
 
 def is_memory_shortage(error: BaseException) -> bool:
-    """Whether an error says that memory was asked for which is not there."""
+    """Return whether an error means a shortage of memory."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _ALLOCATORS)
@@ -17,11 +17,11 @@ def is_memory_shortage(error: BaseException) -> bool:
 
 @contextmanager
 def memory_shortage_reported(what: str, *, advice: str) -> Iterator[None]:
-    """Turn a shortage of memory into one sentence.
+    """Convert a shortage of memory to one sentence.
 
     Args:
-        what: Was being done, for the message.
-        advice: What to do, a sentence.
+        what: The current work, for the message.
+        advice: Advice, one sentence.
 
     Raises:
         MemoryShortageError: The block ran out of memory.

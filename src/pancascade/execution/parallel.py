@@ -1,4 +1,4 @@
-"""Work on many cases in other processes, that can be interrupted and loses no case but the one that fails."""
+"""Parallel work on many cases in other processes, interruptible, with failures isolated per case."""
 
 import os
 import signal
@@ -19,15 +19,15 @@ Result = TypeVar("Result")
 def each_in_processes(
     work: Callable[[Job], Result], jobs: Sequence[Job], *, workers: int
 ) -> Iterator[tuple[Job, Result | None]]:
-    """Do a piece of work on every job; jobs come back with their results as they are finished, in any order.
+    """Run a function on every job; yield jobs with their results in order of completion.
 
-    A process that dies (out of memory, say) costs its own job only, which comes back with None. Ctrl-C ends the
-    others without tracebacks and leaves none behind.
+    A process that dies (e.g. out of memory) affects only its own job, which is tried once more alone, then returned
+    with None. Ctrl-C ends all processes without tracebacks.
 
     Args:
-        work: A function of a module, so that other processes find it. What it raises is raised here.
-        jobs: What it works on; they travel to the processes, so they are small.
-        workers: Processes; 1 works in this one.
+        work: A module-level function, so that other processes can import it. Its exceptions are raised here.
+        jobs: Arguments of the work; they are sent to the processes, so they must be small.
+        workers: Number of processes; 1 works in the current process.
     """
     if workers <= 1 or len(jobs) <= 1:
         for job in jobs:
@@ -40,7 +40,7 @@ def each_in_processes(
                 died.append(job)
             else:
                 yield job, answer.result()
-    # Two together may have needed more memory than there is: those that died are done again, one by one.
+    # Two jobs together may have needed too much memory, so jobs whose process died are repeated one by one.
     for one in died:
         with closing(worked_off(work, [one], workers=1)) as done:
             for job, answer in done:
@@ -48,7 +48,7 @@ def each_in_processes(
 
 
 def available_cores() -> int:
-    """Processor cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -59,19 +59,19 @@ def worked_off(
     workers: int,
     starting: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Generator[tuple[Job, Answer[Result] | None]]:
-    """Jobs with their answers as they come, in any order; None for a job whose process died over it.
+    """Yield jobs with their answers in order of completion; None for a job whose process died.
 
-    A process gets its next job when the answer to the last one has been dealt with: whoever writes answers down has
-    lost none but those under way when everything is killed. Jobs are taken from the iterable only as they are needed.
+    A process gets its next job only after the caller has handled its last answer. So a caller that stores answers loses
+    only the running jobs if everything is killed. Jobs are taken from the iterable only as needed.
 
-    No thread and no lock is shared with the processes, as an executor's are: an interrupt between taking and holding a
-    lock would leave it locked, and whoever dies in the middle of an answer would leave its reader waiting.
+    No thread and no lock is shared with the processes, unlike in an executor of the standard library: an interrupt
+    while a lock is taken would leave it locked, and a process that dies within an answer would block its reader.
 
     Args:
-        work: A function of a module, so that other processes find it.
-        jobs: What it works on.
-        workers: Processes.
-        starting: Entered around the start of each process.
+        work: A module-level function, so that other processes can import it.
+        jobs: Arguments of the work.
+        workers: Number of processes.
+        starting: Context for the start of each process.
     """
     left = iter(jobs)
     processes = list[WorkerProcess[Job, Result]]()
@@ -101,7 +101,7 @@ def worked_off(
                 elif not process.take_next(left):
                     end(process)
     finally:
-        # Ctrl-C reaches the processes too; a signal to this one alone does not, and a job can take long.
+        # Ctrl-C reaches the processes too, but a signal only to this process does not, and a job can take long.
         with interrupts_held():
             for process in processes:
                 process.stop()
@@ -111,15 +111,15 @@ def worked_off(
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Put Ctrl-C and other endings off, here and in processes started here.
+    """Delay Ctrl-C and termination signals, here and in processes started here.
 
-    A thread's mask alone would not do: another thread takes the signal then, and its handler runs in this one.
+    A thread's mask is not enough: another thread would take the signal, and its handler runs in this one.
     """
     with interrupt_held_back():
         if sys.platform == "win32":
             yield
             return
-        resource_tracker.ensure_running()  # the first process would start it, and that lifts the mask
+        resource_tracker.ensure_running()  # the first process would start it, which removes the mask
         heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             yield

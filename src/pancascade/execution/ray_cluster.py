@@ -1,4 +1,4 @@
-"""An executor on a Ray cluster: one task a job, done again on another node when a worker or a node dies."""
+"""Executor on a Ray cluster: one task per job, repeated on another node if a worker or node dies."""
 
 import os
 import signal
@@ -13,13 +13,13 @@ from pancascade.execution.executor import Finished, Job, Result
 from pancascade.execution.parallel import available_cores
 
 LOCAL = "local"
-"""Address of a cluster that is started here and ends with the run."""
+"""Address of a cluster started on this machine, which ends with the run."""
 
 RETRIES = 3
-"""How often a job is done again whose worker or node died."""
+"""Number of repetitions of a job whose worker or node died."""
 
 AHEAD = 2
-"""Jobs that are given out for each job that can be at work, so that no node waits and none of 100,000 piles up."""
+"""Submitted jobs per running job, so that no node waits and memory stays small for 100,000 jobs."""
 
 _ANSWERS_WITHIN_S = 10
 _LOOKED_AT_EVERY_S = 2
@@ -28,16 +28,16 @@ LOST = f"its worker or node died {RETRIES + 1} times, or ran out of memory"
 
 
 class RayCluster:
-    """A Ray cluster: one that is there already, or one that is started on this machine.
+    """An existing Ray cluster, or one started on this machine.
 
-    All nodes must see the same files under the same paths, and have pancascade installed.
+    All nodes need the same files under the same paths, and pancascade installed.
 
     Args:
-        address: ``HOST:PORT`` of a cluster, or ``auto`` for the one that this machine belongs to; None starts one here
-            that ends with the run.
-        workers: Jobs at work at the same time on a cluster that is started here; 0 takes one for every core.
-        cores: Of a job. Ray gives its process so many threads.
-        gpus: Of a job.
+        address: ``HOST:PORT`` of a cluster, or ``auto`` for this machine's cluster; None starts one here that ends with
+            the run.
+        workers: Number of simultaneous jobs on a cluster started here; 0 takes one per core.
+        cores: Cores per job. Ray gives the process this number of threads.
+        gpus: GPUs per job.
     """
 
     def __init__(self, address: str | None = None, *, workers: int = 0, cores: int = 1, gpus: int = 0) -> None:
@@ -47,7 +47,7 @@ class RayCluster:
         self.gpus = gpus
 
     def run(self, work: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Finished[Job, Result]]:
-        """As the protocol says.
+        """Run the work on every job; see `Executor.run`.
 
         Raises:
             PancascadeError: Ray is not installed, the cluster cannot be reached or was lost, or none of its nodes has
@@ -80,7 +80,7 @@ class RayCluster:
 
     @contextmanager
     def _connected(self, ray: Any) -> Iterator[None]:
-        """Connect, or start a cluster; unless that was done before, give it up afterwards."""
+        """Connect or start a cluster, and disconnect afterwards; an existing connection is kept."""
         if ray.is_initialized():
             yield
             return
@@ -95,7 +95,7 @@ class RayCluster:
                     logging_level="ERROR",
                     **started,
                 )
-            # Ray raises what it likes, a bare Exception among others.
+            # Ray may raise any exception, also a plain Exception.
             except Exception as error:
                 if self.address == LOCAL:
                     raise PancascadeError(
@@ -113,10 +113,10 @@ class RayCluster:
             ray.shutdown()
 
     def _slots(self, ray: Any) -> int:
-        """Jobs that can be at work at the same time.
+        """Return the number of simultaneous jobs.
 
         Raises:
-            PancascadeError: None can.
+            PancascadeError: No node has the resources of a job.
         """
         there = ray.cluster_resources()
         slots = int(there.get("CPU", 0) // self.cores)
@@ -131,7 +131,7 @@ class RayCluster:
 
 
 class _ClusterLostError(PancascadeError):
-    """The cluster's head, or this machine's part of it, is gone."""
+    """The cluster's head, or its process on this machine, has ended."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -141,13 +141,13 @@ class _ClusterLostError(PancascadeError):
 
 
 class _Watch:
-    """Looks now and then how many jobs the cluster takes, and whether it is still there.
+    """Periodic check of the cluster's capacity and existence.
 
-    Ray itself waits a minute for a head that is gone, and then ends the program without a word.
+    Ray itself waits a minute for a lost head, and then ends the program silently.
 
     Args:
-        ray: The library.
-        count: How many jobs can be at work, of the library.
+        ray: The Ray module.
+        count: Returns the number of simultaneous jobs from the Ray module.
     """
 
     def __init__(self, ray: Any, count: Callable[[Any], int]) -> None:
@@ -159,10 +159,10 @@ class _Watch:
         self._look()
 
     def first_ready(self, references: list[Any]) -> Any:
-        """Wait for one of them.
+        """Wait for one of the references, and return it.
 
         Raises:
-            PancascadeError: The cluster was lost, or can take no job any more.
+            PancascadeError: The cluster was lost, or has no capacity any more.
         """
         while True:
             self._look()
@@ -178,7 +178,7 @@ class _Watch:
             _require_answer(self._head)
         except OSError as error:
             raise _ClusterLostError from error
-        self.slots = self._count(self._ray)  # nodes come and go
+        self.slots = self._count(self._ray)  # the number of nodes may change
         self._looked = now
 
 
@@ -194,10 +194,10 @@ def _load() -> Any:
 
 
 def _require_answer(address: str) -> None:
-    """Ask quickly whether somebody listens there: Ray itself tries for minutes.
+    """Check quickly that an address accepts connections, because Ray itself tries for minutes.
 
     Raises:
-        OSError: Nobody does.
+        OSError: The address does not accept connections.
     """
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if host and port.isdigit():
@@ -208,7 +208,7 @@ def _finished(ray: Any, job: Job, reference: Any) -> Finished[Job, Result]:
     try:
         return Finished(job, ray.get(reference))
     except ray.exceptions.RayTaskError as error:
-        # What the work raised, as it was; Ray's own copy of it holds a traceback with the paths of other machines.
+        # The original error, because Ray's copy contains a traceback with paths of other machines.
         raise (error.cause if isinstance(error.cause, PancascadeError | MemoryError) else error) from None
     except (
         ray.exceptions.WorkerCrashedError,
@@ -221,7 +221,7 @@ def _finished(ray: Any, job: Job, reference: Any) -> Finished[Job, Result]:
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Ray takes SIGTERM over when it starts; what was to happen then must still happen."""
+    """Restore the SIGTERM handler that Ray replaces when it starts."""
     former = signal.getsignal(signal.SIGTERM)
     try:
         yield
@@ -232,7 +232,7 @@ def _own_signals() -> Iterator[None]:
 
 @contextmanager
 def _no_messages_home() -> Iterator[None]:
-    """Ray counts its users over the network, unless told not to."""
+    """Disable Ray's usage statistics, which it would send over the network."""
     former = os.environ.get("RAY_USAGE_STATS_ENABLED")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     try:

@@ -1,4 +1,4 @@
-"""A process that does one job after another, with a pipe of its own: who dies or is ended harms no other."""
+"""A worker process with its own pipe, so that its death does not affect other processes."""
 
 import os
 import signal
@@ -16,24 +16,24 @@ from typing import Generic, TypeVar
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-# A forked process could inherit a lock that a progress bar's thread holds; a spawned one starts clean.
+# A forked process could inherit a lock held by a progress bar's thread; a spawned one cannot.
 _SPAWN = get_context("spawn")
 
 
 @dataclass(frozen=True)
 class Answer(Generic[Result]):
-    """What came of a job.
+    """Outcome of a job.
 
     Attributes:
         found: The result; None if the work raised an error.
-        error: What it raised.
+        error: The error that the work raised.
     """
 
     found: Result | None
     error: Exception | None
 
     def result(self) -> Result:
-        """The result, or what the work raised."""
+        """Return the result, or raise the error of the work."""
         if self.error is not None:
             raise self.error
         return self.found  # type: ignore[return-value]
@@ -41,52 +41,52 @@ class Answer(Generic[Result]):
 
 @dataclass(frozen=True)
 class Reported:
-    """What work under way has said of itself.
+    """Message of running work.
 
     Attributes:
-        message: As `tell_parent` was given it.
+        message: Argument of `tell_parent`.
     """
 
     message: object
 
 
 class WorkerProcess(Generic[Job, Result]):
-    """A process at work on a job; start it where no interrupt can come between.
+    """A process that runs jobs; create it only where interrupts are delayed.
 
     Args:
-        work: A function of a module, so that the process finds it.
+        work: A module-level function, so that the process can import it.
         job: The first one.
     """
 
     def __init__(self, work: Callable[[Job], Result], job: Job) -> None:
         self.answers, theirs = _SPAWN.Pipe()
-        """Ready when there is an answer, or when the process has died."""
+        """Ready if there is an answer, or if the process has died."""
         self._process = _SPAWN.Process(target=_serve, args=(theirs, work), daemon=True)
         self._process.start()
         theirs.close()
         self.begin(job)
 
     def begin(self, job: Job) -> None:
-        """Give it another job, after its answer to the last one."""
+        """Send the process a job, after its answer to the last one."""
         self.job = job
-        with suppress(ConnectionError):  # it died; `answer` tells
+        with suppress(ConnectionError):  # the process died, which `answer` reports
             self.answers.send(job)
 
     def take_next(self, jobs: Iterator[Job]) -> bool:
-        """Give it the next job, if there is one; whether there was."""
+        """Send the process the next job, if any; return whether there was one."""
         for job in jobs:
             self.begin(job)
             return True
         return False
 
     def answer(self) -> Answer[Result] | None:
-        """What came of the job; None if the process died over it. What the work says meanwhile is passed over."""
+        """Return the outcome of the job; None if the process died. Messages of the work are ignored."""
         while isinstance(received := self.receive(), Reported):
             pass
         return received
 
     def receive(self) -> Reported | Answer[Result] | None:
-        """The next thing that the work says of itself, or what came of it; None if the process died over it."""
+        """Return the next message of the work, or its outcome; None if the process died."""
         try:
             return self.answers.recv()
         except (EOFError, OSError):
@@ -94,19 +94,19 @@ class WorkerProcess(Generic[Job, Result]):
 
     @property
     def lives(self) -> bool:
-        """Whether it can take another job."""
+        """Whether the process can take another job."""
         return self._process.is_alive()
 
     def stop(self) -> None:
-        """Have it clear away what is half done, and end."""
+        """Let the process clean up and end."""
         self._process.terminate()
 
     def kill(self) -> None:
-        """End it whatever it does: one that hangs in a library does not hear `stop`."""
+        """Kill the process; one that hangs in a library does not react to `stop`."""
         self._process.kill()
 
     def end(self) -> None:
-        """Wait until it has ended: without a job it ends by itself."""
+        """Wait until the process has ended; without a job it ends by itself."""
         self.answers.close()
         self._process.join()
         self._process.close()
@@ -116,20 +116,20 @@ _parent: Connection | None = None
 
 
 def tell_parent(message: object) -> None:
-    """Inside the work of a process: say how far it is. Elsewhere nobody hears it.
+    """Send a message from the work of a process to its parent; does nothing elsewhere.
 
     Args:
-        message: Something small that travels.
+        message: A small object that can be pickled.
     """
     if _parent is not None:
-        with suppress(OSError):  # nobody is left to hear it
+        with suppress(OSError):  # the parent has gone
             _parent.send(Reported(message))
 
 
 def _serve(jobs: Connection, work: Callable[[Job], Result]) -> None:
-    """Do jobs until whoever gives them has gone."""
-    # Where Ctrl-C was to be ignored (as after ``nohup``), it stays so.
-    global _parent  # noqa: PLW0603  # a process serves one parent all its life
+    """Run jobs until the parent has gone."""
+    # If Ctrl-C is ignored (as by ``nohup``), it stays ignored.
+    global _parent  # noqa: PLW0603  # a process has one parent for its whole life
     _parent = jobs
     heeded = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
     Thread(target=end_with_parent, daemon=True).start()
@@ -146,7 +146,7 @@ def _serve(jobs: Connection, work: Callable[[Job], Result]) -> None:
 
 
 def end_with_parent() -> None:
-    """A parent that was killed cannot send its workers home; a job can take long."""
+    """End this process when its parent ends, because a killed parent cannot stop its workers."""
     parent = parent_process()
     if parent is not None:
         parent.join()
@@ -154,10 +154,10 @@ def end_with_parent() -> None:
 
 
 def _do(work: Callable[[Job], Result], job: Job, *, heeded: bool) -> Answer[Result]:
-    """Ctrl-C and SIGTERM clear away a half-written file, then end the process without a traceback.
+    """Run a job so that Ctrl-C and SIGTERM clean up partial files and end the process without a traceback.
 
     Raises:
-        KeyboardInterrupt: One of them came.
+        KeyboardInterrupt: One of them arrived.
     """
     try:
         if heeded:
@@ -173,8 +173,8 @@ def _do(work: Callable[[Job], Result], job: Job, *, heeded: bool) -> Answer[Resu
 
 
 def _pickled(answer: Answer[Result]) -> memoryview:
-    """The answer as it travels; what cannot is told."""
+    """Return the pickled answer, or a pickled error if that is impossible."""
     try:
         return ForkingPickler.dumps(answer)
     except Exception as error:
-        return ForkingPickler.dumps(Answer(None, TypeError(f"the answer of a process cannot travel: {error}")))
+        return ForkingPickler.dumps(Answer(None, TypeError(f"the answer of a process cannot be sent: {error}")))

@@ -1,1 +1,1 @@
-"""Files of every kind: written whole, locked, named, digested; tables, JSON and YAML."""
+"""Handling of files: atomic writing, locks, names, digests; tables, JSON and YAML."""

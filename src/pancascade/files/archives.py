@@ -1,4 +1,4 @@
-"""Whether a zip archive that a stranger has sent may be unpacked, before anything of it is."""
+"""Safety check of an untrusted zip archive before it is unpacked."""
 
 import struct
 import zipfile
@@ -8,7 +8,7 @@ from typing import BinaryIO
 from pancascade.errors import UnreadableError
 
 MOST_FILES = 20_000
-"""More than a CT study has."""
+"""Most files of an archive, more than a CT study has."""
 
 _MOST_DIRECTORY_BYTES = 8_000_000
 _END, _END64_LOCATOR, _END64 = b"PK\x05\x06", b"PK\x06\x07", b"PK\x06\x06"
@@ -16,16 +16,16 @@ _END_BYTES, _LOCATOR_BYTES, _LONGEST_COMMENT = 22, 20, 65_535
 
 
 def require_safe_archive(path: Path, *, most_bytes: int) -> None:
-    """Refuse an archive that would unpack to too much, or whose names lead out of the folder it is unpacked into.
+    """Refuse an archive that is too large when unpacked, or has names outside its target folder.
 
-    Of the archive only its table of contents is read, and that only if it is of a reasonable size.
+    Only the table of contents is read, and only if it has a reasonable size.
 
     Args:
         path: Zip archive.
-        most_bytes: That all of it may unpack to.
+        most_bytes: Most bytes of the unpacked content.
 
     Raises:
-        UnreadableError: It is one, or no archive that can be read.
+        UnreadableError: The archive is unsafe, too large, locked, or not readable.
     """
     try:
         with path.open("rb") as file:
@@ -48,7 +48,7 @@ def require_safe_archive(path: Path, *, most_bytes: int) -> None:
         )
     if any(_leads_out(entry.filename) for entry in entries):
         raise UnreadableError(
-            f"{path}: a name in the archive leads out of its folder. Pack the DICOM files anew.", code="archive_unsafe"
+            f"{path}: a name in the archive leads out of its folder. Pack the DICOM files again.", code="archive_unsafe"
         )
 
 
@@ -64,7 +64,7 @@ def _too_large(path: Path, what: str) -> UnreadableError:
 
 
 def _directory_bytes(file: BinaryIO) -> int:
-    """Size of an archive's table of contents, as the library that unpacks it will read it."""
+    """Return the size of an archive's table of contents, as the unpacking library will read it."""
     size = file.seek(0, 2)
     begin = max(0, size - _END_BYTES - _LONGEST_COMMENT)
     file.seek(begin)
@@ -77,7 +77,7 @@ def _directory_bytes(file: BinaryIO) -> int:
     locator = file.read(_LOCATOR_BYTES)
     if locator[:4] != _END64_LOCATOR:
         return int(directory)
-    # The record stands where the locator says, or, with something before the archive, right in front of the locator.
+    # The record is where the locator says or, with data before the archive, directly before the locator.
     (said,) = struct.unpack_from("<Q", locator, 8)
     found = [int(directory)]
     for start in (said, begin + place - _LOCATOR_BYTES - 56):

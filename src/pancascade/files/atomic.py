@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: a killed run never leaves half a result under its final name."""
+"""Atomic writing: a killed run never leaves a partial file under its final name."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from pancascade.errors import OutputError
 
 DRAFT = ".pancascade-draft-"
-"""How the name of a hidden folder begins."""
+"""Start of the names of hidden folders."""
 
 _REASONS = {
     errno.ENOSPC: "the disk is full. Free some space or choose another folder",
@@ -28,19 +28,19 @@ _REASONS = {
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Write to a temporary name in the same folder; move it to the final name only when all went well.
+    """Write to a temporary name in the same folder; move the file to its final name only after success.
 
-    Makes the parent folder. The temporary name ends like `path`, so that writers which look at the
-    suffix (.nii.gz) do what they would do for `path`. An existing file stays untouched on failure.
+    Creates the parent folder. The temporary name has the same ending as `path`, so that writers that depend on the
+    suffix (.nii.gz) work as for `path`. An existing file is unchanged on failure.
 
     Args:
-        path: The final name.
+        path: The final path.
 
     Yields:
-        The path to write to, not existing yet.
+        The path to write to, which does not exist yet.
 
     Raises:
-        OutputError: the folder cannot be made or written to, the disk is full, or path is a folder.
+        OutputError: the folder cannot be created or written to, the disk is full, or path is a folder.
     """
     temporary = path.parent / f".{secrets.token_hex(4)}.{path.name}"
     try:
@@ -60,28 +60,28 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def written_together(folder: Path, *, names: Sequence[str]) -> Iterator[Path]:
-    """Write several files to a hidden folder; move them to their folder only when all went well.
+    """Write several files to a hidden folder; move them to their folder only after success.
 
-    Of the former files of these names, those that were not written anew are removed: old and new never mix. The last
-    one is their seal: its former version goes first and the new one comes last, so that where it stands all belong
-    together, even if the run was killed in between.
+    Former files of these names that were not written again are removed, so old and new files never mix. The last name
+    marks completeness: its former version is removed first and the new one moved last. If it exists, all files belong
+    together, even after a killed run.
 
     Args:
-        folder: Made if it is missing.
-        names: The files, moved in this order.
+        folder: Target folder; created if missing.
+        names: Names of the files, moved in this order.
 
     Yields:
         The folder to write to.
 
     Raises:
-        OutputError: the folder cannot be made or written to, or the disk is full.
+        OutputError: the folder cannot be created or written to, or the disk is full.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=DRAFT, dir=folder) as hidden:
             draft = Path(hidden)
             yield draft
-            for last in names[-1:]:  # without names nothing tells that the folder is whole
+            for last in names[-1:]:  # without names nothing marks the folder as complete
                 (folder / last).unlink(missing_ok=True)
             for name in names:
                 if (draft / name).exists():
@@ -94,7 +94,7 @@ def written_together(folder: Path, *, names: Sequence[str]) -> Iterator[Path]:
 
 
 def _remove(path: Path, *, below: Path) -> None:
-    """A file that an earlier run wrote, and the folder that held it, if that is empty now."""
+    """Remove a file of an earlier run, and its subfolder if that is empty now."""
     path.unlink(missing_ok=True)
     if path.parent != below:
         with suppress(OSError):
@@ -102,7 +102,7 @@ def _remove(path: Path, *, below: Path) -> None:
 
 
 def drafts_in(folder: Path) -> list[Path]:
-    """Hidden folders of `written_together`: of a run that writes there now, or that was killed."""
+    """Return hidden folders of `written_together`, of a run that is writing now or was killed."""
     return sorted(path for path in folder.glob(f"{DRAFT}*") if path.is_dir())
 
 
@@ -112,13 +112,13 @@ def _refused(path: Path, error: OSError) -> OutputError:
 
 
 def _umask() -> int:
-    # Some writers (safetensors) make files that only their owner can read. Python can ask only by setting.
+    # Some writers (safetensors) create files only their owner can read. Python can read the mask only by setting it.
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
 
 
 def _flush_to_disk(path: Path) -> None:
-    # Without this a power cut after the rename can leave an empty file under the final name.
+    # Without this, a power failure after the rename can leave an empty file under the final name.
     with path.open("rb+") as file:
         os.fsync(file.fileno())

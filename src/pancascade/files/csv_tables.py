@@ -1,4 +1,4 @@
-"""Tables that people write: CSV as Excel, LibreOffice and scripts save it, in any encoding and with any separator."""
+"""Reading of CSV tables from Excel, LibreOffice and scripts, in several encodings and separators."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from pancascade.files.text_files import read_text
 
 SEPARATORS = ",;\t|"
 LONGEST_CELL = 1000
-"""Characters of a cell that is used; more is a damaged file."""
+"""Most characters of a required cell; more means a damaged file."""
 
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+", re.ASCII)
@@ -26,9 +26,9 @@ class TableRow:
 
     Attributes:
         table: Name of the file, for messages.
-        line: Of the file, counted from 1.
-        cells: By the column's name in small letters, no spaces around; "" for an empty cell.
-        separator: Between cells.
+        line: Line in the file, from 1.
+        cells: Text by the column's lower-case name, without surrounding spaces; "" for an empty cell.
+        separator: Separator of the cells.
     """
 
     table: str
@@ -37,14 +37,14 @@ class TableRow:
     separator: str = ","
 
     def __getitem__(self, column: str) -> str:
-        """The text of a cell; "" where the table has no such column."""
+        """Return the text of a cell; "" if the table has no such column."""
         return self.cells.get(column, "")
 
     def number(self, column: str) -> float:
-        """The number of a cell, with a decimal point or a decimal comma.
+        """Return the number of a cell, with a decimal point or a decimal comma.
 
         Raises:
-            DataError: It is none, or its comma may part thousands.
+            DataError: The cell is no number, or its comma may separate thousands.
         """
         text = self[column].replace("−", "-")
         if not _NUMBER.fullmatch(text):
@@ -54,10 +54,10 @@ class TableRow:
         return float(text.replace(",", "."))
 
     def whole_number(self, column: str) -> int | None:
-        """The whole number of a cell, None where it is empty.
+        """Return the integer of a cell; None if it is empty.
 
         Raises:
-            DataError: It is none.
+            DataError: The cell is no integer.
         """
         if not self[column]:
             return None
@@ -67,41 +67,41 @@ class TableRow:
         return int(number)
 
     def file_name(self, column: str) -> str:
-        """The text of a cell that names a file, or a part of its name.
+        """Return the text of a cell that is a file name or a part of one.
 
         Raises:
-            DataError: No file can have so long a name.
+            DataError: The text is impossible as a file name.
         """
         text = self[column]
         if not is_possible(text):
-            raise self.fault(f"{column} is {abbreviated(text)!r}, which no file can be called. Mend the cell.")
+            raise self.fault(f"{column} is {abbreviated(text)!r}, which no file can be called. Correct the cell.")
         return text
 
     def fault(self, sentence: str) -> DataError:
-        """An error about this row, to be raised."""
+        """Return an error about this row."""
         return DataError(f"{self.table}, line {self.line}: {sentence}")
 
 
 def read_table(path: Path, *, required: Sequence[str], columns: Sequence[str] = ()) -> list[TableRow]:
-    """The rows of a CSV file, whatever programme saved it.
+    """Read the rows of a CSV file from any program.
 
-    UTF-8, UTF-16 and UTF-32 with or without a byte order mark, and Windows-1252 (Latin-1); separated by commas,
-    semicolons, tabs or bars. Spaces around names do not matter, nor do capitals in the header; letters with accents are
+    Encodings: UTF-8, UTF-16 and UTF-32 with or without byte order mark, and Windows-1252 (Latin-1). Separators: commas,
+    semicolons, tabs or bars. Spaces around cells and upper case in the header are ignored. Accented letters are
     composed (NFC). Rows without any text are left out.
 
     Args:
         path: The file.
-        required: Columns that every row must have filled, by their names in small letters.
-        columns: Further ones that must be there, whose cells may be empty.
+        required: Columns that every row must fill, by their lower-case names.
+        columns: Further required columns, whose cells may be empty.
 
     Raises:
-        DataError: The file cannot be read, is no text, has not these columns or no row, a row lacks a cell or has too
-            many, or a cell is too long.
+        DataError: The file cannot be read, is no text, lacks one of these columns or has no row, a row lacks a cell or
+            has too many, or a cell is too long.
     """
     text = read_text(path)
     wanted = (*required, *columns)
     first, _, rest = text.partition("\n")
-    reported = re.fullmatch(r'"?sep=(.)"?\s*', first, re.IGNORECASE)  # Excel writes and reads this line
+    reported = re.fullmatch(r'"?sep=(.)"?\s*', first, re.IGNORECASE)  # Excel writes and reads such a line
     separator = reported[1] if reported else _separator(first, wanted)
     lines = _Lines(rest if reported else text, separator, path.name, skipped=1 if reported else 0)
     header = [_column_name(cell) for _, cells in lines.take(1) for cell in cells]
@@ -121,7 +121,7 @@ def read_table(path: Path, *, required: Sequence[str], columns: Sequence[str] = 
 
 
 def read_cells(path: Path) -> list[list[str]]:
-    """The cells of a CSV file with commas, line by line, of a program that gives it no header.
+    """Read the cells of a CSV file with commas and without header, line by line.
 
     Args:
         path: The file.
@@ -144,14 +144,14 @@ def _row(
         if not row[column]:
             raise row.fault(f"no {column}. Fill in the cell, or remove the line.")
         if len(row[column]) > LONGEST_CELL:
-            raise row.fault(f"{column} has {len(row[column])} characters, at most {LONGEST_CELL}. Mend the cell.")
+            raise row.fault(f"{column} has {len(row[column])} characters, at most {LONGEST_CELL}. Correct the cell.")
         if "\n" in row[column]:
             raise row.fault(f"{column} holds a line break. Write it on one line.")
     return row
 
 
 class _Lines:
-    """Rows of cells with the line on which each begins."""
+    """Reader of rows of cells, with the line where each starts."""
 
     def __init__(self, text: str, separator: str, table: str, *, skipped: int) -> None:
         self._reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
@@ -159,7 +159,7 @@ class _Lines:
         self._skipped = skipped
 
     def take(self, count: int | None = None) -> list[tuple[int, list[str]]]:
-        """So many further rows, or all."""
+        """Return ``count`` further rows, or all."""
         found: list[tuple[int, list[str]]] = []
         line = self._reader.line_num
         try:
@@ -170,14 +170,14 @@ class _Lines:
             pass
         except csv.Error as error:
             raise DataError(
-                f"{self._table}, line {line + self._skipped + 1}: {error}. Mend the quotes or the cell, or save the "
+                f"{self._table}, line {line + self._skipped + 1}: {error}. Correct the quotes or the cell, or save the "
                 "table again."
             ) from error
         return found
 
 
 def _separator(header: str, required: Collection[str]) -> str:
-    """The one that parts the header into the wanted columns, or into most."""
+    """Return the separator that splits the header into the required columns, or into most columns."""
 
     def merit(separator: str) -> tuple[int, int]:
         names = [_column_name(cell.strip().strip('"')) for cell in header.split(separator)]

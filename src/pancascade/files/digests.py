@@ -1,4 +1,4 @@
-"""Fingerprints of files and scans by their content: copies have new dates and the same numbers."""
+"""Digests of files by their content, because copies have new dates, and marks of patients."""
 
 import hashlib
 from glob import escape
@@ -11,16 +11,16 @@ UNREADABLE = "unreadable"
 
 
 def content_digest(path: Path) -> str:
-    """BLAKE2b digest of a file's content, or of all files of a folder, in 32 hexadecimal digits.
+    """Return the BLAKE2b digest of a file's content, or of all files of a folder, as 32 hexadecimal digits.
 
-    Names and dates do not matter, nor does where the file lies. Files that keep their voxels in a second file of
-    the same name (.mhd, .nhdr) are taken with it.
+    The digest does not depend on names, dates or the path. For formats with voxels in a second file of the same name
+    (.mhd, .nhdr), that file is included.
 
     Args:
         path: File, or folder of a DICOM series.
 
     Returns:
-        The digest; "unreadable" where a file cannot be read, which reading it will explain.
+        The digest; "unreadable" if a file cannot be read, whose reader will report the error.
     """
     digest = hashlib.blake2b(digest_size=16)
     try:
@@ -36,16 +36,16 @@ MARK_DIGITS = 12
 
 
 def patient_mark(patient: str) -> str:
-    """What stands for a patient where no name may travel: in weights and in results.
+    """Return the mark (hash) that replaces a patient's name in weights and results.
 
-    Who knows a patient's name can tell whether the mark is his; nobody can read the name off it. Names that are easily
-    guessed, such as running numbers, are no secret either way.
+    Whoever knows a patient's name can check whether the mark is that patient's; nobody can read the name from it. Names
+    that are easily guessed, such as running numbers, are no secret.
     """
     return text_digest(composed(patient))[:MARK_DIGITS]
 
 
 def text_digest(text: str) -> str:
-    """BLAKE2b digest of a text, such as a patient's name, in 32 hexadecimal digits."""
+    """Return the BLAKE2b digest of a text, such as a patient's name, as 32 hexadecimal digits."""
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

@@ -1,7 +1,7 @@
-"""The one way in which JSON is read: whatever a file holds, it is a value of plain Python or one short sentence.
+"""Safe reading of JSON: any file gives a plain Python value or one short error.
 
-Deep nesting ends in a recursion, long numbers in a conversion that Python refuses, lone surrogates where a text is
-written again. Whoever reads a document must not have to think of these: they are refused here.
+Deep nesting causes a recursion error, long numbers a refused conversion, lone surrogates an error when a text is
+written again. All of these are refused here, so that callers need not handle them.
 """
 
 import json
@@ -15,10 +15,10 @@ from typing import Any
 from pydantic import ValidationError
 
 MOST_DEPTH = 64
-"""Mappings and lists inside one another."""
+"""Deepest nesting of mappings and lists."""
 
 MOST_DIGITS = 19
-"""Of a whole number: all that 64 bits hold."""
+"""Most digits of an integer: the range of 64 bits."""
 
 _MOST_BYTES = 512_000_000
 _MOST_LETTERS = 110
@@ -26,28 +26,28 @@ _MOST_LETTERS_OF_RULES = 160
 
 
 class DocumentError(ValueError):
-    """A document cannot be read. The message is the reason alone, on one line, without the file's name."""
+    """A document cannot be read. The message is only the reason, on one line, without the file's name."""
 
 
 def read_json(path: Path) -> Any:
-    """The value of a JSON file.
+    """Read the value of a JSON file.
 
     Args:
-        path: In UTF-8, or UTF-16 or UTF-32 with or without byte order mark.
+        path: File in UTF-8, UTF-16 or UTF-32, with or without byte order mark.
 
     Raises:
-        OSError: The file cannot be opened; `reason` words it.
-        DocumentError: It is no JSON, or larger, deeper or longer than any that we know.
+        OSError: The file cannot be opened; `reason` gives the text.
+        DocumentError: The file is no JSON, or too large, too deeply nested, or has too long numbers.
     """
     return parse_json(read_at_most(path, _MOST_BYTES))
 
 
 def parse_json(text: str | bytes) -> Any:
-    """The value of a JSON text.
+    """Parse a JSON text.
 
     Raises:
-        DocumentError: It is no JSON, nested too deeply, has a number of too many digits, a key twice in one object, or
-            characters that no text has.
+        DocumentError: The text is no JSON, is nested too deeply, has a number of too many digits, a repeated key in one
+            object, or invalid characters.
     """
     try:
         value = json.loads(_decoded(text), parse_int=_whole_number, object_pairs_hook=_once_only)
@@ -60,7 +60,7 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def reason(error: Exception) -> str:
-    """Why a document could not be read, short and on one line, without the folders that a system's message names."""
+    """Return why a document could not be read, on one short line, without the folders in the system's message."""
     if isinstance(error, OSError):
         return (error.strerror or type(error).__name__).lower()
     if isinstance(error, ValidationError):
@@ -71,13 +71,13 @@ def reason(error: Exception) -> str:
 
 
 def first_fault(error: ValidationError) -> str:
-    """The first fault of settings, in one short phrase: its place, what it should be, what was found."""
+    """Return the first fault of settings in one short phrase: key, rule, and value found."""
     fault = error.errors(include_url=False)[0]
     place = shortened(".".join(str(part) for part in fault["loc"]), 60)
     if fault["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return f"{place or 'it'} is no mapping of settings"
     reported = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    if not place:  # settings that do not fit each other: each is named, and what to do; the values would be too much
+    if not place:  # a conflict of settings: its message names them and the remedy; values would be too long
         return shortened(reported, _MOST_LETTERS_OF_RULES)
     text = shortened(reported, _MOST_LETTERS)
     if fault["type"] in ("extra_forbidden", "missing"):
@@ -92,17 +92,17 @@ def first_fault(error: ValidationError) -> str:
 
 
 def shortened(text: str, letters: int) -> str:
-    """A text on one line, cut in the middle of a word if need be."""
+    """Return a text on one line, cut within a word if necessary."""
     line = " ".join(text.split())
     return line if len(line) <= letters else f"{line[: letters - 2]} …"
 
 
 def read_at_most(path: Path, most_bytes: int) -> bytes:
-    """The content of a file that is not too large.
+    """Read a file of limited size.
 
     Raises:
-        OSError: It cannot be opened.
-        DocumentError: It is larger.
+        OSError: The file cannot be opened.
+        DocumentError: The file is larger.
     """
     with path.open("rb") as file:
         content = file.read(most_bytes + 1)
@@ -112,10 +112,10 @@ def read_at_most(path: Path, most_bytes: int) -> bytes:
 
 
 def require_plain(value: Any) -> None:
-    """Pass only for a value of which every part can be worked with.
+    """Check that a value is not nested too deeply and has only valid texts.
 
     Raises:
-        DocumentError: It is nested too deeply, or a text holds what cannot be written again.
+        DocumentError: The value is nested too deeply, or a text has characters that cannot be written again.
     """
     level = [value]
     for _ in range(MOST_DEPTH + 1):
@@ -131,11 +131,11 @@ def require_plain(value: Any) -> None:
 def _require_texts(texts: Iterable[str]) -> None:
     for text in texts:
         if "\0" in text or not (text.isascii() or _NO_CHARACTER.search(text) is None):
-            raise DocumentError("a text in it holds a character that no text has")
+            raise DocumentError("a text in it has an invalid character")
 
 
 _NO_CHARACTER = re.compile("[\ud800-\udc7f\udd00-\udfff]")
-"""Halves of characters, but for those that stand for a byte of a file's name that is no UTF-8."""
+"""Lone surrogates, except those that represent a non-UTF-8 byte of a file name."""
 
 
 def _decoded(text: str | bytes) -> str:

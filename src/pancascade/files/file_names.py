@@ -1,4 +1,4 @@
-"""File names as people and programmes spell them: composed or decomposed accents, capitals, endings of their tools."""
+"""Matching of file names with different spellings: accents, upper case, endings added by tools."""
 
 import re
 import unicodedata
@@ -8,48 +8,48 @@ from pathlib import Path, PurePath
 from typing import TypeVar
 
 FARTHEST_NAME = 240
-"""Bytes of a file's name; file systems take 255, and results add an ending."""
+"""Most bytes of a file name; file systems allow 255, and results add an ending."""
 
 READABLE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
-"""Of files of images."""
+"""Suffixes of readable image files."""
 
 Found = TypeVar("Found")
 
 
 def abbreviated(text: str, *, most: int = 40) -> str:
-    """A text that fits into a sentence: its beginning and end where it is long."""
+    """Return a text short enough for a sentence; a long one is reduced to its beginning and end."""
     half = (most - 3) // 2
     return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
 
 
 def composed(name: str) -> str:
-    """The name with composed accents (NFC): file systems of Macs take them apart (NFD), others do not."""
+    """Return the name with composed accents (NFC); file systems of Macs decompose them (NFD)."""
     return unicodedata.normalize("NFC", name)
 
 
 def case_name(path: PurePath) -> str:
-    """The case that a file is of: its name without suffix, and without the ``.seg`` that 3D Slicer adds."""
+    """Return the case name of a file: without suffix, and without the ``.seg`` of 3D Slicer."""
     return re.sub(r"\.seg$", "", composed(stem(Path(path))), flags=re.IGNORECASE)
 
 
 def case_key(name: str) -> str:
-    """What is equal for all names of a case: no capitals, no ``_0000`` of nnU-Net's first channel, no ``.seg``.
+    """Return a key equal for all names of a case: without upper case, ``_0000`` of nnU-Net, ``-label`` and ``.seg``.
 
     Args:
-        name: Of a case or of a file.
+        name: Name of a case or of a file.
     """
     return re.sub(r"(_0000|-label|\.seg)$", "", composed(stem(Path(name))).casefold())
 
 
 def match_names(wanted: Iterable[str], found: Mapping[str, Found]) -> dict[str, Found]:
-    """What was found under each wanted name: the very name, or else the only one that spells the same case.
+    """Return the item for each wanted name: by the exact name, else by the only name with the same case key.
 
     Args:
         wanted: Names of cases.
-        found: By the names that others use.
+        found: Items by the names in use.
 
     Returns:
-        Without the names for which there is nothing, or more than one thing.
+        Items by wanted name, without names that have no match or several.
     """
     wanted = list(wanted)
     matched = {name: found[name] for name in wanted if name in found}
@@ -63,12 +63,12 @@ def match_names(wanted: Iterable[str], found: Mapping[str, Found]) -> dict[str, 
 
 
 def is_possible(text: str) -> bool:
-    """Whether a text can be a path at all: no name in it is too long, and no character impossible."""
+    """Return whether a text can be a path: no part is too long, and no character is impossible."""
     return text.isprintable() and all(len(part.encode()) <= FARTHEST_NAME for part in re.split(r"[/\\]", text))
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; no file has a name that is too long or impossible."""
+    """Return whether a file exists; False for a name that is too long or impossible."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -76,7 +76,7 @@ def is_file(path: Path) -> bool:
 
 
 def there(path: Path) -> bool:
-    """The same for a file or a folder."""
+    """Return whether a file or folder exists; False for a name that is too long or impossible."""
     try:
         return path.exists()
     except (OSError, ValueError):
@@ -84,15 +84,15 @@ def there(path: Path) -> bool:
 
 
 def find_path(root: Path, text: str, *, key: Callable[[str], str] = lambda name: composed(name).casefold()) -> Path:
-    """The file that a table or index means, also where the disk spells its name in another way.
+    """Return the file that a table or index names, also if its name on disk has another spelling.
 
     Args:
         root: Folder to which the text is relative.
-        text: As it is written, with slashes or backslashes.
-        key: What is equal for two spellings of one name.
+        text: Path as written, with slashes or backslashes.
+        key: Function whose value is equal for two spellings of one name.
 
     Returns:
-        A path that exists, if each part of it is there or only one name is spelled alike; else the path as written.
+        An existing path, if each part exists or has exactly one similar name; else the path as written.
     """
     path = root / text
     if there(path) or not text:
@@ -118,14 +118,14 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def stem(path: Path) -> str:
-    """The file's name without its image suffix: "scan.v2" of scan.v2.nii.gz; unchanged without a known suffix."""
+    """Return the file name without its image suffix: "scan.v2" of scan.v2.nii.gz; unchanged without a known suffix."""
     suffix = known_suffix(path)
     return path.name if suffix is None else path.name[: -len(suffix)]
 
 
 def known_suffix(path: Path) -> str | None:
-    """The suffix of an image that a name ends with, in any case."""
-    # Longest first, for names such as scan.v2.nii.gz.
+    """Return the image suffix of a name, in upper or lower case; None for another suffix."""
+    # Longest first, so that .nii.gz is found in scan.v2.nii.gz.
     for suffix in sorted(READABLE_SUFFIXES, key=len, reverse=True):
         if path.name.lower().endswith(suffix):
             return suffix

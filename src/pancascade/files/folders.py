@@ -1,4 +1,4 @@
-"""Every file below a folder, links to folders followed."""
+"""Iteration over the files below a folder, following links to folders."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -6,14 +6,14 @@ from pathlib import Path
 
 
 def files_below(folder: Path, *, on_error: Callable[[OSError], None] | None = None) -> Iterator[Path]:
-    """All files of a folder and of those in it; each folder once, whatever links lead to it.
+    """Yield all files below a folder; each folder once, even if several links lead to it.
 
     Args:
-        folder: To begin with.
-        on_error: What to do about a folder that cannot be read; None passes it over.
+        folder: Folder to start from.
+        on_error: Called for a folder that cannot be read; None ignores it.
 
     Yields:
-        Paths as the links name them, folder by folder.
+        Paths with the links' names, folder by folder.
     """
     seen = {os.path.realpath(folder)}
     for place, below, names in os.walk(folder, onerror=on_error, followlinks=True):

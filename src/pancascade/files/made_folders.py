@@ -7,15 +7,15 @@ from pathlib import Path
 
 
 def made_by(folder: Path) -> list[Path]:
-    """The folders that making this one will make, from the inside out."""
+    """Return the folders that creation of this one will create, from the inside out."""
     return [each for each in (folder, *folder.absolute().parents) if not os.path.lexists(each)]
 
 
 def remove_empty(made: Sequence[Path]) -> None:
-    """Remove folders that were made for nothing, and those inside them that are as empty.
+    """Remove new folders that are still empty, and empty folders inside them.
 
     Args:
-        made: Of `made_by`.
+        made: Result of `made_by`.
     """
     if not made:
         return

@@ -1,8 +1,8 @@
-"""One writer at a time in a folder of results, also where several hosts share the disk.
+"""Locks of output folders: one writer at a time, also on a disk shared by several hosts.
 
-The lock is a hidden file that says who holds it: verb, host, process and since when. While its holder lives, the
-operating system keeps it locked (``flock``), so that a lock which a killed run left behind is told from one that is
-held. Other hosts may not see that: there, what the file says counts.
+The lock is a hidden file with its holder's verb, host, process and start time. While the holder lives, the operating
+system keeps the file locked (``flock``), which distinguishes a held lock from one left behind by a killed run. Other
+hosts may not see this; for them the content of the file decides.
 """
 
 import json
@@ -27,7 +27,7 @@ if sys.platform != "win32":
 logger = logging.getLogger(__name__)
 
 LOCK = ".pancascade-lock"
-"""Name of the file. It is gone when its holder has ended, unless that was killed."""
+"""Name of the lock file. Its holder deletes it at the end, unless killed."""
 
 _MOST_BYTES = 4096
 _MOST_LETTERS = 40
@@ -36,13 +36,13 @@ _PROCESSES = 2**31
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock.
+    """Holder of a lock.
 
     Attributes:
-        what: Verb.
+        what: Verb of the program.
         host: Name of the computer.
-        process: Number of the process there.
-        since: Local time.
+        process: Process number on that host.
+        since: Start in local time.
     """
 
     what: str
@@ -56,13 +56,13 @@ class Holder:
 
 @contextmanager
 def lock_output(folder: Path, *, what: str) -> Iterator[None]:
-    """Hold a folder for one writer; it is made if missing, and gone again if nothing was written.
+    """Lock a folder for one writer; create it if missing, and remove it again if nothing was written.
 
-    A lock that a killed run of this host left behind is taken over, and the log says so.
+    A lock left behind by a killed run of this host is taken over with a warning.
 
     Args:
-        folder: Of the results.
-        what: Verb that writes, for the message to the others.
+        folder: Folder of the results.
+        what: Verb that writes, for messages to other writers.
 
     Raises:
         OutputError: Another writer holds the folder, or it cannot be written.
@@ -85,7 +85,7 @@ def lock_output(folder: Path, *, what: str) -> Iterator[None]:
 
 
 def _take(folder: Path, holder: Holder) -> int:
-    """The open descriptor of a lock that is ours from now on."""
+    """Take the lock, and return its open descriptor."""
     while True:
         ours = _make(folder, holder)
         if ours is not None:
@@ -96,7 +96,7 @@ def _take(folder: Path, holder: Holder) -> int:
 
 
 def _make(folder: Path, holder: Holder) -> int | None:
-    """A new lock; None if there is one already. It appears locked and with its content, on any file system."""
+    """Create a lock, already locked and with its content; return None if there is one already."""
     draft = folder / f".{secrets.token_hex(4)}{LOCK}"
     descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:
@@ -126,7 +126,7 @@ def _make_without_links(path: Path, holder: Holder) -> int | None:
 
 
 def _take_over(folder: Path, holder: Holder) -> int | None:
-    """The lock of a run of this host that has ended without giving it back; None if it is gone meanwhile."""
+    """Take over the lock of a run of this host that ended without release; None if the lock has disappeared."""
     path = folder / LOCK
     try:
         descriptor = os.open(path, os.O_RDWR)
@@ -147,8 +147,8 @@ def _take_over(folder: Path, holder: Holder) -> int | None:
 
 
 def _give_back(descriptor: int, path: Path) -> None:
-    ours = _is_current(descriptor, path)  # somebody may have deleted it, and another run have made its own
-    if sys.platform == "win32":  # there, an open file cannot be deleted
+    ours = _is_current(descriptor, path)  # the file may have been deleted, and another run may have created its own
+    if sys.platform == "win32":  # Windows cannot delete an open file
         os.close(descriptor)
     if ours:
         with suppress(OSError):
@@ -158,7 +158,7 @@ def _give_back(descriptor: int, path: Path) -> None:
 
 
 def _require_ended(folder: Path, former: Holder | None, holder: Holder, *, free: bool | None) -> None:
-    """Pass only if the former holder cannot be writing any more."""
+    """Check that the former holder has ended."""
     advice = "Wait for it, or choose another --out folder."
     if former is None:  # damaged, or half-written by a run that was killed
         if free:
@@ -168,15 +168,15 @@ def _require_ended(folder: Path, former: Holder | None, holder: Holder, *, free:
         raise OutputError(
             f"{_name(folder)}: held by {former}. Wait for it; if it has ended, delete {LOCK} in the folder."
         )
-    if free is None:  # a system that cannot tell: the process can
+    if free is None:  # without file locks, the process number decides
         free = not _lives(former.process)
     if not free:
         raise OutputError(f"{_name(folder)}: {former}, writes there. {advice}")
-    logger.warning("%s: %s, ended without giving the folder back; going on.", _name(folder), former)
+    logger.warning("%s: %s, ended without releasing the folder; continuing.", _name(folder), former)
 
 
 def _is_free(descriptor: int) -> bool | None:
-    """Lock the open file for this process; None where the system or file system has no such locks."""
+    """Lock the open file for this process; return None if the system or file system has no such locks."""
     if sys.platform == "win32":
         return None
     try:
@@ -189,7 +189,7 @@ def _is_free(descriptor: int) -> bool | None:
 
 
 def _is_current(descriptor: int, path: Path) -> bool:
-    """Whether the path still names the open file."""
+    """Return whether the path still refers to the open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
@@ -197,7 +197,7 @@ def _is_current(descriptor: int, path: Path) -> bool:
 
 
 def _lives(process: int) -> bool:
-    if sys.platform == "win32":  # there, asking would end it
+    if sys.platform == "win32":  # on Windows, os.kill would end it
         return True
     try:
         os.kill(process, 0)

@@ -1,4 +1,4 @@
-"""Where a scan lies, told so that it can be found again and no name of a folder can be read off it."""
+"""Relative path of a scan that hides the names of folders, so that the scan can be found again."""
 
 import hashlib
 import os
@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MARK_DIGITS = 2
-"""Hexadecimal digits of a folder's mark: enough to find the way again, too few to tell whose name it stands for."""
+"""Hexadecimal digits of a folder's mark: enough to find the folder again, too few to identify a name."""
 
 _MOST_PLACES = 20
 
 
 def scan_place(scan: Path, *, seen_from: Path) -> str:
-    """The way from a folder to a scan, such as ``../../~3f/scan.nii.gz``: folders are marks, a file keeps its name.
+    """Return the path from a folder to a scan, such as ``../../~3f/scan.nii.gz``: folders as marks, file by name.
 
     Args:
-        scan: A file, or the folder of a DICOM series, which is a mark, too.
-        seen_from: A folder.
+        scan: A file, or the folder of a DICOM series, which becomes a mark too.
+        seen_from: Folder from which the path starts.
     """
     scan = scan.absolute()
     try:
@@ -30,11 +30,11 @@ def scan_place(scan: Path, *, seen_from: Path) -> str:
 
 
 def places_of_scan(place: str, *, seen_from: Path) -> Iterator[Path]:
-    """Files and folders that a scan's place may mean, nearly always one; the scan itself is told by its digest.
+    """Yield files and folders that match a scan's place, usually one; the digest identifies the scan.
 
     Args:
-        place: As `scan_place` gives it.
-        seen_from: The folder it was seen from; it may have moved together with the scan.
+        place: Path from `scan_place`.
+        seen_from: Folder from which the path starts; it may have moved together with the scan.
     """
     *folders, last = place.split("/")
     found = [seen_from.resolve()]

@@ -1,4 +1,4 @@
-"""Text that people save with any editor: which encoding it is in shows in its bytes."""
+"""Reading of text files from any editor, with detection of the encoding."""
 
 import codecs
 import re
@@ -18,10 +18,10 @@ _BYTE_ORDER_MARKS = (
 
 
 def read_text(path: Path) -> str:
-    r"""The text of a file in UTF-8, UTF-16 or UTF-32, with or without a byte order mark, or in Windows-1252 (Latin-1).
+    r"""Read a file in UTF-8, UTF-16 or UTF-32, with or without a byte order mark, or in Windows-1252 (Latin-1).
 
     Returns:
-        Without marks; lines end with ``\n``.
+        Text without byte order marks; lines end with ``\n``.
 
     Raises:
         DataError: The file cannot be read, is no text, or is damaged.
@@ -45,12 +45,12 @@ def read_text(path: Path) -> str:
 
 def _decode(content: bytes, name: str) -> str:
     encoding = next((encoding for mark, encoding in _BYTE_ORDER_MARKS if content.startswith(mark)), None)
-    if encoding is None and content.count(0) > len(content) / 4:  # UTF-16 without a mark: every letter is half empty
+    if encoding is None and content.count(0) > len(content) / 4:  # UTF-16 without a mark: every second byte is zero
         encoding = "utf-16-le" if content[1::2].count(0) > content[::2].count(0) else "utf-16-be"
     try:
         return content.decode(encoding or "utf-8")
     except UnicodeDecodeError as error:
-        # Other encodings look like UTF-8's longer letters by the rarest chance: if some are whole, the rest is damaged.
+        # Other encodings rarely form valid multi-byte characters of UTF-8: if some are valid, the rest is damaged.
         whole = any(letter > "\x7f" and letter != "\ufffd" for letter in content.decode("utf-8", "replace"))
         with suppress(UnicodeDecodeError):
             if encoding is None and not whole:

@@ -1,7 +1,7 @@
-"""The one way in which YAML is read: as safe as `pancascade.files.documents` reads JSON.
+"""Safe reading of YAML, as `pancascade.files.documents` for JSON.
 
-Beyond what PyYAML's safe loader refuses: a key that is written twice, which would silently lose its first value;
-aliases that repeat one another until nothing can hold them; and dates, which stay the text that they are.
+In addition to PyYAML's safe loader, it refuses repeated keys, whose first value would be lost silently, and aliases
+that expand without limit. Dates stay text.
 """
 
 from pathlib import Path
@@ -17,24 +17,24 @@ _DATE = "tag:yaml.org,2002:timestamp"
 
 
 def read_yaml(path: Path) -> Any:
-    """The value of a YAML file.
+    """Read the value of a YAML file.
 
     Args:
-        path: In UTF-8, or UTF-16 with byte order mark.
+        path: File in UTF-8, or UTF-16 with byte order mark.
 
     Raises:
-        OSError: The file cannot be opened; `pancascade.files.documents.reason` words it.
-        DocumentError: It is no YAML, or larger, deeper or longer than any that we know.
+        OSError: The file cannot be opened; `pancascade.files.documents.reason` gives the text.
+        DocumentError: The file is no YAML, or too large, too deeply nested, or has too long numbers.
     """
     return parse_yaml(read_at_most(path, _MOST_BYTES))
 
 
 def parse_yaml(text: str | bytes) -> Any:
-    """The value of a YAML text.
+    """Parse a YAML text.
 
     Raises:
-        DocumentError: It is no YAML, nested too deeply, refers to itself or repeats itself without end, has a number of
-            too many digits or a key twice in one mapping.
+        DocumentError: The text is no YAML, is nested too deeply, refers to itself or expands without limit, has a
+            number of too many digits, or a repeated key in one mapping.
     """
     try:
         loader = _Loader(text)
@@ -47,7 +47,7 @@ def parse_yaml(text: str | bytes) -> Any:
         place = "" if mark is None else f", line {mark.line + 1}"
         raise DocumentError(f"{shortened(error.problem or error.context or 'no YAML', 80)}{place}") from error
     except yaml.YAMLError as error:
-        raise DocumentError("it holds characters that no text has") from error
+        raise DocumentError("it has invalid characters") from error
     except (UnicodeDecodeError, RecursionError, ArithmeticError, LookupError, AttributeError) as error:
         raise DocumentError(f"no YAML ({type(error).__name__})") from error
     require_plain(value)
@@ -55,7 +55,7 @@ def parse_yaml(text: str | bytes) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which looks at the whole before it makes anything of it."""
+    """PyYAML's safe loader, with a check of the whole document before any value is built."""
 
     _depth = 0
 
@@ -88,7 +88,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _size(node: yaml.Node, known: dict[int, int]) -> int:
-    """Values in a node with every alias written out. Nodes are as deep as they were composed, so this can recurse."""
+    """Count the values in a node with expanded aliases. The depth of nodes is limited, so recursion is safe."""
     if id(node) in known:
         if known[id(node)] == 0:
             raise DocumentError("a part of it refers to itself")
@@ -104,7 +104,7 @@ def _size(node: yaml.Node, known: dict[int, int]) -> int:
 
 
 def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int:
-    if len(node.value) > MOST_DIGITS + 4:  # a sign and 0x; more digits than 64 bits hold
+    if len(node.value) > MOST_DIGITS + 4:  # a sign and 0x, then more digits than 64 bits hold
         raise DocumentError(f"a number of {len(node.value)} digits, line {node.start_mark.line + 1}")
     return loader.construct_yaml_int(node)
 

@@ -1,1 +1,1 @@
-"""Volumes of CT: reading and writing, geometry, what networks see of them."""
+"""CT volumes: reading and writing, geometry, preprocessing for networks."""

@@ -1,1 +1,1 @@
-"""The papers' networks, losses and cascades, and what is kept of them."""
+"""The papers' networks, losses and cascades, and their checkpoints."""

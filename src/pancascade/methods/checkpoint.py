@@ -1,4 +1,4 @@
-"""Weights with all that is needed to use them: safetensors, and JSON in its header. Never pickle."""
+"""Checkpoints: weights and their description, as safetensors with JSON in the header. Never pickle."""
 
 import json
 import os
@@ -36,13 +36,13 @@ from pancascade.settings import Settings
 
 
 class ModelDescription(Settings):
-    """What a checkpoint's weights are for.
+    """Description of a checkpoint's weights.
 
     Attributes:
-        cascade: The cascade that they fit.
-        canvas: How slices reach it, or volumes.
-        versions: Of pancascade and torch when they were written.
-        training: Recipe, epoch, validation numbers, and whom the weights were trained on.
+        cascade: Settings of the cascade that the weights fit.
+        canvas: Preparation of its slices or volumes.
+        versions: Versions of pancascade, torch and numpy at the time of writing.
+        training: Recipe, epoch, validation results, and marks of the training patients.
     """
 
     format: Literal[1] = 1
@@ -53,7 +53,7 @@ class ModelDescription(Settings):
 
 
 def describe(cascade: CascadeSettings, canvas: CanvasOrGrid, **training: Any) -> ModelDescription:
-    """Description of freshly trained weights, with the networks' presets written out."""
+    """Return the description of newly trained weights, with the networks' presets written out."""
     networks = {
         name: value.resolved()
         for name in type(cascade).model_fields
@@ -65,15 +65,15 @@ def describe(cascade: CascadeSettings, canvas: CanvasOrGrid, **training: Any) ->
 
 
 def current_versions() -> dict[str, str]:
-    """Versions that a result depends on."""
+    """Return the versions that a result depends on."""
     return {name: version(name) for name in ("pancascade", "torch", "numpy")}
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], *, header: dict[str, Any]) -> None:
-    """Write tensors and a JSON header to one safetensors file with their digest, whole or not at all.
+    """Write tensors, a JSON header and their digest to one safetensors file; a failure leaves no partial file.
 
     Raises:
-        CheckpointError: A tensor holds what is no number.
+        CheckpointError: A tensor holds NaN, infinity or complex numbers.
         OutputError: The folder cannot be written.
     """
     stored = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
@@ -82,7 +82,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], *, header: dict[str, An
     with written_whole(path) as temporary:
         try:
             save_file(stored, temporary, metadata={HEADER: text, DIGEST: _digest_of(stored, text)})
-        except SafetensorError as error:  # its words for what the system said
+        except SafetensorError as error:  # it wraps the system's error number in its text
             number = re.search(r"os error (\d+)", str(error))
             if number is None:
                 raise
@@ -90,12 +90,12 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], *, header: dict[str, An
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
-    """Tensors and header of a file that `save_tensors` wrote.
+    """Read tensors and header of a file written by `save_tensors`.
 
-    The tensors are all finite. Where the file has a digest, they and the header are as they were written.
+    All tensors are finite. If the file has a digest, it is checked for tensors and header.
 
     Raises:
-        CheckpointError: The file is missing, damaged, or not ours.
+        CheckpointError: The file is missing, damaged, or no pancascade file.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -132,13 +132,14 @@ def _require_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
 def save_checkpoint(
     path: Path, cascade: Cascade, *, description: ModelDescription, half_precision: bool = False
 ) -> None:
-    """Write a cascade's weights and description.
+    """Write a cascade's weights and description to a checkpoint.
 
     Args:
-        path: Where; by convention ``*.safetensors``.
+        path: File to write, usually ``*.safetensors``.
         cascade: The cascade.
-        description: What it is.
-        half_precision: Store weights as float16, for shipping; statistics of normalisations, which may exceed it, stay.
+        description: Its description.
+        half_precision: Store weights as float16, for shipping; running statistics of normalisations, which may exceed
+            its range, stay float32.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -172,7 +173,7 @@ def _fill(cascade: Cascade, weights: Mapping[str, Tensor], path: Path) -> None:
 
 
 def load_checkpoint(path: Path) -> tuple[Cascade, ModelDescription]:
-    """A cascade with its weights, float32, in evaluation mode, on the CPU.
+    """Load a cascade with its weights, float32, in evaluation mode, on the CPU.
 
     Raises:
         CheckpointError: The file is missing, damaged, or its weights fit another cascade.
@@ -199,7 +200,7 @@ def _description(path: Path, header: Any) -> ModelDescription:
 
 
 def count_parameters(path: Path) -> int:
-    """Parameters that a checkpoint's cascade learned, before any of them are folded together to run faster.
+    """Return the number of a checkpoint's trained parameters, before layers are fused for speed.
 
     Raises:
         CheckpointError: The file is missing, damaged, or its weights fit another cascade.
@@ -208,10 +209,10 @@ def count_parameters(path: Path) -> int:
 
 
 def read_training(path: Path) -> dict[str, Any]:
-    """What a checkpoint tells of its training; its weights are not read.
+    """Return a checkpoint's record of its training; its weights are not read.
 
     Raises:
-        CheckpointError: The file is missing, damaged, or not ours.
+        CheckpointError: The file is missing, damaged, or no pancascade file.
     """
     header = read_header(path)
     refuse_state(path, header)

@@ -1,4 +1,4 @@
-"""One checkpoint of stages that were trained in runs of their own."""
+"""Joining of stages from separate training runs into one checkpoint."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,11 +12,11 @@ from pancascade.methods.weights_file import TRAINED_ON
 
 
 def join_checkpoints(parts: Mapping[str, Path], out: Path) -> None:
-    """One checkpoint whose stages were trained in runs of their own.
+    """Write one checkpoint whose stages come from separate training runs.
 
     Args:
-        parts: Checkpoint by name of the stage that is taken from it, such as ``first`` and ``second``. All are of one
-            cascade; what no name covers comes from the first of them.
+        parts: Checkpoint by name of the stage to take from it, such as ``first`` and ``second``. All have the same
+            cascade. Weights that no name covers come from the first checkpoint.
         out: Checkpoint to write.
 
     Raises:
@@ -32,7 +32,7 @@ def join_checkpoints(parts: Mapping[str, Path], out: Path) -> None:
         part, theirs = load_checkpoint(path)
         if (theirs.cascade, theirs.canvas) != (description.cascade, description.canvas):
             raise CheckpointError(
-                f"{path.name}: of another cascade or canvas than {base.name}. Train both by one recipe."
+                f"{path.name}: of another cascade or canvas than {base.name}. Train both with one recipe."
             )
         stage = {key: value for key, value in part.state_dict().items() if key.startswith(f"{name}.")}
         if not stage:
@@ -48,7 +48,7 @@ def join_checkpoints(parts: Mapping[str, Path], out: Path) -> None:
 
 
 def _require_different(parts: Mapping[str, Path]) -> None:
-    """Pass only if no two stages come from one checkpoint: that is what it already is, and likely a slip."""
+    """Check that no two stages come from one checkpoint, which is likely a mistake."""
     seen: dict[str, str] = {}
     for name, path in parts.items():
         digest = content_digest(path)

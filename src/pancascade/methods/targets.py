@@ -1,4 +1,4 @@
-"""What two stages find: the organ, and in it the organ again or the tumour."""
+"""Targets of two stages: the organ, and inside it the same organ or the tumour."""
 
 from typing import Literal, Self
 
@@ -11,15 +11,15 @@ COMPOSED = (
     "labels: with first_labels other than second_labels, P of the first and Q of the second: background "
     "(1 - Q)(1 - P), pancreas (1 - Q) P, tumour Q; where both find the same thing, pancreas Q and background 1 - Q."
 )
-"""How two stages' probabilities become classes, for `Cascade.export_chain`."""
+"""Composition of two stages' probabilities to classes, for `Cascade.export_chain`."""
 
 
 class NestedTargets(Settings):
-    """Settings of a cascade whose second target lies in the first one.
+    """Settings of a cascade whose second target lies inside the first one.
 
     Attributes:
-        first_labels: What stage 1 finds, and what the true box encloses.
-        second_labels: What stage 2 finds: the same, or the tumour.
+        first_labels: Target of stage 1, which the reference box encloses.
+        second_labels: Target of stage 2: the same, or the tumour.
     """
 
     first_labels: tuple[Literal["pancreas", "tumour"], ...] = Field(default=("pancreas", "tumour"), min_length=1)
@@ -37,20 +37,20 @@ class NestedTargets(Settings):
 
     @property
     def organ(self) -> tuple[Label, ...]:
-        """Labels of stage 1's target."""
+        """Labels of the target of stage 1."""
         return tuple(Label[name.upper()] for name in self.first_labels)
 
     @property
     def target(self) -> tuple[Label, ...]:
-        """Labels of stage 2's target."""
+        """Labels of the target of stage 2."""
         return tuple(Label[name.upper()] for name in self.second_labels)
 
     @property
     def one_target(self) -> bool:
-        """Whether both stages find the same."""
+        """Whether both stages have the same target."""
         return set(self.first_labels) == set(self.second_labels)
 
     @property
     def found(self) -> tuple[Label, ...]:
-        """What the cascade segments besides background."""
+        """Labels that the cascade segments besides background."""
         return (Label.PANCREAS,) if self.one_target else (Label.PANCREAS, Label.TUMOUR)

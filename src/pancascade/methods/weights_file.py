@@ -1,4 +1,4 @@
-"""The files of weights, read without torch: safetensors, with JSON in their header and a digest of it all."""
+"""Weight files read without torch: safetensors with JSON in the header and a digest."""
 
 import hashlib
 from collections.abc import Iterable
@@ -14,19 +14,19 @@ from pancascade.files.documents import parse_json, reason, shortened
 HEADER = "pancascade"
 
 DIGEST = "pancascade_digest"
-"""Key of the file's second text: `digest_of` its tensors and header. Older checkpoints do not have it."""
+"""Key of the file's second text: `digest_of` of its tensors and header. Older checkpoints do not have it."""
 
 TRAINED_ON = "trained_on"
-"""Key of a description's training: patients' marks by data set. Older checkpoints do not have it."""
+"""Key in a description's training: patients' marks by data set. Older checkpoints do not have it."""
 
 
 class StoredTensor(NamedTuple):
     """A tensor as its bytes.
 
     Attributes:
-        name: Of it.
-        kind: Type of its values as torch writes it, such as ``torch.float16``.
-        shape: Of it.
+        name: Name of the tensor.
+        kind: Type of its values in torch's notation, such as ``torch.float16``.
+        shape: Shape of the tensor.
         values: Its bytes.
     """
 
@@ -37,11 +37,11 @@ class StoredTensor(NamedTuple):
 
 
 def digest_of(tensors: Iterable[StoredTensor], header: str) -> str:
-    """BLAKE2b of names, types, shapes and values, and of the header's text, in 32 hexadecimal digits.
+    """Return BLAKE2b of names, types, shapes and values, and of the header's text, as 32 hexadecimal digits.
 
     Args:
-        tensors: In the order of their names.
-        header: The text.
+        tensors: Tensors sorted by name.
+        header: The header's text.
     """
     digest = hashlib.blake2b(header.encode(), digest_size=16)
     for tensor in tensors:
@@ -51,10 +51,10 @@ def digest_of(tensors: Iterable[StoredTensor], header: str) -> str:
 
 
 def read_header(path: Path) -> Any:
-    """The header of a checkpoint alone; its weights are not read.
+    """Read the header of a checkpoint; its weights are not read.
 
     Raises:
-        CheckpointError: The file is missing, damaged, or not ours.
+        CheckpointError: The file is missing, damaged, or no pancascade checkpoint.
     """
     try:
         with safe_open(path, framework="numpy") as file:
@@ -64,10 +64,10 @@ def read_header(path: Path) -> Any:
 
 
 def read_checked_header(path: Path) -> tuple[Any, str]:
-    """The header and the digest of a checkpoint whose weights were found to be as they were written.
+    """Return the header and the digest of a checkpoint, after a check of its digest.
 
     Raises:
-        CheckpointError: The file is missing, damaged, not ours, or without a digest; or a weight is no number.
+        CheckpointError: The file is missing, damaged, no checkpoint, or without a digest; or a weight is not finite.
     """
     try:
         with safe_open(path, framework="numpy") as file:
@@ -94,38 +94,36 @@ def _stored(path: Path, name: str, tensor: np.ndarray[Any, np.dtype[Any]]) -> St
 
 
 def damaged(path: Path) -> CheckpointError:
-    """What is said of a file whose digest does not fit."""
+    """Return the error for a file with a wrong digest."""
     return CheckpointError(f"{path.name}: damaged, it is not as it was written. Copy it again.")
 
 
 def not_finite(path: Path, name: str) -> CheckpointError:
-    """What is said of a file whose weights are no numbers."""
+    """Return the error for a file with NaN or infinite weights."""
     return CheckpointError(
-        f"{path.name}: {shortened(name, 60)} holds NaN or infinity, which no network can compute with. "
+        f"{path.name}: {shortened(name, 60)} holds NaN or infinity, which no network can use. "
         "Copy it again, or train again."
     )
 
 
 def unreadable(path: Path, error: Exception) -> CheckpointError:
-    """What is said of a file that cannot be read."""
-    if isinstance(error, FileNotFoundError):  # of safetensors, which says no more than its name
+    """Return the error for a file that cannot be read."""
+    if isinstance(error, FileNotFoundError):  # safetensors gives no more than the name
         return CheckpointError(f"{path.name}: there is no such file. Check the path.")
-    why = "it has no description of ours" if isinstance(error, KeyError) else reason(error)
+    why = "it has no pancascade description" if isinstance(error, KeyError) else reason(error)
     return CheckpointError(f"{path.name}: not a readable pancascade checkpoint ({why}). Copy it again.")
 
 
 def refuse_state(path: Path, header: Any) -> None:
-    """Pass only for weights.
+    """Check that a file holds weights, not a training state.
 
     Raises:
-        CheckpointError: The file is the state that a training goes on from.
+        CheckpointError: The file is a training state.
     """
     if is_training_state(header):
-        raise CheckpointError(
-            f"{path.name}: the state that a training goes on from, not its weights. Give the run's best.safetensors."
-        )
+        raise CheckpointError(f"{path.name}: a training state, not weights. Give the run's best.safetensors.")
 
 
 def is_training_state(header: Any) -> bool:
-    """Whether a file's header is that of a run's ``last.safetensors``."""
+    """Return whether a header belongs to a run's training state, ``last.safetensors``."""
     return isinstance(header, dict) and {"epoch", "step", "best", "history"} <= header.keys()

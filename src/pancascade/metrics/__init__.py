@@ -1,4 +1,4 @@
-"""Numbers that compare a prediction with its reference."""
+"""Metrics that compare a prediction with its reference."""
 
 from pancascade.metrics.bootstrap import Interval, Resamples, patient_bootstrap
 from pancascade.metrics.boxes import BoxOverlap, Region, box_overlap

@@ -1,7 +1,7 @@
 """Confidence intervals by resampling patients.
 
-A patient is drawn with all its cases (the cluster bootstrap): slices and scans of one patient are not
-independent of each other. The same draws serve every statistic, so that methods meet on the same patients.
+A patient is drawn with all its cases (cluster bootstrap), because slices and scans of one patient are not independent.
+All statistics use the same draws, so methods are compared on the same patients.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 _CHUNK = 1_000_000
-"""Numbers worked on at a time, so that memory stays small whatever the count of patients and cases."""
+"""Numbers per chunk, so that memory stays small for any number of patients and cases."""
 
 
 FEWEST_PATIENTS = 2
-"""Patients without whom there is no interval: one patient, drawn again and again, never differs from himself."""
+"""Least number of patients for an interval: all resamples of one patient are equal."""
 
 
 class Interval(NamedTuple):
-    """A mean with its 95 % interval; the limits are NaN where fewer than two patients have a value."""
+    """A mean with its 95 % interval; the limits are NaN if fewer than two patients have a value."""
 
     mean: float
     low: float
@@ -30,11 +30,11 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Resamples:
-    """R bootstrap samples of P patients, who have N cases between them.
+    """R bootstrap samples of P patients with N cases.
 
     Attributes:
-        drawn: (R, P) int64, the patients of each resample, by their place in the sorted names.
-        patient_of_case: (N,) int64, the place of each case's patient.
+        drawn: (R, P) int64, the patients of each resample, as indices of the sorted names.
+        patient_of_case: (N,) int64, the index of each case's patient.
     """
 
     drawn: NDArray[np.int64]
@@ -42,15 +42,15 @@ class Resamples:
 
     @classmethod
     def draw(cls, patients: Sequence[str], *, resamples: int = 10_000, seed: int = 0) -> "Resamples":
-        """Draw as many patients as there are, with replacement.
+        """Draw P patients with replacement, R times.
 
         Args:
-            patients: Whose each case is, (N,).
-            resamples: R.
-            seed: The same seed and names give the same draws, in whatever order the cases come.
+            patients: Patient of each case, (N,).
+            resamples: R, number of resamples.
+            seed: The same seed and names give the same draws, for any order of the cases.
 
         Raises:
-            ValueError: There is no case, or no resample is asked for.
+            ValueError: There is no case, or resamples is less than 1.
         """
         names = sorted(set(patients))
         if not names:
@@ -63,7 +63,7 @@ class Resamples:
 
     @cached_property
     def multiplicities(self) -> NDArray[np.int32]:
-        """(R, P): how often each patient is drawn; every row sums to P."""
+        """(R, P) number of draws of each patient; every row sums to P."""
         count = self.drawn.shape[1]
         times = np.empty(self.drawn.shape, np.int32)
         for rows in self._chunks(count):
@@ -73,23 +73,23 @@ class Resamples:
         return times
 
     def case_weights(self) -> NDArray[np.int32]:
-        """(R, N): how often each case is drawn, for statistics that are neither a ratio nor a quantile."""
+        """Return (R, N): the number of draws of each case, for statistics that are neither a ratio nor a quantile."""
         return self.multiplicities[:, self.patient_of_case]
 
     def of_ratio(self, numerators: ArrayLike, denominators: ArrayLike = 1.0) -> NDArray[np.float64]:
-        """Sum of numerators over sum of denominators in each resample.
+        """Return the sum of numerators over the sum of denominators in each resample.
 
         A mean has denominators 1; pooled Dice has numerators 2TP and denominators 2TP + FP + FN.
 
         Args:
-            numerators: (N,); a case with NaN here or below counts in neither sum.
+            numerators: (N,); a case with NaN in either argument counts in neither sum.
             denominators: (N,), or one number for all cases.
 
         Returns:
-            (R,); NaN where the denominators sum to 0.
+            (R,); NaN if the denominators sum to 0.
 
         Raises:
-            ValueError: There is not one number a case.
+            ValueError: There is not one number per case.
         """
         above, below = self._sums_by_patient(numerators, denominators)
         samples = np.empty(len(self.drawn))
@@ -100,34 +100,34 @@ class Resamples:
         return samples
 
     def ratio(self, numerators: ArrayLike, denominators: ArrayLike = 1.0) -> float:
-        """The ratio over all cases as they are, each once; arguments, NaN and errors as in of_ratio."""
+        """Return the ratio over all cases, each once; arguments, NaN and errors as in of_ratio."""
         above, below = self._sums_by_patient(numerators, denominators)
         with np.errstate(invalid="ignore"):  # infinities of both signs make NaN
             return float(_divide(above.sum(), below.sum()))
 
     def ratio_interval(self, numerators: ArrayLike, denominators: ArrayLike = 1.0) -> Interval:
-        """That ratio with its 95 % interval; without one where fewer than two patients count in either sum."""
+        """Return the ratio with its 95 % interval, which is NaN if fewer than two patients count in either sum."""
         ratio, samples = self.ratio(numerators, denominators), self.of_ratio(numerators, denominators)
         above, below = self._sums_by_patient(numerators, denominators)
         return self.interval(ratio, samples, patients=int(np.count_nonzero((above != 0) | (below != 0))))
 
     def quantile(self, values: ArrayLike, q: float) -> NDArray[np.float64]:
-        """Quantile of the cases of each resample: np.quantile of the values written out as often as drawn.
+        """Return the quantile of the cases of each resample: np.quantile of the values, repeated as drawn.
 
         Args:
             values: (N,); NaN is left out.
-            q: In [0, 1]; 0.5 is the median.
+            q: Quantile in [0, 1]; 0.5 is the median.
 
         Returns:
-            (R,), linear between neighbouring values; NaN where no value is drawn.
+            (R,), linear between neighbouring values; NaN if no value is drawn.
 
         Raises:
-            ValueError: There is not one value a case, or q is outside [0, 1].
+            ValueError: There is not one value per case, or q is outside [0, 1].
         """
         if not 0 <= q <= 1:
             raise ValueError(f"q is {q}; a quantile lies in [0, 1]")
         numbers = _one_a_case(values, len(self.patient_of_case), "values")
-        order = np.argsort(numbers, kind="stable")[: np.count_nonzero(~np.isnan(numbers))]  # NaN sorts last
+        order = np.argsort(numbers, kind="stable")[: np.count_nonzero(~np.isnan(numbers))]  # NaN is sorted last
         ordered, owners = numbers[order], self.patient_of_case[order]
         samples = np.empty(len(self.drawn))
         for rows in self._chunks(max(len(order), 1)):
@@ -135,20 +135,20 @@ class Resamples:
         return samples
 
     def median(self, values: ArrayLike) -> NDArray[np.float64]:
-        """(R,): median of the cases of each resample; as quantile."""
+        """Return (R,), the median of the cases of each resample; see quantile."""
         return self.quantile(values, 0.5)
 
     @staticmethod
     def interval(point: float, samples: ArrayLike, *, patients: int = FEWEST_PATIENTS) -> Interval:
-        """A statistic with the 2.5th and 97.5th percentile of its resamples.
+        """Return a statistic with the 2.5th and 97.5th percentile of its resamples.
 
         Args:
-            point: The statistic of the data as they are.
-            samples: (R,); NaN is left out. Where some are infinite, the limits are samples, not between two.
-            patients: How many of them the statistic depends on.
+            point: The statistic of the data themselves.
+            samples: (R,); NaN is left out. If some are infinite, the limits are samples and not interpolated.
+            patients: Number of patients on which the statistic depends.
 
         Returns:
-            NaN limits if every sample is NaN, or the statistic is one patient's.
+            The interval; its limits are NaN if every sample is NaN, or for one patient.
         """
         numbers = np.asarray(samples, np.float64)
         numbers = numbers[~np.isnan(numbers)]
@@ -173,7 +173,7 @@ class Resamples:
         return np.asarray(sums[0], np.float64), np.asarray(sums[1], np.float64)
 
     def _chunks(self, width: int) -> Iterator[slice]:
-        """Consecutive resamples, as many at a time as make up _CHUNK numbers of so many a row."""
+        """Return slices of consecutive resamples, each of about _CHUNK numbers for rows of ``width``."""
         step = max(1, _CHUNK // width)
         return (slice(start, start + step) for start in range(0, len(self.drawn), step))
 
@@ -181,11 +181,11 @@ class Resamples:
 def patient_bootstrap(
     values: Sequence[float], patients: Sequence[str], *, resamples: int = 10_000, seed: int = 0
 ) -> Interval:
-    """Mean of values and its 95 % percentile interval, resampling patients with all their values.
+    """Return the mean of values and its 95 % percentile interval, resampling patients with all their values.
 
     Args:
-        values: One number a slice (or case); NaN is left out, and a patient with nothing else is as if absent.
-        patients: Whose each value is.
+        values: One number per slice (or case); NaN is left out, also a patient with only NaN.
+        patients: Patient of each value.
         resamples: Number of bootstrap samples.
         seed: Seed of the resampling.
 
@@ -212,14 +212,14 @@ def _divide(above: ArrayLike, below: ArrayLike) -> NDArray[np.float64]:
 
 
 def _weighted_quantile(ordered: NDArray[np.float64], weights: NDArray[np.int32], q: float) -> NDArray[np.float64]:
-    """Quantile of ascending values (N,) for each row of their weights (R, N); NaN where a row has no weight."""
+    """Return the quantile of ascending values (N,) for each row of weights (R, N); NaN for a row of zero weight."""
     if not ordered.size:
         return np.full(len(weights), np.nan)
     cumulative = np.cumsum(weights, axis=1, dtype=np.int64)
     total = cumulative[:, -1]
     place = q * np.maximum(total - 1, 0)
     floor = np.floor(place)
-    # A value holds the places from the weight before it to the weight up to it.
+    # A value occupies the positions from the weight before it to the weight up to it.
     left, right = (
         ordered[np.minimum((cumulative <= step[:, None]).sum(axis=1), len(ordered) - 1)] for step in (floor, floor + 1)
     )

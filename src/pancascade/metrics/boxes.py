@@ -1,4 +1,4 @@
-"""How well a box found by stage 1 covers the target."""
+"""Overlap of a box of stage 1 with the target's box."""
 
 import math
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from pancascade.imaging.volume import Box
 
 
 class Region(NamedTuple):
-    """A box whose edges may lie between pixels, 2-D or 3-D, half-open as `pancascade.imaging.volume.Box`.
+    """A 2-D or 3-D box with fractional edges, half-open as `pancascade.imaging.volume.Box`.
 
     Attributes:
         start: First edge along each axis.
@@ -24,21 +24,21 @@ class Region(NamedTuple):
 
 
 class BoxOverlap(NamedTuple):
-    """Two numbers in [0, 1] that a located box is judged by."""
+    """Recall and IoU of a located box, both in [0, 1]."""
 
     recall: float
     iou: float
 
 
 def box_overlap(found: Box | Region | None, true: Box | Region | None) -> BoxOverlap:
-    """Recall |B ∩ B̂| / |B| and IoU |B ∩ B̂| / |B ∪ B̂| of a found box against the true one, by voxels.
+    """Return recall |B ∩ B̂| / |B| and IoU |B ∩ B̂| / |B ∪ B̂| of a predicted box, by voxels.
 
     Args:
-        found: B̂, 2-D or 3-D; None where nothing was found.
-        true: B, the target's box without margin; None where there is no target.
+        found: B̂, 2-D or 3-D; None if nothing was found.
+        true: B, the target's box without margin; None if there is no target.
 
     Returns:
-        Both 0 where one of the two is missing, both NaN where there is nothing to find.
+        Both 0 if only the target exists. Without a target, recall is NaN, and IoU is 0 for a found box, else NaN.
 
     Source: Zhao et al. 2019, Eqs. 6–7.
     """

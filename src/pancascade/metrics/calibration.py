@@ -1,4 +1,4 @@
-"""Calibration: does what is said with probability p come true p of the time? If not, the logits are scaled."""
+"""Calibration: agreement of predicted probabilities with observed frequencies, and scaling of logits."""
 
 import math
 from dataclasses import dataclass
@@ -10,25 +10,25 @@ from numpy.typing import ArrayLike, NDArray
 from pancascade.errors import DataError
 
 LOGIT_LIMIT = 8.0
-"""Logits are clipped to ± this for fitting: 0.9997, as near to 1 as half precision comes with one bit to spare."""
+"""Limit of the absolute logit for fitting: a probability of 0.9997, close to the resolution of half precision."""
 
 TEMPERATURE_LIMITS = (0.05, 20.0)
 
 
 def fit_temperature(probabilities: ArrayLike, truth: ArrayLike, *, weights: ArrayLike | None = None) -> float:
-    """T that makes the truth likeliest under sigmoid(logit(p) / T).
+    """Return the T of maximum likelihood of the truth under sigmoid(logit(p) / T).
 
-    Above 1 the probabilities were too bold, below 1 too timid. The mean negative log-likelihood is convex in 1 / T,
-    so that there is one minimum.
+    T above 1 means overconfident probabilities, below 1 underconfident ones. The mean negative log-likelihood is convex
+    in 1 / T, so there is one minimum.
 
     Args:
-        probabilities: (N,) in [0, 1]; 0 and 1 themselves count as logits of ±8.
-        truth: (N,) whether it came true.
-        weights: (N,) not negative; None counts all the same.
+        probabilities: (N,) in [0, 1]; 0 and 1 count as logits of ±8.
+        truth: (N,) whether each sample is positive.
+        weights: (N,) not negative; None weights all samples equally.
 
     Raises:
-        DataError: All or none came true, or the best temperature is infinite or 0: the probabilities tell nothing
-            of the truth, or everything.
+        DataError: All samples are positive or none is, or the best temperature is infinite or 0: the probabilities
+            predict nothing of the truth, or everything.
         ValueError: The shapes differ, or a probability is outside [0, 1].
 
     Source: Guo et al. 2017, On Calibration of Modern Neural Networks, section 4.2; for two classes, Platt's scaling
@@ -46,10 +46,10 @@ def fit_temperature(probabilities: ArrayLike, truth: ArrayLike, *, weights: Arra
 
 
 class Scaling(NamedTuple):
-    """What is done to a probability: sigmoid(logit(p) / temperature + offset).
+    """Transformation of a probability: sigmoid(logit(p) / temperature + offset).
 
-    The temperature answers probabilities that are too bold or too timid on both sides of ½, the offset those that are
-    too high or too low throughout.
+    The temperature corrects probabilities that are overconfident or underconfident on both sides of ½. The offset
+    corrects probabilities that are too high or too low throughout.
     """
 
     temperature: float = 1.0
@@ -57,12 +57,12 @@ class Scaling(NamedTuple):
 
     @property
     def inverse(self) -> "Scaling":
-        """What undoes it."""
+        """The inverse transformation."""
         return Scaling(1 / self.temperature, -self.offset * self.temperature)
 
 
 def fit_scaling(probabilities: ArrayLike, truth: ArrayLike, *, weights: ArrayLike | None = None) -> Scaling:
-    """Temperature and offset that make the truth likeliest; arguments and errors as in `fit_temperature`.
+    """Return temperature and offset of maximum likelihood; arguments and errors as in `fit_temperature`.
 
     Source: Platt 1999, Probabilistic Outputs for Support Vector Machines; on logits, the two-class form of Guo et al.'s
         vector scaling.
@@ -93,17 +93,17 @@ def _within_limits(temperature: float, voxels: int) -> float:
 
 
 def apply_scaling(probabilities: ArrayLike, scaling: Scaling) -> NDArray[np.floating[Any]]:
-    """sigmoid(logit(p) / T + b), exactly: 0 and 1 stay, the order stays, and T = 1 with b = 0 changes nothing.
+    """Return sigmoid(logit(p) / T + b) exactly: 0, 1 and the order stay; T = 1 with b = 0 changes nothing.
 
     Args:
-        probabilities: Of any shape, in [0, 1].
-        scaling: T > 0, and b.
+        probabilities: Probabilities of any shape, in [0, 1].
+        scaling: T > 0 and b.
 
     Returns:
-        Of the same shape; float32 for float32 and smaller, else float64.
+        Array of the same shape; float32 for float32 and smaller floats, else float64.
 
     Raises:
-        ValueError: T is not a positive number, or b is none.
+        ValueError: T is not a positive number, or b is not finite.
     """
     temperature, offset = scaling
     if not (temperature > 0 and math.isfinite(temperature) and math.isfinite(offset)):
@@ -118,13 +118,13 @@ def apply_scaling(probabilities: ArrayLike, scaling: Scaling) -> NDArray[np.floa
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """What was said against what came true, in equal bins of the probability.
+    """Predicted probability against observed frequency, in equal bins of the probability.
 
     Attributes:
-        edges: (B + 1,) of the bins.
-        count: (B,) samples, or their weights.
+        edges: (B + 1,) edges of the bins.
+        count: (B,) number of samples, or sum of their weights.
         confidence: (B,) mean probability; NaN in an empty bin.
-        frequency: (B,) share that came true; NaN in an empty bin.
+        frequency: (B,) share of positive samples; NaN in an empty bin.
         brier: Mean squared difference of probability and truth (0 or 1).
         nll: Mean negative log-likelihood, with clipped logits.
     """
@@ -140,10 +140,10 @@ class Reliability:
     def of(
         cls, probabilities: ArrayLike, truth: ArrayLike, *, weights: ArrayLike | None = None, bins: int = 10
     ) -> Self:
-        """Sort samples into bins; a probability on an edge belongs to the bin above it, 1 to the last.
+        """Assign samples to bins; a probability on an edge belongs to the bin above it, 1 to the last.
 
         Raises:
-            DataError: There is no sample.
+            DataError: There is no sample with weight.
             ValueError: The shapes differ, or a probability is outside [0, 1].
         """
         p, true, weight = checked_samples(probabilities, truth, weights)
@@ -161,14 +161,14 @@ class Reliability:
 
     @property
     def ece(self) -> float:
-        """Expected calibration error: mean of |confidence − frequency| over bins, by their count."""
+        """Expected calibration error: mean of |confidence − frequency| over bins, weighted by count."""
         return float(np.nansum(self.count * np.abs(self.confidence - self.frequency)) / self.count.sum())
 
 
 def checked_samples(
     probabilities: ArrayLike, truth: ArrayLike, weights: ArrayLike | None
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]:
-    """Probabilities, truth and weights, flat; all weights 1 where none are given.
+    """Check and flatten probabilities, truth and weights; weights of None become 1.
 
     Raises:
         ValueError: The shapes differ, a probability is outside [0, 1], or a weight is negative.
@@ -196,12 +196,12 @@ def _of_both_kinds(
 
 
 def clipped_logit(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """log(p / (1 − p)) within ± `LOGIT_LIMIT`."""
+    """Return log(p / (1 − p)), clipped to ± `LOGIT_LIMIT`."""
     least = 1 / (1 + math.exp(LOGIT_LIMIT))
     clipped = np.clip(p, least, 1 - least)
     return np.log(clipped) - np.log1p(-clipped)
 
 
 def _mean_loss(logits: NDArray[np.float64], true: NDArray[np.bool_], weight: NDArray[np.float64]) -> float:
-    """Mean of −log P(truth); log(1 + exp) without overflow."""
+    """Return the mean of −log P(truth), without overflow."""
     return float(np.average(np.logaddexp(0, np.where(true, -logits, logits)), weights=weight))

@@ -24,10 +24,10 @@ class Confusion(NamedTuple):
     """Counts of voxels.
 
     Attributes:
-        true_positives: In both masks.
-        false_positives: In the prediction only.
-        false_negatives: In the reference only.
-        true_negatives: In neither.
+        true_positives: Voxels in both masks.
+        false_positives: Voxels in the prediction only.
+        false_negatives: Voxels in the reference only.
+        true_negatives: Voxels in neither.
     """
 
     true_positives: int
@@ -62,22 +62,22 @@ class Confusion(NamedTuple):
 
     @property
     def volume_error(self) -> float:
-        """(predicted − true) / true volume: 0.1 is ten per cent too much; NaN if the reference is empty."""
+        """(predicted − reference) / reference volume: 0.1 is 10 % too large; NaN if the reference is empty."""
         return self._ratio("volume_error")
 
     @property
     def reference_size(self) -> int:
-        """Voxels of the reference, TP + FN."""
+        """Number of voxels of the reference, TP + FN."""
         return self.true_positives + self.false_negatives
 
     @property
     def prediction_size(self) -> int:
-        """Voxels of the prediction, TP + FP."""
+        """Number of voxels of the prediction, TP + FP."""
         return self.true_positives + self.false_positives
 
     @classmethod
     def total(cls, parts: "Iterable[Confusion]") -> "Confusion":
-        """The counts of all parts taken together (pooled voxels)."""
+        """Return the sums of the counts of all parts (pooled voxels)."""
         return cls(*(sum(column) for column in zip(cls(0, 0, 0, 0), *parts, strict=True)))
 
     def _ratio(self, metric: str) -> float:
@@ -86,7 +86,7 @@ class Confusion(NamedTuple):
 
 
 def confusion(prediction: NDArray[Any], reference: NDArray[Any]) -> Confusion:
-    """Confusion of two binary masks of any equal shape.
+    """Return the confusion of two binary masks of any equal shape.
 
     Args:
         prediction: Boolean or integer; all but 0 is foreground.
@@ -103,13 +103,13 @@ def confusion(prediction: NDArray[Any], reference: NDArray[Any]) -> Confusion:
 def confusion_by_slice(
     prediction: NDArray[Any], reference: NDArray[Any], *, slice_voxels: int | None = None
 ) -> list[Confusion]:
-    """Confusion of each axial slice of two binary masks.
+    """Return the confusion of each axial slice of two binary masks.
 
     Args:
-        prediction: (I, J, K); K counts the slices.
+        prediction: (I, J, K); slices are along K.
         reference: (I, J, K).
-        slice_voxels: Voxels of a whole slice, where the masks are a part cut out of it and the rest is
-            background in both; None for I · J.
+        slice_voxels: Voxels of a whole slice, if the masks are a crop and the rest is background in both; None for
+            I · J.
 
     Raises:
         ValueError: The shapes differ.

@@ -1,4 +1,4 @@
-"""Which lesions of one scan a prediction finds."""
+"""Detection of the lesions of one scan by a prediction."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,10 +14,10 @@ class DetectedLesion:
     """One lesion of the reference.
 
     Attributes:
-        diameter_mm: Longest axial diameter.
-        volume_ml: Volume.
-        confidence: Of the candidate that found it; None for a missed lesion.
-        iou: With that candidate; 0 for a missed lesion.
+        diameter_mm: Longest axial diameter of the lesion.
+        volume_ml: Volume of the lesion.
+        confidence: Confidence of the matching candidate; None for a missed lesion.
+        iou: IoU with that candidate; 0 for a missed lesion.
     """
 
     diameter_mm: float
@@ -28,12 +28,12 @@ class DetectedLesion:
 
 @dataclass(frozen=True)
 class ScanDetections:
-    """What was to be found in one scan, and what was found.
+    """Lesions of the reference and detections in one scan.
 
     Attributes:
-        patient: Whose scan it is.
-        lesions: Of the reference.
-        false_positives: Confidences of the candidates that hit nothing.
+        patient: Patient of the scan.
+        lesions: Lesions of the reference.
+        false_positives: Confidences of the candidates that hit no lesion.
         score: Likelihood that the scan shows a lesion, of any scale.
     """
 
@@ -60,19 +60,19 @@ def detect(
     least_iou: float = 0.15,
     score: float | None = None,
 ) -> ScanDetections:
-    """Which lesions of one scan a prediction finds.
+    """Match the lesions of one scan with the candidates of a prediction.
 
     Args:
         prediction: (I, J, K) mask; None with candidates from the map.
-        reference: (I, J, K) mask, its 26-connected components are the lesions.
+        reference: (I, J, K) mask; its 26-connected components are the lesions.
         spacing_mm: Voxel spacing along each axis.
-        patient: Whose scan it is.
-        confidence: (I, J, K), not negative; a candidate's confidence is the largest value in it, 1 without a map.
+        patient: Patient of the scan.
+        confidence: (I, J, K), not negative; a candidate's confidence is its largest value; 1 without a map.
         candidates: 26-connected components of the prediction (``labels``) or of the confidence above 0 (``map``: a
-            detection map as PI-CAI and PANORAMA define it, with one value in each component).
+            detection map of PI-CAI and PANORAMA, with one value per component).
         hit: See `match_by_iou` and `match_by_centre`.
-        least_iou: Of a hit by ``iou``.
-        score: Likelihood that the patient has a lesion; None takes the most confident candidate's, 0 without any.
+        least_iou: Least IoU of a hit by ``iou``.
+        score: Likelihood that the patient has a lesion; None takes the largest confidence, 0 without candidates.
 
     Raises:
         ValueError: Shapes differ, the array of candidates is missing, a confidence is negative or not a number, or

@@ -1,8 +1,8 @@
 """Lesion detection over many scans: FROC, average precision, AUROC, sensitivity by size.
 
-`DetectionTable.of` turns the records of `detect` into a table, and each statistic a table into a number. Every
-statistic takes resampling weights: one whole number for each resample and scan, how often the scan was drawn. It
-then returns one number for each resample, the same as if the scans had been repeated in the table.
+`DetectionTable.of` converts the records of `detect` to a table, and each statistic converts a table to a number. Every
+statistic accepts resampling weights: the number of draws of each scan in each resample. It then returns one number
+per resample, equal to that of a table with repeated scans.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,10 +17,10 @@ from pancascade.metrics.detection import ScanDetections
 from pancascade.metrics.lesions import SIZE_CLASSES, SizeClass
 
 FROC_POINTS = (1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8)
-"""False positives per scan at which a FROC curve is commonly read."""
+"""False positives per scan at which FROC curves are commonly reported."""
 
 _BLOCK = 2**20
-"""Numbers in a block of resamples; keeps ten thousand of them within the memory of a laptop, and in its cache."""
+"""Numbers per block of resamples, so that ten thousand resamples fit into the memory of a laptop."""
 
 Weights = NDArray[np.integer[Any]] | NDArray[np.floating[Any]]
 P = ParamSpec("P")
@@ -28,17 +28,17 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True, eq=False)
 class DetectionTable:
-    """The records of N scans as arrays: L lesions, and C candidates that count, the most confident first.
+    """Records of N scans as arrays: L lesions, and C counted candidates, the most confident first.
 
     Attributes:
-        confidence: (C,) descending.
-        is_true: (C,) whether the candidate found a lesion.
+        confidence: (C,) confidences, descending.
+        is_true: (C,) whether the candidate matches a lesion.
         candidate_scan: (C,) index of its scan.
         diameter_mm: (L,) longest axial diameter.
-        found: (L,) whether a candidate found it.
+        found: (L,) whether a candidate matches the lesion.
         lesion_scan: (L,) index of its scan.
-        score: (N,) of each scan.
-        has_lesion: (N,) of each scan.
+        score: (N,) score of each scan.
+        has_lesion: (N,) whether the reference of each scan has a lesion.
     """
 
     confidence: NDArray[np.float64]
@@ -78,13 +78,13 @@ class DetectionTable:
 
     @property
     def last_of_ties(self) -> NDArray[np.int64]:
-        """(T,) index of the last candidate of each distinct confidence, from the highest down."""
+        """(T,) index of the last candidate of each distinct confidence, from the highest confidence down."""
         later = self.confidence[1:]
         return np.flatnonzero(np.append(later != self.confidence[:-1], len(self.confidence) > 0))
 
 
 class DetectionStatistic(Protocol[P]):
-    """A number of a table; without weights a float, with (R, N) weights an array (R,)."""
+    """A statistic of a table: a float without weights, an array (R,) with (R, N) weights."""
 
     @overload
     def __call__(self, table: DetectionTable, weights: None = None, *args: P.args, **kwargs: P.kwargs) -> float: ...
@@ -97,7 +97,7 @@ class DetectionStatistic(Protocol[P]):
 def _statistic(
     formula: Callable[Concatenate[DetectionTable, NDArray[np.float64], P], NDArray[Any]],
 ) -> DetectionStatistic[P]:
-    """Let a formula on (R, N) weights also stand without them, and take many resamples block by block."""
+    """Wrap a formula on (R, N) weights: weights become optional, many resamples are processed in blocks."""
 
     @wraps(formula)
     def statistic(table: DetectionTable, weights: Weights | None = None, *args: P.args, **kwargs: P.kwargs) -> Any:
@@ -118,14 +118,14 @@ def _statistic(
 def sensitivity(
     table: DetectionTable, weights: NDArray[np.float64], *, size: SizeClass | None = None
 ) -> NDArray[np.float64]:
-    """Share of lesions found at any confidence, of one size class or of all; NaN without a lesion."""
+    """Return the share of lesions found at any confidence, of one size class or all; NaN without a lesion."""
     of_lesion = weights[:, table.lesion_scan] * (True if size is None else size.holds(table.diameter_mm))
     return _share(of_lesion @ table.found.astype(np.float64), of_lesion.sum(axis=1))
 
 
 @_statistic
 def precision(table: DetectionTable, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share of counted candidates that found a lesion; NaN without a candidate."""
+    """Return the share of counted candidates that match a lesion; NaN without a candidate."""
     of_candidate = weights[:, table.candidate_scan]
     return _share(of_candidate @ table.is_true.astype(np.float64), of_candidate.sum(axis=1))
 
@@ -134,7 +134,7 @@ def precision(table: DetectionTable, weights: NDArray[np.float64]) -> NDArray[np
 def false_positives_per_scan(
     table: DetectionTable, weights: NDArray[np.float64], *, healthy: bool = False
 ) -> NDArray[np.float64]:
-    """Mean number of false positives of all scans, or of healthy ones (without a lesion); NaN if there is none."""
+    """Return the mean number of false positives of all scans, or of scans without a lesion; NaN without scans."""
     of_scan = weights * ~table.has_lesion if healthy else weights
     false = np.bincount(table.candidate_scan[~table.is_true], minlength=len(table.score))
     return _share(of_scan @ false.astype(np.float64), of_scan.sum(axis=1))
@@ -144,9 +144,9 @@ def false_positives_per_scan(
 def sensitivity_at(
     table: DetectionTable, weights: NDArray[np.float64], *, false_positives: float
 ) -> NDArray[np.float64]:
-    """Largest sensitivity over confidence thresholds with at most this many false positives per scan.
+    """Return the largest sensitivity over thresholds with at most this many false positives per scan.
 
-    A step function: nothing is interpolated between thresholds. NaN without a lesion.
+    A step function without interpolation between thresholds. NaN without a lesion.
     """
     true, false = _counts(table, weights)
     allowed = false <= false_positives * weights.sum(axis=1, keepdims=True) + 1e-9
@@ -155,9 +155,9 @@ def sensitivity_at(
 
 @_statistic
 def average_precision(table: DetectionTable, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Σ (recallₜ − recallₜ₋₁) · precisionₜ over confidence thresholds from the highest down; NaN without a lesion.
+    """Return Σ (recallₜ − recallₜ₋₁) · precisionₜ over thresholds from the highest down; NaN without a lesion.
 
-    Missed lesions count in recall, so that it may end below 1. The same number as picai_eval's AP.
+    Missed lesions count in recall, so it may end below 1. Equal to picai_eval's AP.
     """
     true, false = _counts(table, weights)
     gained = np.diff(true, axis=1, prepend=0)
@@ -167,7 +167,7 @@ def average_precision(table: DetectionTable, weights: NDArray[np.float64]) -> ND
 
 @_statistic
 def auroc(table: DetectionTable, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How often a scan with a lesion scores higher than a healthy one, ties counting half; NaN without either kind.
+    """Return how often a scan with a lesion scores higher than one without, ties count half; NaN without both kinds.
 
     The area under the ROC curve, in the form of Mann and Whitney.
     """
@@ -179,9 +179,9 @@ def auroc(table: DetectionTable, weights: NDArray[np.float64]) -> NDArray[np.flo
 
 @_statistic
 def panorama_score(table: DetectionTable, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean of average precision and AUROC, picai_eval's ``score``.
+    """Return the mean of average precision and AUROC, picai_eval's ``score``.
 
-    The PANORAMA challenge itself ranks by the mean of a method's ranks in both.
+    The PANORAMA challenge ranks by the mean of a method's ranks in both.
     """
     return (average_precision(table, weights) + auroc(table, weights)) / 2
 
@@ -193,7 +193,7 @@ class Froc:
     Attributes:
         thresholds: (T + 1,) +∞ and each distinct confidence.
         sensitivity: (T + 1,) share of lesions found; NaN without a lesion.
-        false_positives: (T + 1,) per scan.
+        false_positives: (T + 1,) false positives per scan.
     """
 
     thresholds: NDArray[np.float64]
@@ -202,14 +202,14 @@ class Froc:
 
 
 def froc(table: DetectionTable) -> Froc:
-    """Sensitivity against false positives per scan at every confidence threshold."""
+    """Return sensitivity against false positives per scan at every confidence threshold."""
     true, false = (np.append(0, counts) for counts in _counts(table, np.ones((1, len(table.score)))))
     thresholds = np.append(np.inf, table.confidence[table.last_of_ties])
     return Froc(thresholds, _share(true, np.full_like(true, len(table.found))), false / len(table.score))
 
 
 class SizeCount(NamedTuple):
-    """Lesions of a size class, and how many of them were found."""
+    """Numbers of lesions and of found lesions of a size class."""
 
     size: SizeClass
     lesions: int
@@ -217,20 +217,20 @@ class SizeCount(NamedTuple):
 
 
 def count_by_size(table: DetectionTable) -> tuple[SizeCount, ...]:
-    """Lesions and found lesions of each class of `SIZE_CLASSES`; their ratio is `sensitivity` at that size."""
+    """Count lesions and found lesions of each class of `SIZE_CLASSES`; their ratio is `sensitivity` at that size."""
     of_size = [(size, size.holds(table.diameter_mm)) for size in SIZE_CLASSES]
     return tuple(SizeCount(size, int(held.sum()), int((held & table.found).sum())) for size, held in of_size)
 
 
 def _counts(table: DetectionTable, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """True and false positives at each distinct confidence from the highest down, (R, T) both."""
+    """Return true and false positives at each distinct confidence from the highest down, both (R, T)."""
     of_candidate = weights[:, table.candidate_scan]
     true = np.cumsum(of_candidate * table.is_true, axis=1)[:, table.last_of_ties]
     return true, np.cumsum(of_candidate * ~table.is_true, axis=1)[:, table.last_of_ties]
 
 
 def _lesions(table: DetectionTable, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(R,) lesions of the reference."""
+    """Return (R,), number of lesions of the reference."""
     return weights[:, table.lesion_scan].sum(axis=1)
 
 

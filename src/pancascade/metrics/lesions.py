@@ -1,7 +1,7 @@
-"""Lesions of a mask: which voxels belong together, how large they are, and which candidate found which lesion.
+"""Lesions of a mask: connected components, their sizes, and matching of candidates with lesions.
 
-Lesions are the components of the reference, candidates those of the prediction, both 26-connected: voxels that share
-a face, an edge or a corner belong together.
+Lesions are the components of the reference, candidates those of the prediction. Both are 26-connected: voxels that
+share a face, an edge or a corner are connected.
 """
 
 import math
@@ -16,7 +16,7 @@ from scipy import ndimage
 from pancascade.imaging.volume import Box
 
 _PICAI_EPSILON = 1e-8
-"""Added by picai_eval to both sides of an IoU; decides between pairs of equal IoU, for the smaller union."""
+"""Added by picai_eval to both sides of an IoU; among pairs of equal IoU it prefers the smaller union."""
 
 
 class SizeClass(NamedTuple):
@@ -27,7 +27,7 @@ class SizeClass(NamedTuple):
     below_mm: float
 
     def holds(self, diameters_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Which diameters are of this class, any shape."""
+        """Return which diameters, of any shape, are in this class."""
         return (self.from_mm <= diameters_mm) & (diameters_mm < self.below_mm)
 
 
@@ -37,7 +37,7 @@ SIZE_CLASSES = (
     SizeClass("2-4 cm", 20.0, 40.0),
     SizeClass(">=4 cm", 40.0, math.inf),
 )
-"""Half-open: a lesion of exactly 2 cm is of the class 2-4 cm."""
+"""Half-open: a lesion of exactly 2 cm is in the class 2-4 cm."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class Components:
 
     Attributes:
         labels: int32, of the box's shape; 0 is background.
-        box: Where labels lies in the mask; of size 0 for an empty mask.
+        box: Position of labels in the mask; of size 0 for an empty mask.
         voxels: (N,) int64, number of voxels of each component.
     """
 
@@ -60,27 +60,27 @@ class Components:
         return len(self.voxels)
 
     def volumes_ml(self, spacing_mm: Sequence[float]) -> NDArray[np.float64]:
-        """(N,) volumes, voxels times a voxel's volume."""
+        """Return (N,) volumes, voxels times a voxel's volume."""
         return self.voxels.astype(np.float64) * (math.prod(spacing_mm) / 1000)
 
     def diameters_mm(self, spacing_mm: Sequence[float]) -> NDArray[np.float64]:
-        """(N,) longest axial diameters, see `longest_axial_diameter_mm`."""
+        """Return (N,) longest axial diameters, see `longest_axial_diameter_mm`."""
         places = ndimage.find_objects(self.labels) if self.count else []
         masks = (self.labels[place] == number for number, place in enumerate(places, start=1))
         return np.array([longest_axial_diameter_mm(mask, spacing_mm) for mask in masks], dtype=np.float64)
 
     def centres(self) -> NDArray[np.float64]:
-        """(N, D) centres of mass, as voxel indices of the mask."""
+        """Return (N, D) centres of mass, as voxel indices of the mask."""
         indices = np.nonzero(self.labels)
         numbers = self.labels[indices]
         sums = [np.bincount(numbers, weights=along, minlength=self.count + 1)[1:] for along in indices]
         return np.column_stack(sums) / self.voxels[:, None] + np.array(self.box.start)
 
     def largest(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """(N,) largest value inside each component; NaN if one is NaN.
+        """Return (N,) largest value inside each component; NaN if one is NaN.
 
         Args:
-            values: Of the mask's shape.
+            values: Array of the mask's shape.
         """
         inside = self.labels > 0
         most = np.full(self.count, -np.inf)
@@ -90,7 +90,7 @@ class Components:
 
 
 def find_components(mask: NDArray[Any]) -> Components:
-    """Components of a mask, 26-connected in 3-D and 8-connected in 2-D.
+    """Return the components of a mask, 26-connected in 3-D and 8-connected in 2-D.
 
     Args:
         mask: D-dimensional, boolean or integer; may be empty.
@@ -99,14 +99,14 @@ def find_components(mask: NDArray[Any]) -> Components:
     if box is None:
         nowhere = (0,) * mask.ndim
         return Components(np.zeros(nowhere, np.int32), Box(nowhere, nowhere), np.zeros(0, np.int64))
-    # Only the box: labelling a whole scan of 60 million voxels takes seconds.
+    # Only the box, because labelling a whole scan of 60 million voxels takes seconds.
     labels = np.zeros(box.shape, np.int32)
     count = ndimage.label(mask[box.slices], structure=np.ones((3,) * mask.ndim), output=labels)
     return Components(labels, box, np.bincount(labels[labels > 0], minlength=int(count) + 1)[1:])
 
 
 def intersections(lesions: Components, candidates: Components) -> NDArray[np.int64]:
-    """Voxels that each of R lesions shares with each of C candidates of the same grid, (R, C)."""
+    """Return (R, C): voxels shared by each of R lesions and each of C candidates on the same grid."""
     start = np.maximum(lesions.box.start, candidates.box.start)
     stop = np.maximum(np.minimum(lesions.box.stop, candidates.box.stop), start)
     common = Box(tuple(start), tuple(stop))
@@ -121,18 +121,18 @@ def intersections(lesions: Components, candidates: Components) -> NDArray[np.int
 
 
 def iou_table(lesions: Components, candidates: Components) -> NDArray[np.float64]:
-    """Intersection over union of R lesions and C candidates of the same grid, (R, C)."""
+    """Return (R, C): intersection over union of R lesions and C candidates on the same grid."""
     both = intersections(lesions, candidates)
     return both / _unions(lesions, candidates, both)
 
 
 @dataclass(frozen=True)
 class Matching:
-    """Which candidate found which lesion. A candidate named nowhere is ignored: neither true nor false positive.
+    """Matching of candidates with lesions. A candidate in no attribute is ignored: neither true nor false positive.
 
     Attributes:
-        found_by: For each lesion its candidate, counted from 0; None for a missed one.
-        iou: For each lesion that with its candidate; 0 for a missed one.
+        found_by: Index of each lesion's candidate, from 0; None for a missed lesion.
+        iou: IoU of each lesion with its candidate; 0 for a missed lesion.
         false_positives: Candidates that hit no lesion.
     """
 
@@ -142,15 +142,15 @@ class Matching:
 
 
 def match_by_iou(lesions: Components, candidates: Components, *, least_iou: float) -> Matching:
-    """One candidate for each lesion, by overlap.
+    """Match each lesion with at most one candidate, by overlap.
 
-    A pair may match at IoU ≥ least_iou. Chosen are the pairs with the largest sum of 1 + IoU: as many as can be,
-    and of those the best. A candidate that could match a lesion which another one took is ignored.
+    A pair may match at IoU ≥ least_iou. The chosen pairs maximise the sum of 1 + IoU: as many pairs as possible, and
+    among these the best. A candidate that could match a lesion taken by another one is ignored.
 
     Raises:
         ValueError: least_iou is not in (0, 1].
 
-    Source: picai_eval 1.4, evaluate_case, with 0.10 for PI-CAI; PANORAMA takes 0.15.
+    Source: picai_eval 1.4, evaluate_case, with 0.10 for PI-CAI; PANORAMA uses 0.15.
     """
     if not 0 < least_iou <= 1:
         raise ValueError(f"least_iou is {least_iou:g}; it must be above 0 and at most 1")
@@ -159,7 +159,7 @@ def match_by_iou(lesions: Components, candidates: Components, *, least_iou: floa
     iou = both / unions
     enough = iou >= least_iou
     worth = np.where(enough, (both + _PICAI_EPSILON) / (unions + _PICAI_EPSILON) + 1, 0)
-    from scipy.optimize import linear_sum_assignment  # takes as long to import as all else together
+    from scipy.optimize import linear_sum_assignment  # its import takes as long as all others together
 
     pairs = zip(*(indices.tolist() for indices in linear_sum_assignment(worth, maximize=True)), strict=True)
     taken = {lesion: candidate for lesion, candidate in pairs if enough[lesion, candidate]}
@@ -167,15 +167,15 @@ def match_by_iou(lesions: Components, candidates: Components, *, least_iou: floa
 
 
 def match_by_centre(lesions: Components, candidates: Components, confidences: NDArray[np.float64]) -> Matching:
-    """One candidate for each lesion, by position.
+    """Match each lesion with at most one candidate, by position.
 
-    A candidate hits the lesion that holds its centre of mass, at the nearest voxel (halves to the higher index).
-    Of several that hit a lesion the most confident one counts (then the one of largest IoU), the others are ignored.
+    A candidate hits the lesion that contains its centre of mass, at the nearest voxel (halves to the higher index). If
+    several hit a lesion, the most confident counts (then the one of largest IoU); the others are ignored.
 
     Args:
         lesions: R components of the reference.
         candidates: C components of the prediction, on the same grid.
-        confidences: (C,).
+        confidences: (C,), confidence of each candidate.
     """
     voxels = np.floor(candidates.centres() + 0.5).astype(np.int64) - np.array(lesions.box.start)
     inside = ((voxels >= 0) & (voxels < np.array(lesions.box.shape))).all(axis=1)
@@ -192,10 +192,10 @@ def match_by_centre(lesions: Components, candidates: Components, confidences: ND
 
 
 def longest_axial_diameter_mm(mask: NDArray[Any], spacing_mm: Sequence[float]) -> float:
-    """Largest distance between two points of a mask within one axial slice (a plane across axis 2).
+    """Return the largest distance of two points of a mask within one axial slice (a plane across axis 2).
 
-    Measured between the outer corners of voxels, so a voxel of 1 mm has √2 mm, and straight, also where the line
-    leaves the mask. Parts of the mask in one slice count as one.
+    The distance is measured between outer corners of voxels, so a voxel of 1 mm has √2 mm. It is straight, also outside
+    the mask. Separate parts of the mask in one slice count as one.
 
     Args:
         mask: (I, J, K), boolean or integer; 0 if empty.
@@ -214,7 +214,7 @@ def longest_axial_diameter_mm(mask: NDArray[Any], spacing_mm: Sequence[float]) -
 
     inside = mask.astype(bool, copy=False)
     occupied: NDArray[np.bool_] = np.logical_or.reduce(inside, axis=1)
-    # The corners farthest apart are at the first or last voxel of a row.
+    # The corners with the largest distance are at the first or last voxel of a row.
     edges = inside.argmax(axis=1), inside.shape[1] - inside[:, ::-1].argmax(axis=1)
     longest = 0.0
     for k in np.flatnonzero(occupied.any(axis=0)):

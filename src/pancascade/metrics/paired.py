@@ -1,6 +1,6 @@
-"""Paired comparison of methods over the same cases.
+"""Paired comparison of methods on the same cases.
 
-The patient is the unit of every test: where one has several cases, its mean difference counts once.
+The patient is the unit of every test: the mean difference of a patient's cases counts once.
 """
 
 import math
@@ -16,24 +16,24 @@ from pancascade.metrics.ranking import settle
 
 _NAN = float("nan")
 _ENUMERATED = 13
-"""Up to so many differences SciPy tries all signs where some are zero; without the zeros p is the same, sooner."""
+"""Up to this number SciPy enumerates all signs if some differences are zero; without zeros p is equal, and faster."""
 
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """How one method does against another; differences are first − second.
+    """Comparison of two methods; differences are first − second.
 
     Attributes:
         first: Name of the first method.
         second: Name of the second method.
-        pairs: n, the cases in which both have a value.
-        patients: Whose those cases are.
-        mean_difference: Over the cases, with its 95 % bootstrap interval over patients.
-        median_difference: Over the cases.
-        wilcoxon_p: Two-sided signed-rank test on the patients' mean differences, zeros left out; 1 if all are zero.
-        holm_p: The same after Holm's adjustment for the family of compare_all; NaN outside a family.
-        cohens_dz: Mean / standard deviation of the patients' differences; 0 if all are zero, NaN if they
-            are otherwise all equal or there is one patient.
+        pairs: n, number of cases in which both have a value.
+        patients: Number of patients of those cases.
+        mean_difference: Mean over the cases, with its 95 % bootstrap interval over patients.
+        median_difference: Median over the cases.
+        wilcoxon_p: Two-sided signed-rank test on the patients' mean differences, without zeros; 1 if all are zero.
+        holm_p: That p-value after Holm's adjustment over the pairs of compare_all; NaN outside of it.
+        cohens_dz: Mean / standard deviation of the patients' differences; 0 if all are zero, NaN if they are equal and
+            not zero, or for one patient.
         rank_biserial: (W⁺ − W⁻) / (W⁺ + W⁻), the rank sums of the test's differences above and below zero, in
             [−1, 1]; 0 if all are zero.
         wins: Cases in which the first is better.
@@ -59,7 +59,7 @@ class PairedComparison:
     losses: int
 
     def swapped(self) -> "PairedComparison":
-        """The same comparison told from the second method."""
+        """Return the comparison with both methods exchanged."""
         mean, low, high = self.mean_difference
         return replace(
             self,
@@ -87,16 +87,16 @@ def compare_pair(
     """Compare two methods over the cases in which both have a value.
 
     Args:
-        first: One number a case; NaN leaves the case out.
+        first: One number per case; NaN leaves the case out.
         second: The same cases in the same order.
-        patients: Whose each case is.
-        names: Of the two methods.
-        higher_is_better: Which of two values wins a case.
+        patients: Patient of each case.
+        names: Names of the two methods.
+        higher_is_better: Whether the higher value wins a case.
         resamples: Number of bootstrap samples.
         seed: Seed of the resampling.
 
     Returns:
-        NaN for every statistic if no pair is left.
+        The comparison; every statistic is NaN if no pair is left.
 
     Raises:
         ValueError: The lengths differ, or a value is infinite.
@@ -117,20 +117,20 @@ def compare_all(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> list[PairedComparison]:
-    """Compare every two methods once, with Holm's adjustment over all these comparisons.
+    """Compare every pair of methods, with Holm's adjustment over all pairs.
 
     Args:
-        values: Of each method, one number a case, the same cases in the same order; NaN is left out pairwise.
-        patients: Whose each case is.
-        higher_is_better: Which of two values wins a case.
+        values: By method, one number per case, the same cases in the same order; NaN is left out pairwise.
+        patients: Patient of each case.
+        higher_is_better: Whether the higher value wins a case.
         resamples: Number of bootstrap samples.
         seed: Seed of the resampling.
 
     Returns:
-        In the order of the methods: (1, 2), (1, 3), …, (2, 3), …; ``swapped()`` gives the other direction.
+        Pairs in the order of the methods: (1, 2), (1, 3), …, (2, 3), …; ``swapped()`` gives the other direction.
 
     Raises:
-        ValueError: A method has not one value a case, or a value is infinite.
+        ValueError: A method does not have one value per case, or a value is infinite.
     """
     comparisons = [
         compare_pair(
@@ -149,10 +149,10 @@ def compare_all(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted for their number: the i-th smallest of m becomes max over j ≤ i of (m − j + 1) p_j, at most 1.
+    """Return Holm-adjusted p-values: the i-th smallest of m becomes max over j ≤ i of (m − j + 1) p_j, at most 1.
 
     Args:
-        p_values: Of one family of tests; NaN stays NaN and is not counted in m.
+        p_values: p-values of one family of tests; NaN stays NaN and is not counted in m.
 
     Source: Holm 1979 (Scandinavian Journal of Statistics 6, 65–70).
     """
@@ -173,7 +173,7 @@ def _compare_complete(
     names: tuple[str, str],
     higher_is_better: bool,
 ) -> PairedComparison:
-    """Comparison of two methods that have a finite value in every case, at least one."""
+    """Compare two methods that have a finite value in every case; needs at least one case."""
     difference, size = first - second, np.abs([first, second]).max()
     owners = drawn.patient_of_case
     by_patient = settle(np.bincount(owners, difference) / np.bincount(owners), size)
@@ -211,7 +211,7 @@ def _checked(values: Sequence[float], cases: int, name: str) -> NDArray[np.float
 def _wilcoxon_p(differences: NDArray[np.float64]) -> float:
     if not differences.any():
         return 1.0
-    from scipy.stats import wilcoxon  # takes as long to import as all else together
+    from scipy.stats import wilcoxon  # its import takes as long as all others together
 
     if len(differences) <= _ENUMERATED:
         differences = differences[differences != 0]
@@ -221,7 +221,7 @@ def _wilcoxon_p(differences: NDArray[np.float64]) -> float:
 def _cohens_dz(differences: NDArray[np.float64]) -> float:
     if not differences.any():
         return 0.0
-    if np.ptp(differences) == 0:  # also one patient; the deviation of equal numbers is not exactly zero
+    if np.ptp(differences) == 0:  # also for one patient; the computed deviation of equal numbers is not exactly zero
         return math.nan
     return float(differences.mean() / differences.std(ddof=1))
 

@@ -1,6 +1,6 @@
-"""Ranks of methods over the same cases, and how sure they are.
+"""Ranks of methods on the same cases, with their uncertainty.
 
-As reports of challenges do: aggregate-then-rank with a bootstrap over patients, beside rank-then-aggregate.
+As in challenge reports: aggregate-then-rank with a bootstrap over patients, and rank-then-aggregate.
 
 Source: Maier-Hein et al. 2018 (Nature Communications 9, 5217); Wiesenfarth et al. 2021 (Scientific Reports 11,
 2369; challengeR).
@@ -19,17 +19,17 @@ _DIGITS = 12
 
 @dataclass(frozen=True)
 class MethodRank:
-    """Where one method stands among M.
+    """Rank of one method among M.
 
     Attributes:
-        name: Of the method.
-        cases: With a value.
-        mean: Of the values over those cases.
-        rank: Of the mean, 1 is best (aggregate-then-rank); ties get the average of their ranks.
-        rank_low: 2.5th percentile of that rank over the resamples; this and the next three are NaN for one patient.
-        rank_median: Its median.
-        rank_high: Its 97.5th percentile.
-        first_share: Share of the resamples in which the method is first; methods that tie there share it.
+        name: Name of the method.
+        cases: Number of cases with a value.
+        mean: Mean of the values over those cases.
+        rank: Rank of the mean, 1 is best (aggregate-then-rank); ties get the average of their ranks.
+        rank_low: 2.5th percentile of that rank over the resamples; NaN for one patient, as the next three.
+        rank_median: Median of that rank.
+        rank_high: 97.5th percentile of that rank.
+        first_share: Share of the resamples in which the method is first; ties share it.
         mean_case_rank: Mean of its rank in each case (rank-then-aggregate); NaN if no method has any value.
     """
 
@@ -54,22 +54,21 @@ def rank_methods(
 ) -> list[MethodRank]:
     """Rank methods by their mean, with the spread of the ranks over resampled patients.
 
-    A mean leaves NaN out, while in a single case NaN ranks last: where a method failed, give a value that says so
-    (Dice 0), or the mean does not know. A method with no value at all ranks last. A case in which no method
-    has a value ranks nobody.
+    A mean leaves NaN out, while NaN ranks last in a single case. For failed cases give a penalty value (Dice 0), so
+    that the mean includes them. A method without any value ranks last. A case without any value is ignored.
 
     Args:
-        values: Of each method, one number a case, the same cases in the same order.
-        patients: Whose each case is.
+        values: By method, one number per case, the same cases in the same order.
+        patients: Patient of each case.
         higher_is_better: True for Dice, False for distances.
         resamples: Number of bootstrap samples.
         seed: Seed of the resampling.
 
     Returns:
-        Best rank first; methods that tie stay in the order given.
+        Ranks, best first; ties keep the given order.
 
     Raises:
-        ValueError: There is no method or no case, or a method has not one value a case.
+        ValueError: There is no method or no case, or a method does not have one value per case.
     """
     table = _table(values, len(patients))
     drawn = Resamples.draw(patients, resamples=resamples, seed=seed)
@@ -92,18 +91,18 @@ def rank_methods(
 
 
 def settle(values: ArrayLike, size: ArrayLike) -> NDArray[np.float64]:
-    """Values rounded to 12 digits of a size, so that what ties on paper ties (0.3 − 0.2 and 0.2 − 0.1).
+    """Round values to 12 digits relative to a size, so that exact ties tie (0.3 − 0.2 and 0.2 − 0.1).
 
     Args:
         values: Any shape.
-        size: The largest magnitude that went into the values; broadcasts to them.
+        size: Largest magnitude of the original numbers; broadcasts to the values.
     """
     exponent = np.frexp(np.asarray(size, np.float64))[1]
     return np.ldexp(np.round(np.ldexp(np.asarray(values, np.float64), -exponent), _DIGITS), exponent)
 
 
 def _table(values: Mapping[str, Sequence[float]], cases: int) -> NDArray[np.float64]:
-    """(N, M): a row a case, a column a method."""
+    """Return (N, M): a row per case, a column per method."""
     if not values:
         raise ValueError("no method to rank")
     for name, numbers in values.items():
@@ -113,8 +112,8 @@ def _table(values: Mapping[str, Sequence[float]], cases: int) -> NDArray[np.floa
 
 
 def _ranks(scores: NDArray[np.float64], *, higher_is_better: bool) -> NDArray[np.float64]:
-    """Ranks along the rows of (R, M), 1 is best; NaN shares the last rank with infinitely bad."""
-    from scipy.stats import rankdata  # takes as long to import as all else together
+    """Return ranks along the rows of (R, M), 1 is best; NaN shares the last rank with infinitely bad values."""
+    from scipy.stats import rankdata  # its import takes as long as all others together
 
     if not scores.size:
         return np.zeros(scores.shape)

@@ -1,10 +1,10 @@
 """Distances between the surfaces of two masks, in mm.
 
-Two definitions are in use, and their numbers differ; both are here under their names:
+Two definitions are in use and give different numbers. Both are available by name:
 
-- ``surfel``: the surface runs between the voxels. Its elements sit on the corners that voxels inside and outside
-  share, and each counts with its area (Nikolov et al. 2018, arXiv 1809.04430; the package surface-distance).
-- ``voxel``: the surface is the voxels of the mask that touch its outside by a face, each counting as one
+- ``surfel``: the surface runs between the voxels. Its elements are at the corners shared by voxels inside and outside,
+  and each counts with its area (Nikolov et al. 2018, arXiv 1809.04430; the package surface-distance).
+- ``voxel``: the surface is the voxels of the mask with a face to its outside, each counts as one
   (MONAI, medpy, SimpleITK).
 """
 
@@ -23,7 +23,7 @@ from pancascade.imaging.volume import Box
 SurfaceDefinition = Literal["surfel", "voxel"]
 
 _MAP_PAYS = 6
-"""A distance map of this many voxels costs as much as a tree of one surface element."""
+"""Number of voxels of a distance map that cost as much as one surface element in a tree."""
 
 _CORNERS = 8
 _INSIDE = 2**_CORNERS - 1
@@ -34,7 +34,7 @@ class Surface:
     """The surface of one mask.
 
     Attributes:
-        points: (N, 3) int64, voxel indices; of a corner (``surfel``), its neighbour towards higher indices.
+        points: (N, 3) int64, voxel indices; for a corner (``surfel``), its neighbour towards higher indices.
         weights: (N,) area in mm² (``surfel``) or 1 (``voxel``).
         spacing_mm: Voxel spacing along each axis.
     """
@@ -47,12 +47,12 @@ class Surface:
 def find_surface(
     mask: NDArray[Any], spacing_mm: tuple[float, float, float], *, definition: SurfaceDefinition = "surfel"
 ) -> Surface:
-    """The surface of a mask; outside the array is background.
+    """Return the surface of a mask; outside the array is background.
 
     Args:
         mask: (I, J, K), boolean or integer; may be empty.
         spacing_mm: Voxel spacing along each axis.
-        definition: See the module.
+        definition: Definition of the surface, see the module.
 
     Raises:
         ValueError: The mask is not 3-D.
@@ -71,7 +71,7 @@ def find_surface(
 def _surfels(
     inside: NDArray[np.bool_], spacing_mm: tuple[float, float, float]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Corners between inside and outside, with the area of the surface element there."""
+    """Return corners between inside and outside, with the areas of their surface elements."""
     bits = inside.astype(np.uint8)
     code = np.zeros(tuple(size - 1 for size in inside.shape), np.uint8)
     for corner in range(_CORNERS):
@@ -92,7 +92,7 @@ def _surfel_areas(spacing_mm: tuple[float, float, float]) -> NDArray[np.float64]
 def _border_voxels(
     inside: NDArray[np.bool_], _: tuple[float, float, float]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Voxels of the mask with a face neighbour outside it."""
+    """Return voxels of the mask with a face neighbour outside it."""
     core = inside[1:-1, 1:-1, 1:-1].copy()
     for axis in range(3):
         for step in (0, 2):
@@ -111,10 +111,10 @@ class SurfaceDistances:
 
     Attributes:
         prediction_mm: (N,) from the prediction's elements to the reference, ascending.
-        prediction_weights: (N,) their weights.
+        prediction_weights: (N,) weights of these elements.
         reference_mm: (M,) from the reference's elements to the prediction, ascending.
-        reference_weights: (M,) their weights.
-        definition: Of the surfaces.
+        reference_weights: (M,) weights of these elements.
+        definition: Definition of the surfaces.
     """
 
     prediction_mm: NDArray[np.float64]
@@ -124,10 +124,10 @@ class SurfaceDistances:
     definition: SurfaceDefinition
 
     def hausdorff_mm(self, percent: float = 95.0) -> float:
-        """Larger one of both directions' percentiles (HD95 for 95, the Hausdorff distance for 100).
+        """Return the larger percentile of both directions (HD95 for 95, the Hausdorff distance for 100).
 
-        ``surfel``: the smallest distance that holds for this share of the surface area. ``voxel``: NumPy's linear
-        percentile of the voxels' distances. Infinite if one mask is empty, NaN if both are.
+        ``surfel``: the smallest distance that is not exceeded on this share of the surface area. ``voxel``: NumPy's
+        linear percentile of the voxels' distances. Infinite if one mask is empty, NaN if both are.
         """
         directions = [
             _percentile(distances, weights, percent, by_area=self.definition == "surfel")
@@ -152,7 +152,7 @@ class SurfaceDistances:
         return float(summed / total)
 
     def normalised_dice(self, tolerance_mm: float) -> float:
-        """Normalised surface Dice: the share of both surfaces within the tolerance of the other one.
+        """Return the normalised surface Dice: the share of both surfaces within the tolerance of the other.
 
         0 if one mask is empty, NaN if both are.
 
@@ -173,13 +173,13 @@ def surface_distances(
     *,
     definition: SurfaceDefinition = "surfel",
 ) -> SurfaceDistances:
-    """Distances between the surfaces of two masks.
+    """Return the distances between the surfaces of two masks.
 
     Args:
         prediction: (I, J, K), boolean or integer.
         reference: (I, J, K).
         spacing_mm: Voxel spacing along each axis.
-        definition: Of a surface, see the module.
+        definition: Definition of a surface, see the module.
 
     Raises:
         ValueError: The shapes differ, or are not 3-D.
@@ -192,13 +192,13 @@ def surface_distances(
 
 
 def _nearest(from_: Surface, to: Surface) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ascending distances in mm of all elements to the other surface, and their weights in that order."""
+    """Return ascending distances in mm of all elements to the other surface, and their weights in that order."""
     if not len(to.points) or not len(from_.points):
         return np.full(len(from_.points), np.inf), from_.weights
     lowest = np.minimum(from_.points.min(axis=0), to.points.min(axis=0))
     extent = np.maximum(from_.points.max(axis=0), to.points.max(axis=0)) - lowest + 1
-    # A tree over the surfaces is as fast wherever a false positive lies, where a distance map of the whole region
-    # would cost a hundred times more. Only speckle has so many elements that the map is cheaper.
+    # A tree over the surfaces is fast for false positives at any distance, where a distance map of the whole region
+    # costs a hundred times more. Only noise has so many surface elements that the map is cheaper.
     speckled = (len(from_.points) + len(to.points)) * _MAP_PAYS > math.prod(extent.tolist())
     distances = _by_map(from_, to, lowest, extent) if speckled else _by_tree(from_, to)
     order = np.argsort(distances, kind="stable")
@@ -206,11 +206,11 @@ def _nearest(from_: Surface, to: Surface) -> tuple[NDArray[np.float64], NDArray[
 
 
 def _by_tree(from_: Surface, to: Surface) -> NDArray[np.float64]:
-    from scipy.spatial import KDTree  # most who measure anything need no distances
+    from scipy.spatial import KDTree  # most measurements need no distances
 
     spacing_mm = np.asarray(from_.spacing_mm)
     _, nearest = KDTree(to.points * spacing_mm).query(from_.points * spacing_mm)
-    # From whole steps, so that a distance equal to a tolerance is not lost to rounding.
+    # Computed from integer steps, so that a distance equal to a tolerance is exact.
     steps = from_.points - to.points[nearest]
     return np.sqrt(((steps * spacing_mm) ** 2).sum(axis=1))
 
@@ -225,7 +225,7 @@ def _by_map(from_: Surface, to: Surface, lowest: NDArray[np.int64], extent: NDAr
 def _percentile(
     distances: NDArray[np.float64], weights: NDArray[np.float64], percent: float, *, by_area: bool
 ) -> float:
-    if np.isinf(distances[0]):  # between infinities NumPy finds NaN
+    if np.isinf(distances[0]):  # between infinities NumPy returns NaN
         return float("inf")
     if not by_area:
         return float(np.percentile(distances, percent))

@@ -1,4 +1,4 @@
-"""How often each probability was said: voxels are too many to keep, and this serves in their place."""
+"""Histograms of predicted probabilities, in place of all voxels, which are too many to keep."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 from pancascade.metrics.calibration import checked_samples, clipped_logit
 
 BINS = 1000
-"""Tenths of a probability are whole bins."""
+"""Number of bins; a tenth of the probability is a whole number of bins."""
 
 
 @dataclass(frozen=True, eq=False)
 class VoxelCounts:
-    """How often each probability was said, of false voxels and of true ones.
+    """Histogram of predicted probabilities of negative and positive voxels.
 
     Attributes:
-        weight: (2, BINS) false and true voxels, or their weights.
-        logits: (2, BINS) sums of their clipped logits, so that nothing is lost to the width of a bin but its spread.
+        weight: (2, BINS) numbers or weights of negative and positive voxels.
+        logits: (2, BINS) sums of their clipped logits, which give the exact mean in each bin.
     """
 
     weight: NDArray[np.float64]
@@ -26,7 +26,7 @@ class VoxelCounts:
 
     @classmethod
     def nothing(cls) -> Self:
-        """No voxels."""
+        """Return counts without voxels."""
         return cls(np.zeros((2, BINS)), np.zeros((2, BINS)))
 
     @classmethod
@@ -34,10 +34,10 @@ class VoxelCounts:
         """Count voxels.
 
         Args:
-            probabilities: Of any shape, in [0, 1].
-            truth: Of the same shape.
-            least: Voxels of lower probability are left out, whether true or not: choosing by the truth would bend the
-                curve that is measured.
+            probabilities: Probabilities of any shape, in [0, 1].
+            truth: Whether each voxel is positive, of the same shape.
+            least: Voxels of lower probability are left out, positive or not: a choice by the truth would distort the
+                measured curve.
 
         Raises:
             ValueError: The shapes differ, or a probability is outside [0, 1].
@@ -58,12 +58,12 @@ class VoxelCounts:
         return float(self.weight.sum())
 
     def as_one(self) -> "VoxelCounts":
-        """The same with weights that sum to 1, so that each patient counts the same; nothing stays nothing."""
+        """Return the counts with weights that sum to 1, so that each patient counts equally; empty stays empty."""
         total = self.total or 1.0
         return VoxelCounts(self.weight / total, self.logits / total)
 
     def samples(self) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]:
-        """Probabilities, truth and weights (N,) that stand for all voxels: one sample a bin, true and false."""
+        """Return probabilities, truth and weights (N,): one sample per occupied bin, negative and positive."""
         used = self.weight > 0
         weight = self.weight[used]
         truth = np.repeat([[False], [True]], BINS, axis=1)[used]

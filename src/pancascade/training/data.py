@@ -1,4 +1,4 @@
-"""The data of a run: sources of a recipe, read and split."""
+"""Data of a run: reading and splitting of a recipe's sources."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -53,10 +53,10 @@ class TrainingData:
     """Slices or volumes of a run, in memory.
 
     Attributes:
-        training: One set a source.
-        counts: Samples of each set that make an epoch.
-        validation: Sets of the sources that validate; only samples that the source keeps.
-        patients: Whom each source trains on, and whom it holds out.
+        training: One set per source.
+        counts: Number of samples of each set per epoch.
+        validation: Sets of the validating sources, with only the samples that the source keeps.
+        patients: Training and held-out patients of each source.
     """
 
     training: tuple[SampleSet, ...]
@@ -79,17 +79,17 @@ def read_training_data(recipe: Recipe, *, root: Path, beside: Path, out: Path) -
     Args:
         recipe: The recipe.
         root: The ``--data`` folder.
-        beside: The recipe's folder, where split files and volume lists are looked for first.
-        out: The run's folder, where drawn splits are written.
+        beside: The recipe's folder, searched first for split files and volume lists.
+        out: The run's folder, for drawn splits.
 
     Raises:
-        DataError: A folder, index, picture or split is missing or damaged, nothing is left to train on, or one source
+        DataError: A folder, index, picture or split is missing or damaged, no training data remain, or one source
             trains on a patient whom another holds out.
     """
     found = []
     for source in recipe.data:
         if source.optional and not _is_there(source, root=root, beside=beside):
-            logger.warning("%s: not found in %s; training goes on without it.", source.folder, root)
+            logger.warning("%s: not found in %s; training continues without it.", source.folder, root)
             continue
         found.append(_split_source(source, recipe.canvas, seed=recipe.seed, root=root, beside=beside, out=out))
     if not found:
@@ -134,7 +134,7 @@ def _split_source(
 
 
 def _load(cases: Sequence[Case], canvas: Canvas | VolumeGrid, *, keep: Callable[[Tensor], bool]) -> SampleSet:
-    """What is kept of the cases; of slices, no others are held in memory, not even for a while."""
+    """Load the kept samples of the cases; slices that are not kept are never held in memory."""
     if isinstance(canvas, Canvas):
         return load_slices(cases, canvas, keep=keep)
     return load_volumes(cases, canvas).select(keep)
@@ -152,7 +152,7 @@ def _rules(source: DataSource) -> str:
 
 
 def _folder(source: DataSource, root: Path) -> Path:
-    """The source's folder below the data folder, or the data folder itself where that is the one."""
+    """Return the source's folder below the data folder, or the data folder itself if it is the source."""
     named = Path(source.folder)
     below = next((path for path in (root / named, root / named.name) if path.exists()), None)
     if below is not None:
@@ -161,7 +161,7 @@ def _folder(source: DataSource, root: Path) -> Path:
 
 
 def _holds_nih_alone(source: DataSource, root: Path) -> bool:
-    """Whether the data folder is NIH Pancreas-CT under another name; its patients' folders tell it from all others."""
+    """Return whether the data folder is NIH Pancreas-CT under another name, recognised by its patients' folders."""
     try:
         return source.reader is Layout.NIH_PANCREAS_CT and recognise(root) is source.reader
     except DataError:
@@ -210,7 +210,7 @@ def _cases(source: DataSource, canvas: Canvas | VolumeGrid, *, root: Path, besid
 
 def _of_store(source: DataSource, folder: Path, canvas: Canvas | VolumeGrid) -> list[Case]:
     if isinstance(canvas, Canvas):
-        # What a slice shows may vanish on a coarse canvas: rules that ask for nothing are left to the canvas.
+        # A target may vanish on a coarse canvas, so rules for its absence are applied after resampling.
         return prepared_store(folder, keep=source.keep if source.keep in ("pancreas", "tumour") else "all")
     cases = prepared_store(folder)
     if any(case.scan is None for case in cases):

@@ -1,4 +1,4 @@
-"""One data set of a run, as a recipe tells it."""
+"""Settings of one data set of a run in a recipe."""
 
 from collections.abc import Set
 from typing import Annotated, Literal, Self
@@ -11,32 +11,32 @@ from pancascade.imaging.preprocessing import Window
 from pancascade.settings import Settings
 
 MOST_PER_EPOCH = 10_000_000
-"""Slices of an epoch: years of training."""
+"""Limit of slices per epoch, which is years of training."""
 
 
 class DataSource(Settings):
-    """One data set of a run.
+    """Settings of one data set of a run.
 
     Attributes:
         reader: Layout of the folder.
-        folder: Below the ``--data`` folder, with the folders above it or without, or that folder itself (for
+        folder: Folder below the ``--data`` folder, with or without its parent folders, or that folder itself (for
             ``volume_list``: the CSV, beside the recipe or below it).
-        split: JSON file with the patients of each part, beside the recipe; ``seeded`` draws 70 / 10 / 20 % of the
-            patients, the name of a paper's design (``qiu2024-msd`` and so on) draws that one, by the recipe's seed, and
-            both write them to the run's folder; None uses all patients for training.
-        fold: Of a split of folds, the one that is tested on; the others train.
-        keep: Which slices are used.
-        per_epoch: Slices an epoch; None takes each once.
+        split: JSON file with the patients of each part, beside the recipe. ``seeded`` draws 70 / 10 / 20 % of the
+            patients, the name of a paper's design (such as ``qiu2024-msd``) draws that design, both by the recipe's
+            seed and into the run's folder. None uses all patients for training.
+        fold: For a split of folds, the test fold; the others train.
+        keep: Rule for the slices to use.
+        per_epoch: Number of slices per epoch; None takes each once.
         window: Hounsfield units of grey 0 and 255 in pictures.
-        flip_rows: Pictures show the back at the top.
-        mask_values: What each value of the pictures' masks stands for: pancreas, tumour, or a helper organ (liver,
-            kidneys, ...); None: all above 0 is pancreas.
-        without_masks: The pictures show no pancreas and have no masks.
-        rows_with: Only pictures whose row of the index has these values in these columns.
-        pixel_mm: Pixel spacing of pictures whose row does not tell it.
-        region_margin: Pictures are cut to their mask's box with so many pixels around; None keeps them whole.
-        scans: Of corrected results, the folder of their scans or the CSV that lists them, where they are not beside.
-        optional: Go on without this source where its files are missing, with a warning.
+        flip_rows: Whether pictures show the back at the top.
+        mask_values: Structure of each value of the pictures' masks: pancreas, tumour, or a helper organ (liver,
+            kidneys, ...); None: all values above 0 are pancreas.
+        without_masks: Whether the pictures show no pancreas and have no masks.
+        rows_with: Use only pictures whose row of the index has these values in these columns.
+        pixel_mm: Pixel spacing of pictures whose row has none.
+        region_margin: Crop pictures to their mask's box with this margin in pixels; None keeps them whole.
+        scans: For corrected results, the folder of their scans or the CSV that lists them, if not beside the results.
+        optional: Whether to continue with a warning without this source if its files are missing.
         validate_on: Whether the validation part is used.
     """
 
@@ -73,5 +73,5 @@ class DataSource(Settings):
         return self
 
     def outlined(self, organs: Set[str]) -> frozenset[str]:
-        """Those of the helper organs that the pictures' masks outline."""
+        """Return the helper organs that the pictures' masks outline."""
         return frozenset(organs & set((self.mask_values or {}).values()))

@@ -1,4 +1,4 @@
-"""What is wrong with the data of a run but does not stop it: said before hours are spent."""
+"""Warnings about the data of a run, given before training starts."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,12 +12,12 @@ from pancascade.labels import Label
 def data_warnings(
     labels: Sequence[Label], *, training: Sequence[SampleSet], validation: Sequence[SampleSet]
 ) -> list[str]:
-    """Labels that a run is to learn but no sample shows, a sentence each; none if all is well.
+    """Return a sentence for each label that a run has to learn but no sample shows.
 
     Args:
-        labels: What the cascade segments.
-        training: Its training samples.
-        validation: Its validation samples; none where nothing is validated.
+        labels: Labels that the cascade segments.
+        training: Training samples.
+        validation: Validation samples; empty without validation.
     """
     shown = {label: _shows(training, label) for label in labels}
     if not any(bool((_labels(samples, index) > 0).any()) for samples in training for index in range(len(samples))):
@@ -30,18 +30,18 @@ def data_warnings(
     if any(len(samples) for samples in validation):
         missing = [label for label in labels if shown[label] and not _shows(validation, label)]
         found += [
-            f"No validation case shows {label.title}: its Dice stays unknown, and does not choose the best weights."
+            f"No validation case shows {label.title}: its Dice stays unknown, and does not select the best weights."
             for label in missing
         ]
     return found
 
 
 def unknown_patients(split: str, named: Iterable[str], *, there: frozenset[str]) -> str | None:
-    """A sentence about patients of a split whom the data set has not; None if there are none.
+    """Return a sentence about patients of a split that the data set does not have; None if there are none.
 
     Args:
         split: Name of the split's file.
-        named: Patients whom it names.
+        named: Patients in the split.
         there: Patients of the data set.
     """
     strange = sorted(set(named) - there)

@@ -1,4 +1,4 @@
-"""The processes that train one cascade together, and what they tell each other."""
+"""The processes that train one cascade together, and their communication."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,12 +16,12 @@ Reported = TypeVar("Reported")
 
 
 class ProcessLostError(PancascadeError):
-    """A process of the training has gone, so that the others cannot go on."""
+    """A process of the training has ended, so the others cannot continue."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """The images of a batch that one process works on: those from ``start`` to before ``stop``, of ``count``."""
+    """The images of a batch for one process: from ``start`` up to, not including, ``stop``, of ``count``."""
 
     start: int
     stop: int
@@ -29,29 +29,29 @@ class Share:
 
     @property
     def images(self) -> slice:
-        """Of the batch."""
+        """Index of the images in the batch."""
         return slice(self.start, self.stop)
 
     @property
     def is_empty(self) -> bool:
-        """Whether others do the whole batch."""
+        """Whether other processes do the whole batch."""
         return self.start == self.stop
 
     @property
     def weight(self) -> float:
-        """Its part of a loss that is a mean over the batch's images."""
+        """Weight of its loss in the mean over the batch's images."""
         return (self.stop - self.start) / self.count
 
 
 def divides_rounds(recipe: Recipe, size: int) -> bool:
-    """Whether processes take whole batches of a round of accumulation in turn; otherwise they share each batch.
+    """Return whether processes take whole batches of a round in turn; otherwise they share each batch.
 
     Args:
-        recipe: Of the run.
+        recipe: Recipe of the run.
         size: Number of processes.
 
     Raises:
-        RecipeError: Neither can be divided.
+        RecipeError: Neither division is possible.
     """
     if recipe.accumulate % size == 0:
         return True
@@ -64,12 +64,12 @@ def divides_rounds(recipe: Recipe, size: int) -> bool:
 
 
 class ProcessGroup:
-    """The processes of a training; one alone by default, which tells nobody anything.
+    """The processes of a training; a single process needs no communication.
 
-    What a process adds up is its part: sums over all processes are what one process alone would have found.
+    Each process adds its part: sums over all processes equal the result of a single process.
 
     Args:
-        fabric: Of a group that is connected, or of one process.
+        fabric: Fabric of a connected group, or of one process.
         rounds: See `divides_rounds`.
     """
 
@@ -81,20 +81,20 @@ class ProcessGroup:
 
     @property
     def alone(self) -> bool:
-        """Whether there is nobody else."""
+        """Whether there is only one process."""
         return self.size == 1
 
     @property
     def leads(self) -> bool:
-        """Whether this is the process that validates, writes and tells."""
+        """Whether this is the process that validates, writes and logs."""
         return self.rank == 0
 
     def share(self, count: int, *, position: int) -> Share:
-        """This process's part of a batch.
+        """Return this process's share of a batch.
 
         Args:
-            count: Images of the batch.
-            position: Of the batch in its round of accumulation, from 0.
+            count: Number of images of the batch.
+            position: Index of the batch in its round of accumulation, from 0.
         """
         if self.alone:
             return Share(0, count, count)
@@ -103,20 +103,20 @@ class ProcessGroup:
         return Share(self.rank * count // self.size, (self.rank + 1) * count // self.size, count)
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """A tensor summed over the processes, in place."""
+        """Sum a tensor over the processes, in place."""
         with _all_there():
             distributed.all_reduce(tensor)
         return tensor
 
     def largest(self, values: Sequence[int]) -> list[int]:
-        """The largest of each of some numbers over the processes."""
+        """Return the maximum over the processes of each number."""
         reported = torch.tensor(values, dtype=torch.int64, device=self.device)
         with _all_there():
             distributed.all_reduce(reported, distributed.ReduceOp.MAX)
         return [int(value) for value in reported.tolist()]
 
     def gathered(self, reported: Reported) -> list[Reported]:
-        """What each process tells, in their order; small things only."""
+        """Return the objects of all processes, in their order; for small objects only."""
         if self.alone:
             return [reported]
         found: list[Any] = [None] * self.size
@@ -125,9 +125,9 @@ class ProcessGroup:
         return found
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> bool:
-        """Give every process the sum of all processes' gradients; whether there is any gradient.
+        """Replace gradients by their sums over all processes; return whether there is any gradient.
 
-        A parameter that no process reached keeps no gradient, so that its optimiser leaves it alone.
+        A parameter without gradient in any process keeps none, so its optimiser does not change it.
         """
         chosen = [parameter for parameter in parameters if parameter.requires_grad or parameter.grad is not None]
         if self.alone:
@@ -143,7 +143,7 @@ class ProcessGroup:
         return True
 
     def spread(self, *modules: nn.Module | None) -> None:
-        """Give every process the weights and statistics of the first one."""
+        """Copy the weights and statistics of the first process to all."""
         if self.alone:
             return
         for module in modules:
@@ -155,10 +155,10 @@ class ProcessGroup:
 
     @contextmanager
     def all_or_none(self) -> Iterator[None]:
-        """Where a block fails in one process, it fails in all of them, with the same sentence.
+        """If a block fails in one process, let it fail in all of them, with the same sentence.
 
         Raises:
-            PancascadeError: It failed somewhere.
+            PancascadeError: The block failed in a process.
         """
         fault: PancascadeError | None = None
         try:
@@ -180,5 +180,5 @@ def _all_there() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise ProcessLostError(
-            "Another process of the training ended, or cannot be reached. Go on from the last epoch with --resume."
+            "Another process of the training ended, or cannot be reached. Continue from the last epoch with --resume."
         ) from error

@@ -43,27 +43,27 @@ def fit(
     progress: ProgressCall | None = None,
     fabric: Fabric | None = None,
 ) -> Run:
-    """Train a recipe to its end.
+    """Train a recipe to its last epoch.
 
     Writes into ``out``: ``recipe.yaml``, ``best.safetensors``, ``last.safetensors`` (the state to resume from),
-    ``history.json``, ``validation.png`` and a TensorBoard log. The same recipe, data and machine give the same
-    weights bit for bit, whether the run was interrupted or not.
+    ``history.json``, ``validation.png`` and a TensorBoard log. The same recipe, data and machine give the same weights
+    bit for bit, with or without interruptions of the run.
 
     Args:
         recipe_path: The recipe.
-        data: Folder that holds the recipe's data sets.
+        data: Folder of the recipe's data sets.
         out: Folder of the run.
-        resume: Go on from ``out/last.safetensors`` if it is there.
-        start_from: Weights of the same cascade that are trained further, a checkpoint or a model by name or file;
-            None for random weights.
+        resume: Continue from ``out/last.safetensors`` if it exists.
+        start_from: Initial weights of the same cascade: a checkpoint, or a model by name or file; None for random
+            weights.
         device: ``cpu`` or ``cuda``.
         progress: Called after every batch.
-        fabric: Of several processes that train together, connected, each of which calls this; the first one alone
-            writes and tells. None for one process. `fit_in_processes` starts them.
+        fabric: For several processes that train together: a connected Fabric. Each process calls this function; only
+            the first one writes and logs. None for one process. `fit_in_processes` starts several.
 
     Raises:
-        PancascadeError: Recipe, data or output folder cannot be used, a patient is trained on and held out, or a loss
-            is not finite.
+        PancascadeError: Recipe, data or output folder cannot be used, a patient is both trained on and held out, or a
+            loss is not finite.
     """
     recipe = read_recipe(recipe_path)
     leads = fabric is None or fabric.global_rank == 0
@@ -101,8 +101,8 @@ def _train(run: Run, sets: TrainingData, progress: ProgressCall | None) -> None:
         losses = _train_epoch(run, sets, progress)
         if not has_finite_weights(run):
             raise DivergedError(
-                f"Weights are no longer numbers after epoch {run.epoch + 1}. Lower the learning rate, or clip the "
-                "gradient, and go on from the last epoch with --resume."
+                f"Weights are no longer finite after epoch {run.epoch + 1}. Lower the learning rate, or clip the "
+                "gradient, and continue from the last epoch with --resume."
             )
         picture, scores = run.folder / PICTURE, dict[str, float]()
         if validation and run.group.leads:
@@ -112,7 +112,7 @@ def _train(run: Run, sets: TrainingData, progress: ProgressCall | None) -> None:
 
 def _train_epoch(run: Run, sets: TrainingData, progress: ProgressCall | None) -> dict[str, float]:
     recipe = run.recipe
-    # The epoch's number alone decides its randomness: a resumed run draws what an uninterrupted one draws.
+    # The randomness of an epoch depends only on its number, so a resumed run equals an uninterrupted one.
     generator = Generator().manual_seed(recipe.seed * 1_000_003 + run.epoch)
     batches = -(-sum(sets.counts) // recipe.batch_size)
     totals: dict[str, float] = {}
@@ -141,7 +141,7 @@ def _train_epoch(run: Run, sets: TrainingData, progress: ProgressCall | None) ->
     totals = _of_all_processes(run, totals)
     if not totals:
         raise DataError(
-            f"{recipe.name}: an epoch of phase {phase} holds no batch of {recipe.batch_size} that teaches anything."
+            f"{recipe.name}: an epoch of phase {phase} has no batch of {recipe.batch_size} with anything to learn."
             " Add data with target."
         )
     return {name: value / (index + 1) for name, value in totals.items()}
@@ -162,9 +162,9 @@ def _of_all_processes(run: Run, totals: Mapping[str, float]) -> dict[str, float]
 
 
 def _train_batch(run: Run, batch: Batch, generator: Generator, *, step_now: bool) -> dict[str, float]:
-    """Gradient of a batch's first objective; with ``step_now`` the round's steps. Gives the losses that were seen."""
+    """Add the gradient of a batch's first objective; with ``step_now`` finish the round. Return the losses."""
     share = run.group.share(len(batch.names), position=len(run.pending))
-    if not run.group.alone and run.cascade.draws_by_content:  # others could not pass over what is drawn here
+    if not run.group.alone and run.cascade.draws_by_content:  # other processes could not skip these random draws
         generator = Generator().manual_seed(int(torch.randint(2**62, (), generator=generator)))
     objectives = None
     if not share.is_empty:
@@ -176,10 +176,10 @@ def _train_batch(run: Run, batch: Batch, generator: Generator, *, step_now: bool
 
 
 def _finish_round(run: Run) -> dict[str, float]:
-    """Step along what the round's batches gathered; then gather each further objective of all of them, and step.
+    """Step by the gradient of the round's batches; then, for each further objective of all batches, add and step.
 
-    So an objective's gradient is that of all its batches at the same weights, and of no other objective. Gives the
-    sums of the further losses.
+    So the gradient of an objective is the sum over all its batches at the same weights, without other objectives.
+    Returns the sums of the further losses.
     """
     seen: dict[str, float] = {}
     number = 0
@@ -198,7 +198,7 @@ def _finish_round(run: Run) -> dict[str, float]:
 
 
 def _next_objective(run: Run, batch: PendingBatch) -> dict[str, float]:
-    """Add the gradient of a batch's next objective up, if it has one, and keep the batch for those after it."""
+    """Add the gradient of a batch's next objective, if any, and keep the batch for further ones."""
     with run.fabric.autocast():
         losses = next_losses(run, batch)
     total = None if losses is None else torch.stack(list(losses.values())).sum()

@@ -1,4 +1,4 @@
-"""How processes that train together find each other."""
+"""Connection of processes that train together."""
 
 import socket
 import time
@@ -10,34 +10,34 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from torch import distributed
 
 WAITS_FOR = timedelta(hours=3)
-"""How long processes wait for one that works longer than they: the first one validates alone."""
+"""Waiting time for a process that works longer, as the first one validates alone."""
 
 COMES_WITHIN = timedelta(minutes=20)
-"""How long processes wait for one that has not come yet."""
+"""Waiting time for a process that has not connected yet."""
 
 _KNOCKS_EVERY_S = 0.2
 
 
 def connect(environment: ClusterEnvironment, devices: int, size: int, *, backend: str) -> None:
-    """Join the processes' group. Where torchrun has brought them together, that is left to Fabric.
+    """Join the group of processes. With torchrun, Fabric does this.
 
     Args:
-        environment: Says where the first process listens, and which one this is.
-        devices: Processes of a node.
-        size: Processes of all nodes.
+        environment: Gives the address of the first process, and the rank of this one.
+        devices: Number of processes per node.
+        size: Number of processes of all nodes.
         backend: ``gloo`` or ``nccl``.
 
     Raises:
         OSError: The first process does not listen.
-        RuntimeError: Not all have come in time, or the port is taken.
+        RuntimeError: Not all have connected in time, or the port is in use.
     """
     if isinstance(environment, TorchElasticEnvironment):
         return
     rank = environment.global_rank()
-    if isinstance(environment, LightningEnvironment):  # it learns that from Fabric, later
+    if isinstance(environment, LightningEnvironment):  # Fabric sets its rank later
         rank = environment.node_rank() * devices + environment.local_rank()
     host, port = environment.main_address, environment.main_port
-    if rank > 0:  # torch itself would knock once, and then sleep for a good part of the time that it has
+    if rank > 0:  # torch itself would try once, and then sleep for a large part of its time limit
         _wait_until_heard(host, port)
     store = distributed.TCPStore(host, port, size, is_master=rank == 0, timeout=COMES_WITHIN)  # type: ignore[attr-defined]
     distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=WAITS_FOR)

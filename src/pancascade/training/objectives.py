@@ -1,4 +1,4 @@
-"""The losses of a batch, of which several processes may have a share each."""
+"""Losses of a batch, which several processes may share."""
 
 from collections.abc import Mapping
 
@@ -10,14 +10,14 @@ from pancascade.training.run import PendingBatch, Run
 
 
 class DivergedError(PancascadeError):
-    """A loss is no longer a number."""
+    """A loss or weight is no longer finite."""
 
 
 def next_losses(run: Run, batch: PendingBatch) -> dict[str, Tensor] | None:
-    """The next objective of a process's share of a batch; None where there is none.
+    """Return the losses of the next objective for a process's share of a batch; None if there is none.
 
-    Every process draws at random for all images of the batch, in their order, so that each image is drawn for as in one
-    process alone, and what is drawn next is the same everywhere.
+    Every process makes the random draws for all images of the batch, in their order. So each image gets the same draws
+    as in a single process, and later draws are equal in all processes.
     """
     if run.norms is None:
         return None if batch.objectives is None else next(batch.objectives, None)
@@ -37,10 +37,10 @@ def _pass_over(run: Run, batch: PendingBatch, count: int) -> None:
 
 
 def require_finite(run: Run, batch: PendingBatch, losses: Mapping[str, Tensor] | None, total: Tensor | None) -> bool:
-    """Whether any process has losses.
+    """Check that all losses are finite; return whether any process has losses.
 
     Raises:
-        DivergedError: Those of one are no numbers.
+        DivergedError: A loss of any process is not finite.
     """
     fault = None
     if losses is not None and total is not None and not bool(torch.isfinite(total)):

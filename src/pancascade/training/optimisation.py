@@ -1,4 +1,4 @@
-"""Optimiser, schedule, and the running average of the weights."""
+"""Optimiser, learning-rate schedule, and the running average of the weights."""
 
 import math
 
@@ -11,16 +11,16 @@ from pancascade.training.optimiser_settings import OptimiserSettings
 
 
 def build_optimisers(cascade: Cascade, settings: OptimiserSettings) -> tuple[Optimizer, ...]:
-    """One optimiser for all objectives of an iteration, or one for each; all of them know every parameter.
+    """Return one optimiser for all objectives of an iteration, or one for each; each has every parameter.
 
-    A parameter that an objective does not reach has no gradient then, and its optimiser leaves it alone.
+    A parameter that an objective does not reach has no gradient, so its optimiser does not change it.
     """
     count = cascade.objectives if settings.moments == "per_objective" else 1
     return tuple(build_optimiser(cascade, settings) for _ in range(count))
 
 
 def build_optimiser(cascade: nn.Module, settings: OptimiserSettings) -> Optimizer:
-    """The optimiser of a recipe; one parameter group for each learning-rate factor and decay."""
+    """Return the optimiser of a recipe, with one parameter group for each learning-rate factor and decay."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in cascade.named_parameters():
         if not parameter.requires_grad:
@@ -44,7 +44,7 @@ def build_optimiser(cascade: nn.Module, settings: OptimiserSettings) -> Optimize
 def set_learning_rate(
     optimiser: Optimizer, settings: OptimiserSettings, *, step: int, steps: int, epoch: int = 0
 ) -> float:
-    """Set every group's rate for a step (counted from 0) of so many, in an epoch; returns the rate before factors."""
+    """Set every group's rate for a step (from 0) of ``steps``, in an epoch; return the rate before factors."""
     progress = step / max(1, steps)
     share = {
         "constant": 1.0,
@@ -62,7 +62,7 @@ def set_learning_rate(
 
 @torch.no_grad()
 def update_average(average: nn.Module, current: nn.Module, *, decay: float, step: int) -> None:
-    """Move the averaged weights towards the current ones; early steps move faster so that it is not stuck."""
+    """Move the averaged weights towards the current ones; faster in early steps, to forget the initial weights."""
     decay = min(decay, (1 + step) / (10 + step))
     for mean, weight in zip(average.parameters(), current.parameters(), strict=True):
         mean.lerp_(weight, 1 - decay)

@@ -1,4 +1,4 @@
-"""A recipe on another data set than its own: the method stays, the sources are exchanged."""
+"""Use of a recipe on another data set: the method stays, the data sources are replaced."""
 
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from pancascade.training.pretrained import find_weights
 from pancascade.training.recipe import read_recipe
 
 PICTURE_KEYS = {"window", "flip_rows", "region_margin", "mask_values", "without_masks", "pixel_mm"}
-"""What a source tells about how its pictures are read."""
+"""Settings of a source for the reading of its pictures."""
 
 SEEDED = Path("seeded")
-"""In place of a split file: one is drawn by the recipe's seed."""
+"""Placeholder for a split file: the split is drawn by the recipe's seed."""
 
 
 def recipe_on(
@@ -30,21 +30,21 @@ def recipe_on(
     keep: str | None = None,
     scans: Path | None = None,
 ) -> str:
-    """The text of a recipe whose only source is this data set; all else is as it was written.
+    """Return the text of a recipe with this data set as only source; all other settings are unchanged.
 
     Args:
         recipe: YAML file.
         data_set: Folder of any known layout, a prepared store, corrected results, or the CSV of a volume list.
-        split: Split file; None draws 70 / 10 / 20 % of the patients by the recipe's seed, but takes all corrected
-            results for training, of which there may be two: ``seeded`` draws theirs as well.
-        fold: Of a split of folds, the one that is tested on.
-        keep: Which slices are used; None keeps the rule of the recipe's first source.
-        scans: Of corrected results, the folder of their scans or the CSV that lists them.
+        split: Split file; ``seeded`` draws 70 / 10 / 20 % of the patients by the recipe's seed. None does the same,
+            except for corrected results, which are then all used for training.
+        fold: For a split of folds, the test fold.
+        keep: Rule for the slices to use; None keeps the rule of the recipe's first source.
+        scans: For corrected results, the folder of their scans or the CSV that lists them.
 
     Raises:
-        DataError: The data set or the split file is missing, or the data set is of no known layout.
-        RecipeError: The recipe is damaged, ``keep`` is unknown, or pictures are given to a recipe that does not say how
-            they are read.
+        DataError: The data set or the split file is missing, or the data set has no known layout.
+        RecipeError: The recipe is damaged, ``keep`` is unknown, or the data are pictures and the recipe has no settings
+            for their reading.
     """
     own = read_recipe(recipe).data[0]
     drawn = split == SEEDED
@@ -53,8 +53,8 @@ def recipe_on(
     layout = recognise(data_set)
     if layout is Layout.SLICE_FOLDER and own.reader is not layout:
         raise RecipeError(
-            f"{data_set}: pictures, and {recipe.name} does not say how they are read. Make a store of them with "
-            "`pancascade data prepare`, whose --picture-window and --flip-rows tell."
+            f"{data_set}: pictures, and {recipe.name} has no settings to read them. Make a store of them with "
+            "`pancascade data prepare`, with --picture-window and --flip-rows."
         )
     source: dict[str, Any] = {"reader": layout.value, "folder": str(data_set.resolve()), "keep": keep or own.keep}
     if layout is not Layout.CORRECTIONS or split is not None:
@@ -77,6 +77,6 @@ def recipe_on(
 
 
 def _kept(path: str, beside: Path) -> str:
-    """A path beside the recipe, absolute; one in an installed package as it is written."""
+    """Return a path beside the recipe as absolute path; a path in an installed package unchanged."""
     own = beside / path
     return str(own) if find_weights(Path(path), beside=beside) == own else path

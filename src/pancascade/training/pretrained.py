@@ -1,4 +1,4 @@
-"""Encoders of a cascade that start from published weights."""
+"""Loading of published weights into the encoders of a cascade."""
 
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
@@ -20,19 +20,19 @@ _LOADERS: dict[type[nn.Module], Callable[[Any, Path], None]] = {
     ResNetEncoder: load_resnet,
     VggEncoder: load_vgg,
 }
-"""How the published weights of each encoder are read."""
+"""Loader of the published weights of each encoder."""
 
 
 def load_pretrained_encoders(cascade: nn.Module, files: Mapping[str, Path], *, beside: Path) -> None:
     """Load weight files into the encoders of a cascade.
 
     Args:
-        cascade: Its encoders are found by name, like ``first.encoder``.
+        cascade: Cascade; its encoders are found by name, like ``first.encoder``.
         files: Path by encoder: absolute, beside the recipe, or ``PACKAGE/PATH`` within an installed package.
         beside: Folder of the recipe.
 
     Raises:
-        RecipeError: There is no encoder of that name.
+        RecipeError: No encoder has this name.
         CheckpointError: A file is missing, damaged, or of another network.
     """
     for name, path in files.items():
@@ -41,14 +41,14 @@ def load_pretrained_encoders(cascade: nn.Module, files: Mapping[str, Path], *, b
 
 
 def find_weights(path: Path, *, beside: Path) -> Path:
-    """Where a weight file is looked for: beside the recipe, or else in the package that its path begins with.
+    """Return the path of a weight file: beside the recipe, or else in the package that its path starts with.
 
     Args:
         path: Absolute, beside the recipe, or ``PACKAGE/PATH``.
         beside: Folder of the recipe.
     """
     own = beside / path
-    # find_spec takes dots for submodules, and would import their parents.
+    # find_spec treats dots as submodules, and would import their parents.
     if own.exists() or path.is_absolute() or len(path.parts) < 2 or not path.parts[0].isidentifier():
         return own
     package = find_spec(path.parts[0])

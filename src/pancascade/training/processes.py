@@ -1,4 +1,4 @@
-"""A training by several processes: started here, or each started by torchrun, SLURM or by hand."""
+"""Training by several processes, started here, by torchrun, by SLURM or by hand."""
 
 import logging
 import os
@@ -35,17 +35,17 @@ _PLACE = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """What every process of a training is told.
+    """Arguments of every process of a training.
 
     Attributes:
-        recipe: See `fit`, as all of these.
-        data: See there.
-        out: See there.
-        resume: See there.
-        start_from: See there.
+        recipe: See `fit`, also for the next attributes.
+        data: See `fit`.
+        out: See `fit`.
+        resume: See `fit`.
+        start_from: See `fit`.
         device: ``cpu`` or ``cuda``.
-        devices: Processes of a node.
-        nodes: Computers.
+        devices: Number of processes per node.
+        nodes: Number of nodes.
     """
 
     recipe: Path
@@ -59,13 +59,13 @@ class TrainingRequest:
 
     @property
     def size(self) -> int:
-        """Processes of all nodes."""
+        """Number of processes of all nodes."""
         return self.devices * self.nodes
 
 
 @dataclass
 class RemoteProgress:
-    """How far a run is, as told by another process; see `pancascade.training.run.RunProgress`."""
+    """Progress of a run in another process; see `pancascade.training.run.RunProgress`."""
 
     recipe: Recipe
     epoch: int = 0
@@ -73,7 +73,7 @@ class RemoteProgress:
 
 
 def is_follower(nodes: int) -> bool:
-    """Whether another process writes and tells: one that was started beside this one, or the first of several nodes."""
+    """Return whether another process writes and logs: another rank, or the first of several nodes."""
     environment = _outer_environment()
     if environment is not None:
         return environment.global_rank() > 0
@@ -81,19 +81,19 @@ def is_follower(nodes: int) -> bool:
 
 
 def fit_in_processes(training: TrainingRequest, *, progress: ProgressCall | None = None) -> list[dict[str, Any]]:
-    """Train a recipe by several processes, each with a share of every step.
+    """Train a recipe with several processes, each with a share of every step.
 
     Args:
-        training: What is trained. ``devices`` processes are started on this node, unless torchrun or SLURM's srun has
-            started them; for several nodes see docs/cluster.md.
-        progress: Called after every batch, in the process that was called or leads.
+        training: Arguments of the training. ``devices`` processes are started here, unless torchrun or SLURM's srun
+            has started them; for several nodes see docs/cluster.md.
+        progress: Called after every batch, in the starting or leading process.
 
     Returns:
         The run's history.
 
     Raises:
-        PancascadeError: As `fit`; the processes cannot find each other, one of them was killed, or the recipe's step
-            cannot be divided among so many.
+        PancascadeError: As `fit`; or the processes cannot connect, one of them was killed, or the recipe's step cannot
+            be divided among them.
     """
     recipe = read_recipe(training.recipe)
     divides_rounds(recipe, training.size)
@@ -113,23 +113,21 @@ def fit_in_processes(training: TrainingRequest, *, progress: ProgressCall | None
 
 
 def require_alone() -> None:
-    """Refuse to train by one process where somebody started several: they would all do the same.
+    """Check that one process was started, because several would all do the same work.
 
     Raises:
-        RecipeError: Somebody did.
+        RecipeError: Several processes were started.
     """
     environment = _outer_environment()
     size = 1 if environment is None or isinstance(environment, LightningEnvironment) else environment.world_size()
     if size > 1:
-        raise RecipeError(
-            f"{size} processes were started to train together. Say so with --devices (of a node) and --nodes."
-        )
+        raise RecipeError(f"{size} processes were started to train together. Give --devices (per node) and --nodes.")
 
 
 def be_a_rank(
     training: TrainingRequest, environment: ClusterEnvironment, progress: ProgressCall | None
 ) -> list[dict[str, Any]]:
-    """Train in this process with the others that its environment tells of; gives the history.
+    """Train in this process together with the others of its environment; return the history.
 
     Raises:
         PancascadeError: See `fit_in_processes`.
@@ -169,7 +167,7 @@ def be_a_rank(
 
 
 def _start(training: TrainingRequest, recipe: Recipe, progress: ProgressCall | None) -> list[dict[str, Any]]:
-    """Start this node's processes, pass on what they tell, and end them all when one fails."""
+    """Start this node's processes, forward their messages, and end all if one fails."""
     standing = RemoteProgress(recipe)
     place = _place(training)
     places = [{**place, "LOCAL_RANK": str(number)} for number in range(training.devices)]
@@ -188,10 +186,10 @@ def _start(training: TrainingRequest, recipe: Recipe, progress: ProgressCall | N
 
 
 def _place(training: TrainingRequest) -> Mapping[str, str]:
-    """What every process of this node finds the others by.
+    """Return the environment variables by which this node's processes find the others.
 
     Raises:
-        RecipeError: There are several nodes, and nobody says which this one is.
+        RecipeError: There are several nodes, and the environment does not identify this one.
     """
     if training.nodes == 1:
         with socket.socket() as free:
@@ -208,7 +206,7 @@ def _place(training: TrainingRequest) -> Mapping[str, str]:
 
 
 def _serve(tell: Any, training: TrainingRequest, place: Mapping[str, str]) -> None:
-    """The work of a process that `_start` started."""
+    """Run the work of a process started by `_start`."""
     os.environ.update(place)
     environment = LightningEnvironment()
     leads = place["LOCAL_RANK"] == "0" and place["NODE_RANK"] == "0"
@@ -220,7 +218,7 @@ def _serve(tell: Any, training: TrainingRequest, place: Mapping[str, str]) -> No
 
 
 def _outer_environment() -> ClusterEnvironment | None:
-    """Of processes that somebody else started; None where they are still to be started."""
+    """Return the environment of processes started by another program; None if they must be started here."""
     if TorchElasticEnvironment.detect():
         return TorchElasticEnvironment()
     if int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
@@ -229,10 +227,10 @@ def _outer_environment() -> ClusterEnvironment | None:
 
 
 def _require_devices(training: TrainingRequest) -> None:
-    """Pass only if every process can have a device.
+    """Check that every process can have a device.
 
     Raises:
-        PancascadeError: There are too few, or they are of a kind that does not work together.
+        PancascadeError: There are too few devices, or their kind does not support several processes.
     """
     device = find_device(training.device)
     if device.type not in ("cpu", "cuda") or ":" in training.device:

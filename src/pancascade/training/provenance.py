@@ -1,8 +1,8 @@
-"""Whom a run trains on: kept apart from whom it is judged by, and written down with the weights.
+"""Training patients of a run: kept separate from held-out patients, and recorded with the weights.
 
-Patients are the same where data set and name are the same; the data set is the folder's name, or the archive's own
-for readers that know it. The same patient under other names is beyond this: `pancascade data check` finds him by his
-scan, and `pancascade data split --duplicates` keeps him in one part.
+Patients are equal if data set and name are equal. The data set is the folder's name, or the archive's own name for
+readers that know it. The same patient under other names is not detected here: `pancascade data check` finds duplicate
+scans, and `pancascade data split --duplicates` keeps them in one part.
 """
 
 import logging
@@ -23,8 +23,8 @@ class SourcePatients:
 
     Attributes:
         data_set: Name of the data set.
-        train: Who is trained on.
-        held_out: Who belongs to validation or test.
+        train: Patients of the training part.
+        held_out: Patients of validation or test parts.
         split: Digest of the split file; None without one.
     """
 
@@ -35,9 +35,9 @@ class SourcePatients:
 
 
 def require_apart(sources: Sequence[SourcePatients]) -> None:
-    """Pass only if no source trains on a patient whom another holds out.
+    """Check that no source trains on a patient whom another holds out.
 
-    The same name in two data sets may be two patients: that is said in the log, and passes.
+    The same name in two data sets may be two patients: this passes with a warning.
 
     Raises:
         DataError: A patient of a data set is trained on by one source, and held out by another.
@@ -52,7 +52,7 @@ def require_apart(sources: Sequence[SourcePatients]) -> None:
                 "another's split. Give both sources one split."
             )
         logger.warning(
-            "%s is trained on in %s, and held out in %s. If that is one patient, keep him in one part.",
+            "%s is trained on in %s, and held out in %s. If that is one patient, keep the patient in one part.",
             listed(both),
             one.data_set,
             other.data_set,
@@ -60,14 +60,14 @@ def require_apart(sources: Sequence[SourcePatients]) -> None:
 
 
 def require_unseen(earlier: Iterable[dict[str, Any]], sources: Iterable[SourcePatients]) -> None:
-    """Pass only if the weights that a run starts from never learned from a patient whom it holds out.
+    """Check that a run's initial weights were not trained on a patient whom it holds out.
 
     Args:
-        earlier: What `training_record` wrote into their checkpoint; empty for weights that do not tell.
-        sources: Of the run.
+        earlier: Record of `training_record` in their checkpoint; empty for weights without a record.
+        sources: Sources of the run.
 
     Raises:
-        DataError: They did.
+        DataError: The weights were trained on such a patient.
     """
     learned = {(record["data_set"], mark) for record in earlier for mark in record["patients"]}
     for source in sources:
@@ -80,13 +80,13 @@ def require_unseen(earlier: Iterable[dict[str, Any]], sources: Iterable[SourcePa
 
 
 def training_record(sources: Iterable[SourcePatients], earlier: Iterable[dict[str, Any]] = ()) -> list[dict[str, Any]]:
-    """Whom weights were trained on, for their checkpoint: patients by data set, and the split's digest.
+    """Return the record of training patients for a checkpoint: marks by data set, and the split's digest.
 
-    Patients are written as marks (`pancascade.files.digests.patient_mark`), so that no name travels with the weights.
+    Patients are recorded as marks (`pancascade.files.digests.patient_mark`), so that weights contain no names.
 
     Args:
-        sources: Of the run.
-        earlier: The records of the weights that it started from.
+        sources: Sources of the run.
+        earlier: Records of the initial weights.
     """
     marks: dict[tuple[str, str | None], set[str]] = {}
     for record in earlier:

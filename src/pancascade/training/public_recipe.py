@@ -1,4 +1,4 @@
-"""A recipe as it may travel: data sets, splits and weights by their names, for a folder's name may be a patient's."""
+"""Recipes without folder names, which may contain patients' names."""
 
 from copy import deepcopy
 from pathlib import Path
@@ -10,14 +10,14 @@ from pancascade.files.yaml_documents import parse_yaml
 from pancascade.training.recipe import recipes_folder
 
 _PATHS = ("folder", "split", "scans")
-"""Keys of a data source that hold a path."""
+"""Keys of a data source that contain a path."""
 
 
 def public_recipe(settings: dict[str, Any]) -> dict[str, Any]:
-    """A recipe's settings with the last part alone of every path; what is shipped keeps its place.
+    """Return a recipe's settings with only the last part of every path; paths of shipped files are unchanged.
 
     Args:
-        settings: As a recipe's file holds them, or `Recipe.model_dump` in JSON's types.
+        settings: Settings of a recipe's file, or `Recipe.model_dump` in JSON types.
     """
     reported = deepcopy(settings)
     for source in reported.get("data") or ():
@@ -25,7 +25,7 @@ def public_recipe(settings: dict[str, Any]) -> dict[str, Any]:
             if source.get(key) is not None:
                 source[key] = _named(str(source[key]))
     weights = reported.get("pretrained")
-    if weights:  # those of a package are given from the package on
+    if weights:  # paths in a package are relative to it
         reported["pretrained"] = {
             name: Path(path).name if Path(path).is_absolute() else path for name, path in weights.items()
         }
@@ -33,10 +33,10 @@ def public_recipe(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def public_text(text: str) -> str:
-    """The text of a recipe's file with the last part alone of every path; as it is where it has no other.
+    """Return the text of a recipe with only the last part of every path; unchanged if there is no longer path.
 
     Args:
-        text: Of a recipe that can be read.
+        text: Text of a readable recipe.
     """
     settings = parse_yaml(text)
     reported = public_recipe(settings)

@@ -1,4 +1,4 @@
-"""Processes that work on one thing together: when one fails, all end, and why is told once."""
+"""Processes that work together: if one fails, all end, and the error is reported once."""
 
 import os
 import signal
@@ -17,16 +17,16 @@ from pancascade.training.group import ProcessLostError
 _SPAWN = get_context("spawn")
 
 _ENDS_WITHIN_S = 20
-"""Of a process that is told to end; then it is killed."""
+"""Time for a terminated process to end before it is killed."""
 
 
 class RankProcesses:
-    """Processes that were started to work together.
+    """A set of processes that work together.
 
     Args:
-        work: A function of a module. It gets a function that tells something to the process that started it, and its
-            arguments.
-        arguments: Of each process.
+        work: A function of a module. Its arguments are a function that sends a message to the starting process, and the
+            process's arguments.
+        arguments: Arguments of each process.
     """
 
     def __init__(self, work: Callable[..., None], arguments: Sequence[tuple[Any, ...]]) -> None:
@@ -42,11 +42,11 @@ class RankProcesses:
                 self._pipes.append(ours)
 
     def tell(self) -> Iterator[Any]:
-        """What the processes tell, until all have done their work.
+        """Yield the messages of the processes, until all have finished.
 
         Raises:
-            Exception: What one of them failed of; rather the cause than what others met for it.
-            ProcessLostError: One was killed.
+            Exception: The error of a failed process; the cause rather than its effects in other processes.
+            ProcessLostError: A process was killed.
         """
         left = dict(enumerate(self._pipes))
         ended = set[int]()
@@ -65,7 +65,7 @@ class RankProcesses:
                     yield reported
                     continue
                 ended.add(number)
-                if isinstance(reported, ProcessLostError):  # who lost another one is not the cause
+                if isinstance(reported, ProcessLostError):  # the loss of another process is not the cause
                     lost = reported
                 elif what == "failed":
                     raise reported
@@ -73,7 +73,7 @@ class RankProcesses:
             raise lost
 
     def close(self) -> None:
-        """End all that are still at work, and wait for them."""
+        """End all running processes, and wait for them."""
         with interrupts_held():
             for process in self._processes:
                 process.terminate()
@@ -89,8 +89,8 @@ class RankProcesses:
 
 def _killed(number: int, count: int) -> ProcessLostError:
     return ProcessLostError(
-        f"Process {number + 1} of {count} of the training was killed, perhaps for want of memory. Go on from the last "
-        "epoch with --resume."
+        f"Process {number + 1} of {count} of the training was killed, perhaps for lack of memory. Continue from the "
+        "last epoch with --resume."
     )
 
 
@@ -108,6 +108,6 @@ def _serve(pipe: Connection, work: Callable[..., None], arguments: tuple[Any, ..
             pipe.send(("failed", error))
         else:
             pipe.send(("done", None))
-    except (KeyboardInterrupt, OSError):  # told to end, or nobody listens any more
+    except (KeyboardInterrupt, OSError):  # terminated, or the starting process has gone
         os._exit(1)
-    os._exit(0)  # threads of the connection to the others may not end by themselves
+    os._exit(0)  # threads of the connection to other processes may not end by themselves

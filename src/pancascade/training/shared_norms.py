@@ -1,7 +1,7 @@
-"""Batch normalisation of processes that train together: as one process alone would have normalised.
+"""Batch normalisation across processes that train together, equal to that of a single process.
 
-Where processes share each batch, they normalise by the statistics of the whole of it. torch's SyncBatchNorm does so on
-CUDA only, and waits for ever where one process has no image for a network that another one runs.
+If processes share each batch, they normalise by the statistics of the whole batch. torch's SyncBatchNorm does this only
+on CUDA, and waits forever if one process has no image for a network that another one runs.
 """
 
 from collections.abc import Iterator
@@ -18,18 +18,18 @@ from pancascade.training.group import ProcessGroup
 
 _IDLE = -1
 _LENGTH = 2**24
-"""More than twice the channels of any layer."""
+"""Larger than twice the channels of any layer."""
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """Statistics of one call of a layer, which its running ones are to learn of.
+    """Statistics of one call of a layer, for its running statistics.
 
     Attributes:
-        place: Objective of the round, and batch of it.
-        layer: Its number.
-        mean: (C,).
-        variance: (C,), unbiased.
+        place: Objective of the round, and batch of that objective.
+        layer: Index of the layer.
+        mean: (C,) mean.
+        variance: (C,) unbiased variance.
     """
 
     place: tuple[int, int]
@@ -39,11 +39,11 @@ class _Seen:
 
 
 class SharedNorms:
-    """The batch normalisations of a cascade that several processes train; changes how its layers work while it trains.
+    """Batch normalisation of a cascade trained by several processes; replaces the `forward` of its layers.
 
     Args:
-        cascade: Its layers' `forward` are replaced; names and tensors stay as they are.
-        group: The processes.
+        cascade: Cascade whose layers' `forward` are replaced; names and tensors are unchanged.
+        group: The training processes.
     """
 
     def __init__(self, cascade: nn.Module, group: ProcessGroup) -> None:
@@ -57,17 +57,17 @@ class SharedNorms:
             layer.forward = partial(self._forward, number, normalise)  # type: ignore[method-assign]
 
     def begin(self, place: tuple[int, int]) -> None:
-        """Say which objective of a round, and which batch of it, comes next."""
+        """Set the next objective of a round, and its batch."""
         self._place = place
 
     def finish(self) -> None:
-        """Take part in what others still normalise, there or back, until nobody does."""
+        """Take part in the normalisations of others, forward or backward, until all have finished."""
         if not self._group.rounds:
             for _ in self._rounds(None):
                 pass
 
     def finish_round(self) -> None:
-        """Where processes took batches in turn, have the running statistics learn of all of them, in their order."""
+        """If processes took batches in turn, update the running statistics by all batches, in their order."""
         if not self._group.rounds:
             return
         reported = [
@@ -86,7 +86,7 @@ class SharedNorms:
         return normalise(number, layer, x)
 
     def _normalise_own(self, number: int, layer: _BatchNorm, x: Tensor) -> Tensor:
-        """By the statistics of these images, which are a whole batch."""
+        """Normalise by the statistics of these images, which are a whole batch."""
         mean, variance = torch.zeros_like(layer.running_mean), torch.ones_like(layer.running_var)  # type: ignore[arg-type]
         found = functional.batch_norm(
             x, mean, variance, layer.weight, layer.bias, training=True, momentum=1.0, eps=layer.eps
@@ -95,7 +95,7 @@ class SharedNorms:
         return found
 
     def _normalise_shared(self, number: int, layer: _BatchNorm, x: Tensor) -> Tensor:
-        """By the statistics of all processes' images."""
+        """Normalise by the statistics of all processes' images."""
         found: Tensor = _Normalise.apply(x, layer.weight, layer.bias, layer.eps, self, number)  # type: ignore[no-untyped-call]
         return found
 
@@ -108,24 +108,24 @@ class SharedNorms:
             if layer.num_batches_tracked is not None:
                 layer.num_batches_tracked.add_(1)
 
-    # ── rounds: every process takes part in each, also where it has nothing to add ──
+    # ── rounds: every process takes part in each, also without own images ──
 
     def sum_forward(self, number: int, sums: Tensor) -> tuple[Tensor, int]:
-        """Count, sum and sum of squares (1 + 2C,) over all processes' images, and the number of the round."""
+        """Return count, sum and sum of squares (1 + 2C,) over all processes' images, and the number of the round."""
         for total in self._rounds((len(self._layers) - number, sums)):
             return total, self._round
         raise AssertionError("a round that this process takes part in ends with its sums")
 
     def sum_backward(self, turn: int, sums: Tensor) -> Tensor:
-        """Sums (2C,) over all processes of a layer's gradients, on the way back through a round."""
+        """Return the sums (2C,) over all processes of a layer's gradients, in the backward pass of a round."""
         for total in self._rounds((2 * len(self._layers) + turn, sums)):
             return total
         raise AssertionError("a round that this process takes part in ends with its sums")
 
     def _rounds(self, wanted: tuple[int, Tensor] | None) -> Iterator[Tensor]:
-        """Sums of the wanted layer, once; rounds of other layers before it are added nothing to.
+        """Yield the sums of the wanted layer once; contribute zeros to earlier rounds of other layers.
 
-        On the way there, the first layer of the cascade has precedence; on the way back, the last round.
+        In the forward pass the first layer of the cascade has priority, in the backward pass the last round.
         """
         own = _IDLE if wanted is None else wanted[0] * _LENGTH + len(wanted[1])
         while (chosen := self._group.largest([own])[0]) != _IDLE:
@@ -146,7 +146,7 @@ class SharedNorms:
 
 
 def statistics(total: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Count, mean and biased variance (C,) from count, sum and sum of squares (1 + 2C,)."""
+    """Return count, mean and biased variance (C,) from count, sum and sum of squares (1 + 2C,)."""
     count = total[0]
     mean, square = (total[1:] / count).chunk(2)
     return count, mean, (square - mean * mean).clamp(min=0)

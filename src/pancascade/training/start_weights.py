@@ -1,4 +1,4 @@
-"""The weights that a run starts from: a checkpoint, or the step of a model that fits the recipe."""
+"""Initial weights of a run: a checkpoint, or the step of a model that fits the recipe."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,11 @@ from pancascade.methods.weights_file import TRAINED_ON
 
 @dataclass(frozen=True)
 class StartWeights:
-    """Where weights are, and whom they learned from.
+    """File of the weights, and their training patients.
 
     Attributes:
-        checkpoint: The file.
-        trained_on: Patients' marks by data set, as far as checkpoint or model tell.
+        checkpoint: File of the weights.
+        trained_on: Patients' marks by data set, as far as checkpoint or model record them.
     """
 
     checkpoint: Path
@@ -27,16 +27,16 @@ class StartWeights:
 
 
 def find_start(name: Path, cascade: nn.Module) -> StartWeights:
-    """The weights to start from.
+    """Return the weights to start from.
 
     Args:
-        name: A checkpoint; or a model, by the name of a shipped one or by its JSON file, of which the first step is
-            taken whose weights fit.
-        cascade: That they are to fit.
+        name: A checkpoint; or a model, by the name of a shipped one or by its JSON file. Of a model, the first step
+            with fitting weights is used.
+        cascade: Cascade that the weights must fit.
 
     Raises:
         CheckpointError: A file is missing or damaged, or no step of the model fits.
-        UnknownModelError: There is no such model, or its description is damaged.
+        UnknownModelError: The model is unknown, or its description is damaged.
     """
     if name.suffix == ".safetensors" or (name.is_file() and name.suffix != ".json"):
         return StartWeights(name, read_training(name).get(TRAINED_ON, []))
@@ -55,6 +55,6 @@ def find_start(name: Path, cascade: nn.Module) -> StartWeights:
 
 
 def _trained_on(model: Model, checkpoint: Path) -> list[dict[str, Any]]:
-    """The model's own word goes before its checkpoints': shipped ones do not tell."""
+    """Return the training patients in the model's description, else in its checkpoint; shipped ones have no record."""
     reported = [record.model_dump(mode="json") for record in model.trained_on]
     return reported or list(read_training(checkpoint).get(TRAINED_ON, []))

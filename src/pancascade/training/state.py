@@ -1,4 +1,4 @@
-"""The state of a run between two epochs, saved so that a killed run goes on as if nothing had happened."""
+"""State of a run between two epochs, from which a killed run resumes without a difference."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,11 +23,11 @@ class Epoch(Settings):
     """One line of a run's history.
 
     Attributes:
-        epoch: Its number, from 1.
-        phase: Of the recipe.
+        epoch: Number of the epoch, from 1.
+        phase: Phase of the recipe.
         losses: Mean of each named loss.
-        dice: Of validation, by label.
-        seconds: It took.
+        dice: Validation Dice by label.
+        seconds: Duration of the epoch.
     """
 
     epoch: int = Field(ge=1)
@@ -38,7 +38,7 @@ class Epoch(Settings):
 
 
 class LearnedFrom(Settings):
-    """Patients of a data set whom a run has learned from; see `pancascade.training.provenance`."""
+    """Training patients of a data set; see `pancascade.training.provenance`."""
 
     data_set: str
     split: str | None
@@ -46,14 +46,14 @@ class LearnedFrom(Settings):
 
 
 class Progress(Settings):
-    """How far a run is.
+    """Progress of a run.
 
     Attributes:
-        epoch: Epochs done.
-        step: Optimiser steps done.
+        epoch: Number of finished epochs.
+        step: Number of optimiser steps.
         best: Best validation score so far; -1 without validation.
-        history: One entry an epoch.
-        trained_on: Whom the weights have learned from.
+        history: One entry per epoch.
+        trained_on: Training patients of the weights.
         recipe: The recipe's settings; None in states of older versions.
     """
 
@@ -73,10 +73,10 @@ def save_state(
     optimisers: Sequence[Optimizer],
     progress: dict[str, Any],
 ) -> None:
-    """Write weights, averaged weights, optimiser moments and progress to one file, whole or not at all.
+    """Write weights, averaged weights, optimiser moments and progress to one file; a failure leaves no partial file.
 
     Raises:
-        CheckpointError: A weight or moment is no number.
+        CheckpointError: A weight or moment is not finite.
         OutputError: The folder cannot be written.
     """
     tensors: dict[str, Tensor] = {f"cascade/{k}": v for k, v in cascade.state_dict().items()}
@@ -91,12 +91,12 @@ def save_state(
 
 
 def _moments_of(number: int) -> str:
-    """What the moments of an optimiser are kept under: the first one's as they were when there was but one."""
+    """Return the key of an optimiser's moments; the first optimiser has the key of states with a single one."""
     return "optimiser" if number == 0 else f"optimiser{number + 1}"
 
 
 def read_state(path: Path) -> tuple[dict[str, Tensor], Progress]:
-    """Tensors and progress that `save_state` wrote.
+    """Read tensors and progress written by `save_state`.
 
     Raises:
         CheckpointError: The file is missing, damaged, or no state of a run.
@@ -128,14 +128,14 @@ def restore_state(
     """Load the tensors of a state into the given objects.
 
     Args:
-        path: Where they are from, for messages.
-        tensors: Of `read_state`.
-        cascade: The weights that learn.
-        average: Their running average, where there is one.
+        path: File of the tensors, for messages.
+        tensors: Tensors from `read_state`.
+        cascade: The trained weights.
+        average: Their running average, if any.
         optimisers: Their moments are replaced.
 
     Raises:
-        CheckpointError: They do not fit: another recipe's, or damaged.
+        CheckpointError: The tensors do not fit: they belong to another recipe or are damaged.
     """
     places = [_moments_of(number) for number in range(len(optimisers))]
     parts: dict[str, dict[str, Tensor]] = {part: {} for part in ("cascade", "average", *places)}
@@ -147,7 +147,7 @@ def restore_state(
     try:
         if (average is None) != (not parts["average"]):
             raise ValueError("averaged weights only in one of them")
-        # torch lets batches that normalisations have counted be missing, and counts from 0.
+        # torch accepts a missing num_batches_tracked, and would count from 0.
         if parts["cascade"].keys() != cascade.state_dict().keys():
             raise ValueError("other weights")
         cascade.load_state_dict(parts["cascade"])
@@ -166,7 +166,7 @@ def restore_state(
 
 
 def _restore_moments(optimiser: Optimizer, found: dict[str, Tensor]) -> None:
-    """Give an optimiser its moments back, if they are of the same algorithm and parameters."""
+    """Restore an optimiser's moments, if they belong to the same algorithm and parameters."""
     moments: dict[int, dict[str, Any]] = {}
     for key, tensor in found.items():
         number, _, name = key.partition("/")

@@ -1,4 +1,4 @@
-"""What a process that trains with others tells the one that started it."""
+"""Messages of a training process to the process that started it."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ Tell = Callable[[Any], None]
 
 
 class Teller:
-    """Tells the first process of a batch that is done, and of epochs that it has not told of."""
+    """Sends each finished batch, and new epochs of the history, to the starting process."""
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
@@ -29,13 +29,13 @@ class _ReportHandler(logging.Handler):
         self._tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Tell a line."""
+        """Send a log record."""
         self._tell(("log", record.name, record.levelno, record.getMessage()))
 
 
 @contextmanager
 def logs_reported(tell: Tell | None) -> Iterator[None]:
-    """Warnings are told to the first process; those of processes that do not lead are not."""
+    """Send warnings to the starting process; drop those of processes that do not lead."""
     root = logging.getLogger()
     root.handlers = [logging.NullHandler() if tell is None else _ReportHandler(tell)]
     yield

@@ -22,14 +22,14 @@ LAST_COLUMN = 8
 def predict(
     cascade: Cascade, samples: SampleSet, *, batch_size: int = 8, where: ValidateIn = "end_to_end"
 ) -> list[Tensor]:
-    """Labels (*S) uint8 of all slices or volumes.
+    """Return labels (*S) uint8 of all slices or volumes.
 
     Args:
-        cascade: In evaluation mode.
-        samples: Slices, or volumes, which go one by one.
-        batch_size: Of slices.
-        where: ``true_boxes`` lets stage 2 work in the true boxes, whatever stage 1's are; what else it hands over
-            stays its own. ``first_stage`` asks stage 1 alone.
+        cascade: Cascade in evaluation mode.
+        samples: Slices, or volumes, which are processed one by one.
+        batch_size: Number of slices per batch.
+        where: ``true_boxes`` runs stage 2 in the reference boxes; the rest of the hand-over is stage 1's own.
+            ``first_stage`` uses stage 1 only.
     """
     device = next(cascade.parameters()).device
     step = batch_size if isinstance(samples, SliceSet) else 1
@@ -49,13 +49,13 @@ def predict(
 
 
 def _first_stage_labels(cascade: Cascade, located: Located, images: Tensor) -> Tensor:
-    """(B, *S) uint8 where stage 1 gives at least ½; a map on a coarser grid is enlarged as its cascade does."""
+    """Return (B, *S) uint8 where stage 1's P ≥ ½; a map on a coarser grid is enlarged as in its cascade."""
     found = cascade.first_map(located, images.shape[2:])[:, 0] >= 0.5
     return found.to(torch.uint8) * min(cascade.first_target)
 
 
 def sample_dice(predicted: Sequence[Tensor], samples: SampleSet, label: Label) -> dict[str, float]:
-    """Dice of each slice or volume that shows the label, by name. The pancreas is taken with its tumour."""
+    """Return the Dice of each slice or volume that shows the label, by name. The pancreas includes its tumour."""
     wanted = (Label.PANCREAS, Label.TUMOUR) if label == Label.PANCREAS else (label,)
     found = {}
     for name, one, reference in zip(samples.names, predicted, samples.labels, strict=True):
@@ -68,12 +68,12 @@ def sample_dice(predicted: Sequence[Tensor], samples: SampleSet, label: Label) -
 def validate(
     cascade: Cascade, sets: Sequence[SampleSet], *, picture: Path | None = None, where: ValidateIn = "end_to_end"
 ) -> dict[str, float]:
-    """Mean Dice over the slices or volumes that show each of the cascade's labels, by label title.
+    """Return the mean Dice over the slices or volumes that show each of the cascade's labels, by label title.
 
     Args:
-        cascade: In any mode; it is validated in evaluation mode and given back as it was.
+        cascade: Cascade in any mode; validated in evaluation mode, then restored to its mode.
         sets: Slices or volumes with references.
-        picture: Where a sheet of slices with contours is written (PNG).
+        picture: PNG file to write, with slices and contours; None for none.
         where: See `predict`.
     """
     was_training = cascade.training
@@ -115,7 +115,7 @@ def _draw_sheet(shown: Sequence[tuple[SampleSet, Sequence[Tensor]]], picture: Pa
 
 
 def _as_slice(image: Tensor, reference: Tensor, found: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """A slice as it is; of a volume (I, J, K) the axial slice with most of its target, upright."""
+    """Return a slice unchanged; of a volume (I, J, K) the axial slice with most target, as (rows, columns)."""
     if image.ndim == 2:
         return image, reference, found
     k = int((reference > 0).sum(dim=(0, 1)).argmax())

@@ -121,7 +121,7 @@ def test_a_wrong_checksum_is_one_sentence_and_leaves_nothing(web, tmp_path):
 def test_a_connection_that_always_breaks_gives_up_and_keeps_what_came(web, tmp_path):
     web.breaks, web.breaks_after = 99, 0
     (tmp_path / "a.bin.part").write_bytes(CONTENT[:10_000])
-    with pytest.raises(FetchError, match=r"broke again and again, after 10000 bytes\. .*goes on where it stopped"):
+    with pytest.raises(FetchError, match=r"broke repeatedly, after 10000 bytes\. .*continues where it stopped"):
         get(web, tmp_path / "a.bin", checksum=MD5)
     assert (tmp_path / "a.bin.part").read_bytes() == CONTENT[:10_000]
     assert not (tmp_path / "a.bin").exists()

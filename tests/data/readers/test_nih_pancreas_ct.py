@@ -72,7 +72,7 @@ def test_a_label_whose_header_lies_is_turned_round_and_the_log_says_so(tmp_path,
         _, labels = nih_pancreas_ct(tmp_path)[0].scan.read()
     assert np.array_equal(labels.voxels > 0, mask)
     (record,) = caplog.records
-    assert "label0003.nii.gz: its header is wrong; turned round" in record.getMessage()
+    assert "label0003.nii.gz: its header is wrong; flipped" in record.getMessage()
     words = ("left and right", "front and back", "head and feet")
     assert [word in record.getMessage() for word in words] == list(flips)
 

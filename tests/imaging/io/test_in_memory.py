@@ -40,12 +40,12 @@ def test_a_volume_stays_itself():
 @pytest.mark.parametrize(
     ("scan", "place", "said"),
     [
-        (VOXELS, {}, "does not tell its spacing"),
-        (VOXELS, {"affine": AFFINE, "spacing_mm": (1, 1, 1)}, "tell the same"),
+        (VOXELS, {}, "no spacing of its own"),
+        (VOXELS, {"affine": AFFINE, "spacing_mm": (1, 1, 1)}, "describe the same"),
         (VOXELS, {"spacing_mm": (1, 1)}, "give three each"),
         (VOXELS, {"spacing_mm": (1, 1, 1), "orientation": "RAP"}, "give three each"),
         (VOXELS, {"spacing_mm": (1, 1, 1), "orientation": "RA"}, "give three each"),
-        (nib.Nifti1Image(VOXELS, AFFINE), {"affine": AFFINE}, "have their own"),
+        (nib.Nifti1Image(VOXELS, AFFINE), {"affine": AFFINE}, "other scans have both"),
         ([1, 2], {}, "list: no scan"),
         (VOXELS, {"spacing_mm": (-1, 1, 1)}, "must be positive"),
         (VOXELS, {"spacing_mm": (1, float("nan"), 1)}, "must be positive"),

@@ -119,7 +119,7 @@ def test_a_turned_grid_is_a_warning(ct):
     turned = ct.affine.copy()
     turned[:3, :3] = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]]) @ ct.affine[:3, :3]
     (warning,) = require_ct(Volume(ct.voxels, turned))
-    assert "turned by 29 degrees" in str(warning)
+    assert "rotated by 29 degrees" in str(warning)
     assert warning.code == "grid_turned"
 
 

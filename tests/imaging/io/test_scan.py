@@ -71,7 +71,7 @@ def test_a_series_is_chosen_by_name_and_of_dicom_only(tmp_path):
             each.SeriesInstanceUID, each.SeriesNumber, each.SeriesDescription = f"1.2.{number}", number, description
         save_all(slices, tmp_path / description)
     assert read_volume(tmp_path, series="native").voxels.max() == 20
-    with pytest.raises(ScanError, match="No series is what --series names"):
+    with pytest.raises(ScanError, match="No series matches --series"):
         read_volume(tmp_path, series="late")
     path = tmp_path / "scan.nii.gz"
     nib.save(nib.Nifti1Image(hu, np.eye(4)), path)

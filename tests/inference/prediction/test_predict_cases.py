@@ -244,9 +244,9 @@ def test_where_nothing_can_be_predicted_no_folder_is_left(weights, pictures, tmp
 
 def test_two_cases_of_one_name_and_two_slices_of_one_name_are_refused(weights, pictures, tmp_path):
     _, cases = pictures
-    with pytest.raises(DataError, match="too much alike"):
+    with pytest.raises(DataError, match="too similar"):
         predict_cases(weights(), [cases[0], cases[0]], tmp_path / "out")
-    with pytest.raises(DataError, match="too much alike"):  # where capitals do not count, one would be written over
+    with pytest.raises(DataError, match="too similar"):  # where capitals do not count, one would be written over
         predict_cases(weights(), [cases[0], replace(cases[0], name="S0")], tmp_path / "out")
     found = predict_cases(weights(), [*cases, replace(cases[0], name="again")], tmp_path / "out")
     assert {case.case for case in found.failed} == {"s0", "again"}

@@ -167,7 +167,7 @@ def test_text_that_no_file_can_hold_costs_no_table(tmp_path):
     (tmp_path / "a" / "result.json").write_text(text)
     cohort = read_cohort([tmp_path / "a"])
     assert cohort.rows == ()
-    assert "holds a character that no text has" in cohort.unreadable[0].reason
+    assert "has an invalid character" in cohort.unreadable[0].reason
     write_cohort_csv(tmp_path / "c.csv", cohort)
     write_cohort(tmp_path / "c.html", cohort)
 

@@ -1,1 +1,1 @@
-"""Is a data set sound?"""
+"""Checks of a data set."""

@@ -1,4 +1,4 @@
-"""What the facts of a case say against it; the limits come from real label maps."""
+"""Issues of a single case from its statistics; the limits come from real label maps."""
 
 from collections.abc import Iterator
 
@@ -10,23 +10,23 @@ from pancascade.data.readers.structure import Structure
 from pancascade.labels import Label
 
 LEAST_ML, MOST_ML = 12.0, 400.0
-"""Of pancreas and tumour together: 113 real ones have 33 to 294 mL."""
+"""Plausible volume of pancreas and tumour together: 113 real ones have 33 to 294 mL."""
 
 TINY_VOXELS, TINY_MM = 10, 3.0
 MOST_OUTSIDE = 0.05
 LEAST_OWN, MOST_OWN_SPREAD_HU = 0.2, 65.0
-"""Contrast to the surround in units of the spread inside, and that spread: 64 real ones have 0.30 and more, 54 HU and
-less; of one real mask at 300 other places of its scan, 99 % do not."""
+"""Least contrast to the surround in units of the spread inside, and largest spread. 64 real masks have 0.30 or more,
+and 54 HU or less; of one real mask at 300 other positions of its scan, 99 % fail."""
 
 LEAST_LARGEST_COMPONENT = 0.9
-"""Share of the largest piece of pancreas and tumour: above 0.99 in 113 real ones."""
+"""Least share of the largest component of pancreas with tumour: above 0.99 in 113 real label maps."""
 
 
 def find_case_issues(statistics: CaseStatistics) -> list[Issue]:
-    """What is found against one case, worst first.
+    """Return the issues of one case, worst first.
 
     Args:
-        statistics: Of the case.
+        statistics: Statistics of the case.
     """
     if statistics.fault is not None:
         return [_issue(statistics, statistics.fault.kind.value, Severity.ERROR, statistics.fault.message)]
@@ -57,14 +57,16 @@ def _image_issues(statistics: CaseStatistics) -> Iterator[Issue]:
 
 
 def _values_issues(statistics: CaseStatistics, label: LabelStatistics) -> Iterator[Issue]:
-    """Does the label map hold what it should?"""
+    """Check that the label map has only known values and a pancreas."""
     if label.unknown:
         listed = ", ".join(f"{value} ({label.voxels[value]} voxels)" for value in label.unknown[:5])
         known = ", ".join(f"{value} {structure}" for value, structure in statistics.meaning.items())
-        message = f"holds {listed}, which has no meaning here (known: {known}). Export the label map again or mend it."
+        message = (
+            f"holds {listed}, which has no meaning here (known: {known}). Export the label map again or correct it."
+        )
         yield _issue(statistics, "unknown-label", Severity.ERROR, f"{statistics.label_file}: {message}")
     if not label.voxels:
-        # A slice beside the organ has an empty mask by right.
+        # A slice beside the organ may have an empty mask.
         severity = Severity.NOTE if statistics.field == "slice" else Severity.ERROR
         message = (
             f"{statistics.label_file}: the label map is empty. Outline the organ, or list the scan without a label."
@@ -81,19 +83,19 @@ def _values_issues(statistics: CaseStatistics, label: LabelStatistics) -> Iterat
 
 
 def _place_issues(statistics: CaseStatistics, label: LabelStatistics) -> Iterator[Issue]:
-    """Is the label the right way round and where the organ is? One that is not would fail all further looks."""
+    """Check the label's orientation and position; a wrong one would fail all further checks."""
     if statistics.turned_by_reader:
         listed = " and ".join(statistics.turned_by_reader)
-        message = f"{statistics.label_file}: its header is wrong in {listed}; the reader turns it round. Nothing to do."
+        message = f"{statistics.label_file}: its header is wrong in {listed}; the reader flips it. Nothing to do."
         yield _issue(statistics, "flipped-label", Severity.NOTE, message)
-    # A single slice shows too little to tell.
+    # A single slice shows too little for a decision.
     better = clearly_better(label.turned) if statistics.field != "slice" and statistics.orientation else None
     if better is not None:
         listed = " and ".join(better.best.directions)
         message = (
-            f"{statistics.label_file}: {listed} are exchanged: turned round, the label is "
+            f"{statistics.label_file}: {listed} are exchanged: flipped, the label is "
             f"{better.best.contrast_hu:.0f} HU "
-            f"brighter than its surround, as it is {better.as_it_is.contrast_hu:.0f} HU. Turn its voxels round."
+            f"brighter than its surround, now {better.as_it_is.contrast_hu:.0f} HU. Flip its voxels."
         )
         yield _issue(statistics, "flipped-label", Severity.ERROR, message)
         return
@@ -111,7 +113,7 @@ def _place_issues(statistics: CaseStatistics, label: LabelStatistics) -> Iterato
 
 
 def _contrast_issues(statistics: CaseStatistics, label: LabelStatistics) -> Iterator[Issue]:
-    """A tumour alone, or a single slice, need not stand out."""
+    """Check that the label follows an organ, except for a tumour alone or a single slice."""
     now = next((way for way in label.turned if not way.directions), None)
     if now is None or statistics.field == "slice" or Structure.PANCREAS not in label.structures:
         return
@@ -144,7 +146,7 @@ def _shape_issues(statistics: CaseStatistics, label: LabelStatistics) -> Iterato
     if statistics.field != "slice" and share < LEAST_LARGEST_COMPONENT and not lost:
         message = (
             f"{statistics.label_file}: the organ is in {len(label.pieces)} pieces, the largest has {share:.0%} of it. "
-            "Look whether something else is outlined."
+            "Check that nothing else is outlined."
         )
         yield _issue(statistics, "fragmented-label", Severity.WARNING, message)
 
@@ -154,12 +156,12 @@ def _lesions_issues(statistics: CaseStatistics, label: LabelStatistics) -> Itera
         return
     tiny = [lesion for lesion in label.lesions if _is_tiny(lesion)]
     if tiny:
-        # Specks beside a real lesion are slips of the pen; alone they decide whether the patient counts as ill.
+        # Specks beside a real lesion are drawing errors; alone they decide whether the patient has a tumour.
         only = len(tiny) == label.lesion_count
         sizes = ", ".join(str(lesion.voxels) for lesion in tiny[:5])
         message = (
             f"{statistics.label_file}: {len(tiny)} of {label.lesion_count} lesions are tiny ({sizes} voxels). "
-            "Look whether they are meant; they count in detection."
+            "Check that they are intended; they count in detection."
         )
         yield _issue(statistics, "tiny-lesion", Severity.WARNING if only else Severity.NOTE, message)
     lost = [lesion for lesion in label.lesions if not lesion.touches_pancreas and not _is_tiny(lesion)]
@@ -168,7 +170,7 @@ def _lesions_issues(statistics: CaseStatistics, label: LabelStatistics) -> Itera
         message = (
             f"{statistics.label_file}: {len(lost)} of {label.lesion_count} lesions ({sizes} mL) do not touch the "
             "pancreas. "
-            "Look whether something else is outlined."
+            "Check that nothing else is outlined."
         )
         yield _issue(statistics, "tumour-outside-pancreas", Severity.WARNING, message)
 

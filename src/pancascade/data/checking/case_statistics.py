@@ -1,4 +1,4 @@
-"""All that is measured of a case of a data set, or what kept it from being measured."""
+"""Measurements of a case of a data set, or the fault that prevented them."""
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -31,7 +31,7 @@ Read = TypeVar("Read")
 
 
 class FaultKind(StrEnum):
-    """Why a case cannot be used."""
+    """Reason why a case cannot be used."""
 
     MISSING_FILE = "missing-file"
     UNREADABLE = "unreadable"
@@ -41,10 +41,10 @@ class FaultKind(StrEnum):
 
 
 class Fault(Settings):
-    """What kept a case from being read.
+    """Fault that prevented the reading of a case.
 
     Attributes:
-        kind: Of the finding that it becomes.
+        kind: Kind of the resulting issue.
         message: One sentence that names the file.
     """
 
@@ -53,28 +53,28 @@ class Fault(Settings):
 
 
 class CaseStatistics(Settings):
-    """What is known of a case; what could not be measured is None or empty.
+    """Statistics of a case; values that could not be measured are None or empty.
 
     Attributes:
-        name: Of the case.
-        patient: Whose it is.
+        name: Name of the case.
+        patient: Patient of the case.
         source: Name of the data set.
-        files: Image and label.
-        field: What is shown: a whole scan, a region cut from one, or single slices.
-        fault: What kept the case from being read.
-        shape: (I, J, K); of slices their width, height and number.
-        spacing_mm: Along each axis; None if the source does not tell.
-        orientation: Of the scan's axes, such as LPS.
-        label_orientation: Of the label file's axes.
-        obliquity_degrees: Largest angle between an axis of the grid and of the patient.
-        hu: At `PERCENTILES` of the voxels.
-        warnings: What is unusual for a CT of an abdomen.
-        label_warnings: What is unusual about the label map's file.
+        files: Names of image and label files.
+        field: A whole scan, a region cropped from one, or single slices.
+        fault: Fault that prevented the reading of the case.
+        shape: (I, J, K); for slices their width, height and number.
+        spacing_mm: Spacing along each axis; None if the source has none.
+        orientation: Orientation of the scan's axes, such as LPS.
+        label_orientation: Orientation of the label file's axes.
+        obliquity_degrees: Largest angle between an axis of the grid and an axis of the patient.
+        hu: Hounsfield units at `PERCENTILES` of the voxels.
+        warnings: Unusual properties for a CT of an abdomen.
+        label_warnings: Unusual properties of the label map's file.
         meaning: Structure of each value of the label map.
-        label: What was measured of the label map; None without one.
-        turned_by_reader: Directions in which the reader turned the label map round, for its header is wrong.
-        image_hash: By which the same image is found again.
-        thumbnail: PNG in base64.
+        label: Measurements of the label map; None without one.
+        turned_by_reader: Directions in which the reader flipped the label map, because its header is wrong.
+        image_hash: Hash that identifies the image.
+        thumbnail: Thumbnail as PNG in base64.
     """
 
     name: str
@@ -99,21 +99,21 @@ class CaseStatistics(Settings):
 
     @property
     def image_file(self) -> str:
-        """For messages."""
+        """Name of the image file for messages."""
         return self.files[0] if self.files else self.name
 
     @property
     def label_file(self) -> str:
-        """For messages; the image's where there is none."""
+        """Name of the label file for messages; the image's if there is none."""
         return self.files[-1] if self.files else self.name
 
 
 def measure(case: Case, *, region: bool = False) -> CaseStatistics:
-    """Read a case and measure it; a case that cannot be read tells why.
+    """Read a case and measure it; an unreadable case gets a fault.
 
     Args:
-        case: Of a data set.
-        region: It is cut from a scan: no body, no whole field of view.
+        case: Case of a data set.
+        region: Whether it is a region cropped from a scan, without a whole body or field of view.
     """
     known: dict[str, Any] = {
         "name": case.name,
@@ -132,7 +132,7 @@ def measure(case: Case, *, region: bool = False) -> CaseStatistics:
             _measure_slices(case.read_slices, known)
     except _FaultError as stopped:
         known["fault"] = stopped.fault
-    except Exception as error:  # whatever a file makes a library do, the other cases must be checked
+    except Exception as error:  # any exception of a library must not stop the check of the other cases
         message = f"{case.files[0] if case.files else case.name}: cannot be read ({type(error).__name__}: {error})."
         known["fault"] = Fault(kind=FaultKind.UNREADABLE, message=message)
     return CaseStatistics.model_validate(known)
@@ -147,25 +147,25 @@ class _FaultError(Exception):
 
 
 def _step(read: Callable[[], Read], *, inconsistent: FaultKind, role: str = "") -> Read:
-    """The result of a step, or what its error means.
+    """Return the result of a step, or raise the fault for its error.
 
     Args:
-        read: Reads something.
-        inconsistent: What a `DataError` means here.
-        role: Before the message, which starts with the file's name.
+        read: Function of the step.
+        inconsistent: Kind of fault for a `DataError` in this step.
+        role: Text before the message, which starts with the file's name.
     """
     try:
         return read()
     except PancascadeError as error:
         kinds = {NotCTError: FaultKind.NOT_CT, GeometryError: FaultKind.GEOMETRY, DataError: inconsistent}
-        # A reader of pictures wraps what the library says about a damaged file.
+        # A reader of pictures wraps the library's error about a damaged file.
         damaged = isinstance(error, DataError) and isinstance(error.__cause__, OSError)
         kind = FaultKind.UNREADABLE if damaged else kinds.get(type(error), FaultKind.UNREADABLE)
         raise _FaultError(Fault(kind=kind, message=f"{role}{error}")) from error
 
 
 def _role(path: Path, scan: LabelledScan | None) -> str:
-    """What tells a label map from an image of the same name, for many data sets name both after the case."""
+    """Return a prefix that distinguishes a label map from an image of the same name, else ""."""
     twins = scan is not None and path == scan.label and path.name == scan.image.name
     return "label map " if twins else ""
 
@@ -176,7 +176,7 @@ def _missing(paths: list[Path], scan: LabelledScan | None) -> str:
 
 
 def _measure_scan(scan: LabelledScan, known: dict[str, Any]) -> None:
-    """Image first, so that its facts are kept if the label map cannot be read."""
+    """Measure the image first, so that its statistics remain if the label map cannot be read."""
     image = _step(scan.read_image, inconsistent=FaultKind.GEOMETRY)
     known["meaning"] = dict(scan.meaning)
     _measure_image(image, known)
@@ -204,7 +204,7 @@ def _measure_scan(scan: LabelledScan, known: dict[str, Any]) -> None:
 
 
 def _measure_slices(read: Callable[[], Sequence[AxialSlice]], known: dict[str, Any]) -> None:
-    """Slices of one size are looked at as a stack; without a spacing there are no millilitres."""
+    """Measure slices of one size as a stack; they have no slice distance, hence no volumes in mL."""
     slices = _step(read, inconsistent=FaultKind.OTHER_GRID)
     if not slices or len({axial.hu.shape for axial in slices}) > 1:
         message = f"{known['name']}: holds no slices, or slices of several sizes. Export it again."
@@ -244,7 +244,7 @@ def _slice_hash(hu: NDArray[np.int16]) -> str:
 
 
 def _orientation_of_file(path: Path) -> str | None:
-    """Of a NIfTI file's axes, from its header alone."""
+    """Return the orientation of a NIfTI file's axes from its header; None for other formats."""
     if not path.name.endswith((".nii", ".nii.gz")):
         return None
     return "".join(nib.aff2axcodes(nib.load(path).affine))  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Is a data set sound? Every case measured in parallel, resumable; then judged alone and together."""
+"""Check of a data set: measurement of every case, in parallel and resumable, then a search for issues."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ from pancascade.messages.names_only import public_name
 from pancascade.messages.quiet_log import quiet_log
 
 RECORD_FORMAT = 2
-"""Raised whenever a case's facts would differ; older records are then measured anew."""
+"""Increased whenever a case's statistics change; cases with older records are measured again."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of finished cases and of all cases."""
@@ -34,11 +34,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class DataCheck:
-    """What is known of one or several data sets, and what is wrong with them.
+    """Statistics and issues of one or several data sets.
 
     Attributes:
-        statistics: Of every case, in the order of the data sets.
-        issues: Worst first.
+        statistics: Statistics of every case, in the order of the data sets.
+        issues: Issues, worst first.
     """
 
     statistics: tuple[CaseStatistics, ...]
@@ -46,11 +46,11 @@ class DataCheck:
 
     @property
     def worst(self) -> Severity | None:
-        """The worst severity of all findings."""
+        """The worst severity of all issues."""
         return min((one.severity for one in self.issues), key=list(Severity).index, default=None)
 
     def of_case(self, statistics: CaseStatistics) -> list[Issue]:
-        """The findings that name a case: its own, worst first, then those of others that name it."""
+        """Return the issues of a case: its own, worst first, then those of others that name it."""
         own = [one for one in self.issues if one.case == statistics.name and one.source in (None, statistics.source)]
         return own + [one for one in self.issues if one not in own and statistics.name in one.others]
 
@@ -60,9 +60,9 @@ class _CheckJob:
     """One case to measure.
 
     Attributes:
-        case: What is read.
-        region: It is cut from a scan.
-        records: Folder that keeps finished cases.
+        case: The case to read.
+        region: Whether it is a region cropped from a scan.
+        records: Folder with records of finished cases.
     """
 
     case: Case
@@ -80,19 +80,20 @@ def check(
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> DataCheck:
-    """Measure and judge every case of one or several data sets.
+    """Measure every case of one or several data sets, and find issues.
 
     Args:
-        folders: Of the data sets, or CSV files of volume lists.
-        layout: Of all of them; None recognises each.
-        pictures: How pictures of slice folders are read.
-        records: Folder that keeps finished cases, so that a second run only measures what changed; None keeps nothing.
-        workers: Processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
-        executor: Where the work is done; None takes processes of this machine.
+        folders: Folders of the data sets, or CSV files of volume lists.
+        layout: Layout of all folders; None recognises each.
+        pictures: Reading options for pictures of slice folders.
+        records: Folder with records of finished cases, so that a second run only measures changed ones; None: no
+            records.
+        workers: Number of processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
+        executor: Executor of the work; None uses processes of this machine.
         progress: Called after each case.
 
     Raises:
-        DataError: None of the data sets can be read; of several, an unreadable one is a finding.
+        DataError: No data set can be read. If only some cannot, each is an issue.
         OutputError: The records cannot be written.
     """
     jobs: list[_CheckJob] = []
@@ -123,7 +124,7 @@ def check(
 def _measure_all(
     jobs: Sequence[_CheckJob], *, workers: int, executor: Executor | None, progress: Progress | None
 ) -> list[CaseStatistics]:
-    """In the order of the jobs."""
+    """Return statistics in the order of the jobs."""
     if progress is not None:
         progress(0, len(jobs))
     places = {id(job): place for place, job in enumerate(jobs)}
@@ -143,7 +144,7 @@ def _died(case: Case) -> CaseStatistics:
 
 
 def _do_job(job: _CheckJob) -> CaseStatistics:
-    """The facts of a case, from its record if its files and the way they are read are the same."""
+    """Return the statistics of a case, from its record if files and reading options are unchanged."""
     record = None if job.records is None else job.records / _record_name(job)
     case = job.case
     known = None if record is None else _kept(record)
@@ -152,10 +153,10 @@ def _do_job(job: _CheckJob) -> CaseStatistics:
         return known.model_copy(
             update={"name": case.name, "patient": case.patient, "source": case.source, "files": files}
         )
-    # What readers warn of becomes a finding; said twice it would tear the progress bar.
+    # Warnings of readers become issues; logged as well, they would break the progress bar.
     with quiet_log("pancascade"):
         statistics = measure(case, region=job.region)
-    # A fault's sentence names paths, and finding it again takes no time.
+    # The message of a fault contains paths, and its detection is fast.
     if record is not None and statistics.fault is None:
         with written_whole(record) as temporary:
             temporary.write_text(statistics.model_dump_json(), encoding="utf-8")
@@ -163,17 +164,17 @@ def _do_job(job: _CheckJob) -> CaseStatistics:
 
 
 def _record_name(job: _CheckJob) -> str:
-    """Depends on all that the facts depend on."""
+    """Return a file name that depends on everything that the statistics depend on."""
     key = {"format": RECORD_FORMAT, "region": job.region, **reading_key(job.case)}
     digest = hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=10).hexdigest()
     return f"{re.sub(r'[^A-Za-z0-9._-]+', '_', job.case.name)[:80]}-{digest}.json"
 
 
 def _kept(path: Path) -> CaseStatistics | None:
-    """The facts of an earlier run."""
+    """Return the statistics of an earlier run, if readable."""
     if not path.is_file():
         return None
     try:
         return CaseStatistics.model_validate(read_json(path))
     except (OSError, ValueError, ValidationError):
-        return None  # damaged or of an older version: measure again
+        return None  # damaged or of an older version: the case is measured again

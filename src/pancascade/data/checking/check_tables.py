@@ -1,4 +1,4 @@
-"""``check.json``, ``cases.csv``, ``issues.csv``: what a check found, for machines."""
+"""Results of a check for programs: ``check.json``, ``cases.csv``, ``findings.csv``."""
 
 import csv
 import json
@@ -17,8 +17,8 @@ def write_check(check: DataCheck, out: Path) -> None:
     """Write the three files.
 
     Args:
-        check: What was found.
-        out: Folder; made if it is missing.
+        check: Result of the check.
+        out: Folder; created if missing.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -39,12 +39,12 @@ def write_check(check: DataCheck, out: Path) -> None:
 
 
 def size_text(statistics: CaseStatistics) -> str:
-    """Such as 512 × 512 × 240; empty if unknown."""
+    """Return the size as text, such as 512 × 512 × 240; empty if unknown."""
     return "" if statistics.shape is None else " × ".join(map(str, statistics.shape))
 
 
 def spacing_text(statistics: CaseStatistics) -> str:
-    """Such as 0.86 × 0.86 × 1 mm; empty if unknown."""
+    """Return the spacing as text, such as 0.86 × 0.86 × 1 (mm); empty if unknown."""
     return "" if statistics.spacing_mm is None else " × ".join(f"{mm:.3g}" for mm in statistics.spacing_mm)
 
 

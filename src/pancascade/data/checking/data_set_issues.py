@@ -1,4 +1,4 @@
-"""What concerns a data set as a whole: mixed geometry, patients with several cases, files that nobody uses."""
+"""Issues of a whole data set: mixed geometry, patients with several cases, unused files."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,13 +24,13 @@ def find_issues(
     loose: Mapping[str, Sequence[Path]] | None = None,
     label_names: Mapping[str, Mapping[int, str]] | None = None,
 ) -> list[Issue]:
-    """All findings of one or several data sets, worst first, then by kind and case.
+    """Return all issues of one or several data sets, worst first, then by kind and case.
 
     Args:
-        all_statistics: Of every case.
-        pairs: Images that are alike.
+        all_statistics: Statistics of every case.
+        pairs: Pairs of similar images.
         loose: Files of each data set that no case uses.
-        label_names: Name of each label's value, of data sets that tell.
+        label_names: Name of each label value, for data sets that give names.
     """
     found = [issue for statistics in all_statistics for issue in find_case_issues(statistics)]
     by_source: dict[str, list[CaseStatistics]] = defaultdict(list)
@@ -58,13 +58,13 @@ def _set_issues(source: str, members: Sequence[CaseStatistics]) -> Iterator[Issu
     orientations = Counter(statistics.orientation for statistics in whole if statistics.orientation)
     if len(orientations) > 1:
         listed = ", ".join(f"{code} {count}" for code, count in orientations.most_common())
-        message = f"{source}: the scans' axes point in different ways ({listed}). Pancascade's readers turn them round."
+        message = f"{source}: the scans have different orientations ({listed}). Pancascade's readers reorient them."
         yield Issue(kind="mixed-orientation", severity=Severity.NOTE, message=message)
     unlike = [f.name for f in whole if f.label_orientation and f.label_orientation != f.orientation]
     if unlike:
         message = (
             f"{source}: in {len(unlike)} cases the label file's axes point elsewhere than the scan's "
-            f"({_first(unlike)}). Pancascade's readers turn them round; others may not."
+            f"({_first(unlike)}). Pancascade's readers reorient them; others may not."
         )
         yield Issue(kind="mixed-orientation", severity=Severity.NOTE, message=message)
     yield from _spacing_issues(source, whole)
@@ -72,7 +72,7 @@ def _set_issues(source: str, members: Sequence[CaseStatistics]) -> Iterator[Issu
 
 
 def _spacing_issues(source: str, whole: Sequence[CaseStatistics]) -> Iterator[Issue]:
-    """Slices much further apart, or much closer, than in the other cases."""
+    """Yield a note for cases with a much larger or smaller spacing than the others."""
     apart = {statistics.name: max(statistics.spacing_mm) for statistics in whole if statistics.spacing_mm}
     if len(apart) < FEWEST_TO_COMPARE:
         return
@@ -85,7 +85,7 @@ def _spacing_issues(source: str, whole: Sequence[CaseStatistics]) -> Iterator[Is
 
 
 def _turned_slices_issues(slices: Sequence[CaseStatistics]) -> Iterator[Issue]:
-    """Single slices tell too little; those of a patient together tell enough."""
+    """Check the orientation of masks over all slices of a patient, as a single slice shows too little."""
     by_patient: dict[str, list[CaseStatistics]] = defaultdict(list)
     for statistics in slices:
         if statistics.label is not None and statistics.label.turned:
@@ -100,7 +100,7 @@ def _turned_slices_issues(slices: Sequence[CaseStatistics]) -> Iterator[Issue]:
             continue
         message = (
             f"{members[0].label_file}: in the {len(members)} masks of patient {patient} "
-            f"{' and '.join(better.best.directions)} are exchanged. Turn them round."
+            f"{' and '.join(better.best.directions)} are exchanged. Flip them."
         )
         names = tuple(statistics.name for statistics in members)
         yield Issue(
@@ -115,7 +115,7 @@ def _turned_slices_issues(slices: Sequence[CaseStatistics]) -> Iterator[Issue]:
 
 
 def _meanings_issues(by_source: Mapping[str, Sequence[CaseStatistics]]) -> Iterator[Issue]:
-    """The same value may stand for another structure elsewhere."""
+    """Yield a note for each label value with different structures in different data sets."""
     structures: dict[int, dict[str, str]] = defaultdict(dict)
     for source, members in by_source.items():
         for statistics in members:
@@ -129,7 +129,7 @@ def _meanings_issues(by_source: Mapping[str, Sequence[CaseStatistics]]) -> Itera
 
 
 def _tell_labels(source: str, names: Mapping[int, str]) -> Iterator[Issue]:
-    """What each label counts as, where its name leaves room: another organ's tumour, for instance, is none here."""
+    """Yield a note about the interpretation of ambiguous label names, such as another organ's tumour."""
     structures = structures_of(names)
     if all(structure.label and names[value].isalpha() for value, structure in structures.items()):
         return
@@ -162,12 +162,12 @@ def _pairs_issues(pairs: Iterable[DuplicatePair]) -> Iterator[Issue]:
 
 
 def _loose_issues(source: str, paths: Sequence[Path]) -> Iterator[Issue]:
-    """A file without its partner is missed in training; any other may lie there by intention."""
+    """Yield a warning for unused files in folders of images or labels, and a note for other unused files."""
     partners = [path for path in paths if path.parent.name in LABELLED_FOLDERS]
     others = [path for path in paths if path.parent.name not in LABELLED_FOLDERS]
     for found, severity, advice in (
         (partners, Severity.WARNING, "Add the partner or the list's entry, or remove them."),
-        (others, Severity.NOTE, "They are not looked at."),
+        (others, Severity.NOTE, "They are ignored."),
     ):
         if found:
             files = "1 image file belongs" if len(found) == 1 else f"{len(found)} image files belong"

@@ -1,4 +1,4 @@
-"""The same picture under two names, in one data set or across several, found by their hashes."""
+"""Detection of the same image under two names, in one or several data sets, by image hashes."""
 
 import itertools
 from collections import defaultdict
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from pancascade.data.checking.image_hash import Landmarks, landmarks_of, picture_of
 
 LIKE_PATCHES = 0.9
-"""Correlation from which two landmarks may be the same place."""
+"""Correlation from which two landmarks may be the same position."""
 TOLERANCE_MM = 6.0
-"""How far the shifts of two landmarks between two scans may differ, along each axis."""
+"""Largest difference of two landmarks' shifts between two scans, along each axis."""
 FEWEST_SHARED = 24
-"""Landmarks that agree count as a share of so many at least: a few may agree by chance."""
+"""Least denominator of the share of agreeing landmarks, because a few may agree by chance."""
 SAME_SCAN, SAME_SLICE = 0.3, 0.8
-"""Similarities from which two pictures are one; `benchmarks/duplicates.py` shows what lies on either side."""
+"""Similarities from which two images count as the same; `benchmarks/duplicates.py` measures both sides."""
 
 _EXACT_SCAN, _EXACT_SLICE, _EXACT_SHIFT_MM = 0.97, 0.98, 4.0
 _FLIPS = tuple(itertools.product((False, True), repeat=3))
@@ -30,13 +30,13 @@ Kind = Literal["same-image", "near-duplicate"]
 
 @dataclass(frozen=True)
 class HashedImage:
-    """A picture and its hash.
+    """An image and its hash.
 
     Attributes:
         name: Unique within its source.
-        patient: Whose it is.
+        patient: Patient of the image.
         source: Name of the data set.
-        hash: From `image_hash` or `slice_hash`.
+        hash: Hash from `image_hash` or `slice_hash`.
     """
 
     name: str
@@ -47,14 +47,14 @@ class HashedImage:
 
 @dataclass(frozen=True)
 class DuplicatePair:
-    """Two pictures that show the same.
+    """Two images with the same content.
 
     Attributes:
-        first: The one that comes first in the list given.
-        second: The other one.
+        first: The image that comes first in the given list.
+        second: The other image.
         similarity: 0 to 1. For scans the share of their common landmarks that agree, for slices the correlation.
-        kind: ``same-image`` for a whole copy, however it is stored or windowed; ``near-duplicate`` for one that is
-            cropped, resampled, turned over, or differs otherwise.
+        kind: ``same-image`` for a whole copy, stored or windowed in any way; ``near-duplicate`` for a copy that is
+            cropped, resampled, flipped, or different in another way.
     """
 
     first: HashedImage
@@ -65,7 +65,7 @@ class DuplicatePair:
 
 @dataclass(frozen=True)
 class _Match:
-    """Two hashes that show the same, by their places in a list."""
+    """Two hashes with the same content, by their indices in a list."""
 
     one: int
     other: int
@@ -74,16 +74,16 @@ class _Match:
 
 
 def find_duplicates(images: Sequence[HashedImage]) -> list[DuplicatePair]:
-    """All pairs that show the same scan or the same slice, most alike first.
+    """Return all pairs that show the same scan or the same slice, by falling similarity.
 
-    Scans are compared with scans, and slices with slices. Slices of one patient are never a pair, as neighbours look
-    alike; for the same reason each slice is paired with one slice of another patient at most. A picture without
-    tissue resembles none.
+    Scans are compared with scans, and slices with slices. Slices of one patient are never a pair, because neighbours
+    are similar; for the same reason each slice has at most one pair with each other patient. An image without tissue
+    has no pair.
 
     Args:
-        images: Scans and slices, of one data set or several.
+        images: Scans and slices of one or several data sets.
     """
-    # Of equal hashes one is compared for all.
+    # Equal hashes are compared only once.
     holders: dict[str, list[int]] = defaultdict(list)
     for index, image in enumerate(images):
         holders[image.hash].append(index)
@@ -95,22 +95,22 @@ def find_duplicates(images: Sequence[HashedImage]) -> list[DuplicatePair]:
 
 
 def scan_similarity(one: Landmarks, other: Landmarks) -> float:
-    """Share of the landmarks in the common field of view that agree, the other scan as it is or turned over.
+    """Return the share of agreeing landmarks in the common field of view, for the best flip of the other scan.
 
-    Landmarks agree if they look alike and one shift for all of them lays them on each other.
+    Landmarks agree if their patches correlate and one common shift aligns them.
     """
     return max(_agreement(one, other, flips)[0] for flips in _FLIPS)
 
 
 def slice_similarity(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """Correlation of two small pictures, (16, 16) each, the other as it is or turned over."""
+    """Return the correlation of two small images, (16, 16) each, for the best flip of the other."""
     return float(max((one * turned).sum() for turned in _all_ways(other[None])[:, 0]))
 
 
 def _pairs_of(
     images: Sequence[HashedImage], holders: Sequence[Sequence[int]], matches: Iterable[_Match]
 ) -> list[DuplicatePair]:
-    """Matches of hashes as pairs of the images that have them; equal hashes are pairs too."""
+    """Convert matches of hashes to pairs of their images; equal hashes are pairs too."""
     equal = (_Match(index, index, 1.0, True) for index, held in enumerate(holders) if len(held) > 1)
     pairs = []
     for match in itertools.chain(equal, matches):
@@ -124,7 +124,7 @@ def _pairs_of(
 
 
 def _one_to_one(pairs: Iterable[DuplicatePair]) -> Iterator[DuplicatePair]:
-    """Of each slice the pair most alike with each other patient."""
+    """Yield the most similar pair of each slice with each other patient."""
     taken: set[tuple[HashedImage, str]] = set()
     for pair in sorted(pairs, key=lambda pair: -pair.similarity):
         ends = {(pair.first, pair.second.patient), (pair.second, pair.first.patient)}
@@ -149,8 +149,8 @@ def _like_scans(scans: Sequence[Landmarks]) -> Iterator[_Match]:
 def _candidates(
     scan: Landmarks, patches: NDArray[np.float32], owners: NDArray[np.intp]
 ) -> dict[int, list[tuple[bool, ...]]]:
-    """Scans with enough landmarks that look like some of this one, and how they must be turned over for that."""
-    # A scan turned over is rare, and mostly whole: its strongest landmarks suffice.
+    """Return scans with enough landmarks similar to this one's, and the flips at which they are."""
+    # A flipped scan is rare and mostly whole, so its strongest landmarks suffice.
     searched = [_turned(scan.patches[: _TELLING if any(flips) else None], flips) for flips in _FLIPS]
     way = np.repeat(np.arange(len(_FLIPS)), [len(some) for some in searched])
     wanted = np.concatenate(searched).reshape(len(way), -1)
@@ -165,14 +165,14 @@ def _candidates(
 
 
 def _compared(one: Landmarks, other: Landmarks, flips: tuple[bool, ...]) -> tuple[float, bool]:
-    """Similarity, and whether the other is a whole copy that lies the same way round."""
+    """Return the similarity, and whether the other is a whole copy in the same orientation."""
     similarity, shift_mm = _agreement(one, other, flips)
     moved_mm = float(np.abs([shift_mm, one.size_mm - other.size_mm]).max())
     return similarity, similarity >= _EXACT_SCAN and moved_mm <= _EXACT_SHIFT_MM and not any(flips)
 
 
 def _agreement(one: Landmarks, other: Landmarks, flips: tuple[bool, ...]) -> tuple[float, NDArray[np.float32]]:
-    """Share of common landmarks that agree, and the shift in mm from the other scan, turned over, to this one."""
+    """Return the share of agreeing common landmarks, and the shift in mm from the flipped other scan to this one."""
     patches = _turned(other.patches, flips).reshape(len(other.patches), -1)
     places = np.where(flips, other.size_mm - other.places_mm, other.places_mm)
     first, second = np.nonzero(one.patches.reshape(len(one.patches), -1) @ patches.T > LIKE_PATCHES)
@@ -195,7 +195,7 @@ def _inside(places_mm: NDArray[np.float32], size_mm: NDArray[np.float32]) -> int
 
 
 def _turned(patches: NDArray[np.float32], flips: Sequence[bool]) -> NDArray[np.float32]:
-    """Patches (N, ...) turned round along their own axes."""
+    """Return patches (N, ...) flipped along their own axes."""
     return np.flip(patches, tuple(axis + 1 for axis, flip in enumerate(flips) if flip))
 
 
@@ -214,6 +214,6 @@ def _like_slices(pictures: Sequence[NDArray[np.float32]]) -> Iterator[_Match]:
 
 
 def _all_ways(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(4, N, 16, 16): as they are, turned over along rows, columns, both."""
+    """Return (4, N, 16, 16): unchanged, flipped along rows, along columns, along both."""
     ways = ((False, False), (True, False), (False, True), (True, True))
     return np.stack([_turned(pictures, flips) for flips in ways])

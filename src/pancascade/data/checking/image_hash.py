@@ -1,9 +1,9 @@
-"""What is left of a picture when its file, grid, window and crop are forgotten: hashes that find it again.
+"""Hashes that identify an image regardless of its file, grid, window and crop.
 
-A scan is known by its landmarks: the places where smoothed tissue differs most from what lies around it, and a small
-picture of each. They stay where they are when a scan is exported again, resampled, windowed, or cropped along any
-axis; `duplicates.py` compares them. An axial slice, whose spacing is often unknown, is known by a small picture of its
-lean tissue, scaled to the tissue's extent.
+The hash of a scan is its landmarks: the positions where smoothed tissue differs most from its surround, and a small
+patch of each. They do not change when a scan is exported again, resampled, windowed, or cropped along any axis;
+`duplicates.py` compares them. The hash of an axial slice, whose spacing is often unknown, is a small image of its lean
+tissue, scaled to the tissue's extent.
 """
 
 import base64
@@ -18,7 +18,7 @@ from scipy import ndimage
 from pancascade.imaging.volume import Volume, reorient, resample_to_spacing
 
 LOWEST_HU, HIGHEST_HU = 0.0, 180.0
-"""Tissue that every usual window shows: fat and air count as one, and so do bone and bright contrast."""
+"""Range of tissue in every usual window; fat equals air, and bone equals bright contrast."""
 GRID_MM = 4.0
 LANDMARKS = 40
 PATCH_SIDE, PATCH_STEP_MM = 4, 10.0
@@ -40,8 +40,8 @@ class Landmarks:
 
     Attributes:
         size_mm: Extent of the scan to the patient's left–right, front–back, feet–head.
-        places_mm: (N, 3) float32, from the scan's right, posterior, inferior corner.
-        patches: (N, 4, 4, 4) float32, what each looks like: mean 0, norm 1.
+        places_mm: (N, 3) float32, positions from the scan's left, posterior, inferior corner.
+        patches: (N, 4, 4, 4) float32, patch of each landmark: mean 0, norm 1.
     """
 
     size_mm: NDArray[np.float32]
@@ -50,13 +50,13 @@ class Landmarks:
 
 
 def image_hash(volume: Volume) -> str:
-    """A short text by which a CT is found again under another name, on another grid, cropped or windowed.
+    """Return a short text that identifies a CT under another name, on another grid, cropped or windowed.
 
     Args:
         volume: (I, J, K) Hounsfield units, any orientation and spacing.
 
     Returns:
-        About 2 kB of text for CSV and JSON; ``scan1:`` and base64. Fewer landmarks make it shorter.
+        About 2 kB of text for CSV and JSON; ``scan1:`` and base64. Shorter with fewer landmarks.
     """
     tissue = _tissue(volume)
     fine = ndimage.gaussian_filter(tissue, _FINE_MM / GRID_MM, mode="nearest")
@@ -72,17 +72,17 @@ def image_hash(volume: Volume) -> str:
 
 
 def slice_hash(hu: NDArray[Any]) -> str:
-    """A short text by which an axial slice is found again as another picture file, size or window, or turned over.
+    """Return a short text that identifies an axial slice in another file, size or window, or flipped.
 
     Args:
-        hu: (H, W) Hounsfield units, as far as a picture still shows them.
+        hu: (H, W) Hounsfield units, as far as a picture's window shows them.
 
     Returns:
-        About 180 characters; ``slice1:`` and base64. ``slice1:`` alone for a picture without tissue.
+        About 180 characters; ``slice1:`` and base64. Only ``slice1:`` for an image without tissue.
     """
     factor = max(1, min(hu.shape) // _SLICE_SIDE)
     tissue = _block_means(hu, (factor, factor))
-    # Blurred before the threshold: a table, a thin wall or noise must not decide where the middle is.
+    # Blurred before the threshold, so that a table, a thin wall or noise does not move the centre.
     blurred = ndimage.gaussian_filter(tissue, _BLUR * min(tissue.shape), mode="constant")
     mass = np.maximum(blurred - _BLURRED_LEAN_HU, 0)
     if not mass.any():
@@ -97,10 +97,10 @@ def slice_hash(hu: NDArray[Any]) -> str:
 
 
 def landmarks_of(text: str) -> Landmarks | None:
-    """The landmarks that a scan's hash holds; None for any other text.
+    """Return the landmarks of a scan's hash; None for any other text.
 
     Args:
-        text: From `image_hash`.
+        text: Text from `image_hash`.
     """
     content = _content(text, _SCAN)
     header = 3 * _POSITION.itemsize
@@ -113,10 +113,10 @@ def landmarks_of(text: str) -> Landmarks | None:
 
 
 def picture_of(text: str) -> NDArray[np.float32] | None:
-    """The small picture that a slice's hash holds; None for any other text, and for a slice without tissue.
+    """Return the small image of a slice's hash; None for any other text, and for a slice without tissue.
 
     Args:
-        text: From `slice_hash`.
+        text: Text from `slice_hash`.
 
     Returns:
         (16, 16), mean 0, norm 1.
@@ -128,7 +128,7 @@ def picture_of(text: str) -> NDArray[np.float32] | None:
 
 
 def _tissue(volume: Volume) -> NDArray[np.float32]:
-    """(I, J, K) in RAS, on the coarse grid: mean of the HU between fat and bone."""
+    """Return (I, J, K) in RAS on the coarse grid: mean HU, clipped to the range between fat and bone."""
     scan_lps = reorient(volume, "RAS")
     spacing = np.array(scan_lps.spacing_mm)
     factors = [min(max(1, int(GRID_MM / mm)), size) for mm, size in zip(spacing, scan_lps.shape, strict=True)]
@@ -137,7 +137,7 @@ def _tissue(volume: Volume) -> NDArray[np.float32]:
 
 
 def _block_means(hu: NDArray[Any], factors: tuple[int, ...]) -> NDArray[np.float32]:
-    """Means over blocks of the clipped values; what does not fill a block at the far end is left out."""
+    """Return means of the clipped values over blocks; incomplete blocks at the far end are left out."""
     shape = [size // factor for size, factor in zip(hu.shape, factors, strict=True)]
     means = np.zeros(shape, np.float32)
     for shift in np.ndindex(*factors):
@@ -147,14 +147,14 @@ def _block_means(hu: NDArray[Any], factors: tuple[int, ...]) -> NDArray[np.float
 
 
 def _middle_and_spread(mass: NDArray[np.float32]) -> tuple[float, float]:
-    """Mean index and standard deviation of a profile."""
+    """Return mean index and standard deviation of a profile."""
     share, index = mass / mass.sum(), np.arange(mass.size)
     middle = float(share @ index)
     return middle, max(1.0, float(np.sqrt(share @ (index - middle) ** 2)))
 
 
 def _lean(tissue: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """The largest piece of muscle, organs and bone: neither table nor what lies on it."""
+    """Return the largest component of muscle, organs and bone, without the table and objects on it."""
     pieces, count = ndimage.label(ndimage.binary_opening(tissue > _LEAN_HU))
     if count == 0:
         return np.zeros(tissue.shape, np.bool_)
@@ -163,7 +163,7 @@ def _lean(tissue: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def _strongest(strength: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(N, 3) voxel indices of the highest peaks, highest first, placed between voxels by a parabola an axis."""
+    """Return (N, 3) voxel indices of the highest peaks, highest first, refined by a parabola along each axis."""
     inner = tuple(slice(1, max(1, size - 1)) for size in strength.shape)
     peaks = np.zeros(strength.shape, np.bool_)
     peaks[inner] = (ndimage.maximum_filter(strength, 3) == strength)[inner] & (strength[inner] > _FAINTEST_HU)
@@ -179,7 +179,7 @@ def _strongest(strength: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _packed(seen: NDArray[Any]) -> bytes:
-    """Each row centred and scaled to 16 steps, two values a byte."""
+    """Pack each row, centred and scaled to 16 steps, with two values per byte."""
     centred = seen - seen.mean(axis=1, keepdims=True)
     largest = np.maximum(np.abs(centred).max(axis=1, keepdims=True), 1e-6)
     steps = np.rint(centred / largest * 7.5 + 7.5).astype(np.uint8)

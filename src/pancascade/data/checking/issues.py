@@ -1,4 +1,4 @@
-"""What can be wrong with a data set, and how badly."""
+"""Issues of a data set and their severity."""
 
 from enum import StrEnum
 
@@ -7,9 +7,9 @@ from pancascade.settings import Settings
 
 
 class Severity(StrEnum):
-    """What a finding means for training and evaluation.
+    """Meaning of an issue for training and evaluation.
 
-    An error makes a case unusable or wrong; a warning is to be looked at by a person; a note is worth knowing.
+    An error makes a case unusable or wrong; a warning needs a manual check; a note is information.
     """
 
     ERROR = "error"
@@ -18,16 +18,16 @@ class Severity(StrEnum):
 
 
 class Issue(Settings):
-    """One thing that was found.
+    """One issue of a data set.
 
     Attributes:
-        kind: What it is, in one word or two joined by a hyphen, such as ``flipped-label``; scripts may rely on it.
-        severity: How bad it is.
-        message: One sentence that names the file, what was found, and what to do.
-        case: Name of the case; None where it is about the whole data set.
-        patient: Whose case it is.
+        kind: One word or two joined by a hyphen, such as ``flipped-label``; scripts may rely on it.
+        severity: Severity of the issue.
+        message: One sentence with the file, the problem, and what to do.
+        case: Name of the case; None if it concerns the whole data set.
+        patient: Patient of the case.
         source: Name of the case's data set.
-        others: Names of further cases that it is about, such as the other one of a pair of duplicates.
+        others: Names of further cases concerned, such as the other one of a pair of duplicates.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""What is measured of a label map: values, volumes, lesions, where it lies, whether it is the right way round."""
+"""Measurements of a label map: values, volumes, lesions, position, orientation."""
 
 from collections import Counter
 from typing import Any
@@ -22,13 +22,13 @@ _ENDS |= {"S": ("feet", "head"), "I": ("head", "feet")}
 
 
 class LabelledLesion(Settings):
-    """A connected piece of the tumour; voxels that share a face, an edge or a corner belong together.
+    """A connected component of the tumour; voxels that share a face, an edge or a corner are connected.
 
     Attributes:
-        voxels: Number.
-        volume_ml: None without a spacing.
-        extent_mm: Longest side of its box; None without a spacing.
-        touches_pancreas: Whether a voxel of the pancreas is its neighbour.
+        voxels: Number of voxels.
+        volume_ml: Volume; None without a spacing.
+        extent_mm: Longest side of its bounding box; None without a spacing.
+        touches_pancreas: Whether it has a pancreas voxel as neighbour.
     """
 
     voxels: int
@@ -38,22 +38,22 @@ class LabelledLesion(Settings):
 
 
 class LabelStatistics(Settings):
-    """All that is measured of a label map on its scan.
+    """Measurements of a label map on its scan.
 
     Attributes:
-        voxels: Number of voxels of each value above 0, by the value as the file has it.
-        unknown: The values among them that have no meaning.
+        voxels: Number of voxels of each value other than 0, by the value in the file.
+        unknown: Values among them without a meaning.
         structures: Number of voxels by `Structure`.
-        pancreas_ml: With the duct, without tumour; None without a spacing.
-        tumour_ml: None without a spacing.
-        lesions: Largest first, at most `MOST_LISTED`.
-        lesion_count: All of them.
-        pieces: Voxels of each connected piece of pancreas and tumour, largest first, at most `MOST_LISTED`.
-        start: First voxel of their box along each axis; None if there is none.
-        stop: One past the last.
+        pancreas_ml: Volume with the duct, without tumour; None without a spacing.
+        tumour_ml: Volume of the tumour; None without a spacing.
+        lesions: Lesions, largest first, at most `MOST_LISTED`.
+        lesion_count: Number of all lesions.
+        pieces: Voxels of each component of pancreas with tumour, largest first, at most `MOST_LISTED`.
+        start: First voxel of their bounding box along each axis; None if empty.
+        stop: One past the last voxel of the box.
         border_voxels: Voxels between the box and each end of the scan, such as ``head``.
-        outside_body: Share of pancreas and tumour that lies outside the body; None where there is no body to see.
-        turned: How well the organ shows as the label is and turned round.
+        outside_body: Share of pancreas and tumour outside the body; None if the image does not show a whole body.
+        turned: Contrast and spread of the mask for each flip of its axes.
     """
 
     voxels: dict[str, int]
@@ -72,7 +72,7 @@ class LabelStatistics(Settings):
 
     @property
     def organ_ml(self) -> float | None:
-        """Pancreas and tumour together."""
+        """Volume of pancreas and tumour together."""
         return None if self.pancreas_ml is None or self.tumour_ml is None else self.pancreas_ml + self.tumour_ml
 
 
@@ -84,7 +84,7 @@ def measure_label(
     Args:
         image: The scan in HU.
         values: (I, J, K), the label map with its own values.
-        meaning: What the values stand for; others are counted and else left alone.
+        meaning: Structure of each value; other values are only counted.
         spaced: Whether the scan's spacing is known.
         body: Whether the scan shows the whole body, so that a label can lie outside it.
     """
@@ -112,11 +112,11 @@ def measure_label(
 
 
 def known_labels(values: NDArray[Any], meaning: LabelMapping) -> NDArray[np.uint8]:
-    """Ids of `pancascade.labels.Label` in place of a label map's own values; values without a meaning are background.
+    """Convert a label map's values to ids of `pancascade.labels.Label`; unknown values become background.
 
     Args:
         values: Any shape.
-        meaning: What they stand for.
+        meaning: Structure of each value.
     """
     labels = np.zeros(values.shape, np.uint8)
     box = Box.around(values)
@@ -129,7 +129,7 @@ def known_labels(values: NDArray[Any], meaning: LabelMapping) -> NDArray[np.uint
 
 
 def _counted(values: NDArray[Any]) -> tuple[list[float], list[int]]:
-    """The values that occur, and how often; counting beats sorting."""
+    """Return the values that occur and their counts; counting is faster than sorting."""
     if values.dtype.kind in "iu" and values.min() >= 0 and values.max() < 2**16:
         numbers = np.bincount(values.ravel())
         return [float(value) for value in np.flatnonzero(numbers)], numbers[numbers > 0].tolist()
@@ -138,7 +138,7 @@ def _counted(values: NDArray[Any]) -> tuple[list[float], list[int]]:
 
 
 def _measure_organ(image: Volume, labels: NDArray[np.uint8], box: Box, *, spaced: bool) -> dict[str, Any]:
-    """Pancreas and tumour within their box."""
+    """Measure pancreas and tumour within their box."""
     voxel_ml = image.voxel_volume_ml if spaced else None
     counts = np.bincount(labels.ravel(), minlength=3)
     lesions = _lesions(labels, image.spacing_mm if spaced else None, voxel_ml)
@@ -165,7 +165,7 @@ def _measure_organ(image: Volume, labels: NDArray[np.uint8], box: Box, *, spaced
 def _lesions(
     labels: NDArray[np.uint8], spacing_mm: tuple[float, float, float] | None, voxel_ml: float | None
 ) -> list[LabelledLesion]:
-    """Largest first."""
+    """Return the lesions, largest first."""
     found = find_components(labels == Label.TUMOUR)
     lesions = []
     for number, place in enumerate(ndimage.find_objects(found.labels) if found.count else [], start=1):
@@ -187,7 +187,7 @@ def _lesions(
 
 
 def _outside_body(image: Volume, organ: NDArray[np.bool_], box: Box) -> float:
-    """Share of a mask outside the body, seen on a grid of about 4 mm."""
+    """Return the share of a mask outside the body, on a grid of about 4 mm."""
     body, steps = find_body(image)
     indices = np.nonzero(organ)
     coarse = tuple((index + start) // step for index, start, step in zip(indices, box.start, steps, strict=True))
@@ -198,17 +198,17 @@ BODY_STEP_MM, SKIN_HU = 4.0, -300
 
 
 def find_body(image: Volume) -> tuple[NDArray[np.bool_], list[int]]:
-    """The body with all that it encloses: the largest piece of a coarse grid that is denser than air.
+    """Return the body with enclosed air: the largest component denser than `SKIN_HU` on a coarse grid.
 
     Args:
         image: (I, J, K) HU.
 
     Returns:
-        The body on every so many voxels of the scan, one voxel wider than it is, and how many along each axis.
+        The body on every n-th voxel of the scan, dilated by one voxel, and n for each axis.
     """
     steps = [max(1, round(BODY_STEP_MM / spacing)) for spacing in image.spacing_mm]
     dense = image.voxels[:: steps[0], :: steps[1], :: steps[2]] > SKIN_HU
-    # A table touches the patient in few voxels: opening parts them. Scans of few slices must survive it.
+    # A table touches the patient in few voxels; the opening separates them. It must not erase scans of few slices.
     across = np.zeros((3, 3, 3), bool)
     along = int(np.argmax(np.abs(image.affine[2, :3] / image.spacing_mm)))
     across[tuple(slice(1, 2) if axis == along else slice(None) for axis in range(3))] = True

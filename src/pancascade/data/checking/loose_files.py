@@ -8,22 +8,22 @@ from pancascade.data.readers import Case
 from pancascade.files.file_names import READABLE_SUFFIXES
 
 WITHOUT_REFERENCE = frozenset({"imagesTs", "labelsTs"})
-"""Folders of test images, which are left alone."""
+"""Folders of test images, which are ignored."""
 
 _PICTURES = (".png", ".jpg", ".jpeg")
 
 
 def find_loose(folder: Path, cases: Iterable[Case]) -> list[Path]:
-    """Image and label files below a folder that no case reads, sorted; hidden ones and test images are left out.
+    """Return image and label files below a folder that no case uses, sorted, without hidden files and test images.
 
     Args:
-        folder: Of the data set.
-        cases: All of its cases.
+        folder: Folder of the data set.
+        cases: All cases of the data set.
     """
     used = [path for case in cases for path in case.files]
     files = {path for path in used if not path.is_dir()}
     series = {path for path in used if path.is_dir()}
-    # Pictures mean something only where cases are pictures; elsewhere they are previews.
+    # Pictures count only if cases are pictures; otherwise they are previews.
     pictures = any(path.suffix.lower() in _PICTURES for path in files)
     suffixes = (*READABLE_SUFFIXES, *_PICTURES) if pictures else tuple(READABLE_SUFFIXES)
     loose = []

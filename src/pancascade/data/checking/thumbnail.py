@@ -1,4 +1,4 @@
-"""A small picture of a case: the axial slice that shows most, and the view from the front."""
+"""A small image of a case: the axial slice with most tumour or pancreas, and the coronal view."""
 
 import base64
 import io
@@ -16,9 +16,9 @@ SIDE = 128
 WINDOW = Window(lower_hu=-150, upper_hu=250)
 GREYS = 64
 HALF_INSIDE = 96
-"""A little less than half of a pixel, so that a small lesion keeps its contour."""
+"""A little less than half coverage of a pixel, so that a small lesion keeps its contour."""
 
-# Own colours: a palette chosen by a library drops the few pixels of a contour.
+# A fixed palette, because a library's automatic palette drops the few pixels of a contour.
 _PALETTE = [
     *(level * 255 // (GREYS - 1) for level in range(GREYS) for _ in "RGB"),
     *(part for colour in COLOURS.values() for part in ImageColor.getrgb(colour)),
@@ -26,13 +26,13 @@ _PALETTE = [
 
 
 def draw_thumbnail(scan: Volume, labels: NDArray[np.uint8] | None) -> str:
-    """PNG in base64: the axial slice with the largest tumour or most pancreas; beside it, of a scan, the front view.
+    """Return a PNG in base64: the axial slice with most tumour or else pancreas; for a scan also the coronal view.
 
-    The patient's right is on the left; contours are those of the labels, in the front view those of their shadow.
+    The patient's right is on the left; contours are those of the labels, in the coronal view those of their projection.
 
     Args:
         scan: (I, J, K) HU.
-        labels: (I, J, K) ids of `pancascade.labels.Label`; None where nothing is outlined.
+        labels: (I, J, K) ids of `pancascade.labels.Label`; None without a label map.
     """
     scan_lps = reorient(scan, "LPS")
     marked = None if labels is None else reorient(scan.with_voxels(labels), "LPS").voxels
@@ -59,10 +59,10 @@ def draw_thumbnail(scan: Volume, labels: NDArray[np.uint8] | None) -> str:
 
 
 def _rows_of_organ(marked: NDArray[np.uint8] | None, count: int) -> slice:
-    """The slab from front to back that the front view is the mean of; the middle without an organ."""
+    """Return the slab from front to back that the coronal view averages; the middle without an organ."""
     box = None if marked is None else Box.around(marked)
     first, last = (count * 2 // 5, count * 3 // 5) if box is None else (box.start[1], box.stop[1])
-    # Some ten rows are enough for a mean, and spare most of the time.
+    # About ten rows are enough for a mean, and save most of the time.
     return slice(first, max(last, first + 1), max(1, (last - first) // 10))
 
 
@@ -79,7 +79,7 @@ def _chosen_slice(marked: NDArray[np.uint8] | None, count: int) -> int:
 
 
 def _picture(hu: NDArray[Any], labels: NDArray[np.uint8] | None, spacing_mm: tuple[float, float]) -> NDArray[np.uint8]:
-    """Indices of `_PALETTE`, at most `SIDE` square pixels a side."""
+    """Return indices of `_PALETTE`, at most `SIDE` square pixels along each axis."""
     rows_mm, columns_mm = hu.shape[0] * spacing_mm[0], hu.shape[1] * spacing_mm[1]
     scale = SIDE / max(rows_mm, columns_mm)
     size = max(1, round(columns_mm * scale)), max(1, round(rows_mm * scale))

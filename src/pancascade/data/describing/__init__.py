@@ -1,1 +1,1 @@
-"""What a data set is like."""
+"""Description of a data set in numbers."""

@@ -1,4 +1,4 @@
-"""The fingerprint of one case: its grid, its Hounsfield units, its organ and its lesions in numbers."""
+"""The fingerprint of one case: measurements of its grid, Hounsfield units, pancreas and lesions."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,7 +19,7 @@ from pancascade.settings import Settings
 
 
 class Tissue(StrEnum):
-    """What Hounsfield units are counted in."""
+    """Tissues whose Hounsfield units are counted."""
 
     SCAN = "scan"
     PANCREAS = "pancreas with tumour"
@@ -28,7 +28,7 @@ class Tissue(StrEnum):
 
 
 class FingerprintLesion(Settings):
-    """A 26-connected piece of the tumour.
+    """A 26-connected component of the tumour.
 
     Attributes:
         volume_ml: Volume.
@@ -40,31 +40,31 @@ class FingerprintLesion(Settings):
 
 
 class CaseFingerprint(Settings):
-    """One case in numbers. Triples go from right to left, from front to back, and from feet to head.
+    """Measurements of one case. Triples go from right to left, from front to back, and from feet to head.
 
-    The pancreas is the whole organ with its tumour. None stands where the source does not tell: single pictures have
-    no spacing, and slices of a scan no distance.
+    The pancreas is the whole organ with its tumour. None means that the source has no value: single pictures have no
+    spacing, and slices of a scan no distance.
 
     Attributes:
-        case: Name.
-        patient: Whose it is.
-        source: Data set.
-        size_vox: Voxels; the third number is that of the axial slices.
+        case: Name of the case.
+        patient: Patient of the case.
+        source: Name of the data set.
+        size_vox: Voxels along each axis; the third number is the number of axial slices.
         pixel_mm: Spacing within a slice, right to left and front to back.
-        slice_distance_mm: From slice to slice.
-        slice_thickness_mm: As DICOM gives it.
-        orientation: Where the file's axes point.
-        hu: Hounsfield units of each tissue that the case has.
-        not_finite: Voxels that are no numbers; they are left out.
+        slice_distance_mm: Distance from slice to slice.
+        slice_thickness_mm: SliceThickness of DICOM.
+        orientation: Orientation of the file's axes.
+        hu: Statistics of the Hounsfield units of each tissue of the case.
+        not_finite: Number of NaN and infinite voxels, which are left out.
         pancreas_ml: Volume of the pancreas; 0 without one.
         tumour_ml: Volume of the tumour; 0 without one.
-        lesions: The pieces of the tumour, the largest first.
-        slices_with_pancreas: Axial slices that show pancreas or tumour.
-        slices_with_tumour: Axial slices that show tumour.
-        box_vox: Size of the box around the pancreas.
-        slice_box_vox: Widest and highest box of the pancreas in any one axial slice.
-        centre_in_image: Place of the pancreas's centre of mass, 0…1 of the image along each axis.
-        centre_in_body: The first two within the box of the body; None where the body fills the image.
+        lesions: Components of the tumour, the largest first.
+        slices_with_pancreas: Number of axial slices that show pancreas or tumour.
+        slices_with_tumour: Number of axial slices that show tumour.
+        box_vox: Size of the bounding box of the pancreas.
+        slice_box_vox: Largest width and largest height of the pancreas's box over all axial slices.
+        centre_in_image: Centre of mass of the pancreas, 0…1 of the image along each axis.
+        centre_in_body: The same within the box of the body, first two axes; None if the body fills the image.
     """
 
     case: str
@@ -89,12 +89,12 @@ class CaseFingerprint(Settings):
 
     @property
     def contrast_hu(self) -> float | None:
-        """Mean of the tumour − mean of the pancreas without it; None if the case lacks one of them."""
+        """Mean HU of the tumour minus mean HU of the pancreas without it; None without one of them."""
         tumour, parenchyma = self.hu.get(Tissue.TUMOUR), self.hu.get(Tissue.PARENCHYMA)
         return None if tumour is None or parenchyma is None else tumour.mean_hu - parenchyma.mean_hu
 
     def in_mm(self, vox: tuple[int, int, int] | tuple[int, int] | None) -> tuple[float | None, ...]:
-        """Sizes along the axes in mm; None where the spacing is not known."""
+        """Return sizes along the axes in mm; None where the spacing is unknown."""
         spacing_mm = (*(self.pixel_mm or (None, None)), self.slice_distance_mm)
         return tuple(
             None if spacing is None else size * spacing for size, spacing in zip(vox or (), spacing_mm, strict=False)
@@ -102,11 +102,11 @@ class CaseFingerprint(Settings):
 
 
 class MeasuredCase(Settings):
-    """A case's fingerprint, and its histograms for those of the data set.
+    """Fingerprint of a case, and its histograms, which are pooled over the data set.
 
     Attributes:
-        fingerprint: In numbers.
-        tissues: Hounsfield units of each tissue.
+        fingerprint: The measurements.
+        tissues: Histogram of the Hounsfield units of each tissue.
     """
 
     fingerprint: CaseFingerprint
@@ -115,7 +115,7 @@ class MeasuredCase(Settings):
 
 @dataclass(frozen=True, eq=False)
 class _Image:
-    """What is measured: arrays (I, J, K) from right to left, front to back, feet to head."""
+    """Arrays (I, J, K) to measure, from right to left, front to back, feet to head."""
 
     hu: NDArray[Any]
     labels: NDArray[np.uint8]
@@ -161,7 +161,7 @@ def measure_case(case: Case) -> MeasuredCase:
 
 
 def count_tissues(hu: NDArray[Any], labels: NDArray[np.uint8]) -> tuple[dict[Tissue, TissueHu], int]:
-    """Hounsfield units of the scan and of each labelled tissue, and how many voxels are no numbers.
+    """Count the Hounsfield units of the scan and of each labelled tissue, and the non-finite voxels.
 
     Args:
         hu: (I, J, K).
@@ -231,7 +231,7 @@ def _largest_slice_box(organ: NDArray[np.bool_]) -> tuple[int, int]:
 
 
 def _places(image: _Image, organ: NDArray[np.bool_], box: Box | None) -> dict[str, Any]:
-    """Where the organ's centre lies in the image and in the body."""
+    """Return the position of the pancreas's centre in the image and in the body."""
     if box is None:
         return {"centre_in_image": None, "centre_in_body": None}
     inside = np.nonzero(organ[box.slices])

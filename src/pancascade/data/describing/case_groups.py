@@ -1,4 +1,4 @@
-"""The numbers of many cases summed up: of a whole data set, or of one part of a split."""
+"""Summaries of the measurements of many cases: of a whole data set, or of one part of a split."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from pancascade.settings import Settings
 
 
 class Spread(Settings):
-    """A quantity over the cases that have it.
+    """Distribution of a quantity over the cases that have it.
 
     Attributes:
-        cases: How many have it.
+        cases: Number of cases that have it.
         mean: Mean.
         sd: Standard deviation (n − 1); None for a single case.
         minimum: Smallest.
@@ -38,24 +38,24 @@ class Spread(Settings):
 
 
 class CaseGroup(Settings):
-    """The cases of a data set, or of one part of a split.
+    """Summary of the cases of a data set, or of one part of a split.
 
     Attributes:
-        name: ``all``, or that of the part.
-        names: Cases with numbers, sorted.
-        cases: How many they are.
-        patients: Whose they are.
-        with_pancreas: Cases that show pancreas or tumour.
-        with_tumour: Cases that show tumour.
-        slices: Axial slices of all cases.
-        slices_with_pancreas: Those that show pancreas or tumour.
-        slices_with_tumour: Those that show tumour.
+        name: ``all``, or the name of the part.
+        names: Names of the measured cases, sorted.
+        cases: Number of cases.
+        patients: Number of patients.
+        with_pancreas: Number of cases that show pancreas or tumour.
+        with_tumour: Number of cases that show tumour.
+        slices: Number of axial slices of all cases.
+        slices_with_pancreas: Number of slices that show pancreas or tumour.
+        slices_with_tumour: Number of slices that show tumour.
         orientations: Number of cases by the orientation of their file.
-        spreads: By the key of `case_quantities.BY_KEY`; without those that no case has.
-        hu: Pooled over the cases, each of which counts the same; counts are shares of 1.
+        spreads: Distributions by key of `case_quantities.BY_KEY`, without those that no case has.
+        hu: Hounsfield units pooled over the cases with equal weights; counts are shares of 1.
         lesions: Number of lesions of each size class; empty without whole scans.
-        suggestions: For a recipe.
-        crops: How the shipped recipes' crops fit.
+        suggestions: Suggestions for a recipe.
+        crops: Fit of the shipped recipes' crops.
     """
 
     name: str
@@ -76,7 +76,7 @@ class CaseGroup(Settings):
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Summary of at least one value; percentiles are interpolated."""
+    """Summarise at least one value; percentiles are interpolated."""
     numbers = np.asarray(values, np.float64)
     minimum, p5, median, p95, maximum = np.percentile(numbers, [0, 5, 50, 95, 100]).tolist()
     return Spread(
@@ -92,7 +92,7 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 class Gathered:
-    """Cases of one group; their histograms are added up as they come and not kept."""
+    """Collector of the cases of one group; their histograms are pooled one by one and not kept."""
 
     def __init__(self) -> None:
         self.cases: list[CaseFingerprint] = []
@@ -105,11 +105,11 @@ class Gathered:
             self._pools[tissue].add(found)
 
     def sorted_cases(self) -> list[CaseFingerprint]:
-        """By name."""
+        """Return the cases sorted by name."""
         return sorted(self.cases, key=lambda case: case.case)
 
     def summed_up(self, name: str) -> CaseGroup:
-        """The group, under this name; it has at least one case."""
+        """Return the summary under this name; the group needs at least one case."""
         cases = self.sorted_cases()
         pooled = {tissue: pool.result() for tissue, pool in self._pools.items()}
         hu = {tissue: found for tissue, found in pooled.items() if found is not None}

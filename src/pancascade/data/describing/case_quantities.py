@@ -1,4 +1,4 @@
-"""What a fingerprint tells of each case in one number: columns of its table, rows of its summary."""
+"""Quantities of a case in one number each: columns of the fingerprint's table, rows of its summary."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,10 +12,10 @@ class Quantity(NamedTuple):
     """One number of a case.
 
     Attributes:
-        key: In files; ends in its unit.
-        title: For people.
-        unit: For people; may be empty.
-        of: The number; None where the case has none.
+        key: Name in files; ends with the unit.
+        title: Title for display.
+        unit: Unit for display; may be empty.
+        of: Returns the number of a case; None if the case has none.
     """
 
     key: str
@@ -130,6 +130,6 @@ QUANTITIES: dict[str, tuple[Quantity, ...]] = {
         Quantity("contrast_hu", "contrast, tumour − pancreas without it", "HU", lambda case: case.contrast_hu),
     ),
 }
-"""By heading. Nothing counts as None, so that summaries tell of the cases that have something."""
+"""Quantities by heading. Zero becomes None for organ and tumour, so that summaries cover only cases that have them."""
 
 BY_KEY = {quantity.key: quantity for quantities in QUANTITIES.values() for quantity in quantities}

@@ -1,4 +1,4 @@
-"""The fingerprint of a data set: every case measured once, in parallel, and summed up for the whole and its parts."""
+"""The fingerprint of a data set: measurements of all cases, in parallel, and summaries of the whole and its parts."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,28 +20,28 @@ from pancascade.files.documents import read_json
 from pancascade.settings import Settings
 
 RECORD_FORMAT = 1
-"""Raised whenever a record's numbers would differ; older ones are then measured anew."""
+"""Increased whenever a record's numbers change; cases with older records are measured again."""
 
 WHOLE, NO_PART = "all", "in no part"
-"""Names of the group of all cases, and of those whose patient no part names."""
+"""Names of the group of all cases, and of the cases whose patient is in no part."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of finished cases and of all cases."""
 
 
 class UnmeasuredCase(Settings):
-    """A case without numbers, and why."""
+    """A case that could not be measured, and the reason."""
 
     case: str
     message: str
 
 
 class Fingerprint(Settings):
-    """A data set in numbers.
+    """Measurements of a data set.
 
     Attributes:
         cases: Sorted by name.
-        failures: Cases that could not be measured, sorted by name; they count nowhere.
+        failures: Cases that could not be measured, sorted by name; they are in no summary.
         groups: All cases first, then the parts of a split.
     """
 
@@ -64,17 +64,17 @@ def fingerprint(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Fingerprint:
-    """Measure every case of a data set and sum the numbers up.
+    """Measure every case of a data set and summarise the measurements.
 
     Args:
-        cases: Of any layout.
-        parts: Patients of each part of a split, to be described beside the whole; None describes the whole alone.
-        records: Folder that keeps finished cases, so that a second run only does the rest; None keeps nothing.
-        workers: Processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
+        cases: Cases of any layout.
+        parts: Patients of each part of a split, summarised in addition to the whole; None: only the whole.
+        records: Folder with records of finished cases, so that a second run only measures the rest; None: no records.
+        workers: Number of processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
         progress: Called after each case.
 
     Raises:
-        DataError: There are no cases, none could be measured, or the split is another data set's.
+        DataError: There are no cases, none could be measured, or the split belongs to another data set.
     """
     if not cases:
         raise DataError("There are no cases to describe. Give the folder of a data set that has some.")
@@ -120,7 +120,7 @@ def _outcomes(jobs: Sequence[_FingerprintJob], *, workers: int) -> Iterator[Meas
 
 
 def _do(job: _FingerprintJob) -> MeasuredCase | UnmeasuredCase:
-    """Measure a case, or take its record; whatever is wrong with its files is its failure."""
+    """Measure a case, or return its record; any error of its files becomes an `UnmeasuredCase`."""
     try:
         key = None if job.record is None else _key(job.case)
         kept = _kept(job.record, key)
@@ -139,7 +139,7 @@ def _do(job: _FingerprintJob) -> MeasuredCase | UnmeasuredCase:
 
 
 def _key(case: Case) -> dict[str, Any] | None:
-    """All that a case's numbers depend on."""
+    """Return everything that a case's measurements depend on; None if a file cannot be read."""
     key = reading_key(case)
     if not key["files"] or {UNREADABLE, MISSING} & set(key["files"]):
         return None
@@ -147,11 +147,11 @@ def _key(case: Case) -> dict[str, Any] | None:
 
 
 def _kept(path: Path | None, key: dict[str, Any] | None) -> MeasuredCase | None:
-    """The record of an earlier run, if it was made from the same files in the same way."""
+    """Return the record of an earlier run if its key is the same, else None."""
     if path is None or key is None or not path.is_file():
         return None
     try:
         kept = read_json(path)
         return MeasuredCase.model_validate(kept["record"]) if kept["key"] == key else None
     except (OSError, ValueError, KeyError, TypeError, ValidationError):
-        return None  # damaged or of an older version: measure again
+        return None  # damaged or of an older version: the case is measured again

@@ -1,4 +1,4 @@
-"""Hounsfield units of a tissue as a histogram of 1 HU: no voxel is kept, and histograms of many scans are added up."""
+"""Hounsfield units of a tissue as a histogram with bins of 1 HU, which can be pooled over many scans."""
 
 import math
 from collections.abc import Iterable
@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from pancascade.settings import Settings
 
 LOWEST_HU, HIGHEST_HU = -1100, 2100
-"""Ends of the histogram; padding below and metal above are counted at the ends."""
+"""Ends of the histogram; values beyond (padding, metal) are counted in the last bins."""
 
 _EACH_HU = np.arange(LOWEST_HU, HIGHEST_HU + 1, dtype=np.float64)
 
 
 class HuStatistics(Settings):
-    """How the Hounsfield units of a tissue are spread.
+    """Distribution of the Hounsfield units of a tissue.
 
-    A percentile is the smallest whole HU at or below which so many per cent of the voxels lie.
+    A percentile is the smallest whole HU at or below which that percentage of the voxels lies.
 
     Attributes:
-        voxels: How many there are.
+        voxels: Number of voxels.
         mean_hu: Mean.
         sd_hu: Standard deviation of all voxels (n, not n − 1).
         minimum_hu: Smallest value.
@@ -49,9 +49,9 @@ class TissueHu(Settings):
     """The Hounsfield units of one tissue.
 
     Attributes:
-        statistics: In numbers.
+        statistics: Summary statistics.
         first_hu: HU of the first count.
-        counts: Voxels of each HU from first_hu on, or their share; without the zeros at both ends.
+        counts: Number or share of voxels of each HU from first_hu on, without the zeros at both ends.
     """
 
     statistics: HuStatistics
@@ -60,10 +60,10 @@ class TissueHu(Settings):
 
 
 class HuCounter:
-    """Counts voxels by whole HU, array by array.
+    """Counter of voxels by whole HU, array by array.
 
     Attributes:
-        not_finite: Values that are no numbers, which count nowhere.
+        not_finite: Number of NaN and infinite values, which are ignored.
     """
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class HuCounter:
         self._note(np.bincount(bins, minlength=self._counts.size), finite, weights=np.ones_like(finite))
 
     def _note(self, counts: NDArray[np.int64], values: NDArray[np.float64], *, weights: NDArray[Any]) -> None:
-        """Add counts, and the moments and ends of the values behind them."""
+        """Add counts, and update sum, square sum, minimum and maximum of the values."""
         self._counts += counts
         self._sum += float(weights @ values)
         self._square_sum += float(weights @ values**2)
@@ -96,7 +96,7 @@ class HuCounter:
             self._least, self._most = min(self._least, float(there.min())), max(self._most, float(there.max()))
 
     def result(self) -> TissueHu | None:
-        """What was counted; None if there was nothing."""
+        """Return the counts and statistics; None without values."""
         voxels = int(self._counts.sum())
         if not voxels:
             return None
@@ -106,9 +106,9 @@ class HuCounter:
 
 
 class HuPool:
-    """One tissue of many cases, each of which counts the same, however many voxels it has.
+    """Pool of one tissue over many cases; each case has the same weight, regardless of its voxels.
 
-    Source: nnU-Net draws as many voxels from each case (fingerprint extractor).
+    Source: nnU-Net draws the same number of voxels from each case (fingerprint extractor).
     """
 
     def __init__(self) -> None:
@@ -123,7 +123,7 @@ class HuPool:
         self._found.append(case.statistics)
 
     def result(self) -> TissueHu | None:
-        """The pooled tissue, its counts as shares of 1; None without a case."""
+        """Return the pooled tissue with counts as shares of 1; None without a case."""
         if not self._found:
             return None
         mean = _mean(found.mean_hu for found in self._found)
@@ -144,14 +144,14 @@ class HuPool:
 
 
 def percentile_hu(counts: NDArray[Any], percent: float) -> float:
-    """Smallest HU at or below which so many per cent of a histogram lie.
+    """Return the smallest HU at or below which that percentage of a histogram lies.
 
     Args:
-        counts: Of each HU from LOWEST_HU to HIGHEST_HU.
+        counts: Counts of each HU from LOWEST_HU to HIGHEST_HU.
         percent: 0…100.
     """
     below = np.cumsum(counts)
-    # A share that is reached but for rounding is reached.
+    # A share that is missed only by rounding counts as reached.
     return float(np.searchsorted(below, below[-1] * (percent / 100) * (1 - 1e-9)) + LOWEST_HU)
 
 

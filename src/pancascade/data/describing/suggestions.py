@@ -1,4 +1,4 @@
-"""What a data set's fingerprint suggests for a recipe, beside what papers and shipped recipes use."""
+"""Suggestions for a recipe from a data set's fingerprint, beside values of papers and shipped recipes."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,20 +16,20 @@ from pancascade.files.yaml_documents import read_yaml
 from pancascade.settings import Settings
 
 REGION_MARGIN_VOX = 10
-"""Zhao et al.'s margin around the pancreas, voxels on every side."""
+"""Margin around the pancreas in voxels on every side, as in Zhao et al. 2019."""
 
 
 class Suggestion(Settings):
-    """A number worth trying, not a rule.
+    """A suggested value to try, not a rule.
 
     Attributes:
-        what: What it is for.
-        recipe_key: Where it goes in a recipe; None if recipes have no such key.
-        numbers: The suggestion.
-        text: The suggestion, written out.
-        why: Where it comes from.
-        published: What others use.
-        caution: What speaks against it in these cases, if anything.
+        what: Purpose of the value.
+        recipe_key: Key in a recipe; None if recipes have no such key.
+        numbers: The suggested numbers.
+        text: The suggestion as text.
+        why: How it was computed.
+        published: Published values.
+        caution: Reason for caution with these cases, if any.
     """
 
     what: str
@@ -42,19 +42,19 @@ class Suggestion(Settings):
 
 
 class CropFit(Settings):
-    """How well a recipe's crop fits the data set.
+    """Fit of a recipe's crop to the data set.
 
-    Stage 2 sees the box of stage 1 with its margin, resized to the crop size: a larger box loses resolution. The
-    outlined pancreas stands for stage 1's box here, in the slice where it is largest.
+    The input of stage 2 is the box of stage 1 with its margin, resized to the crop size; a larger box loses
+    resolution. Here the reference pancreas replaces stage 1's box, in the slice where it is largest.
 
     Attributes:
         recipe: Name of a shipped recipe.
         canvas_spacing_mm: Pixel spacing of its canvas; None keeps the scan's own pixels.
-        margin: Pixels on every side of the box.
+        margin: Margin in pixels on every side of the box.
         crop_size: Height and width, pixels.
         share_held: Share of the cases whose box needs no shrinking.
-        holds_95_percent: Height and width that hold 95 % of the cases along each axis, rounded up to 16 pixels.
-        holds_all: Height and width that hold every case.
+        holds_95_percent: Height and width that contain 95 % of the cases along each axis, in multiples of 16.
+        holds_all: Height and width that contain every case, in multiples of 16.
     """
 
     recipe: str
@@ -67,18 +67,18 @@ class CropFit(Settings):
 
 
 def suggest(cases: Sequence[CaseFingerprint], hu: Mapping[Tissue, TissueHu]) -> tuple[Suggestion, ...]:
-    """Window, normalisation, spacing and region that the cases suggest.
+    """Return suggestions for window, normalisation, spacing and region.
 
     Args:
-        cases: At least one.
-        hu: Pooled over the cases.
+        cases: At least one case.
+        hu: Hounsfield units pooled over the cases.
     """
     found = [_window(cases, hu), _normalisation(hu), _spacing(cases), _region(cases)]
     return tuple(suggestion for suggestion in found if suggestion is not None)
 
 
 def fit_crops(cases: Sequence[CaseFingerprint]) -> tuple[CropFit, ...]:
-    """How the crops of the shipped recipes fit the cases; none if no case has a pancreas."""
+    """Return the fit of the shipped recipes' crops to the cases; empty if no case has a pancreas."""
     outlined = [case for case in cases if case.slice_box_vox is not None]
     return tuple(_fit(outlined, **crop) for crop in _shipped_crops()) if outlined else ()
 
@@ -98,7 +98,7 @@ def _window(cases: Sequence[CaseFingerprint], hu: Mapping[Tissue, TissueHu]) -> 
         recipe_key="canvas.window",
         numbers=(low, high),
         text=f"{{lower_hu: {low:.0f}, upper_hu: {high:.0f}}}",
-        why="0.5th and 99.5th percentile of the pancreas with tumour, each case counting the same.",
+        why="0.5th and 99.5th percentile of the pancreas with tumour, with equal weight of each case.",
         published="−96 to 215 HU (nnU-Net, MSD); −87 to 199 HU (MONAI DiNTS, MSD); −100 to 240 HU (recipes here; "
         "Qiu et al. and Zhao et al. do not state theirs)",
         caution=caution if cut else None,
@@ -106,7 +106,7 @@ def _window(cases: Sequence[CaseFingerprint], hu: Mapping[Tissue, TissueHu]) -> 
 
 
 def _is_cut(case: CaseFingerprint) -> bool:
-    """Whether the darkest or brightest half per cent of the pancreas has the end value of the whole file."""
+    """Return whether the lowest or highest 0.5 % of the pancreas has the minimum or maximum value of the file."""
     scan, organ = case.hu.get(Tissue.SCAN), case.hu.get(Tissue.PANCREAS)
     if scan is None or organ is None:
         return False
@@ -122,7 +122,7 @@ def _normalisation(hu: Mapping[Tissue, TissueHu]) -> Suggestion | None:
         recipe_key=None,
         numbers=(organ.mean_hu, organ.sd_hu),
         text=f"{organ.mean_hu:.2f} and {organ.sd_hu:.2f} HU".replace("-", "−"),
-        why="Of the pancreas with tumour, each case counting the same; for networks that take normalised HU.",
+        why="Of the pancreas with tumour, with equal weight of each case; for networks that take normalised HU.",
         published="77.99 and 75.40 HU (nnU-Net, MSD)",
     )
 
@@ -157,7 +157,7 @@ def _region(cases: Sequence[CaseFingerprint]) -> Suggestion | None:
         text=f"{_times(most)} voxels hold 95\u00a0%, {_times(all_held)} hold all",
         why=f"Box of the pancreas on the scans' own voxels with {REGION_MARGIN_VOX} on every side, right to left × "
         "front to back × feet to head.",
-        published="the box with 10 voxels on every side, whatever its size (Zhao et al. 2019)",
+        published="the box with 10 voxels on every side, of any size (Zhao et al. 2019)",
     )
 
 
@@ -183,18 +183,18 @@ def _fit(
 
 
 def _needed(case: CaseFingerprint, spacing_mm: float | None, assumed_mm: float) -> tuple[int, int]:
-    """Height and width of a case's largest slice box on a canvas."""
+    """Return height and width in pixels of a case's largest slice box on a canvas."""
     width, height = case.slice_box_vox or (0, 0)
     if spacing_mm is None:
         return height, width
     across_mm, down_mm = case.pixel_mm or (assumed_mm, assumed_mm)
-    # 32 mm at a float32 spacing of 0.8 mm are 40 pixels, not 41.
+    # 32 mm at a float32 spacing of 0.8 mm must be 40 pixels, not 41.
     return math.ceil(height * down_mm / spacing_mm - 1e-6), math.ceil(width * across_mm / spacing_mm - 1e-6)
 
 
 @cache
 def _shipped_crops() -> list[dict[str, Any]]:
-    """Canvas, margin and crop of the shipped recipes that name a crop."""
+    """Return canvas, margin and crop of the shipped recipes that have a crop."""
     folder = Path(str(files("pancascade"))) / "recipes"
     recipes = {path.stem: read_yaml(path) for path in sorted(folder.glob("*.yaml"))}
     return [

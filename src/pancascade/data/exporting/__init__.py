@@ -1,1 +1,1 @@
-"""Data sets in the layout of other software."""
+"""Export of data sets to the layouts of other software."""

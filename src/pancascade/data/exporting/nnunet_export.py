@@ -1,4 +1,4 @@
-"""A data set in nnU-Net's raw layout, with our labels and our split: the comparison is then on the same patients."""
+"""Export of a data set to nnU-Net's raw layout, with our labels and split, for fair comparisons."""
 
 import json
 import re
@@ -30,13 +30,13 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class NnunetExport:
-    """What was written.
+    """Result of an export.
 
     Attributes:
-        folder: Such as ``nnUNet_raw/Dataset007_Pancreas``.
+        folder: Folder of the export, such as ``nnUNet_raw/Dataset007_Pancreas``.
         training: Cases in ``imagesTr``.
         test: Cases in ``imagesTs``.
-        folds: How many folds ``splits_final.json`` holds.
+        folds: Number of folds in ``splits_final.json``.
     """
 
     folder: Path
@@ -64,24 +64,24 @@ def export_nnunet(
 ) -> NnunetExport:
     """Write a data set for nnU-Net v2.
 
-    Cases that some fold trains on or validates go to ``imagesTr`` and ``labelsTr``, those that are nothing but test to
-    ``imagesTs`` and ``labelsTs``; cases of no part are left out. ``dataset.json`` comes last: where it stands, all is
-    there. Images are Hounsfield units on the scan's own grid; labels are 1 pancreas, 2 tumour, or 1 for both.
+    Cases in the train or validation part of any fold go to ``imagesTr`` and ``labelsTr``. Cases only in test parts go
+    to ``imagesTs`` and ``labelsTs``. Cases of no part are left out. ``dataset.json`` is written last, so it marks a
+    complete export. Images are Hounsfield units on the scan's own grid; labels are 1 pancreas, 2 tumour, or 1 for both.
 
     Args:
         cases: Whole scans with label maps, of any layout.
-        folder: Such as ``nnUNet_raw/Dataset007_Pancreas``; made if it is missing.
-        folds: Patients of the train, validation and test part, once, or once a fold.
+        folder: Target, such as ``nnUNet_raw/Dataset007_Pancreas``; created if missing.
+        folds: Patients of the train, validation and test part, once, or once per fold.
         target: ``both`` labels, or the ``pancreas`` with any tumour in it.
-        workers: Processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
+        workers: Number of processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
         progress: Called after each case.
 
     Returns:
-        What was written.
+        Summary of the export.
 
     Raises:
-        DataError: A case is no whole scan, has no label map, a name that nnU-Net does not take or a file that is
-            missing; the folder holds a data set already; or a fold validates nobody.
+        DataError: A case is no whole scan, or has no label map, a name that nnU-Net does not accept, or a missing file;
+            the folder already holds a data set; or a fold has nobody to train on or to validate.
         ScanError: A scan cannot be read.
         OutputError: The folder cannot be written.
 
@@ -120,7 +120,7 @@ def _placed(training: Sequence[Case], test: Sequence[Case]) -> list[tuple[Case, 
 
 
 def _split(training: Sequence[Case], fold: Mapping[str, frozenset[str]]) -> dict[str, list[str]]:
-    """Names of the cases that a fold trains on and that it validates; a fold that only tests validates those."""
+    """Return the names of a fold's training and validation cases; without validation, its test cases."""
     validated = fold["validation"] or fold["test"]
     found = {
         "train": sorted(case.name for case in training if case.patient in fold["train"]),
@@ -146,7 +146,7 @@ def _require_usable(cases: Sequence[Case]) -> None:
 
 
 def _written(job: _ExportJob) -> str:
-    """Write a case; what went wrong in a sentence, or nothing."""
+    """Write a case; return the error as a sentence, or an empty text."""
     scan = job.case.scan
     if scan is None:
         return "no whole scan."

@@ -1,1 +1,1 @@
-"""Public data sets, downloaded."""
+"""Download of public data sets."""

@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed where it stopped, and kept only if it is what was published."""
+"""Download of one file over HTTP, with resumption and a check of the published checksum."""
 
 import hashlib
 import http.client
@@ -14,15 +14,15 @@ from urllib.request import Request, urlopen
 from pancascade.errors import FetchError, OutputError
 
 Progress = Callable[[str, int, int | None], None]
-"""Called with what is being done, the bytes done, and the bytes in all; None where the server does not tell."""
+"""Called with the current action, the bytes done, and the total bytes (None if the server gives no size)."""
 
 BLOCK = 1 << 20
 TIMEOUT_S = 60.0
 ATTEMPTS = 5
-"""Tries in a row without a single new byte, before the download gives up."""
+"""Number of successive tries without a new byte before the download fails."""
 
 _BROKEN = (URLError, http.client.HTTPException, OSError)
-"""What urllib raises when a connection fails."""
+"""Exceptions of urllib for a failed connection."""
 
 
 def download(
@@ -34,23 +34,23 @@ def download(
     wait_s: float = 2.0,
     progress: Progress | None = None,
 ) -> None:
-    """Download a file, whole or not at all.
+    """Download a file; a failure leaves no partial file under the final name.
 
-    What has come so far is kept in ``NAME.part``, and a second run goes on from there if the server can, and if a
-    checksum is published; without one nothing would show that the file has changed meanwhile, and it starts anew.
+    Partial content is kept in ``NAME.part``. With a published checksum, a second run resumes it if the server can.
+    Without a checksum a changed file would go unnoticed, so the download starts again.
 
     Args:
-        url: Where it lies.
-        path: The final name; its folder is made.
-        checksum: As ``md5:…`` or ``sha256:…``; None checks the size alone, where the server tells it.
-        room_factor: Free space that is wanted, as a multiple of the file's size.
-        wait_s: Between two tries.
+        url: Address of the file.
+        path: Final path; its folder is created.
+        checksum: As ``md5:…`` or ``sha256:…``; None checks only the size, if the server gives it.
+        room_factor: Required free space, as a multiple of the file's size.
+        wait_s: Seconds between two tries.
         progress: Called after each block.
 
     Raises:
-        FetchError: No connection, the server refuses, the connection breaks again and again, or the file is not the
-            published one.
-        OutputError: The disk has too little room, or cannot be written.
+        FetchError: No connection, the server refuses, the connection breaks repeatedly, or the checksum or size is
+            wrong.
+        OutputError: The disk has too little space, or cannot be written.
     """
     part = path.with_name(f"{path.name}.part")
     try:
@@ -66,7 +66,7 @@ def download(
 
 
 def remote_size(url: str) -> int | None:
-    """Bytes of a file on a server; None where it does not tell.
+    """Return the size in bytes of a file on a server; None if the server gives none.
 
     Raises:
         FetchError: No connection, or the server refuses.
@@ -76,7 +76,7 @@ def remote_size(url: str) -> int | None:
 
 
 def open_url(url: str, *, method: str = "GET", start: int = 0) -> Any:
-    """An open response, from a byte on if the server can.
+    """Open a response, from byte ``start`` on if the server supports it.
 
     Raises:
         FetchError: No connection, or the server refuses.
@@ -101,15 +101,15 @@ def open_url(url: str, *, method: str = "GET", start: int = 0) -> Any:
 
 
 class NoConnectionError(FetchError):
-    """The server was not reached; another try may."""
+    """The server was not reached; another try may succeed."""
 
 
 class _RangeEndedError(FetchError):
-    """All bytes are here already, or more than the file has."""
+    """The local file has all bytes already, or more than the remote file."""
 
 
 def _transfer_whole(url: str, part: Path, *, room_factor: float, wait_s: float, progress: Progress | None) -> None:
-    """Fill the partial file, trying again for as long as something comes."""
+    """Fill the partial file; repeat as long as new bytes arrive."""
     vain = 0
     while True:
         before = _size(part)
@@ -117,7 +117,7 @@ def _transfer_whole(url: str, part: Path, *, room_factor: float, wait_s: float, 
             total = _transfer(url, part, room_factor=room_factor, progress=progress)
             if total is None or _size(part) == total:
                 return
-            if _size(part) > total:  # of an earlier, larger version
+            if _size(part) > total:  # part of an earlier, larger version
                 part.unlink()
         except _RangeEndedError:
             if _size(part) == remote_size(url):
@@ -129,18 +129,18 @@ def _transfer_whole(url: str, part: Path, *, room_factor: float, wait_s: float, 
         vain = 0 if _size(part) > before else vain + 1
         if vain >= ATTEMPTS:
             raise FetchError(
-                f"{url}: the connection broke again and again, after {_size(part)} bytes. Run the same command later; "
-                "it goes on where it stopped."
+                f"{url}: the connection broke repeatedly, after {_size(part)} bytes. Run the same command later; "
+                "it continues where it stopped."
             )
         time.sleep(wait_s)
 
 
 def _transfer(url: str, part: Path, *, room_factor: float, progress: Progress | None) -> int | None:
-    """One connection's worth; returns the file's size if the server tells it."""
+    """Transfer over one connection; return the file's size if the server gives it."""
     start = _size(part)
     with open_url(url, start=start) as response:
         resumed = response.status == HTTPStatus.PARTIAL_CONTENT
-        start = start if resumed else 0  # a server without ranges sends all again
+        start = start if resumed else 0  # a server without range requests sends the whole file again
         left = _whole_number(response.headers.get("Content-Length"))
         total = None if left is None else start + left
         if left is not None:
@@ -161,14 +161,14 @@ def _read(response: Any, total: int | None, url: str) -> bytes:
     except (http.client.HTTPException, OSError) as error:
         if total is None:
             raise FetchError(f"{url}: the connection broke ({error}). Run the same command again.") from error
-        return b""  # the size tells that it is not whole
+        return b""  # the size shows that the file is incomplete
 
 
 def require_room(folder: Path, needed: int) -> None:
-    """Pass only if a folder's disk has so many bytes free.
+    """Check that a folder's disk has enough free bytes.
 
     Raises:
-        OutputError: It has not.
+        OutputError: It has too few.
     """
     free = shutil.disk_usage(folder).free
     if free < needed:

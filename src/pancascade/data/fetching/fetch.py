@@ -1,4 +1,4 @@
-"""A public data set into a folder: downloaded, unpacked, counted, with its licence beside it."""
+"""Fetching of a public data set into a folder: download, unpacking, counts, and a record of its licence."""
 
 import json
 import shutil
@@ -17,24 +17,24 @@ from pancascade.files.documents import read_json
 from pancascade.files.made_folders import made_by, remove_empty
 
 RECEIPT = "fetched.json"
-"""What was fetched from where, on which terms; beside the data."""
+"""File beside the data that records sources and licences."""
 
 
 def fetch(source: Source, out: Path, *, progress: Progress | None = None) -> Path:
-    """Download what is missing of a data set, unpack it, and write down where it is from.
+    """Download the missing files of a data set, unpack them, and record their source.
 
-    An archive is removed when it is unpacked. A second run goes on where the first one stopped.
+    An archive is removed after unpacking. A second run continues where the first one stopped.
 
     Args:
-        source: Which.
-        out: Folder that holds data sets; made if it is missing.
-        progress: Called with what is being done, how far it is, and how much there is.
+        source: The data set.
+        out: Folder for data sets; created if missing.
+        progress: Called with the current action, the amount done, and the total.
 
     Returns:
         The data set's folder.
 
     Raises:
-        FetchError: It cannot be downloaded unattended, the server fails, or what came is damaged.
+        FetchError: The data set needs a manual download, the server fails, or a file is damaged.
         OutputError: The folder cannot be written, or the disk is too small.
     """
     if not source.unattended:
@@ -63,7 +63,7 @@ def _fetch_into(folder: Path, source: Source, *, progress: Progress | None) -> N
 
 
 def missing_of(source: Source, folder: Path) -> list[str]:
-    """What a data set's folder lacks, or has too much of, against what is known of it; one sentence each."""
+    """Return one sentence per kind of file whose number in the folder differs from the known number."""
     reported = []
     for expected in source.expected:
         found = sum(1 for path in folder.glob(expected.pattern) if not path.name.startswith("."))
@@ -86,7 +86,7 @@ def _unpack(archive: Path, target: Path, *, progress: Progress | None) -> None:
         progress("unpack", 0, None)
     try:
         target.mkdir(parents=True, exist_ok=True)
-        for left_over in target.glob(f"{INCOMING}*"):  # of a killed run
+        for left_over in target.glob(f"{INCOMING}*"):  # left by a killed run
             shutil.rmtree(left_over)
         with TemporaryDirectory(prefix=INCOMING, dir=target) as hidden:
             draft = Path(hidden)

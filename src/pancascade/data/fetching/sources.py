@@ -1,4 +1,4 @@
-"""Public data sets: what they are, where they lie, and on which terms; the table is ``sources.yaml``."""
+"""Public data sets with addresses and licences; the table is ``sources.yaml``."""
 
 import re
 from importlib.resources import files
@@ -32,11 +32,11 @@ class RemoteFile(Settings):
     """One file of a data set.
 
     Attributes:
-        url: Where it lies.
-        name: Under which it is kept; empty takes the last part of the address.
-        checksum: As ``md5:…`` or ``sha256:…``; None where nobody publishes one.
-        checksum_of: Who publishes it.
-        unpack_to: Folder that a .zip or .tar is unpacked to, below the data set's own.
+        url: Address of the file.
+        name: Local name; empty takes the last part of the address.
+        checksum: As ``md5:…`` or ``sha256:…``; None if none is published.
+        checksum_of: Publisher of the checksum.
+        unpack_to: Folder for the content of a .zip or .tar, below the data set's folder.
     """
 
     url: Address
@@ -54,7 +54,7 @@ class RemoteFile(Settings):
 
     @property
     def file_name(self) -> str:
-        """Under which it is kept."""
+        """Local name of the file."""
         return self.name or PurePosixPath(urlparse(self.url).path).name
 
 
@@ -62,9 +62,9 @@ class Collection(Settings):
     """A public collection of The Cancer Imaging Archive.
 
     Attributes:
-        name: Its name there.
-        modalities: Kinds of series that are taken.
-        api: The archive's service.
+        name: Name of the collection in the archive.
+        modalities: Modalities of the series to download.
+        api: Address of the archive's service.
     """
 
     name: Below
@@ -73,12 +73,12 @@ class Collection(Settings):
 
 
 class Expected(Settings):
-    """What must be there afterwards.
+    """Files that must exist after a download.
 
     Attributes:
-        pattern: Of paths below the data set's folder.
-        number: How many.
-        what: They are, in words.
+        pattern: Glob pattern of paths below the data set's folder.
+        number: Number of matching files.
+        what: Description of the files.
     """
 
     pattern: str
@@ -90,21 +90,21 @@ class Source(Settings):
     """A public data set.
 
     Attributes:
-        name: As given to ``pancascade data fetch``.
-        title: For people.
-        what: What it shows, and what to beware of.
-        patients: How many, in words.
-        size: Of the download, in words.
-        licence: Its name.
-        licence_url: Its text.
-        attribution: What to cite wherever the data or what is made of it go.
-        page: Where people get it.
-        by_hand: How to get it without this command.
-        folder: Below ``--out``.
-        data_set: Folder that is read as the data set afterwards, below `folder`; None where no reader fits.
-        files: Downloaded unattended.
-        collection: Downloaded unattended from The Cancer Imaging Archive.
-        expected: What must be there afterwards.
+        name: Name for ``pancascade data fetch``.
+        title: Title for display.
+        what: Content of the data set, and cautions.
+        patients: Number of patients, in words.
+        size: Size of the download, in words.
+        licence: Name of the licence.
+        licence_url: Address of the licence text.
+        attribution: Citation required with the data and all derived results.
+        page: Web page of the data set.
+        by_hand: Instructions for a manual download.
+        folder: Folder below ``--out``.
+        data_set: Folder below `folder` that a reader takes as data set; None if no reader fits.
+        files: Files to download.
+        collection: Collection to download from The Cancer Imaging Archive.
+        expected: Files that must exist after the download.
     """
 
     name: str
@@ -125,15 +125,15 @@ class Source(Settings):
 
     @property
     def unattended(self) -> bool:
-        """Whether this command can download it."""
+        """Whether the command can download it without manual steps."""
         return bool(self.files) or self.collection is not None
 
 
 def known_sources(table: Path | None = None) -> list[Source]:
-    """The data sets of a table.
+    """Return the data sets of a table.
 
     Args:
-        table: YAML file like ``sources.yaml``, such as one with the addresses of a mirror; None takes that one.
+        table: YAML file like ``sources.yaml``, e.g. with addresses of a mirror; None takes ``sources.yaml``.
 
     Raises:
         DataError: The table is damaged.
@@ -149,10 +149,10 @@ def known_sources(table: Path | None = None) -> list[Source]:
 
 
 def find_source(name: str, table: Path | None = None) -> Source:
-    """A data set by name.
+    """Return a data set by name.
 
     Raises:
-        DataError: There is none of that name, or the table is damaged.
+        DataError: No data set has this name, or the table is damaged.
     """
     found = {source.name: source for source in known_sources(table)}
     if name not in found:

@@ -1,4 +1,4 @@
-"""Collections of The Cancer Imaging Archive, series by series, through its public service."""
+"""Download of collections of The Cancer Imaging Archive, series by series, through its public service."""
 
 import hashlib
 import re
@@ -19,25 +19,25 @@ from pancascade.files.documents import parse_json, reason
 HASHES, INCOMING = "md5hashes.csv", ".incoming-"
 SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 GIVES_UP_AFTER = 3
-"""Series that fail one after another before the rest is left for another run."""
+"""Number of successive failed series after which the run stops."""
 
 
 def fetch_collection(collection: Collection, folder: Path, *, progress: Progress | None = None) -> int:
-    """Download the series of a collection that are not here yet, into ``COLLECTION/PATIENT/SERIES``.
+    """Download the missing series of a collection into ``COLLECTION/PATIENT/SERIES``.
 
-    A series comes whole or not at all: its number of images and each file's MD5, both told by the archive, must be
-    right. A series that fails costs the others nothing.
+    A failed series leaves no files. The number of images and the MD5 of each file, both from the archive, must match.
+    A failed series does not stop the others, unless several fail in a row.
 
     Args:
-        collection: Which.
-        folder: Made if it is missing.
-        progress: Called with the patient's name after each block, and with the series done after each series.
+        collection: The collection.
+        folder: Target folder; created if missing.
+        progress: Called with the patient's name after each block, and with the number of finished series.
 
     Returns:
-        How many series are here now.
+        Number of series that exist locally now.
 
     Raises:
-        FetchError: The archive cannot be reached or knows no such series, or series failed.
+        FetchError: The archive cannot be reached or lists no such series, or series failed.
         OutputError: The folder cannot be written.
     """
     listed = _series(collection)
@@ -96,7 +96,7 @@ def _fetch_series(collection: Collection, series: Mapping[str, Any], place: Path
 
     place.parent.mkdir(parents=True, exist_ok=True)
     try:
-        for left_over in place.parent.glob(f"{INCOMING}*"):  # of a killed run
+        for left_over in place.parent.glob(f"{INCOMING}*"):  # left by a killed run
             shutil.rmtree(left_over)
         with TemporaryDirectory(prefix=INCOMING, dir=place.parent) as hidden:
             archive, draft = Path(hidden) / "series.zip", Path(hidden) / "series"

@@ -1,1 +1,1 @@
-"""From a data set to a store."""
+"""Preparation of a store from a data set."""

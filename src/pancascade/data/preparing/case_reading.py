@@ -1,4 +1,4 @@
-"""A case as its store will have it: resampled, and only the slices that are kept."""
+"""Reading of a case for a store: resampling and selection of slices."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -22,14 +22,14 @@ _NUMBER = re.compile(r"_z(\d+)$")
 
 @dataclass(frozen=True)
 class PlacedSlice:
-    """One slice and its place in the patient.
+    """One slice and its position in the patient.
 
     Attributes:
         axial: The slice.
-        number: From the feet, counted from 0; None where the source does not tell.
-        z_mm: Of its centre, towards the head; None where the source does not tell.
-        pancreas_pixels: Tumour included.
-        tumour_pixels: Of these.
+        number: Index from the feet, from 0; None if the source has none.
+        z_mm: Position of its centre towards the head; None if the source has none.
+        pancreas_pixels: Pixels of pancreas, including tumour.
+        tumour_pixels: Pixels of tumour.
     """
 
     axial: AxialSlice
@@ -41,17 +41,17 @@ class PlacedSlice:
 
 @dataclass(frozen=True)
 class CaseReading:
-    """What a store keeps of a case.
+    """Data of a case for a store.
 
     Attributes:
-        slices: Those that are kept; can be gone through once.
-        count: How many they are.
-        shape: Their rows and columns; None where there are none.
-        grid: Of the volume that they come from; None for single slices.
-        scan_grid: Of the scan before resampling.
-        pancreas_ml: In the scan, tumour included.
-        tumour_ml: Of these.
-        found: What the source has, before resampling and before slices are left out.
+        slices: The kept slices; can be iterated once.
+        count: Number of kept slices.
+        shape: Rows and columns of the slices; None without slices.
+        found: Counts of the source, before resampling and selection.
+        grid: Grid of the volume of the slices; None for single slices.
+        scan_grid: Grid of the scan before resampling.
+        pancreas_ml: Volume in the scan, including tumour.
+        tumour_ml: Volume of the tumour.
     """
 
     slices: Iterator[PlacedSlice]
@@ -69,7 +69,7 @@ def read_case(case: Case, options: PrepareOptions) -> CaseReading:
 
     Raises:
         ScanError: A file cannot be read, or the scan is no CT in Hounsfield units.
-        DataError: The label map does not fit, or single slices cannot be what the options ask for.
+        DataError: The label map does not fit, or single slices do not allow the options.
     """
     return _of_slices(case, options) if case.scan is None else _of_scan(case, case.scan, options)
 
@@ -140,7 +140,7 @@ def _placed(axial: AxialSlice) -> PlacedSlice:
 
 
 def _pixels(labels: Volume) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Pixels of pancreas with tumour, and of tumour, of each slice along the third axis."""
+    """Return the pixels of pancreas with tumour, and of tumour, for each slice along the third axis."""
     planes: Sequence[npt.NDArray[Any]] = [labels.voxels[:, :, k] for k in range(labels.shape[2])]
     organ = np.array([np.count_nonzero(plane) for plane in planes])
     return organ, np.array([np.count_nonzero(plane == Label.TUMOUR) for plane in planes])
@@ -155,20 +155,20 @@ def _counts(pancreas: npt.NDArray[Any], tumour: npt.NDArray[Any]) -> SliceCounts
 
 
 def _in_order(volume: Volume) -> Volume:
-    # Turned axes are walked backwards in memory, which takes SciPy several times as long.
+    # Flipped axes run backwards in memory, which takes SciPy several times as long.
     return volume.with_voxels(np.asfortranarray(volume.voxels))
 
 
 def _resampled(image: Volume, spacing_mm: tuple[float, float, float]) -> Volume:
     resampled = resample_to_spacing(_in_order(image), spacing_mm, order=1)
     limits = np.iinfo(np.int16)
-    # Slices are cut to whole numbers, and cutting would darken interpolated values by half a unit.
+    # Slices are truncated to integers, which would lower interpolated values by 0.5 HU on average.
     rounded = np.rint(resampled.voxels, out=resampled.voxels)
     return resampled.with_voxels(np.clip(rounded, limits.min, limits.max, out=rounded).astype(np.int16))
 
 
 def _heights_mm(image: Volume) -> npt.NDArray[np.float64]:
-    """Height of the centre of each slice, which an oblique grid has at no pixel's height but there."""
+    """Return the height of each slice's centre; in an oblique grid heights vary within a slice."""
     i, j, slices = image.shape
     middle = image.affine[2, 0] * (i - 1) / 2 + image.affine[2, 1] * (j - 1) / 2 + image.affine[2, 3]
     heights: npt.NDArray[np.float64] = middle + image.affine[2, 2] * np.arange(slices)

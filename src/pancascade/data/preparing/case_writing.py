@@ -1,4 +1,4 @@
-"""The slices of a case in the files of a store."""
+"""Writing of a case's slices to the files of a store."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,16 +15,16 @@ from pancascade.files.atomic import written_together
 from pancascade.imaging.preprocessing.window import Window
 
 Written = tuple[list[PreparedSlice], list[FileDigest]]
-"""The slices, and the files that hold them."""
+"""The slices and their files."""
 
 
 def write_arrays(reading: CaseReading, *, store: Path, name: str) -> Written:
-    """Hounsfield units and labels of all slices in two files.
+    """Write Hounsfield units and labels of all slices to two files.
 
     Args:
-        reading: The case; its slices are gone through.
+        reading: The case; its slices are consumed.
         store: Folder of the store.
-        name: Of the case.
+        name: Name of the case.
 
     Raises:
         OutputError: A file cannot be written.
@@ -48,10 +48,10 @@ def write_arrays(reading: CaseReading, *, store: Path, name: str) -> Written:
 
 
 def write_pictures(reading: CaseReading, *, store: Path, window: Window) -> Written:
-    """A grey picture and one of labels (ids of `pancascade.labels.Label`) of each slice.
+    """Write a grey picture and a label picture (ids of `pancascade.labels.Label`) of each slice.
 
     Args:
-        reading: The case; its slices are gone through.
+        reading: The case; its slices are consumed.
         store: Folder of the store.
         window: Hounsfield units of grey 0 and grey 255.
 

@@ -1,7 +1,7 @@
-"""The counts that papers give of public data sets, beside what a download holds.
+"""Published counts of public data sets, compared with a download.
 
-They differ more often than not: data sets are corrected after a paper, and papers leave out without a word. A
-difference is told, never a failure.
+They often differ: data sets are corrected after a paper, and papers leave cases out without mention. A difference is
+reported and is never a failure.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,20 +14,20 @@ TCIA = "TCIA, version of 2020-09-10,"
 DECATHLON = "Antonelli et al. 2022"
 
 MSD_CASES, MSD_TUMOUR_SLICES = 281, 1957 + 580
-"""Of MSD Task07: 216 cases with 1957 slices that show tumour for training, 65 with 580 for testing."""
+"""Counts of MSD Task07: 216 cases with 1957 slices that show tumour for training, 65 with 580 for testing."""
 MSD_TUMOUR_SLICES_A_CASE = (4, 25)
 NIH_PATIENTS, NIH_SLICES = 80, 18_942
 NIH_PANCREAS_SLICES = 5304 + 1699
-"""Of NIH Pancreas-CT, when it had 82 patients: 62 with 5304 slices that show pancreas, 20 with 1699."""
+"""Of NIH Pancreas-CT with 82 patients: 62 with 5304 slices that show pancreas, 20 with 1699."""
 
 
 def published_counts(cases: Iterable[PreparedCase]) -> list[PublishedCount]:
-    """What papers count of the data sets that the cases are recognisably from, and what the cases hold.
+    """Return published counts of recognised data sets beside the counts of the cases.
 
-    Counts are those of the source, whatever was resampled or left out; cases that could not be read are missing.
+    Counts are of the source, before resampling and selection; cases that could not be read are missing.
 
     Args:
-        cases: Prepared cases; MSD Task07 and NIH Pancreas-CT are known by the name of the source.
+        cases: Prepared cases; MSD Task07 and NIH Pancreas-CT are recognised by the name of the source.
 
     Source: Qiu et al. 2024; Antonelli et al. 2022; TCIA, doi 10.7937/K9/TCIA.2016.tNB1kqBU.
     """

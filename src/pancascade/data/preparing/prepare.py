@@ -1,7 +1,7 @@
-"""From a data set as downloaded to a store for training: whole or absent, in parallel, resumable.
+"""Preparation of a training store from a data set: in parallel, resumable.
 
-A store is a folder: ``manifest.json`` says what it is, ``index.parquet`` and ``cases.parquet`` what is in it; voxels
-are in ``arrays``, or in ``images`` and ``masks``; ``records`` lets a second run do only what is left.
+A store is a folder. ``manifest.json`` describes it, ``index.parquet`` and ``cases.parquet`` list its content. Voxels
+are in ``arrays``, or in ``images`` and ``masks``. ``records`` lets a second run do only the missing cases.
 """
 
 import csv
@@ -44,12 +44,12 @@ _LIBRARIES = ("pancascade", "numpy", "blosc2", "pyarrow", "pillow")
 
 @dataclass(frozen=True)
 class Preparation:
-    """What a run did.
+    """Result of a run.
 
     Attributes:
-        manifest: Of the finished store.
-        anew: Cases written now; the others were there.
-        removed: Cases that an earlier run wrote and the data set no longer has.
+        manifest: Manifest of the finished store.
+        anew: Number of cases written in this run; the others existed.
+        removed: Cases of an earlier run that the data set no longer has; they were removed.
     """
 
     manifest: Manifest
@@ -66,21 +66,21 @@ def prepare(
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Preparation:
-    """Make a store of a data set, or finish one.
+    """Create a store of a data set, or complete an unfinished one.
 
-    A run that was interrupted, even killed, is finished by the same call; cases whose files have not changed are not
-    done again. The same data set and options give the same files.
+    The same call completes an interrupted or killed run; cases with unchanged files are not repeated. The same data set
+    and options give the same files.
 
     Args:
-        cases: Of one data set, or of several.
-        out: Folder of the store: new, empty, or one that was made of the same data sets with the same options.
-        options: None takes the default ones.
-        workers: Processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
-        executor: Where the work is done; None takes processes of this machine.
+        cases: Cases of one or several data sets.
+        out: Folder of the store: new, empty, or a store of the same data sets and options.
+        options: Options; None uses the defaults.
+        workers: Number of processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
+        executor: Executor of the work; None uses processes of this machine.
         progress: Called after each case.
 
     Raises:
-        DataError: The folder is something else, two cases have one name, no case could be prepared, or the extra
+        DataError: The folder is something else, two cases have the same name, no case could be prepared, or the extra
             ``data`` is not installed.
         OutputError: The folder cannot be written.
     """
@@ -97,7 +97,7 @@ def prepare(
         prepared = [o.found for o in outcomes if isinstance(o.found, PreparedCase)]
         failures = [o.found for o in outcomes if isinstance(o.found, CaseFailure)]
         if not prepared:
-            if new:  # what was never a store is none now
+            if new:  # a folder that was no store before must not become one
                 (out / MANIFEST).unlink(missing_ok=True)
             raise DataError(with_first_reason(f"{out}: no case could be prepared.", failures[0].message))
         removed = sweep(out, [case.name for case in cases])
@@ -113,7 +113,7 @@ def _require_distinct(cases: Sequence[Case]) -> None:
 
 
 def _root(cases: Sequence[Case]) -> Path:
-    """The folder that all files lie in, so that a store does not depend on where the data set lies."""
+    """Return the common folder of all files, so that a store does not depend on the data set's path."""
     parents = {str(path.parent) for case in cases for path in case.files}
     try:
         return Path(os.path.commonpath(parents))
@@ -124,7 +124,7 @@ def _root(cases: Sequence[Case]) -> Path:
 def _do(
     jobs: Sequence[PrepareJob], *, workers: int, executor: Executor | None, progress: Progress | None
 ) -> list[CaseOutcome]:
-    """Outcomes in the order of the jobs."""
+    """Return the outcomes in the order of the jobs."""
     found: dict[str, CaseOutcome] = {}
     if progress is not None:
         progress(0, len(jobs))
@@ -165,7 +165,7 @@ def _finish(out: Path, started: Manifest, cases: Sequence[PreparedCase], failure
 
 
 def _write_picture_index(out: Path, cases: Sequence[PreparedCase], options: PrepareOptions) -> FileDigest:
-    """The index of a slice folder, so that other programs can use the pictures, with the window that they need."""
+    """Write the index of a slice folder, with the window, so that other programs can use the pictures."""
     window, path = options.picture_window, out / PICTURE_INDEX
     header = ["name", "patient", "slice_index", "pancreas_pixels", "tumour_pixels", "lower_hu", "upper_hu"]
     with written_whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""One case of a store: written, and a record of it when all is there."""
+"""Writing of one case to a store, with a record when it is complete."""
 
 import json
 from collections.abc import Sequence
@@ -26,10 +26,10 @@ class PrepareJob:
     """One case to prepare.
 
     Attributes:
-        case: What is read.
-        store: Folder that is written to.
-        options: How.
-        root: Folder that the source's files are named from.
+        case: The case to read.
+        store: Target folder.
+        options: Options of the store.
+        root: Folder to which the source's file names are relative.
     """
 
     case: Case
@@ -43,8 +43,8 @@ class CaseOutcome:
     """Result of one case.
 
     Attributes:
-        found: The case in the store, or why it is not there.
-        anew: Whether it was worked on now, rather than in an earlier run.
+        found: The case in the store, or the reason of its failure.
+        anew: Whether it was processed in this run, not in an earlier one.
     """
 
     found: PreparedCase | CaseFailure
@@ -52,10 +52,10 @@ class CaseOutcome:
 
 
 def prepare_case(job: PrepareJob) -> CaseOutcome:
-    """Write a case into the store, unless it is there from the same files in the same way.
+    """Write a case to the store, unless it exists there from the same files and options.
 
     Raises:
-        OutputError: The store cannot be written, so that no other case could be either.
+        OutputError: The store cannot be written, so no other case can be either.
     """
     try:
         key = _key(job)
@@ -75,7 +75,7 @@ def prepare_case(job: PrepareJob) -> CaseOutcome:
 
 
 def read_record(path: Path) -> tuple[dict[str, Any], PreparedCase] | None:
-    """What a record's case was made from, and the case; None for a record that is missing or damaged."""
+    """Return a record's key of sources and its case; None if the record is missing or damaged."""
     try:
         kept = read_json(path)
         return kept["key"], PreparedCase.model_validate(kept["case"])
@@ -98,7 +98,7 @@ def _is_whole(store: Path, files: Sequence[FileDigest]) -> bool:
 
 
 def _key(job: PrepareJob) -> dict[str, Any]:
-    """All that a prepared case depends on."""
+    """Return everything that a prepared case depends on."""
     case, key = job.case, reading_key(job.case)
     files = [
         FileDigest(path=_named(path, job.root), digest=digest).model_dump()
@@ -117,7 +117,7 @@ def _prepare(job: PrepareJob, key: dict[str, Any]) -> PreparedCase:
     case, options = job.case, job.options
     reading = read_case(case, options)
     record = record_of(job.store, case.name)
-    # From here on the case is absent, until all of it is written.
+    # From here on the case counts as absent until it is completely written.
     record.unlink(missing_ok=True)
     if options.kind == "pictures":
         slices, files = write_pictures(reading, store=job.store, window=options.picture_window)

@@ -1,4 +1,4 @@
-"""The folder of a store: taken, cleared of what killed runs left, checked against its manifest."""
+"""Folder of a store: initialisation, removal of files of killed runs, verification by its manifest."""
 
 import re
 import shutil
@@ -16,15 +16,15 @@ _HALF_WRITTEN = re.compile(r"\.[0-9a-f]{8}\..+")
 
 
 def claim(out: Path, manifest: Manifest) -> None:
-    """Make a folder a store that is not finished, if it is new, empty, or a store of the same kind.
+    """Mark a folder as an unfinished store, if it is new, empty, or a store of the same cases and options.
 
     Args:
         out: The folder.
-        manifest: What it is to be.
+        manifest: Manifest of the intended store.
 
     Raises:
-        DataError: It is something else, or a store of other cases or options.
-        OutputError: A file cannot be written.
+        DataError: The folder is something else, or a store of other cases or options.
+        OutputError: The folder cannot be written.
     """
     try:
         content = [path for path in out.iterdir() if not _is_passing(path)] if out.is_dir() else []
@@ -45,7 +45,7 @@ def _is_passing(path: Path) -> bool:
 
 
 def _differing(found: Manifest, wanted: Manifest) -> str:
-    """The first thing in which two stores differ, in words; empty if there is none."""
+    """Return the first difference of two stores in words; empty if there is none."""
     if found.sources != wanted.sources:
         return f"cases of {', '.join(found.sources)}, not of {', '.join(wanted.sources)}"
     theirs, ours = found.options.model_dump(), wanted.options.model_dump()
@@ -54,13 +54,13 @@ def _differing(found: Manifest, wanted: Manifest) -> str:
 
 
 def sweep(out: Path, names: Sequence[str]) -> tuple[str, ...]:
-    """Remove what killed runs left half-written, and cases that the data set no longer has; tell their names.
+    """Remove partial files of killed runs and cases no longer in the data set; return the cases' names.
 
-    Files of a case that failed now stay for the day when its source can be read again.
+    Files of a case that failed in this run stay, as its source may become readable again.
 
     Args:
         out: Folder of the store.
-        names: Of all cases that the data set has.
+        names: Names of all cases of the data set.
 
     Raises:
         OutputError: A file cannot be removed.
@@ -84,18 +84,18 @@ def sweep(out: Path, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def verify(store: Path, *, progress: Callable[[int, int], None] | None = None) -> list[str]:
-    """What is wrong with the files of a store: a sentence each, none if all are as they were written.
+    """Verify the files of a store; return one sentence per missing or changed file.
 
     Args:
-        store: Folder.
-        progress: Called with the number of files looked at and of all files.
+        store: Folder of the store.
+        progress: Called with the number of checked files and of all files.
 
     Raises:
-        DataError: It is no store, or one that is not finished.
+        DataError: The folder is no store, or an unfinished one.
     """
     manifest = read_manifest(store)
     if manifest.state != "finished":
-        raise DataError(f"{store}: preparing was interrupted. Run `pancascade data prepare` again; it goes on.")
+        raise DataError(f"{store}: preparing was interrupted. Run `pancascade data prepare` again; it continues.")
     faults = []
     for done, file in enumerate(manifest.files, start=1):
         path = store / file.path

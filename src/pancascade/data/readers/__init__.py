@@ -1,4 +1,4 @@
-"""Data sets as distributed, read into cases."""
+"""Readers of data sets in their distributed layouts."""
 
 from pancascade.data.readers.case import AxialSlice, Case, LabelledScan, require_files
 from pancascade.data.readers.corrected_results import corrected_results

@@ -1,4 +1,4 @@
-"""A case: one patient's image and reference labels, read only when asked."""
+"""A case: one patient's image and reference labels, read on request."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,16 +23,16 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class AxialSlice:
-    """One axial slice as a radiologist sees it: row 0 is anterior, column 0 the patient's right.
+    """One axial slice in radiological orientation: row 0 is anterior, column 0 the patient's right.
 
     Attributes:
         name: Unique within its data set.
-        patient: Whose slice it is; splits go by patient.
+        patient: Patient of the slice; splits are by patient.
         hu: (H, W) int16, Hounsfield units.
         labels: (H, W) uint8, ids of `pancascade.labels.Label`.
-        spacing_mm: Row and column spacing, None if the source does not tell.
-        slice_mm: Distance to the next slice of the same list; None for slices that have no neighbours there.
-        flipped_rows: The picture that it came from shows the back at the top; masks beside that picture do, too.
+        spacing_mm: Row and column spacing, None if the source has none.
+        slice_mm: Distance to the next slice of the same list; None for slices without neighbours in it.
+        flipped_rows: Whether the picture file, and masks beside it, show the patient's back at the top.
     """
 
     name: str
@@ -46,16 +46,16 @@ class AxialSlice:
 
 @dataclass(frozen=True)
 class LabelledScan:
-    """A whole scan and its label map, where they are and how they are read.
+    """A whole scan and its label map, with their files and readers.
 
     Attributes:
         image: File, or folder of a DICOM series.
-        label: File; None where nothing is outlined.
-        meaning: What the label map's values stand for.
-        read_image: Reads the scan, Hounsfield units.
-        read_values: Reads the label map with its own values, on the grid of the scan it is given.
-        read_filed: Reads it the way round that its header says, where `read_values` knows better.
-        region: It is cut from a scan and windowed, so that its values do not tell a CT.
+        label: File of the label map; None without one.
+        meaning: Structure of each value of the label map.
+        read_image: Reads the scan in Hounsfield units.
+        read_values: Reads the label map with its own values, on the grid of the given scan.
+        read_filed: Reads the label map in its header's orientation, if `read_values` corrects a wrong header.
+        region: Whether it is a cropped, windowed region, whose values cannot be checked to be CT.
     """
 
     image: Path
@@ -67,7 +67,7 @@ class LabelledScan:
     region: bool = field(default=False, kw_only=True)
 
     def read(self) -> tuple[Volume, Volume]:
-        """The scan in Hounsfield units, and its labels: uint8, ids of `pancascade.labels.Label`, on its grid.
+        """Read the scan in Hounsfield units and its labels: uint8, ids of `pancascade.labels.Label`, on its grid.
 
         Raises:
             ScanError: A file cannot be read.
@@ -78,10 +78,10 @@ class LabelledScan:
         return image, values.with_voxels(as_labels(values, self.meaning))
 
     def read_ct(self) -> tuple[Volume, Volume]:
-        """The same, for work that stands on Hounsfield units; what is unusual about them goes to the log.
+        """Read as `read`, with a check of Hounsfield units; unusual values are logged as warnings.
 
         Raises:
-            NotCTError: The scan is no CT in Hounsfield units, by the judgement of `pancascade segment`.
+            NotCTError: The scan is no CT in Hounsfield units, by the checks of `pancascade segment`.
             GeometryError: Its axes are not at right angles.
             ScanError: A file cannot be read.
             DataError: The label map lies on another grid, or holds a value without a meaning.
@@ -99,11 +99,11 @@ class Case:
 
     Attributes:
         name: Unique within its data set.
-        patient: Whose it is.
+        patient: Patient of the case.
         source: Name of the data set.
-        read_slices: Reads the axial slices; nothing is read before it is called.
-        scan: The whole scan; None where a data set has single slices only.
-        files: The image, and the label where there is one; whether they are there is found out by reading.
+        read_slices: Reads the axial slices on request.
+        scan: The whole scan; None if the data set has only single slices.
+        files: Image file, and label file if any; missing files are detected on reading.
     """
 
     name: str
@@ -114,29 +114,29 @@ class Case:
     files: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
-        # A name from a Mac's file system is spelled otherwise than the same name in a table or split.
+        # A name from a Mac's file system has another Unicode form than the same name in a table or split.
         object.__setattr__(self, "name", composed(self.name))
         object.__setattr__(self, "patient", composed(self.patient))
 
     @classmethod
     def of_scan(cls, name: str, *, patient: str, source: str, scan: LabelledScan) -> Self:
-        """A case of a whole scan, whose slices are all its axial slices, feet first."""
+        """Return the case of a whole scan with all its axial slices, feet first."""
         files = (scan.image,) if scan.label is None else (scan.image, scan.label)
         return cls(name, patient, source, partial(_slices_of, scan, name=name, patient=patient), scan, files)
 
 
 def hounsfield_notices(image: Volume) -> list[Notice]:
-    """What is unusual about the Hounsfield units of a whole scan.
+    """Return notices about unusual Hounsfield units of a whole scan.
 
     Raises:
-        NotCTError: They cannot be Hounsfield units.
+        NotCTError: The values cannot be Hounsfield units.
         GeometryError: The axes are not at right angles.
     """
     return [*require_hounsfield(image), *hu_calibration(image, scan_name=image.name)]
 
 
 def require_files(cases: Iterable[Case]) -> None:
-    """Pass only if every file of the cases is there.
+    """Check that every file of the cases exists.
 
     Raises:
         DataError: Files are missing; the first three are named.
@@ -146,7 +146,7 @@ def require_files(cases: Iterable[Case]) -> None:
         listed = ", ".join(abbreviated(path.name) for path in missing[:3]) + (", ..." if len(missing) > 3 else "")
         number = "a file is" if len(missing) == 1 else f"{len(missing)} files are"
         raise DataError(
-            f"{listed}: {number} missing. Copy or unpack again; `pancascade data check` looks at all of a data set."
+            f"{listed}: {number} missing. Copy or unpack again; `pancascade data check` checks a whole data set."
         )
 
 
@@ -155,11 +155,11 @@ def _slices_of(scan: LabelledScan, *, name: str, patient: str) -> list[AxialSlic
 
 
 def as_labels(values: Volume, meaning: LabelMapping) -> NDArray[np.uint8]:
-    """Ids of `pancascade.labels.Label` in place of a label map's own values.
+    """Convert a label map's own values to ids of `pancascade.labels.Label`.
 
     Args:
-        values: Whole numbers, whatever their type.
-        meaning: What each value above 0 stands for.
+        values: Label map of whole numbers, of any type.
+        meaning: Structure of each value above 0.
 
     Raises:
         DataError: A value is no whole number, or has no meaning.
@@ -178,12 +178,12 @@ def as_labels(values: Volume, meaning: LabelMapping) -> NDArray[np.uint8]:
 
 
 def axial_slices(hu: Volume, labels: Volume, *, name: str, patient: str) -> list[AxialSlice]:
-    """The axial slices of a volume and its label map, feet first, as a radiologist sees them."""
+    """Return the axial slices of a volume and its label map, feet first, in radiological orientation."""
     return list(each_axial_slice(hu, labels, name=name, patient=patient))
 
 
 def each_axial_slice(hu: Volume, labels: Volume, *, name: str, patient: str) -> Iterator[AxialSlice]:
-    """The same one by one, so that no more than one is copied at a time."""
+    """Yield the slices of `axial_slices` one by one, with only one copy at a time."""
     shown, marked = reorient(hu, "LPS"), reorient(labels, "LPS")
     column_mm, row_mm, slice_mm = shown.spacing_mm
     for k in range(shown.shape[2]):

@@ -1,4 +1,4 @@
-"""Names of cases after their files; where files have one name, their folders tell them apart."""
+"""Names of cases from their files; folders distinguish files of the same name."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -8,13 +8,13 @@ from pancascade.files.file_names import case_name
 
 
 def distinct_names(images: Sequence[str]) -> list[str]:
-    """A name for each image, after its file: ``p1/ct.nii.gz`` is ct, or p1_ct where another folder has a ct, too.
+    """Return a name for each image from its file: ``p1/ct.nii.gz`` is ct, or p1_ct if another folder has a ct too.
 
     Args:
-        images: Paths as a list names them, with slashes or backslashes.
+        images: Paths with slashes or backslashes.
 
     Returns:
-        In the same order. Paths that are named twice have one name.
+        Names in the same order. Equal paths have the same name.
     """
     paths = [PurePosixPath(image.replace("\\", "/")) for image in images]
     by_name: dict[str, set[PurePosixPath]] = defaultdict(set)
@@ -24,7 +24,7 @@ def distinct_names(images: Sequence[str]) -> list[str]:
 
 
 def _depth(alike: set[PurePosixPath]) -> int:
-    """Parts of the paths, from the end, that it takes to tell them apart."""
+    """Return the number of path parts, from the end, that distinguish the paths."""
     deepest = max(len(path.parts) for path in alike)
     for depth in range(1, deepest):
         if max(Counter(_name(path, depth).casefold() for path in alike).values()) == 1:

@@ -1,4 +1,4 @@
-"""Results whose masks a reader corrected, as a data set: each scan with its newest correction."""
+"""Corrected results as a data set: each scan with its newest correction."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -18,16 +18,16 @@ from pancascade.results.corrections import FOLDER, Correction, newest_correction
 
 
 def corrected_results(folder: Path, *, scans: Path | None = None) -> list[Case]:
-    """Cases of a tree of results to which corrections were saved, one a result; results without any are left out.
+    """Return the cases of a folder of results with saved corrections, one per result with a correction.
 
-    A scan is looked for beside its result (``scan.nii.gz``), in the list or folder of scans, and where it was when it
-    was segmented; when it is read, its digest must be that of the scan that was segmented. Two results of one scan are
-    one patient's, as are those that the list says so; else each scan is a patient of its own.
+    A scan is searched beside its result (``scan.nii.gz``), in the list or folder of scans, and at its original place.
+    On reading, its digest must equal that of the segmented scan. Results of the same scan, and results that the list
+    assigns to one patient, belong to one patient; otherwise each scan is its own patient.
 
     Args:
-        folder: Results at any depth, or a single one.
-        scans: Folder of the scans, or a CSV with the columns case and input, as ``batch --mapping`` writes it, and if
-            wanted series and patient; None takes ``scans.csv`` in the folder, if there is one.
+        folder: Folder of results at any depth, or a single result.
+        scans: Folder of the scans, or a CSV with the columns case and input, as ``batch --mapping`` writes it, and
+            optionally series and patient; None uses ``scans.csv`` in the folder, if there is one.
 
     Raises:
         DataError: No result has a correction, or scans are missing.
@@ -55,14 +55,14 @@ def corrected_results(folder: Path, *, scans: Path | None = None) -> list[Case]:
         found.append(Case.of_scan(name, patient=patient, source=folder.resolve().name, scan=labelled))
     if missing:
         raise DataError(
-            f"{listed(missing)}: the scan is neither beside the correction nor where it was. Give --scans, a folder of "
-            "the scans or a CSV with the columns case and input."
+            f"{listed(missing)}: the scan is neither beside the correction nor at its original place. Give --scans, a "
+            "folder of the scans or a CSV with the columns case and input."
         )
     return found
 
 
 def holds_corrections(folder: Path) -> bool:
-    """Whether a folder is a tree of results of which one has a correction; the first decides."""
+    """Return whether a folder contains a result with a correction."""
     return next(_records(folder), None) is not None
 
 
@@ -88,16 +88,16 @@ def _labelled(image: Path, correction: Correction, *, series: str | None, digest
 
 
 def _read_segmented(image: Path, *, series: str | None, digest: str | None) -> Volume:
-    """The scan, if it is the one that was segmented.
+    """Read the scan, and check that it is the one that was segmented.
 
     Raises:
-        DataError: It is another one.
-        ScanError: It cannot be read.
+        DataError: It is another scan.
+        ScanError: The scan cannot be read.
     """
     volume = read_volume(image, series=series if looks_like_dicom(image) else None)
     if digest is not None and volume_digest(volume) != digest:
         raise DataError(
-            f"{image.name}: not the scan that was segmented and corrected, its voxels are others. Give that one by "
+            f"{image.name}: not the scan that was segmented and corrected, its voxels differ. Give that scan by "
             "--scans."
         )
     return volume

@@ -1,4 +1,4 @@
-"""Where the scans of corrected results are: beside them, in a list, in a folder, or where they were."""
+"""Search for the scans of corrected results: beside them, in a list, in a folder, or at the original place."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,21 +14,21 @@ from pancascade.imaging.volume.digest import volume_digest
 from pancascade.results.corrections import SegmentedScan
 
 BESIDE = "scan.nii.gz"
-"""Name of a scan that whoever segmented it stored beside the result."""
+"""Name of a scan stored beside its result."""
 
 LIST = "scans.csv"
 
 
 @dataclass
 class KnownScans:
-    """Scans that a list or folder offers.
+    """Scans of a list or folder.
 
     Attributes:
-        rows: Of a list, by the key of the case's name.
+        rows: Rows of the list, by the key of the case's name.
         root: Folder that the list's paths are relative to.
-        files: Of a folder, by the key of the file's name; None for names that several files have.
+        files: Files of the folder by the key of the file's name; None for ambiguous names.
         every: All files of the folder.
-        digests: Of those that had to be read.
+        digests: Files by digest; None before the files were read.
     """
 
     rows: Mapping[str, TableRow] = field(default_factory=dict)
@@ -39,11 +39,11 @@ class KnownScans:
 
     @classmethod
     def read(cls, results: Path, scans: Path | None) -> "KnownScans":
-        """What a list or folder offers; no scan is opened.
+        """Return the scans of a list or folder; no scan is opened.
 
         Args:
-            results: Folder of the results, where ``scans.csv`` may lie.
-            scans: The list or folder; None for ``scans.csv``.
+            results: Folder of the results, which may contain ``scans.csv``.
+            scans: The list or folder; None uses ``scans.csv``, if it exists.
 
         Raises:
             DataError: There is no such list or folder, or the list is damaged.
@@ -72,12 +72,12 @@ class KnownScans:
         return cls(files=files, every=every)
 
     def find(self, result: Path, scan: SegmentedScan, *, names: tuple[str, ...]) -> Path | None:
-        """Where the scan of a result is; None if it is nowhere.
+        """Return the path of a result's scan; None if it is not found.
 
         Args:
             result: Folder of the result.
-            scan: What it tells.
-            names: What a list or folder may call the scan, besides its own name.
+            scan: The result's record of its scan.
+            names: Further names of the scan in a list or folder.
         """
         if is_file(result / BESIDE):
             return result / BESIDE
@@ -94,12 +94,12 @@ class KnownScans:
         return next((path for path in places if there(path)), None)
 
     def patient(self, *names: str) -> str | None:
-        """Whose scan it is, as the list says; None where it does not."""
+        """Return the patient of a scan in the list; None if the list gives none."""
         row = self._row(*names)
         return None if row is None else row["patient"] or None
 
     def series(self, *names: str) -> str | None:
-        """Which series of DICOM it is, as the list says; None where it does not."""
+        """Return the DICOM series of a scan in the list; None if the list gives none."""
         row = self._row(*names)
         return None if row is None else row["series"] or None
 
@@ -107,12 +107,12 @@ class KnownScans:
         return next((self.rows[case_key(name)] for name in names if case_key(name) in self.rows), None)
 
     def _by_digest(self) -> dict[str, Path]:
-        """All scans of the folder by their voxels, read once."""
+        """Return all scans of the folder by digest; each is read once."""
         if self.digests is None:
             self.digests = {}
             for path in self.every:
                 try:
                     self.digests.setdefault(volume_digest(read_volume(path)), path)
-                except ScanError:  # no scan of ours
+                except ScanError:  # no readable scan
                     continue
         return self.digests

@@ -1,4 +1,4 @@
-"""How a data set is read, where its files do not tell: written down beside what was made of it."""
+"""Reading options of a data set that its files do not contain, stored beside derived results."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,15 +15,15 @@ from pancascade.settings import Settings
 
 
 class DataReading(Settings):
-    """The layout of a data set, and how the pictures of a slice folder are read.
+    """Layout of a data set, and reading options for the pictures of a slice folder.
 
     Attributes:
-        layout: Of the folder.
+        layout: Layout of the folder.
         window: Hounsfield units of grey 0 and grey 255 in pictures.
-        flip_rows: Pictures show the patient's back at the top.
-        mask_values: What each value of the pictures' masks stands for; None: all above 0 is pancreas.
-        pixel_mm: Pixel spacing of pictures whose row does not tell it.
-        without_masks: The pictures show no pancreas and have no masks.
+        flip_rows: Whether pictures show the patient's back at the top.
+        mask_values: Structure of each value of the pictures' masks; None: all values above 0 are pancreas.
+        pixel_mm: Pixel spacing of pictures whose row in the index has none.
+        without_masks: Whether the pictures show no pancreas and have no masks.
     """
 
     layout: Layout
@@ -34,7 +34,7 @@ class DataReading(Settings):
     without_masks: bool = False
 
     def cases(self, path: Path) -> list[Case]:
-        """The cases of a data set of this layout; no image is opened.
+        """Return the cases of a data set of this layout; no image is opened.
 
         Args:
             path: Folder of the data set, or the CSV of a volume list.

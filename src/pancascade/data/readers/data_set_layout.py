@@ -1,4 +1,4 @@
-"""Which layout a folder has, and the cases of a data set as it was downloaded."""
+"""Recognition of a folder's layout, and reading of a data set as downloaded."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from pancascade.imaging.preprocessing import Window
 
 
 class Layout(StrEnum):
-    """How a data set lies in its folder; the names are those of a recipe's readers."""
+    """Layout of a data set in its folder; the names are those of a recipe's readers."""
 
     MSD = "msd"
     NIH_PANCREAS_CT = "nih_pancreas_ct"
@@ -38,11 +38,11 @@ class Layout(StrEnum):
 
 @dataclass(frozen=True)
 class PictureReading:
-    """How pictures of a slice folder are read; their files do not tell.
+    """Reading options for pictures of a slice folder, which the files do not contain.
 
     Attributes:
         window: Hounsfield units of grey 0 and grey 255.
-        flip_rows: The pictures show the patient's back at the top and are turned over.
+        flip_rows: Whether the pictures show the patient's back at the top and must be flipped.
     """
 
     window: Window = field(default_factory=Window)
@@ -58,7 +58,7 @@ READERS: dict[Layout, Callable[[Path], list[Case]]] = {
     Layout.STORE: prepared_store,
     Layout.CORRECTIONS: corrected_results,
 }
-"""Readers that need nothing but the folder."""
+"""Readers that need only the folder."""
 
 _NIH_PATIENT = "PANCREAS_[0-9][0-9][0-9][0-9]"
 
@@ -103,13 +103,13 @@ RECOGNISED: dict[Layout, Callable[[Path], bool]] = {
 
 
 def recognise(path: Path) -> Layout:
-    """The layout of a data set, from the names in its folder.
+    """Return the layout of a data set, from the file names in its folder.
 
     Args:
         path: Folder of one data set, or the CSV of a volume list.
 
     Raises:
-        DataError: No such path, or no layout that is known.
+        DataError: No such path, or no known layout.
     """
     if path.is_file() and path.suffix.lower() == ".csv":
         return Layout.VOLUME_LIST
@@ -126,7 +126,7 @@ def recognise(path: Path) -> Layout:
 def read_data_set(
     path: str | Path, *, layout: Layout | str | None = None, pictures: PictureReading | None = None
 ) -> list[Case]:
-    """The cases of a data set as it was downloaded, or of one's own; no image is opened.
+    """Return the cases of a data set, downloaded or the user's own; no image is opened.
 
     Args:
         path: Folder of one data set, or the CSV of a volume list, whose paths are relative to its folder.

@@ -1,4 +1,4 @@
-"""``dataset.json``, which the decathlon and nnU-Net put beside their images."""
+"""``dataset.json`` of the decathlon and of nnU-Net."""
 
 import re
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ _OTHER_MODALITIES = {"pet", "spect", "suv", "mr", "mri", "us", "pt", "nm"}
 
 
 def read_dataset_json(folder: Path) -> dict[str, Any]:
-    """The content of a folder's ``dataset.json``.
+    """Read a folder's ``dataset.json``.
 
     Raises:
-        DataError: It is missing or no JSON object.
+        DataError: The file is missing or no JSON object.
     """
     path = folder / "dataset.json"
     try:
@@ -32,16 +32,16 @@ def read_dataset_json(folder: Path) -> dict[str, Any]:
 
 
 def label_names(content: Mapping[str, Any]) -> dict[int, str]:
-    """Name of each value of the label maps, as any version of the file writes them.
+    """Return the name of each value of the label maps, from any version of the file.
 
     Raises:
-        DataError: There are none, or a label is a region of several values.
+        DataError: There are no labels, or a label is a region of several values.
     """
     labels = content.get("labels")
     if not isinstance(labels, dict):
-        raise DataError("dataset.json: its labels are not like {'1': 'pancreas'}. Mend it, or copy it again.")
+        raise DataError("dataset.json: its labels are not like {'1': 'pancreas'}. Correct it, or copy it again.")
     if not labels:
-        raise DataError("dataset.json: names no labels. Mend it, or copy it again.")
+        raise DataError("dataset.json: names no labels. Correct it, or copy it again.")
     names = {}
     for one, other in labels.items():
         # Version 2 of nnU-Net writes {name: value}, all others {value: name}.
@@ -61,14 +61,14 @@ def label_names(content: Mapping[str, Any]) -> dict[int, str]:
 
 
 def require_ct(content: Mapping[str, Any], *, named: bool) -> None:
-    """Pass only if the first channel is a CT: "CT", "portal venous CT", "CTA"; not "SPECT", not "PET/CT".
+    """Check that the first channel is a CT: "CT", "portal venous CT", "CTA"; not "SPECT", not "PET/CT".
 
     Args:
-        content: Of the ``dataset.json``.
-        named: Whether a file that names no channels is refused.
+        content: Content of the ``dataset.json``.
+        named: Whether to refuse a file that names no channels.
 
     Raises:
-        DataError: It is something else.
+        DataError: The first channel is something else.
     """
     channels = content.get("channel_names") or content.get("modality") or {}
     first = channels.get("0") if isinstance(channels, dict) else None

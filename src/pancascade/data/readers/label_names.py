@@ -1,4 +1,4 @@
-"""Structures by the names that data sets give their labels; another organ's lesion is no pancreatic tumour."""
+"""Structures by label names of data sets; a lesion of another organ is no pancreatic tumour."""
 
 import re
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _NEUTRAL = _set_of(
     "other papillary intraductal possible primary probable region roi seg segmentation serous solid suspected "
     "suspicious tail target the total tissue unspecified uncinate visible volume whole"
 )
-"""Words that say nothing of another organ."""
+"""Words that do not name another organ."""
 
 _WITHOUT = _set_of("no without excluding excl except minus sans")
 _BOTH = _set_of("and with including incl plus")
@@ -32,12 +32,12 @@ _OTHER_DUCTS = _set_of("bile biliary common hepatic cystic cbd choledochal chole
 
 
 def structures_of(names: Mapping[int, str]) -> dict[int, Structure]:
-    """What each value of a label map stands for, by the names that a data set gives them.
+    """Return the structure of each value of a label map from the data set's label names.
 
-    In a data set of other organs alone, a "cancer" is not the pancreas's.
+    In a data set of other organs only, a "cancer" is not pancreatic.
 
     Args:
-        names: By value; 0 is background and left out.
+        names: Names by value; 0 is background and left out.
     """
     found = {value: structure_named(name) for value, name in names.items() if value != 0}
     organs = {structure.label for structure in found.values()}
@@ -51,14 +51,14 @@ def structures_of(names: Mapping[int, str]) -> dict[int, Structure]:
 
 
 def structure_named(name: str) -> Structure:
-    """The structure that a label's name tells of; `Structure.OTHER` if none of those.
+    """Return the structure of a label name; `Structure.OTHER` if it is none of the known ones.
 
     A tumour counts as pancreatic if the name says so, or names no other organ: "tumor", "PDAC lesion" and "pancreatic
-    cyst" do, "liver tumor" and "kidney_cyst_left" do not. What follows "without" or "no" is not meant. A name of both,
-    like "pancreas with tumor", is the organ.
+    cyst" do, "liver tumor" and "kidney_cyst_left" do not. Words after "without" or "no" are ignored. A name of organ
+    and tumour, like "pancreas with tumor", is the organ.
 
     Args:
-        name: As in a ``dataset.json``, or as TotalSegmentator writes it.
+        name: Label name in a ``dataset.json``, or from TotalSegmentator.
     """
     words = _meant(_words(name))
     known = set(words)
@@ -91,12 +91,12 @@ def _duct(words: set[str]) -> Structure:
 
 
 def _foreign(words: set[str]) -> set[str]:
-    """Words that may name another organ."""
+    """Return the words that may name another organ."""
     return {word for word in words - _TUMOUR - _NEUTRAL - _PANCREAS if not word.isdigit()}
 
 
 def _words(name: str) -> list[str]:
-    """Words in small letters, also of namesLikeThis and names_like_this."""
+    """Split a name into lower-case words, also namesLikeThis and names_like_this."""
     text = re.sub(r"\bw/o\b", "without", name, flags=re.IGNORECASE).replace("+", " plus ").replace("&", " and ")
     parts = re.findall(r"[A-ZÀ-Þ]+(?![a-zß-ÿ])|[A-ZÀ-Þ]?[a-zß-ÿ]+|\d+", text)
     joined = re.sub(r"\b(pancreas|pancreatic)(?=[a-np-z])", r"\1 ", " ".join(parts).casefold())
@@ -104,7 +104,7 @@ def _words(name: str) -> list[str]:
 
 
 def _meant(words: list[str]) -> list[str]:
-    """The words without those that are ruled out; an organ that is ruled out leaves word that it is another one."""
+    """Remove negated words; a negated organ is replaced by "elsewhere", which marks another organ."""
     kept: list[str] = []
     ruled_out = False
     for word, following in pairwise([*words, ""]):

@@ -1,4 +1,4 @@
-"""Medical Segmentation Decathlon as its archives unpack: ``dataset.json``, ``imagesTr``, ``labelsTr``."""
+"""Medical Segmentation Decathlon as unpacked: ``dataset.json``, ``imagesTr``, ``labelsTr``."""
 
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ from pancascade.files.file_names import abbreviated, case_key, find_path, is_pos
 
 
 def msd(folder: Path) -> list[Case]:
-    """Cases of a task of the decathlon, one a patient; labels 1 pancreas, 2 tumour in Task07.
+    """Return the cases of a decathlon task, one per patient; labels 1 pancreas, 2 tumour in Task07.
 
-    Images without a label (``imagesTs``) are left out. Nothing but ``dataset.json`` is opened; whether the files it
-    lists are there is found out by reading them.
+    Images without a label (``imagesTs``) are left out. Only ``dataset.json`` is opened; missing files are detected
+    when a case is read.
 
     Args:
-        folder: Such as ``Task07_Pancreas``.
+        folder: Folder of the task, such as ``Task07_Pancreas``.
 
     Raises:
         DataError: ``dataset.json`` is missing or damaged.
@@ -35,7 +35,7 @@ def msd(folder: Path) -> list[Case]:
     pairs = [(_listed(entry, "image"), _listed(entry, "label")) for entry in listed]
     cases = []
     for (image, label), name in zip(pairs, distinct_names([image for image, _ in pairs]), strict=True):
-        # The archive lists .nii.gz; some unpack the files themselves, and nnU-Net 1 adds _0000 to the images' names.
+        # The archive lists .nii.gz; users may have unpacked the files, and nnU-Net 1 adds _0000 to the images' names.
         files = (find_path(folder, path, key=case_key) for path in (image, label))
         scan = scan_files(*files, meaning=meaning)
         cases.append(Case.of_scan(name, patient=name, source=folder.name, scan=scan))

@@ -1,4 +1,4 @@
-"""NIH Pancreas-CT as TCIA gives it: a DICOM series a patient, label maps in NIfTI with headers of their own."""
+"""NIH Pancreas-CT from TCIA: one DICOM series per patient, label maps in NIfTI with different headers."""
 
 import logging
 import re
@@ -18,21 +18,20 @@ logger = logging.getLogger(__name__)
 
 MEANING: LabelMapping = {1: Structure.PANCREAS}
 WITHDRAWN: dict[str, str] = {"PANCREAS_0025": "PANCREAS_0002", "PANCREAS_0070": "PANCREAS_0002"}
-"""Scans that were found to be another patient's, cropped again; TCIA withdrew them in September 2020."""
+"""Scans that are copies of another patient's scan, cropped differently; TCIA withdrew them in September 2020."""
 
 _PATIENT, _LABEL = re.compile(r"PANCREAS_(\d{4})"), re.compile(r"label(\d{4})\.nii(\.gz)?")
 
 
 def nih_pancreas_ct(folder: Path, *, withdrawn: Literal["drop", "group"] = "drop") -> list[Case]:
-    """Cases of NIH Pancreas-CT, one a patient.
+    """Return the cases of NIH Pancreas-CT, one per patient.
 
-    Found at any depth: folders ``PANCREAS_0001`` with the DICOM series below them, and ``label0001.nii.gz`` of
-    ``TCIA_pancreas_labels-02-05-2017``. No picture is opened; that a patient has no label map is found
-    out by reading it.
+    Searched at any depth: folders ``PANCREAS_0001`` with DICOM series below them, and ``label0001.nii.gz`` of
+    ``TCIA_pancreas_labels-02-05-2017``. No image is opened; a missing label map is detected when the case is read.
 
     Args:
-        folder: Holds the download and the unpacked label maps.
-        withdrawn: Of the scans 25 and 70: ``drop`` them, or ``group`` them with patient 2, whose scan they repeat.
+        folder: Folder with the download and the unpacked label maps.
+        withdrawn: Handling of scans 25 and 70: ``drop`` them, or ``group`` them with patient 2, whose scan they repeat.
 
     Raises:
         DataError: There are no such folders.
@@ -62,11 +61,11 @@ def _is_patient(path: Path) -> bool:
 
 
 def read_label(label: Path, image: Volume) -> Volume:
-    """A label map on the grid of its scan.
+    """Read a label map on the grid of its scan, with a correction of its orientation.
 
-    Its header knows the order of the axes (left, anterior, inferior) but neither origin nor, always, spacing: the
-    array is turned to the scan's axes and laid on its grid. If the label then clearly shows no organ, but does when
-    axes are turned round, they are turned, and the log says so.
+    Its header gives the order of the axes (left, anterior, inferior), but no origin and not always the spacing: the
+    array is reoriented to the scan's axes and placed on its grid. If the label clearly shows no organ, but does after
+    a flip of axes, it is flipped and a warning is logged.
 
     Args:
         label: NIfTI file.
@@ -74,18 +73,18 @@ def read_label(label: Path, image: Volume) -> Volume:
 
     Raises:
         ScanError: The file cannot be read.
-        DataError: It has another number of voxels than the scan.
+        DataError: The label map has another number of voxels than the scan.
     """
     found = read_filed_label(label, image)
     flips = right_way_round(image.voxels, found.voxels > 0, orientation=image.orientation)
     if flips != AS_IT_IS:
         axes = ", ".join(directions(flips, image.orientation))
-        logger.warning("%s: its header is wrong; turned round: %s.", label, axes)
+        logger.warning("%s: its header is wrong; flipped: %s.", label, axes)
     return replace(found, voxels=turned(found.voxels, flips))
 
 
 def read_filed_label(label: Path, image: Volume) -> Volume:
-    """A label map on the grid of its scan, the way round that its header says.
+    """Read a label map on the grid of its scan, in its header's orientation.
 
     Args:
         label: NIfTI file.
@@ -93,7 +92,7 @@ def read_filed_label(label: Path, image: Volume) -> Volume:
 
     Raises:
         ScanError: The file cannot be read.
-        DataError: It has another number of voxels than the scan.
+        DataError: The label map has another number of voxels than the scan.
     """
     found = reorient(read_label_map(label), image.orientation)
     if found.shape != image.shape:

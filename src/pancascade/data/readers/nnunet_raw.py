@@ -11,13 +11,13 @@ from pancascade.files.file_names import abbreviated, case_key, case_name, find_p
 
 
 def nnunet_raw(folder: Path) -> list[Case]:
-    """Cases of a data set in nnU-Net's raw layout, one a case; the first channel must be the CT.
+    """Return the cases of a data set in nnU-Net's raw layout; the first channel must be the CT.
 
-    Cases are taken from ``labelsTr``; whether their images are there is found out by reading them. Each case counts as
-    a patient of its own: nnU-Net has no patients.
+    Cases are taken from ``labelsTr``; missing images are detected on reading. Each case counts as its own patient,
+    because nnU-Net has no patients.
 
     Args:
-        folder: Such as ``nnUNet_raw/Dataset007_Pancreas``.
+        folder: Folder of the data set, such as ``nnUNet_raw/Dataset007_Pancreas``.
 
     Raises:
         DataError: ``dataset.json`` is missing or damaged, the first channel is no CT, or labels are regions of several
@@ -32,7 +32,7 @@ def nnunet_raw(folder: Path) -> list[Case]:
     labels = [path for path in _files(folder / "labelsTr") if path.name.casefold().endswith(ending.casefold())]
     if not labels:
         raise DataError(
-            f"labelsTr: holds no {abbreviated(ending)} files. Give the folder of one data set, or mend file_ending."
+            f"labelsTr: holds no {abbreviated(ending)} files. Give the folder of one data set, or correct file_ending."
         )
     cases = []
     for label in labels:

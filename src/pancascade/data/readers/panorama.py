@@ -12,14 +12,13 @@ _IMAGE, _LABEL = "_0000.nii.gz", ".nii.gz"
 
 
 def panorama(folder: Path) -> list[Case]:
-    """Cases with image and label map, one a scan; the patient is the first number of the name.
+    """Return the cases with image and label map, one per scan; the patient is the first number of the name.
 
-    Both may lie at any depth: ``batch_1/100000_00001_0000.nii.gz``, ``manual_labels/100000_00001.nii.gz``,
-    ``automatic_labels/…``; where a case has both, the manual label map is taken. Images without a label map are left
-    out.
+    Both may be at any depth: ``batch_1/100000_00001_0000.nii.gz``, ``manual_labels/100000_00001.nii.gz``,
+    ``automatic_labels/…``. A manual label map has priority. Images without a label map are left out.
 
     Args:
-        folder: Holds the unpacked batches and the label repository.
+        folder: Folder with the unpacked batches and the label repository.
 
     Raises:
         DataError: No image has a label map.

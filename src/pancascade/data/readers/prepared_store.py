@@ -1,4 +1,4 @@
-"""Stores that ``pancascade data prepare`` made: voxels that are read fast, and slice by slice."""
+"""Stores made by ``pancascade data prepare``, for fast reading of single slices."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -22,21 +22,21 @@ from pancascade.imaging.volume import Volume, restore
 
 
 def prepared_store(folder: Path, *, keep: Keep = "all") -> list[Case]:
-    """Cases of a store, with the slices and labels that the data set has, or had resampled.
+    """Return the cases of a store, with the slices and labels of the data set, perhaps resampled.
 
-    Cases of volumes have a `LabelledScan`: the scan as it was, or on its resampled grid. Of slices that are not wanted
-    nothing is read. No voxels are read yet, but every file is there with its size.
+    Cases of volumes have a `LabelledScan`: on the original grid, or on the resampled grid. Slices that are not kept are
+    never read. No voxels are read yet, but the existence and size of every file are checked.
 
     Args:
-        folder: Of the store.
-        keep: Slices to read; a case without any keeps its place in the list. Scans are always whole.
+        folder: Folder of the store.
+        keep: Slices to read; a case without such slices stays in the list. Scans are always whole.
 
     Raises:
         DataError: No store, not finished, of another format, or a file is missing or has another size.
     """
     manifest = read_manifest(folder)
     if manifest.state != "finished":
-        raise DataError(f"{folder}: preparing was interrupted. Run `pancascade data prepare` again; it goes on.")
+        raise DataError(f"{folder}: preparing was interrupted. Run `pancascade data prepare` again; it continues.")
     _require_whole(folder, manifest.files)
     window = manifest.options.picture_window if manifest.options.kind == "pictures" else None
     whole = manifest.options.kind == "volumes"
@@ -99,7 +99,7 @@ def _read_slices(
 
 
 def _slice_mm(slices: Sequence[PreparedSlice]) -> float | None:
-    """Distance from one slice to the next; None where that is unknown, or slices between them are not read."""
+    """Distance from one slice to the next; None if it is unknown, or slices in between are not read."""
     heights_mm = [one.z_mm for one in slices if one.z_mm is not None]
     numbers = [one.number for one in slices if one.number is not None]
     if len(slices) < 2 or not len(heights_mm) == len(numbers) == len(slices):
@@ -112,7 +112,7 @@ def _slice_mm(slices: Sequence[PreparedSlice]) -> float | None:
 def _scan(case: PreparedCase, files: tuple[Path, ...]) -> LabelledScan:
     image, label = files
     if case.grid is None or case.scan_grid is None:
-        raise DataError(f"{image}: the index does not tell its grid. Prepare the data set again.")
+        raise DataError(f"{image}: the index has no grid. Prepare the data set again.")
     hu, marked = (
         partial(_read_volume, path, digest=file.digest, grid=case.grid, scan_grid=case.scan_grid)
         for path, file in zip(files, case.files, strict=True)
@@ -121,7 +121,7 @@ def _scan(case: PreparedCase, files: tuple[Path, ...]) -> LabelledScan:
 
 
 def _read_volume(path: Path, *, digest: str, grid: StoreGrid, scan_grid: StoreGrid) -> Volume:
-    """The volume as its scan had it, or where it was resampled as it lies in the store."""
+    """Return the volume on its scan's original grid, or, if resampled, on the store's grid."""
     stored = Volume(read_stack(path, digest=digest).T, np.array(grid.affine), path)
     try:
         turned = restore(stored, empty_on(scan_grid))

@@ -1,4 +1,4 @@
-"""All that the voxels and labels of a case depend on, so that what was made of them is known to be still right."""
+"""Key of everything that the voxels and labels of a case depend on, to detect outdated results."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -16,12 +16,12 @@ MISSING = "missing"
 
 
 def reading_key(case: Case) -> dict[str, Any]:
-    """Files of a case by their content, how they are read, and what its label values mean; fit for JSON.
+    """Return the digests of a case's files, its reading options and label meanings; JSON-compatible.
 
-    The same for copies elsewhere, and in another run; names of case and patient do not matter.
+    The key is the same for copies elsewhere and in other runs, and independent of case and patient names.
 
     Args:
-        case: Of a data set. A file that is not there counts as "missing", one that cannot be read as "unreadable".
+        case: Case of a data set. An absent file counts as "missing", one that cannot be read as "unreadable".
     """
     scan = case.scan
     reading = [case.read_slices] if scan is None else [scan.read_image, scan.read_values]
@@ -33,7 +33,7 @@ def reading_key(case: Case) -> dict[str, Any]:
 
 
 def _described(part: Any) -> Any:
-    """A function with its arguments as JSON, the same in another run and another folder."""
+    """Return a function with its arguments as JSON, the same in another run and another folder."""
     if isinstance(part, partial):
         return [_described(part.func), [_described(value) for value in part.args], _described(part.keywords)]
     if is_dataclass(part) and not isinstance(part, type):
@@ -42,7 +42,7 @@ def _described(part: Any) -> Any:
         part = part.model_dump(mode="json")
     if isinstance(part, Mapping):
         return {str(name): _described(value) for name, value in sorted(part.items())}
-    if isinstance(part, Path):  # what lies there is in the digests
+    if isinstance(part, Path):  # the file's content is in the digests
         return "path"
     if callable(part):
         return getattr(part, "__qualname__", type(part).__name__)

@@ -1,4 +1,4 @@
-"""Region folders: 8-bit CT of the pancreas and its surround with label maps, as cut from PANORAMA.
+"""Region folders: 8-bit CT of the pancreas and its surround with label maps, as cropped from PANORAMA.
 
 ``index.csv`` (columns case, hu_at_0, hu_at_255), ``CASE_ct.nii.gz``, ``CASE_label.nii.gz``.
 """
@@ -22,14 +22,14 @@ WHITE = 255
 
 
 def region_folder(folder: Path, *, meaning: LabelMapping = PANORAMA) -> list[Case]:
-    """Cases of a folder of regions, one a patient.
+    """Return the cases of a folder of regions, one per region.
 
     Args:
-        folder: Holds ``index.csv`` and the NIfTI pairs.
-        meaning: What each value of the label maps stands for.
+        folder: Folder with ``index.csv`` and the NIfTI pairs.
+        meaning: Structure of each value of the label maps.
 
     Raises:
-        DataError: The index is missing or lacks a column.
+        DataError: The index is missing, lacks a column, or has a bad value.
     """
     index = folder / "index.csv"
     if not index.is_file():
@@ -55,7 +55,7 @@ def _window(row: TableRow) -> Window:
 
 def _read_grey(image: Path, window: Window) -> Volume:
     grey = read_volume(image)
-    # Written so that NaN fails, too.
+    # This form makes NaN fail too.
     if not (grey.voxels.min() >= 0 and grey.voxels.max() <= WHITE):
         raise NotCTError(f"{image}: grey values are not all from 0 to {WHITE}. Export the region again.", code="not_ct")
     return grey.with_voxels(window.to_hu(grey.voxels))

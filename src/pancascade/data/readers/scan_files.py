@@ -13,22 +13,22 @@ from pancascade.imaging.io import read_label_map, read_volume
 from pancascade.imaging.volume import Volume, reorient
 
 _SAME_PLACE = 0.05
-"""Share of a voxel by which two files of one grid may differ, since headers are rounded."""
+"""Largest difference of two files of one grid, as a share of a voxel, because headers are rounded."""
 
 
 def scan_files(image: Path, label: Path | None, *, meaning: LabelMapping) -> LabelledScan:
-    """A scan and its label map in NIfTI, NRRD or MetaImage files; no file is opened yet.
+    """Return a scan and its label map in NIfTI, NRRD or MetaImage files; no file is opened yet.
 
     Args:
-        image: Hounsfield units.
-        label: On the same grid, perhaps with its axes in another order; None where nothing is outlined.
-        meaning: What the label map's values stand for.
+        image: File of the scan in Hounsfield units.
+        label: File of the label map on the same grid, in any orientation; None without a label map.
+        meaning: Structure of each value of the label map.
     """
     return LabelledScan(image, label, meaning, partial(read_volume, image), partial(read_values, label))
 
 
 def read_values(label: Path | None, image: Volume) -> Volume:
-    """A label map with its own values on the scan's grid; zeros without a file.
+    """Read a label map with its own values on the scan's grid; zeros without a file.
 
     Raises:
         ScanError: The file cannot be read.

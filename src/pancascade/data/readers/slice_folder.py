@@ -1,6 +1,6 @@
 """Slice folders: ``index.csv``, ``images/NAME.jpg|png`` (8-bit), ``masks/NAME.png``.
 
-The index may tell the pixel spacing of each picture in a column ``pixel_mm``.
+The index may give the pixel spacing of each picture in a column ``pixel_mm``.
 """
 
 import math
@@ -24,7 +24,7 @@ from pancascade.labels import HelperOrgan, Label
 
 @dataclass(frozen=True)
 class _Pictures:
-    """How the pictures of a folder are read; see `slice_folder`."""
+    """Reading options for the pictures of a folder; see `slice_folder`."""
 
     window: Window
     flip_rows: bool
@@ -47,18 +47,18 @@ def slice_folder(
     pixel_mm: float | None = None,
     rows_with: Mapping[str, str] | None = None,
 ) -> list[Case]:
-    """Cases of a folder of axial pictures, one case a picture.
+    """Return the cases of a folder of axial pictures, one case per picture.
 
     Args:
-        folder: Holds ``index.csv`` with the columns name and patient, ``images`` and ``masks``.
+        folder: Folder with ``index.csv`` with the columns name and patient, ``images`` and ``masks``.
         window: Hounsfield units of grey 0 and grey 255.
-        flip_rows: The pictures show the patient's back at the top and are turned over.
-        label: What a mask pixel > 0 means.
-        mask_values: What each value of a mask means, others being background; in place of ``label``.
-        without_masks: There are no masks, and nothing to outline in any picture.
-        region_margin: Cut each picture to its mask's box with so many pixels around; None keeps it whole.
-        pixel_mm: Pixel spacing of pictures whose row does not tell it; None where nobody knows.
-        rows_with: Only rows of the index that have these values in these columns.
+        flip_rows: Whether the pictures show the patient's back at the top and must be flipped.
+        label: Label of mask pixels above 0.
+        mask_values: Label of each value of a mask, others are background; replaces ``label``.
+        without_masks: Whether there are no masks, because no picture shows a pancreas.
+        region_margin: Crop each picture to its mask's box with this margin in pixels; None keeps it whole.
+        pixel_mm: Pixel spacing of pictures whose row has none; None if unknown.
+        rows_with: Read only rows of the index with these values in these columns.
 
     Raises:
         DataError: The index or a picture is missing or cannot be read, or the index lacks a column.
@@ -98,7 +98,7 @@ def _pixel_mm(row: TableRow) -> float | None:
 
 def _image_of(folder: Path, name: str) -> Path:
     names = [f"{name}{suffix}" for suffix in (".png", ".jpg", ".jpeg")]
-    for find in (Path.joinpath, find_path):  # names are looked for in other spellings only where these are not there
+    for find in (Path.joinpath, find_path):  # other spellings of names are tried only if these do not exist
         found = next((path for path in (find(folder / "images", name) for name in names) if is_file(path)), None)
         if found is not None:
             return found
@@ -134,7 +134,7 @@ def _labels(mask: Path, pictures: _Pictures) -> NDArray[np.uint8]:
 
 
 def _picture(path: Path, *, as_stored: bool = False) -> NDArray[np.uint8]:
-    """Grey values (H, W), or what is stored: the numbers of a palette's entries, 0 and 1 of a bilevel picture."""
+    """Read grey values (H, W), or the stored values: palette indices, or 0 and 1 of a bilevel picture."""
     try:
         with Image.open(path) as picture:
             if picture.mode.startswith(("I", "F")):

@@ -1,4 +1,4 @@
-"""What the values of a label map, or of a picture's mask, stand for."""
+"""Meaning of the values of a label map, or of a picture's mask."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -8,7 +8,7 @@ from pancascade.labels import HelperOrgan, Label
 
 
 class Structure(StrEnum):
-    """What a data set outlines."""
+    """Structure outlined in a data set."""
 
     PANCREAS = "pancreas"
     TUMOUR = "tumour"
@@ -20,14 +20,14 @@ class Structure(StrEnum):
 
     @property
     def label(self) -> Label:
-        """Its label in training: the duct inside the pancreas is pancreas, vessels and the bile duct are not."""
+        """Label in training: the pancreatic duct is pancreas, vessels and the bile duct are background."""
         if self in (Structure.PANCREAS, Structure.PANCREATIC_DUCT):
             return Label.PANCREAS
         return Label.TUMOUR if self is Structure.TUMOUR else Label.BACKGROUND
 
 
 LabelMapping = Mapping[int, Structure]
-"""What each value above 0 of a label map stands for."""
+"""Structure of each value above 0 of a label map."""
 
 OURS: LabelMapping = {1: Structure.PANCREAS, 2: Structure.TUMOUR}
 """Values of pancascade's own masks, and of MSD Task07."""
@@ -43,15 +43,15 @@ PANORAMA: LabelMapping = {
 """PANORAMA: lesion, veins, arteries, parenchyma, pancreatic duct, common bile duct."""
 
 StructureName = Literal["pancreas", "tumour", "liver", "kidneys", "spleen", "stomach", "duodenum"]
-"""What a picture's mask may outline: a label, or an organ that helps to locate the pancreas."""
+"""Names of structures in a picture's mask: a label, or an organ that helps to locate the pancreas."""
 
 _BY_NAME: dict[str, Label | HelperOrgan] = {one.name.lower(): one for one in (*Label, *HelperOrgan)}
 
 
 def named_structures(names: Mapping[int, StructureName] | None) -> dict[int, Label | HelperOrgan] | None:
-    """What each value of a picture's mask stands for; None stays None.
+    """Return the label or helper organ of each value of a picture's mask; None stays None.
 
     Args:
-        names: Of what each value stands for.
+        names: Name of the structure of each value.
     """
     return None if names is None else {value: _BY_NAME[name] for value, name in names.items()}

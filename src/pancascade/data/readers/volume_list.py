@@ -1,8 +1,8 @@
-"""Volume lists: a CSV naming whole scans and the slices of each that may be used.
+"""Volume lists: a CSV of whole scans and the slices of each to use.
 
 Columns: image, patient, and label, the path of a label map with pancascade's ids, or ``none`` for scans that show
-neither pancreas nor tumour. If wanted first_slice and last_slice (inclusive, from the feet; empty for the whole scan),
-and case, its name; else that is the image's, with those of its folders where images have the same name.
+neither pancreas nor tumour. Optional: first_slice and last_slice (inclusive, from the feet; empty for the whole scan),
+and case, its name; the default is the image's name, with its folders where images have the same name.
 """
 
 from functools import partial
@@ -20,7 +20,7 @@ COLUMNS = {"image", "label", "patient"}
 
 
 def volume_list(table: Path, *, root: Path) -> list[Case]:
-    """Cases of a CSV of whole scans, one a row.
+    """Return the cases of a CSV of whole scans, one per row.
 
     Args:
         table: The CSV.
@@ -54,7 +54,7 @@ def _case(row: TableRow, name: str, *, source: str, root: Path) -> Case:
 
 
 def listed_images(table: Path, *, root: Path) -> list[Path]:
-    """The scans that a list names; the same errors as `volume_list`."""
+    """Return the scans of a list; raises the same errors as `volume_list`."""
     return [find_path(root, row.file_name("image")) for row in _read_rows(table)]
 
 

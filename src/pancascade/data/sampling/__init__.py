@@ -1,4 +1,4 @@
-"""From cases to batches."""
+"""Sampling of batches from cases."""
 
 from pancascade.data.sampling.augmentation import augment
 from pancascade.data.sampling.augmentation_settings import Augmentation

@@ -1,4 +1,4 @@
-"""Random changes of what a CT slice shows, and how sharply: other scanners, phases and fillings of the gut."""
+"""Random changes of content and sharpness of CT slices: other scanners, contrast phases and gut fillings."""
 
 import torch
 from torch import Generator, Tensor
@@ -8,13 +8,13 @@ from pancascade.data.sampling.augmentation_settings import Augmentation
 from pancascade.labels import Label
 
 GUT_FIELD = 24
-"""Nodes of the random field whose hills are gut, along each axis: hills of a few centimetres in a whole slice."""
+"""Nodes along each axis of the random field whose maxima become gut, a few centimetres wide in a whole slice."""
 
 COARSEST = 3.0
 
 
 def change_contents(images: Tensor, *, stacked: Tensor, settings: Augmentation, generator: Generator) -> Tensor:
-    """Fill gut with contrast or gas, and give the target another grey value.
+    """Fill gut with contrast or gas, and shift the grey value of the target.
 
     Args:
         images: (B, C, H, W) in [0, 1].
@@ -53,7 +53,7 @@ def _fill_gut(images: Tensor, near: Tensor, probability: float, generator: Gener
 
 
 def change_sharpness(images: Tensor, settings: Augmentation, generator: Generator) -> Tensor:
-    """Take resolution from some images (B, C, H, W), and enhance the edges of others."""
+    """Reduce the resolution of some images (B, C, H, W), and sharpen the edges of others."""
     if settings.coarse_probability > 0:
         for index in _chosen(len(images), settings.coarse_probability, generator):
             factor = 1 + (COARSEST - 1) * float(torch.rand((), generator=generator))

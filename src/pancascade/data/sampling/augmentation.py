@@ -12,10 +12,10 @@ from pancascade.data.sampling.neighbour_changes import change_neighbours
 
 
 def augment(images: Tensor, labels: Tensor, *, settings: Augmentation, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Change each image in its own way, and its labels with it.
+    """Change each image at random, and its labels with it.
 
     Args:
-        images: (B, C, H, W) in [0, 1], or volumes (B, 1, I, J, K) whose axial slices all change alike.
+        images: (B, C, H, W) in [0, 1], or volumes (B, 1, I, J, K) whose axial slices all change equally.
         labels: (B, H, W) or (B, I, J, K) uint8.
         settings: The ranges.
         generator: The only source of randomness.
@@ -55,7 +55,7 @@ def _sampling_grid(images: Tensor, settings: Augmentation, generator: Generator)
     stretch = _factor(count, settings.stretching, generator).sqrt()
     cosine, sine = torch.cos(angle) / scale, torch.sin(angle) / scale
     theta = torch.zeros(count, 2, 3)
-    # Rotation acts on pixels, the grid on half-widths: the off-diagonal terms carry the aspect ratio.
+    # Rotation acts on pixels, the grid on half-widths, so off-diagonal terms contain the aspect ratio.
     theta[:, 0, 0], theta[:, 0, 1] = cosine * stretch, -sine * stretch * height / width
     theta[:, 1, 0], theta[:, 1, 1] = sine / stretch * width / height, cosine / stretch
     theta[:, 0, 2] = _uniform(count, 2 * settings.shift_pixels / width, generator)

@@ -1,4 +1,4 @@
-"""How much training images are changed at random."""
+"""Settings of the random changes of training images."""
 
 from pydantic import Field
 
@@ -6,29 +6,29 @@ from pancascade.settings import Settings
 
 
 class Augmentation(Settings):
-    """Ranges of the random changes; zero switches one off.
+    """Ranges of the random changes; zero switches a change off.
 
     Attributes:
-        mirror_probability: Share of images turned left to right. Organs have their side: only to follow others.
-        rotation_degrees: Largest angle either way.
-        scaling: Largest factor either way, 0.25 meaning 0.8 to 1.25.
-        stretching: Largest factor of the axes against each other.
-        shift_pixels: Largest shift either way along each axis.
+        mirror_probability: Share of images mirrored left to right. Anatomically wrong; only to reproduce other methods.
+        rotation_degrees: Largest angle in either direction.
+        scaling: Largest relative change of size; 0.25 means factors from 0.8 to 1.25.
+        stretching: Largest relative change of the ratio of the axes.
+        shift_pixels: Largest shift in either direction along each axis.
         elastic_pixels: Standard deviation of a smooth random displacement.
-        brightness: Largest change of grey value, of the window's width.
-        contrast: Largest factor of contrast either way.
-        gamma: Largest exponent either way.
-        noise: Largest standard deviation of added noise, of the window's width.
-        blur_probability: Share of images that are smoothed a little.
-        coarse_probability: Share of images that lose resolution, to pixels up to three times as wide.
-        sharp_probability: Share of images whose edges are enhanced, as sharp kernels do.
+        brightness: Largest change of grey value, as a share of the window's width.
+        contrast: Largest relative change of contrast.
+        gamma: Largest relative change of the exponent of grey values.
+        noise: Largest standard deviation of added noise, as a share of the window's width.
+        blur_probability: Share of images that are smoothed slightly.
+        coarse_probability: Share of images with reduced resolution, to pixels up to three times as wide.
+        sharp_probability: Share of images with sharpened edges, as by sharp kernels.
         gut_probability: Share of images in which gut is filled with bright oral contrast, or with gas, at random places
             outside the target.
         neighbour_dropout: Share of images whose neighbouring slices are replaced by the slice itself.
-        neighbour_warp_pixels: Neighbours that only repeat the slice are bent by a smooth random displacement of this
-            standard deviation times their distance in channels, in half of the images: slices that stand alone must
-            not be known by their equal neighbours.
-        target_shift: Largest change of the target's grey value alone, of the window's width: phases of contrast.
+        neighbour_warp_pixels: In half of the images whose neighbours only repeat the slice, neighbours are warped by a
+            smooth random displacement of this standard deviation times their distance in channels. Otherwise networks
+            could recognise single slices by their equal neighbours.
+        target_shift: Largest change of the target's grey value only, as a share of the window's width: contrast phases.
     """
 
     mirror_probability: float = Field(default=0.0, ge=0, le=1)

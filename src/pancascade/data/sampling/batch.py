@@ -1,4 +1,4 @@
-"""What a training step works on."""
+"""Batch of a training step."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """What a training step works on.
+    """Images and labels of a training step.
 
     Attributes:
         images: (B, C, *S) in [0, 1]; several channels are a slice and its neighbours.

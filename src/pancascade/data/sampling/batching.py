@@ -1,4 +1,4 @@
-"""The batches of an epoch."""
+"""Batches of an epoch."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -17,7 +17,7 @@ SampleSet = SliceSet | VolumeSet
 
 
 def contains(*labels: Label) -> Callable[[Tensor], bool]:
-    """Rule for the sets' `select`: the sample shows at least one pixel of one of the labels."""
+    """Return a rule for `select`: the sample has at least one pixel of one of the labels."""
     return lambda label_map: any(bool((label_map == label).any()) for label in labels)
 
 
@@ -29,16 +29,16 @@ def draw_batches(
     augmentation: Augmentation,
     generator: Generator,
 ) -> Iterator[Batch]:
-    """The batches of one epoch: ``counts[i]`` samples of ``sets[i]``, mixed and changed at random.
+    """Yield the batches of one epoch: ``counts[i]`` samples of ``sets[i]``, shuffled and augmented.
 
-    Each set is gone through in random order before any of its samples comes again. The same generator state
-    gives the same batches.
+    All samples of a set are drawn in random order before any is repeated. The same generator state gives the same
+    batches.
 
     Args:
-        sets: Samples of equal size, or any sizes with a batch_size of 1.
-        counts: Samples taken from each set.
-        batch_size: Samples of a batch; the last batch may be smaller, but never of one sample unless batch_size
-            is 1 (batch normalisation needs company).
+        sets: Sets of samples of equal size, or of any sizes with a batch_size of 1.
+        counts: Number of samples from each set.
+        batch_size: Samples of a batch; the last batch may be smaller. A last batch of one sample is dropped unless
+            batch_size is 1, because batch normalisation needs several.
         augmentation: The random changes.
         generator: The only source of randomness.
     """

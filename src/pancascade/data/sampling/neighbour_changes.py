@@ -1,4 +1,4 @@
-"""Random changes of the neighbours that a slice is shown with."""
+"""Random changes of the neighbouring slices of a slice."""
 
 import torch
 from torch import Generator, Tensor
@@ -7,14 +7,14 @@ from torch.nn import functional
 from pancascade.data.sampling.augmentation_settings import Augmentation
 
 NODES = 7
-"""Of the displacement's random field along each axis."""
+"""Nodes of the displacement's random field along each axis."""
 
 
 def change_neighbours(images: Tensor, settings: Augmentation, generator: Generator) -> Tensor:
-    """Drop some images' neighbours, and bend neighbours that only repeat the slice.
+    """Replace the neighbours of some images by the slice, and warp neighbours that only repeat the slice.
 
     Args:
-        images: (B, C, H, W), the slice in the middle channel; returned as they are if there is only one.
+        images: (B, C, H, W), the slice in the middle channel; returned unchanged if there is only one channel.
         settings: The ranges.
         generator: The only source of randomness.
     """
@@ -33,7 +33,7 @@ def change_neighbours(images: Tensor, settings: Augmentation, generator: Generat
 
 
 def _bent(image: Tensor, channels: int, pixels: float, generator: Generator) -> Tensor:
-    """(C, H, W): the image (H, W) along one random displacement, forwards and backwards."""
+    """Return (C, H, W): the image (H, W) warped along one random displacement, in both directions."""
     height, width = image.shape
     coarse = torch.randn(1, 2, NODES, NODES, generator=generator) * pixels
     coarse *= torch.tensor([2 / width, 2 / height]).view(1, 2, 1, 1)

@@ -1,4 +1,4 @@
-"""Axial slices of many cases, in memory, drawn on one canvas."""
+"""Axial slices of many cases in memory, on one canvas."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -34,13 +34,13 @@ class SliceSet:
         return len(self.names)
 
     def batch(self, indices: Sequence[int]) -> Batch:
-        """These slices as float images."""
+        """Return these slices as float images."""
         chosen = list(indices)
         images = self.images[chosen].float().div_(255)
         return Batch(images, self.labels[chosen], tuple(self.names[i] for i in chosen))
 
     def select(self, keep: Callable[[Tensor], bool]) -> "SliceSet":
-        """The slices whose label map (H, W) is kept by the rule."""
+        """Return the slices whose label map (H, W) the rule keeps."""
         kept = [i for i in range(len(self)) if keep(self.labels[i])]
         return SliceSet(
             self.images[kept],
@@ -51,12 +51,12 @@ class SliceSet:
 
 
 def load_slices(cases: Iterable[Case], canvas: Canvas, *, keep: Callable[[Tensor], bool] | None = None) -> SliceSet:
-    """Read all slices of the cases and draw them on the canvas.
+    """Read all slices of the cases and resample them to the canvas.
 
     Args:
-        cases: In order.
-        canvas: What they are drawn on.
-        keep: Rule for label maps (H, W) on the canvas; slices that it does not keep are not drawn. None keeps all.
+        cases: Cases in the order of the result.
+        canvas: Canvas of the slices.
+        keep: Rule for label maps (H, W) on the canvas; other slices are left out. None keeps all.
     """
     images, labels, names, patients = [], [], [], []
     for case in cases:

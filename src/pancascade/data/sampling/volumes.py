@@ -1,4 +1,4 @@
-"""Whole volumes of many cases, in memory, one a batch."""
+"""Whole volumes of many cases in memory."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from pancascade.imaging.preprocessing import VolumeGrid
 
 @dataclass(frozen=True)
 class VolumeSet:
-    """Volumes in memory, each of its own size: axes to left, posterior, superior.
+    """Volumes in memory, of any sizes, with axes to left, posterior, superior.
 
     Attributes:
         images: (1, I, J, K) uint8 each, 0…255 over the window.
@@ -33,12 +33,12 @@ class VolumeSet:
         return len(self.names)
 
     def batch(self, indices: Sequence[int]) -> Batch:
-        """These volumes as float images; more than one must be of one size."""
+        """Return these volumes as float images; several must have the same size."""
         images = torch.stack([self.images[i] for i in indices]).float().div_(255)
         return Batch(images, torch.stack([self.labels[i] for i in indices]), tuple(self.names[i] for i in indices))
 
     def select(self, keep: Callable[[Tensor], bool]) -> "VolumeSet":
-        """The volumes whose label map (I, J, K) is kept by the rule."""
+        """Return the volumes whose label map (I, J, K) the rule keeps."""
         kept = [i for i in range(len(self)) if keep(self.labels[i])]
         return VolumeSet(
             tuple(self.images[i] for i in kept),

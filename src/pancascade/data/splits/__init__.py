@@ -1,1 +1,1 @@
-"""Which cases train, validate and test."""
+"""Splits of patients into training, validation and test parts."""

@@ -1,4 +1,4 @@
-"""What a split takes from the report of a check: patients who are one, and the sizes of tumours."""
+"""Values of a check report that a split uses: duplicate patients and tumour sizes."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -9,14 +9,14 @@ from pancascade.errors import DataError
 from pancascade.files.documents import read_json, reason
 
 DUPLICATE = "duplicate-patient"
-"""Kind of a finding that names one patient's cases under two names."""
+"""Kind of an issue about one patient's cases under two names."""
 
 
 def read_report(path: Path) -> dict[str, Any]:
-    """The content of a ``check.json`` of `pancascade data check`.
+    """Read a ``check.json`` of `pancascade data check`.
 
     Raises:
-        DataError: It is missing or no such file.
+        DataError: The file is missing or no such report.
     """
     try:
         content = read_json(path)
@@ -29,7 +29,7 @@ def read_report(path: Path) -> dict[str, Any]:
 
 
 def sizes_in_report(content: dict[str, Any]) -> dict[str, float]:
-    """Tumour volume in mL of each case that a ``check.json`` tells of, by the case's name."""
+    """Return the tumour volume in mL of each case of a ``check.json``, by case name."""
     listed = content.get("cases")
     if isinstance(listed, dict):
         listed = [{"case": name, **row} for name, row in listed.items() if isinstance(row, dict)]
@@ -45,11 +45,11 @@ def sizes_in_report(content: dict[str, Any]) -> dict[str, float]:
 
 
 def duplicate_patients(content: dict[str, Any], patient_of: Mapping[str, str]) -> tuple[list[set[str]], list[str]]:
-    """Patients who are one by the report, and what it names that is not here.
+    """Return groups of patients that are one person by the report, and unknown names in the report.
 
     Args:
-        content: Of the ``check.json``.
-        patient_of: Patient of each case that is here.
+        content: Content of the ``check.json``.
+        patient_of: Patient of each case of the data set.
 
     Returns:
         Groups of patients; names of cases or patients of other data sets.

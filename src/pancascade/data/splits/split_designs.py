@@ -1,4 +1,4 @@
-"""The designs by which the papers, and others, split their patients; drawn by seed, for no paper lists its cases."""
+"""Designs of patient splits of papers and others; drawn by seed, because no paper lists its cases."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -12,25 +12,25 @@ from pancascade.data.splits.stratified_draw import deal_patients, joined_groups,
 from pancascade.errors import DataError
 
 RSTN_BLOCKS = ((1, 20), (21, 40), (41, 61), (62, 82))
-"""First and last number of the patients of NIH Pancreas-CT in each of four folds; two numbers no longer exist."""
+"""First and last patient number of NIH Pancreas-CT in each of four folds; two numbers no longer exist."""
 
 _NIH_NUMBER = re.compile(r"(?:PANCREAS_)?0*(\d{1,2})")
 
 
 @dataclass(frozen=True)
 class Design:
-    """How patients are split.
+    """Design of a patient split.
 
     Attributes:
-        name: As given to ``--design``.
-        origin: Whose it is, in words.
-        shares: Of train, validation and test; the numbers of patients where they add up to `patients`. For a
-            cross-validation one share a fold.
+        name: Name for ``--design``.
+        origin: Origin of the design, in words.
+        shares: Shares of train, validation and test; numbers of patients if their sum is `patients`. For a
+            cross-validation one share per fold.
         folds: Whether the parts are folds.
-        patients: How many patients it is for; None for any number.
-        blocks: Numbers of NIH patients, first and last, of each fold, instead of a draw.
-        nih: Whether it is for NIH Pancreas-CT.
-        remark: What the paper leaves open, and what was chosen; empty if nothing.
+        patients: Number of patients of the design; None for any number.
+        blocks: First and last NIH patient number of each fold, instead of a draw.
+        nih: Whether the design is for NIH Pancreas-CT.
+        remark: Open points of the paper and our choice; empty if none.
     """
 
     name: str
@@ -48,10 +48,10 @@ class DrawnSplit:
     """Patients of each part of a design.
 
     Attributes:
-        design: What was drawn.
+        design: The design.
         parts: Patients of train, validation and test, or of each fold; sorted.
-        note: Of the split file: whose sizes these are.
-        remarks: What is worth knowing, such as another number of patients; one sentence each.
+        note: Note for the split file about the origin of the sizes.
+        remarks: Remarks, such as a different number of patients; one sentence each.
     """
 
     design: Design
@@ -61,15 +61,15 @@ class DrawnSplit:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """The note, and the remarks."""
+        """The note and the remarks."""
         return (f"{self.note[0].upper()}{self.note[1:]}.", *self.remarks)
 
     def write(self, path: Path, *, about: Mapping[str, Any]) -> None:
         """Write the split file, which `pancascade.data.splits.splits.read_split` reads.
 
         Args:
-            path: Where.
-            about: How it was made; written first.
+            path: File to write.
+            about: Record of the origin; written first.
 
         Raises:
             OutputError: The file cannot be written.
@@ -116,10 +116,10 @@ DESIGNS: dict[str, Design] = {
 
 
 def find_design(name: str) -> Design:
-    """A design by name.
+    """Return a design by name.
 
     Raises:
-        DataError: There is no row.
+        DataError: No design has this name.
     """
     if name not in DESIGNS:
         raise DataError(f"--design {name}: there is no such design; known are {', '.join(DESIGNS)}, or give --parts.")
@@ -127,10 +127,10 @@ def find_design(name: str) -> Design:
 
 
 def custom_design(shares: Sequence[float]) -> Design:
-    """Shares of train, validation and test of one's own.
+    """Return a design with the user's shares of train, validation and test.
 
     Raises:
-        DataError: A share is negative, or train has none.
+        DataError: A share is negative, or the share of train is 0.
     """
     if any(share < 0 for share in shares) or shares[0] <= 0:
         listed = " ".join(f"{share:g}" for share in shares)
@@ -147,20 +147,20 @@ def draw_design(
     strata: Mapping[str, str] | None = None,
     groups: Iterable[Collection[str]] = (),
 ) -> DrawnSplit:
-    """Draw a design's parts; the same patients and seed give the same parts, whatever their order.
+    """Draw a design's parts; the same patients and seed give the same parts, independent of their order.
 
-    A design for another number of patients is drawn in its proportion, and says so. In a design for NIH Pancreas-CT the
-    patients 2, 25 and 70, who are one, stay together.
+    For another number of patients the design's proportions are used, with a remark. In a design for NIH Pancreas-CT the
+    patients 2, 25 and 70, who are one person, stay together.
 
     Args:
-        design: What is drawn.
-        patients: In any order, repeated or not.
-        seed: Of the draw.
-        strata: Stratum of each patient, spread evenly; None, or one stratum for all, draws plainly and says so.
+        design: Design to draw.
+        patients: Patients in any order, with or without repetition.
+        seed: Seed of the draw.
+        strata: Stratum of each patient, spread evenly; None, or one stratum for all, draws without strata.
         groups: Patients that stay together.
 
     Raises:
-        DataError: There are fewer patients than parts, or a patient is none of NIH's where blocks go by their numbers.
+        DataError: There are fewer patients than parts, or a patient is not of NIH in a design by NIH numbers.
     """
     names = sorted(set(patients))
     groups = [*groups, *_repeated_scans(names, nih=design.nih)]
@@ -181,7 +181,7 @@ def draw_design(
 
 
 def names_of_parts(design: Design) -> list[str]:
-    """What each of its parts is called."""
+    """Return the name of each part."""
     return [f"fold {number}" for number in range(len(design.shares))] if design.folds else list(PARTS)
 
 
@@ -213,7 +213,7 @@ def _number_remarks(
 
 
 def _repeated_scans(names: Sequence[str], *, nih: bool) -> list[list[str]]:
-    """Names of NIH's patients whose scans are one patient's; plain numbers count only where NIH is meant."""
+    """Return groups of NIH patients with the same scan; plain numbers count only in designs for NIH."""
     pairs = [(one, other) for one, other in WITHDRAWN.items()]
     if nih:
         pairs += [(one.removeprefix("PANCREAS_"), other.removeprefix("PANCREAS_")) for one, other in pairs]
@@ -232,7 +232,7 @@ def _in_blocks(design: Design, names: Sequence[str], groups: Iterable[Collection
                 f"{design.name} goes. Choose five-fold, or another data set."
             )
         blocks[name] = block
-    for group in joined_groups(groups, names):  # all where the lowest number is: patient 2 for 25 and 70
+    for group in joined_groups(groups, names):  # all go to the lowest number's block: 25 and 70 to that of 2
         home = min(blocks[name] for name in group)
         blocks |= dict.fromkeys(group, home)
     return [[name for name in names if blocks[name] == block] for block in range(len(design.blocks))]

@@ -1,8 +1,8 @@
-"""Splits by patient: fixed lists in files, so that training and testing never share a patient.
+"""Splits by patient: lists in files, so that training and testing never share a patient.
 
 A file holds three parts, ``{"train": [...], "validation": [...], "test": [...]}``, or the folds of a cross-validation,
-``{"folds": [[...], [...], ...]}``: of those one is the test part, and the others train. All other keys tell how it was
-made (``note``, ``design``, ``seed`` and so on) and are not needed to use it.
+``{"folds": [[...], [...], ...]}``: one fold is the test part, and the others are the train part. All other keys
+(``note``, ``design``, ``seed`` and so on) record the origin and are not needed for reading.
 """
 
 import json
@@ -23,15 +23,15 @@ PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 
 def read_split(path: str | Path, *, fold: int | None = None) -> dict[Part, frozenset[str]]:
-    """Patients of each part.
+    """Read the patients of each part.
 
     Args:
         path: JSON file of parts or folds.
-        fold: Of a file of folds, which one is the test part, counted from 0; the others are the train part, and
-            validation is empty, for the fold that is reported must not choose the weights.
+        fold: For a file of folds: index of the test fold, from 0. The others are the train part. Validation is empty,
+            because the reported fold must not select the weights.
 
     Raises:
-        DataError: The file is missing or damaged, a patient stands in two parts or folds, or the fold is none of its.
+        DataError: The file is missing or damaged, a patient is in two parts or folds, or the fold does not exist.
     """
     path = given_path(path, what="path")
     try:
@@ -54,7 +54,7 @@ def read_split(path: str | Path, *, fold: int | None = None) -> dict[Part, froze
 
 
 def count_folds(path: Path) -> int:
-    """How many folds a split file holds; 0 for a file of parts, or one that `read_split` refuses."""
+    """Return the number of folds of a split file; 0 for a file of parts or an unreadable file."""
     try:
         content = read_json(path)
     except (OSError, ValueError):
@@ -106,9 +106,9 @@ def write_split(
     """Write a file that `read_split` reads.
 
     Args:
-        path: Where.
-        patients: Of each part, or of each fold.
-        about: How it was made; written first.
+        path: File to write.
+        patients: Patients of each part, or of each fold.
+        about: Record of the origin; written first.
 
     Raises:
         OutputError: The file cannot be written.
@@ -124,11 +124,11 @@ def write_split(
 
 
 def draw_split(patients: Iterable[str], *, seed: int, path: Path) -> dict[Part, frozenset[str]]:
-    """Draw 70 / 10 / 20 % of the patients for training, validation and test, and write them down.
+    """Draw 70 / 10 / 20 % of the patients for training, validation and test, and write the split file.
 
     Args:
-        patients: In any order, repeated or not.
-        seed: Of the draw; the same patients and seed give the same split.
+        patients: Patients in any order, with or without repetition.
+        seed: Seed of the draw; the same patients and seed give the same split.
         path: JSON file that `read_split` reads.
 
     Raises:
@@ -146,7 +146,7 @@ def draw_split(patients: Iterable[str], *, seed: int, path: Path) -> dict[Part, 
 
 
 def cases_of(cases: Iterable[Case], patients: frozenset[str]) -> list[Case]:
-    """The cases of these patients, in their order.
+    """Return the cases of these patients, in the given order.
 
     Raises:
         DataError: No case belongs to any of the patients.

@@ -1,4 +1,4 @@
-"""A seeded draw of patients into parts of given sizes, each stratum spread evenly, groups kept together."""
+"""Seeded draw of patients into parts of given sizes, with even strata and undivided groups."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -10,14 +10,13 @@ Cell = tuple[int, int]
 
 
 def sizes_of(shares: Sequence[float], count: int) -> list[int]:
-    """Whole sizes in the proportion of the shares, adding up to the count.
+    """Return integer sizes in the proportion of the shares, whose sum is the count.
 
-    What the shares leave over goes to the largest remainders. A part that has a share gets at least one if there are
-    as many as parts.
+    The remainder goes to the largest fractions. Each part with a share gets at least one if the count allows it.
 
     Args:
-        shares: Of each part; 0 leaves it empty.
-        count: What is shared out.
+        shares: Share of each part; 0 leaves it empty.
+        count: Number to distribute.
     """
     exact = [Fraction(share) * count / sum(map(Fraction, shares)) for share in shares]
     sizes = [math.floor(size) for size in exact]
@@ -34,11 +33,11 @@ def sizes_of(shares: Sequence[float], count: int) -> list[int]:
 
 
 def joined_groups(groups: Iterable[Collection[str]], among: Collection[str]) -> list[list[str]]:
-    """Groups of two or more of these names; those that share a name are one.
+    """Return groups of two or more of these names; groups with a common name are merged.
 
     Args:
-        groups: Names that belong together.
-        among: Names that are there; others are left out.
+        groups: Groups of names that belong together.
+        among: Existing names; others are left out.
     """
     leader = {name: name for name in among}
 
@@ -65,20 +64,20 @@ def deal_patients(
     seed: int,
     groups: Iterable[Collection[str]] = (),
 ) -> list[list[str]]:
-    """Deal patients into parts; the same patients and seed give the same parts, whatever their order.
+    """Draw patients into parts; the same patients and seed give the same parts, independent of their order.
 
-    The sizes are exact, and of each stratum a part gets its share rounded up or down. Groups are dealt first, whole,
-    into parts that have room for them; the shares are then those of the patients that are left. A group that fits
-    nowhere goes where most room is, and the sizes differ by what it takes.
+    The sizes are exact. Of each stratum a part gets its share, rounded up or down. Groups are drawn first, undivided,
+    into parts with enough space; the shares are then those of the remaining patients. A group that fits into no part
+    goes to the part with most space, and the sizes change accordingly.
 
     Args:
         strata: Stratum of each patient.
-        sizes: Of the parts; they add up to the number of patients.
-        seed: Of the draw.
-        groups: Patients that stay together, whatever their strata.
+        sizes: Sizes of the parts; their sum is the number of patients.
+        seed: Seed of the draw.
+        groups: Patients that stay together, regardless of their strata.
 
     Raises:
-        ValueError: The sizes do not add up to the number of patients.
+        ValueError: The sum of the sizes is not the number of patients.
     """
     if sum(sizes) != len(strata):
         raise ValueError(f"parts of {', '.join(map(str, sizes))} need {sum(sizes)} patients, got {len(strata)}")
@@ -103,21 +102,21 @@ def deal_patients(
 
 
 def rounded_table(rows: Sequence[int], columns: Sequence[int], random: Random) -> list[list[int]]:
-    """Whole numbers with these sums, each rows × columns / total rounded up or down, without bias.
+    """Return integers with these sums, each rows × columns / total rounded up or down, without bias.
 
     Args:
         rows: Sum of each row.
-        columns: Sum of each column; both add up to the same total.
-        random: Decides which are rounded up.
+        columns: Sum of each column; both have the same total.
+        random: Random generator that decides which are rounded up.
 
-    Source: Cox 1987, J. Am. Stat. Assoc. 82, controlled rounding along cycles of the entries that are not whole.
+    Source: Cox 1987, J. Am. Stat. Assoc. 82, controlled rounding along cycles of the fractional entries.
     """
     total = sum(rows)
     table = [[Fraction(row * column, total) if total else Fraction(0) for column in columns] for row in rows]
     while cycle := _cycle_of_fractions(table):
         rising, falling = cycle[::2], cycle[1::2]
         step, back = _least_step(table, rising, falling), _least_step(table, falling, rising)
-        # Chances are inverse to the steps, so that no entry rises or falls in the mean.
+        # Probabilities are inverse to the steps, so that the mean of each entry does not change.
         if random.random() * float(step + back) >= float(back):
             rising, falling, step = falling, rising, back
         for i, j in rising:
@@ -134,11 +133,11 @@ def _least_step(table: Table, rising: Sequence[Cell], falling: Sequence[Cell]) -
 
 
 def _cycle_of_fractions(table: Table) -> list[Cell]:
-    """Cells that are not whole, each sharing its row with one neighbour and its column with the other."""
+    """Return a cycle of fractional cells; each shares its row with one neighbour and its column with the other."""
     broken = [(i, j) for i, row in enumerate(table) for j, entry in enumerate(row) if entry.denominator != 1]
     if not broken:
         return []
-    # Sums are whole, so a line that has one broken cell has another: the walk can go on until it meets itself.
+    # Sums are integers, so a line with one fractional cell has another: the walk continues until it meets itself.
     path = [broken[0]]
     seen = {("row", broken[0][0]): 0}
     along = "column"
@@ -160,7 +159,7 @@ def _part_with_room(room: Sequence[int], size: int, random: Random) -> int:
 
 
 def _settle(room: list[int]) -> None:
-    """Take what a group overdrew in its part from the part with most room."""
+    """Balance a part overfilled by a group with the parts that have most space."""
     while min(room) < 0:
         room[room.index(max(room))] -= 1
         room[room.index(min(room))] += 1

@@ -1,4 +1,4 @@
-"""How large each patient's tumour is, for splits that spread small and large ones evenly."""
+"""Tumour size of each patient, for splits stratified by size."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -19,21 +19,21 @@ from pancascade.labels import Label
 NO_TUMOUR, UNKNOWN = "no tumour", "size unknown"
 _BOUNDS_CM = ((2.0, "tumour under 2 cm"), (4.0, "tumour of 2 to 4 cm"), (math.inf, "tumour over 4 cm"))
 STRATA = (NO_TUMOUR, *(name for _, name in _BOUNDS_CM), UNKNOWN)
-"""From none to large."""
+"""Strata from no tumour to large tumour, then unknown."""
 
 Progress = Callable[[int, int], None]
-"""Called with the number of cases that were read and of all cases."""
+"""Called with the number of read cases and of all cases."""
 
 
 @dataclass(frozen=True)
 class CaseSize:
-    """A case's tumour.
+    """Tumour size of a case.
 
     Attributes:
-        case: Name.
-        patient: Whose it is.
-        tumour_ml: Volume; 0 without tumour, None where it cannot be told.
-        trouble: Why it could not be read; None if it could.
+        case: Name of the case.
+        patient: Patient of the case.
+        tumour_ml: Volume; 0 without tumour, None if unknown.
+        trouble: Reason why it could not be read; None if it could.
     """
 
     case: str
@@ -52,18 +52,18 @@ class _SizeJob:
 
 
 def read_tumour_sizes(cases: Sequence[Case], *, workers: int = 1, progress: Progress | None = None) -> list[CaseSize]:
-    """Tumour volume of each case from its label map; scans are not opened.
+    """Return the tumour volume of each case from its label map; scans are not opened.
 
-    A label map whose values name no tumour is not opened either. Slices without a known spacing tell only whether
-    there is a tumour. A case that cannot be read has no size, and says why.
+    A label map without a tumour value in its meanings is not opened either. For single slices only the presence of a
+    tumour is known. A case that cannot be read has no size and a reason.
 
     Args:
-        cases: Of any reader.
-        workers: Processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
+        cases: Cases of any reader.
+        workers: Number of processes. With more than one, a script needs the usual ``if __name__ == "__main__":``.
         progress: Called after each case.
 
     Returns:
-        In the order of the cases.
+        Sizes in the order of the cases.
     """
     jobs = [_job(case) for case in cases]
     found: dict[str, CaseSize] = {}
@@ -76,16 +76,16 @@ def read_tumour_sizes(cases: Sequence[Case], *, workers: int = 1, progress: Prog
 
 
 def sizes_in_store(folder: Path) -> list[CaseSize]:
-    """Tumour volumes of a prepared store, from its ``cases.parquet``; None where it has no column ``tumour_ml``.
+    """Return the tumour volumes in ``cases.parquet`` of a prepared store; None without a value ``tumour_ml``.
 
     Raises:
-        DataError: The table cannot be read, or names no patients.
+        DataError: The table cannot be read, or has no patients.
     """
     parquet = load_extra("pyarrow.parquet")
     path = folder / "cases.parquet"
     try:
         rows = parquet.read_table(path).to_pylist()
-    except (OSError, ValueError) as error:  # pyarrow's errors are of these
+    except (OSError, ValueError) as error:  # pyarrow's errors are subclasses of these
         raise DataError(f"{path}: not a readable table ({error}). Prepare the store again.") from error
     if not rows or "patient" not in rows[0]:
         raise DataError(f"{path}: has no column patient, or no rows. Prepare the store again.")
@@ -94,13 +94,13 @@ def sizes_in_store(folder: Path) -> list[CaseSize]:
 
 
 def size_strata(sizes: Iterable[CaseSize]) -> dict[str, str]:
-    """Stratum of each patient: without tumour, and by the diameter of a sphere of the tumour's volume.
+    """Return the stratum of each patient: no tumour, or by the diameter of a sphere of the tumour's volume.
 
-    The bounds, 2 and 4 cm, are those of the stages T1 to T3 of pancreatic cancer. Of several cases of a patient the
-    largest tumour counts.
+    The bounds, 2 and 4 cm, are those of the stages T1 to T3 of pancreatic cancer. The largest tumour of a patient's
+    cases counts.
 
     Args:
-        sizes: Of the cases.
+        sizes: Sizes of the cases.
 
     Source: UICC TNM classification, 8th edition, for the bounds.
     """
@@ -149,5 +149,5 @@ def _volume_ml(job: _SizeJob) -> float | None:
 
 
 def finite(value: Any) -> float | None:
-    """The number that a table holds, or None for a gap."""
+    """Return a number from a table, or None for a missing or non-finite value."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

@@ -1,6 +1,6 @@
-"""Stacks of slices in one compressed file, of which a single slice is read without the others.
+"""Stacks of slices in one compressed file, with access to single slices.
 
-Files are Blosc2 arrays (``.b2nd``, Zstandard after a shuffle of bits), (K, H, W) with one chunk a slice.
+Files are Blosc2 arrays (``.b2nd``, Zstandard after a bit shuffle), (K, H, W) with one chunk per slice.
 """
 
 import hashlib
@@ -16,16 +16,16 @@ from pancascade.errors import DataError
 from pancascade.files.atomic import written_whole
 
 _LEVEL = 1
-"""A whole scan shrinks to 42 % of its size; level 5 saves one part in a hundred more and takes four times as long."""
+"""A whole scan shrinks to 42 % of its size; level 5 saves 1 % more and takes four times as long."""
 
 
 class SliceStack:
-    """Slices compressed one by one in memory, then written as one file.
+    """Stack of slices, compressed one by one in memory, then written as one file.
 
     Args:
-        count: How many there will be.
+        count: Number of slices.
         shape: Rows and columns.
-        dtype: Of their pixels.
+        dtype: Type of the pixels.
 
     Raises:
         DataError: The extra ``data`` is not installed.
@@ -37,31 +37,31 @@ class SliceStack:
             codec=blosc2.Codec.ZSTD,
             clevel=_LEVEL,
             filters=[blosc2.Filter.BITSHUFFLE],
-            nthreads=1,  # cases are worked on in parallel already, and one thread always writes the same bytes
+            nthreads=1,  # cases run in parallel already, and one thread gives reproducible bytes
         )
         self._array: Any = blosc2.empty(
             (count, *shape), dtype=np.dtype(dtype), chunks=(1, *shape), blocks=(1, *shape), cparams=coding
         )
 
     def put(self, position: int, pixels: npt.NDArray[Any]) -> None:
-        """Compress one slice into its place.
+        """Compress one slice at its position.
 
         Args:
-            position: Row of the stack.
+            position: Index in the stack.
             pixels: (H, W).
         """
         self._array[position] = np.ascontiguousarray(pixels, dtype=self._array.dtype)
 
     def write(self, path: Path) -> tuple[str, int]:
-        """Write the file, whole or not at all.
+        """Write the file; a failure leaves no partial file.
 
         Returns:
-            Its digest, as `pancascade.files.digests.content_digest` gives it, and its size in bytes.
+            Digest of the file, equal to `pancascade.files.digests.content_digest`, and its size in bytes.
 
         Raises:
-            OutputError: A file cannot be written.
+            OutputError: The file cannot be written.
         """
-        # Blosc2's own errors do not tell a full disk from a bug: let Python write.
+        # Python writes the file, because Blosc2's errors do not distinguish a full disk from a bug.
         content: bytes = self._array.to_cframe()
         with written_whole(path) as temporary:
             temporary.write_bytes(content)
@@ -69,42 +69,42 @@ class SliceStack:
 
 
 def digest_of(content: bytes) -> str:
-    """What `pancascade.files.digests.content_digest` gives for a file of this content, without reading it again."""
+    """Return the value of `pancascade.files.digests.content_digest` for a file of this content."""
     return hashlib.blake2b(hashlib.blake2b(content).digest(), digest_size=16).hexdigest()
 
 
 def read_stack(path: Path, *, digest: str) -> npt.NDArray[Any]:
-    """All slices of a file, (K, H, W).
+    """Read all slices of a file, (K, H, W).
 
     Args:
         path: The file.
-        digest: That it had when it was written.
+        digest: Digest of the file when it was written.
 
     Raises:
-        DataError: The file is missing or not as it was written, or the extra ``data`` is not installed.
+        DataError: The file is missing or has changed, or the extra ``data`` is not installed.
     """
     return _read(path, None, digest)
 
 
 def read_some(path: Path, positions: Sequence[int], *, digest: str) -> list[npt.NDArray[Any]]:
-    """Slices (H, W) of a file; the others are not unpacked.
+    """Read some slices (H, W) of a file; the others are not unpacked.
 
     Args:
         path: The file.
-        positions: Rows of the stack.
-        digest: That it had when it was written.
+        positions: Indices in the stack.
+        digest: Digest of the file when it was written.
 
     Raises:
-        DataError: The file is missing or not as it was written, or the extra ``data`` is not installed.
+        DataError: The file is missing or has changed, or the extra ``data`` is not installed.
     """
     return list(_read(path, positions, digest))
 
 
 def read_intact(path: Path, *, digest: str) -> bytes:
-    """The content of a file of a store, if it is as it was written.
+    """Read a file of a store, and check its digest.
 
     Raises:
-        DataError: It is missing, cannot be read, or is another.
+        DataError: The file is missing, cannot be read, or has changed.
     """
     try:
         content = path.read_bytes()
@@ -124,7 +124,7 @@ def read_intact(path: Path, *, digest: str) -> bytes:
 
 def _read(path: Path, positions: Iterable[int] | None, digest: str) -> Any:
     blosc2 = load_extra("blosc2")
-    # Looked at before it is unpacked: a damaged head would ask for any amount of memory.
+    # Checked before unpacking, because a damaged header could request any amount of memory.
     content = read_intact(path, digest=digest)
     try:
         array = blosc2.ndarray_from_cframe(content, copy=False)

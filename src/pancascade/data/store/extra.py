@@ -1,4 +1,4 @@
-"""Libraries of the extra ``data``, which only stores need."""
+"""Import of libraries of the extra ``data``."""
 
 from importlib import import_module
 from typing import Any
@@ -7,10 +7,10 @@ from pancascade.errors import DataError
 
 
 def load_extra(name: str) -> Any:
-    """A module of the extra.
+    """Import a module of the extra ``data``.
 
     Raises:
-        DataError: It is not installed.
+        DataError: The module is not installed.
     """
     try:
         return import_module(name)

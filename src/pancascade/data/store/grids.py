@@ -1,4 +1,4 @@
-"""From the grid of a store to the grid of the scan it was made from."""
+"""Conversion between volumes and the grids in a store's index."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from pancascade.imaging.volume import Volume
 
 
 def grid_of(volume: Volume) -> StoreGrid:
-    """The grid of a volume, without its voxels."""
+    """Return the grid of a volume, without its voxels."""
     rows = [tuple(map(float, row)) for row in volume.affine]
     return StoreGrid.model_validate(
         {
@@ -20,5 +20,5 @@ def grid_of(volume: Volume) -> StoreGrid:
 
 
 def empty_on(grid: StoreGrid) -> Volume:
-    """A volume of zeros on a grid, that takes no memory."""
+    """Return a volume of zeros on a grid, which takes no memory."""
     return Volume(np.broadcast_to(np.uint8(0), grid.shape), np.array(grid.affine))

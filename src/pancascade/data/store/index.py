@@ -1,4 +1,4 @@
-"""The index of a store: ``index.parquet``, a row a slice, and ``cases.parquet``, a row a case."""
+"""The index of a store: ``index.parquet``, a row per slice, and ``cases.parquet``, a row per case."""
 
 from collections.abc import Iterable, Sequence
 from io import BytesIO
@@ -17,10 +17,10 @@ SLICES, CASES = "index.parquet", "cases.parquet"
 
 
 def write_index(folder: Path, cases: Sequence[PreparedCase]) -> list[FileDigest]:
-    """Write both tables, each whole or not at all.
+    """Write both tables; a failure leaves no partial file.
 
     Returns:
-        The files.
+        The files with their digests.
 
     Raises:
         OutputError: A file cannot be written.
@@ -36,14 +36,14 @@ def write_index(folder: Path, cases: Sequence[PreparedCase]) -> list[FileDigest]
 
 
 def read_index(folder: Path, files: Sequence[FileDigest]) -> list[PreparedCase]:
-    """The cases of a store.
+    """Read the cases of a store.
 
     Args:
-        folder: Of the store.
-        files: Of its index, as its manifest lists them.
+        folder: Folder of the store.
+        files: Files of the index, from the manifest.
 
     Raises:
-        DataError: A table is missing or not as it was written, or the extra ``data`` is not installed.
+        DataError: A table is missing or has changed, or the extra ``data`` is not installed.
     """
     digests = {file.path: file.digest for file in files}
     if not {SLICES, CASES} <= digests.keys():
@@ -69,7 +69,7 @@ _CASE_COLUMNS = [name for name in PreparedCase.model_fields if name != "slices"]
 
 
 def _schema(name: str) -> Any:
-    """Columns are named and typed here, so that a store without tumours, say, has the same ones."""
+    """Return the schema of a table; fixed columns and types are the same for every store."""
     pa = load_extra("pyarrow")
     text, whole, real = pa.string(), pa.int64(), pa.float64()
     if name == SLICES:

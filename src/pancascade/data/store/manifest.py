@@ -1,4 +1,4 @@
-"""What a store says of itself: ``manifest.json``, and a record of each case."""
+"""Manifest of a store (``manifest.json``)."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from pancascade.files.documents import read_json
 from pancascade.settings import Settings
 
 FORMAT = 1
-"""Raised whenever a store would be written otherwise; stores of another number are refused."""
+"""Increased when the layout of stores changes; stores of another number are refused."""
 
 MANIFEST = "manifest.json"
 SEAL = "digest"
@@ -26,21 +26,21 @@ ABOUT: Literal["pancascade store"] = "pancascade store"
 
 
 class CaseFailure(Settings):
-    """A case that is not in the store, and why."""
+    """A case that is missing in the store, and the reason."""
 
     case: str
     message: str
 
 
 class PublishedCount(Settings):
-    """A number that a paper gives, beside what was found.
+    """A number that a paper gives, and the number found here.
 
     Attributes:
-        what: What is counted.
-        found: Here; a range as text.
-        published: There.
-        paper: Who says so.
-        differs: Whether they do.
+        what: The counted items.
+        found: Number here; a range as text.
+        published: Number in the paper.
+        paper: The paper.
+        differs: Whether the numbers differ.
     """
 
     what: str
@@ -51,7 +51,7 @@ class PublishedCount(Settings):
 
     @property
     def sentence(self) -> str:
-        """Both numbers in one sentence."""
+        """Return both numbers in one sentence."""
         return f"{self.what}: found {self.found}, {self.paper} gives {self.published}."
 
 
@@ -59,8 +59,8 @@ class StoreCounts(SliceCounts):
     """Sums over a store.
 
     Attributes:
-        cases: In the store.
-        size_bytes: Of all files but the manifest and the records.
+        cases: Number of cases in the store.
+        size_bytes: Size of all files except the manifest and the records.
     """
 
     cases: int = 0
@@ -68,25 +68,25 @@ class StoreCounts(SliceCounts):
 
 
 class CaseFiles(Settings):
-    """What a case was made from, and what was written of it."""
+    """Source files and written files of a case."""
 
     source: tuple[FileDigest, ...]
     files: tuple[FileDigest, ...]
 
 
 class Manifest(Settings):
-    """What a store is, and how it was made; the same source and options give the same manifest.
+    """Content and options of a store; the same source and options give the same manifest.
 
     Attributes:
-        about: Tells it from other files of this name.
+        about: Distinguishes it from other files of this name.
         format: Number of the layout of a store.
-        state: ``unfinished`` while it is being made, or when that was interrupted.
-        options: How it is made.
+        state: ``unfinished`` while the store is being made or after an interruption.
+        options: Options of the preparation.
         sources: Names of the data sets.
-        versions: Of the software.
-        counts: Sums.
-        failures: Cases that are not in the store.
-        published: What papers count, and what was found.
+        versions: Versions of the software.
+        counts: Sums over all cases.
+        failures: Cases that are missing in the store.
+        published: Numbers of the papers and numbers found.
         index: Index files.
         cases: Files by case.
     """
@@ -105,17 +105,17 @@ class Manifest(Settings):
 
     @property
     def files(self) -> list[FileDigest]:
-        """All that was written but the manifest itself and the records."""
+        """Return all written files except the manifest itself and the records."""
         return [*self.index, *(file for case in self.cases.values() for file in case.files)]
 
 
 def _seal_of(content: Mapping[str, Any]) -> str:
-    """Digest of a manifest's content, however it is laid out."""
+    """Return the digest of a manifest's content, independent of its formatting."""
     return text_digest(json.dumps(content, sort_keys=True))
 
 
 def is_store(folder: Path) -> bool:
-    """Whether a folder says that it is a store."""
+    """Return whether a folder has the manifest of a store."""
     try:
         content = read_json(folder / MANIFEST)
     except (OSError, ValueError):
@@ -124,10 +124,10 @@ def is_store(folder: Path) -> bool:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a store.
+    """Read the manifest of a store.
 
     Raises:
-        DataError: It is missing or damaged, or of another format.
+        DataError: The manifest is missing or damaged, or has another format.
     """
     path = folder / MANIFEST
     try:
@@ -152,7 +152,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest, whole or not at all.
+    """Write the manifest atomically.
 
     Raises:
         OutputError: A file cannot be written.

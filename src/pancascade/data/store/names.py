@@ -1,4 +1,4 @@
-"""Where a store keeps what."""
+"""Names of files and folders in a store."""
 
 import re
 from collections import Counter
@@ -13,22 +13,22 @@ PICTURE_INDEX = "index.csv"
 
 
 def file_name(name: str) -> str:
-    """A name with nothing in it that a file's name must not have; a folder's parts are joined."""
+    """Return a name as a valid file name; other characters, such as slashes, become underscores."""
     return re.sub(r"[^\w.\-]+", "_", name).lstrip(".") or "_"
 
 
 def require_distinct_files(names: Sequence[str]) -> None:
-    """Pass only if no two names would be one file's.
+    """Check that no two names give the same file name, ignoring case.
 
     Raises:
-        DataError: Two are, at least on file systems that do not tell capitals from small letters.
+        DataError: Two do, at least on file systems that ignore upper and lower case.
     """
     counted = Counter(file_name(name).casefold() for name in names)
     twice = [name for name in names if counted[file_name(name).casefold()] > 1]
     if twice:
-        raise DataError(f"Two cases are called {twice[0]} and {twice[1]}, too much alike for files. Rename one.")
+        raise DataError(f"Two cases are called {twice[0]} and {twice[1]}, too similar for file names. Rename one.")
 
 
 def record_of(store: Path, case: str) -> Path:
-    """Where the record of a case lies: what it was made from and what was written, once all of it is there."""
+    """Return the path of a case's record of sources and files, which is written when the case is complete."""
     return store / RECORDS / f"{file_name(case)}.json"

@@ -1,4 +1,4 @@
-"""How a training store is made."""
+"""Options of a training store."""
 
 from typing import Literal, Self
 
@@ -12,12 +12,12 @@ Keep = Literal["all", "pancreas", "tumour"]
 
 
 class SourceReading(Settings):
-    """How the source was read, where its files do not tell.
+    """Reading options of the source that its files do not contain.
 
     Attributes:
-        layout: Of the source's folder; None where cases were given by a program.
+        layout: Layout of the source's folder; None if a program gave the cases.
         picture_window: Hounsfield units of grey 0 and grey 255 in a slice folder's pictures.
-        flip_rows: Whether they were turned over.
+        flip_rows: Whether the pictures were flipped.
     """
 
     layout: str | None = None
@@ -26,14 +26,14 @@ class SourceReading(Settings):
 
 
 class PrepareOptions(Settings):
-    """How a training store is made; two stores of other options never share a folder.
+    """Options of a training store; stores with different options never share a folder.
 
     Attributes:
-        kind: Whole ``volumes``, single ``slices``, both as Hounsfield units, or ``pictures``: PNG of 8 bits.
-        spacing_mm: To left, to back, to head; None keeps each scan's own voxels.
-        keep: Slices with pancreas (tumours belong to it) or with tumour only; a volume keeps all.
-        window: Of pictures; None takes the default `Window`.
-        reading: How the source was read.
+        kind: Whole ``volumes`` or single ``slices`` in Hounsfield units, or ``pictures``: 8-bit PNG.
+        spacing_mm: Spacing to the left, back and head; None keeps each scan's own voxels.
+        keep: Slices to keep: all, with pancreas (or tumour), or with tumour; a volume keeps all.
+        window: Window of pictures; None uses the default `Window`.
+        reading: Reading options of the source.
     """
 
     kind: StoreKind = "volumes"
@@ -59,5 +59,5 @@ class PrepareOptions(Settings):
 
 
 def keeps(keep: Keep, *, pancreas_pixels: int, tumour_pixels: int) -> bool:
-    """Whether a slice with so many pixels of each is kept."""
+    """Return whether to keep a slice with these numbers of pixels."""
     return keep == "all" or (tumour_pixels if keep == "tumour" else pancreas_pixels) > 0

@@ -1,4 +1,4 @@
-"""Slices as PNG of 8 bits, as papers on 2-D networks export them."""
+"""Slices as 8-bit PNG, as papers on 2-D networks export them."""
 
 from io import BytesIO
 from pathlib import Path
@@ -14,12 +14,12 @@ from pancascade.imaging.preprocessing.window import Window
 
 
 def as_grey(hu: npt.NDArray[Any], window: Window) -> npt.NDArray[np.uint8]:
-    """Grey values 0…255 of Hounsfield units; `Window.to_hu` brings them back as far as the window reaches."""
+    """Convert Hounsfield units to grey values 0…255; `Window.to_hu` is the inverse within the window."""
     return np.rint(window.apply(hu) * 255).astype(np.uint8)
 
 
 def as_png(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """A PNG file of one channel.
+    """Return the content of a one-channel PNG file.
 
     Args:
         pixels: (H, W): grey values, or ids of `pancascade.labels.Label`.
@@ -30,14 +30,14 @@ def as_png(pixels: npt.NDArray[np.uint8]) -> bytes:
 
 
 def read_png(path: Path, *, digest: str) -> npt.NDArray[np.uint8]:
-    """The pixels (H, W) of a PNG of a store.
+    """Read the pixels (H, W) of a PNG of a store.
 
     Args:
         path: The file.
-        digest: That it had when it was written.
+        digest: Digest of the file when it was written.
 
     Raises:
-        DataError: It is missing or not as it was written.
+        DataError: The file is missing or has changed.
     """
     content = read_intact(path, digest=digest)
     try:

@@ -1,4 +1,4 @@
-"""What all image formats share: is there a file, is it one 3-D scan, which dtype is stored."""
+"""Checks common to all image formats: the file exists, holds one 3-D scan, and stores a usable dtype."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 from pancascade.errors import GeometryError, OutputError, UnreadableError
 
-# Larger ones are damaged headers, or micro-CT: 2**31 int16 voxels are 4 GiB.
+# Larger images are damaged headers or micro-CT: 2**31 int16 voxels are 4 GiB.
 MAX_VOXELS = 2**31
 
 _MOST_LETTERS = 120
 
-# NIfTI and ITK files keep no booleans and no half precision; few readers take 64-bit integers.
+# NIfTI and ITK files cannot store booleans or half precision; few readers accept 64-bit integers.
 _STORED_AS: dict[np.dtype[Any], np.dtype[Any]] = {
     np.dtype(np.bool_): np.dtype(np.uint8),
     np.dtype(np.float16): np.dtype(np.float32),
@@ -25,13 +25,13 @@ _STORED_AS: dict[np.dtype[Any], np.dtype[Any]] = {
 
 
 def shortened(path: Path) -> str:
-    """A path for a sentence, its beginning alone where no file system would take it."""
+    """Return a path for a sentence; a path too long for any file system is cut to its beginning."""
     text = str(path).replace("\0", "?")
     return text if len(text) <= _MOST_LETTERS else f"{text[:_MOST_LETTERS]}..."
 
 
 def require_file(path: Path) -> None:
-    """Pass only for a file with something in it that may be read.
+    """Check that a path is a readable, non-empty file.
 
     Raises:
         UnreadableError: the path does not exist, is a folder, is empty, or may not be read.
@@ -53,7 +53,7 @@ def require_file(path: Path) -> None:
             f"{path}: no permission to read this file. Change its permissions.", code="no_permission"
         ) from error
     except (OSError, ValueError) as error:
-        # The system's own words would repeat the path, which may be what is too long.
+        # The system's own message would repeat the path, which may be too long.
         reason = getattr(error, "strerror", None) or "no valid path"
         raise UnreadableError(
             f"{shortened(path)}: the file cannot be opened ({reason}). Check the path.", code="unreadable"
@@ -61,14 +61,14 @@ def require_file(path: Path) -> None:
 
 
 def require_one_scan(shape: Sequence[int], *, path: Path) -> tuple[int, int, int]:
-    """The (I, J, K) of an image that is one 3-D scan, before any voxel is read.
+    """Return the shape (I, J, K) of an image that is one 3-D scan, before any voxel is read.
 
     Args:
-        shape: As the header gives it; trailing axes of length 1 are dropped.
+        shape: Shape in the header; trailing axes of length 1 are dropped.
         path: Names the file in messages.
 
     Raises:
-        GeometryError: a 2-D picture, a series of scans, no voxels, or more than 2**31 of them.
+        GeometryError: a 2-D image, several scans or channels, no voxels, or more than 2**31 voxels.
     """
     sizes = tuple(int(size) for size in shape)
     if len(sizes) < 3:
@@ -96,15 +96,15 @@ def require_one_scan(shape: Sequence[int], *, path: Path) -> tuple[int, int, int
 
 
 def as_stored(voxels: npt.NDArray[Any], dtype: npt.DTypeLike | None, *, path: Path) -> npt.NDArray[Any]:
-    """The voxels in a dtype that files can keep, with no value wrapped round or cut off.
+    """Return the voxels in a dtype that files can store, without overflow or clipping.
 
     Args:
         voxels: (I, J, K).
-        dtype: Wanted dtype, or None for the voxels' own or the nearest one that files keep.
+        dtype: Stored dtype; None uses the voxels' own dtype or the nearest one that files can store.
         path: Names the file in messages.
 
     Returns:
-        The same values; floats are rounded where the dtype is an integer.
+        The same values; floats are rounded for an integer dtype.
 
     Raises:
         OutputError: a value does not fit into the dtype.
@@ -114,7 +114,7 @@ def as_stored(voxels: npt.NDArray[Any], dtype: npt.DTypeLike | None, *, path: Pa
     stored = _STORED_AS.get(asked, asked)
     if stored.kind in "iu" and not np.can_cast(own, stored):
         low, high, limits = voxels.min(), voxels.max(), np.iinfo(stored)
-        # Written so that NaN fails, too.
+        # This form makes NaN fail too.
         if not (low >= limits.min and high <= limits.max):
             raise OutputError(
                 f"{path}: voxels from {low} to {high} do not fit into {stored} "

@@ -1,6 +1,6 @@
-"""NRRD and MetaImage files (.nrrd, .nhdr, .mha, .mhd) through SimpleITK, an extra.
+"""NRRD and MetaImage files (.nrrd, .nhdr, .mha, .mhd) through SimpleITK (an extra).
 
-ITK counts (K, J, I) and points to the left and posterior (LPS+); both are converted here and only here.
+ITK arrays are (K, J, I) with LPS+ coordinates; both are converted only in this module.
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ def read_itk(path: Path) -> Volume:
         path: .nrrd, .nhdr, .mha or .mhd. A fourth axis of length 1 is dropped.
 
     Returns:
-        (I, J, K) with the file's integer dtype, or float32; affine to RAS+ mm.
+        Volume (I, J, K) with the file's integer dtype, or float32; affine to RAS+ mm.
 
     Raises:
         UnreadableError: SimpleITK is not installed, no such file, or a damaged one.
@@ -35,7 +35,7 @@ def read_itk(path: Path) -> Volume:
     itk = _simple_itk(path)
     try:
         reader = itk.ImageFileReader()
-        # ITK itself would not know a suffix in capitals.
+        # ITK does not recognise a suffix in capitals.
         reader.SetImageIO("MetaImageIO" if path.suffix.lower() in (".mha", ".mhd") else "NrrdImageIO")
         reader.SetFileName(str(path))
         reader.ReadImageInformation()
@@ -51,7 +51,7 @@ def read_itk(path: Path) -> Volume:
 
 
 def write_itk(volume: Volume, path: Path, *, dtype: npt.DTypeLike | None = None) -> None:
-    """Write a volume, whole or not at all.
+    """Write a volume; a failure leaves no partial file.
 
     Args:
         volume: (I, J, K) with its affine.
@@ -60,14 +60,14 @@ def write_itk(volume: Volume, path: Path, *, dtype: npt.DTypeLike | None = None)
 
     Raises:
         OutputError: SimpleITK is not installed, the path cannot be written, the grid is sheared, a value
-            does not fit into the dtype, or the suffix is another one (.mhd and .nhdr are two files).
+            does not fit into the dtype, or the suffix is neither (.mhd and .nhdr are two files each).
     """
-    # ITK takes neither capitals nor .mhd and .nhdr as one file, and leaves others behind.
+    # ITK accepts neither capitals nor .mhd and .nhdr as one file, and leaves other files behind.
     if path.suffix not in (".mha", ".nrrd"):
         raise OutputError(f"{path}: only .mha and .nrrd are written as one whole file. Name it .mha or .nrrd.")
     axes = volume.affine[:3, :3] / volume.spacing_mm
     if np.abs(axes.T @ axes - np.eye(3)).max() > _RIGHT_ANGLE_COSINE:
-        raise OutputError(f"{path}: the grid is sheared, which this format cannot say. Name it .nii.gz.")
+        raise OutputError(f"{path}: the grid is sheared, which this format cannot store. Name it .nii.gz.")
     voxels = as_stored(volume.voxels, dtype, path=path)
     try:
         itk = _simple_itk(path)
@@ -99,7 +99,7 @@ def _simple_itk(path: Path) -> ModuleType:
 def _ras_affine(
     direction: tuple[float, ...], spacing_mm: tuple[float, ...], *, origin_mm: tuple[float, ...]
 ) -> npt.NDArray[np.float64]:
-    # A fourth axis of length 1 brings a fourth row and column along.
+    # A fourth axis of length 1 adds a fourth row and column.
     axes = np.reshape(direction, (len(spacing_mm), -1))[:3, :3] * spacing_mm[:3]
     affine = np.eye(4)
     affine[:3, :3] = _LPS_TO_RAS @ axes
@@ -108,7 +108,7 @@ def _ras_affine(
 
 
 def _one_sentence(path: Path, error: RuntimeError) -> ScanError:
-    """The error to raise for what ITK says over several lines of C++."""
+    """Return the error to raise for ITK's message of several lines."""
     reason = str(error).lower()
     if "spacing is not supported" in reason:
         return GeometryError(

@@ -1,4 +1,4 @@
-"""The names of a label map's values, where its file holds them: the label table that TotalSegmentator writes."""
+"""Label names stored in the file of a label map, as TotalSegmentator writes them."""
 
 import html
 import re
@@ -13,16 +13,16 @@ _MOST_BYTES = 1_000_000
 
 
 def embedded_label_names(path: Path) -> dict[int, str]:
-    """Names by value, from the XML label table in the header of a NIfTI file.
+    """Return label names by value from the XML label table in the header of a NIfTI file.
 
-    TotalSegmentator (``--ml``) and Connectome Workbench write one. The text is searched, not parsed: what is no such
-    table names nothing.
+    TotalSegmentator (``--ml``) and Connectome Workbench write one. The text is searched, not parsed: other text gives
+    no names.
 
     Args:
-        path: A file that has been read.
+        path: A file that has been read before.
 
     Returns:
-        Without 0; nothing for other formats, and for files without a table.
+        Names without value 0; empty for other formats and for files without a table.
     """
     if not path.name.lower().endswith((".nii", ".nii.gz")):
         return {}

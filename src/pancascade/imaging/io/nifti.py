@@ -1,4 +1,4 @@
-"""NIfTI files (.nii, .nii.gz) in and out."""
+"""Reading and writing of NIfTI files (.nii, .nii.gz)."""
 
 import logging
 import zlib
@@ -21,7 +21,7 @@ from pancascade.imaging.io.image_files import as_stored, require_file, require_o
 from pancascade.imaging.io.nifti_header import contradictions, require_spacing
 from pancascade.imaging.volume import Volume, memory_mapped, release
 
-# NIfTI keeps float32, so axes at right angles come back with cosines around 1e-7.
+# NIfTI stores float32, so orthogonal axes are read back with cosines around 1e-7.
 _RIGHT_ANGLE_COSINE = 1e-5
 
 _PIECE_VOXELS = 2**22
@@ -32,15 +32,15 @@ def read_nifti(path: Path, *, keep_on_disk: bool = False) -> Volume:
 
     Args:
         path: .nii or .nii.gz. A fourth axis of length 1 is dropped.
-        keep_on_disk: Unpack the voxels into a temporary file, a few at a time, rather than into memory.
+        keep_on_disk: Unpack the voxels piece by piece into a temporary file instead of memory.
 
     Returns:
-        (I, J, K) in the file's order. The file's integer dtype where it has no slope and intercept, so a
-        CT stays int16; float32 otherwise, with slope and intercept applied. Affine from sform, else qform; where
-        the header contradicts itself, a notice says so.
+        (I, J, K) in the file's order. The file's integer dtype if it has no slope and intercept, so a CT stays int16;
+        otherwise float32, with slope and intercept applied. Affine from sform, else qform. A notice reports a header
+        that contradicts itself.
 
     Raises:
-        UnreadableError: no such file, not NIfTI, truncated, or voxels that are colours or complex.
+        UnreadableError: no such file, not NIfTI, truncated, or voxels that are colours or complex numbers.
         GeometryError: not one 3-D scan, or an impossible spacing.
     """
     require_file(path)
@@ -48,7 +48,7 @@ def read_nifti(path: Path, *, keep_on_disk: bool = False) -> Volume:
         image_class: Any = type(nib.load(path))
         with nib.openers.ImageOpener(str(path)) as file:
             parts = image_class.make_file_map({"header": file, "image": file})
-            # No memory map: the file may be replaced while the scan is in use.
+            # No memory map, because the file may be replaced while the scan is in use.
             image = image_class.from_file_map(parts, mmap=False)
             shape = require_one_scan(image.shape, path=path)
             require_spacing(path, image.header)
@@ -57,23 +57,22 @@ def read_nifti(path: Path, *, keep_on_disk: bool = False) -> Volume:
                 voxels = _unpacked(image.dataobj, file, shape=shape, path=path)
             else:
                 voxels = _scaled(image.dataobj, path=path).reshape(shape, order="F")
-            # gzip compares its checksum only at the end of the file, where nibabel does not go.
+            # gzip compares its checksum only at the end of the file, which nibabel does not read.
             while file.read(1 << 20):
                 pass
     return Volume(voxels, image.affine, path, tuple(notices))
 
 
 def write_nifti(volume: Volume, path: Path, *, dtype: npt.DTypeLike | None = None, slope: float | None = None) -> None:
-    """Write a volume, whole or not at all.
+    """Write a volume; a failure leaves no partial file.
 
-    sform holds the affine exactly (float32). qform is set too where it can say the same, which a
-    sheared grid cannot.
+    sform stores the affine (float32). qform is set too unless the grid is sheared, which a qform cannot store.
 
     Args:
         volume: (I, J, K) with its affine.
         path: .nii or .nii.gz.
         dtype: Stored dtype; None keeps the volume's own (booleans become uint8, int64 int32).
-        slope: What readers multiply the stored whole numbers by; None for 1.
+        slope: Factor by which readers multiply the stored integers; None for 1.
 
     Raises:
         OutputError: the path cannot be written, or a value does not fit into the dtype.
@@ -102,7 +101,7 @@ def _scaled(dataobj: ArrayProxy, *, path: Path) -> npt.NDArray[Any]:
 def _unpacked(
     dataobj: ArrayProxy, file: nib.openers.Opener, *, shape: tuple[int, int, int], path: Path
 ) -> npt.NDArray[Any]:
-    """As `_scaled`, piece by piece into a file."""
+    """Do the same as `_scaled`, piece by piece into a temporary file."""
     _require_numbers(dataobj, path=path)
     voxels = memory_mapped(shape, _with_slope(np.zeros(1, dataobj.dtype), dataobj).dtype, order="F")
     flat = voxels.reshape(-1, order="F")
@@ -129,7 +128,7 @@ def _require_numbers(dataobj: ArrayProxy, *, path: Path) -> None:
 def _with_slope(stored: npt.NDArray[Any], dataobj: ArrayProxy) -> npt.NDArray[Any]:
     if dataobj.slope == 1 and dataobj.inter == 0 and stored.dtype.kind in "iu":
         return stored.astype(stored.dtype.newbyteorder("="), copy=False)
-    # nibabel would scale in float64, twice the memory.
+    # nibabel would scale in float64, which needs twice the memory.
     voxels: npt.NDArray[Any] = stored.astype(np.float32)
     if dataobj.slope != 1:
         voxels *= np.float32(dataobj.slope)
@@ -145,7 +144,7 @@ def _has_right_angles(affine: npt.NDArray[np.float64]) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep to ourselves what nibabel and NumPy print over a damaged header; what matters of it is refused."""
+    """Suppress what nibabel and NumPy print about a damaged header; serious damage is refused elsewhere."""
     nibabel_logger.addFilter(_drop)
     try:
         with np.errstate(all="ignore"):
@@ -160,7 +159,7 @@ def _drop(_: logging.LogRecord) -> bool:
 
 @contextmanager
 def _one_sentence(path: Path) -> Iterator[None]:
-    """Turn what nibabel, gzip and NumPy raise for a bad file into one sentence each."""
+    """Convert every error of nibabel, gzip and NumPy for a bad file into one sentence."""
     try:
         yield
     except (ImageFileError, HeaderDataError, HeaderTypeError) as error:

@@ -1,4 +1,4 @@
-"""What the header of a NIfTI file says twice, and whether it says the same."""
+"""Checks of redundant values in a NIfTI header for contradictions."""
 
 import itertools
 import logging
@@ -16,23 +16,23 @@ from pancascade.messages.notices import Notice
 
 _logger = logging.getLogger(__name__)
 
-# The quaternion is single precision, and a word about less would be noise.
+# The quaternion has single precision, so smaller differences are noise.
 _APART = 0.5
-"""Share of the smallest spacing by which a corner voxel may differ."""
+"""Largest difference of a corner voxel, as a share of the smallest spacing."""
 _OTHER_SPACING = 0.01
 
 Array = npt.NDArray[np.float64]
 
 
 def require_spacing(path: Path, header: nib.Nifti1Header) -> None:
-    """Refuse a spacing that nibabel replaces by 1 mm without a word.
+    """Refuse a spacing that nibabel would silently replace by 1 mm.
 
     Args:
         path: The file.
-        header: As nibabel reads it.
+        header: Header as nibabel reads it.
 
     Raises:
-        GeometryError: no sform, and a spacing of 0 or less or no number.
+        GeometryError: no sform, and a spacing that is 0 or less or NaN.
     """
     if int(header["sform_code"]) > 0:
         return
@@ -50,11 +50,12 @@ def require_spacing(path: Path, header: nib.Nifti1Header) -> None:
 
 
 def contradictions(path: Path, header: nib.Nifti1Header) -> list[Notice]:
-    """Whether the sform, which is taken, says the same as the qform or the spacing, which other programs take.
+    """Return a warning if the sform, which is used, contradicts the qform or the spacing.
 
-    Args:
-        path: The file, which begins the sentence.
-        header: As nibabel reads it.
+    Other programs may use the qform or the spacing.
+
+        path: The file; its name starts the sentence.
+        header: Header as nibabel reads it.
 
     Returns:
         One warning ``header_contradicts``, or nothing.
@@ -71,14 +72,14 @@ def contradictions(path: Path, header: nib.Nifti1Header) -> list[Notice]:
         Notice(
             code="header_contradicts",
             about="input",
-            sentence=f"{path}: sform and {other} contradict each other ({how}); the sform was taken. Look whether left "
-            "is left and sizes are right, or export the file again.",
+            sentence=f"{path}: sform and {other} contradict each other ({how}); the sform was taken. Check that left "
+            "is left and sizes are correct, or export the file again.",
         )
     ]
 
 
 def _difference(taken: Array, header: nib.Nifti1Header) -> str:
-    """In a few words, where the qform puts the voxels otherwise than the sform does; empty where it does not."""
+    """Return in a few words how the qform differs from the sform; empty if they agree."""
     try:
         other = np.asarray(header.get_qform(), np.float64)
     except (HeaderDataError, ValueError, ArithmeticError):
@@ -87,7 +88,7 @@ def _difference(taken: Array, header: nib.Nifti1Header) -> str:
     corners = np.array(list(itertools.product(*ends)), np.float64)
     between = taken - other
     apart_mm = float(np.linalg.norm(corners @ between[:3, :3].T + between[:3, 3], axis=1).max())
-    # Written so that NaN is a difference.
+    # This form makes NaN count as a difference.
     if apart_mm <= _APART * float(np.linalg.norm(taken[:3, :3], axis=0).min()):
         return ""
     if np.linalg.det(taken[:3, :3]) * np.linalg.det(other[:3, :3]) < 0:

@@ -1,4 +1,4 @@
-"""Is this volume a CT of an abdomen? Refuse what cannot be, warn about what is unusual."""
+"""Checks that a volume can be an abdominal CT: errors for impossible values, warnings for unusual ones."""
 
 import math
 from collections.abc import Iterator
@@ -13,22 +13,22 @@ from pancascade.imaging.io.image_files import MAX_VOXELS
 from pancascade.imaging.volume import Volume, slabs
 from pancascade.messages.notices import Notice
 
-# Shares of voxels are estimated on about this many; the exact minimum and maximum look at all.
+# Shares of voxels are estimated on about this many voxels; minimum and maximum use all voxels.
 _SAMPLE_VOX = 500_000
 
-# As for a series of DICOM.
+# The limit for DICOM series.
 _SHEAR_DEGREES = 0.5
 
 
 def require_ct(volume: Volume) -> list[Notice]:
-    """Refuse a volume in which no pancreas can be looked for.
+    """Check that a volume can be searched for a pancreas.
 
     Args:
         volume: (I, J, K), any orientation, meant to be in HU.
 
     Returns:
-        What reading noticed, and a warning for each unusual thing that may lower the accuracy; empty for an ordinary
-        scan.
+        The notices of reading, and a warning for each unusual property that may lower the accuracy; empty for an
+        ordinary scan.
 
     Raises:
         GeometryError: a size or spacing that no CT of an abdomen has.
@@ -41,13 +41,13 @@ def require_ct(volume: Volume) -> list[Notice]:
 
 
 def require_hounsfield(volume: Volume) -> list[Notice]:
-    """Refuse a volume that is no CT in Hounsfield units, whatever its size: the judgement of everything that reads CT.
+    """Check that a volume of any size is a CT in Hounsfield units; every reader of CT uses this check.
 
     Args:
         volume: (I, J, K), any orientation.
 
     Returns:
-        What reading noticed, and a warning for each unusual thing about the values.
+        The notices of reading, and a warning for each unusual property of the values.
 
     Raises:
         GeometryError: axes that are not at right angles.
@@ -64,7 +64,7 @@ def _slice_axis(volume: Volume) -> int:
 
 
 def _refuse_shear(volume: Volume) -> None:
-    """As a DICOM series that leans: its voxels are no boxes, and all that is measured on it is wrong."""
+    """Refuse a sheared grid, as for a tilted DICOM series: its voxels are no boxes, so measurements would be wrong."""
     axes = volume.affine[:3, :3] / volume.spacing_mm
     slice_axis = _slice_axis(volume)
     first, second = (axes[:, axis] for axis in range(3) if axis != slice_axis)
@@ -72,7 +72,7 @@ def _refuse_shear(volume: Volume) -> None:
     if skewed_degrees > _SHEAR_DEGREES:
         raise GeometryError(
             f"{volume.name}: rows and columns are {skewed_degrees:.1f} degrees off a right angle, so voxels are not "
-            "boxes. Resample the scan onto an upright grid first.",
+            "boxes. Resample the scan onto an orthogonal grid first.",
             code="directions_impossible",
         )
     normal = np.cross(first, second)
@@ -81,7 +81,7 @@ def _refuse_shear(volume: Volume) -> None:
     if tilt_degrees > _SHEAR_DEGREES:
         raise GeometryError(
             f"{volume.name}: the stack of slices leans by {tilt_degrees:.1f} degrees (gantry tilt), so its voxels are "
-            "not boxes. Resample it onto an upright grid first.",
+            "not boxes. Resample it onto an orthogonal grid first.",
             code="gantry_tilt",
         )
 
@@ -119,7 +119,7 @@ def _finite_range(volume: Volume) -> tuple[float, float]:
         raise NotCTError(
             f"{volume.name}: voxels of type {volume.voxels.dtype} are not HU. Give the CT itself.", code="labels_not_hu"
         )
-    # Minimum and maximum carry every NaN and infinity along, without a second array in memory.
+    # Minimum and maximum show every NaN and infinity without a second array in memory.
     ends = [(slab.min(), slab.max()) for slab in slabs(volume.voxels)]
     low_hu, high_hu = (
         float(end(values)) for end, values in zip((np.min, np.max), zip(*ends, strict=True), strict=True)
@@ -140,7 +140,7 @@ def _sample(voxels: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _refuse_values(name: str, sample: npt.NDArray[Any], *, low_hu: float, high_hu: float) -> None:
-    """The checks go from certain to likely, so that the first that fails names the cause best."""
+    """Run checks from certain to likely, so that the first failure names the most exact cause."""
     found = f"{name}: voxels go from {low_hu:g} to {high_hu:g}"
     if low_hu == high_hu:
         raise NotCTError(
@@ -153,7 +153,7 @@ def _refuse_values(name: str, sample: npt.NDArray[Any], *, low_hu: float, high_h
             f"{found}: grey values or labels, not HU. Give the CT itself, not a picture or mask of it.",
             code="labels_not_hu",
         )
-    # Soft tissue at 850 to 1250 is what 1024 too much looks like; of HU that is dense bone, a few percent.
+    # Soft tissue at 850 to 1250 is 1024 too high; in true HU this is dense bone, a few percent of voxels.
     if _share(sample, 850, 1250) > 0.1:
         raise NotCTError(
             f"{found}, and most tissue lies near 1024: the rescale intercept is missing, or this is not CT. "
@@ -211,7 +211,7 @@ def _unusual_geometry(volume: Volume, *, in_plane: list[int], slice_axis: int) -
         yield Notice(
             code="grid_turned",
             about="input",
-            sentence=f"{name}: the grid is turned by {turned_degrees:.0f} degrees; training scans were upright.",
+            sentence=f"{name}: the grid is rotated by {turned_degrees:.0f} degrees; training scans were not.",
             values={"turned_degrees": round(turned_degrees, 1)},
         )
     yield from (notice for axis in in_plane for notice in _narrow(volume, axis))

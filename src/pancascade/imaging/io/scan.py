@@ -1,4 +1,4 @@
-"""Reading and writing volumes of every known format, by the suffix of the name."""
+"""Reading and writing of volumes in every known format, chosen by the file suffix."""
 
 import logging
 from collections.abc import Callable
@@ -30,21 +30,20 @@ _READERS: dict[str, Callable[[Path], Volume]] = {
 
 
 def read_volume(path: str | Path, *, series: str | None = None, keep_on_disk: bool = False) -> Volume:
-    """Read a scan, mask or label map; its values are not judged.
+    """Read a scan, mask or label map; its values are not checked.
 
     Args:
-        path: File with one of READABLE_SUFFIXES, in any case; or a CT series as DICOM: a folder, a zip archive of one,
-            or a single file.
-        series: Of DICOM, the series to read: its UID, number, or a part of its description. None lets a rule choose.
-        keep_on_disk: Keep the voxels in a temporary file, for a scan that is too large for the memory; ITK's formats
-            cannot.
+        path: File with one of READABLE_SUFFIXES, in upper or lower case; or a CT series as DICOM: a folder, a zip
+            archive of one, or a single file.
+        series: For DICOM, the series to read: its UID, number, or a part of its description. None chooses by rule.
+        keep_on_disk: Keep the voxels in a temporary file, for a scan larger than the memory; ITK formats ignore it.
 
     Returns:
         (I, J, K) in the file's order, affine to RAS+ mm.
 
     Raises:
-        ScanError: in a folder or archive there is no CT series, or several that the rule cannot tell apart.
-        UnreadableError: no such file, an unknown suffix, empty, truncated, not an image, or a series of what is none.
+        ScanError: a folder or archive holds no CT series, or several between which the rule cannot choose.
+        UnreadableError: no such file, an unknown suffix, empty, truncated, no image, or a series for a non-DICOM file.
         GeometryError: not one 3-D scan, slices missing or doubled, or an impossible spacing.
     """
     path = given_path(path, what="path").absolute()  # so that sentences can tell its folders from its name
@@ -68,13 +67,13 @@ def read_volume(path: str | Path, *, series: str | None = None, keep_on_disk: bo
 
 
 def read_label_map(path: str | Path) -> Volume:
-    """Read a label map or mask; values within 0.001 of whole numbers, as a slope leaves them, become these.
+    """Read a label map or mask; values within 0.001 of whole numbers (from a slope) are rounded.
 
     Args:
         path: As for `read_volume`.
 
     Returns:
-        (I, J, K) in the file's order, affine to RAS+ mm. Values that are no labels stay as they are.
+        (I, J, K) in the file's order, affine to RAS+ mm. Other values stay unchanged.
 
     Raises:
         ScanError: As for `read_volume`.
@@ -83,7 +82,7 @@ def read_label_map(path: str | Path) -> Volume:
 
 
 def read_scan(path: str | Path) -> Volume:
-    """Read a CT scan that can be segmented; what is merely unusual about it goes to the log.
+    """Read a CT scan that can be segmented; unusual properties are logged as warnings.
 
     Args:
         path: As for `read_volume`.
@@ -93,7 +92,7 @@ def read_scan(path: str | Path) -> Volume:
 
     Raises:
         UnreadableError: as for `read_volume`.
-        GeometryError: not one 3-D scan, or a size or spacing no abdominal CT has.
+        GeometryError: not one 3-D scan, or a size or spacing that no abdominal CT has.
         NotCTError: the values cannot be Hounsfield units.
     """
     volume = read_volume(path)
@@ -103,7 +102,7 @@ def read_scan(path: str | Path) -> Volume:
 
 
 def write_volume(volume: Volume, path: str | Path, *, dtype: npt.DTypeLike | None = None) -> None:
-    """Write a volume, whole or not at all, in the format that the name's suffix asks for.
+    """Write a volume in the format of the file suffix; a failure leaves no partial file.
 
     Args:
         volume: (I, J, K) with its affine.

@@ -1,4 +1,4 @@
-"""Masks of vessels as the command line names them."""
+"""Vessel masks given on the command line."""
 
 import re
 from collections.abc import Iterable
@@ -14,13 +14,13 @@ _WITH_VALUE = re.compile(r"(?P<file>.+):(?P<value>-?[0-9]+)", re.DOTALL)
 
 
 def read_vessels(given: Iterable[str]) -> dict[str, Volume]:
-    """Names and masks of all vessels.
+    """Read the masks of all vessels, by name.
 
     Args:
         given: As for `read_vessel`.
 
     Returns:
-        Boolean masks by name, each on its file's grid.
+        Boolean masks by name, each on the grid of its file.
 
     Raises:
         UnreadableError: As `read_vessel`, or a name is given twice.
@@ -38,17 +38,17 @@ def read_vessels(given: Iterable[str]) -> dict[str, Volume]:
 
 
 def read_vessel(given: str) -> tuple[str, Volume]:
-    """A vessel's name and mask.
+    """Read the name and mask of one vessel.
 
     Args:
-        given: ``NAME=FILE``, where everything above 0 is the vessel; or ``NAME=FILE:VALUE``, where one value of a
-            label map is. The name holds no ``=``; the file may, and a colon, too.
+        given: ``NAME=FILE``: voxels above 0 are the vessel. ``NAME=FILE:VALUE``: voxels of this value of a label map
+            are the vessel. The name contains no ``=``; the file may contain ``=`` and a colon.
 
     Returns:
         The name, and a boolean mask on the file's grid.
 
     Raises:
-        UnreadableError: Not of this form, the value is 0 or less, the file holds no such voxel, or it is no mask.
+        UnreadableError: The form is wrong, the value is 0 or less, no voxel has it, or the file is no mask.
         ScanError: The file cannot be read.
     """
     name, path, value = _parsed(given)
@@ -56,11 +56,11 @@ def read_vessel(given: str) -> tuple[str, Volume]:
 
 
 def require_grid(vessels: dict[str, Volume], *, scan: Volume) -> None:
-    """Refuse masks on another grid than the scan's, before any long work.
+    """Check that all masks are on the scan's grid, before any long work.
 
     Args:
-        vessels: By name.
-        scan: To be segmented.
+        vessels: Masks by name.
+        scan: The scan to segment.
 
     Raises:
         GeometryError: A mask is on another grid.
@@ -84,7 +84,7 @@ def _parsed(given: str) -> tuple[str, Path, int | None]:
             code="vessel_option",
         )
     parts = _WITH_VALUE.fullmatch(where)
-    # A file that is really called so is meant.
+    # An existing file whose name ends in such a number has priority.
     if parts is None or Path(where).exists():
         return name, Path(where), None
     value = int(parts["value"])

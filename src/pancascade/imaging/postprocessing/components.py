@@ -1,4 +1,4 @@
-"""Connected components: what belongs together in 3-D."""
+"""Connected components in 3-D."""
 
 from typing import Any, NamedTuple
 
@@ -18,16 +18,16 @@ def main_components(
     share: float = 0.25,
     most: int | None = None,
 ) -> NDArray[np.bool_]:
-    """The largest 3-D component of what is likely, and others almost as large.
+    """Return the largest 3-D component of voxels at or above a threshold, and others almost as large.
 
-    Weight is the sum of probabilities. The pancreas is one organ; slices elsewhere in the body in which something
-    looks like it form components of their own, and lighter ones.
+    The weight of a component is its sum of probabilities. The pancreas is one organ; similar tissue elsewhere in the
+    body forms separate components of smaller weight.
 
     Args:
         probabilities: (I, J, K) in [0, 1].
         threshold: Least probability of a voxel.
-        share: Least weight of a kept component, of the largest one's.
-        most: How many components are kept; None for all that are heavy enough.
+        share: Least weight of a kept component, as a share of the largest weight.
+        most: Largest number of kept components; None for no limit.
 
     Returns:
         (I, J, K), all False if nothing reaches the threshold.
@@ -47,15 +47,15 @@ def main_organ(
     share: float = 0.1,
     near_mm: float = 12.0,
 ) -> NDArray[np.bool_]:
-    """The largest 3-D component of what is likely, and others close to it: one organ in one place.
+    """Return the largest 3-D component of voxels at or above a threshold, and others close to it: one organ.
 
-    Unlike `main_components`, a component far away is dropped however large it is: gut that looks like pancreas.
+    Unlike `main_components`, a distant component of any size is dropped, for example gut that looks like pancreas.
 
     Args:
         probabilities: (I, J, K) in [0, 1].
-        spacing_mm: Along these axes.
+        spacing_mm: Voxel spacing along the three axes.
         threshold: Least probability of a voxel.
-        share: Least weight (sum of probabilities) of another component, of the largest one's.
+        share: Least weight (sum of probabilities) of another component, as a share of the largest weight.
         near_mm: Largest gap between another component's box and the largest one's, along each axis.
 
     Returns:
@@ -76,21 +76,21 @@ def main_organ(
 
 
 class _Components(NamedTuple):
-    """Connected components of what is likely: in which box, their numbers from 1 on in it, and the weight of each."""
+    """Components of voxels at or above a threshold: their common box, their numbers in it from 1, and their weights."""
 
     box: Box
     numbers: NDArray[np.integer[Any]]
     weights: NDArray[np.floating[Any]]
 
     def mask_of(self, chosen: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-        """Where some of them lie in the whole array; they are counted from 0."""
+        """Return the mask of some components in the whole array; ``chosen`` counts from 0."""
         mask = np.zeros(shape, dtype=bool)
         mask[self.box.slices] = np.isin(self.numbers, np.asarray(chosen) + 1)
         return mask
 
 
 def _weighed(probabilities: NDArray[np.floating[Any]], threshold: float) -> _Components | None:
-    """The components of what reaches a threshold; None where nothing does."""
+    """Return the components of voxels at or above a threshold; None without such a voxel."""
     likely = probabilities >= threshold
     box = Box.around(likely)
     if box is None:
@@ -101,7 +101,7 @@ def _weighed(probabilities: NDArray[np.floating[Any]], threshold: float) -> _Com
 
 
 def _largest_gap_mm(one: tuple[slice, ...], other: tuple[slice, ...], spacing_mm: tuple[float, float, float]) -> float:
-    """Largest gap between two boxes along any axis; 0 where they overlap along all."""
+    """Return the largest gap between two boxes along any axis; 0 if they overlap along all axes."""
     return max(
         max(0, a.start - b.stop, b.start - a.stop) * step for a, b, step in zip(one, other, spacing_mm, strict=True)
     )
@@ -110,7 +110,7 @@ def _largest_gap_mm(one: tuple[slice, ...], other: tuple[slice, ...], spacing_mm
 def component_boxes(
     probabilities: NDArray[np.floating[Any]], *, spacing_mm: tuple[float, float, float], threshold: float = 0.5
 ) -> list[Box]:
-    """A box around each component of the `main_organ`, the largest first; arguments as there."""
+    """Return a box for each component of `main_organ`, by falling weight; arguments as there."""
     bodies = main_organ(probabilities, spacing_mm=spacing_mm, threshold=threshold)
     components, count = ndimage.label(bodies, structure=ALL_26)
     weights = ndimage.sum_labels(probabilities.astype(np.float32), components, index=np.arange(1, count + 1))
@@ -122,7 +122,7 @@ def component_boxes(
 
 
 def touching(mask: NDArray[np.bool_], other: NDArray[np.bool_], *, least_voxels: int = 1) -> NDArray[np.bool_]:
-    """The components of a mask that touch another mask and have a least size.
+    """Return the components of a mask that touch another mask and have a least size.
 
     Args:
         mask: (I, J, K).

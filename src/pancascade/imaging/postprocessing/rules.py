@@ -1,4 +1,4 @@
-"""From probabilities to labels."""
+"""Conversion of probabilities to labels."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from pancascade.labels import Label
 
 
 def decide(probabilities: NDArray[np.floating[Any]], *, tumour_threshold: float = 0.5) -> NDArray[np.uint8]:
-    """Label of each pixel: tumour where it is likely enough, else pancreas where likelier than background.
+    """Return the label of each pixel: tumour from a threshold on, else pancreas if at least as probable as background.
 
     With the classes composed of two stages (q_t = P₂, q_p = (1−P₂)P₁, q_b = (1−P₂)(1−P₁)) this is the papers'
     rule: tumour where P₂ ≥ 0.5, else pancreas where P₁ ≥ 0.5.

@@ -1,4 +1,4 @@
-"""From Hounsfield units to what a network sees, and back to the scan's pixels."""
+"""Conversion of Hounsfield units to network input, and of network output to the scan's pixels."""
 
 from pancascade.imaging.preprocessing.canvas import Canvas, Placement, find_placement
 from pancascade.imaging.preprocessing.input_checks import check_input

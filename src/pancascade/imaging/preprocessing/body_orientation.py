@@ -1,7 +1,7 @@
-"""Whether the body lies in a scan as its header says.
+"""Checks that the body has the orientation that the header states.
 
-The limits were chosen on few scans (four abdomens and a pelvis, upright and with their voxels turned against the
-header), so that only what is clear is said. The values seen stand beside each of them.
+The limits were chosen on few scans (four abdomens and a pelvis, in their true orientation and with voxels flipped
+against the header), so only clear cases are reported. Each limit has its measured values beside it.
 """
 
 from collections.abc import Iterator
@@ -15,23 +15,23 @@ from pancascade.messages.notices import Notice
 BONE_SCORE_MM = 20.0
 """5th plus 95th percentile of the bone behind the body's centre: 12 in a pelvis, 45 to 102 in abdomens.
 
-Slices through the pancreas alone lie between: their mean is from -4 mm up, 25 mm in the middle of 51 patients."""
+Slices through the pancreas alone lie between: their mean is -4 mm or more, its median over 51 patients 25 mm."""
 
 TABLE_MM = 60.0
-"""The table lies 110 to 205 mm behind the body's centre, and up to 45 mm aside."""
+"""The table lies 110 to 205 mm behind the body's centre, and up to 45 mm to the side."""
 
 LIVER_ML = 250.0
-"""Thick solid tissue on the right, less that on the left: 530 to 690 mL wherever liver and lung base are shown."""
+"""Thick solid tissue on the right, less that on the left: 530 to 690 mL in scans with liver and lung base."""
 
 LIVER_BELOW_LUNG_SHARE = 0.2
-"""Above, the heart lies on the left, and is as thick."""
+"""Slices with more lung show the heart, which lies on the left and is as thick."""
 
 LIVER_SHOWN_MM = 40.0
 DOME_MM = 50.0
 
 LUNG_END_MM = 20.0
 END_LUNG_SHARE = 0.06
-"""The upper 20 mm of the abdomens seen have 0.075 to 0.35."""
+"""The upper 20 mm of the measured abdomens have 0.075 to 0.35."""
 LUNGLESS_MM = 80.0
 NECK_SHARE = 0.6
 """The other end of an abdomen is at least 0.7 as large as the chest; a chest ends in the neck."""
@@ -40,7 +40,7 @@ LEAST_SLICES = 5
 
 
 def is_upside_down(profile: BodyProfile) -> bool:
-    """Whether the lungs lie at the lower end, and something as wide without lung at the upper end."""
+    """Return whether the lower end shows lungs and the upper end a body as wide without lung."""
     lung, area = profile.lung_share, profile.area_mm2
     end, other = (max(1, round(width / profile.step_mm)) for width in (LUNG_END_MM, LUNGLESS_MM))
     if not is_whole_section(profile) or len(lung) < end + other:
@@ -53,14 +53,13 @@ def is_upside_down(profile: BodyProfile) -> bool:
 
 
 def orientation(profile: BodyProfile, *, scan_name: str) -> Iterator[Notice]:
-    """What speaks against the header's orientation, and how the patient lies on the table.
+    """Yield notices about a wrong orientation in the header, and about the patient's position on the table.
 
-    A region cut from a scan is not judged. Left and right are judged only where the lungs' base and 40 mm below it
-    are shown.
+    A cropped region is not judged. Left and right are judged only if the lung base and 40 mm below it are shown.
 
     Args:
         profile: Of the LPS scan.
-        scan_name: Begins the sentences.
+        scan_name: Starts each sentence.
 
     Yields:
         Warnings ``upside_down``, ``front_back_flipped``, ``left_right_flipped``; information ``prone``, ``on_side``.
@@ -85,8 +84,8 @@ def orientation(profile: BodyProfile, *, scan_name: str) -> Iterator[Notice]:
             code="prone",
             severity="information",
             about="input",
-            sentence=f"{scan_name}: the table lies {-table_behind_mm:.0f} mm before the body's centre, so the patient "
-            "lies prone; the model has learned from patients on their backs.",
+            sentence=f"{scan_name}: the table lies {-table_behind_mm:.0f} mm in front of the body's centre, so the "
+            "patient lies prone; the model was trained on patients lying supine.",
             values={"table_behind_mm": round(table_behind_mm, 1)},
         )
     elif abs(table_left_mm) > TABLE_MM and abs(table_behind_mm) < TABLE_MM:
@@ -95,7 +94,7 @@ def orientation(profile: BodyProfile, *, scan_name: str) -> Iterator[Notice]:
             severity="information",
             about="input",
             sentence=f"{scan_name}: the table lies {abs(table_left_mm):.0f} mm beside the body's centre, so the "
-            "patient lies on the side; the model has learned from patients on their backs.",
+            "patient lies on the side; the model was trained on patients lying supine.",
             values={"table_left_mm": round(table_left_mm, 1)},
         )
     yield from _sides(profile, scan_name=scan_name, overturned=overturned)
@@ -107,7 +106,7 @@ def _bone_score_mm(profile: BodyProfile) -> float:
 
 
 def _table(profile: BodyProfile, places_mm: Numbers) -> float:
-    """Middle place over the slices; NaN, which no comparison passes, where fewer than half of them show a table."""
+    """Return the median over the slices; NaN, which fails every comparison, if fewer than half show a table."""
     seen = places_mm[np.isfinite(places_mm)]
     return float(np.median(seen)) if seen.size >= max(LEAST_SLICES, len(profile.area_mm2) / 2) else np.nan
 
@@ -124,7 +123,7 @@ def _turned(bone_score_mm: float, table_behind_mm: float, scan_name: str) -> Not
     return Notice(
         code="front_back_flipped",
         about="input",
-        sentence=f"{scan_name}: by the header the spine lies before the body's centre; {cause}. "
+        sentence=f"{scan_name}: by the header the spine lies in front of the body's centre; {cause}. "
         "Check the header, or export the scan again.",
         values=values,
     )

@@ -1,7 +1,7 @@
-"""Whether a scan can show the pancreas: what part of the body it is, and where it ends.
+"""Checks of the body part: whether a scan can show the pancreas, and where it ends.
 
-The limits were chosen on few scans (four abdomens, one pelvis with the thighs, and pieces cut from them), so that only
-what is clear is said. The values seen stand beside each of them.
+The limits were chosen on few scans (four abdomens, one pelvis with the thighs, and regions cropped from them), so only
+clear cases are reported. Each limit has its measured values beside it.
 """
 
 from collections.abc import Iterator
@@ -16,42 +16,42 @@ WHOLE_SECTION_CUT = 0.6
 """Middle slice: 0 to 0.19 in scans of the whole section, 0.86 to 1 in regions and halves of a body."""
 
 LUNG_SHARE = 0.04
-"""Slices without lung have up to 0.031 (edges of gas, contents of the bowel), two cm above its base it is 0.1."""
+"""Slices without lung have up to 0.031 (edges of gas, contents of the bowel); 20 mm above the base it is 0.1."""
 
 LUNG_FROM_MM = 12.0
-"""Lung on fewer slices one after another is something else."""
+"""A shorter run of lung slices is something else."""
 
 CHEST_SHARE = 0.2
-"""Lung in every slice: 30 mm and more above its base; a pancreas lies 15 to 105 mm below it."""
+"""Reached from 30 mm above the lung base upwards; the pancreas lies 15 to 105 mm below the base."""
 
 HEAD_BONE_SHARE, HEAD_MM2 = 0.12, 35_000
-"""An abdomen has 0.008 to 0.045 of bone, also the smallest; a head lies within 35 000 mm²."""
+"""The bone share of abdomens, also the smallest, is 0.008 to 0.045; a head lies within 35 000 mm²."""
 
 LEGS_SHARE = 0.4
 NO_BODY_MM2 = 4_000
 
 PELVIS_BEHIND_MM = (-20.0, 12.0)
-"""Middle slice's bone behind the body's centre: -1 in a pelvis, 30 to 52 in abdomens, less than -30 turned round."""
+"""Bone behind the body's centre, median of the slices: -1 in a pelvis, 30 to 52 in abdomens, below -30 if flipped."""
 
 BELOW_LUNG_MM = 60.0
-"""Pancreases seen end 66 mm to 105 mm below the base of the lungs."""
+"""In the measured scans the pancreas ends 66 to 105 mm below the base of the lungs."""
 
 LEAST_HEIGHT_MM = 60.0
 SCORED_HEIGHT_MM = 150.0
-"""A shorter stack may be chosen for the pancreas alone."""
+"""A shorter stack may have been cropped to the pancreas."""
 
 
 def is_whole_section(profile: BodyProfile) -> bool:
-    """Whether slices show the body from skin to skin; a region cut from a scan cannot be judged by its shape."""
+    """Return whether slices show the body from skin to skin; a cropped region cannot be judged by its shape."""
     return bool(np.median(profile.cut_share) < WHOLE_SECTION_CUT)
 
 
 def lung_base_mm(lung_share: Numbers, *, step_mm: float) -> float | None:
-    """Height of the base of the lungs above the first slice; None without lung.
+    """Return the height of the base of the lungs above the first slice; None without lung.
 
     Args:
-        lung_share: (N,) of the slices of a profile, from below.
-        step_mm: From one to the next.
+        lung_share: (N,) share of lung in the slices of a profile, from the lowest slice.
+        step_mm: Distance from one slice to the next.
     """
     run = max(1, round(LUNG_FROM_MM / step_mm))
     lung = lung_share >= LUNG_SHARE
@@ -62,11 +62,11 @@ def lung_base_mm(lung_share: Numbers, *, step_mm: float) -> float | None:
 
 
 def refuse_no_abdomen(profile: BodyProfile, *, scan_name: str) -> None:
-    """Refuse a scan that certainly shows no abdomen; regions cut from a scan always pass.
+    """Refuse a scan that certainly shows no abdomen; cropped regions always pass.
 
     Args:
         profile: Of the LPS scan.
-        scan_name: Begins the sentence.
+        scan_name: Starts the sentence.
 
     Raises:
         NotCTError: no body, only the chest, the head, or the legs; its code is ``no_body`` or ``no_abdomen``.
@@ -86,7 +86,7 @@ def refuse_no_abdomen(profile: BodyProfile, *, scan_name: str) -> None:
 
 
 def _only(profile: BodyProfile) -> str | None:
-    """What all slices show, if it is surely no abdomen."""
+    """Return what all slices show if it is certainly no abdomen, else None."""
     if len(profile.area_mm2) * profile.step_mm < LEAST_HEIGHT_MM:
         return None
     lung, bone = float(np.quantile(profile.lung_share, 0.05)), float(profile.bone_share.mean())
@@ -101,15 +101,15 @@ def _only(profile: BodyProfile) -> str | None:
 
 
 def coverage(profile: BodyProfile, *, scan_name: str) -> Iterator[Notice]:
-    """Whether the scan begins and ends where the pancreas may lie beyond.
+    """Yield a notice if part of the pancreas may lie beyond an end of the scan.
 
     Args:
         profile: Of the LPS scan, not upside down.
-        scan_name: Begins the sentences.
+        scan_name: Starts each sentence.
 
     Yields:
         ``pelvis_only`` or ``abdomen_truncated_above`` (no lung at all in a tall stack), ``abdomen_truncated_below``
-        (ends soon below the lungs), or ``body_part_unknown`` for a region cut from a scan.
+        (ends close below the lungs), or ``body_part_unknown`` for a cropped region.
     """
     if not is_whole_section(profile):
         cut = float(np.median(profile.cut_share))

@@ -1,4 +1,4 @@
-"""What a body looks like from slice to slice, on a coarse grid: enough to tell chest, abdomen and pelvis apart."""
+"""Measurements of the body per axial slice on a coarse grid, which distinguish chest, abdomen and pelvis."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,15 +12,15 @@ from pancascade.imaging.volume import Volume, sampled
 
 STRIDE_MM = 5.0
 LUNG_HU = (-950, -500)
-"""Between the gas of the gut, which is thinner, and the fat."""
+"""Between gas in the gut, which is less dense, and fat."""
 FAT_HU = (-150, -30)
 BONE_HU = 250
 METAL_HU = 3000
 SOLID_HU = (30, 200)
 SOLID_RADIUS_MM = 25.0
-"""Of solid organs only the liver, the heart and a large spleen are this thick."""
+"""Only the liver, the heart and a large spleen are this thick."""
 PIECE_MM2 = 2000.0
-"""A smaller piece of a slice is a finger, a tube, or noise."""
+"""A smaller component of a slice is a finger, a tube, or noise."""
 
 _CROSS = ndimage.generate_binary_structure(2, 1)
 _PARTS_SHARE = 0.25
@@ -32,25 +32,25 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class BodyProfile:
-    """Numbers of each axial slice looked at, from the lowest to the highest; 0 where a slice shows no body.
+    """Measurements of each sampled axial slice, from the lowest to the highest; 0 where a slice shows no body.
 
     Attributes:
-        step_mm: From one slice looked at to the next.
-        area_mm2: (N,) inside the body's outline, its air included.
-        width_mm: (N,) of the outline, left to right.
-        depth_mm: (N,) of the outline, front to back.
-        lung_share: (N,) of the outline that is as dense as lung.
-        bone_share: (N,) of the outline.
-        fat_share: (N,) of the outline.
-        bone_behind_mm: (N,) how far the bone's centre lies behind the outline's; negative: before it; NaN: no bone.
-        liver_right_mm2: (N,) of thick solid tissue, how much more lies on the patient's right than on the left.
-        second_share: (N,) area of the second largest piece of the body against the largest: 0 in a trunk, 1 in legs.
-        arms: (N,) pieces to the left or right of the body that are as thick as an arm.
-        cut_share: (N,) of the body's width or depth, how much an edge of the picture cuts off; the worst of the four.
-        table_behind_mm: (N,) how far thin dense things outside the body, the table above all, lie behind its centre;
+        step_mm: Distance from one sampled slice to the next.
+        area_mm2: (N,) area inside the outline of the body, with the air in it.
+        width_mm: (N,) width of the outline, left to right.
+        depth_mm: (N,) depth of the outline, front to back.
+        lung_share: (N,) share of the outline with the density of lung.
+        bone_share: (N,) share of the outline that is bone.
+        fat_share: (N,) share of the outline that is fat.
+        bone_behind_mm: (N,) distance of the bone's centre behind the outline's; negative: in front; NaN: no bone.
+        liver_right_mm2: (N,) area of thick solid tissue on the patient's right, less that on the left.
+        second_share: (N,) area of the body's second largest component against the largest: 0 in a trunk, 1 in legs.
+        arms: (N,) number of components to the left or right of the body that are as thick as an arm.
+        cut_share: (N,) share of the body's width or depth that an edge of the image cuts off; the worst of four edges.
+        table_behind_mm: (N,) distance behind the body's centre of thin dense objects outside it, mainly the table;
             NaN: none.
-        table_left_mm: (N,) the same to the patient's left.
-        metal_share: Of the whole body, above 3000 HU.
+        table_left_mm: (N,) distance of the same objects to the patient's left.
+        metal_share: Share of the whole body above 3000 HU.
     """
 
     step_mm: float
@@ -73,8 +73,8 @@ class BodyProfile:
 def body_profile(scan_lps: Volume) -> BodyProfile:
     """Measure a body slice by slice on a grid of about 5 mm.
 
-    The body is the largest connected piece that is denser than fat-free air after an opening, as in `body_box`, with
-    what is nearly as large (the other leg) and with the air inside.
+    The body is the largest connected component denser than `AIR_HU` after an opening, as in `patient_box`. Components
+    of at least a quarter of its size (the other leg) and the enclosed air belong to it.
 
     Args:
         scan_lps: (I, J, K) Hounsfield units, axes to the left, to the back and upwards (LPS).
@@ -108,7 +108,7 @@ def _largest_parts(thick: Mask) -> Mask:
 def _slice_numbers(
     hu: npt.NDArray[Any], dense: Mask, thick: Mask, body: Mask, *, pixel_mm: tuple[float, float]
 ) -> dict[str, float]:
-    """All numbers of one slice; every array is (I, J)."""
+    """Return all measurements of one slice; every array is (I, J)."""
     outline = _filled(body)
     across_mm, deep_mm = pixel_mm
     pixels = _count(outline)
@@ -136,7 +136,7 @@ def _slice_numbers(
 
 
 def _filled(body: Mask) -> Mask:
-    """The body with its air: gaps in a thin chest wall are bridged before holes are filled."""
+    """Return the body with its air; gaps in a thin chest wall are closed before holes are filled."""
     closed = ndimage.binary_closing(np.pad(body, 4), structure=_CROSS, iterations=3)
     return np.asarray(ndimage.binary_fill_holes(closed)[4:-4, 4:-4] | body)
 
@@ -147,7 +147,7 @@ def _share(hu: npt.NDArray[Any], limits_hu: tuple[int, int], outline: Mask) -> f
 
 
 def _centre(mask: Mask) -> Numbers:
-    """Mean (i, j) of the mask; NaN if it is empty."""
+    """Return the mean (i, j) of the mask; NaN if it is empty."""
     places = np.argwhere(mask)
     return places.mean(axis=0) if len(places) else np.full(2, np.nan)
 
@@ -180,7 +180,7 @@ def _more_on_the_right(hu: npt.NDArray[Any], outline: Mask, *, pixel_mm: float) 
 
 
 def _arms(beside: Mask, outline: Mask, *, least_vox: float) -> int:
-    """Thick pieces of a slice whose centre lies to the left or right of the body, not before or behind it."""
+    """Count thick components of a slice whose centre lies to the left or right of the body."""
     if not (outline.any() and beside.any()):
         return 0
     pieces, count = ndimage.label(beside)

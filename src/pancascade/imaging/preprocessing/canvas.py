@@ -1,4 +1,4 @@
-"""The canvas: where axial slices of any scan lie on one sheet, at one pixel spacing."""
+"""The canvas: a 2-D network grid of fixed size and pixel spacing for the axial slices of any scan."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,23 +12,23 @@ from pancascade.imaging.volume import sampled
 from pancascade.settings import Settings, UNetSize
 
 SOFT_TISSUE_HU = 20
-"""Above this: organs, muscle and bone, in 8-bit pictures that begin at 0 HU as well."""
+"""Organs, muscle and bone lie above this, also in 8-bit pictures whose window starts at 0 HU."""
 
 
 class Canvas(Settings):
-    """How slices reach a 2-D cascade.
+    """Settings of the grid on which slices enter a 2-D cascade.
 
     Attributes:
         size: Height and width in pixels, each divisible by 16.
         spacing_mm: Pixel spacing of the canvas; None keeps the scan's own pixels.
         window: Hounsfield window mapped to [0, 1].
-        centre: What lies in the middle of the canvas: the middle of the ``image``, or of its soft ``tissue``.
-        larger_slices: What inference does with slices that do not fit: ``grow`` the canvas, or ``cut`` them as
-            training does. Networks that learnt where organs lie on a canvas centred on tissue want the second.
-        assumed_spacing_mm: Pixel spacing taken for slices that come without one (pictures).
-        neighbours: Ours: how many slices below and above are shown in channels of their own, from the lowest to the
-            highest; the slice itself is the middle one. Networks then need ``in_channels`` of 1 + 2 · neighbours.
-        neighbour_mm: From one of them to the next, whatever the scan's slices measure; linear between slices.
+        centre: What lies in the middle of the canvas: the centre of the ``image``, or of its soft ``tissue``.
+        larger_slices: What inference does with slices that do not fit: ``grow`` the canvas, or ``cut`` the slices as
+            training does. Networks that learned where organs lie on a canvas centred on tissue need ``cut``.
+        assumed_spacing_mm: Pixel spacing of slices that have none (pictures).
+        neighbours: Ours: number of slices below and above that are further channels, ordered from the lowest to the
+            highest; the slice itself is the middle channel. Networks then need ``in_channels`` of 1 + 2 · neighbours.
+        neighbour_mm: Distance between neighbours in mm, for any slice spacing; interpolated linearly between slices.
     """
 
     size: UNetSize = (512, 512)
@@ -42,16 +42,16 @@ class Canvas(Settings):
 
     @property
     def channels(self) -> int:
-        """Channels of an image: the slice and its neighbours."""
+        """Number of channels of an image: the slice and its neighbours."""
         return 1 + 2 * self.neighbours
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where slices lie on their canvas.
+    """Position of slices on their canvas.
 
     Attributes:
-        native: Height and width of the slices as they came.
+        native: Height and width of the original slices.
         resized: Height and width after resampling to the canvas spacing.
         offset: Row and column on the canvas of the resized slice's first pixel; negative if it is cut.
         canvas: Height and width of the canvas.
@@ -66,13 +66,13 @@ class Placement:
 def find_placement(
     hu: NDArray[Any], *, spacing_mm: tuple[float, float] | None, canvas: Canvas, grow: bool
 ) -> Placement:
-    """Where slices go on a canvas: centred, at the canvas spacing.
+    """Return the position of slices on a canvas: centred, at the canvas spacing.
 
     Args:
-        hu: Slices (..., H, W) of one size and spacing in Hounsfield units, placed alike.
-        spacing_mm: Row and column spacing; None takes the canvas's ``assumed_spacing_mm``.
+        hu: Slices (..., H, W) of one size and spacing in Hounsfield units; all get the same position.
+        spacing_mm: Row and column spacing; None uses ``canvas.assumed_spacing_mm``.
         canvas: The canvas.
-        grow: Enlarge the sheet (to a multiple of 32) where a slice is larger, rather than cut the slice.
+        grow: Enlarge the canvas (to a multiple of 32) where a slice is larger; False cuts the slice.
     """
     native = (hu.shape[-2], hu.shape[-1])
     if canvas.spacing_mm is None:
@@ -97,7 +97,7 @@ def find_placement(
 
 
 def _tissue_centre(hu: NDArray[Any]) -> tuple[float, float]:
-    """Row and column of the centre of mass of soft tissue; the middle where there is none."""
+    """Return row and column of the centre of mass of soft tissue; the image centre if there is none."""
     step = max(1, hu.shape[-1] // 128)
     tissue = sampled(hu, (*(1,) * (hu.ndim - 2), step, step)) > SOFT_TISSUE_HU
     rows, columns = np.nonzero(tissue.any(axis=0) if tissue.ndim > 2 else tissue)

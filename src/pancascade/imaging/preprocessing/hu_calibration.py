@@ -1,8 +1,8 @@
-"""Whether air, fat and muscle lie where Hounsfield units put them.
+"""Check that air, fat and muscle have their usual Hounsfield units.
 
-A slope that was applied twice or not at all, or a wrong intercept, leaves a picture that looks like CT and measures
-wrongly. The peaks of the three tissues show it. The limits were chosen on eight scans, of which fat peaks at -105 to
--75 and muscle or liver at 25 to 115; a scan without clear peaks is not judged.
+A slope that was applied twice or not at all, or a wrong intercept, leaves an image that looks like CT but has wrong
+values. The histogram peaks of the three tissues show it. The limits were chosen on eight scans: fat peaks at -105 to
+-75, muscle or liver at 25 to 115. A scan without clear peaks is not judged.
 """
 
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ _RANGE_HU = (-3500, 1500)
 _STEP_HU = 5
 _SMOOTH_HU = 12.0
 _TISSUE_HU = (-350, 450)
-# A peak of tissue, against the highest one; less is a vessel, the gut, or noise.
+# Least height of a tissue peak against the highest one; a lower peak is a vessel, the gut, or noise.
 _PROMINENT = 0.15
 _BROKEN_HU = 40
 _AIR_SHARE = 0.002
@@ -33,12 +33,12 @@ _SCALES = ((0.4, 0.75), (1.35, 2.6))
 _LEAST_OFFSET_HU = 60.0
 _AIR_AGREES_HU = 45.0
 _APART_HU = (90.0, 205.0)
-# Fat and muscle so far apart, and fat so dark, is no HU, wherever air lies: it may have been cut off at -1024.
+# Fat and muscle so far apart, and fat so low, cannot be HU at any value of air; air may have been cut off at -1024.
 _DOUBLE_FAT_HU, _DOUBLE_APART_HU = (-270.0, -150.0), 230.0
 
 
 class TissuePeaks(NamedTuple):
-    """Where tissues peak in a histogram of voxels; None where there is no clear peak."""
+    """HU at which each tissue peaks in the histogram of a scan; None without a clear peak."""
 
     air: float | None
     fat: float | None
@@ -46,11 +46,11 @@ class TissuePeaks(NamedTuple):
 
 
 def hu_calibration(scan: Volume, *, scan_name: str) -> list[Notice]:
-    """What speaks against the Hounsfield units of a scan.
+    """Return a warning if the values of a scan are not calibrated Hounsfield units.
 
     Args:
         scan: (I, J, K), finite, any orientation.
-        scan_name: Begins the sentence.
+        scan_name: Starts the sentence.
 
     Returns:
         One warning ``hu_uncalibrated``, or nothing.
@@ -75,7 +75,7 @@ def hu_calibration(scan: Volume, *, scan_name: str) -> list[Notice]:
 
 
 def tissue_peaks(values: npt.NDArray[Any]) -> TissuePeaks:
-    """Peaks of air, fat and muscle among the voxels of a scan, by their order alone, not by their place.
+    """Return the peaks of air, fat and muscle among the voxels of a scan, identified by their order from low to high.
 
     Args:
         values: Any shape; voxels of a scan.
@@ -89,7 +89,7 @@ def tissue_peaks(values: npt.NDArray[Any]) -> TissuePeaks:
     if tissue.size:
         tissue = tissue[counts[tissue] >= _PROMINENT * counts[tissue].max()]
     air = tops[(middles[tops] <= _TISSUE_HU[0]) & (counts[tops] >= _AIR_SHARE * counts.sum())]
-    # Values stored in steps break one peak into several.
+    # Values stored in coarse steps break one peak into several.
     fat = _highest(tissue[middles[tissue] < middles[tissue].min(initial=np.inf) + _BROKEN_HU], counts)
     if fat is None:
         return TissuePeaks(None, None, None)
@@ -104,7 +104,7 @@ def _highest(tops: npt.NDArray[np.intp], counts: npt.NDArray[np.float64]) -> int
 
 
 def _wrong(peaks: TissuePeaks, values: npt.NDArray[Any]) -> str | None:
-    """What the values look like, if they are surely no HU."""
+    """Return what is wrong with the values if they are certainly not HU, else None."""
     air, fat, muscle = peaks
     if fat is None or muscle is None:
         return None
@@ -118,7 +118,7 @@ def _wrong(peaks: TissuePeaks, values: npt.NDArray[Any]) -> str | None:
 
 
 def _by_air(air: float, fat: float, muscle: float) -> str | None:
-    """What one slope, or one intercept, would put all three tissues there."""
+    """Return the wrong slope or intercept that explains all three peaks, else None."""
     scale, offset = air / AIR_HU, fat - FAT_HU
     if (
         any(_within(scale, limits) for limits in _SCALES)
@@ -140,12 +140,12 @@ def _by_air(air: float, fat: float, muscle: float) -> str | None:
 
 
 def _is_air(peak: float, values: npt.NDArray[Any]) -> bool:
-    """Whether a peak is what air became, and neither lung nor padding beside true air."""
+    """Return whether a peak is rescaled air, and neither lung nor padding beside true air."""
     there = _share(values, peak - _AIR_WIDTH_HU, peak + _AIR_WIDTH_HU)
     true = _share(values, AIR_HU - _AIR_WIDTH_HU, AIR_HU + _AIR_WIDTH_HU)
     if peak < AIR_HU:
         return true <= _BESIDE * there
-    # Between the place of air and air itself nothing lies; above it lung does.
+        # Nothing lies between -1000 HU and a rescaled air peak above it; beside a lung peak true air does.
     return _share(values, AIR_HU - _AIR_WIDTH_HU, peak - _AIR_WIDTH_HU) <= _AIR_SHARE
 
 

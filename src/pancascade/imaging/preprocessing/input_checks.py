@@ -1,4 +1,4 @@
-"""What can be seen of a scan before any network looks at it."""
+"""Checks of a scan before any network runs."""
 
 from pancascade.imaging.preprocessing.body_orientation import is_upside_down, orientation
 from pancascade.imaging.preprocessing.body_part import coverage, refuse_no_abdomen
@@ -9,7 +9,7 @@ from pancascade.imaging.volume import Volume
 from pancascade.messages.notices import Notice
 
 METAL_SHARE = 0.0005
-"""0.0003 and less in the scans seen, of which one has clips."""
+"""The measured scans have 0.0003 or less; one of them has clips."""
 
 ARMS_SHARE = 0.3
 
@@ -17,17 +17,17 @@ _BY_HU = ("left_right_flipped",)
 
 
 def check_input(scan_lps: Volume, *, scan_name: str) -> list[Notice]:
-    """Judge by its shape whether a scan shows the abdomen, whole, and the right way round.
+    """Check the body part, coverage, orientation and HU of a scan, and return notices.
 
-    A region cut from a scan is legal and passes with ``body_part_unknown``.
+    A cropped region is allowed and passes with ``body_part_unknown``.
 
     Args:
-        scan_lps: (I, J, K) Hounsfield units that `require_ct` let pass, axes to the left, to the back and upwards
+        scan_lps: (I, J, K) Hounsfield units that `require_ct` accepts, axes to the left, to the back and upwards
             (LPS).
-        scan_name: Begins the sentences.
+        scan_name: Starts each sentence.
 
     Returns:
-        What speaks against the scan, and what is worth knowing about it; empty for an ordinary abdomen.
+        Warnings and information about the scan; empty for an ordinary abdomen.
 
     Raises:
         NotCTError: the scan certainly shows no abdomen; its code is ``no_body`` or ``no_abdomen``.
@@ -35,7 +35,7 @@ def check_input(scan_lps: Volume, *, scan_name: str) -> list[Notice]:
     profile = body_profile(scan_lps)
     refuse_no_abdomen(profile, scan_name=scan_name)
     values = hu_calibration(scan_lps, scan_name=scan_name)
-    # Sides are told apart by how dense organs are, which values that are no HU do not tell.
+    # Left and right are distinguished by the density of organs, which needs calibrated HU.
     turned = [notice for notice in orientation(profile, scan_name=scan_name) if not values or notice.code not in _BY_HU]
     found = [*values, *slice_faults(scan_lps, scan_name=scan_name), *turned]
     if not is_upside_down(profile):
@@ -44,7 +44,7 @@ def check_input(scan_lps: Volume, *, scan_name: str) -> list[Notice]:
 
 
 def _beside_and_inside(profile: BodyProfile, *, scan_name: str) -> list[Notice]:
-    """Arms and metal, which both cast streaks."""
+    """Return notices about arms and metal, which both cause streaks."""
     found = []
     arms = float((profile.arms > 0).mean())
     if arms >= ARMS_SHARE:
@@ -65,7 +65,7 @@ def _beside_and_inside(profile: BodyProfile, *, scan_name: str) -> list[Notice]:
                 severity="information",
                 about="input",
                 sentence=f"{scan_name}: {100 * profile.metal_share:.2f} % of the body is above {METAL_HU} HU, which "
-                "is metal; its streaks may hide or feign lesions.",
+                "is metal; its streaks may hide or imitate lesions.",
                 values={"metal_share": round(profile.metal_share, 5)},
             )
         )

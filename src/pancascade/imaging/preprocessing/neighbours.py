@@ -1,4 +1,4 @@
-"""Slices with their neighbours below and above, at fixed distances whatever the scan's slices measure."""
+"""Slices with their neighbours below and above, at fixed distances in mm for any slice spacing."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,23 +8,23 @@ from numpy.typing import NDArray
 from pancascade.imaging.preprocessing.canvas import Canvas
 
 Shown = Callable[[int], NDArray[np.float32]]
-"""The windowed slice (H, W) of an index."""
+"""Function that returns the windowed slice (H, W) of an index."""
 
 
 def with_neighbours(
     shown: Shown, wanted: Sequence[int], *, count: int, slice_mm: float | None, canvas: Canvas
 ) -> NDArray[np.float32]:
-    """Slices of a stack with the neighbours that a canvas asks for.
+    """Return slices of a stack with the neighbours that the canvas asks for as channels.
 
     Args:
-        shown: Gives a slice of the stack by its index, 0…count−1 from the feet to the head.
+        shown: Returns a slice of the stack by its index, 0…count−1 from the feet to the head.
         wanted: Indices of the slices.
-        count: Slices in the stack; beyond its ends the last one is repeated.
-        slice_mm: From one slice to the next; None for a slice that stands alone and is repeated.
-        canvas: Says how many neighbours, and how far apart.
+        count: Number of slices in the stack. Beyond either end the slice at that end is repeated.
+        slice_mm: Distance from one slice to the next; None repeats the slice itself as its neighbours.
+        canvas: Gives the number of neighbours and their distance in mm.
 
     Returns:
-        (len(wanted), canvas.channels, H, W), linear between slices.
+        (len(wanted), canvas.channels, H, W), interpolated linearly between slices.
     """
     steps = np.arange(-canvas.neighbours, canvas.neighbours + 1) * canvas.neighbour_mm
     kept: dict[int, NDArray[np.float32]] = {}

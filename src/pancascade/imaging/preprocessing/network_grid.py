@@ -1,4 +1,4 @@
-"""Slices drawn on their canvas, and taken off again."""
+"""Resampling of slices to the network grid (canvas) and back to the scan grid."""
 
 from typing import TypeVar
 
@@ -12,12 +12,12 @@ Value = TypeVar("Value", bound=np.generic)
 
 
 def to_network_grid(images: NDArray[np.float32], placement: Placement) -> NDArray[np.float32]:
-    """Images (N, C, h, w) on their canvas (N, C, H, W): bilinear, anti-aliased, 0 outside."""
+    """Resample images (N, C, h, w) to their canvas (N, C, H, W): bilinear, anti-aliased, 0 outside."""
     return _placed(resize(images, placement.resized, antialias=True), placement)
 
 
 def labels_to_network_grid(labels: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint8]:
-    """Label maps (N, h, w) on their canvas (N, H, W): nearest neighbour, 0 outside."""
+    """Resample label maps (N, h, w) to their canvas (N, H, W): nearest neighbour, 0 outside."""
     rows, columns = (
         np.minimum(((np.arange(target) + 0.5) * (source / target)).astype(int), source - 1)
         for source, target in zip(placement.native, placement.resized, strict=True)
@@ -26,7 +26,7 @@ def labels_to_network_grid(labels: NDArray[np.uint8], placement: Placement) -> N
 
 
 def _placed(maps: NDArray[Value], placement: Placement) -> NDArray[Value]:
-    """Maps (..., *resized) on the canvas; what does not fit is cut."""
+    """Copy maps (..., *resized) onto the canvas; parts that do not fit are cut."""
     canvas = np.zeros((*maps.shape[:-2], *placement.canvas), maps.dtype)
     there, here = _shared(placement)
     canvas[(..., *there)] = maps[(..., *here)]
@@ -34,7 +34,7 @@ def _placed(maps: NDArray[Value], placement: Placement) -> NDArray[Value]:
 
 
 def _shared(placement: Placement) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Where the resized slice and the canvas overlap: rows and columns of the canvas, and of the slice."""
+    """Return rows and columns where the resized slice and the canvas overlap: on the canvas, and on the slice."""
     on_canvas, of_slice = [], []
     for offset, size, side in zip(placement.offset, placement.resized, placement.canvas, strict=True):
         first, last = max(offset, 0), min(offset + size, side)
@@ -46,15 +46,15 @@ def _shared(placement: Placement) -> tuple[tuple[slice, slice], tuple[slice, sli
 def to_scan_grid(
     maps: NDArray[np.float32], placement: Placement, *, part: tuple[slice, slice] | None = None
 ) -> NDArray[np.float32]:
-    """Maps (N, C, H, W) of the canvas back on the slices' own pixels (N, C, h, w), bilinear.
+    """Resample maps (N, C, H, W) from the canvas to the slices' own pixels (N, C, h, w), bilinear.
 
     Sizes in pixels decide, from ``placement.resized`` to ``placement.native``; the scan's spacing in mm was used once,
     to find the placement. The part of a slice that did not fit on the canvas gets 0.
 
     Args:
-        maps: On the canvas.
-        placement: Where the slices lie on it.
-        part: Rows and columns of the slices that are wanted; None for all.
+        maps: Maps on the canvas.
+        placement: Position of the slices on the canvas.
+        part: Rows and columns of the slices to return; None for all.
     """
     wanted = part or (slice(None), slice(None))
     there, here = _shared(placement)

@@ -1,4 +1,4 @@
-"""Where in a scan the patient is."""
+"""Bounding box of the patient in a scan."""
 
 import numpy as np
 from scipy import ndimage
@@ -10,10 +10,10 @@ STRIDE_MM = 4.0
 
 
 def patient_box(volume: Volume, *, margin_mm: float = 8.0) -> Box:
-    """Box of the patient, so that air and table need not be looked at.
+    """Return the box of the patient, so that air and table need not be processed.
 
-    The body is the largest connected piece that is denser than fat-free air, seen on a coarse grid. The box spans
-    all slices along the third axis.
+    The body is the largest connected component denser than `AIR_HU`, computed on a coarse grid. The box spans all
+    slices along the third axis.
 
     Args:
         volume: (I, J, K) Hounsfield units with the third axis along the body (LPS or RAS).
@@ -24,7 +24,7 @@ def patient_box(volume: Volume, *, margin_mm: float = 8.0) -> Box:
     """
     steps = tuple(max(1, round(STRIDE_MM / spacing)) for spacing in volume.spacing_mm)
     coarse = sampled(volume.voxels, steps) > AIR_HU
-    # A thin table touches the patient in few voxels: opening parts them.
+    # A thin table touches the patient in few voxels; the opening separates them.
     pieces, count = ndimage.label(ndimage.binary_opening(coarse, iterations=2))
     if count == 0:
         return Box.whole(volume.shape)

@@ -1,4 +1,4 @@
-"""Images at another size, bilinear, as torch's ``interpolate`` computes it, by NumPy and SciPy alone."""
+"""Bilinear resizing of images as in torch's ``interpolate``, with NumPy and SciPy only."""
 
 from functools import lru_cache
 
@@ -8,15 +8,15 @@ from scipy.sparse import csr_array
 
 
 def resize(images: NDArray[np.float32], size: tuple[int, int], *, antialias: bool = False) -> NDArray[np.float32]:
-    """Images at another size, as ``torch.nn.functional.interpolate(mode="bilinear", align_corners=False)`` gives them.
+    """Resize images as ``torch.nn.functional.interpolate(mode="bilinear", align_corners=False)`` does.
 
     Args:
         images: (..., h, w).
         size: New height and width.
-        antialias: Whether each new pixel is the weighted mean of all old ones that it covers, where it is larger.
+        antialias: Where pixels become larger, average all old pixels that a new one covers, weighted.
 
     Returns:
-        (..., *size) float32; the images themselves where the size is theirs.
+        (..., *size) float32; the images themselves if they have this size.
     """
     native = (images.shape[-2], images.shape[-1])
     if size == native:
@@ -26,7 +26,7 @@ def resize(images: NDArray[np.float32], size: tuple[int, int], *, antialias: boo
 
 
 def apply_weights(images: NDArray[np.float32], rows: csr_array, columns: csr_array) -> NDArray[np.float32]:
-    """Each image X (h, w) as R X Cᵀ.
+    """Return R X Cᵀ for each image X (h, w).
 
     Args:
         images: (..., h, w).
@@ -47,11 +47,11 @@ def apply_weights(images: NDArray[np.float32], rows: csr_array, columns: csr_arr
 
 @lru_cache(maxsize=64)
 def resizing_weights(source: int, target: int, *, antialias: bool = False) -> csr_array:
-    """Weights (target, source) float32 of the old pixels in each new one, along one axis; every row sums to 1.
+    """Return the weights (target, source) float32 of old pixels in each new one, along one axis; rows sum to 1.
 
     Args:
-        source: Pixels before.
-        target: Pixels after.
+        source: Number of pixels before.
+        target: Number of pixels after.
         antialias: See `resize`.
     """
     scale = source / target

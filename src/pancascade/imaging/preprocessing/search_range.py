@@ -1,4 +1,4 @@
-"""Between which slices the pancreas is looked for: the base of the lungs tells the height in the body."""
+"""The range of slices that can hold the pancreas, derived from the base of the lungs."""
 
 from pancascade.imaging.preprocessing.body_orientation import is_upside_down
 from pancascade.imaging.preprocessing.body_part import LUNG_FROM_MM, LUNG_SHARE, is_whole_section
@@ -7,11 +7,11 @@ from pancascade.imaging.volume import Box, Volume
 
 ABOVE_LUNG_BASE_MM = 40.0
 BELOW_LUNG_BASE_MM = 220.0
-"""In the scans seen the pancreas lies 5 to 126 mm below the base of the lungs; all of it lies within about 20 cm."""
+"""In the measured scans the pancreas lies 5 to 126 mm below the lung base; all of it lies within about 20 cm."""
 
 
 def search_range(scan_lps: Volume, inside: Box) -> Box:
-    """The part of a box in which the pancreas can lie.
+    """Return the part of a box in which the pancreas can lie.
 
     Args:
         scan_lps: (I, J, K) Hounsfield units, axes to the left, to the back and upwards (LPS).
@@ -19,7 +19,7 @@ def search_range(scan_lps: Volume, inside: Box) -> Box:
 
     Returns:
         The box without slices more than `ABOVE_LUNG_BASE_MM` above or `BELOW_LUNG_BASE_MM` below the base of the
-        lungs; the box as it is where the scan shows no base of the lungs, is upside down, or is a region cut from one.
+        lungs; the unchanged box where the scan shows no base of the lungs, is upside down, or is a cropped region.
     """
     profile = body_profile(scan_lps)
     if not is_whole_section(profile) or is_upside_down(profile):
@@ -36,9 +36,9 @@ def search_range(scan_lps: Volume, inside: Box) -> Box:
 
 
 def _lasting_lung_base_mm(profile: BodyProfile) -> float | None:
-    """Height of the lowest slice above which all is lung, up to `ABOVE_LUNG_BASE_MM` or the scan's end.
+    """Return the height of the lowest slice that has only lung above it for `ABOVE_LUNG_BASE_MM` or to the scan's end.
 
-    Gas and contents of the bowel may look like lung in a few slices; to take them for its base would cost the pancreas.
+    Gas and contents of the bowel may look like lung in a few slices; a base taken there would cut off the pancreas.
     """
     lung = profile.lung_share >= LUNG_SHARE
     least, lasting = (max(1, round(mm / profile.step_mm)) for mm in (LUNG_FROM_MM, ABOVE_LUNG_BASE_MM))

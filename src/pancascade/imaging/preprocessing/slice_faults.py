@@ -1,4 +1,4 @@
-"""Slices that hold no picture, or the picture of their neighbour."""
+"""Checks for slices that are blank, and for slices that repeat their neighbour."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,21 +11,21 @@ from pancascade.messages.notices import Notice
 
 SAMPLE_MM = 5.0
 DRAWN_VALUES = 16
-"""A drawn phantom has fewer values in a slice, and repeats by nature; a scan has noise."""
+"""Fewest different values of a repeated slice. A drawn phantom has fewer and repeats by nature; a scan has noise."""
 
 
 def slice_faults(scan_lps: Volume, *, scan_name: str) -> Iterator[Notice]:
-    """What padding, or a damaged export, leaves in a stack: blank slices, and slices that repeat their neighbour.
+    """Yield a notice for blank slices, and one for slices that repeat their neighbour.
 
-    Every slice is looked at on a grid of about 5 mm.
+    Padding and damaged exports leave such slices. Every slice is sampled on a grid of about 5 mm.
 
     Args:
         scan_lps: (I, J, K) with the third axis along the body.
-        scan_name: Begins the sentences.
+        scan_name: Starts each sentence.
 
     Yields:
-        ``blank_slices`` and ``repeated_slices``. Blank slices at the ends are padding and only information, in the
-        middle they are a gap.
+        ``blank_slices`` and ``repeated_slices``. Blank slices at the ends are padding and only information; blank
+        slices between others are a gap and a warning.
     """
     steps = [max(1, round(SAMPLE_MM / spacing)) for spacing in scan_lps.spacing_mm[:2]]
     sample = sampled(scan_lps.voxels, (*steps, 1))

@@ -1,4 +1,4 @@
-"""The grid: how whole volumes reach a 3-D cascade."""
+"""The grid on which whole volumes enter a 3-D cascade."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,10 +10,10 @@ from pancascade.settings import Settings
 
 
 class VolumeGrid(Settings):
-    """How volumes reach a 3-D cascade: on the scan's own voxels.
+    """Settings of volumes that enter a 3-D cascade on the scan's own voxels.
 
     Attributes:
-        kind: Tells it from a canvas of slices.
+        kind: Distinguishes it from a canvas of slices.
         window: Hounsfield window mapped to [0, 1].
     """
 
@@ -27,4 +27,4 @@ def _which(settings: Any) -> str:
 
 
 CanvasOrGrid = Annotated[Annotated[Canvas, Tag("slices")] | Annotated[VolumeGrid, Tag("volume")], Discriminator(_which)]
-"""How a cascade's images are prepared: slices on a canvas, or volumes (``kind: volume``)."""
+"""Preparation of a cascade's images: slices on a canvas, or volumes (``kind: volume``)."""

@@ -10,11 +10,11 @@ from pancascade.settings import Settings
 
 
 class Window(Settings):
-    """A range of Hounsfield units shown between black and white.
+    """A range of Hounsfield units, mapped to [0, 1].
 
     Attributes:
-        lower_hu: Shown as 0; everything below as well.
-        upper_hu: Shown as 1; everything above as well.
+        lower_hu: HU mapped to 0; lower values become 0 too.
+        upper_hu: HU mapped to 1; higher values become 1 too.
     """
 
     lower_hu: float = -100.0
@@ -27,13 +27,13 @@ class Window(Settings):
         return self
 
     def apply(self, hu: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Values in [0, 1], float32, of an array of Hounsfield units of any shape."""
+        """Return an array of Hounsfield units of any shape as float32 values in [0, 1]."""
         shown = hu.astype(np.float32)
         shown -= self.lower_hu
         shown /= self.upper_hu - self.lower_hu
         return np.clip(shown, 0.0, 1.0, out=shown)
 
     def to_hu(self, grey: NDArray[np.generic], *, white: float = 255.0) -> NDArray[np.int16]:
-        """Hounsfield units of grey values 0…white exported with this window, rounded, int16."""
+        """Return the Hounsfield units, rounded to int16, of grey values 0…white exported with this window."""
         hu = self.lower_hu + grey.astype(np.float32) * ((self.upper_hu - self.lower_hu) / white)
         return np.rint(hu).astype(np.int16)

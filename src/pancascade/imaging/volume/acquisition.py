@@ -1,4 +1,4 @@
-"""How a CT was acquired, in values that cannot name a patient."""
+"""Acquisition parameters of a CT, as values that cannot identify a patient."""
 
 from typing import Annotated
 
@@ -10,18 +10,18 @@ Kernel = Annotated[str, Field(pattern=r"^([A-Z][a-z]?\d{2}[a-z]?|FC\d{2}|[A-Z]{4
 
 
 class Acquisition(Settings):
-    """What a DICOM header says of an acquisition; None where it says nothing that can be passed on.
+    """Acquisition parameters from a DICOM header; None if a value is missing or not allowed.
 
-    Descriptions of studies and series are free text in which names occur, so none is kept. What is kept is a
-    number, or a term of a list.
+    Descriptions of studies and series are free text that may contain names, so they are never kept. Only numbers and
+    terms of fixed lists or patterns are kept.
 
     Attributes:
-        body_part: In words, such as "abdomen and pelvis".
-        contrast: True where a contrast agent is named. A header without one proves nothing.
+        body_part: Plain name, such as "abdomen and pelvis".
+        contrast: True if the header names a contrast agent. A header without one proves nothing.
         kv: Peak kilovoltage of the tube.
-        slice_thickness_mm: Nominal slice thickness; slices may lie closer together.
+        slice_thickness_mm: Nominal slice thickness; the slice spacing may be smaller.
         kernel: Convolution kernel, such as "B30f", "FC08" or "STANDARD".
-        manufacturer: Of the scanner.
+        manufacturer: Manufacturer of the scanner.
     """
 
     body_part: str | None = None
@@ -32,7 +32,7 @@ class Acquisition(Settings):
     manufacturer: str | None = None
 
     def __str__(self) -> str:
-        """In one line: "abdomen, with contrast, 120 kV, 3 mm, B30f, Siemens"; "" where nothing is known."""
+        """Return one line: "abdomen, with contrast, 120 kV, 3 mm, B30f, Siemens"; "" if nothing is known."""
         parts = (
             self.body_part,
             "with contrast" if self.contrast else None,

@@ -1,4 +1,4 @@
-"""A box of voxels, in two dimensions or three: what stage 1 hands to stage 2."""
+"""A box of voxels in two or three dimensions, for example the hand-over of stage 1 to stage 2."""
 
 import itertools
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Box:
-    """Half-open ranges of voxel indices, one an axis: start is inside, stop is not.
+    """Half-open ranges of voxel indices, one per axis: start is inside, stop is not.
 
     Attributes:
         start: First index along each axis; may be negative until the box is clipped.
@@ -25,7 +25,7 @@ class Box:
     stop: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        # NumPy integers would survive here and break JSON reports later.
+        # NumPy integers would cause no error here and break JSON reports later.
         object.__setattr__(self, "start", tuple(int(index) for index in self.start))
         object.__setattr__(self, "stop", tuple(int(index) for index in self.stop))
         if len(self.start) != len(self.stop) or not self.start:
@@ -35,7 +35,7 @@ class Box:
 
     @classmethod
     def around(cls, mask: npt.NDArray[Any]) -> "Box | None":
-        """Smallest box holding every non-zero voxel of the mask, or None for an empty mask.
+        """Return the smallest box that holds every non-zero voxel of the mask; None for an empty mask.
 
         Args:
             mask: n-D, boolean or integer.
@@ -50,13 +50,13 @@ class Box:
                 return None
             start.append(int(occupied[0]))
             stop.append(int(occupied[-1]) + 1)
-            # Narrowing axis by axis leaves little to look at after the first pass.
+            # Cropping axis by axis leaves few voxels to read after the first axis.
             inside = inside[(slice(None),) * axis + (slice(start[-1], stop[-1]),)]
         return cls(tuple(start), tuple(stop))
 
     @classmethod
     def whole(cls, shape: Sequence[int]) -> "Box":
-        """The box of a whole array of that shape."""
+        """Return the box of a whole array of that shape."""
         return cls((0,) * len(shape), tuple(shape))
 
     @property
@@ -66,7 +66,7 @@ class Box:
 
     @property
     def slices(self) -> tuple[slice, ...]:
-        """Index for an array: `array[box.slices]`.
+        """Index of the box in an array: `array[box.slices]`.
 
         Raises:
             ValueError: a start is negative, which NumPy would count from the far end.
@@ -76,13 +76,13 @@ class Box:
         return tuple(slice(start, stop) for start, stop in zip(self.start, self.stop, strict=True))
 
     def expand(self, voxels: int | Sequence[int] | Sequence[tuple[int, int]]) -> "Box":
-        """Move the faces outwards (or inwards, for negative numbers).
+        """Return the box with its faces moved outwards (inwards for negative numbers).
 
         Args:
-            voxels: One number for all faces, one an axis, or (before, after) an axis.
+            voxels: One number for all faces, one per axis, or (before, after) per axis.
 
         Raises:
-            ValueError: not one entry an axis, or the box would turn inside out.
+            ValueError: not one entry per axis, or stop would lie before start.
         """
         entries = voxels if isinstance(voxels, Sequence) else [voxels] * len(self.start)
         self._check_length(entries)
@@ -93,22 +93,22 @@ class Box:
         )
 
     def expand_mm(self, margin_mm: float | Sequence[float], *, spacing_mm: Sequence[float]) -> "Box":
-        """Move the faces outwards by at least a margin, in whole voxels.
+        """Return the box with its faces moved outwards by at least a margin, in whole voxels.
 
         Args:
-            margin_mm: One margin in mm, or one an axis.
+            margin_mm: One margin in mm, or one per axis.
             spacing_mm: Voxel spacing along each axis, in mm.
 
         Raises:
-            ValueError: not one spacing an axis.
+            ValueError: not one spacing per axis.
         """
         self._check_length(spacing_mm)
         margin_vox = np.broadcast_to(margin_mm, len(self.start)) / np.asarray(spacing_mm, dtype=np.float64)
-        # 3 mm at a float32 spacing of 0.3 mm is 10 voxels, not 11.
+        # 3 mm at a float32 spacing of 0.3 mm must be 10 voxels, not 11.
         return self.expand([int(margin) for margin in np.ceil(margin_vox - 1e-6)])
 
     def clip(self, shape: Sequence[int]) -> "Box":
-        """The part inside an array of that shape; has an extent of 0 where nothing is left."""
+        """Return the part inside an array of that shape; its extent is 0 on an axis where nothing is left."""
         self._check_length(shape)
         return Box(
             tuple(min(max(start, 0), size) for start, size in zip(self.start, shape, strict=True)),
@@ -116,7 +116,7 @@ class Box:
         )
 
     def union(self, other: "Box") -> "Box":
-        """Smallest box holding both."""
+        """Return the smallest box that holds both."""
         self._check_length(other.start)
         return Box(
             tuple(map(min, self.start, other.start)),
@@ -124,13 +124,13 @@ class Box:
         )
 
     def contains(self, other: "Box") -> bool:
-        """Whether no face of the other box lies outside this one."""
+        """Return whether the other box lies inside this one; shared faces are allowed."""
         self._check_length(other.start)
         starts_inside = all(mine <= theirs for mine, theirs in zip(self.start, other.start, strict=True))
         return starts_inside and all(mine >= theirs for mine, theirs in zip(self.stop, other.stop, strict=True))
 
     def overlaps(self, other: "Box") -> bool:
-        """Whether any index lies in both."""
+        """Return whether any index lies in both boxes."""
         self._check_length(other.start)
         return all(
             max(mine, theirs) < min(my_stop, their_stop)
@@ -138,7 +138,7 @@ class Box:
         )
 
     def shift(self, offset: Sequence[int]) -> "Box":
-        """The same box elsewhere: from a crop's indices to its scan's, add the crop's start."""
+        """Return the box moved by an offset: a crop's start converts indices of the crop to indices of the scan."""
         self._check_length(offset)
         return Box(
             tuple(start + step for start, step in zip(self.start, offset, strict=True)),
@@ -148,7 +148,7 @@ class Box:
     def corners_mm(
         self, affine: npt.NDArray[np.float64]
     ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-        """Smallest and largest RAS+ coordinates in mm over the corners of the box's outer voxel edges.
+        """Return the smallest and largest RAS+ coordinates in mm over the corners of the box's outer voxel edges.
 
         Args:
             affine: (4, 4), voxel index to RAS+ mm at the voxel's centre.

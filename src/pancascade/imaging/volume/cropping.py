@@ -1,4 +1,4 @@
-"""Cutting a box out of a scan, and putting what was found in it back."""
+"""Cropping a scan to a box, and pasting results back."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from pancascade.imaging.volume.volume import Volume
 
 
 def crop(volume: Volume, box: Box) -> Volume:
-    """The part of a scan inside a box, at its place in the patient. A view, not a copy.
+    """Return the part of a scan inside a box, at its position in the patient. A view, not a copy.
 
     Args:
         volume: (I, J, K).
@@ -32,12 +32,12 @@ def crop(volume: Volume, box: Box) -> Volume:
 def paste(patch: npt.NDArray[Any], box: Box, *, onto: npt.NDArray[Any]) -> None:
     """Write a patch into its box of a larger array, in place.
 
-    Several patches go into one array without copies; `onto` starts as zeros for a mask.
+    Several patches can be pasted into one array without copies; for a mask, `onto` starts as zeros.
 
     Args:
         patch: Of shape `box.shape`, 2-D or 3-D.
         box: Inside `onto`.
-        onto: The array to change. Its dtype must hold the patch's kind: labels go into floats, not back.
+        onto: The array to change. Its dtype must hold the patch's kind: floats can take integers, not the reverse.
 
     Raises:
         GeometryError: the box is empty or reaches outside `onto`, or the patch has another shape.

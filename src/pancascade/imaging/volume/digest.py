@@ -1,4 +1,4 @@
-"""A scan's digest, whatever file it lies in."""
+"""Digest of a scan, independent of its file."""
 
 import hashlib
 
@@ -8,9 +8,9 @@ from pancascade.imaging.volume import Volume, slabs
 
 
 def volume_digest(volume: Volume) -> str:
-    """BLAKE2b digest of a scan's voxels and grid, in 32 hexadecimal digits.
+    """Return the BLAKE2b digest of a scan's voxels and grid as 32 hexadecimal digits.
 
-    The same scan in another file, type of number or order in memory has the same digest; places count to 0.1 µm.
+    The digest does not depend on file format, dtype or memory order. Positions are rounded to 0.1 µm.
 
     Args:
         volume: (I, J, K), in memory or on disk.

@@ -1,4 +1,4 @@
-"""Voxels that live on disk, so that a scan larger than the memory can be walked through slab by slab."""
+"""Memory-mapped voxels on disk, to process a scan larger than the memory slab by slab."""
 
 import errno
 import math
@@ -18,17 +18,17 @@ SLAB_VOXELS = 2**24
 
 
 def memory_mapped(shape: tuple[int, ...], dtype: npt.DTypeLike, *, order: str = "C") -> npt.NDArray[Any]:
-    """An array of zeros in a temporary file that vanishes with it.
+    """Return an array of zeros in a temporary file that is deleted with the array.
 
-    The file lies in the system's folder for such files (``TMPDIR``).
+    The file lies in the system's temporary folder (``TMPDIR``).
 
     Args:
-        shape: Of the array.
-        dtype: Of the array.
-        order: ``C`` or ``F``.
+        shape: Shape of the array.
+        dtype: Type of the array.
+        order: Memory order, ``C`` or ``F``.
 
     Raises:
-        PancascadeError: There is no room for it.
+        PancascadeError: The disk has too little free space.
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
     try:
@@ -43,10 +43,10 @@ def memory_mapped(shape: tuple[int, ...], dtype: npt.DTypeLike, *, order: str = 
 
 
 def _reserve(file: IO[bytes], size: int) -> None:
-    """Give a file its room at once: a full disk found later, through the mapping, would kill the program.
+    """Allocate the whole file at once, because a full disk found later through the mapping kills the program.
 
     Raises:
-        OSError: There is none.
+        OSError: The disk has too little free space.
     """
     if hasattr(os, "posix_fallocate"):
         try:
@@ -62,7 +62,7 @@ def _reserve(file: IO[bytes], size: int) -> None:
 
 
 def release(voxels: npt.NDArray[Any]) -> None:
-    """Give back the memory of voxels that can be read again from disk; nothing for voxels in memory."""
+    """Free the memory of memory-mapped voxels; do nothing for voxels in memory."""
     base: Any = voxels
     while base is not None:
         mapped = getattr(base, "_mmap", None)
@@ -74,11 +74,11 @@ def release(voxels: npt.NDArray[Any]) -> None:
 
 
 def slabs(voxels: npt.NDArray[Any], *, axis: int | None = None) -> Iterator[npt.NDArray[Any]]:
-    """Views of an array piece by piece, each given back before the next.
+    """Yield views of an array slab by slab; the memory of each is freed before the next.
 
     Args:
         voxels: (I, J, K).
-        axis: Along which it is cut; None takes the one along which memory jumps farthest.
+        axis: Axis across which the array is cut; None takes the axis with the largest stride.
     """
     along = int(np.argmax(np.abs(voxels.strides))) if axis is None else axis
     thickness = max(1, SLAB_VOXELS * voxels.shape[along] // max(1, voxels.size))
@@ -88,7 +88,7 @@ def slabs(voxels: npt.NDArray[Any], *, axis: int | None = None) -> Iterator[npt.
 
 
 def sampled(voxels: npt.NDArray[Any], steps: tuple[int, ...]) -> npt.NDArray[Any]:
-    """A copy of every so many voxels along each axis, ``voxels[::i, ::j, ::k]``, read slab by slab."""
+    """Return a copy of every n-th voxel along each axis, ``voxels[::i, ::j, ::k]``, read slab by slab."""
     view = voxels[tuple(slice(None, None, step) for step in steps)]
     copy = np.empty(view.shape, view.dtype)
     along = int(np.argmax(np.abs(view.strides)))

@@ -1,4 +1,4 @@
-"""Turning a scan so that its axes point where the code expects, and turning masks back exactly."""
+"""Reorientation of a scan to the axes that the code expects, and its exact inverse for masks."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,16 +14,16 @@ _WORLD_AXIS = {"R": 0, "L": 0, "A": 1, "P": 1, "S": 2, "I": 2}
 
 
 def reorient(volume: Volume, axis_codes: str = "RAS") -> Volume:
-    """Flip and permute the axes to the wanted order; no voxel moves in the patient, none is resampled.
+    """Flip and permute the axes to the requested order; voxels keep their positions and are not resampled.
 
-    An oblique grid gets the closest order and stays oblique. The voxels are a view, not a copy.
+    An oblique grid gets the closest orientation and stays oblique. The voxels are a view, not a copy.
 
     Args:
         volume: Any grid.
-        axis_codes: Where the three axes shall point, e.g. "RAS": one of R/L, A/P and S/I each.
+        axis_codes: Directions of the three axes, e.g. "RAS": one of R/L, A/P and S/I each.
 
     Returns:
-        The same scan, (I, J, K) in the wanted order.
+        The same scan, (I, J, K) in the requested order.
 
     Raises:
         ValueError: axis_codes is not such a triple.
@@ -41,7 +41,7 @@ def reorient(volume: Volume, axis_codes: str = "RAS") -> Volume:
 
 
 def restore(volume: Volume, like: Volume, *, tolerance_mm: float = 1e-3) -> Volume:
-    """Bring a reoriented volume back to the grid it came from, exactly.
+    """Return a reoriented volume on its original grid, exactly.
 
     Args:
         volume: On a flipped or permuted copy of the grid of `like`, e.g. a mask predicted on the RAS copy.
@@ -54,7 +54,7 @@ def restore(volume: Volume, like: Volume, *, tolerance_mm: float = 1e-3) -> Volu
     Raises:
         GeometryError: the grids differ by more than flips and permutations.
     """
-    # Comparing the axes themselves, not their letters: at 45 degrees a letter is a toss-up.
+    # The axes themselves are compared, because letters are ambiguous at 45 degrees.
     steps = np.rint(np.linalg.solve(like.affine[:3, :3], volume.affine[:3, :3]))
     axes = [int(axis) for axis in np.abs(steps).argmax(axis=1)]
     if sorted(axes) == [0, 1, 2]:
@@ -71,7 +71,7 @@ def restore(volume: Volume, like: Volume, *, tolerance_mm: float = 1e-3) -> Volu
 
 
 def _turn(volume: Volume, *, axes: list[int], flips: list[bool]) -> Volume:
-    """New axis n is old axis axes[n], reversed where flips[n]."""
+    """Return the volume whose axis n is the old axis axes[n], reversed where flips[n]."""
     backwards = tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)
     voxels: npt.NDArray[Any] = volume.voxels.transpose(axes)[backwards]
     affine = volume.affine.copy()

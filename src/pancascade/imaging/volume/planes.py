@@ -1,4 +1,4 @@
-"""Values on a grid of which the planes of another volume are planes too."""
+"""Copying a volume onto a grid that contains all of its planes."""
 
 from typing import Any
 
@@ -9,23 +9,23 @@ from pancascade.imaging.volume.volume import Volume
 
 
 def onto_planes(volume: Volume, grid: Volume, *, gaps: bool, tolerance_vox: float = 0.1) -> npt.NDArray[Any] | None:
-    """The values of a volume on a grid, 0 where it has none, if each of its voxels is one of the grid's.
+    """Return the volume on a grid, 0 elsewhere, if each of its voxels coincides with a voxel of the grid.
 
     Args:
-        volume: Axes in the order of the grid's, as `reorient` leaves them.
+        volume: Axes in the order of the grid's, as `reorient` returns them.
         grid: Gives shape and affine.
-        gaps: Whether planes of the grid may lie between two of the volume, which are then 0.
-        tolerance_vox: Share of a voxel that places may differ by: headers are rounded.
+        gaps: Whether planes of the grid may lie between two planes of the volume; these are then 0.
+        tolerance_vox: Largest allowed difference of positions in voxels, because headers are rounded.
 
     Returns:
-        (I, J, K) of the grid; None if a voxel lies between the grid's, or one that is not 0 outside.
+        (I, J, K) of the grid; None if a voxel lies between voxels of the grid, or a non-zero one outside it.
     """
     mapping = np.linalg.solve(grid.affine, volume.affine)
     steps, turned = np.diag(mapping)[:3], mapping[:3, :3] - np.diag(np.diag(mapping)[:3])
     last = np.array(volume.shape) - 1
     if (np.abs(turned) @ last > tolerance_vox).any() or (steps[last > 0] <= 0).any():
         return None
-    # A plane alone has no next one, so that its step says nothing.
+    # A single plane has no next one, so its step is meaningless.
     wide = [axis for axis in range(3) if last[axis] and abs(steps[axis] - 1) * last[axis] > tolerance_vox]
     if len(wide) > int(gaps):
         return None

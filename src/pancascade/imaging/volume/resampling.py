@@ -1,4 +1,4 @@
-"""Values of a volume on another grid: nearest (order 0) for label maps, linear (order 1) for scans."""
+"""Resampling of a volume to another grid: nearest (order 0) for label maps, linear (order 1) for scans."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -9,23 +9,23 @@ from scipy import ndimage
 
 from pancascade.imaging.volume.volume import Volume
 
-# A point half a voxel beyond the last centre lies on the outer voxel edge, but for rounding.
+# A point half a voxel beyond the last centre lies on the outer voxel edge; the rest is for rounding.
 _EDGE_VOX = 0.5 + 1e-5
 
 
 def resample_to_spacing(volume: Volume, spacing_mm: float | Sequence[float], *, order: Literal[0, 1] = 1) -> Volume:
-    """The same field of view with another voxel spacing.
+    """Resample a volume to another voxel spacing with the same field of view.
 
-    The outer edge of voxel (0, 0, 0) stays where it is; the far edges move by up to half a new voxel,
-    as the number of voxels is whole. Values are not smoothed before a coarser grid samples them.
+    The outer edge of voxel (0, 0, 0) stays in place. The far edges move by up to half a new voxel, as the number of
+    voxels is whole. Values are not smoothed before sampling on a coarser grid.
 
     Args:
         volume: (I, J, K), any orientation.
-        spacing_mm: Wanted spacing in mm, one for all axes or one an axis.
+        spacing_mm: New spacing in mm, one for all axes or one per axis.
         order: 0 takes the nearest voxel, 1 interpolates linearly.
 
     Returns:
-        round(extent / spacing) voxels along each axis, at least 1. float32 for order 1, else the dtype given.
+        round(extent / spacing) voxels along each axis, at least 1. float32 for order 1, else the volume's dtype.
 
     Raises:
         ValueError: spacing_mm is not above 0, or order is neither 0 nor 1.
@@ -44,10 +44,10 @@ def resample_to_spacing(volume: Volume, spacing_mm: float | Sequence[float], *, 
 
 
 def resample_onto(volume: Volume, grid: Volume, *, order: Literal[0, 1] = 1, fill: float = 0.0) -> Volume:
-    """The values of a volume at the voxel centres of another grid, through both affines.
+    """Resample a volume at the voxel centres of another grid, through both affines.
 
-    Inside means inside the outer voxel edges of `volume`, as in ITK; the last half voxel takes the
-    value of the nearest centre.
+    Inside means inside the outer voxel edges of `volume`, as in ITK; the last half voxel gets the value of the
+    nearest voxel centre.
 
     Args:
         volume: (I, J, K), any orientation.
@@ -56,13 +56,13 @@ def resample_onto(volume: Volume, grid: Volume, *, order: Literal[0, 1] = 1, fil
         fill: Value outside `volume`, e.g. -1024 HU for a scan.
 
     Returns:
-        On the grid of `grid`. float32 for order 1, else the dtype of `volume`.
+        A volume on the grid of `grid`. float32 for order 1, else the dtype of `volume`.
 
     Raises:
         ValueError: order is neither 0 nor 1.
     """
     mapping = np.linalg.solve(volume.affine, grid.affine).astype(np.float64, copy=False)
-    # Rounding noise in a plain shift would blur nearest-neighbour ties and cost the fast path below.
+    # Rounding noise in a pure shift would change nearest-neighbour ties and prevent the fast path below.
     whole = np.rint(mapping)
     mapping = np.where(np.abs(mapping - whole) < 1e-7, whole, mapping)
     matrix, offset = mapping[:3, :3], mapping[:3, 3]
@@ -81,14 +81,14 @@ def _sample(
     shape: tuple[int, ...],
     order: Literal[0, 1],
 ) -> npt.NDArray[Any]:
-    """Source values at `step_vox @ index + offset_vox`; beyond the edge, the edge's value."""
+    """Return source values at `step_vox @ index + offset_vox`; beyond the edge, the value at the edge."""
     if order not in (0, 1):
         raise ValueError(f"order must be 0 (nearest) or 1 (linear), got {order}")
     if array.flags.f_contiguous and not array.flags.c_contiguous:
-        # NIfTI's order; SciPy walks the output in C order, and against the memory it takes 3 times as long.
+        # NIfTI's memory order. SciPy walks the output in C order, which takes 3 times as long against the memory order.
         back_to_front = tuple(reversed(shape))
         return _sample(array.T, np.flip(step_vox), np.flip(offset_vox), shape=back_to_front, order=order).T
-    # SciPy knows no half precision.
+    # SciPy does not support half precision.
     source = array.astype(np.float32) if array.dtype == np.float16 else array
     sampled: npt.NDArray[Any] = ndimage.affine_transform(
         source,
@@ -114,7 +114,7 @@ def _fill_outside(
     """Overwrite, in place and one plane at a time, the voxels whose centre lies outside the source."""
     _, columns, slices = voxels.shape
     column, third = np.arange(columns)[:, None], np.arange(slices)[None, :]
-    # Source coordinates are sums over the three axes, so a plane of them needs no full grid in memory.
+    # Source coordinates are sums over the three axes, so one plane at a time needs no full grid in memory.
     in_plane = [matrix[axis, 1] * column + matrix[axis, 2] * third + offset_vox[axis] for axis in range(3)]
     for axis, size in enumerate(source_shape):
         lowest, highest = float(in_plane[axis].min()), float(in_plane[axis].max())

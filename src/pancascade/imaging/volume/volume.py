@@ -1,4 +1,4 @@
-"""A 3-D picture and the place of its voxels in the patient."""
+"""A 3-D image and the position of its voxels in the patient."""
 
 import itertools
 from dataclasses import dataclass, replace
@@ -16,22 +16,22 @@ from pancascade.messages.notices import Notice
 
 # Below this volume ratio (1 = right angles, 0 = flat) the three axes lie in one plane.
 _FLAT = 1e-4
-# Micrometres taken for millimetres stay within; nothing of a patient lies beyond.
+# Micrometres mistaken for millimetres stay below; no patient reaches beyond.
 _FARTHEST_MM = 1e6
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Volume:
-    """Voxels with the affine that places them in the patient.
+    """Voxels with the affine that gives their position in the patient.
 
     Attributes:
         voxels: (I, J, K), any dtype. Not copied: treat it as read-only.
         affine: (4, 4) float64, voxel index to RAS+ mm at the voxel's centre (nibabel's convention).
-        source: File the voxels came from; names the volume in messages.
-        notices: What was noticed, or decided, while the file was read.
-        series: Mark of the DICOM series that it was read from; None for any other file.
-        frame_of_reference: Mark of the DICOM frame of reference that its places are in; None where none is told.
-        acquisition: How it was acquired, from DICOM; None for any other file.
+        source: File that the voxels were read from; names the volume in messages.
+        notices: Notices from reading the file.
+        series: Mark (hashed UID) of the DICOM series; None for other files.
+        frame_of_reference: Mark of the DICOM frame of reference of its positions; None if unknown.
+        acquisition: Acquisition parameters from DICOM; None for other files.
 
     Raises:
         GeometryError: voxels are not 3-D or empty, or the affine is not a finite, invertible
@@ -47,7 +47,7 @@ class Volume:
     acquisition: Acquisition | None = None
 
     def __post_init__(self) -> None:
-        # A private read-only copy: a shared affine changed in place would move the scan silently.
+        # A private read-only copy, because a change of a shared affine would move the scan silently.
         affine = np.array(self.affine, dtype=np.float64)
         affine.setflags(write=False)
         object.__setattr__(self, "affine", affine)
@@ -61,7 +61,7 @@ class Volume:
         self._check_affine()
 
     def __repr__(self) -> str:
-        """Its grid, and no voxel: "Volume(scan.nii.gz: 512 × 512 × 240 int16, 0.70 × 0.70 × 1.00 mm, LPS)"."""
+        """Return the grid without voxels: "Volume(scan.nii.gz: 512 × 512 × 240 int16, 0.70 × 0.70 × 1.00 mm, LPS)"."""
         sizes = " × ".join(map(str, self.shape))
         spacing = " × ".join(f"{size:.2f}" for size in self.spacing_mm)
         return f"Volume({public_name(self.name)}: {sizes} {self.voxels.dtype}, {spacing} mm, {self.orientation})"
@@ -85,23 +85,23 @@ class Volume:
 
     @property
     def orientation(self) -> str:
-        """Where each axis points, closest letter: "LPS" is towards left, posterior, superior."""
+        """Direction of each axis as its closest letter: "LPS" is towards left, posterior, superior."""
         codes = nib.aff2axcodes(self.affine)
         return "".join(codes)
 
     @property
     def voxel_volume_ml(self) -> float:
-        """Volume of one voxel in ml, right for sheared grids too."""
+        """Volume of one voxel in ml, correct for sheared grids too."""
         return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
 
     def with_voxels(self, voxels: npt.NDArray[Any]) -> "Volume":
-        """The same grid with other values, as for a mask predicted on this scan.
+        """Return the same grid with other values, for example a mask predicted on this scan.
 
         Args:
-            voxels: (I, J, K), the shape of this volume.
+            voxels: (I, J, K), with the shape of this volume.
 
         Raises:
-            GeometryError: another shape.
+            GeometryError: the shape differs.
         """
         if voxels.shape != self.shape:
             raise GeometryError(
@@ -112,11 +112,11 @@ class Volume:
         return replace(self, voxels=voxels)
 
     def on_same_grid_as(self, other: "Volume", *, tolerance_mm: float = 1e-3) -> bool:
-        """Whether the shapes are equal and every voxel lies in the same place.
+        """Return whether the shapes are equal and every voxel has the same position.
 
         Args:
             other: The volume to compare with.
-            tolerance_mm: Largest distance allowed between the corner voxels of both grids.
+            tolerance_mm: Largest allowed distance between the corner voxels of both grids.
         """
         if self.shape != other.shape:
             return False
@@ -151,7 +151,7 @@ class Volume:
                 "the header is damaged. Re-export the scan.",
                 code="spacing_impossible",
             )
-        # Written so that an overflow to NaN fails too.
+        # This form makes an overflow to NaN fail too.
         if not abs(np.linalg.det(affine[:3, :3] / spacing_mm)) >= _FLAT:
             raise GeometryError(
                 f"{self.name}: the three voxel axes lie in one plane (singular affine), "

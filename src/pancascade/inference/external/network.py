@@ -20,7 +20,7 @@ _REASON = 70
 
 
 class ExternalNetwork(Protocol):
-    """A network of another program.
+    """Load a network of another program.
 
     Attributes:
         labels: Labels that it segments.

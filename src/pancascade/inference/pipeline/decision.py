@@ -89,7 +89,7 @@ def by_tumour_score(
     """Return the thresholds of one scan: below the models' least tumour score no tumour is marked, with a notice.
 
     Args:
-        prediction: With calibrated probabilities.
+        prediction: A prediction with calibrated probabilities.
         thresholds: The models' own.
         loaded_models: The models.
         tumour_score: The scan's tumour score.

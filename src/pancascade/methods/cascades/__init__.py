@@ -1,4 +1,4 @@
-"""Cascades: locate, hand over, segment. One file a paper."""
+"""Cascades: localization, hand-over, segmentation. One file per paper."""
 
 from pancascade.methods.cascades.build import CascadeSettings, build_cascade
 from pancascade.methods.cascades.coarse_to_fine import CoarseToFine, CoarseToFineSettings

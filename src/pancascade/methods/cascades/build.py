@@ -1,4 +1,4 @@
-"""Cascades by their settings."""
+"""Building of cascades from their settings."""
 
 from typing import Annotated
 
@@ -42,11 +42,10 @@ CASCADES: dict[type, type[Cascade]] = {
 
 
 def build_cascade(settings: CascadeSettings) -> Cascade:
-    """The cascade that these settings describe, with fresh weights.
+    """Build the cascade of these settings, with fresh weights.
 
     Raises:
-        RecipeError: A network is unknown, does not take its options, or is for slices where volumes come, or the
-            other way round.
+        RecipeError: A network is unknown, does not accept its options, or is 2-D where 3-D is needed or the reverse.
     """
     cascade = CASCADES[type(settings)](settings)
     wanted, given, foreign = (

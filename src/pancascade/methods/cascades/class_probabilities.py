@@ -1,4 +1,4 @@
-"""Probabilities of the classes, composed of those of the stages."""
+"""Composition of the stages' probabilities to class probabilities."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from pancascade.methods.losses.arguments import full_precision
 
 
 def compose_classes(first: Tensor, second: Tensor) -> Tensor:
-    """Class probabilities of the cascade: background, pancreas, tumour.
+    """Return the class probabilities of the cascade: background, pancreas, tumour.
 
     q_b = (1 − P₂)(1 − P₁), q_p = (1 − P₂) P₁, q_t = P₂.
 
@@ -30,7 +30,7 @@ def compose_classes(first: Tensor, second: Tensor) -> Tensor:
 
 
 def compose_two_classes(second: Tensor) -> Tensor:
-    """Class probabilities where both stages share one label (NIH): (1 − P₂, P₂).
+    """Return the class probabilities if both stages share one label (NIH): (1 − P₂, P₂).
 
     Args:
         second: P₂, (B, 1, H, W).
@@ -41,7 +41,7 @@ def compose_two_classes(second: Tensor) -> Tensor:
     Raises:
         ValueError: second is not (B, 1, H, W).
 
-    Source: methods.md §A2 and §0.3; count the frame with two classes, or the matrix is constant.
+    Source: methods.md §A2 and §0.3; with two classes the frame must count, else the matrix is constant.
     """
     if second.ndim != 4 or second.shape[1] != 1:
         raise ValueError(f"expected a map (B, 1, H, W), got {tuple(second.shape)}")

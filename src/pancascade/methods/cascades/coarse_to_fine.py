@@ -1,4 +1,4 @@
-"""Coarse to fine: segment, cut the box of what was found, segment that; two stages that never meet in training."""
+"""Coarse to fine: segment, crop to the box of the result, segment again; the stages are trained separately."""
 
 from collections.abc import Iterator, Sequence
 from typing import Literal
@@ -27,14 +27,14 @@ from pancascade.settings import UNetSize
 
 
 class CoarseToFineSettings(NestedTargets):
-    """Choices of the baseline; the defaults are those of L-SNet's tables (methods.md §B3).
+    """Settings of the baseline; the defaults are those of L-SNet's tables (methods.md §B3).
 
     Attributes:
         first: Stage 1's network; a single logit map.
-        second: Stage 2's network; of several logit maps only the last counts, in training too.
-        second_labels: What stage 2 finds: the same as stage 1, or the tumour (row M-P of Qiu et al. 2024).
+        second: Stage 2's network; only the last of several logit maps is used, also in training.
+        second_labels: Target of stage 2: the same as stage 1, or the tumour (row M-P of Qiu et al. 2024).
         margin: Border around the box, in pixels of the canvas.
-        margins: Whether training varies the border, each side up to twice as wide, or keeps it.
+        margins: ``random``: training varies the border, each side up to twice as wide; ``fixed``: constant.
         crop_size: Height and width of stage 2's input.
         first_scale: Factor by which the canvas is scaled for stage 1.
         loss: Of both stages. L-SNet's Table 3 exchanges stage 1 alone and repeats its row of Table 1: ℓ_FD.
@@ -52,7 +52,7 @@ class CoarseToFineSettings(NestedTargets):
 
 
 class CoarseToFine(Cascade):
-    """Two networks joined by a box alone: a bad first stage is never told so by the second.
+    """Two networks joined only by a box: stage 2 gives stage 1 no gradient.
 
     Source: L-SNet, Table 1, "coarse-to-fine", and its baseline without recalibration; methods.md §B3, §B6.
     """
@@ -77,11 +77,11 @@ class CoarseToFine(Cascade):
     # ── stages ──
 
     def first_logits(self, images: Tensor) -> Tensor:
-        """Stage 1's logits (B, 1, H, W), float32, of images (B, 1, H, W)."""
+        """Return stage 1's logits (B, 1, H, W), float32, of images (B, 1, H, W)."""
         return run_scaled(self.first, images, self.settings.first_scale)
 
     def second_logits(self, images: Tensor, boxes: Sequence[Box]) -> Tensor:
-        """Stage 2's logits (B, 1, *crop_size), float32, of each image's box."""
+        """Return stage 2's logits (B, 1, *crop_size), float32, of each image's box."""
         maps = self.second(crop_and_resize(images, boxes, self.settings.crop_size))
         last: Tensor = maps[-1] if isinstance(maps, tuple) else maps
         return last.float()
@@ -91,10 +91,10 @@ class CoarseToFine(Cascade):
     def losses(
         self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
     ) -> Iterator[dict[str, Tensor]]:
-        """Each stage's own loss; ``both`` adds them, and each still reaches its own network only.
+        """Yield each stage's own loss; ``both`` trains both stages, each only by its own loss.
 
-        Stage 2 is cut by the truth. A slice without target has no box and teaches stage 1 only; a batch of
-        such slices yields nothing in the phase ``second``.
+        Crops of stage 2 use the reference. A slice without target has no box and trains stage 1 only. A batch of such
+        slices yields nothing in the phase ``second``.
         """
         found: dict[str, Tensor] = {}
         organ = is_any(labels, self.settings.organ)
@@ -112,7 +112,7 @@ class CoarseToFine(Cascade):
             yield found
 
     def pass_over(self, count: int, *, phase: str, objective: int, generator: Generator) -> None:
-        """A margin for each image; see `Cascade.pass_over`."""
+        """Draw a margin for each image; see `Cascade.pass_over`."""
         if phase != "first" and objective == 0:
             for _ in range(count):
                 self._margin(generator)
@@ -127,15 +127,15 @@ class CoarseToFine(Cascade):
     # ── inference ──
 
     def locate(self, images: Tensor) -> Located:
-        """P of stage 1 and the box of P ≥ 0.5 with its border."""
+        """Return P of stage 1 and the box of P ≥ 0.5 with its border."""
         return hand_over(torch.sigmoid(self.first_logits(images)), margin=self.settings.margin)
 
     def update_rois(self, located: Located, probabilities: Tensor) -> Located:
-        """The boxes follow the new probabilities; see `Cascade.update_rois`."""
+        """Return the boxes of the new probabilities; see `Cascade.update_rois`."""
         return hand_over(probabilities, margin=self.settings.margin)
 
     def segment(self, images: Tensor, located: Located) -> Tensor:
-        """Stage 2's answer, pasted back; with two targets composed with stage 1's. See `Cascade.segment`."""
+        """Return stage 2's pasted probabilities, for two targets composed with stage 1's. See `Cascade.segment`."""
         second = torch.zeros_like(located.probabilities)
         kept = [index for index, boxes in enumerate(located.boxes) if boxes]
         if kept:

@@ -1,4 +1,4 @@
-"""DSMS U-Net: one network, taught to segment and to restore its input."""
+"""DSMS U-Net: one network, trained to segment and to restore its input."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -21,8 +21,8 @@ class DsmsUNetSettings(Settings):
     Attributes:
         network: A ``dsms_unet``; its presets are the paper's variants DRS, KCMDRS and DSMSC.
         target: One map of pancreas and tumour together, or nested maps of both together and of the tumour.
-        segmentation_weight: Of the segmentation's cross-entropy.
-        restoration_weight: Of the restored image's cross-entropy.
+        segmentation_weight: Weight of the segmentation's cross-entropy.
+        restoration_weight: Weight of the restored image's cross-entropy.
     """
 
     kind: Literal["dsms_unet"] = "dsms_unet"
@@ -40,7 +40,7 @@ class DsmsUNetSettings(Settings):
 
 
 class DsmsUNet(OneNetwork):
-    """DSMS U-Net, Figs. 1 and 3; a probability of 0.5 decides.
+    """DSMS U-Net, Figs. 1 and 3; the threshold is a probability of 0.5.
 
     Source: DSMS U-Net, §III; methods.md §C.
     """
@@ -56,10 +56,10 @@ class DsmsUNet(OneNetwork):
     def losses(
         self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
     ) -> Iterator[dict[str, Tensor]]:
-        """L = 10 L₁ + L₂: cross-entropy of the segmentation, and of the restored image with the image in [0, 1].
+        """Yield L = 10 L₁ + L₂: cross-entropy of the segmentation, and of the restored image with the image in [0, 1].
 
-        Both are means over pixels (and maps). L₂ is never 0 but where the image is black or white: at best it is
-        the image's own entropy. Without a restoration decoder, L₁ is all.
+        Both are means over pixels (and maps). The minimum of L₂ is the entropy of the image, which is 0 only for black
+        and white pixels. Without a restoration decoder, the loss is L₁ only.
 
         Source: DSMS U-Net, Eq. 1 and §III-D; methods.md §C2.
         """

@@ -1,4 +1,4 @@
-"""What was done before a reading became an option: how weights were trained whose settings do not name it."""
+"""Settings of old weights: the variants in use before they became named options."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,13 +7,13 @@ EARLIER_VARIANTS: dict[str, dict[str, Any]] = {
     "lsnet": {"heatmap_dice": "plain"},
     "zhao2019": {"label_reduction": "middle_voxel", "enlarging": "repeat"},
 }
-"""By kind of cascade, options whose default is no longer what was done before there was the option."""
+"""By kind of cascade, options whose default differs from the behaviour before the option existed."""
 
 
 def with_earlier_variants(cascade: Any) -> Any:
-    """A cascade's settings as a checkpoint or a run wrote them down, complete in the sense of their time.
+    """Return a cascade's stored settings, completed by the variants of their time.
 
-    Whatever is no mapping, or of no known kind, is given back as it is.
+    A value that is no mapping, or has an unknown kind, is returned unchanged.
     """
     if not isinstance(cascade, Mapping) or not isinstance(cascade.get("kind"), str):
         return cascade

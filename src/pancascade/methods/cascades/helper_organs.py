@@ -1,4 +1,4 @@
-"""What stage 1 learns beside the pancreas: helper organs, and whether a slice shows the pancreas at all; ours."""
+"""Additional outputs of stage 1 (ours): helper organs, and whether a slice shows the pancreas."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ class FirstMaps:
     """Logits of stage 1's network.
 
     Attributes:
-        organ: (B, 1, H, W), of the pancreas.
-        helpers: (B, n, H, W), one map a helper organ; n may be 0.
-        presence: (B, 1), whether the slice shows the pancreas; None where the network does not tell.
+        organ: (B, 1, H, W), logits of the pancreas.
+        helpers: (B, n, H, W), one map per helper organ; n may be 0.
+        presence: (B, 1), logits that the slice shows the pancreas; None if the network has no such output.
     """
 
     organ: Tensor
@@ -26,24 +26,24 @@ class FirstMaps:
 
     @property
     def probabilities(self) -> Tensor:
-        """P (B, 1, H, W): of a pixel to be pancreas, times that of the slice to show it."""
+        """P (B, 1, H, W): pancreas probability of a pixel, times the probability that the slice shows the pancreas."""
         maps = torch.sigmoid(self.organ)
         return maps if self.presence is None else maps * torch.sigmoid(self.presence)[..., None, None]
 
 
 def helper_loss(logits: Tensor, labels: Tensor, organs: Sequence[HelperOrgan]) -> Tensor:
-    """Mean binary cross-entropy of the helper organs' maps where the label maps outline them.
+    """Return the mean binary cross-entropy of the helper organs' maps where label maps outline them.
 
-    A label map that outlines none of them has `HELPERS_UNKNOWN` as background; its pixels teach nothing, but those of
-    the pancreas, which is no helper organ anywhere.
+    A label map without helper organs has `HELPERS_UNKNOWN` as background. These pixels are ignored; pixels of the
+    pancreas count as background of every helper organ.
 
     Args:
         logits: (B, n, H, W).
         labels: (B, H, W) integer.
-        organs: n of them.
+        organs: The n helper organs, in channel order.
 
     Returns:
-        Scalar; 0 where no pixel is known.
+        Scalar; 0 if no pixel is known.
     """
     target = torch.stack([labels == organ for organ in organs], dim=1).float()
     known = (labels != HELPERS_UNKNOWN)[:, None].expand_as(target).float()

@@ -1,4 +1,4 @@
-"""L-SNet: L-Net finds regions, RoI recalibration samples them differentiably, S-Net segments them."""
+"""L-SNet: L-Net locates regions, RoI recalibration samples them differentiably, S-Net segments them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -63,12 +63,12 @@ class LSNet(Cascade):
     # ── stages ──
 
     def localize(self, images: Tensor) -> Localization:
-        """Heatmap logits and distances of images (B, 1, H, W)."""
+        """Return heatmap logits and distances of images (B, 1, H, W)."""
         found: Localization = self.first(images)
         return found
 
     def second_logits(self, regions: Tensor) -> Tensor:
-        """S-Net's logits (N, 1, H, W), float32, of recalibrated regions (N, 1, H, W)."""
+        """Return S-Net's logits (N, 1, H, W), float32, of recalibrated regions (N, 1, H, W)."""
         return self.second(regions).float()
 
     # ── training ──
@@ -76,7 +76,7 @@ class LSNet(Cascade):
     def losses(
         self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
     ) -> Iterator[dict[str, Tensor]]:
-        """First L_L, a step of L-Net; then L_S, a step of both (§2.5, methods.md §B3)."""
+        """Yield L_L for a step of L-Net, then L_S for a step of both networks (§2.5, methods.md §B3)."""
         masks = is_any(labels, self.first_target)
         yield self._localization_losses(self.localize(images), masks)
         theta = self._training_regions(self.localize(images), images, generator)
@@ -86,7 +86,7 @@ class LSNet(Cascade):
         yield {"segmentation": self._loss(self.second_logits(regions), truth)}
 
     def pass_over(self, count: int, *, phase: str, objective: int, generator: Generator) -> None:
-        """A cell for each image of the second objective; see `Cascade.pass_over`."""
+        """Draw a cell for each image of the second objective; see `Cascade.pass_over`."""
         if objective == 1:
             self._drawn_candidates(count, generator)
 
@@ -94,7 +94,7 @@ class LSNet(Cascade):
         return torch.randint(self.settings.candidates, (count, 1), generator=generator)
 
     def _localization_losses(self, found: Localization, masks: Tensor) -> dict[str, Tensor]:
-        """L_L = ℓ_FD of the heatmap + DIoU of the boxes at its positive cells (Eq. 5)."""
+        """Return L_L = ℓ_FD of the heatmap + DIoU of the boxes at its positive cells (Eq. 5)."""
         wanted, settings = self._targets(masks), self.settings
         return {
             "heatmap": self._loss(
@@ -107,7 +107,7 @@ class LSNet(Cascade):
         }
 
     def _targets(self, masks: Tensor) -> KeypointTargets:
-        """What L-Net shall say of masks (B, 1, H, W)."""
+        """Return L-Net's targets for masks (B, 1, H, W)."""
         return keypoint_targets(
             masks,
             sigma=self.settings.sigma,
@@ -118,7 +118,7 @@ class LSNet(Cascade):
         )
 
     def _training_regions(self, found: Localization, images: Tensor, generator: Generator) -> Tensor:
-        """θ (B, 2, 3) at one of the highest cells of each image, its gradient scaled by γ."""
+        """Return θ (B, 2, 3) at one of the highest cells of each image, its gradient scaled by γ."""
         highest = found.heatmap.detach().flatten(1).topk(self.settings.candidates, dim=1).indices
         choice = self._drawn_candidates(len(images), generator)
         flat = highest.gather(1, choice.to(highest.device))[:, 0]
@@ -144,7 +144,7 @@ class LSNet(Cascade):
         )
 
     def _theta(self, cells: Tensor, distances: Tensor, size: tuple[int, int]) -> Tensor:
-        """θ (N, 2, 3) of boxes seen from cells (N, 2) with distances (N, 4)."""
+        """Return θ (N, 2, 3) of the boxes at cells (N, 2) with distances (N, 4) to their edges."""
         points = cell_to_image(cells.float())
         if self.settings.handover == "recalibration":
             return recalibration_theta(points, distances, size=size, margin=self.settings.margin)
@@ -158,7 +158,7 @@ class LSNet(Cascade):
     # ── inference ──
 
     def locate(self, images: Tensor) -> LocatedRegions:
-        """Regions at the components of the heatmap (§2.4, methods.md §B4)."""
+        """Return regions at the components of the heatmap (§2.4, methods.md §B4)."""
         found = self.localize(images)
         return self._regions_at(torch.sigmoid(found.heatmap), found.distances, _size(images))
 
@@ -169,7 +169,7 @@ class LSNet(Cascade):
         return self._regions_at(probabilities, found.distances, size)
 
     def from_mask(self, images: Tensor, probabilities: Tensor) -> LocatedRegions:
-        """A region around each component (or all) of probabilities (B, 1, H, W) at least ½."""
+        """Return regions around each component, or all, of probabilities (B, 1, H, W) ≥ ½."""
         masks, size = (probabilities >= 0.5).float(), _size(images)
         thetas = []
         for mask in masks[:, 0]:
@@ -194,13 +194,13 @@ class LSNet(Cascade):
         return LocatedRegions(heatmaps, whole_pixel_boxes(thetas, size), distances, tuple(thetas))
 
     def _keypoint_cells(self, heatmaps: Tensor) -> list[Tensor]:
-        """Cells (K, 2) of each image from which its boxes are seen."""
+        """Return the cells (K, 2) of each image whose distances give its boxes."""
         return [nearest_cells(keypoints) for keypoints in find_keypoints(heatmaps, regions=self.settings.regions)]
 
     def first_boxes(self, located: Located, shape: Sequence[int]) -> tuple[dict[str, Box | Region | None], ...]:
-        """``box``: the smallest that holds all of L-Net's boxes, between pixels, without m; see `Cascade.first_boxes`.
+        """Return as ``box`` the subpixel hull of all L-Net boxes, without margin m; see `Cascade.first_boxes`.
 
-        The mIoU of Tables 3 and 4 is of these.
+        The mIoU of Tables 3 and 4 uses these boxes.
         """
         found = regions_of(located)
         regions: list[dict[str, Box | Region | None]] = []
@@ -211,7 +211,7 @@ class LSNet(Cascade):
         return tuple(regions)
 
     def segment(self, images: Tensor, located: Located) -> Tensor:
-        """S-Net's answer in every region, put back; the largest where regions overlap. See `Cascade.segment`."""
+        """Return S-Net's probabilities in every region, placed back; the maximum in overlaps. See `Cascade.segment`."""
         found = torch.zeros_like(images[:, :1], dtype=torch.float32)
         for index, theta in enumerate(regions_of(located).regions):
             if len(theta):
@@ -222,7 +222,7 @@ class LSNet(Cascade):
 
 
 def _at_cells(maps: Tensor, cells: Tensor) -> Tensor:
-    """Values (N, C) of maps (N, C, h, w) at one cell (x, y) each, (N, 2)."""
+    """Return the values (N, C) of maps (N, C, h, w) at one cell (x, y) each, (N, 2)."""
     columns = cells[:, 0].clamp(0, maps.shape[3] - 1)
     rows = cells[:, 1].clamp(0, maps.shape[2] - 1)
     return maps[torch.arange(len(maps), device=maps.device), :, rows, columns]

@@ -1,4 +1,4 @@
-"""Every choice of L-SNet."""
+"""Settings of L-SNet."""
 
 from typing import Literal
 
@@ -11,33 +11,33 @@ from pancascade.settings import Settings
 
 
 class LSNetSettings(Settings):
-    """Every choice of the method; the defaults are those of methods.md §B.
+    """All settings of the method; the defaults are those of methods.md §B.
 
     Attributes:
         first: L-Net.
-        second: S-Net; it sees regions at the images' own size.
-        target: What is found: ``pancreas`` with any tumour in it, or the pancreas without (the NIH set has none).
+        second: S-Net; its regions are sampled at the images' own size.
+        target: Target: ``pancreas_with_tumour``, or ``pancreas`` without any tumour (the NIH data have none).
         margin: m, pixels around a region.
         gamma: Decay factor γ of S-Net's supervision of L-Net.
-        handover: ``recalibration`` samples between pixels and lets gradients through; ``cropping`` rounds the box to
-            pixels and lets none (the ablation of Table 2).
-        target_gradient: Whether the gradient reaches the box through the sampled reference as well, or through the
-            sampled image alone.
-        loss: ℓ_FD of both networks, or ``bce`` (the ablation of Table 2).
-        dice_weighting: Reading of "the sum of Focal and Dice weighted by 0.2".
+        handover: ``recalibration`` samples between pixels and passes gradients; ``cropping`` rounds the box to
+            pixels and passes none (the ablation of Table 2).
+        target_gradient: Whether the gradient reaches the box also through the sampled reference (``through``), or only
+            through the sampled image (``stopped``).
+        loss: ℓ_FD for both networks, or ``bce`` (the ablation of Table 2).
+        dice_weighting: Variant of "the sum of Focal and Dice weighted by 0.2".
         dice_weight: Weight of Dice (or of both) in ℓ_FD.
-        focal: Reading of the focal loss on a heatmap.
+        focal: Variant of the focal loss on a heatmap.
         focal_alpha: α of the focal loss, off by default.
-        heatmap_dice: Dice in ℓ_FD of the heatmap: with ``squared`` terms in its denominator it is least at p = t, as
+        heatmap_dice: Dice in ℓ_FD of the heatmap: with ``squared`` terms in its denominator its minimum is at p = t, as
             the threshold of the heatmap needs; ``plain`` as in ℓ_FD of the masks.
-        heatmap_normaliser: The focal loss of the heatmap is its sum over the number of all ``cells``, or of the
+        heatmap_normaliser: The focal loss of the heatmap is its sum divided by the number of all ``cells``, or of the
             ``positives``.
         sigma: σ of the heatmap in cells.
-        spread: ``fixed`` σ, or by the size of the region as in CornerNet.
-        round_centres: Put the heatmap's centres on whole cells.
-        regions: One a ``component`` of the mask and of the heatmap, or one a ``slice``.
-        distance_threshold: Of the heatmap in a cell whose distances are taught.
-        candidates: Of so many highest cells one is chosen at random in training.
+        spread: ``fixed`` σ, or ``cornernet``: by the size of the region as in CornerNet.
+        round_centres: Whether to round the heatmap's centres to whole cells.
+        regions: One per ``component`` of the mask and of the heatmap, or one per ``slice``.
+        distance_threshold: Least heatmap target of a cell whose distances are trained.
+        candidates: Number of highest cells from which training chooses one at random.
     """
 
     kind: Literal["lsnet"] = "lsnet"
@@ -66,5 +66,5 @@ class LSNetSettings(Settings):
     @classmethod
     def _first_is_a_localization_net(cls, network: NetworkSettings) -> NetworkSettings:
         if network.name != "localization_net":
-            raise ValueError(f"must be a localization_net; for a {network.name} as first stage take coarse_to_fine")
+            raise ValueError(f"must be a localization_net; for a {network.name} as stage 1 use coarse_to_fine")
         return network

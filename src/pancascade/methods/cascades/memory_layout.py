@@ -9,9 +9,9 @@ Layable = TypeVar("Layable", bound=Tensor | nn.Module)
 
 
 def fast_layout(thing: Layable) -> Layable:
-    """Images (B, C, H, W) and networks on them with channels last, a quarter faster in bfloat16 on a CPU.
+    """Return 2-D images (B, C, H, W) or networks in channels-last layout, 25 % faster in bfloat16 on a CPU.
 
-    Volumes and networks on them keep their layout.
+    Volumes and 3-D networks keep their layout.
     """
     tensors = [thing] if isinstance(thing, Tensor) else list(thing.parameters())
     if any(tensor.ndim > 4 for tensor in tensors):

@@ -1,4 +1,4 @@
-"""What training and inference know of a cascade: locate, hand over, segment."""
+"""Interface of a cascade for training and inference: locate, hand over, segment."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -15,11 +15,11 @@ from pancascade.metrics import Region
 
 @dataclass(frozen=True)
 class Located:
-    """The hand-over: what stage 1 found in each image.
+    """Hand-over: output of stage 1 for each image.
 
     Attributes:
         probabilities: Stage 1's probability map in [0, 1], (B, 1, *S), or on a coarser grid of its own.
-        boxes: Regions of each image that stage 2 works in; none where stage 1 found nothing.
+        boxes: Regions of each image for stage 2; none if stage 1 found nothing.
     """
 
     probabilities: Tensor
@@ -31,8 +31,8 @@ class Cascade(nn.Module, ABC):
 
     Attributes:
         dimensions: Spatial dimensions *S of its images: 2 (axial slices) or 3 (volumes).
-        network_dimensions: Spatial dimensions of what its networks see; those of its images, but where a cascade cuts
-            volumes into slices itself.
+        network_dimensions: Spatial dimensions of its networks' inputs; those of its images, unless the cascade itself
+            cuts volumes into slices.
         phases: Names of its training phases, in the paper's order.
         labels: Segmented labels besides background, in the channel order of `segment`.
         first_target: Labels whose union is the target of stage 1.
@@ -58,46 +58,46 @@ class Cascade(nn.Module, ABC):
     export_chain: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
-        """The networks see what the cascade sees, unless it says otherwise."""
+        """Set `network_dimensions` to `dimensions` if the subclass defines only the latter."""
         if "dimensions" in vars(cls) and "network_dimensions" not in vars(cls):
             cls.network_dimensions = cls.dimensions
 
     def prepare(self, labels: Sequence[Tensor], *, seed: int) -> None:
-        """What must be learnt from the label maps alone before the first phase; nothing, for most methods.
+        """Fit what depends on the label maps alone, before the first phase; by default nothing.
 
         Args:
             labels: All training label maps, (*S) uint8 each, ids of `Label`.
-            seed: Of any randomness.
+            seed: Seed of the randomness.
         """
 
     def require_start(self, phases: Sequence[str], *, from_weights: bool) -> None:
-        """Refuse phases that a run cannot begin with; none, for most methods.
+        """Check that a run can begin with these phases; by default any are accepted.
 
         Args:
-            phases: Of the run, in order.
-            from_weights: Whether it starts from weights of the whole cascade.
+            phases: Phases of the run, in order.
+            from_weights: Whether the run starts from weights of the whole cascade.
 
         Raises:
-            RecipeError: The first phase builds on something that was never learned.
+            RecipeError: The first phase needs something that is untrained.
         """
 
     def begin_phase(self, phase: str, *, earlier: Sequence[str]) -> None:
-        """What happens once, before the first batch of a phase; nothing, for most methods.
+        """Run once before the first batch of a phase; by default does nothing.
 
-        It comes at the same place of a run whether the run was interrupted or not, for the weights that learn and
-        for their running average.
+        It runs at the same position in a resumed run. It is called for the trained weights and for their
+        running average.
 
         Args:
             phase: One of `phases`.
-            earlier: Those that this run has trained already, in order.
+            earlier: Phases that this run has already trained, in order.
         """
 
     def begin_epoch(self, epoch: int, *, epochs: int, phase: str) -> None:
-        """What changes with time alone, before an epoch's first batch; nothing, for most methods.
+        """Set what depends on the epoch alone, before its first batch; by default nothing.
 
         Args:
             epoch: Number of the epoch within its phase, from 0.
-            epochs: How many epochs the phase has.
+            epochs: Number of epochs of the phase.
             phase: One of `phases`.
         """
 
@@ -105,10 +105,10 @@ class Cascade(nn.Module, ABC):
     def losses(
         self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
     ) -> Iterator[dict[str, Tensor]]:
-        """The objectives of one iteration, one dictionary an optimiser step.
+        """Yield the objectives of one iteration, one dictionary per optimiser step.
 
-        The trainer adds the weighted terms of a dictionary up, goes one step along the gradient and only then
-        asks for the next: a method that alternates between its networks yields several times.
+        The trainer sums the weighted terms of a dictionary and takes one optimiser step before it requests the
+        next dictionary. A method that alternates between its networks yields several.
 
         Args:
             images: (B, C, *S) in [0, 1].
@@ -121,36 +121,36 @@ class Cascade(nn.Module, ABC):
         """
 
     def pass_over(self, count: int, *, phase: str, objective: int, generator: Generator) -> None:
-        """Draw, and drop, what `losses` draws for images that another process works on; nothing, for most methods.
+        """Discard the random draws of `losses` for images of another process; by default nothing is drawn.
 
         Args:
-            count: Images.
+            count: Number of images.
             phase: One of `phases`.
-            objective: Which dictionary of `losses` it is drawn for, from 0.
-            generator: As `losses` has it.
+            objective: Index of the dictionary of `losses` that the draws belong to, from 0.
+            generator: The same generator as in `losses`.
         """
 
     @abstractmethod
     def locate(self, images: Tensor) -> Located:
-        """Stage 1 on images (B, C, *S)."""
+        """Run stage 1 on images (B, C, *S)."""
 
     @abstractmethod
     def update_rois(self, located: Located, probabilities: Tensor) -> Located:
-        """The hand-over after a second thought about stage 1.
+        """Return the hand-over with changed probabilities of stage 1.
 
-        A volume that a 2-D cascade walks through slice by slice knows more than each slice: its probabilities,
-        smoothed along the z axis, come back here before stage 2.
+        Inference uses it for volumes that a 2-D cascade processes slice by slice: it smooths the probabilities along
+        the z axis before stage 2.
 
         Args:
-            located: What `locate` gave.
-            probabilities: (B, 1, *S), in place of stage 1's own.
+            located: Result of `locate`.
+            probabilities: (B, 1, *S), replaces stage 1's own.
 
         Returns:
-            The new hand-over; images without any probability left have no box.
+            The new hand-over; images without probability ≥ ½ have no box.
         """
 
     def from_mask(self, images: Tensor, probabilities: Tensor) -> Located:
-        """The hand-over that other probabilities of the organ would make: another cascade's, or the truth.
+        """Return the hand-over for other probabilities of the organ: another cascade's, or the reference.
 
         Args:
             images: (B, C, *S).
@@ -163,19 +163,19 @@ class Cascade(nn.Module, ABC):
         return replace(located, boxes=other.boxes)
 
     def crop_to_rois(self, images: Tensor, located: Located) -> tuple[Box | None, Tensor, Located]:
-        """The part of the images that `segment` needs; outside of it all is background.
+        """Return the part of the images that `segment` needs; outside it all is background.
 
         Args:
             images: (B, C, *S).
             located: What stage 1 handed over.
 
         Returns:
-            The part, None where nothing was located; the images and the hand-over cut to it.
+            The part, None if nothing was located; the images and the hand-over, both cut to it.
         """
         return Box.whole(tuple(images.shape[2:])), images, located
 
     def first_map(self, located: Located, shape: Sequence[int]) -> Tensor:
-        """Stage 1's probabilities on the images' grid, (B, 1, *shape), whatever grid of its own they have.
+        """Return stage 1's probabilities on the images' grid, (B, 1, *shape), from any coarser grid.
 
         Args:
             located: What `locate` gave for images (B, C, *shape).
@@ -188,30 +188,30 @@ class Cascade(nn.Module, ABC):
         return maps
 
     def first_reference(self, labels: Tensor) -> Tensor:
-        """What stage 1 shall find in label maps (B, *S): a binary mask (B, 1, *s), float, on a grid of its own."""
+        """Return stage 1's reference in label maps (B, *S): a binary float mask (B, 1, *s) on stage 1's own grid."""
         return is_any(labels, self.first_target)
 
     def first_boxes(self, located: Located, shape: Sequence[int]) -> tuple[dict[str, Box | Region | None], ...]:
-        """Where stage 1 says that the target lies in each image, to be compared with the target's own box.
+        """Return stage 1's boxes of the target in each image, for comparison with the reference box.
 
-        A margin that only gives stage 2 some surround is not in it.
+        They exclude a margin that only adds context for stage 2.
 
         Args:
             located: What `locate` gave for images (B, C, *shape).
             shape: Of the images.
 
         Returns:
-            Boxes of each image by their name in the paper, here ``box`` around P ≥ ½; None for nothing found.
+            Boxes of each image by their name in the paper, here ``box`` around P ≥ ½; None if there is none.
         """
         masks = (self.first_map(located, shape)[:, 0] >= 0.5).cpu().numpy()
         return tuple({"box": Box.around(mask)} for mask in masks)
 
     @abstractmethod
     def segment(self, images: Tensor, located: Located) -> Tensor:
-        """Stage 2 in the located regions, put back in place.
+        """Run stage 2 in the located regions and place its result back.
 
         Args:
-            images: (B, C, *S), those that were located.
+            images: (B, C, *S), the images given to `locate`.
             located: What stage 1 handed over.
 
         Returns:
@@ -219,12 +219,12 @@ class Cascade(nn.Module, ABC):
         """
 
     def forward(self, images: Tensor) -> Tensor:
-        """Probabilities (B, 1 + len(labels), *S) of images (B, C, *S): locate, then segment."""
+        """Locate, then segment: return probabilities (B, 1 + len(labels), *S) of images (B, C, *S)."""
         return self.segment(images, self.locate(images))
 
 
 def is_any(labels: Tensor, wanted: tuple[Label, ...]) -> Tensor:
-    """Binary float mask (B, 1, *S) of the pixels of label maps (B, *S) that carry one of the labels."""
+    """Return a binary float mask (B, 1, *S) of the pixels of label maps (B, *S) that have one of the labels."""
     mask = torch.zeros_like(labels, dtype=torch.bool)
     for label in wanted:
         mask |= labels == label
@@ -232,6 +232,6 @@ def is_any(labels: Tensor, wanted: tuple[Label, ...]) -> Tensor:
 
 
 def mask_dice(one: Tensor, other: Tensor) -> float:
-    """Dice of two boolean masks; 1 where both are empty."""
+    """Return the Dice of two boolean masks; 1 if both are empty."""
     total = int(one.sum() + other.sum())
     return 2 * int((one & other).sum()) / total if total else 1.0

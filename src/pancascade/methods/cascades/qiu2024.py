@@ -72,21 +72,21 @@ class Qiu2024(Cascade):
     # ── stages ──
 
     def first_maps(self, images: Tensor) -> FirstMaps:
-        """All that stage 1's network tells of images (B, C, H, W), float32."""
+        """Return all outputs of stage 1's network, float32, for images (B, C, H, W)."""
         maps = run_scaled(self.first, images, self.settings.first_scale)
         last = 1 + len(self.helpers)
         return FirstMaps(maps[:, :1], maps[:, 1:last], maps[:, last:, 0, 0] if self.settings.presence else None)
 
     def first_logits(self, images: Tensor) -> Tensor:
-        """Stage 1's logits of the organ (B, 1, H, W), float32, of images (B, C, H, W)."""
+        """Return stage 1's logits of the organ (B, 1, H, W), float32, of images (B, C, H, W)."""
         return self.first_maps(images).organ
 
     def second_logits(
         self, images: Tensor, first: Tensor, boxes: Sequence[Box], *, saliency: bool
     ) -> tuple[Tensor, ...]:
-        """Stage 2's logit maps of crop(I ⊙ S(P)), or of crop(I) without saliency, each as large as what it sees.
+        """Return stage 2's logit maps of crop(I ⊙ S(P)), or of crop(I) without saliency, at the size of its input.
 
-        That is (B, 1, *crop_size); of unresized crops, the largest of the boxes and what it is filled with.
+        The size is (B, 1, *crop_size); unresized crops have the size of the largest box, filled up.
         """
         weighted = images * self.saliency(first) if saliency and self.saliency is not None else images
         if self.settings.crop_input == "unresized":
@@ -99,7 +99,7 @@ class Qiu2024(Cascade):
     def _pasted(
         self, logits: Tensor, boxes: Sequence[Box], canvas: tuple[int, int], *, outside: float = ABSENT_LOGIT
     ) -> Tensor:
-        """Stage 2's logits in their boxes on the canvas, (B, 1, *canvas)."""
+        """Return stage 2's logits pasted into their boxes on the canvas, (B, 1, *canvas)."""
         if self.settings.crop_input == "unresized":
             return paste(cut_back(logits, boxes), boxes, canvas, outside=outside)
         return resize_and_paste(logits, boxes, canvas, outside=outside)
@@ -107,7 +107,7 @@ class Qiu2024(Cascade):
     # ── training ──
 
     def require_start(self, phases: Sequence[str], *, from_weights: bool) -> None:
-        """Stage 1 learns before it hands its weights to stage 2, where that is chosen; see `Cascade.require_start`."""
+        """Check that stage 1 is trained before stage 2 takes its weights, if chosen; see `Cascade.require_start`."""
         if self.settings.second_start == "first_stage" and not from_weights and phases[0] != "first":
             raise RecipeError(
                 "second_start: first_stage hands a stage 1 that has learned nothing to stage 2. "
@@ -115,7 +115,7 @@ class Qiu2024(Cascade):
             )
 
     def begin_phase(self, phase: str, *, earlier: Sequence[str]) -> None:
-        """Before the first phase in which stage 2 learns, it takes over stage 1's weights, where that is chosen."""
+        """Copy stage 1's weights to stage 2 before the first phase that trains stage 2, if chosen."""
         if self.settings.second_start == "first_stage" and phase != "first" and set(earlier) <= {"first"}:
             transfer_weights(self.first, self.second)
 
@@ -127,10 +127,10 @@ class Qiu2024(Cascade):
     def losses(
         self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
     ) -> Iterator[dict[str, Tensor]]:
-        """L = L_seg1 + α L_seg2 + β L_isb (Eq. 17), in step S, I or J (§3.3.2, methods.md §A3).
+        """Yield L = L_seg1 + α L_seg2 + β L_isb (Eq. 17), in step S, I or J (§3.3.2, methods.md §A3).
 
-        The phase ``first``, ours, trains stage 1 alone: it stands for the pretrained networks that the paper's
-        ancestors started from. A slice without target, in which stage 1 finds nothing either, teaches stage 1 only.
+        The phase ``first`` is ours. It trains stage 1 alone, in place of the pretrained networks that the paper's
+        predecessors started from. A slice without target and without prediction of stage 1 trains stage 1 only.
         """
         organ, target = is_any(labels, self.settings.organ), is_any(labels, self.settings.target)
         seen = self.first_maps(images)
@@ -167,7 +167,7 @@ class Qiu2024(Cascade):
         yield found
 
     def pass_over(self, count: int, *, phase: str, objective: int, generator: Generator) -> None:
-        """A margin for each image; see `Cascade.pass_over`."""
+        """Draw a margin for each image; see `Cascade.pass_over`."""
         if phase != "first" and objective == 0:
             for _ in range(count):
                 self._margin(generator)
@@ -177,7 +177,7 @@ class Qiu2024(Cascade):
         return random_margin(margin, generator) if self.settings.margins == "random" else margin
 
     def _crop_reference(self, images: Tensor, first: Tensor, organ: Tensor, *, phase: str) -> Tensor:
-        """Masks (B, H, W) whose box is cut: the truth in S and I; the prediction, or the truth, in J."""
+        """Return masks (B, H, W) whose box is cut: the reference in S and I; in J the prediction, if not empty."""
         truth = organ[:, 0] > 0
         if phase != "J":
             return truth
@@ -189,7 +189,7 @@ class Qiu2024(Cascade):
         return torch.where(empty[:, None, None], truth, predicted)
 
     def _second_loss(self, maps: tuple[Tensor, ...], target: Tensor, boxes: Sequence[Box]) -> Tensor:
-        """L_seg2 of stage 2's maps against the target (B, 1, H, W), where the settings say (methods.md §A2)."""
+        """Return L_seg2 of stage 2's maps and target (B, 1, H, W), on the canvas or in the crop (methods.md §A2)."""
         if self.settings.second_loss == "canvas":
             pasted = [self._pasted(one, boxes, _size(target), outside=IMPOSSIBLE_LOGIT) for one in maps]
             return second_loss(pasted, target, settings=self.settings)
@@ -204,21 +204,21 @@ class Qiu2024(Cascade):
     # ── inference ──
 
     def locate(self, images: Tensor) -> Located:
-        """P of stage 1 and the box of Z = P ≥ 0.5 with margin K (methods.md §A4)."""
+        """Return P of stage 1 and the box of Z = P ≥ 0.5 with margin K (methods.md §A4)."""
         return self._boxes_of(self.first_maps(images).probabilities)
 
     def _boxes_of(self, first: Tensor) -> Located:
         return hand_over(first, margin=self.settings.margin)
 
     def update_rois(self, located: Located, probabilities: Tensor) -> Located:
-        """The boxes follow the new probabilities; see `Cascade.update_rois`."""
+        """Return the boxes of the new probabilities; see `Cascade.update_rois`."""
         return self._boxes_of(probabilities)
 
     def _second_probability(self, images: Tensor, located: Located) -> Tensor:
-        """σ of stage 2's last map on the canvas, (B, 1, H, W); 0 where stage 1 found nothing."""
+        """Return σ of stage 2's last map on the canvas, (B, 1, H, W); 0 for images without box."""
         second = torch.zeros_like(located.probabilities)
         kept = [index for index, boxes in enumerate(located.boxes) if boxes]
-        # Unresized crops go one by one, so that an image's answer does not hang on what it is filled up to.
+        # Unresized crops run one by one: an image's result then does not depend on how far it is filled up.
         together = [kept] if self.settings.crop_input == "resized" and kept else [[index] for index in kept]
         for part in together:
             boxes = [located.boxes[index][0] for index in part]
@@ -227,7 +227,7 @@ class Qiu2024(Cascade):
         return second
 
     def segment(self, images: Tensor, located: Located) -> Tensor:
-        """Classes composed of both stages' probabilities; see `Cascade.segment`."""
+        """Return classes composed of both stages' probabilities; see `Cascade.segment`."""
         second = self._second_probability(images, located)
         if not self.settings.one_target:
             return compose_classes(located.probabilities, second)

@@ -56,7 +56,7 @@ def boundary_loss(
         second: Stage 2's probabilities of the target on the canvas, (B, 1, H, W).
         organ: Reference masks, (B, 1, H, W).
         target: Reference masks, (B, 1, H, W).
-        settings: Of the cascade.
+        settings: Settings of the cascade.
         encoder: Of the form ``encoder``; None for any other form.
     """
     if settings.one_target:

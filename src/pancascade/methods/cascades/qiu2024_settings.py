@@ -1,4 +1,4 @@
-"""Every choice of the cascade of Qiu et al. 2024."""
+"""Settings of the cascade of Qiu et al. 2024."""
 
 from typing import Literal, Self
 
@@ -12,41 +12,41 @@ from pancascade.settings import UNetSize
 
 
 class Qiu2024Settings(NestedTargets):
-    """Every choice of the method; the defaults are those of methods.md §A.
+    """All settings of the method; the defaults are those of methods.md §A.
 
     Attributes:
         first: Stage 1's network; its single logit map is P before the sigmoid.
-        second: Stage 2's network; several logit maps (the last is the answer) or one.
-        handover: ``saliency`` joins the stages (ablation switch T), ``crop`` leaves them apart (switch P).
+        second: Stage 2's network; several logit maps (the last is the final prediction) or one.
+        handover: ``saliency`` joins the stages (ablation switch T), ``crop`` keeps them separate (switch P).
         margin: K, in pixels of the canvas.
-        margins: Whether training varies the margin, each side up to 2K (RSTN), or keeps K, as tests do.
-        crop_input: Boxes reach stage 2 ``resized`` to `crop_size`, or ``unresized``: in the canvas's own pixels, filled
-            with zeros below and to the right to multiples of 16 and at least 64, in training to one size a batch. What
-            is found in the filling counts nowhere.
-        crop_size: Height and width of stage 2's input where boxes are resized.
-        crop_reference: What J crops by: the first stage, or the second where both find the same thing.
+        margins: ``random``: training varies the margin, each side up to 2K (RSTN); ``fixed``: K, as in tests.
+        crop_input: Boxes enter stage 2 ``resized`` to `crop_size`, or ``unresized``: in the canvas's own pixels, padded
+            with zeros below and to the right to multiples of 16 and at least 64, in training to one size per batch.
+            Predictions in the padding are ignored.
+        crop_size: Height and width of stage 2's input if boxes are resized.
+        crop_reference: Source of the crops in phase J: the first stage, or the second if both have the same target.
         first_scale: Factor by which the canvas is scaled for stage 1.
-        first_loss: Eq. 10, or with binary cross-entropy added, which teaches slices without target as well.
-        second_loss: Whether L_seg2 is taken in the ``crop``, or on the ``canvas`` that stage 2's maps are pasted into:
-            there, target outside of the box costs something.
-        second_start: ``first_stage``: stage 2 starts from the weights of stage 1 when it begins to learn (the other
-            reading of ablation switch T); ``random``: from its own.
-        weighted_bce: Reading of L_wbce.
-        deep_supervision: Reading of Eq. 13.
+        first_loss: Eq. 10, or with binary cross-entropy added, which also trains slices without target.
+        second_loss: Whether L_seg2 is computed in the ``crop``, or on the ``canvas`` with stage 2's maps pasted: then
+            target outside of the box counts.
+        second_start: ``first_stage``: stage 2 is initialised with the weights of stage 1 when its training starts (the
+            other variant of ablation switch T); ``random``: random weights.
+        weighted_bce: Variant of L_wbce.
+        deep_supervision: Variant of Eq. 13.
         boundary_form: Form of the shared-boundary matrix.
         boundary_neighbourhood: 4 or 8 neighbours.
-        boundary_counts_frame: Whether the image frame is perimeter.
-        boundary_encoder_steps: Steps in which the form ``encoder`` is fitted before training.
-        helper_organs: Ours: further organs that stage 1 learns, each with a map of its own, where a label map outlines
-            them; they are not handed over.
-        helper_weight: Of their cross-entropy.
-        presence: Ours: whether stage 1's network also tells if a slice shows the organ; P is then the product of both.
-        presence_weight: Of that answer's cross-entropy.
-        boundary_in_s: Whether step S has the boundary loss, then with stage 1 detached.
+        boundary_counts_frame: Whether the image frame counts as perimeter.
+        boundary_encoder_steps: Training steps of the form ``encoder`` before the main training.
+        helper_organs: Ours: further organs that stage 1 learns, each with its own map, if a label map outlines them;
+            they do not reach stage 2.
+        helper_weight: Weight of their cross-entropy.
+        presence: Ours: whether stage 1 also predicts that a slice shows the organ; P is then the product of both.
+        presence_weight: Weight of the cross-entropy of that prediction.
+        boundary_in_s: Whether phase S uses the boundary loss; ``detached``: without gradient to stage 1.
         alpha: Weight of stage 2's loss, Eq. 17.
         beta: Weight of the shared-boundary loss, Eq. 17.
-        recurrence_rounds: Rounds in which stage 2's probabilities replace stage 1's at test time, 0 for one
-            pass; only where both stages find the same thing (RSTN).
+        recurrence_rounds: Number of rounds at test time in which stage 2's probabilities replace stage 1's; 0 for one
+            pass; only if both stages have the same target (RSTN).
     """
 
     kind: Literal["qiu2024"] = "qiu2024"
@@ -82,7 +82,7 @@ class Qiu2024Settings(NestedTargets):
         if self.one_target:
             return self
         if self.crop_reference == "second_stage":
-            raise ValueError("crop_reference: second_stage is for cascades whose stages both find the same")
+            raise ValueError("crop_reference: second_stage is for cascades whose stages have the same target")
         if self.recurrence_rounds > 0:
-            raise ValueError("recurrence_rounds is for cascades whose stages both find the same")
+            raise ValueError("recurrence_rounds is for cascades whose stages have the same target")
         return self

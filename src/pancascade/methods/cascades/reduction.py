@@ -1,4 +1,4 @@
-"""A volume reduced R times along each axis, what was found in it, and the way back to full resolution."""
+"""Reduction of volumes R times along each axis, results on them, and enlargement to full resolution."""
 
 from dataclasses import dataclass
 from functools import reduce
@@ -18,32 +18,32 @@ Enlarging = Literal["linear", "repeat"]
 
 @dataclass(frozen=True)
 class LocatedVolume(Located):
-    """What stage 1 found in volumes; its probabilities stay on their own grid, R³ times smaller.
+    """Localization result of stage 1 in volumes, with probabilities on their own grid, R³ times smaller.
 
     Attributes:
-        probabilities: (B, 1, ⌈I/R⌉, ⌈J/R⌉, ⌈K/R⌉) in [0, 1], of the whole volumes. Entry n along an axis is about the
+        probabilities: (B, 1, ⌈I/R⌉, ⌈J/R⌉, ⌈K/R⌉) in [0, 1], of the whole volumes. Entry n along an axis covers the
             voxels R n … R n + R − 1 of the volume.
-        boxes: B₁ and B₂ of each volume, in voxels of `field`; none where stage 1 found nothing.
-        shape: (I, J, K) of the volumes that were located.
-        field: The part of these volumes that `segment` is given.
+        boxes: B₁ and B₂ of each volume, in voxels of `field`; empty if stage 1 finds nothing.
+        shape: (I, J, K) of the whole volumes.
+        field: The part of these volumes that `segment` gets.
     """
 
     shape: tuple[int, ...]
     field: Box
 
     def extent(self) -> Box | None:
-        """Smallest box holding every box of every volume; None without any."""
+        """Return the smallest box that contains every box of every volume; None without boxes."""
         boxes = [box for found in self.boxes for box in found]
         return reduce(Box.union, boxes) if boxes else None
 
     def within(self, part: Box) -> "LocatedVolume":
-        """The same hand-over for a part of the field: `segment(cut(images, part), located.within(part))`.
+        """Return the same hand-over for a part of the field: `segment(cut(images, part), located.within(part))`.
 
         Args:
-            part: In voxels of the field; holds all boxes, as `extent` does.
+            part: Box in voxels of the field; contains all boxes, as `extent` does.
 
         Raises:
-            ValueError: A box reaches out of the part.
+            ValueError: A box reaches beyond the part.
         """
         extent = self.extent()
         if extent is not None and not part.contains(extent):
@@ -54,7 +54,10 @@ class LocatedVolume(Located):
 
 
 def reduce_volumes(images: Tensor, factor: int, *, mode: Reduction = "linear") -> Tensor:
-    """Volumes (B, C, I, J, K) reduced to (B, C, ⌈I/R⌉, ⌈J/R⌉, ⌈K/R⌉), each voxel from R³; the far faces repeat."""
+    """Reduce volumes (B, C, I, J, K) to (B, C, ⌈I/R⌉, ⌈J/R⌉, ⌈K/R⌉), each voxel from R³.
+
+    ``linear`` repeats the far faces where a side is not a multiple of R.
+    """
     if mode == "area":
         return functional.avg_pool3d(images, factor, ceil_mode=True)
     missing = [-side % factor for side in images.shape[2:]]
@@ -66,7 +69,7 @@ def reduce_volumes(images: Tensor, factor: int, *, mode: Reduction = "linear") -
 
 
 def reduce_labels(labels: Tensor, factor: int) -> Tensor:
-    """Label maps (B, I, J, K) reduced to (B, ⌈I/R⌉, ⌈J/R⌉, ⌈K/R⌉): the voxel at the middle of each R³."""
+    """Reduce label maps (B, I, J, K) to (B, ⌈I/R⌉, ⌈J/R⌉, ⌈K/R⌉): the voxel after the middle of each R³."""
     for axis in (1, 2, 3):
         middle = torch.arange(factor // 2, labels.shape[axis] + factor // 2, factor, device=labels.device)
         labels = labels.index_select(axis, middle.clamp(max=labels.shape[axis] - 1))
@@ -74,13 +77,13 @@ def reduce_labels(labels: Tensor, factor: int) -> Tensor:
 
 
 def reduce_masks(masks: Tensor, factor: int, *, mode: LabelReduction = "area") -> Tensor:
-    """Binary masks (B, 1, I, J, K) reduced to (B, 1, ⌈I/R⌉, ⌈J/R⌉, ⌈K/R⌉), float.
+    """Reduce binary masks (B, 1, I, J, K) to (B, 1, ⌈I/R⌉, ⌈J/R⌉, ⌈K/R⌉), float.
 
     Args:
-        masks: Of 0 and 1.
+        masks: Masks of 0 and 1.
         factor: R.
-        mode: ``area``: where at least half of the R³ voxels are in the mask (at the far faces, of those that there
-            are); ``middle_voxel``: where the voxel after the middle of R³ is, half a voxel off for even R.
+        mode: ``area``: 1 if at least half of the R³ voxels are in the mask (at the far faces, half of the existing
+            ones); ``middle_voxel``: 1 if the voxel after the middle of R³ is, half a voxel off for even R.
 
     Source: Zhao et al. 2019, §2.1, which does not say how; methods.md §D3.
     """
@@ -90,13 +93,13 @@ def reduce_masks(masks: Tensor, factor: int, *, mode: LabelReduction = "area") -
 
 
 def enlarge(coarse: Tensor, factor: int, *, region: Box, mode: Enlarging = "repeat") -> Tensor:
-    """A map (i, j, k) enlarged R times, and of that the region (I, J, K).
+    """Return a region (I, J, K) of a map (i, j, k) enlarged R times.
 
     Args:
-        coarse: Entry n along an axis is about the voxels R n … R n + R − 1, so its own place is R n + (R − 1)/2.
+        coarse: Entry n along an axis covers the voxels R n … R n + R − 1, so its position is R n + (R − 1)/2.
         factor: R.
-        region: In voxels of the enlarged map.
-        mode: ``linear`` between the entries' places, and as the last entry beyond it (maps of floats); ``repeat``
+        region: Box in voxels of the enlarged map.
+        mode: ``linear`` between the entries' positions, constant beyond the last (for maps of floats); ``repeat``
             each entry.
 
     Source: Zhao et al. 2019, §2.2.2, which does not say how; methods.md §D4.
@@ -115,10 +118,10 @@ def enlarge(coarse: Tensor, factor: int, *, region: Box, mode: Enlarging = "repe
 
 
 def cut(volumes: Tensor, box: Box) -> Tensor:
-    """A box (B, C, *box.shape) of volumes (B, C, I, J, K); a view."""
+    """Return a box (B, C, *box.shape) of volumes (B, C, I, J, K); a view."""
     return volumes[(slice(None), slice(None), *box.slices)]
 
 
 def scaled(box: Box, factor: int) -> Box:
-    """The voxels of the volume that a box of the reduced grid stands for; it may reach over the far faces."""
+    """Return the voxels of the volume that a box of the reduced grid covers; it may reach beyond the far faces."""
     return Box(tuple(factor * start for start in box.start), tuple(factor * stop for stop in box.stop))

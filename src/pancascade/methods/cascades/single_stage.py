@@ -19,14 +19,14 @@ from pancascade.settings import Settings
 
 
 class SingleStageSettings(Settings):
-    """Choices of a single network.
+    """Settings of a single network.
 
     Attributes:
         network: The network; a channel for each label. Of several maps the last is the answer.
         labels: ``pancreas`` alone, ``tumour`` alone, or both as nested targets (organ with tumour, tumour).
         scale: Factor by which the canvas is scaled for the network.
         loss: Dice, binary cross-entropy, both added, or ℓ_FD of L-SNet; or ``structure``, Eq. 13 of Qiu et al. 2024
-            over all maps of a network that focuses, which then finds a single label.
+            over all maps of a focusing network, which then has a single label.
     """
 
     kind: Literal["single_stage"] = "single_stage"
@@ -43,10 +43,10 @@ class SingleStageSettings(Settings):
 
 
 class OneNetwork(Cascade):
-    """A cascade whose only stage looks at everything; a subclass says how it is taught.
+    """A cascade with one stage on the whole image; a subclass defines its losses.
 
     Attributes:
-        targets: Labels with a logit map of their own, in channel order.
+        targets: Labels with their own logit map, in channel order.
     """
 
     dimensions = 2
@@ -62,20 +62,20 @@ class OneNetwork(Cascade):
         self.network = network.build(**more)
 
     def logits(self, images: Tensor) -> Tensor:
-        """Logits (B, len(targets), H, W), float32, of images (B, 1, H, W)."""
+        """Return logits (B, len(targets), H, W), float32, of images (B, 1, H, W)."""
         return run_scaled(self.network, images, self.scale)
 
     def locate(self, images: Tensor) -> Located:
-        """The whole image, with probability 1."""
+        """Return the whole image as box, with probability 1."""
         whole = Box.whole(tuple(images.shape[2:]))
         return Located(torch.ones_like(images[:, :1]), tuple((whole,) for _ in range(len(images))))
 
     def update_rois(self, located: Located, probabilities: Tensor) -> Located:
-        """Nothing is handed over, nothing can be narrowed."""
+        """Return the argument: there is no hand-over to update."""
         return located
 
     def segment(self, images: Tensor, located: Located) -> Tensor:
-        """See `Cascade.segment`; the hand-over carries nothing."""
+        """Segment the whole image; see `Cascade.segment`. The hand-over is unused."""
         probabilities = torch.sigmoid(self.logits(images))
         if self.targets == (Label.PANCREAS,):
             return compose_two_classes(probabilities)
@@ -85,7 +85,7 @@ class OneNetwork(Cascade):
 
 
 class SingleStage(OneNetwork):
-    """One network, taught by a plain loss."""
+    """One network, trained with a plain loss."""
 
     export_chain = (
         "network: the canvas, scaled by scale to the input's size (bilinear, antialiased); resize its last logits "
@@ -99,7 +99,7 @@ class SingleStage(OneNetwork):
     def losses(
         self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
     ) -> Iterator[dict[str, Tensor]]:
-        """The loss of each target; the organ's target encloses the tumour."""
+        """Yield the loss of each target; the organ's target includes the tumour."""
         if self.settings.loss == "structure":
             maps = run_scaled_maps(self.network, images, self.scale)
             yield {self.targets[0].title: second_stage_loss(maps[0], maps[1:], self._target(labels, self.targets[0]))}

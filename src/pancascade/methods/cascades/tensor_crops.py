@@ -1,4 +1,4 @@
-"""Differentiable crops: cut a box from each image, resize, and put results back."""
+"""Differentiable crops: cropping a box from each image, resizing, and pasting results back."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -14,21 +14,21 @@ CROPPED = (
     "second: in each slice the box of P >= 0.5 widened by margin pixels and clipped, cut out, resized to crop_size "
     "(bilinear); resize its last logits back to the box; probability = sigmoid(logits), 0 outside the box."
 )
-"""What stage 2 does with a box, for `Cascade.export_chain`."""
+"""Crops of stage 2, for `Cascade.export_chain`."""
 
 ABSENT_LOGIT = -1e7
 """Logit outside every crop: probability 0 in every precision."""
 
 IMPOSSIBLE_LOGIT = -100.0
-"""Logit outside a crop where a loss is taken there: its logarithm is as small as torch's cross-entropy lets it be."""
+"""Logit outside a crop where a loss is computed: its log-probability is the least that torch's cross-entropy allows."""
 
 FILLED_TO, FILLED_AT_LEAST = 16, 64
-"""Sides of unresized crops are multiples of the first, as U-Nets need, and no smaller than the second, so that even a
-network that halves five times has several values to normalise by."""
+"""Sides of unresized crops are multiples of the first number, as U-Nets need, and at least the second number, so that
+a network that halves five times has several values to normalise by."""
 
 
 def box_around(mask: Tensor, *, margin: int | Sequence[tuple[int, int]]) -> Box | None:
-    """Smallest box around a mask (H, W), widened by a margin and clipped: [min − K, max + K + 1).
+    """Return the smallest box around a mask (H, W), expanded by a margin and clipped: [min − K, max + K + 1).
 
     Args:
         mask: (H, W), boolean.
@@ -46,13 +46,13 @@ def box_around(mask: Tensor, *, margin: int | Sequence[tuple[int, int]]) -> Box 
 
 
 def hand_over(probabilities: Tensor, *, margin: int) -> Located:
-    """The box of Z = P ≥ 0.5 with a margin, for each image's P in (B, 1, H, W); none where Z is empty."""
+    """Return the box of Z = P ≥ 0.5 with a margin for each P of (B, 1, H, W); no box if Z is empty."""
     boxes = [box_around(mask, margin=margin) for mask in probabilities[:, 0] >= 0.5]
     return Located(probabilities, tuple(() if box is None else (box,) for box in boxes))
 
 
 def random_margin(margin: int, generator: Generator) -> int | list[tuple[int, int]]:
-    """With probability ½ the margin K on all sides, else each side a uniform integer 0…2K (methods.md §A3)."""
+    """Return K for all sides with probability ½, else a uniform integer 0…2K per side (methods.md §A3)."""
     if torch.rand((), generator=generator) < 0.5:
         return margin
     sides = torch.randint(0, 2 * margin + 1, (2, 2), generator=generator).tolist()
@@ -66,11 +66,11 @@ def crop_and_resize(
     *,
     mode: Literal["bilinear", "nearest-exact"] = "bilinear",
 ) -> Tensor:
-    """Each image's box at one size.
+    """Crop each image to its box, and resize the crops to one size.
 
     Args:
         images: (B, C, H, W).
-        boxes: One for each image, inside it.
+        boxes: One box per image, inside it.
         size: Height and width of the result.
         mode: ``bilinear`` for images, ``nearest-exact`` for masks.
 
@@ -85,11 +85,11 @@ def crop_and_resize(
 
 
 def crop_and_fill(images: Tensor, boxes: Sequence[Box]) -> Tensor:
-    """Each image's box in its own pixels, at the upper left of a map of zeros.
+    """Crop each image to its box without resizing, at the upper left of a map of zeros.
 
     Args:
         images: (B, C, H, W).
-        boxes: One for each image, inside it.
+        boxes: One box per image, inside it.
 
     Returns:
         (B, C, h, w), differentiable in the images: the largest height and width of the boxes, rounded up to multiples
@@ -108,20 +108,20 @@ def crop_and_fill(images: Tensor, boxes: Sequence[Box]) -> Tensor:
 
 
 def cut_back(maps: Tensor, boxes: Sequence[Box]) -> list[Tensor]:
-    """Of maps (B, C, h, w) of filled crops each box's own part, (1, C, *box.shape)."""
+    """Return the part (1, C, *box.shape) of each box from maps (B, C, h, w) of padded crops."""
     return [one[None, :, : box.shape[0], : box.shape[1]] for one, box in zip(maps, boxes, strict=True)]
 
 
 def resize_and_paste(
     logits: Tensor, boxes: Sequence[Box], canvas: tuple[int, int], *, outside: float = ABSENT_LOGIT
 ) -> Tensor:
-    """The inverse of `crop_and_resize` for logits: absent outside the box.
+    """Resize and paste logits to their boxes, the inverse of `crop_and_resize`.
 
     Args:
         logits: (B, 1, h, w).
-        boxes: One for each image.
+        boxes: One box per image.
         canvas: Height and width of the images.
-        outside: Logit there.
+        outside: Logit outside the box.
 
     Returns:
         Logits (B, 1, *canvas), float32.
@@ -136,7 +136,7 @@ def resize_and_paste(
 def paste(
     logits: Sequence[Tensor], boxes: Sequence[Box], canvas: tuple[int, int], *, outside: float = ABSENT_LOGIT
 ) -> Tensor:
-    """Logits (1, 1, *box.shape) in each box, on a canvas of another logit; (B, 1, *canvas), float32."""
+    """Paste logits (1, 1, *box.shape) into their boxes on a canvas of another logit; (B, 1, *canvas), float32."""
     pasted = []
     for logit, box in zip(logits, boxes, strict=True):
         (top, left), (bottom, right) = box.start, box.stop

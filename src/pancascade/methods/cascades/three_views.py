@@ -1,4 +1,4 @@
-"""Fixed-point and RSTN: axial, coronal and sagittal networks on three slices at a time, a vote, and rounds of it."""
+"""Fixed-point and RSTN: axial, coronal and sagittal networks on three slices, their vote, in several rounds."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,15 +18,15 @@ from pancascade.methods.losses import dice_loss
 from pancascade.methods.networks import SaliencyTransformation
 
 WINDOWS_AT_ONCE = 8
-"""Of whole slices, through stage 1 at test time."""
+"""Windows of whole slices per batch of stage 1 at test time."""
 
 
 @dataclass(frozen=True)
 class LocatedMask(Located):
-    """What stage 1, or a round of stage 2, hands to the next round.
+    """Hand-over of stage 1, or of a round of stage 2, to the next round.
 
     Attributes:
-        mask: Z, (B, 1, I, J, K) boolean, whose boxes are cut; ``boxes`` are its boxes in 3-D with their border.
+        mask: Z, (B, 1, I, J, K) boolean, which defines the crops; ``boxes`` are its 3-D boxes with border.
     """
 
     mask: Tensor
@@ -35,8 +35,8 @@ class LocatedMask(Located):
 class ThreeViews(Cascade):
     """The cascades of Zhou et al. 2017 (Fixed-point) and Yu et al. 2018 (RSTN).
 
-    Volumes are (B, 1, I, J, K) with axes to left, posterior and superior. Slices are cut, and borders added, on the
-    scan's own voxels, as the authors did.
+    Volumes are (B, 1, I, J, K) with axes to left, posterior and superior. Cropping and borders use the scan's own
+    voxels, as in the authors' code.
 
     Source: Zhou et al. 2017, Algorithm 1; Yu et al. 2018, §3 and Algorithm 1; variants in docs/comparison-methods.md.
     """
@@ -62,17 +62,17 @@ class ThreeViews(Cascade):
     # ── stages ──
 
     def first_probabilities(self, windows: Tensor, view: View) -> Tensor:
-        """Stage 1's P of each slice of windows (n, slices, H, W)."""
+        """Return stage 1's P of each slice of windows (n, slices, H, W)."""
         return torch.sigmoid(_answer(self.first[view], windows, pad=not self.settings.first.takes_any_size))
 
     def second_probabilities(self, window: Tensor, first: Tensor | None, box: Box, view: View) -> Tensor:
-        """Stage 2's probabilities, 0 outside the box, of a window (1, slices, H, W).
+        """Return stage 2's probabilities, 0 outside the box, of a window (1, slices, H, W).
 
         Args:
             window: The slices.
-            first: P of them; None for stage 2 on its own, whose input is not weighted.
-            box: Where it works.
-            view: Of which plane.
+            first: P of the slices; None leaves stage 2's input unweighted.
+            box: Region of stage 2.
+            view: Plane of the window.
         """
         if first is not None and self.saliency is not None:
             window = window * self.saliency[view](first)
@@ -87,10 +87,10 @@ class ThreeViews(Cascade):
     def losses(
         self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
     ) -> Iterator[dict[str, Tensor]]:
-        """Dice losses of windows with target, a view after the other, an optimiser step for each few windows.
+        """Yield Dice losses of windows with target, one view after another, one optimiser step per few windows.
 
-        ``first`` and ``second`` train one stage alone; S both at once, apart; I joins them by the saliency, in the
-        true boxes; J in the boxes that stage 1 predicts, or in the true ones where it finds nothing.
+        ``first`` and ``second`` train one stage only. S trains both separately. I joins them by the saliency, in the
+        reference boxes. J uses the boxes that stage 1 predicts, or the reference boxes if it finds nothing.
         """
         target = is_any(labels, self.first_target)[:, 0]
         for image, truth in zip(images[:, 0], target, strict=True):
@@ -130,7 +130,7 @@ class ThreeViews(Cascade):
         return found
 
     def _training_box(self, truth: Tensor, first: Tensor | None, generator: Generator) -> Box:
-        """The box of a window's prediction (slices, H, W), or of its truth, with a border."""
+        """Return the box of a window's prediction (slices, H, W), or of its reference, with a border."""
         random = self.settings.margins == "random"
         margin = random_margin(self.settings.margin, generator) if random else self.settings.margin
         predicted = None if first is None else box_around((first >= 0.5).any(dim=0), margin=margin)
@@ -142,7 +142,7 @@ class ThreeViews(Cascade):
     # ── inference ──
 
     def locate(self, images: Tensor) -> LocatedMask:
-        """P of stage 1, voted over the views, and Z = P ≥ 0.5."""
+        """Return P of stage 1, voted over the views, and Z = P ≥ 0.5."""
         found = []
         for image in images[:, 0]:
             views = []
@@ -164,21 +164,21 @@ class ThreeViews(Cascade):
         return () if box is None else (box.expand(self.settings.margin).clip(tuple(mask.shape)),)
 
     def update_rois(self, located: Located, probabilities: Tensor) -> LocatedMask:
-        """P and Z follow the new probabilities; see `Cascade.update_rois`."""
+        """Return P and Z of the new probabilities; see `Cascade.update_rois`."""
         return self._hand_over(probabilities)
 
     def replace_rois(self, located: Located, other: Located) -> LocatedMask:
-        """Its own P, the other's Z; see `Cascade.replace_rois`."""
+        """Return its own P with the other's Z; see `Cascade.replace_rois`."""
         mask = _of_mask(other).mask
         return replace(_of_mask(located), boxes=other.boxes, mask=mask)
 
     def segment(self, images: Tensor, located: Located) -> Tensor:
-        """Rounds of stage 2 until two masks agree; see `Cascade.segment`."""
+        """Run rounds of stage 2 until two masks agree; see `Cascade.segment`."""
         handed = _of_mask(located)
         found = torch.zeros_like(handed.probabilities)
         for index, image in enumerate(images[:, 0]):
             found[index, 0] = self._rounds(image, handed.probabilities[index, 0], handed.mask[index, 0])
-        without = [torch.zeros_like(found)] * (len(self.labels) - 1)  # of a tumour alone, the pancreas's empty map
+        without = [torch.zeros_like(found)] * (len(self.labels) - 1)  # for target tumour, the empty map of the pancreas
         return torch.cat([1 - found, *without, found], dim=1)
 
     def _rounds(self, image: Tensor, probabilities: Tensor, mask: Tensor) -> Tensor:
@@ -192,7 +192,7 @@ class ThreeViews(Cascade):
         return found
 
     def _one_round(self, image: Tensor, probabilities: Tensor, mask: Tensor, view: View) -> Tensor:
-        """Stage 2's probabilities of a volume (I, J, K), 0 in windows of which Z holds nothing."""
+        """Return stage 2's probabilities of a volume (I, J, K), 0 in windows where Z is empty."""
         stacks = [as_stack(one, view) for one in (image, probabilities, mask)]
         number, height, width = stacks[0].shape
         maps = torch.zeros((number, self.settings.slices, height, width), device=image.device)
@@ -206,10 +206,10 @@ class ThreeViews(Cascade):
 
 
 def _answer(network: nn.Module, images: Tensor, *, pad: bool) -> Tensor:
-    """Logits, float32, of images of any size.
+    """Return float32 logits of images of any size.
 
-    Where a network wants sides divisible by 16, zeros at the far ends fill them up, and to 32 at least: normalisations
-    cannot learn from the single position that 16 pixels leave.
+    With ``pad``, zeros at the far ends extend the sides to multiples of 16, and to at least 32: normalisations cannot
+    train on the single position that 16 pixels leave.
     """
     height, width = images.shape[-2:]
     if pad:

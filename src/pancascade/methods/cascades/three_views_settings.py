@@ -1,4 +1,4 @@
-"""The choices of Fixed-point and RSTN."""
+"""Settings of Fixed-point and RSTN."""
 
 from typing import Literal
 
@@ -11,24 +11,24 @@ from pancascade.settings import Settings
 
 
 class ThreeViewsSettings(Settings):
-    """Choices of Fixed-point (``handover: crop``) and RSTN (``saliency``).
+    """Settings of Fixed-point (``handover: crop``) and RSTN (``saliency``).
 
     Attributes:
-        first: Stage 1's network, on whole slices; it gets as many channels in and out as there are ``slices``.
+        first: Stage 1's network, on whole slices; it has as many input and output channels as ``slices``.
         second: Stage 2's network, on crops of any size, which are not resized.
-        target: What both stages find: ``pancreas`` with any tumour in it, or the ``tumour`` alone.
-        views: Planes with a network of their own in both stages.
-        slices: Neighbouring slices that a network sees, and segments, at a time.
+        target: Target of both stages: ``pancreas`` with any tumour in it, or the ``tumour`` alone.
+        views: Planes; each has its own network in both stages.
+        slices: Number of neighbouring slices that a network segments at once.
         handover: ``saliency`` multiplies stage 2's input by S(P), ``crop`` only cuts its box.
         margin: Border around the box, in voxels of the volume.
-        margins: Whether training varies the border, each side up to twice as wide, or keeps it.
-        vote: Over the views: ``majority``, or ``mean`` of their probabilities ≥ ½.
-        rounds: Most rounds of stage 2 at test time, each in the boxes and with the P of the one before.
-        agreement: Dice of two rounds' masks at which the rounds end.
-        first_weight: Of stage 1's loss where both stages learn.
-        second_weight: Of stage 2's.
-        slices_per_volume: Windows of each view that an epoch shows of a volume, drawn anew; None for all with target.
-        windows_per_step: Windows of a view that an optimiser step learns from.
+        margins: ``random``: training varies the border, each side up to twice as wide; ``fixed``: constant.
+        vote: Vote over the views: ``majority``, or ``mean`` of their probabilities ≥ ½.
+        rounds: Largest number of rounds of stage 2 at test time, each with the boxes and P of the previous one.
+        agreement: Dice of two successive masks at which the rounds end.
+        first_weight: Weight of stage 1's loss if both stages are trained.
+        second_weight: Weight of stage 2's loss if both stages are trained.
+        slices_per_volume: Windows per view and volume in an epoch, drawn again each epoch; None for all with target.
+        windows_per_step: Windows of a view per optimiser step.
     """
 
     kind: Literal["three_views"] = "three_views"

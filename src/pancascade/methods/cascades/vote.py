@@ -1,4 +1,4 @@
-"""Votes: one mask of several."""
+"""Votes that combine several masks into one."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -10,17 +10,17 @@ VoteRule = Literal["majority", "mean"]
 
 
 def voted_probability(probabilities: Sequence[Tensor], *, rule: VoteRule) -> Tensor:
-    """A probability that is at least ½ exactly where the vote is won.
+    """Return a probability that is at least ½ exactly where the vote is positive.
 
-    For the majority that is the median (the lower one of an even number): it is at least ½ exactly if more than half
-    of the probabilities are.
+    For ``majority`` it is the median (the lower one of an even number): at least ½ exactly if more than half of the
+    probabilities are.
 
     Args:
-        probabilities: Of one shape, in [0, 1]; 0 where a map knows nothing, such as outside its crop.
-        rule: ``majority`` of the maps' own decisions at ½, or their ``mean``.
+        probabilities: Maps of one shape, in [0, 1]; 0 where a map has no value, such as outside its crop.
+        rule: ``majority`` of the maps' decisions at ½, or ``mean`` of the maps.
 
     Returns:
-        Of that shape.
+        One map of that shape.
 
     Raises:
         ValueError: No map is given, or their shapes differ.

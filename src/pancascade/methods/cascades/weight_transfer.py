@@ -1,4 +1,4 @@
-"""Stage 2 from the weights of stage 1: what fits, and taking it over."""
+"""Initialisation of stage 2 with the fitting weights of stage 1."""
 
 import torch
 from torch import Tensor, nn
@@ -9,10 +9,10 @@ HEAD = "head."
 
 
 def transferable(first: nn.Module, second: nn.Module) -> tuple[dict[str, Tensor], list[str]]:
-    """Stage 1's tensors that have a place in stage 2, and the places that none of them fits.
+    """Return the tensors of stage 1 that fit stage 2, and the names in stage 2 that none fits.
 
-    The places are those of stage 2's backbone, where it is a network around one (`FocusingNet`), else all of its own.
-    Statistics of normalisations count as well. A head need not fit, for the stages find different things.
+    The names are those of stage 2's backbone if it has one (`FocusingNet`), else of the whole network. Statistics of
+    normalisations are included. A head need not fit, because the stages may have different targets.
 
     Returns:
         Tensors by their name in the backbone; names of those that are missing there or of another shape.
@@ -23,10 +23,10 @@ def transferable(first: nn.Module, second: nn.Module) -> tuple[dict[str, Tensor]
 
 
 def require_transferable(first: nn.Module, second: nn.Module) -> None:
-    """Pass only if all of stage 2's backbone can start from stage 1.
+    """Check that the whole backbone of stage 2 can start from stage 1.
 
     Raises:
-        RecipeError: A tensor of it has no counterpart.
+        RecipeError: A tensor of the backbone has no counterpart in stage 1.
     """
     _, missing = transferable(first, second)
     if missing:
@@ -38,7 +38,7 @@ def require_transferable(first: nn.Module, second: nn.Module) -> None:
 
 @torch.no_grad()
 def transfer_weights(first: nn.Module, second: nn.Module) -> int:
-    """Copy stage 1's weights and statistics into stage 2's backbone; gives their number.
+    """Copy stage 1's weights and statistics into stage 2's backbone, and return the number of tensors.
 
     Source: Qiu et al. 2024, §4.5.1, "migrating the pancreatic segmentation model"; methods.md §A6.
     """

@@ -53,18 +53,18 @@ class Zhao2019(Cascade):
     # ── stages ──
 
     def first_probabilities(self, images: Tensor) -> Tensor:
-        """Stage 1's probabilities (B, 1, ⌈I/R⌉, ⌈J/R⌉, ⌈K/R⌉), float32, in volumes (B, 1, I, J, K)."""
+        """Return stage 1's probabilities (B, 1, ⌈I/R⌉, ⌈J/R⌉, ⌈K/R⌉), float32, of volumes (B, 1, I, J, K)."""
         small = reduce_volumes(images, self.settings.factor, mode=self.settings.reduction)
         return torch.sigmoid(self.first(small).float())
 
     def second_probabilities(self, images: Tensor, box: Box) -> Tensor:
-        """Stage 2's probabilities (B, 1, *box.shape), float32, in a box of volumes (B, 1, I, J, K)."""
+        """Return stage 2's probabilities (B, 1, *box.shape), float32, in a box of volumes (B, 1, I, J, K)."""
         return torch.sigmoid(self.second(cut(images, box)).float())
 
     # ── training ──
 
     def begin_epoch(self, epoch: int, *, epochs: int, phase: str) -> None:
-        """Set λ; each phase counts its own epochs, as the paper's two trainings do."""
+        """Set λ. Each phase counts its own epochs, as in the paper's two trainings."""
         self.centre_weight = centre_weight(
             epoch,
             epochs,
@@ -76,10 +76,10 @@ class Zhao2019(Cascade):
     def losses(
         self, images: Tensor, labels: Tensor, *, phase: str, generator: Generator
     ) -> Iterator[dict[str, Tensor]]:
-        """L = L_dice + λ L_c of stage 1 on the reduced volumes, or of stage 2 in the true boxes (§2.3).
+        """Yield L = L_dice + λ L_c of stage 1 on the reduced volumes, or of stage 2 in the reference boxes (§2.3).
 
-        A volume without target teaches nothing: it has no true box, and Dice without smoothing is flat there.
-        Where no volume of the batch has any (for stage 1: left after the reduction), nothing is yielded.
+        A volume without target trains nothing: it has no reference box, and Dice without smoothing has no gradient.
+        A batch without target (for stage 1: after the reduction) yields nothing.
         """
         pairs = self._first_pairs(images, labels) if phase == "first" else self._second_pairs(images, labels)
         if not pairs:
@@ -92,13 +92,13 @@ class Zhao2019(Cascade):
         yield found
 
     def _first_pairs(self, images: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Probabilities and truth on the reduced grid, of the volumes with any target left there."""
+        """Return probabilities and reference on the reduced grid, of volumes that still have target there."""
         truth = self.first_reference(labels)
         kept = [index for index, mask in enumerate(truth) if bool(mask.any())]
         return [(self.first_probabilities(images[kept]), truth[kept])] if kept else []
 
     def _second_pairs(self, images: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Probabilities and truth in the true box with margin, of each volume with target."""
+        """Return probabilities and reference in the reference box with margin, of each volume with target."""
         pairs = []
         for index in range(len(images)):
             truth = is_any(labels[index : index + 1], self.first_target)
@@ -110,25 +110,25 @@ class Zhao2019(Cascade):
     # ── inference ──
 
     def locate(self, images: Tensor) -> LocatedVolume:
-        """P of stage 1 on the reduced volume, and B₁ and B₂ around P ≥ 0.5 (§2.2.2)."""
+        """Return P of stage 1 on the reduced volume, and B₁ and B₂ around P ≥ 0.5 (§2.2.2)."""
         return self._hand_over(self.first_probabilities(images), tuple(images.shape[2:]))
 
     def update_rois(self, located: Located, probabilities: Tensor) -> LocatedVolume:
-        """The boxes follow new probabilities on the reduced grid, (B, 1, ⌈I/R⌉, ⌈J/R⌉, ⌈K/R⌉).
+        """Return the boxes of new probabilities on the reduced grid, (B, 1, ⌈I/R⌉, ⌈J/R⌉, ⌈K/R⌉).
 
         See `Cascade.update_rois`.
 
-        The new hand-over is for the whole volumes; `LocatedVolume.within` comes after it.
+        The new hand-over is for whole volumes; apply `LocatedVolume.within` afterwards.
         """
         return self._hand_over(probabilities, _of_volumes(located).shape)
 
     def from_mask(self, images: Tensor, probabilities: Tensor) -> LocatedVolume:
-        """Probabilities at full resolution are reduced as the images are; see `Cascade.from_mask`."""
+        """Reduce full-resolution probabilities as the images and locate boxes in them; see `Cascade.from_mask`."""
         small = reduce_volumes(probabilities, self.settings.factor, mode=self.settings.reduction)
         return self._hand_over(small, tuple(images.shape[2:]))
 
     def crop_to_rois(self, images: Tensor, located: Located) -> tuple[Box | None, Tensor, Located]:
-        """The smallest part that holds both boxes; see `Cascade.crop_to_rois`."""
+        """Crop to the smallest part that contains all boxes; see `Cascade.crop_to_rois`."""
         found = _of_volumes(located)
         part = found.extent()
         return (None, images, found) if part is None else (part, cut(images, part), found.within(part))
@@ -140,10 +140,9 @@ class Zhao2019(Cascade):
         return LocatedVolume(probabilities, boxes, shape, Box.whole(shape))
 
     def _boxes(self, probabilities: Tensor, shape: tuple[int, ...]) -> tuple[Box, ...]:
-        """B₁ and B₂ in voxels of the volume, of probabilities on the reduced grid; none where they are nowhere ½.
+        """Return B₁ and B₂ in voxels of the volume, of probabilities on the reduced grid; none if all are below ½.
 
-        Where no voxel of the enlarged map reaches ½, as between a lone voxel and its neighbours, B₂ is drawn around
-        what the reduced grid shows.
+        If no voxel of the enlarged map reaches ½, as around a single voxel, B₂ is taken from the reduced grid.
         """
         found = Box.around((probabilities >= 0.5).cpu().numpy())
         if found is None:
@@ -159,34 +158,34 @@ class Zhao2019(Cascade):
         return enlarge(probabilities.float(), self.settings.factor, region=region, mode=self.settings.enlarging)
 
     def first_map(self, located: Located, shape: Sequence[int]) -> Tensor:
-        """Stage 1's probability map enlarged as the vote sees it, (B, 1, *shape); see `Cascade.first_map`."""
+        """Return stage 1's map enlarged as for the vote, (B, 1, *shape); see `Cascade.first_map`."""
         whole = Box.whole(tuple(shape))
         return torch.stack([self._enlarged(one[0], whole)[None] for one in located.probabilities])
 
     def first_reference(self, labels: Tensor) -> Tensor:
-        """What stage 1 learns, on the reduced grid; see `Cascade.first_reference`."""
+        """Return stage 1's reference on the reduced grid; see `Cascade.first_reference`."""
         whole = is_any(labels, self.first_target)
         return reduce_masks(whole, self.settings.factor, mode=self.settings.label_reduction)
 
     def first_boxes(self, located: Located, shape: Sequence[int]) -> tuple[dict[str, Box | Region | None], ...]:
-        """``B1`` and ``B2``, whose margins are the paper's own; see `Cascade.first_boxes`."""
+        """Return ``B1`` and ``B2`` with the paper's own margins; see `Cascade.first_boxes`."""
         names = ("B1", "B2")
         pairs = (boxes or (None, None) for boxes in _of_volumes(located).boxes)
         return tuple(dict(zip(names, pair, strict=True)) for pair in pairs)
 
     def segment(self, images: Tensor, located: Located) -> Tensor:
-        """Vote of stage 2 in each box and stage 1; see `Cascade.segment`.
+        """Return the vote of stage 1 and of stage 2 in each box; see `Cascade.segment`.
 
-        The target's probability is at least ½ exactly where the vote is won; it is 0 outside of the boxes, where
-        stage 1 alone cannot win. Background has the rest.
+        The target's probability is ≥ ½ exactly at voxels that win the vote. It is 0 outside the boxes, where stage 1
+        alone cannot win. The background's probability is the rest.
 
         Args:
-            images: (B, 1, *S), the located volumes or their part `located.field`.
-            located: What `locate`, `update_rois` or `LocatedVolume.within` gave.
+            images: Located volumes (B, 1, *S), or their part `located.field`.
+            located: Result of `locate`, `update_rois` or `LocatedVolume.within`.
 
         Raises:
             TypeError: The hand-over is not a `LocatedVolume`.
-            ValueError: The images are not of the size of `located.field`.
+            ValueError: The size of the images differs from `located.field`.
         """
         found = _of_volumes(located)
         if tuple(images.shape[2:]) != found.field.shape:
@@ -204,7 +203,7 @@ class Zhao2019(Cascade):
         return maps
 
     def _vote(self, image: Tensor, first: Tensor, boxes: Sequence[Box], region: Box) -> Tensor:
-        """Probability (*region.shape) by stage 1's map there and stage 2's in each box of an image (1, 1, *S)."""
+        """Return the vote (*region.shape) of stage 1's map there and of stage 2 in each box of an image (1, 1, *S)."""
         maps = [first]
         for box in boxes:
             second = torch.zeros_like(first)

@@ -1,23 +1,23 @@
-"""What every overlap-like loss asks of its two arguments: one shape, one channel, full precision."""
+"""Checks of the two arguments of overlap losses: equal shape, one channel, full precision."""
 
 import torch
 from torch import Tensor
 
 
 def full_precision(tensor: Tensor) -> Tensor:
-    """The tensor in float64 if it is so already, in float32 otherwise (bf16, half, integer, bool)."""
+    """Return a float64 tensor unchanged, any other (bf16, half, integer, bool) as float32."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 def matched(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Check that prediction and target are alike, and give both in full precision.
+    """Check the shapes of prediction and target, and return both in full precision.
 
     Args:
         prediction: Logits or probabilities, (B, 1, *S).
         target: Binary reference, (B, 1, *S), of any dtype.
 
     Returns:
-        Both in the full precision of the prediction.
+        Both in the full-precision dtype of the prediction.
 
     Raises:
         ValueError: The shapes differ, or are not (B, 1, *S) with at least one spatial axis.

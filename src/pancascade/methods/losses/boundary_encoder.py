@@ -8,11 +8,11 @@ from pancascade.methods.losses.shared_boundary import Neighbourhood, one_hot_map
 
 
 class SharedBoundaryEncoder(nn.Module):
-    """Small network that reads the matrix of shared boundaries off soft class maps.
+    """Small network that predicts the matrix of shared boundaries from soft class maps.
 
     m̂_ij = σ(w_ij · ln(1 + Σ_pixels f) + b_ij) for i ≠ j, m̂_ii = 0, with local features f ≥ 0 of two
-    convolutions. The form suits the measure: logit m_ij = ln ℓ_ij − ln(ℓ_i − ℓ_ij), and lengths are sums of
-    local counts. Zero padding shows the image frame.
+    convolutions. This form fits the measure: logit m_ij = ln ℓ_ij − ln(ℓ_i − ℓ_ij), and lengths are sums of
+    local counts. Zero padding marks the image frame.
 
     Args:
         classes: C.
@@ -33,7 +33,7 @@ class SharedBoundaryEncoder(nn.Module):
         self.head = nn.Linear(width, classes * classes)
 
     def forward(self, probabilities: Tensor) -> Tensor:
-        """(B, C, H, W), summing to 1 over C, to (B, C, C) in [0, 1] with zero diagonal."""
+        """Return the matrix (B, C, C) in [0, 1] with zero diagonal of (B, C, H, W), summing to 1 over C."""
         if probabilities.ndim != 4 or probabilities.shape[1] != self.classes:
             raise ValueError(f"expected (B, {self.classes}, H, W), got {tuple(probabilities.shape)}")
         with torch.autocast(probabilities.device.type, enabled=False):
@@ -56,14 +56,14 @@ def pretrain_boundary_encoder(
     """Fit the encoder to the exact matrices of label maps with Adam and the squared error, then freeze it.
 
     Args:
-        encoder: Changed in place; afterwards in evaluation mode and without gradient to its weights.
+        encoder: Changed in place; afterwards in evaluation mode with frozen weights.
         label_maps: (N, H, W), integer labels 0 … C−1.
         steps: Optimiser steps.
-        learning_rate: Of Adam.
-        seed: Of the choice of maps; the initial weights are the caller's.
-        batch_size: Label maps a step, drawn with replacement.
-        neighbourhood: The definition that is learned, see shared_boundary_matrix.
-        count_frame: The definition that is learned, see shared_boundary_matrix.
+        learning_rate: Learning rate of Adam.
+        seed: Seed of the choice of maps; the caller sets the initial weights.
+        batch_size: Label maps per step, drawn with replacement.
+        neighbourhood: Neighbourhood of the learned matrix, see shared_boundary_matrix.
+        count_frame: Frame of the learned matrix, see shared_boundary_matrix.
 
     Returns:
         The squared error of each step.

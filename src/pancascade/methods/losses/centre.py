@@ -1,4 +1,4 @@
-"""Centre loss: each axial slice's centre of mass where the reference has it."""
+"""Centre loss: distance of the centres of mass of prediction and reference in each axial slice."""
 
 from typing import Literal, get_args
 
@@ -15,14 +15,14 @@ EPSILON = 1e-6
 
 
 def soft_dice_loss(probabilities: Tensor, target: Tensor) -> Tensor:
-    """Dice loss without smoothing, per sample, then the mean: L = 1 − 2Σyŷ / (Σy + Σŷ).
+    """Return the Dice loss without smoothing, per sample, then the mean: L = 1 − 2Σyŷ / (Σy + Σŷ).
 
     Args:
         probabilities: ŷ, (B, 1, *S) in [0, 1].
-        target: y, (B, 1, *S), binary. Where it is empty the loss is 1 whatever is predicted, and teaches nothing.
+        target: y, (B, 1, *S), binary. Where it is empty the loss is always 1, without gradient.
 
     Returns:
-        Scalar; not a number if both maps are exactly empty.
+        Scalar; NaN if both maps are exactly empty.
 
     Raises:
         ValueError: The shapes differ, or are not (B, 1, *S).
@@ -33,14 +33,14 @@ def soft_dice_loss(probabilities: Tensor, target: Tensor) -> Tensor:
 
 
 def centre_loss(probabilities: Tensor, target: Tensor, *, normaliser: CentreNormaliser = "diagonal") -> Tensor:
-    """Squared distance of the centres of mass of the axial slices, over a spatial normalisation factor N.
+    """Return the squared distance of the centres of mass of axial slices, over a spatial normalisation factor N.
 
     L = (1/|S⁺|) Σ_{s ∈ S⁺} ‖c_s − ĉ_s‖² / N, with c_s = Σ_p p·y_s(p) / Σ_p y_s(p) of the reference,
-    ĉ_s = Σ_p p·ŷ_s(p) / (Σ_p ŷ_s(p) + ε) of the probabilities, and S⁺ the slices that the reference has any of.
-    Per volume, then the mean; a volume with empty reference counts as 0.
+    ĉ_s = Σ_p p·ŷ_s(p) / (Σ_p ŷ_s(p) + ε) of the probabilities, and S⁺ the slices with a non-empty reference. Per
+    volume, then the mean; a volume with empty reference counts as 0.
 
-    The centre does not know how much there is around it, so this loss only steers another one; where nothing is
-    predicted, ε puts the centre to voxel (0, 0).
+    The centre does not depend on the size of the mask, so this loss must be combined with another one. For an empty
+    prediction, ε moves the centre to voxel (0, 0).
 
     Args:
         probabilities: ŷ, (B, 1, H, W, K) in [0, 1], axial slices along K.
@@ -74,7 +74,7 @@ def centre_loss(probabilities: Tensor, target: Tensor, *, normaliser: CentreNorm
 
 
 def _slice_moments(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Mass (B, K) and first moments (2, B, K), in voxel indices, of the axial slices of maps (B, 1, H, W, K)."""
+    """Return mass (B, K) and first moments (2, B, K), in voxel indices, of the axial slices of maps (B, 1, H, W, K)."""
     by_row, by_column = maps[:, 0].sum(dim=2), maps[:, 0].sum(dim=1)
     moments = [
         (torch.arange(line.shape[1], dtype=maps.dtype, device=maps.device)[:, None] * line).sum(dim=1)
@@ -86,20 +86,20 @@ def _slice_moments(maps: Tensor) -> tuple[Tensor, Tensor]:
 def centre_weight(
     epoch: int, epochs: int, *, initial: float = 1.0, schedule: CentreSchedule = "step", held: int = 50
 ) -> float:
-    """Weight λ of the centre loss in an epoch.
+    """Return the weight λ of the centre loss in an epoch.
 
     Args:
-        epoch: Number of the epoch, from 0.
-        epochs: How many there are.
+        epoch: Index of the epoch, from 0.
+        epochs: Number of epochs.
         initial: λ₀, the weight in the first epochs.
-        schedule: From then on ``step`` is 0; ``linear`` falls evenly, to 0 in the last epoch.
-        held: How many epochs keep λ₀.
+        schedule: After the first epochs ``step`` is 0; ``linear`` falls evenly to 0 in the last epoch.
+        held: Number of epochs with λ₀.
 
     Returns:
-        λ ≥ 0; λ₀ throughout where there are no more epochs than ``held``.
+        λ ≥ 0; always λ₀ if there are no more epochs than ``held``.
 
     Raises:
-        ValueError: The epoch is none of those.
+        ValueError: The epoch is not in 0…epochs − 1.
 
     Source: Zhao et al. 2019, §2.3; λ₀ is lost and the decay not described (methods.md §D2).
     """

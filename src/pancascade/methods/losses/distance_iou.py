@@ -1,4 +1,4 @@
-"""Distance-IoU loss: boxes that overlap, and whose centres meet."""
+"""Distance-IoU loss: overlap of boxes and distance of their centres."""
 
 import torch
 from torch import Tensor
@@ -8,17 +8,17 @@ from pancascade.methods.losses.overlap import one_minus_ratio
 
 
 def distance_iou(boxes: Tensor, target: Tensor) -> Tensor:
-    """Distance-IoU loss of each pair of boxes.
+    """Return the distance-IoU loss of each pair of boxes.
 
-    L = 1 − IoU + ρ²/c², ρ being the distance of the centres and c the diagonal of the smallest box around both.
-    In [0, 2); 0 for two equal boxes, empty ones included.
+    L = 1 − IoU + ρ²/c², with ρ the distance of the centres and c the diagonal of the smallest box around both.
+    In [0, 2); 0 for two equal boxes, also empty ones.
 
     Args:
         boxes: (..., 4): x₁ ≤ x₂, y₁ ≤ y₂ as (x₁, y₁, x₂, y₂), in any unit.
-        target: (..., 4), likewise.
+        target: (..., 4), in the same form and unit.
 
     Returns:
-        (...), one loss a pair.
+        (...), one loss per pair.
 
     Raises:
         ValueError: The shapes differ, or are not (..., 4).
@@ -39,7 +39,7 @@ def distance_iou(boxes: Tensor, target: Tensor) -> Tensor:
 
 
 def distances_to_boxes(distances: Tensor) -> Tensor:
-    """Boxes around the origin from their distances: (l, t, r, b) to (−l, −t, r, b).
+    """Return boxes around the origin from their distances: (l, t, r, b) to (−l, −t, r, b).
 
     Args:
         distances: (..., 4), from a point to the left, top, right and bottom edge.
@@ -51,14 +51,14 @@ def distances_to_boxes(distances: Tensor) -> Tensor:
 
 
 def distance_iou_loss(distances: Tensor, target: Tensor, positive: Tensor) -> Tensor:
-    """Distance-IoU loss of a map of boxes, the mean over the positive cells of the batch.
+    """Return the distance-IoU loss of a map of boxes, the mean over the positive cells of the batch.
 
-    L = (1/N_pos) Σ 1[positive] DIoU; 0 where no cell is positive. Prediction and target of a cell are measured from
-    the same point, so that where it lies does not matter.
+    L = (1/N_pos) Σ 1[positive] DIoU; 0 without a positive cell. Prediction and target of a cell are relative to the
+    same point, so its position does not matter.
 
     Args:
         distances: (B, 4, h, w), predicted l, t, r, b, positive.
-        target: (B, 4, h, w), the true ones; of no account where not positive.
+        target: (B, 4, h, w), the reference distances; ignored in cells that are not positive.
         positive: (B, 1, h, w), boolean.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Focal loss against soft targets, and its sum with Dice: what both networks of L-SNet are trained on."""
+"""Focal loss against soft targets, and its sum with Dice: the losses of both networks of L-SNet."""
 
 from typing import Literal, get_args
 
@@ -21,26 +21,26 @@ def focal_loss(
     alpha: float | None = None,
     normaliser: FocalNormaliser = "cells",
 ) -> Tensor:
-    """Focal loss, the mean over all cells or pixels of the batch, N, or their sum over that of the positive ones.
+    """Return the focal loss: the mean over all N cells or pixels of the batch, or the sum over the number of positives.
 
     ``soft``: L = (1/N) Σ −|p − t|² [t ln p + (1 − t) ln(1 − p)] with p = σ(z). For t ∈ {0, 1} it is the focal loss
-    with γ = 2; everywhere it is least, 0, at p = t, so that a threshold of ½ on p means a threshold of ½ on t.
+    with γ = 2; its minimum, 0, is always at p = t, so that a threshold of ½ on p means a threshold of ½ on t.
 
-    ``cornernet``: L = (1/N) Σ −(1 − p)² ln p where t = 1, −(1 − t)⁴ p² ln(1 − p) elsewhere: a t below 1 is a milder
-    negative. It knows positives only where a target is exactly 1: use it with centres rounded to cells.
+    ``cornernet``: L = (1/N) Σ −(1 − p)² ln p where t = 1, −(1 − t)⁴ p² ln(1 − p) elsewhere: a t below 1 reduces the
+    penalty of a negative. Only targets of exactly 1 are positive: use it with centres rounded to cells.
 
     Args:
         logits: z, (B, 1, *S).
         target: t, (B, 1, *S) in [0, 1]: a heatmap, or a binary mask.
-        reading: Which of the two.
-        alpha: Lin's α in [0, 1]: terms weigh t α + (1 − t)(1 − α); None weighs nothing.
-        normaliser: N counts all ``cells``, or, as detectors do, the ``positives``: those with t ≥ ½, at least 1.
+        reading: ``soft`` or ``cornernet``.
+        alpha: Lin's α in [0, 1]: terms have the weight t α + (1 − t)(1 − α); None applies no weights.
+        normaliser: N is the number of ``cells``, or, as in detectors, of ``positives``: those with t ≥ ½, at least 1.
 
     Returns:
         Scalar.
 
     Raises:
-        ValueError: The shapes differ, are not (B, 1, *S), or the reading, the normaliser or α is none of those.
+        ValueError: The shapes differ, are not (B, 1, *S), or the reading, the normaliser or α is invalid.
 
     Source: L-SNet, Eqs. 5–6; Lin et al. 2017, Eqs. 4–5; Law and Deng 2018, Eq. 1; methods.md §B2.
     """
@@ -78,20 +78,20 @@ def focal_dice_loss(
     squared_dice: bool = False,
     normaliser: FocalNormaliser = "cells",
 ) -> Tensor:
-    """ℓ_FD = Focal + 0.2 · Dice: the focal loss over all cells, Dice per sample, then the mean.
+    """Return ℓ_FD = Focal + 0.2 · Dice: the focal loss over all cells, Dice per sample, then the mean.
 
-    Against a heatmap Dice is smallest not at p = t but at a p that is too steep; with squared terms in its
-    denominator it is smallest at p = t.
+    Against a heatmap the minimum of Dice is not at p = t but at a p that is too steep. With squared terms in the
+    denominator it is at p = t.
 
     Args:
         logits: (B, 1, *S).
         target: (B, 1, *S) in [0, 1].
-        dice_weight: The 0.2.
-        weighting: What "a sum of the FocalLoss and the DiceLoss weighted by 0.2" weights: ``dice``, or ``both``.
-        reading: Of the focal loss.
-        alpha: Of the focal loss.
+        dice_weight: Weight of Dice, 0.2 in the paper.
+        weighting: What "a sum of the FocalLoss and the DiceLoss weighted by 0.2" weights: ``dice`` or ``both``.
+        reading: Variant of the focal loss.
+        alpha: α of the focal loss.
         squared_dice: Whether the terms in the denominator of Dice are squared.
-        normaliser: Of the focal loss.
+        normaliser: N of the focal loss.
 
     Returns:
         Scalar.

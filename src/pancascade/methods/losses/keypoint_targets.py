@@ -1,6 +1,6 @@
-"""What L-Net shall say of a mask, cell by cell; and which cells of a heatmap are keypoints.
+"""Targets of L-Net for a mask, per cell; and keypoints of a predicted heatmap.
 
-Cell (x, y) looks from the image's point (4x + 2, 4y + 2) in edge coordinates: pixel i spans [i, i + 1].
+Cell (x, y) belongs to the image point (4x + 2, 4y + 2) in edge coordinates: pixel i spans [i, i + 1].
 """
 
 import math
@@ -22,9 +22,9 @@ class KeypointTargets(NamedTuple):
 
     Attributes:
         heatmap: M of Eq. 1, (B, 1, h, w) in [0, 1]; 0 everywhere without a region.
-        distances: To the left, top, right and bottom edge of the cell's box in pixels, (B, 4, h, w); 0 where not
-            positive.
-        positive: Cells whose distances count: M ≥ a threshold and inside the box, (B, 1, h, w), boolean.
+        distances: Distances to the left, top, right and bottom edge of the cell's box in pixels, (B, 4, h, w); 0 in
+            cells that are not positive.
+        positive: Cells whose distances are trained: M ≥ a threshold and inside the box, (B, 1, h, w), boolean.
     """
 
     heatmap: Tensor
@@ -42,21 +42,21 @@ def keypoint_targets(
     regions: Regions = "component",
     threshold: float = 0.5,
 ) -> KeypointTargets:
-    """Heatmap and distances that L-Net shall predict for masks.
+    """Return the heatmap and distances that L-Net learns for masks.
 
-    A region is an 8-connected component of the mask, as at inference, or all of it; its keypoint is the middle of its
-    bounding box ("the true centers of the foreground bboxes", §2.1), not its centre of mass. A cell belongs to the
-    region with the nearest keypoint, and is positive inside that region's half-open box, so that a lone box as large
-    as a cell always has a positive one. A smaller box may have none.
+    A region is an 8-connected component of the mask, as at inference, or the whole mask. Its keypoint is the middle of
+    its bounding box ("the true centers of the foreground bboxes", §2.1), not its centre of mass. A cell belongs to the
+    region with the nearest keypoint, and is positive only inside that region's half-open box. A single box at least as
+    large as a cell always has a positive cell; a smaller box may have none.
 
     Args:
         masks: (B, 1, H, W), binary; H and W divisible by the stride.
-        stride: Pixels to a cell.
+        stride: Pixels per cell.
         sigma: σ of Eq. 1 in cells; the paper's value is lost.
-        spread: ``fixed`` σ, or ``cornernet``: σ = (2r + 1)/6, r a region's whole-numbered `cornernet_radius`.
-        round_centres: Put keypoints on whole cells, where M is then exactly 1; they lie between cells otherwise.
-        regions: One a ``component``, or one a ``slice``.
-        threshold: Of M in a cell whose distances count.
+        spread: ``fixed`` σ, or ``cornernet``: σ = (2r + 1)/6, r a region's `cornernet_radius`, rounded down.
+        round_centres: Round keypoints to whole cells, where M is then exactly 1; otherwise they lie between cells.
+        regions: One region per ``component``, or one per ``slice``.
+        threshold: Least M of a cell whose distances are trained.
 
     Returns:
         Float32 targets on the masks' device; h, w = H/stride, W/stride.
@@ -86,11 +86,11 @@ def keypoint_targets(
 
 
 def region_boxes(mask: Tensor, *, regions: Regions = "component") -> Tensor:
-    """Bounding boxes (K, 4) of a mask (H, W): x₁, y₁, x₂, y₂ in edge coordinates, half-open.
+    """Return bounding boxes (K, 4) of a mask (H, W): x₁, y₁, x₂, y₂ in edge coordinates, half-open.
 
     Args:
-        mask: Above 0 inside.
-        regions: A box a ``component``, or one a ``slice``, around them all; none around an empty mask.
+        mask: Values above 0 are inside.
+        regions: One box per ``component``, or one per ``slice`` around all of them; none for an empty mask.
     """
     inside = mask.detach().cpu().numpy() > 0
     components = ndimage.label(inside, structure=EIGHT_NEIGHBOURS)[0] if regions == "component" else inside.astype(int)
@@ -100,7 +100,7 @@ def region_boxes(mask: Tensor, *, regions: Regions = "component") -> Tensor:
 
 
 def _spreads(boxes: Tensor, sigma: float, spread: Spread) -> Tensor:
-    """σ (K,) in cells, of boxes (K, 4) in cells."""
+    """Return σ (K,) in cells, of boxes (K, 4) in cells."""
     if spread == "fixed":
         return torch.full((len(boxes),), float(sigma))
     sizes = (boxes[:, 2:] - boxes[:, :2]).tolist()
@@ -108,7 +108,7 @@ def _spreads(boxes: Tensor, sigma: float, spread: Spread) -> Tensor:
 
 
 def _gaussians(centres: Tensor, sigmas: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """M of Eq. 1, (h, w), and the number of the nearest of centres (K, 2), (h, w); zeros without any."""
+    """Return M of Eq. 1, (h, w), and the index (h, w) of the nearest of centres (K, 2); zeros without any."""
     if len(centres) == 0:
         return torch.zeros(size), torch.zeros(size, dtype=torch.long)
     dy = torch.arange(size[0])[:, None] - centres[:, 1, None, None]
@@ -121,7 +121,7 @@ def _gaussians(centres: Tensor, sigmas: Tensor, size: tuple[int, int]) -> tuple[
 def _targets_of_one(
     points: Tensor, boxes: Tensor, heatmap: Tensor, nearest: Tensor, threshold: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Heatmap (1, h, w), distances (4, h, w) and positive cells (1, h, w) of one image; points (2, h, w)."""
+    """Return heatmap (1, h, w), distances (4, h, w) and positive cells (1, h, w) of one image; points (2, h, w)."""
     if len(boxes) == 0:
         return heatmap[None], torch.zeros(4, *heatmap.shape), torch.zeros(1, *heatmap.shape, dtype=torch.bool)
     own = boxes[nearest].movedim(-1, 0)
@@ -132,18 +132,18 @@ def _targets_of_one(
 
 
 def cornernet_radius(width: float, height: float, *, overlap: float = 0.3) -> float:
-    """How far both corners of a box may move before its IoU with where it was can fall below an overlap.
+    """Return how far both corners of a box may move before its IoU with the original can fall below a limit.
 
-    Boxes that shrink lose most: (w − 2r)(h − 2r)/(wh) = IoU. (CornerNet's published code also asks of boxes that
-    grow or shift, and errs in the roots; at its overlap of 0.7 it gives about what this gives at the paper's 0.3.)
+    A shrinking box loses most: (w − 2r)(h − 2r)/(wh) = IoU. (CornerNet's published code also considers boxes that grow
+    or shift, and has wrong roots; at its overlap of 0.7 it gives about the result of this function at the paper's 0.3.)
 
     Args:
-        width: Of the box, positive.
-        height: Likewise, in the same unit.
+        width: Width of the box, positive.
+        height: Height of the box, in the same unit.
         overlap: The least IoU, in (0, 1).
 
     Returns:
-        r, in that unit.
+        r, in the same unit.
 
     Source: Law and Deng 2018, §3.2.
     """
@@ -152,17 +152,17 @@ def cornernet_radius(width: float, height: float, *, overlap: float = 0.3) -> fl
 
 
 def find_keypoints(heatmaps: Tensor, *, threshold: float = 0.5, regions: Regions = "component") -> list[Tensor]:
-    """Keypoints that heatmaps show: the centroids of the 8-connected components at or above a threshold.
+    """Return the keypoints of heatmaps: centroids of the 8-connected components at or above a threshold.
 
-    Distances are known at cells, and measured from there: a region is the box around `nearest_cells` of these.
+    Distances are predicted per cell: a region is the box around the `nearest_cells` of its keypoint.
 
     Args:
         heatmaps: (B, 1, h, w), probabilities.
-        threshold: Of a cell that is activated.
-        regions: Every ``component`` has a keypoint, or, for one a ``slice``, the one with the highest cell alone.
+        threshold: Least probability of an active cell.
+        regions: ``component``: a keypoint per component; ``slice``: only that of the component with the highest cell.
 
     Returns:
-        For each image (K, 2), (x, y) in cells, between cells as a rule; K is 0 where nothing is activated.
+        (K, 2) for each image, (x, y) in cells, usually fractional; K is 0 without an active cell.
 
     Raises:
         ValueError: heatmaps is not (B, 1, h, w).
@@ -185,5 +185,5 @@ def find_keypoints(heatmaps: Tensor, *, threshold: float = 0.5, regions: Regions
 
 
 def nearest_cells(keypoints: Tensor) -> Tensor:
-    """Whole cells (K, 2), int64, nearest to keypoints (K, 2) in cells; halves are rounded up."""
+    """Return the whole cells (K, 2), int64, nearest to keypoints (K, 2) in cells; halves are rounded up."""
     return (keypoints + 0.5).floor().long()

@@ -8,7 +8,7 @@ from pancascade.methods.losses.arguments import matched
 
 
 def dice_loss(probabilities: Tensor, target: Tensor, *, epsilon: float = 1e-5, squared: bool = False) -> Tensor:
-    """Smoothed Dice loss, per sample, then the mean.
+    """Return the smoothed Dice loss, per sample, then the mean.
 
     L = 1 − (2Σpg + ε) / (Σp + Σg + ε); with squared, 1 − (2Σpg + ε) / (Σp² + Σg² + ε).
 
@@ -32,12 +32,12 @@ def dice_loss(probabilities: Tensor, target: Tensor, *, epsilon: float = 1e-5, s
 
 
 def iou_loss(probabilities: Tensor, target: Tensor) -> Tensor:
-    """Intersection-over-union loss without smoothing, per sample, then the mean.
+    """Return the intersection-over-union loss without smoothing, per sample, then the mean.
 
     L = 1 − Σpg / (Σp + Σg − Σpg); 0 where the union is exactly 0.
 
-    A sigmoid is 0 only where float32 underflows (logits below −104, such as a paste canvas of −1e7), so an
-    empty target as a rule costs the constant 1 without gradient: the cross-entropy beside it must teach it.
+    A sigmoid is 0 only where float32 underflows (logits below −104, such as −1e7 outside a pasted crop). So an empty
+    target usually gives the constant 1 without gradient; only the added cross-entropy trains it.
 
     Args:
         probabilities: p, (B, 1, *S) in [0, 1].
@@ -57,13 +57,13 @@ def iou_loss(probabilities: Tensor, target: Tensor) -> Tensor:
 
 
 def one_minus_ratio(intersection: Tensor, union: Tensor) -> Tensor:
-    """1 − intersection / union elementwise, with value and gradient 0 where the union is 0."""
+    """Return 1 − intersection / union elementwise, with value and gradient 0 where the union is 0."""
     empty = union == 0
     return torch.where(empty, 0, 1 - intersection / torch.where(empty, 1, union))
 
 
 def bce_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Mean binary cross-entropy over all pixels of the batch.
+    """Return the mean binary cross-entropy over all pixels of the batch.
 
     L = −(1/N) Σ [g ln σ(z) + (1 − g) ln(1 − σ(z))].
 
@@ -83,7 +83,7 @@ def bce_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def bce_iou_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Loss of the localization module: L_pm = L_bce + L_iou.
+    """Return the loss of the localization module: L_pm = L_bce + L_iou.
 
     Args:
         logits: (B, 1, *S).

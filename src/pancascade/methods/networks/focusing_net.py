@@ -16,7 +16,7 @@ Source = Literal["decoder", "encoder", "authors"]
 
 
 class FocusingNet(nn.Module):
-    """Locate from afar, then focus level by level.
+    """Multi-scale backbone, non-local localization, then focusing modules level by level.
 
     Parameters with default widths: decoder source 81,722,543 (``reduce_kernel=3``: 84,507,823); encoder source
     65,348,207 (68,133,487); the authors' published build 63,065,711.
@@ -25,10 +25,10 @@ class FocusingNet(nn.Module):
         widths: Channels w_1 … w_4 of the backbone.
         centre: Channels b of the backbone's centre.
         reduced: Channels after the five reductions, deep to shallow; each divisible by 4, the first by 8.
-        source: Features that are reduced. ``decoder``: C_5 and U_4 … U_1; ``encoder``: C_5 and both branches'
-            skips, no decoder; ``authors``: as the published code, branch 1 of the centre and a bilinear decoder.
+        source: Features of the backbone to reduce. ``decoder``: C_5 and U_4 … U_1; ``encoder``: C_5 and both branches'
+            skips, no decoder; ``authors``: as in the published code, branch 1 of the centre and a bilinear decoder.
         reduce_kernel: Kernel of the context exploration's reducing and fusing convolutions.
-        discover: Which interference the focusing modules look for.
+        discover: Which errors the focusing modules correct.
         localization: Whether channel and spatial attention precede the first map (ablation switch L).
         focusing: Whether the focusing modules refine the first map (ablation switch F).
 
@@ -83,13 +83,13 @@ class FocusingNet(nn.Module):
         return (found.centre1 if self.source == "authors" else found.centre, *found.decoded)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Five predictions of the target, from afar to close.
+        """Return five predictions of the target, from coarse to fine.
 
         Args:
             images: (B, in_channels, H, W), H and W divisible by 16.
 
         Returns:
-            Logits ML, FM5, FM4, FM3, FM2, each (B, 1, H, W); the last is the answer.
+            Logits ML, FM5, FM4, FM3, FM2, each (B, 1, H, W); the last is the final prediction.
         """
         levels = [
             reduce(features)

@@ -1,4 +1,4 @@
-"""PFNet's way to focus, on a ResNet: the row "ResNet50" of Qiu et al. 2024, as far as their code tells."""
+"""PFNet's focusing modules on a ResNet: the row "ResNet50" of Qiu et al. 2024, by their code."""
 
 from collections.abc import Sequence
 
@@ -15,17 +15,17 @@ from pancascade.methods.networks.unet import conv_bn_relu
 class FocusingResNet(nn.Module):
     """Reductions of a ResNet's four deepest levels, non-local localization, three focusing modules.
 
-    Parameters with the defaults: 46,497,804. The authors' ``train_res.py`` trains such a network on images of 416²;
-    their Table 1 does not say what "ResNet50" is: an assumption (comparison-methods.md).
+    Parameters with the defaults: 46,497,804. The authors' ``train_res.py`` trains such a network on images of 416².
+    That it is the "ResNet50" of their Table 1 is an assumption (comparison-methods.md).
 
     Args:
-        depth: Of the ResNet.
-        in_channels: 3, the slice repeated, as the ImageNet weights want it, or 1.
+        depth: Depth of the ResNet.
+        in_channels: 3 (the slice repeated, as ImageNet weights need) or 1.
         base_width: Channels of the encoder's stem.
         reduced: Channels after the four reductions, deep to shallow; each divisible by 4, the first by 8.
-        discover: Which interference the focusing modules look for.
-        eq8: Reading of the spatial attention.
-        normalisation: Of the images, see `ResNetEncoder`.
+        discover: Which errors the focusing modules correct.
+        eq8: Variant of the spatial attention.
+        normalisation: Normalisation of the images, see `ResNetEncoder`.
 
     Source: Mei et al. 2021 (PFNet), Fig. 2; Qiu et al. 2024, §3.2.
     """
@@ -51,13 +51,13 @@ class FocusingResNet(nn.Module):
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Four predictions of the target, from afar to close.
+        """Return four predictions of the target, from coarse to fine.
 
         Args:
             images: (B, in_channels, H, W) or slices (B, 1, H, W), of any size.
 
         Returns:
-            Logits ML, FM4, FM3, FM2, each (B, 1, H, W); the last is the answer.
+            Logits ML, FM4, FM3, FM2, each (B, 1, H, W); the last is the final prediction.
         """
         height, width = images.shape[-2:]
         found = self.encoder(images)

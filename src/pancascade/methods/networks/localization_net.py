@@ -1,4 +1,4 @@
-"""L-Net of L-SNet: where the centres of regions of interest are, and how far their box reaches (Fig. 3)."""
+"""L-Net of L-SNet: centres of regions of interest and the distances to the edges of their boxes (Fig. 3)."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -14,16 +14,16 @@ from pancascade.methods.networks.unet import conv_bn_relu
 DistanceLink = Literal["softplus", "exp"]
 
 STRIDE = 4
-"""Pixels of the image to a cell of the heatmap, along each axis."""
+"""Pixels of the image per cell of the heatmap, along each axis."""
 
 
 class Localization(NamedTuple):
-    """What L-Net says of an image, cell by cell; cell (x, y) looks from the image's point (4x + 2, 4y + 2).
+    """Output of L-Net per cell; cell (x, y) belongs to the image point (4x + 2, 4y + 2).
 
     Attributes:
-        heatmap: Logits of being the centre of a region, (B, 1, H/4, W/4).
-        distances: From the cell's point to the left, top, right and bottom edge of its box, in pixels of the image,
-            positive, (B, 4, H/4, W/4).
+        heatmap: Logits of region centres, (B, 1, H/4, W/4).
+        distances: Distances from the cell's point to the left, top, right and bottom edge of its box, in pixels of the
+            image, positive, (B, 4, H/4, W/4).
     """
 
     heatmap: Tensor
@@ -31,10 +31,10 @@ class Localization(NamedTuple):
 
 
 class KeypointHead(nn.Sequential):
-    """Three times 3×3, batch normalisation, ReLU, then 1×1: one logit a cell.
+    """Three times 3×3, batch normalisation, ReLU, then 1×1: one logit per cell.
 
-    The paper does not describe it; of all towers as wide as its input only three blocks give the 14.50 M parameters
-    of Table 3 (methods.md §B1).
+    The paper does not describe it. Of towers as wide as their input, only three blocks give the 14.50 M parameters of
+    Table 3 (methods.md §B1).
     """
 
     def __init__(self, channels: int, *, blocks: int = 3) -> None:
@@ -42,7 +42,7 @@ class KeypointHead(nn.Sequential):
 
 
 class DistanceHead(nn.Sequential):
-    """Two 3×3 convolutions and one 13×13: four raw distances a cell (L-SNet, §2.1)."""
+    """Two 3×3 convolutions and one 13×13: four raw distances per cell (L-SNet, §2.1)."""
 
     def __init__(self, channels: int, *, kernel: int = 13) -> None:
         super().__init__(
@@ -53,20 +53,20 @@ class DistanceHead(nn.Sequential):
 
 
 class LocalizationNet(nn.Module):
-    """L-Net: anchor-free detection of the regions that S-Net shall look at.
+    """L-Net: anchor-free detection of the regions that S-Net segments.
 
     Parameters with the defaults: 14,503,493; FCN basis 11,466,821.
 
     Args:
-        depth: Of the ResNet.
-        in_channels: 3, the slice repeated, as the ImageNet weights want it, or 1.
+        depth: Depth of the ResNet.
+        in_channels: 3 (the slice repeated, as ImageNet weights need) or 1.
         base_width: Channels of the encoder's stem.
-        widths: Of the three decoder steps, deep to shallow; the last is the heads' width.
-        basis: ``unet``, or ``fcn``: 1×1 projections to the heads' width summed (an assumption).
+        widths: Channels of the three decoder steps, deep to shallow; the last is the width of the heads.
+        basis: ``unet``, or ``fcn``: sum of 1×1 projections to the width of the heads (an assumption).
         keypoint_blocks: 3×3 convolutions of the keypoint head.
-        distance: How raw outputs become distances: softplus(raw) · 4 pixels, or exp(raw) · 4 pixels (both ours; the
-            paper's link is lost).
-        normalisation: Of the images, see `ResNetEncoder`.
+        distance: Conversion of raw outputs to distances: softplus(raw) · 4 or exp(raw) · 4 pixels (both ours; the
+            paper's formula is lost).
+        normalisation: Normalisation of the images, see `ResNetEncoder`.
 
     Source: L-SNet, §2.1, Fig. 3; variants in methods.md §B1.
     """
@@ -101,9 +101,9 @@ class LocalizationNet(nn.Module):
         self.distance_head = DistanceHead(widths[-1])
 
     def forward(self, images: Tensor) -> Localization:
-        """Heatmap logits and distances, float32, of images (B, in_channels, H, W) or slices (B, 1, H, W).
+        """Return heatmap logits and distances, float32, of images (B, in_channels, H, W) or slices (B, 1, H, W).
 
-        H and W are divisible by 4.
+        H and W must be divisible by 4.
         """
         height, width = (side // STRIDE for side in images.shape[-2:])
         features = self.decoder(self.encoder(images))[..., :height, :width]

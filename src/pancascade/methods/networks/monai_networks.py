@@ -1,4 +1,4 @@
-"""Networks of other papers as MONAI builds them (extra ``baselines``): no copies of well-kept code."""
+"""Networks of other papers, built by MONAI (extra ``baselines``)."""
 
 import io
 import math
@@ -48,10 +48,10 @@ DEFAULTS: dict[int, dict[Net, dict[str, Any]]] = {
         "UNet": {"channels": _MIDDLE, "strides": (2, 2, 2, 2), "num_res_units": 2},
     },
 }
-"""What is not told. Widths are those of the methods' papers where these say any; MONAI's own arguments do the rest.
+"""Default arguments. Widths are those of the methods' papers if given; the rest are MONAI's defaults.
 
 UNet with residual units is the row Res-UNet, FlexibleUNet the row ResNet50. DynUNet has the stages of nnU-Net's plans
-for CTs of this kind; volumes have their axial axis last.
+for such CTs; in volumes the axial axis is the last.
 """
 
 TINY: dict[Net, dict[str, Any]] = {
@@ -63,41 +63,41 @@ TINY: dict[Net, dict[str, Any]] = {
     "SegResNet": {"init_filters": 8, "blocks_down": (1, 1), "blocks_up": (1,)},
     "UNet": {"channels": (4, 8, 8), "strides": (2, 2), "num_res_units": 2},
 }
-"""For tests, in 2-D and 3-D."""
+"""Arguments for tests, in 2-D and 3-D."""
 
 _OURS = {
-    "DynUNet": ("deep_supervision", "its side outputs would learn nothing from the losses here"),
+    "DynUNet": ("deep_supervision", "the losses here do not train its side outputs"),
     "FlexibleUNet": ("pretrained", "its weights would be downloaded"),
 }
-"""Options that are not passed on, and why."""
+"""Options that are refused, and the reason."""
 
 
 def default_options(net: str, *, spatial_dims: int = 2, preset: str = "paper") -> dict[str, Any]:
-    """Arguments of a network that a recipe need not tell; none for one that is not known."""
+    """Return the default arguments of a network; empty for an unknown network."""
     known: Mapping[Any, dict[str, Any]] = TINY if preset == "tiny" else DEFAULTS.get(spatial_dims, {})
     return dict(known.get(net, {}))
 
 
 class MonaiNetwork(nn.Module):
-    """A network of MONAI that gives one map of logits for images of any size.
+    """A MONAI network that returns logits for images of any size.
 
-    Zeros at the far ends make images as large as the network needs them, and the map is cut back. Of a
-    BasicUNetPlusPlus with ``deep_supervision`` the answer is the mean of its four maps, the "accurate mode" of
-    U-Net++. DiNTS is an architecture of its search space, by default every path with a 3×3 convolution; a searched one
-    is given by ``arch_code_a``, ``arch_code_c`` and ``node_a`` as MONAI names them.
+    Images are padded with zeros at the far ends to a size that the network accepts, and the logits are cropped back.
+    A BasicUNetPlusPlus with ``deep_supervision`` returns the mean of its four maps, the "accurate mode" of U-Net++.
+    DiNTS is an architecture of its search space, by default every path with a 3×3 convolution; ``arch_code_a``,
+    ``arch_code_c`` and ``node_a`` (MONAI's names) give a searched one.
 
     Parameters with the defaults and one channel in 2-D: AttentionUnet 31,739,185; UNet 25,969,628; FlexibleUNet
     32,103,409.
 
     Args:
-        net: Which, as MONAI calls it.
+        net: MONAI's name of the network.
         spatial_dims: 2 for slices, 3 for volumes.
         in_channels: Channels of an image.
-        out_channels: Maps of logits.
-        options: MONAI's arguments of that network; what is missing comes from `default_options`.
+        out_channels: Number of logit maps.
+        options: MONAI's arguments of the network; missing ones come from `default_options`.
 
     Raises:
-        RecipeError: MONAI is not installed, or an option is not to be had here.
+        RecipeError: MONAI is not installed, or an option is not supported here.
 
     Source: docs/comparison-methods.md names each method's paper.
     """
@@ -123,7 +123,7 @@ class MonaiNetwork(nn.Module):
         self.network = _dints(arguments, shape) if net == "DiNTS" else _made(net, arguments, shape)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, out_channels, *S) of images (B, in_channels, *S)."""
+        """Return logits (B, out_channels, *S) of images (B, in_channels, *S)."""
         sides = images.shape[2:]
         missing = [_enough(side, by) - side for side, by in zip(sides, self.divisors, strict=True)]
         if any(missing):
@@ -137,12 +137,12 @@ class MonaiNetwork(nn.Module):
 
 
 def _enough(side: int, divisor: int) -> int:
-    """The next multiple, and two positions at the deepest level: normalisations cannot learn from a single one."""
+    """Return the next multiple, at least two positions at the deepest level: normalisations cannot train on one."""
     return max(2, -(-side // divisor)) * divisor
 
 
 def _divisors(net: Net, arguments: Mapping[str, Any], axes: int) -> tuple[int, ...]:
-    """What each side of an image must be divisible by."""
+    """Return the divisor of each side of an image."""
     if net in ("AttentionUnet", "DynUNet", "UNet"):
         steps = [step if isinstance(step, Sequence) else (step,) * axes for step in arguments["strides"]]
         return tuple(math.prod(step[axis] for step in steps) for axis in range(axes))
@@ -156,7 +156,7 @@ def _divisors(net: Net, arguments: Mapping[str, Any], axes: int) -> tuple[int, .
 
 
 def _as_tuple(value: Any) -> Any:
-    """YAML's lists as the tuples that MONAI takes."""
+    """Convert lists from YAML to the tuples that MONAI needs."""
     return tuple(_as_tuple(one) for one in value) if isinstance(value, (list, tuple)) else value
 
 
@@ -178,7 +178,7 @@ def _made(net: Net, arguments: Mapping[str, Any], shape: Mapping[str, int]) -> n
 
 
 def _dints(arguments: Mapping[str, Any], shape: Mapping[str, int]) -> nn.Module:
-    """DiNTS with a fixed architecture."""
+    """Build DiNTS with a fixed architecture."""
     nets, more = _nets(), dict(arguments)
     blocks, depths = more["num_blocks"], more["num_depths"]
     paths = 3 * depths - 2
@@ -188,10 +188,10 @@ def _dints(arguments: Mapping[str, Any], shape: Mapping[str, int]) -> nn.Module:
         raise ValueError(f"arch_code_a and arch_code_c need {blocks} rows of {paths}")
     nodes = more.pop("node_a", ((1,) * depths,) * (blocks + 1))
     both = {name: more.pop(name) for name in ("act_name", "norm_name", "use_downsample") if name in more}
-    # MONAI prints a recommendation.
+    # MONAI prints a recommendation, which is suppressed.
     with redirect_stdout(io.StringIO()):
         space = nets.TopologyInstance(arch_code=code, spatial_dims=shape["spatial_dims"], **more, **both)
-    # As tensors they would make `forward` depend on data, and nothing could be exported.
+    # As tensors they would make `forward` depend on data, and export would fail.
     space.arch_code_a = code[0]
     made: nn.Module = nets.DiNTS(
         space,

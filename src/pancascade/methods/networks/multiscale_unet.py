@@ -1,4 +1,4 @@
-"""Multi-scale U-Net: two encoder branches, three kernel sizes, two skips a level (Qiu et al. 2024, Fig. 3)."""
+"""Multi-scale U-Net: two encoder branches, three kernel sizes, two skips per level (Qiu et al. 2024, Fig. 3)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ UpSampling = Literal["deconvolution", "authors"]
 
 @dataclass(frozen=True)
 class MultiScaleFeatures:
-    """What the multi-scale U-Net knows about an image, at five resolutions.
+    """Features of an image in the multi-scale U-Net, at five resolutions.
 
     Attributes:
         branch1: C_{1,1} … C_{4,1}, shallow to deep: (B, w_i, H/2^(i-1), W/2^(i-1)).
@@ -42,7 +42,7 @@ class TwoPaths(nn.Module):
         self.coarse = nn.Sequential(conv_bn_relu(in_channels, width, 5), conv_bn_relu(width, width))
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, in, H, W) to (B, 2 width, H, W)."""
+        """Map (B, in, H, W) to (B, 2 width, H, W)."""
         return torch.cat((self.fine(features), self.coarse(features)), dim=1)
 
 
@@ -56,10 +56,10 @@ class MultiScaleUNet(nn.Module):
         widths: Channels w_1 … w_4 of a branch path.
         centre: Channels b of each of the three paths at the centre.
         eq3: Inputs of the centre. ``code``: 3×3 on branch 1, 1×1 on branch 2, as Eq. 2 and the authors' code;
-            ``literal``: as Eq. 3 is printed (a slip): 1×1 on branch 1, 3×3 on branch 2.
-        skips: ``both`` branches reach the decoder (Eq. 4), or, ``authors``, branch 1 only.
+            ``literal``: Eq. 3 as printed (a misprint): 1×1 on branch 1, 3×3 on branch 2.
+        skips: ``both``: skips of both branches to the decoder (Eq. 4); ``authors``: of branch 1 only.
         up_sampling: ``deconvolution`` (the paper) or ``authors`` (bilinear; outputs w_3, w_2, w_1, w_1).
-        head: Whether logits are produced; stage 2 uses the network without.
+        head: Whether logits are produced; stage 2 uses the network without head.
         decoder: Whether there is a decoder at all; stage 2 with encoder features needs none.
 
     Source: Qiu et al. 2024, Eqs. 1–4, Fig. 3; variants in methods.md §A1.
@@ -113,7 +113,7 @@ class MultiScaleUNet(nn.Module):
         self.decoded_channels = tuple(outputs)
 
     def features(self, images: Tensor) -> MultiScaleFeatures:
-        """All features of images (B, in_channels, H, W); H and W divisible by 16."""
+        """Return all features of images (B, in_channels, H, W); H and W divisible by 16."""
         branch1, branch2 = [self.branch1[0](images)], [self.branch2[0](images)]
         for block1, block2 in zip(self.branch1[1:], self.branch2[1:], strict=True):
             branch1.append(block1(self.pool(branch1[-1])))
@@ -135,7 +135,7 @@ class MultiScaleUNet(nn.Module):
         return tuple(decoded)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, out_channels, H, W) of images (B, in_channels, H, W); H and W divisible by 16.
+        """Return logits (B, out_channels, H, W) of images (B, in_channels, H, W); H and W divisible by 16.
 
         Raises:
             RuntimeError: The network was built without a head.

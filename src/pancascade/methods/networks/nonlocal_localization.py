@@ -1,4 +1,4 @@
-"""Non-local localization module: it finds roughly where the tumour is (Qiu et al. 2024, Fig. 5)."""
+"""Non-local localization module: a coarse localization of the tumour (Qiu et al. 2024, Fig. 5)."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ Eq8Variant = Literal["code", "literal"]
 
 
 def channel_attention(features: Tensor, gamma: Tensor) -> Tensor:
-    """F' = γ softmax_row(X Xᵀ) X + F with X the features as (C, N) (Eqs. 5 and 6).
+    """Return F' = γ softmax_row(X Xᵀ) X + F with X the features as (C, N) (Eqs. 5 and 6).
 
     Args:
         features: (B, C, H, W).
@@ -24,13 +24,13 @@ def channel_attention(features: Tensor, gamma: Tensor) -> Tensor:
 
 
 def spatial_attention(queries: Tensor, keys: Tensor, values: Tensor, *, eq8: Eq8Variant = "code") -> Tensor:
-    """Each position gathers the values of all positions (Eqs. 7 and 8, without γ' and the skip).
+    """Sum the values of all positions at each position, weighted by attention (Eqs. 7 and 8, without γ' and the skip).
 
     Args:
         queries: (B, C/8, N).
         keys: (B, C/8, N).
         values: (B, C, N).
-        eq8: ``code``: Σ_j V_j A'_ij, the normalised index is summed; ``literal``: Σ_j V_j A'_ji as Eq. 8 prints.
+        eq8: ``code``: Σ_j V_j A'_ij, sum over the normalised index; ``literal``: Σ_j V_j A'_ji, Eq. 8 as printed.
 
     Returns:
         (B, C, N).
@@ -58,8 +58,8 @@ class NonLocalLocalization(nn.Module):
         self.map = nn.Conv2d(channels, 1, 7, padding=3)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Features F'' (B, C, H, W) and map logits (B, 1, H, W) of features (B, C, H, W)."""
-        # Attention sums over all positions: bfloat16 has too few digits for the exponent.
+        """Return features F'' (B, C, H, W) and map logits (B, 1, H, W) of features (B, C, H, W)."""
+        # Attention sums over all positions, for which bfloat16 is not precise enough.
         with torch.autocast(features.device.type, enabled=False):
             by_channel = channel_attention(features.float(), self.channel_gamma)
             gathered = spatial_attention(
@@ -73,12 +73,12 @@ class NonLocalLocalization(nn.Module):
 
 
 class PlainMap(nn.Module):
-    """What stands in for the localization module in the ablation without it: the 7×7 map alone."""
+    """Only the 7×7 map, which replaces the localization module in the ablation without it."""
 
     def __init__(self, channels: int = 512) -> None:
         super().__init__()
         self.map = nn.Conv2d(channels, 1, 7, padding=3)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """The features themselves and map logits (B, 1, H, W) of features (B, C, H, W)."""
+        """Return the unchanged features and map logits (B, 1, H, W) of features (B, C, H, W)."""
         return features, self.map(features)

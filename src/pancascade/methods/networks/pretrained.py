@@ -1,4 +1,4 @@
-"""Published weights of encoders: reading a file of tensors, and whether they fit."""
+"""Published weights of encoders: reading a file of tensors, and loading those that fit."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,20 +12,20 @@ from pancascade.errors import CheckpointError
 
 
 def fit_encoder(encoder: nn.Module, weights: Mapping[str, Tensor], *, first: str, path: Path, published: str) -> None:
-    """Load published weights, learnt from three channels, into an encoder of any number of input channels.
+    """Load published three-channel weights into an encoder of any number of input channels.
 
-    An encoder of another number gets the first kernels summed over their channels and shared evenly: its answer to a
-    slice that all its channels see is what the published network answers to the slice repeated three times.
+    For another number of channels, the first kernels are summed over their channels and divided evenly. The encoder's
+    output for a slice in all its channels then equals the published network's for the slice repeated three times.
 
     Args:
-        encoder: Left as it was if the weights do not fit.
-        weights: By the encoder's own names.
-        first: Name of the kernels that see the image.
-        path: File they were read from, for the error.
-        published: Which weights would fit, for the error.
+        encoder: Unchanged if the weights do not fit.
+        weights: Tensors by the encoder's parameter names.
+        first: Name of the first convolution's kernels.
+        path: File of the weights, for the error.
+        published: Description of weights that fit, for the error.
 
     Raises:
-        CheckpointError: They are another network's.
+        CheckpointError: The weights belong to another network.
     """
     expected, kernels = encoder.state_dict(), weights.get(first)
     channels = expected[first].shape[1]
@@ -39,8 +39,8 @@ def fit_encoder(encoder: nn.Module, weights: Mapping[str, Tensor], *, first: str
 
 
 def misfit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
-    """What keeps the weights from fitting, in words; empty if nothing does."""
-    # Files older than PyTorch 0.4.1 do not count the batches.
+    """Return why the weights do not fit, in words; empty if they fit."""
+    # Files older than PyTorch 0.4.1 have no num_batches_tracked.
     missing = [name for name in expected if name not in weights and not name.endswith(".num_batches_tracked")]
     foreign = [name for name in weights if name not in expected]
     if missing:
@@ -58,10 +58,10 @@ def _and_more(names: list[str]) -> str:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Named tensors of a file, on the CPU.
+    """Read the named tensors of a file, on the CPU.
 
     Raises:
-        CheckpointError: The file is missing, damaged, or holds anything else.
+        CheckpointError: The file is missing, damaged, or holds something else.
     """
     try:
         found: Any = (
@@ -71,7 +71,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         )
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: there is no such file of encoder weights.") from error
-    except Exception as error:  # a damaged file can make the readers raise nearly anything
+    except Exception as error:  # a damaged file may raise any exception
         raise CheckpointError(
             f"{path}: not a readable file of weights ({type(error).__name__}); download it again."
         ) from error

@@ -1,4 +1,4 @@
-"""ResNet-18, ResNet-34 and ResNet-50 encoders in torchvision's parameter layout, so that its published weights load."""
+"""ResNet-18, ResNet-34 and ResNet-50 encoders in torchvision's parameter layout, for its published weights."""
 
 from pathlib import Path
 from typing import Literal
@@ -12,7 +12,7 @@ from pancascade.methods.networks.pretrained import fit_encoder, read_tensors
 Depth = Literal[18, 34, 50]
 
 STRIDE = 32
-"""Pixels to a position of the deepest features, along each axis."""
+"""Stride of the deepest features: pixels per position along each axis."""
 
 BLOCKS: dict[Depth, tuple[int, int, int, int]] = {
     18: (2, 2, 2, 2),
@@ -22,7 +22,7 @@ BLOCKS: dict[Depth, tuple[int, int, int, int]] = {
 
 
 def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:
-    """What stands beside a block's convolutions; None for the identity."""
+    """Return the shortcut of a block; None for the identity."""
     if stride == 1 and in_channels == out_channels:
         return None
     return nn.Sequential(
@@ -31,7 +31,7 @@ def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential
 
 
 class BasicBlock(nn.Module):
-    """Two 3×3 convolutions beside the identity; a 1×1 convolution where the shape changes (He et al. 2016, Fig. 2)."""
+    """Two 3×3 convolutions with a shortcut, 1×1 if the shape changes (He et al. 2016, Fig. 2)."""
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1) -> None:
         super().__init__()
@@ -42,14 +42,14 @@ class BasicBlock(nn.Module):
         self.downsample = _shortcut(in_channels, out_channels, stride)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, in, H, W) to (B, out, H/stride, W/stride)."""
+        """Map (B, in, H, W) to (B, out, H/stride, W/stride)."""
         identity = features if self.downsample is None else self.downsample(features)
         inner = functional.relu(self.bn1(self.conv1(features)), inplace=True)
         return functional.relu(self.bn2(self.conv2(inner)) + identity, inplace=True)
 
 
 class Bottleneck(nn.Module):
-    """1×1 to a quarter of the channels, 3×3 with the stride, 1×1 back, beside the identity (He et al. 2016, Fig. 5)."""
+    """1×1 to a quarter of the channels, 3×3 with the stride, 1×1 back, with a shortcut (He et al. 2016, Fig. 5)."""
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Bottleneck(nn.Module):
         self.downsample = _shortcut(in_channels, out_channels, stride)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, in, H, W) to (B, out, H/stride, W/stride)."""
+        """Map (B, in, H, W) to (B, out, H/stride, W/stride)."""
         identity = features if self.downsample is None else self.downsample(features)
         inner = functional.relu(self.bn1(self.conv1(features)), inplace=True)
         inner = functional.relu(self.bn2(self.conv2(inner)), inplace=True)
@@ -71,7 +71,7 @@ class Bottleneck(nn.Module):
 
 
 class ResNetEncoder(nn.Module):
-    """ResNet without pooling and classifier, whose five resolutions a decoder takes.
+    """ResNet without pooling and classifier, with features at five resolutions for a decoder.
 
     Parameters with the default width: ResNet-18 11,176,512; ResNet-34 21,284,672; ResNet-50 23,508,032; each 6,272
     less with one input channel. Names and shapes of parameters and buffers are torchvision's (``conv1.weight`` …
@@ -81,11 +81,11 @@ class ResNetEncoder(nn.Module):
         depth: 18, 34 or 50.
         in_channels: 3 as published, or another number.
         base_width: Channels of the stem; 64 as published.
-        normalisation: ``imagenet`` shifts and scales images as the published weights expect; ``none`` takes them as
-            they are.
+        normalisation: ``imagenet`` shifts and scales images as the published weights expect; ``none`` leaves them
+            unchanged.
 
     Attributes:
-        channels: Of the features at strides 2, 4, 8, 16 and 32: w, w, 2w, 4w, 8w; of ResNet-50 w, 4w, 8w, 16w, 32w.
+        channels: Channels at strides 2, 4, 8, 16 and 32: w, w, 2w, 4w, 8w; for ResNet-50 w, 4w, 8w, 16w, 32w.
 
     Source: He et al. 2016, Table 1; L-SNet's backbones (methods.md §B1).
     """
@@ -129,9 +129,9 @@ class ResNetEncoder(nn.Module):
         return nn.Sequential(first, *(block(out_channels, out_channels) for _ in range(blocks - 1)))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Features of images (B, in_channels, H, W), or of slices (B, 1, H, W), which every input channel sees.
+        """Return features of images (B, in_channels, H, W), or of slices (B, 1, H, W), copied to all input channels.
 
-        Zeros at the far ends make H and W divisible by 32.
+        H and W are padded with zeros at the far ends to multiples of 32.
 
         Returns:
             Five maps (B, channels[i], ⌈H⌉/s, ⌈W⌉/s) at strides s = 2 (the stem before its max-pooling), 4, 8, 16, 32,
@@ -152,12 +152,12 @@ class ResNetEncoder(nn.Module):
 def load_resnet(encoder: ResNetEncoder, path: Path) -> None:
     """Load published weights into an encoder; the classifier ``fc.*`` is left out.
 
-    The weights expect images as `pancascade.methods.networks.encoder_input.normalised_for_imagenet` gives them. No code
-    in the file is ever run. The encoder is left as it was if the weights do not fit.
+    The weights expect images normalised by `pancascade.methods.networks.encoder_input.normalised_for_imagenet`. No code
+    in the file is run. The encoder is unchanged if the weights do not fit.
 
     Args:
         encoder: ResNet-18, ResNet-34 or ResNet-50.
-        path: ``*.safetensors``, or a state_dict that ``torch.save`` wrote.
+        path: ``*.safetensors``, or a state_dict written by ``torch.save``.
 
     Raises:
         CheckpointError: The file is missing, damaged, no state_dict, or the weights of another network.

@@ -1,4 +1,4 @@
-"""S-Net of L-SNet: a decoder on a ResNet encoder; and the two decoders, which L-Net stands on too."""
+"""S-Net of L-SNet: a decoder on a ResNet encoder; and both decoders, which L-Net uses too."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -14,7 +14,7 @@ Basis = Literal["unet", "fcn"]
 
 
 class UpStep(nn.Module):
-    """Nearest ×2, the skip concatenated, then twice 3×3 without bias, batch normalisation, ReLU."""
+    """Nearest ×2, concatenation of the skip, then twice: 3×3 without bias, batch normalisation, ReLU."""
 
     def __init__(self, in_channels: int, skip_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class UpStep(nn.Module):
         )
 
     def forward(self, features: Tensor, skip: Tensor | None) -> Tensor:
-        """(B, in, h, w) and (B, skip, 2h, 2w), or None, to (B, out, 2h, 2w)."""
+        """Combine (B, in, h, w) and a skip (B, skip, 2h, 2w) or None to (B, out, 2h, 2w)."""
         features = functional.interpolate(features, scale_factor=2.0, mode="nearest")
         if skip is not None:
             features = torch.cat((features, skip), dim=1)
@@ -39,11 +39,11 @@ class UpStep(nn.Module):
 
 
 class UNetDecoder(nn.Module):
-    """From the deepest features towards the image, one step a width, a skip at every step that has one.
+    """U-Net decoder from the deepest features towards the image: one step per width, with a skip where one exists.
 
     Args:
-        channels: Of the encoder's features, shallow to deep.
-        widths: Of the steps, deep to shallow; as many steps as wanted, at most as many as there are features.
+        channels: Channels of the encoder's features, shallow to deep.
+        widths: Channels of the steps, deep to shallow; at most as many steps as encoder features.
     """
 
     def __init__(self, channels: Sequence[int], widths: Sequence[int]) -> None:
@@ -53,7 +53,7 @@ class UNetDecoder(nn.Module):
         self.steps = nn.ModuleList(UpStep(i, s, w) for i, s, w in zip(inputs, skips, widths, strict=True))
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Features at strides 2, 4, 8, 16, 32 to (B, widths[-1], …) at stride 32 / 2^steps."""
+        """Decode features at strides 2, 4, 8, 16, 32 to (B, widths[-1], …) at stride 32 / 2^steps."""
         decoded = features[-1]
         skips: list[Tensor | None] = [*features[-2::-1], None]
         for step, skip in zip(self.steps, skips, strict=False):
@@ -62,14 +62,14 @@ class UNetDecoder(nn.Module):
 
 
 class FcnDecoder(nn.Module):
-    """Features at strides 32, 16, 8 and 4, each through its own 1×1 convolution, summed with bilinear ×2 between.
+    """FCN decoder: features at strides 32, 16, 8 and 4, each after its own 1×1 convolution, summed with bilinear ×2.
 
-    Long et al. stop at stride 8; stride 4 is where L-Net's heads sit. An assumption: L-SNet's FCN decoder is nowhere
-    described (methods.md §B1, §8).
+    Long et al. stop at stride 8; L-Net's heads are at stride 4. An assumption: no paper describes L-SNet's FCN decoder
+    (methods.md §B1, §8).
 
     Args:
-        channels: Of the encoder's features, shallow (stride 2) to deep (stride 32).
-        out_channels: Of the sum: classes for scores, or the width of features.
+        channels: Channels of the encoder's features, shallow (stride 2) to deep (stride 32).
+        out_channels: Channels of the sum: number of classes for scores, or width for features.
 
     Source: Long et al. 2015, Fig. 3.
     """
@@ -79,7 +79,7 @@ class FcnDecoder(nn.Module):
         self.scores = nn.ModuleList(nn.Conv2d(c, out_channels, 1) for c in channels[:0:-1])
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Features at strides 2, 4, 8, 16, 32 to (B, out_channels, H/4, W/4)."""
+        """Decode features at strides 2, 4, 8, 16, 32 to (B, out_channels, H/4, W/4)."""
         deep, *shallower = (score(f) for score, f in zip(self.scores, features[:0:-1], strict=True))
         for scores in shallower:
             deep = scores + functional.interpolate(deep, scale_factor=2.0, mode="bilinear")
@@ -93,13 +93,13 @@ class ResNetUNet(nn.Module):
     21,285,636.
 
     Args:
-        depth: Of the ResNet; 34 for S-Net, 18 for the first stage of the coarse-to-fine baseline.
-        in_channels: 3, the slice repeated, as the ImageNet weights want it, or 1.
-        out_channels: Classes.
+        depth: Depth of the ResNet; 34 for S-Net, 18 for the first stage of the coarse-to-fine baseline.
+        in_channels: 3 (the slice repeated, as ImageNet weights need) or 1.
+        out_channels: Number of classes.
         base_width: Channels of the encoder's stem.
-        widths: Of the five decoder steps, deep to shallow; unused on the FCN basis.
+        widths: Channels of the five decoder steps, deep to shallow; unused with basis ``fcn``.
         basis: ``unet``, or ``fcn``: class scores at strides 32, 16, 8 and 4 summed, then bilinear ×4.
-        normalisation: Of the images, see `ResNetEncoder`.
+        normalisation: Normalisation of the images, see `ResNetEncoder`.
 
     Source: L-SNet, §2.3 and §3.1; layers from the 14.33 M of its Table 3 (methods.md §0.5, §B1).
     """
@@ -131,6 +131,6 @@ class ResNetUNet(nn.Module):
             self.head = nn.Upsample(scale_factor=4.0, mode="bilinear")
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, out_channels, H, W) of images (B, in_channels, H, W) or slices (B, 1, H, W) of any size."""
+        """Return logits (B, out_channels, H, W) of images (B, in_channels, H, W) or slices (B, 1, H, W) of any size."""
         height, width = images.shape[-2:]
         return self.head(self.decoder(self.encoder(images)))[..., :height, :width]

@@ -1,7 +1,7 @@
-"""RoI recalibration of L-SNet: a box becomes a sampling grid that gradients pass through, and back (Eqs. 2–4).
+"""RoI recalibration of L-SNet: differentiable sampling of a box, and its inverse (Eqs. 2–4).
 
-All coordinates are edge coordinates of the image, (x, y): pixel i spans [i, i + 1], its centre is i + ½. Grids are
-normalised accordingly, −1 and 1 being the outer edges of the image (``align_corners=False``), here and everywhere.
+All coordinates are edge coordinates of the image, (x, y): pixel i spans [i, i + 1], its centre is i + ½. In all grids
+−1 and 1 are the outer edges of the image (``align_corners=False``).
 """
 
 import torch
@@ -10,11 +10,11 @@ from torch.nn import functional
 
 
 def cell_to_image(cells: Tensor, *, stride: int = 4) -> Tensor:
-    """Where cells of the heatmap look from: cell (x, y) ↦ image (4x + 2, 4y + 2).
+    """Return the image points of heatmap cells: cell (x, y) ↦ image (4x + 2, 4y + 2).
 
     Args:
-        cells: (..., 2), (x, y), whole or between cells.
-        stride: Pixels to a cell.
+        cells: (..., 2), (x, y), whole or fractional.
+        stride: Pixels per cell.
 
     Returns:
         (..., 2), (x, y) in pixels, edge coordinates.
@@ -25,14 +25,14 @@ def cell_to_image(cells: Tensor, *, stride: int = 4) -> Tensor:
 
 
 def box_corners(keypoints: Tensor, distances: Tensor) -> Tensor:
-    """Corners of the boxes that reach so far around so many points.
+    """Return the corners of boxes from keypoints and their distances to the edges.
 
     Args:
         keypoints: (..., 2), (x, y) in pixels.
         distances: (..., 4), to the left, top, right and bottom edge, in pixels.
 
     Returns:
-        (..., 4): x₁, y₁, x₂, y₂ in pixels; with gradient to the distances, and to the points if they carry any.
+        (..., 4): x₁, y₁, x₂, y₂ in pixels; with gradient to the distances, and to the keypoints if they require it.
 
     Source: L-SNet, §2.1.
     """
@@ -40,13 +40,13 @@ def box_corners(keypoints: Tensor, distances: Tensor) -> Tensor:
 
 
 def recalibration_theta(keypoints: Tensor, distances: Tensor, *, size: tuple[int, int], margin: float = 15.0) -> Tensor:
-    """Affine maps from recalibrated regions to the image.
+    """Return affine maps from recalibrated regions to the image.
 
     θ = [[w/W, 0, (2x + r − l)/W − 1], [0, h/H, (2y + b − t)/H − 1]] with w = l + r + 2m, h = t + b + 2m.
-    The box may reach beyond the image, where there are zeros.
+    The box may reach beyond the image, where values are zero.
 
     Args:
-        keypoints: (N, 2), (x, y) in pixels of the image; held constant, only the distances get a gradient.
+        keypoints: (N, 2), (x, y) in pixels of the image; detached, so that only the distances get a gradient.
         distances: (N, 4), to the left, top, right and bottom edge, in pixels.
         size: Height and width of the image.
         margin: m, pixels around the box.
@@ -74,11 +74,11 @@ def recalibration_theta(keypoints: Tensor, distances: Tensor, *, size: tuple[int
 
 
 def inverse_theta(theta: Tensor, *, epsilon: float = 1e-6) -> Tensor:
-    """Affine maps from the image to recalibrated regions: θ⁻¹ = [[1/(s + ε), 0, −t/(s + ε)], …].
+    """Return affine maps from the image to recalibrated regions: θ⁻¹ = [[1/(s + ε), 0, −t/(s + ε)], …].
 
     Args:
         theta: (N, 2, 3), scaling and translation only.
-        epsilon: Keeps an empty box finite.
+        epsilon: Keeps the inverse of an empty box finite.
 
     Source: L-SNet, Eq. 4.
     """
@@ -87,12 +87,12 @@ def inverse_theta(theta: Tensor, *, epsilon: float = 1e-6) -> Tensor:
 
 
 def recalibrate(images: Tensor, theta: Tensor, size: tuple[int, int]) -> Tensor:
-    """The regions of images, all at one size; bilinear, zero beyond the image.
+    """Sample the regions of images at one size; bilinear, zero beyond the image.
 
     Args:
         images: (N, C, H, W), one for each region.
         theta: (N, 2, 3), from `recalibration_theta`.
-        size: Height and width of the result; for L-SNet that of the image.
+        size: Height and width of the result; for L-SNet the size of the image.
 
     Returns:
         (N, C, *size), float32 at least, also under autocast; differentiable in the images and in theta.
@@ -104,7 +104,7 @@ def recalibrate(images: Tensor, theta: Tensor, size: tuple[int, int]) -> Tensor:
     """
     images, theta = _at_least_float32(images), _at_least_float32(theta)
     dtype = torch.promote_types(images.dtype, theta.dtype)
-    # affine_grid is a matrix product, which autocast would round to bf16: half a pixel at 256.
+    # affine_grid is a matrix product, which autocast would round to bf16: an error of half a pixel at 256.
     with torch.autocast(theta.device.type, enabled=False):
         grid = functional.affine_grid(theta.to(dtype), [len(theta), images.shape[1], *size], align_corners=False)
         return functional.grid_sample(
@@ -113,11 +113,11 @@ def recalibrate(images: Tensor, theta: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def place_back(probabilities: Tensor, theta: Tensor, size: tuple[int, int]) -> Tensor:
-    """What was found in recalibrated regions, at its place in the image; zero outside.
+    """Return the probabilities of recalibrated regions at their position in the image; zero outside.
 
     Args:
         probabilities: (N, C, h, w).
-        theta: (N, 2, 3), the maps that the regions were recalibrated with (not their inverses).
+        theta: (N, 2, 3), the maps of the recalibration (not their inverses).
         size: Height and width of the image.
 
     Returns:
@@ -131,7 +131,7 @@ def place_back(probabilities: Tensor, theta: Tensor, size: tuple[int, int]) -> T
 def scale_gradient(values: Tensor, gamma: float) -> Tensor:
     """The same values, whose gradient arrives multiplied by the decay factor γ: z ← γz + (1 − γ) stopgrad(z).
 
-    Written as stopgrad(z) + γ (z − stopgrad(z)), which is the same and leaves the values exact.
+    Computed as stopgrad(z) + γ (z − stopgrad(z)), which is equal and keeps the values exact.
 
     Args:
         values: z, of any shape.

@@ -4,10 +4,10 @@ from torch import Tensor, nn
 
 
 class SaliencyTransformation(nn.Module):
-    """S = Conv5×5(ReLU(Conv3×3(P))), size-preserving; S ≡ 1 at the start.
+    """S = Conv5×5(ReLU(Conv3×3(P))), size-preserving; initially S ≡ 1.
 
-    The 5×5 weights start at 0 and its bias at 1, so that stage 2 first sees the plain image; the gradient to
-    stage 1 is zero until the module has moved once. Parameters 1→1: 36; 3→3: 312.
+    The 5×5 weights start at 0 and its bias at 1, so that stage 2 starts with the unchanged image. The gradient to
+    stage 1 is zero until the first update of the module. Parameters 1→1: 36; 3→3: 312.
 
     Args:
         channels: Maps of probabilities, and of weights.
@@ -26,5 +26,5 @@ class SaliencyTransformation(nn.Module):
         nn.init.ones_(self.second.bias)  # type: ignore[arg-type]
 
     def forward(self, probabilities: Tensor) -> Tensor:
-        """Weights (B, C, H, W) of the probabilities (B, C, H, W) of stage 1."""
+        """Return weights (B, C, H, W) from the probabilities (B, C, H, W) of stage 1."""
         return self.second(self.relu(self.first(probabilities)))

@@ -7,7 +7,7 @@ from torch import cat as concatenate
 
 
 def conv_bn_relu(in_channels: int, out_channels: int, kernel: int = 3, *, dilation: int = 1) -> nn.Sequential:
-    """Convolution with bias, batch normalisation, ReLU; the size (H, W) is preserved."""
+    """Return a convolution with bias, batch normalisation, ReLU; the size (H, W) is preserved."""
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, kernel, padding=dilation * (kernel // 2), dilation=dilation),
         nn.BatchNorm2d(out_channels),
@@ -49,19 +49,19 @@ class UNet(nn.Module):
         self.head = nn.Conv2d(widths[0], out_channels, 1)
 
     def encode(self, images: Tensor) -> list[Tensor]:
-        """Features of each level, shallow to deep, of images (B, in_channels, H, W)."""
+        """Return the features of each level, shallow to deep, of images (B, in_channels, H, W)."""
         levels: list[Tensor] = []
         for block in self.encoder:
             levels.append(block(self.pool(levels[-1]) if levels else images))
         return levels
 
     def decode(self, levels: Sequence[Tensor]) -> Tensor:
-        """Logits (B, out_channels, H, W) of the levels' features."""
+        """Return logits (B, out_channels, H, W) of the levels' features."""
         features = levels[-1]
         for up, block, skip in zip(self.up, self.decoder, levels[-2::-1], strict=True):
             features = block(concatenate((up(features), skip), dim=1))
         return self.head(features)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, out_channels, H, W) of images (B, in_channels, H, W); H and W divisible by 16."""
+        """Return logits (B, out_channels, H, W) of images (B, in_channels, H, W); H and W divisible by 16."""
         return self.decode(self.encode(images))

@@ -11,7 +11,7 @@ Layout = Literal["plain", "cicek"]
 
 
 def conv3d_bn_relu(in_channels: int, out_channels: int) -> nn.Sequential:
-    """3³ convolution with bias, batch normalisation, ReLU; the size (I, J, K) is preserved."""
+    """Return a 3³ convolution with bias, batch normalisation, ReLU; the size (I, J, K) is preserved."""
     return nn.Sequential(
         nn.Conv3d(in_channels, out_channels, 3, padding=1),
         nn.BatchNorm3d(out_channels),
@@ -20,18 +20,18 @@ def conv3d_bn_relu(in_channels: int, out_channels: int) -> nn.Sequential:
 
 
 def pad_to_multiple(volumes: Tensor, multiple: int) -> tuple[Tensor, tuple[slice, ...]]:
-    """Zeros around volumes, so that poolings halve every side without remainder.
+    """Pad volumes with zeros, so that poolings halve every side without remainder.
 
-    They are spread evenly over both ends of an axis; an odd one goes to the far end. Zero is the lower end of the
-    CT window, and what convolutions pad with.
+    The zeros are spread evenly over both ends of an axis; an odd one goes to the far end. Zero is the lower end of the
+    CT window, and the padding value of the convolutions.
 
     Args:
         volumes: (B, C, *S), of any sizes S.
-        multiple: What the sides shall be divisible by.
+        multiple: Divisor of the padded sides.
 
     Returns:
-        (B, C, *S′), each side of S′ the next multiple, and where the volumes lie in it:
-        ``padded[(..., *inside)]`` is the argument again.
+        (B, C, *S′), each side of S′ the next multiple; and the position of the volumes in it:
+        ``padded[(..., *inside)]`` equals the argument.
     """
     before = [-side % multiple // 2 for side in volumes.shape[2:]]
     after = [-side % multiple - low for side, low in zip(volumes.shape[2:], before, strict=True)]
@@ -59,14 +59,14 @@ class UNet3d(nn.Module):
         out_channels: int = 1,
         layout: Layout = "plain",
     ) -> None:
-        """The boxes of the figure.
+        """Build the blocks of the figure.
 
         Args:
-            widths: Channels that each level hands to the next one and to the decoder.
-            in_channels: Of the volumes.
-            out_channels: Of the logits.
-            layout: ``plain`` has both convolutions of a level as wide as the level and halves the channels while
-                up-sampling; ``cicek`` doubles them within a level, before pooling, and up-samples all of them.
+            widths: Output channels of each level, from shallow to deep.
+            in_channels: Channels of the volumes.
+            out_channels: Channels of the logits.
+            layout: With ``plain``, both convolutions of a level have the level's width, and up-sampling halves the
+                channels. With ``cicek``, channels double within a level, before pooling, and up-sampling keeps them.
         """
         super().__init__()
         self.multiple = 2 ** (len(widths) - 1)
@@ -86,10 +86,10 @@ class UNet3d(nn.Module):
         self.head = nn.Conv3d(widths[0], out_channels, 1)
 
     def forward(self, volumes: Tensor) -> Tensor:
-        """Logits (B, out_channels, I, J, K) of volumes (B, in_channels, I, J, K) of any size.
+        """Return logits (B, out_channels, I, J, K) of volumes (B, in_channels, I, J, K) of any size.
 
         Raises:
-            ValueError: While training, a single volume so small that one voxel is left at the deepest level.
+            ValueError: In training, a single volume with one voxel left at the deepest level.
         """
         features, inside = pad_to_multiple(volumes, self.multiple)
         skips: list[Tensor] = []

@@ -1,4 +1,4 @@
-"""VGG-16 in torchvision's parameter layout, its classifier as convolutions, so that its published weights load."""
+"""VGG-16 in torchvision's parameter layout, for its published weights, with the classifier as convolutions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,21 +9,21 @@ from pancascade.methods.networks.encoder_input import Normalisation, encoder_inp
 from pancascade.methods.networks.pretrained import fit_encoder, read_tensors
 
 CONVOLUTIONS = (2, 2, 3, 3, 3)
-"""Of the five levels of VGG-16 (configuration D)."""
+"""Number of convolutions of the five levels of VGG-16 (configuration D)."""
 
 
 class VggEncoder(nn.Module):
-    """VGG-16 whose classifier walks over the image: 7×7, then 1×1, without the last layer.
+    """VGG-16 with a convolutional classifier: 7×7, then 1×1, without the last layer.
 
-    Parameters with the defaults: 134,260,544; with the last layer of the classifier, which is left out, the published
-    138,357,544. Names and shapes are torchvision's (``features.0.weight`` … ``classifier.3.bias``), but the
-    classifier's matrices are kernels.
+    Parameters with the defaults: 134,260,544; the published 138,357,544 include the last layer of the classifier. Names
+    and shapes are torchvision's (``features.0.weight`` … ``classifier.3.bias``), except that the classifier's matrices
+    are kernels.
 
     Args:
         in_channels: 3 as published, or another number.
         widths: Channels of the five levels.
         hidden: Channels of the classifier.
-        border: Zeros around the image. With the 100 of FCN-8s images of any size have at least one position.
+        border: Width of zeros around the image. With the 100 of FCN-8s, images of any size give at least one position.
         normalisation: ``imagenet`` shifts and scales images as the published weights expect.
 
     Source: Simonyan and Zisserman 2015, Table 1, D; Long et al. 2015, §4.
@@ -66,7 +66,7 @@ class VggEncoder(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features at strides 8, 16 and 32 of images (B, in_channels, H, W), or of slices that each channel sees."""
+        """Return features at strides 8, 16, 32 of images (B, in_channels, H, W), or slices copied to all channels."""
         images = encoder_input(images, channels=self.in_channels, normalisation=self.normalisation)
         eighth = self.features[: self.pools[2] + 1](images)
         sixteenth = self.features[self.pools[2] + 1 : self.pools[3] + 1](eighth)
@@ -76,11 +76,11 @@ class VggEncoder(nn.Module):
 def load_vgg(encoder: VggEncoder, path: Path) -> None:
     """Load torchvision's published weights of VGG-16; the last layer of its classifier is left out.
 
-    No code in the file is ever run. The encoder is left as it was if the weights do not fit.
+    No code in the file is run. The encoder is unchanged if the weights do not fit.
 
     Args:
         encoder: VGG-16.
-        path: ``*.safetensors``, or a state_dict that ``torch.save`` wrote.
+        path: ``*.safetensors``, or a state_dict written by ``torch.save``.
 
     Raises:
         CheckpointError: The file is missing, damaged, no state_dict, or the weights of another network.

@@ -155,7 +155,7 @@ def test_an_image_that_is_there_twice_is_read_once_with_a_warning(tmp_path, same
     volume = read_dicom_folder(tmp_path)
     (notice,) = volume.notices
     assert (notice.code, notice.severity, notice.values) == ("copies_left_out", "warning", {"copies": 1})
-    assert "1 slice of the series is there twice" in notice.sentence
+    assert "1 slice of the series is present twice" in notice.sentence
     require_every_voxel_in_place(volume, ct_slices(hu), hu)
 
 
@@ -174,7 +174,7 @@ def test_different_images_at_one_place_are_refused(tmp_path, same_uid):
         arterial[1].SOPInstanceUID = slices[1].SOPInstanceUID
     save_all([*slices, arterial[1]], tmp_path)
     message = refused(tmp_path)
-    assert "different images lie at the same place (1 slice), the first are IM0002.dcm and IM0005.dcm" in message
+    assert "different images lie at the same position (1 slice), the first are IM0002.dcm and IM0005.dcm" in message
     assert "several phases" in message
 
 
@@ -183,11 +183,11 @@ def test_different_images_at_one_place_are_refused(tmp_path, same_uid):
     [
         (
             {"ImageOrientationPatient": [1, 0, 0, 0, 0.8, 0.6]},
-            "the orientation differs between the slices: 1 of 4 are unlike the others, the first is IM0002.dcm",
+            "the orientation differs between the slices: 1 of 4 differ from the others, the first is IM0002.dcm",
         ),
         (
             {"PixelSpacing": [0.9, 0.8]},
-            "the PixelSpacing differs between the slices: 1 of 4 are unlike the others, .*0.9 0.8",
+            "the PixelSpacing differs between the slices: 1 of 4 differ from the others, .*0.9 0.8",
         ),
         ({"Rows": 5, "Columns": 7}, "number of rows and columns differs .* IM0002.dcm with 5 7 against 7 5"),
         ({"ImagePositionPatient": [-120.5, -80.25, 42.9]}, "unevenly spaced, 2.10 to 2.90 mm apart.*IM0002"),

@@ -188,7 +188,7 @@ def test_padding_that_looks_like_tissue_punches_no_holes(tmp_path, caplog):
     hu = picture()
     save_all(ct_slices(hu, PixelPaddingValue=1024 + int(hu[1, 3, 2])), tmp_path)
     assert np.array_equal(values_of(tmp_path), hu)
-    assert "looks like tissue; left as it is" in caplog.text
+    assert "looks like tissue; left unchanged" in caplog.text
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian])

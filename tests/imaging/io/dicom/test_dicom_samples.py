@@ -129,7 +129,7 @@ def test_no_transfer_syntax_was_forgotten(fixtures):
     ("name", "sentence"),
     [
         ("gantrytilting", r"leans by 14\.0 degrees \(gantry tilt\)"),
-        ("notavolume", r"different images lie at the same place \(3 slices\)"),
+        ("notavolume", r"different images lie at the same position \(3 slices\)"),
         ("sliceincrement/001", r"1 slice missing .* 1 between IM-0001-0009-0001\.dcm and IM-0001-0010-0001\.dcm"),
         ("sliceincrement/002", r"1 slice missing .* 1 between IM-0001-0003\.dcm and IM-0001-0005\.dcm"),
     ],
@@ -142,7 +142,7 @@ def test_broken_geometry_is_refused_as_what_it_is(fixtures, name, sentence):
 def test_mixed_orientations_are_named_in_mr_too_but_mr_is_no_ct(fixtures):
     folder = fixtures / "broken_geometry" / "sliceorientation"
     frames = [frame for file in sorted(folder.rglob("*.dcm")) for frame in frames_of(file)]
-    with pytest.raises(GeometryError, match="orientation differs between the slices: 2 of 4 are unlike the others"):
+    with pytest.raises(GeometryError, match="orientation differs between the slices: 2 of 4 differ from the others"):
         arrange(frames, source=folder)
     (series,) = find_series(folder)
     with pytest.raises(NotCTError, match=r"series 202 .*MR series.* is not a CT"):
@@ -176,5 +176,5 @@ def test_an_enhanced_perfusion_map_is_read_but_never_chosen(fixtures):
 
 
 def test_the_same_slice_stored_twice_differently_is_refused(fixtures):
-    with pytest.raises(GeometryError, match=r"same place \(1 slice\), the first are 693_J2KR\.dcm and 693_UNCI\.dcm"):
+    with pytest.raises(GeometryError, match=r"position \(1 slice\), the first are 693_J2KR\.dcm and 693_UNCI\.dcm"):
         read_dicom_folder(fixtures / "multiframe")

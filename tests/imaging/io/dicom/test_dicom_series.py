@@ -240,7 +240,7 @@ def test_a_coronal_series_is_read_when_it_is_wanted(patient):
     [
         (
             "liver",
-            "No series is what --series names. See --list-series. There are: series 3 (ct), series 20 (RTSTRUCT).",
+            "No series matches --series. See --list-series. There are: series 3 (ct), series 20 (RTSTRUCT).",
         ),
         ("20", "None that --series names is an axial CT. There are: series 20 (RTSTRUCT)."),
     ],

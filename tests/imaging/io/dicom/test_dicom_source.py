@@ -29,7 +29,7 @@ def test_the_series_is_chosen_by_the_reader_s_rule(tmp_path):
     save_all(ct_slices(picture(slices=5), SeriesInstanceUID="1.2.4", SeriesNumber=9), tmp_path / "many")
     assert find_source(tmp_path).datasets[0].SeriesNumber == 9
     assert find_source(tmp_path, series="8").datasets[0].SeriesNumber == 8
-    with pytest.raises(ScanError, match="No series is what --series names"):
+    with pytest.raises(ScanError, match="No series matches --series"):
         find_source(tmp_path, series="7")
 
 

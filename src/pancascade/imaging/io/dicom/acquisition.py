@@ -1,4 +1,4 @@
-"""How a series was acquired, from the header of one of its images."""
+"""Acquisition parameters of a series, from the header of one of its images."""
 
 import re
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ BODY_PARTS = {
     "THORAX": "chest",
     "WHOLEBODY": "whole body",
 }
-"""Words for the defined terms of a trunk (PS3.16 Annex L)."""
+"""Plain names of the defined terms for parts of the trunk (PS3.16 Annex L)."""
 
 MANUFACTURERS = {
     "siemens": "Siemens",
@@ -40,7 +40,7 @@ MANUFACTURERS = {
     "united imaging": "United Imaging",
     "neusoft": "Neusoft",
 }
-"""Names of scanners' manufacturers, by what their field holds in lower case."""
+"""Names of scanner manufacturers, by a part of the header field in lower case."""
 
 _NO_CONTRAST = ("", "NO", "NONE", "N", "0", "WITHOUT", "W/O", "NATIVE", "N/A")
 _SCANNERS_KERNEL = re.compile(r"[A-Z][a-z]?\d{2}[a-z]?|FC\d{2}")
@@ -48,10 +48,10 @@ _NAMED_KERNELS = ("STANDARD", "SOFT", "DETAIL", "CHST", "LUNG", "BONE", "BONEPLU
 
 
 def acquisition_of(header: "Dataset") -> Acquisition:
-    """What a header says of the acquisition, without any free text.
+    """Return the acquisition parameters of a header, without free text.
 
     Args:
-        header: Of one image of the series; values that are missing, damaged or unknown are left out.
+        header: Header of one image of the series; missing, damaged or unknown values become None.
     """
     body_part = text_of(header, "BodyPartExamined").upper().replace("_", "").replace(" ", "")
     manufacturer = text_of(header, "Manufacturer").lower()

@@ -1,4 +1,4 @@
-"""Images at one place of a series: copies, of which one is read, or rivals, which are refused."""
+"""Images at the same position of a series: identical copies are left out, different images are refused."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,18 +16,18 @@ from pancascade.messages.notices import Notice
 def without_copies(
     ordered: Sequence[Frame], normal: npt.NDArray[np.float64], *, source: Path
 ) -> tuple[list[Frame], list[Notice]]:
-    """Leave out second copies of an image, whatever their UIDs.
+    """Remove repeated copies of an image, regardless of their UIDs.
 
     Args:
-        ordered: Slices along the normal; of those at one place the first is kept.
+        ordered: Slices sorted along the normal; the first at each position is kept.
         normal: Unit vector across the slices, LPS+.
         source: Names the series in messages.
 
     Returns:
-        The slices that are left, and how many were not, if any.
+        The kept slices, and a notice if copies were removed.
 
     Raises:
-        GeometryError: different images lie at one place.
+        GeometryError: different images lie at the same position.
     """
     kept = [*ordered[:1]]
     rivals: list[tuple[Frame, Frame]] = []
@@ -42,7 +42,7 @@ def without_copies(
     if rivals:
         first, second = rivals[0]
         raise GeometryError(
-            f"{source}: different images lie at the same place ({counted(len(rivals))}), the first are "
+            f"{source}: different images lie at the same position ({counted(len(rivals))}), the first are "
             f"{named(first)} and {named(second)}. These may be several phases or reconstructions "
             "in one series; export one of them alone.",
             code="duplicate_slices",
@@ -55,14 +55,14 @@ def _left_out(copies: Sequence[Frame], source: Path) -> Notice:
     return Notice(
         code="copies_left_out",
         about="input",
-        sentence=f"{source}: {counted(len(copies))} of the series {are} there twice, with the same pixels, and {were} "
-        f"read once; the first copy is {named(copies[0])}.",
+        sentence=f"{source}: {counted(len(copies))} of the series {are} present twice, with the same pixels, and "
+        f"{were} read once; the first copy is {named(copies[0])}.",
         values={"copies": len(copies)},
     )
 
 
 def _is_copy(frame: Frame, other: Frame) -> bool:
-    """Whether two images of one place show the same, each by its own header."""
+    """Return whether two images at one position have equal HU, each rescaled by its own header."""
     sideways_mm = float(np.linalg.norm(np.subtract(frame.position_mm, other.position_mm)))
     if frame.file == other.file or frame.size != other.size or sideways_mm > ROUNDING_MM:
         return False

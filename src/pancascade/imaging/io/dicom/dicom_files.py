@@ -1,7 +1,7 @@
-"""DICOM files on disk: which they are in a folder or zip archive, and their headers without a stray word.
+"""DICOM files in folders and zip archives, and their headers, read without any output of pydicom.
 
-pydicom quotes the values it stumbles over, in warnings and in its log. They may hold a patient's name, so
-nothing of pydicom's own text gets out of here.
+pydicom quotes values that it cannot read in warnings and in its log. They may contain a patient's name, so no text of
+pydicom leaves this module.
 """
 
 import logging
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-# A file of a group that every DICOM data set begins with, where the 128 bytes and "DICM" before it are missing.
+# The group number with which every DICOM data set starts, for files without the 128 bytes and "DICM" before it.
 _BARE_BEGINNINGS = (b"\x08\x00", b"\x02\x00")
 _DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
-# A table of contents, by its name (PS3.10 8.6) or by its class, Media Storage Directory (PS3.4 B.5).
+# A table of contents (DICOMDIR): its file name (PS3.10 8.6) and its class, Media Storage Directory (PS3.4 B.5).
 _DIRECTORY_NAME, _DIRECTORY_CLASS = "DICOMDIR", b"1.2.840.10008.1.3.10"
 _META_BYTES = 512
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Path]:
-    """A folder as it is; a zip archive unpacked for as long as it is needed; a single file as it is.
+    """Yield a folder or file unchanged, or a zip archive unpacked into a temporary folder.
 
-    Errors raised meanwhile name the archive, not the temporary folder.
+    Errors raised inside the context name the archive, not the temporary folder.
 
     Args:
         path: Folder, zip archive, or one DICOM file.
 
     Yields:
-        The folder or file to look into.
+        The folder or file to read.
 
     Raises:
         UnreadableError: no such path, no permission, a DICOMDIR, or an archive that is damaged, locked, or too large.
@@ -69,10 +69,10 @@ def opened(path: Path) -> Iterator[Path]:
 
 
 def looks_like_dicom(path: Path) -> bool:
-    """Whether a path is a folder, a zip archive or a DICOM file, in which a series is to be looked for.
+    """Return whether a path is a folder, a zip archive or a DICOM file, which may hold a series.
 
     Args:
-        path: Anything; what does not exist or may not be read is no DICOM.
+        path: Any path; False if it does not exist or may not be read.
     """
     try:
         if path.is_dir() or zipfile.is_zipfile(path):
@@ -83,13 +83,13 @@ def looks_like_dicom(path: Path) -> bool:
 
 
 def dicom_files(path: Path) -> tuple[list[Path], list[Path]]:
-    """All files at or below a path that hold DICOM, by their first bytes; suffixes do not count.
+    """Return all DICOM files at or below a path, recognised by their first bytes, not by suffix.
 
     Args:
         path: Folder, searched to the bottom (links to folders are followed), or one file.
 
     Returns:
-        Sorted paths, a DICOMDIR not among them; and the files that are only named like DICOM.
+        Sorted paths without DICOMDIR, and the files that are only named like DICOM.
 
     Raises:
         UnreadableError: a folder or file that may not be read.
@@ -111,14 +111,14 @@ def dicom_files(path: Path) -> tuple[list[Path], list[Path]]:
 
 
 def read_header(file: Path, *, tags: Iterable[str] = ()) -> "Dataset | None":
-    """The data set of a file up to its pixels.
+    """Read the data set of a file up to its pixels.
 
     Args:
         file: DICOM file.
-        tags: Keywords to read; all when empty.
+        tags: Keywords to read; empty reads all.
 
     Returns:
-        The header, or None for one so damaged that it does not say what it describes.
+        The header; None if it is too damaged to give its SOP class and modality.
     """
     import pydicom
 
@@ -126,18 +126,18 @@ def read_header(file: Path, *, tags: Iterable[str] = ()) -> "Dataset | None":
     with quiet():
         try:
             header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=wanted or None, force=True)
-            # pydicom decodes a value when it is asked for, and fails only then.
+            # pydicom decodes a value only on access, and fails only then.
             for keyword in wanted:
                 header.get(keyword)
             return header if header.get("SOPClassUID") and header.get("Modality") else None
-        # A damaged header fails in every part of pydicom, with whatever that part raises.
+        # A damaged header may raise any exception in any part of pydicom.
         except Exception:
             return None
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Let pydicom and gdcm read what they can, and say nothing about it."""
+    """Silence the warnings and logs of pydicom and gdcm, and the validation of values on reading."""
     import gdcm
     import pydicom
 
@@ -167,10 +167,10 @@ def _refuse_folder(error: OSError) -> None:
 
 
 def exists(path: Path) -> bool:
-    """Whether a path leads to something; one that cannot be a path does not."""
+    """Return whether a path exists; False for an invalid path."""
     try:
         return path.exists()
-    # A name that is too long for the file system, or with a zero in it, names nothing.
+    # The name is too long for the file system, or contains a zero byte.
     except (OSError, ValueError):
         return False
 
@@ -198,7 +198,7 @@ def _begins_as_dicom(beginning: bytes) -> bool:
 def _unpack(archive: Path, folder: Path) -> None:
     try:
         with zipfile.ZipFile(archive) as content:
-            # Looked at before anything is written: an archive of zeros may unpack to more than the disk holds.
+            # Checked before anything is written: an archive of zeros may unpack to more than the disk holds.
             if sum(entry.file_size for entry in content.infolist()) > shutil.disk_usage(folder).free:
                 raise UnreadableError(
                     f"{archive}: the archive does not fit onto the disk of temporary files ({folder.parent}). "

@@ -1,4 +1,4 @@
-"""What the header of a CT image says about each of its frames, the same for classic and enhanced images."""
+"""Header values of each frame of a CT image, the same for classic and enhanced images."""
 
 import math
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ _FARTHEST_MM = 1e6
 
 @dataclass(frozen=True)
 class Frame:
-    """One slice, where it lies and what its stored values mean.
+    """One slice with its position and the rescaling of its stored values.
 
     Attributes:
-        file: Where its pixels are.
-        index: Which frame of the file, from 0.
+        file: File of its pixels.
+        index: Index of the frame in the file, from 0.
         uid: SOP instance UID of the file.
         size: Rows and columns.
         position_mm: Centre of the first pixel, LPS+ (PS3.3 C.7.6.2.1.1).
         orientation: Direction cosines of a row, then of a column, LPS+.
-        spacing_mm: Between the centres of rows, then of columns.
-        thickness_mm: SliceThickness, where it is given.
-        slope: HU = slope * stored value + intercept; None where the header has none.
+        spacing_mm: Distance between the centres of rows, then of columns.
+        thickness_mm: SliceThickness, if given.
+        slope: HU = slope * stored value + intercept; None if missing.
         intercept: As above.
     """
 
@@ -46,17 +46,17 @@ class Frame:
 
 
 def frames_of(file: Path) -> list[Frame]:
-    """All frames of one file: one for classic CT, many for enhanced CT.
+    """Return all frames of one file: one for classic CT, many for enhanced CT.
 
     Args:
         file: DICOM image.
 
     Returns:
-        In the file's order.
+        Frames in the file's order.
 
     Raises:
-        UnreadableError: no such file, a damaged header, or no picture.
-        GeometryError: PixelSpacing, ImagePositionPatient or ImageOrientationPatient is missing or no number.
+        UnreadableError: no such file, a damaged header, no image, or a rescale that CT does not allow.
+        GeometryError: PixelSpacing, ImagePositionPatient or ImageOrientationPatient is missing or impossible.
     """
     if not file.is_file():
         raise UnreadableError(
@@ -72,7 +72,7 @@ def frames_of(file: Path) -> list[Frame]:
             return _frames(file, header)
         except ScanError:
             raise
-        # A value that cannot be decoded fails in pydicom with whatever that part of it raises.
+        # A value that cannot be decoded may raise any exception in pydicom.
         except Exception as error:
             raise UnreadableError(
                 f"{file}: the DICOM header is damaged. Copy or export the file again.", code="header_damaged"
@@ -102,7 +102,7 @@ def _frames(file: Path, header: "Dataset") -> list[Frame]:
 
 
 def _frame(file: Path, index: int, size: tuple[int, int], groups: "list[Dataset]") -> Frame:
-    """`groups` is where to look, nearest first: this frame's own, what all frames share, the whole image."""
+    """Return one frame; `groups` holds, in order of priority, its own values, the shared values, the whole image."""
     measures = _macro(groups, "PixelMeasuresSequence", "PixelSpacing")
     place = _macro(groups, "PlanePositionSequence", "ImagePositionPatient")
     plane = _macro(groups, "PlaneOrientationSequence", "ImageOrientationPatient")
@@ -149,7 +149,7 @@ def _required(group: "Dataset", keyword: str, count: int, *, file: Path) -> Numb
     numbers = _numbers(group, keyword)
     if numbers is None or len(numbers) != count:
         raise GeometryError(
-            f"{file}: {keyword} is missing or damaged, so nobody knows where its pixels lie. "
+            f"{file}: {keyword} is missing or damaged, so the position of its pixels is unknown. "
             "Export the original CT series, with all headers.",
             code="place_missing",
         )

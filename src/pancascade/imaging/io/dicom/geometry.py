@@ -1,4 +1,4 @@
-"""From the places of single slices to one grid, or a sentence why they make none."""
+"""Conversion of slice positions to one grid, or an error that says why they form none."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,12 +19,12 @@ Array = npt.NDArray[np.float64]
 
 
 class Stack(NamedTuple):
-    """Slices that make one grid.
+    """Slices that form one grid.
 
     Attributes:
-        frames: In the order of the grid's third axis, copies left out.
+        frames: Frames in the order of the grid's third axis, without copies.
         affine: (4, 4), from (column, row, slice) to RAS+ mm. A shear below 0.5 degrees is kept in it.
-        notices: What was left out, or taken as even although it is not quite.
+        notices: Notices about copies left out and about slices that are only nearly even.
     """
 
     frames: list[Frame]
@@ -33,14 +33,14 @@ class Stack(NamedTuple):
 
 
 def arrange(frames: Sequence[Frame], *, source: Path) -> Stack:
-    """Sort slices by their place along the slice normal, and place the grid that they make.
+    """Sort slices along the slice normal, and return them with the affine of their grid.
 
     Args:
         frames: Slices of one series, in any order.
         source: Names the series in messages.
 
     Raises:
-        GeometryError: sizes, orientations or spacings differ, several images at one place, missing or
+        GeometryError: sizes, orientations or spacings differ, several images at one position, missing or
             unevenly spaced slices, a gantry tilt, or a single slice without thickness.
     """
     _require_same(
@@ -83,22 +83,22 @@ def _require_same(
     frames: Sequence[Frame], value: Callable[[Frame], Numbers], *, what: str, tolerance: float, code: str, source: Path
 ) -> None:
     values = np.array([value(frame) for frame in frames], dtype=np.float64)
-    # Rounding groups what is nearly equal; the largest group says what is usual.
+    # Rounding groups nearly equal values; the largest group gives the usual value.
     _, members, counts = np.unique(np.round(values / (tolerance or 1)), axis=0, return_index=True, return_counts=True)
     usual = values[members[counts.argmax()]]
     odd = np.flatnonzero((np.abs(values - usual) > tolerance).any(axis=1))
     if odd.size:
         first = int(odd[0])
         raise GeometryError(
-            f"{source}: the {what} differs between the slices: {odd.size} of {len(frames)} are unlike the others, "
+            f"{source}: the {what} differs between the slices: {odd.size} of {len(frames)} differ from the others, "
             f"the first is {frames[first].file.name} with {_listed(values[first])} against {_listed(usual)}. "
-            "Take out what does not belong.",
+            "Remove slices that do not belong.",
             code=code,
         )
 
 
 def _axes(frame: Frame) -> tuple[Array, Array, Array]:
-    """Unit vectors along a row, along a column, and across the slice, LPS+."""
+    """Return unit vectors along a row, along a column, and across the slice, LPS+."""
     row, column = np.reshape(frame.orientation, (2, 3))
     lengths = np.linalg.norm((row, column), axis=1)
     if np.abs(lengths - 1).max() > 1e-2 or abs(row @ column) > 1e-3:

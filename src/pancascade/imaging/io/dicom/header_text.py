@@ -9,11 +9,11 @@ _SEXES = ("M", "F", "O")
 
 
 def text_of(header: "Dataset", keyword: str) -> str:
-    """An attribute of a header as text, "" where it is missing, damaged, or not well-formed where it must be.
+    """Return an attribute of a header as text; "" if it is missing, damaged, or malformed.
 
     Args:
-        header: As it was read.
-        keyword: DICOM's keyword of a text, date, number or code; of several values the first is taken.
+        header: Header as read.
+        keyword: DICOM keyword of a text, date, number or code; the first of several values is used.
     """
     from pydicom.config import RAISE
     from pydicom.datadict import dictionary_VR
@@ -26,7 +26,7 @@ def text_of(header: "Dataset", keyword: str) -> str:
         text = str(value[0] if isinstance(value, MultiValue) and value else value or "").strip()
         if kind in ("DA", "TM", "AS", "DS", "CS"):
             validate_value(kind, text, RAISE)
-    # A value that cannot be decoded fails in pydicom with whatever that part of it raises.
+    # A value that cannot be decoded may raise any exception in pydicom.
     except Exception:
         return ""
     return "" if keyword == "PatientSex" and text not in _SEXES else text

@@ -1,4 +1,4 @@
-"""Who a series belongs to. Nothing calls this unless the user asks to keep identifiers."""
+"""Patient identifiers of a series. Used only if the user asks to keep identifiers."""
 
 from pancascade.imaging.io.dicom.dicom_files import quiet
 from pancascade.imaging.io.dicom.header_text import text_of
@@ -16,14 +16,14 @@ _KEYWORDS = {
 
 
 def identity_of(source: DicomSource) -> dict[str, str]:
-    """Patient, study and series as the source names them, for results that are meant to be traced back.
+    """Return identifiers of patient, study and series, for results that must be traceable.
 
     Args:
-        source: As `find_source` gives it.
+        source: A source from `find_source`.
 
     Returns:
         patient_name, patient_id, patient_birth_date and study_date (YYYYMMDD), accession_number, study_uid,
-        series_uid; those that are missing, empty or damaged are left out.
+        series_uid; without missing, empty or damaged values.
     """
     header = source.datasets[0]
     with quiet():

@@ -1,4 +1,4 @@
-"""What kind of series a DICOM header belongs to: a CT to segment, or something beside it."""
+"""Kinds of series by their DICOM header: a CT to segment, or another kind."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ CT = "ct"
 NOT_AXIAL = "coronal or sagittal CT"
 MIXED = "mixed dual-energy CT"
 NAMEABLE = (NOT_AXIAL, MIXED)
-"""In Hounsfield units, but never chosen by rule: only where the user names it."""
+"""Kinds in Hounsfield units that are read only if the user names the series."""
 
 HEADER_TAGS = (
     "SOPClassUID",
@@ -51,7 +51,7 @@ _DERIVED = {
     "MIP", "MINIP", "MIN_IP", "MAX_IP", "AVERAGE_IP", "PROJECTION IMAGE", "PERFUSION", "SCREEN SAVE", "SSD", "VRT",
     "VOLUME_RENDER", "DOSE_INFO", "IODINE", "OTHER_MAP", "SUBTRACT", "VNC_MAP", "MATERIAL",
 }  # fmt: skip
-# Both energies of a dual-energy scan, weighted to what a single energy would show.
+# Both energies of a dual-energy scan, weighted to resemble a single energy.
 _MIXED = {"ENERGY_PROP_WT"}
 _LONGEST_MODALITY = 10
 # PS3.3 C.11.1.1.2: Hounsfield units, modified ones, unspecified.
@@ -59,10 +59,10 @@ _HU_TYPES = {"", "HU", "HU_MOD", "US"}
 
 
 def kind_of(header: "Dataset") -> str:
-    """CT for images of a CT in Hounsfield units, or a few words on what else it is.
+    """Return `CT` or `MIXED` for CT images in Hounsfield units, else a few words that name the kind.
 
     Args:
-        header: With HEADER_TAGS.
+        header: Header with HEADER_TAGS.
     """
     storage_class = str(header.get("SOPClassUID", ""))
     if storage_class not in _CT_CLASSES:
@@ -80,22 +80,22 @@ def kind_of(header: "Dataset") -> str:
 
 
 def _modality(header: "Dataset") -> str:
-    """As it is written, if it can be one of the defined terms (PS3.3 C.7.3.1.1.1)."""
+    """Return the modality if it can be a defined term (PS3.3 C.7.3.1.1.1), else "other"."""
     text = str(header.get("Modality") or "")
     return text if text.isascii() and text.isalpha() and text.isupper() and len(text) <= _LONGEST_MODALITY else "other"
 
 
 def is_axial(header: "Dataset") -> bool:
-    """Whether slices lie across the body, within 45 degrees; True also where the header does not say.
+    """Return whether slices are axial within 45 degrees; also True without an orientation.
 
     Args:
-        header: With HEADER_TAGS.
+        header: Header with HEADER_TAGS.
     """
     for group in (header, *(header.get("SharedFunctionalGroupsSequence") or [])):
         for plane in (group, *(group.get("PlaneOrientationSequence") or [])):
             try:
                 row, column = np.reshape([float(cosine) for cosine in plane["ImageOrientationPatient"].value], (2, 3))
-            # A missing value, or one that cannot be decoded, of which the damaged part of pydicom raises what it likes.
+            # A missing value, or a damaged one, which may raise any exception in pydicom.
             except Exception:
                 continue
             return bool(abs(np.cross(row, column)[2]) >= np.sqrt(0.5) - 1e-3)

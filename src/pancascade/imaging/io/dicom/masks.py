@@ -1,4 +1,4 @@
-"""Masks from DICOM-SEG (PS3.3 A.51), read through highdicom, an extra."""
+"""Masks from DICOM-SEG (PS3.3 A.51), read through highdicom (an extra)."""
 
 import logging
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from highdicom.seg import Segmentation
 
 _INSIDE = 0.5
-"""Least value of a fractional segment, which says how likely or how much of a voxel it is."""
+"""Least value of a voxel of a fractional segment (probability or occupancy)."""
 
 _LPS_TO_RAS = np.diag((-1.0, -1.0, 1.0, 1.0))
 
@@ -32,13 +32,13 @@ class DicomMask:
     """The segments of a DICOM-SEG.
 
     Attributes:
-        path: As it was given.
-        names: What segments are called, by their numbers.
-        kinds: What they are by their coded type, by their numbers.
-        series: Marks of the series that it was made on; none where it does not tell.
-        frame_of_reference: Mark of what its places are told in.
-        places_mm: Of each frame, (N, 3), LPS+.
-        content: As highdicom reads it.
+        path: Path as given.
+        names: Segment labels by segment number.
+        kinds: Meanings of the coded property types by segment number.
+        series: Marks of the referenced series; empty without a reference.
+        frame_of_reference: Mark of the frame of reference of its positions, if given.
+        places_mm: (N, 3), position of each frame in mm, LPS+.
+        content: The object that highdicom reads.
     """
 
     path: Path
@@ -50,22 +50,22 @@ class DicomMask:
     content: "Segmentation"
 
     def volume(self, segments: Sequence[int]) -> Volume:
-        """The voxels that are in any of some segments, uint8, on the planes that the file has.
+        """Return the union of some segments, uint8, on the planes of the file.
 
-        Planes without a voxel may be missing between two others, where they are 0, and at both ends.
+        Empty planes may be absent from the file: between others they are 0, at both ends they stay absent.
 
         Args:
-            segments: Numbers.
+            segments: Segment numbers.
 
         Raises:
-            UnreadableError: Its frames are no planes of one straight stack, or cannot be decoded.
+            UnreadableError: The frames do not form one straight stack, or cannot be decoded.
         """
         with quiet_log("highdicom", level=logging.CRITICAL + 1), quiet():
             try:
                 stack = self.content.get_volume(segment_numbers=list(segments), allow_missing_positions=True)
                 inside: npt.NDArray[np.bool_] = np.any(np.asarray(stack.array) >= _INSIDE, axis=-1)
                 affine = _LPS_TO_RAS @ _with_places(np.asarray(stack.affine), len(inside), self.places_mm)
-            except Exception as error:  # highdicom and pydicom raise whatever a damaged part leads to
+            except Exception as error:  # a damaged file may raise any exception in highdicom and pydicom
                 raise UnreadableError(
                     f"{self.path}: its frames are damaged, or no straight stack of slices. Export the segmentation "
                     "again, or give the mask as NIfTI.",
@@ -76,14 +76,14 @@ class DicomMask:
 
 
 def read_dicom_mask(path: Path) -> DicomMask:
-    """A DICOM-SEG, without its pixels as yet.
+    """Read a DICOM-SEG; its pixels are decoded later.
 
     Args:
         path: The file; or a folder or zip archive with one such file.
 
     Raises:
-        UnreadableError: There is none, there are several, it is damaged, or highdicom is not installed.
-        ScanError: It cannot be read.
+        UnreadableError: There is no DICOM-SEG, there are several, it is damaged, or highdicom is not installed.
+        ScanError: The path cannot be read.
     """
     with opened(path) as place:
         file = _only_segmentation(place, path)
@@ -142,7 +142,7 @@ def _kind(file: Path) -> str:
 def _with_places(
     affine: npt.NDArray[np.float64], count: int, places_mm: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """An affine (LPS+; slices, rows, columns) by the frames' own places: their stack may lean by less than a degree."""
+    """Correct an affine (LPS+; slices, rows, columns) by the frames' own positions; the stack may lean slightly."""
     if count == 1:
         return affine
     ends = (affine[:3, 3], affine[:3, 3] + (count - 1) * affine[:3, 0])

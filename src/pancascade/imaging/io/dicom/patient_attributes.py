@@ -1,8 +1,8 @@
-"""Patient and study of a series, carried over into what is made of it.
+"""Patient and study attributes of a series, copied into DICOM results.
 
-Scanners and anonymisers write values that the standard does not allow, and libraries fail on some of them. What
-must be well-formed (dates, codes, numbers) is left empty where it is not; names and identifiers are carried as
-they are, as they tie the result to its patient.
+Scanners and anonymisers write values that the standard does not allow, and some libraries fail on them. Malformed
+dates, codes and numbers are replaced by empty values. Names and identifiers are copied unchanged, as they link the
+result to its patient.
 """
 
 import logging
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-# Present in every result, empty where nobody knows (type 2, PS3.3 C.7.1.1 and C.7.2.1).
+# Present in every result, empty if unknown (type 2, PS3.3 C.7.1.1 and C.7.2.1).
 _ALWAYS = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
     *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
@@ -29,16 +29,16 @@ _WHERE_GIVEN = (
 
 
 def patient_and_study(source: DicomSource) -> "Dataset":
-    """Patient, study, and frame of reference of a series.
+    """Return patient, study, and frame of reference of a series.
 
-    Text beyond ASCII comes as UTF-8 (ISO_IR 192), whatever the series was written in. A series without a frame
-    of reference gets one made from its UID, the same for all results of that series.
+    Text beyond ASCII is encoded as UTF-8 (ISO_IR 192) for any encoding of the series. A series without a frame of
+    reference gets one derived from its series UID, so all results of the series share it.
 
     Args:
-        source: The series, whose references are sound.
+        source: The series, accepted by `require_references`.
 
     Returns:
-        A data set of these attributes alone.
+        A data set of these attributes only.
     """
     import pydicom
 

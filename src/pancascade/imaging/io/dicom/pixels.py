@@ -1,4 +1,4 @@
-"""Stored pixels of CT slices to Hounsfield units."""
+"""Conversion of stored pixels of CT slices to Hounsfield units."""
 
 import logging
 from collections import defaultdict
@@ -20,30 +20,30 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 _AIR_HU = -1024
-# What is scanned has these values; padding among them is a wrong header, and replacing it would punch holes.
+# Range of scanned tissue. Padding in this range is a wrong header; replacing it would make holes in the scan.
 _SCANNED_HU = (-1000, 3071)
-# JPEG-LS and JPEG 2000 know their own number of bits, and writers leave none above it: gdcm and pydicom compress
-# BitsStored bits, and overlays do not belong into what is compressed (PS3.5 8.2), so that a smaller BitsStored beside
-# it is a wrong header. Who compresses every bit of the cell, as dcmtk can, keeps an overlay, which the header names.
+# JPEG-LS and JPEG 2000 store their own number of bits. gdcm and pydicom compress BitsStored bits, and overlays may not
+# be in compressed pixels (PS3.5 8.2), so a smaller BitsStored in the header is wrong. A writer that compresses every
+# bit of the cell, as dcmtk can, keeps an overlay, which the header names.
 _SELF_DESCRIBING = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.9")
 
 Pixels = npt.NDArray[Any]
 
 
 def hounsfield(frames: Sequence[Frame], *, source: Path, keep_on_disk: bool = False) -> Pixels:
-    """Decode slices, rescale each by its own slope and intercept, and turn padding into air.
+    """Decode slices, rescale each by its own slope and intercept, and replace padding by air.
 
     Args:
-        frames: In the order wanted, all of one size.
+        frames: Frames in the order of the result, all of one size.
         source: Names the series in messages.
-        keep_on_disk: Put the voxels into a temporary file rather than into memory.
+        keep_on_disk: Store the voxels in a temporary file instead of memory.
 
     Returns:
-        (I, J, K) = (columns, rows, slices). int16; int32 where int16 does not hold the values; float32
-        where a slope or intercept is a fraction.
+        (I, J, K) = (columns, rows, slices). int16; int32 if int16 does not hold the values; float32 if a slope or
+        intercept is fractional.
 
     Raises:
-        UnreadableError: pixels that are missing, truncated, in colour, or of an unknown transfer syntax.
+        UnreadableError: pixels are missing, truncated, in colour, or of an unknown transfer syntax.
     """
     whole = all(float(number or 0).is_integer() for frame in frames for number in (frame.slope, frame.intercept))
     if not whole:
@@ -62,12 +62,12 @@ def hounsfield(frames: Sequence[Frame], *, source: Path, keep_on_disk: bool = Fa
             slices = _wide_enough(slices, hu)
             slices[place] = hu
     if kept_padding:
-        _logger.warning("%s: padding of %s HU looks like tissue; left as it is.", source, sorted(kept_padding))
+        _logger.warning("%s: padding of %s HU looks like tissue; left unchanged.", source, sorted(kept_padding))
     return slices.transpose(2, 1, 0)
 
 
 def _decoded(file: Path, *, count: int) -> "list[tuple[Pixels, Dataset]]":
-    """As `_stored`, and one sentence for whatever a damaged header makes pydicom raise."""
+    """Call `_stored`, and convert any exception of pydicom to one sentence."""
     with quiet():
         try:
             return _stored(file, count=count)
@@ -108,7 +108,7 @@ def _image(file: Path) -> "Dataset":
 
 
 def _stored(file: Path, *, count: int) -> "list[tuple[Pixels, Dataset]]":
-    """Each frame's stored values, (rows, columns), unused bits as they are, and the image that describes them."""
+    """Return each frame's stored values (rows, columns) with unused bits unchanged, and its image header."""
     from pydicom.pixels import get_decoder
     from pydicom.uid import JPEGExtended12Bit
 
@@ -120,7 +120,7 @@ def _stored(file: Path, *, count: int) -> "list[tuple[Pixels, Dataset]]":
     except NotImplementedError:
         known = False
     try:
-        # pydicom does not give 12-bit JPEG and the older kinds of JPEG to gdcm, but gdcm reads them.
+        # pydicom does not pass 12-bit JPEG and the older kinds of JPEG to gdcm, but gdcm reads them.
         frames = _read_by_pydicom(image) if known and syntax != JPEGExtended12Bit else _read_by_gdcm(file, size)
     except Exception as error:
         if known:
@@ -143,7 +143,7 @@ def _read_by_pydicom(image: "Dataset") -> list[Pixels]:
     except ValueError as error:
         if "read-only" not in str(error):
             raise
-    # The sign of JPEG-LS is corrected in place, which pydicom does on a copy only where each frame is asked for.
+    # pydicom corrects the sign of JPEG-LS in place, on a writable copy only if frames are requested by index.
     frames = range(int(image.get("NumberOfFrames") or 1))
     return list(iter_pixels(image, raw=True, correct_unused_bits=False, indices=frames))
 
@@ -158,23 +158,23 @@ def _read_by_gdcm(file: Path, size: tuple[int, int]) -> list[Pixels]:
     image = reader.GetImage()
     kind = image.GetPixelFormat()
     dtype = np.dtype(f"{'i' if kind.GetPixelRepresentation() else 'u'}{kind.GetBitsAllocated() // 8}")
-    # gdcm hands its bytes over as text, in the one encoding that loses none.
+    # gdcm returns its bytes as text, in an encoding that loses none.
     content = image.GetBuffer().encode("utf-8", "surrogateescape")
     return [*np.frombuffer(content, dtype=dtype).reshape(-1, *size)]
 
 
 def _used_bits(stored: Pixels, image: "Dataset") -> Pixels:
-    """Numbers without what overlays and scanners leave in the bits above BitsStored."""
+    """Return the values without the bits above BitsStored, where overlays and scanners leave other data."""
     unused = 8 * stored.dtype.itemsize - int(image.BitsStored)
     compressed = str(image.file_meta.TransferSyntaxUID).startswith(_SELF_DESCRIBING)
     if unused <= 0 or (compressed and not _has_overlay_in_unused_bits(image)):
         return stored
-    # To the left and back: a signed dtype carries the sign bit along, an unsigned one fills with zeros.
+    # Shifted left and back: a signed dtype copies the sign bit, an unsigned one fills with zeros.
     return (stored << unused) >> unused
 
 
 def _has_overlay_in_unused_bits(image: "Dataset") -> bool:
-    """Whether an overlay lies in the pixels' own cells, by the position of its bit (retired; PS3.3-2004 C.9.2)."""
+    """Return whether an overlay is stored in unused bits of pixels, by its bit position (PS3.3-2004 C.9.2)."""
     positions = (image.get((group, 0x0102)) for group in range(0x6000, 0x6020, 2))
     return any(
         position is not None and str(position.value).strip().isdigit() and int(position.value) >= int(image.BitsStored)
@@ -191,7 +191,7 @@ def _rescaled(stored: Pixels, frame: Frame, *, whole: bool) -> Pixels:
 
 
 def _pad_with_air(hu: Pixels, stored: Pixels, image: "Dataset", kept: set[float]) -> None:
-    """Overwrite padding (PS3.3 C.7.5.1.1.2) in place; note padding that looks like tissue instead."""
+    """Overwrite padding (PS3.3 C.7.5.1.1.2) in place; only record padding that looks like tissue."""
     first = _as_stored(image.get("PixelPaddingValue"), image)
     if first is None:
         return
@@ -209,7 +209,7 @@ def _pad_with_air(hu: Pixels, stored: Pixels, image: "Dataset", kept: set[float]
 
 
 def _as_stored(value: Any, image: "Dataset") -> int | None:
-    """A header's number in the signedness of the pixels: many writers give -2000 as 63536 and the reverse."""
+    """Return a header's number in the signedness of the pixels: many writers give -2000 as 63536 or the reverse."""
     try:
         number = int(value)
     except (TypeError, ValueError):

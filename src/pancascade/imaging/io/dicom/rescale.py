@@ -1,4 +1,4 @@
-"""Whether all slices of a series say what their stored values mean."""
+"""Check of rescale slope and intercept in all slices of a series."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,17 +9,17 @@ from pancascade.messages.notices import Notice
 
 
 def require_rescale(frames: Sequence[Frame], *, source: Path) -> list[Notice]:
-    """Refuse a series of which some slices have a rescale slope or intercept and others have none.
+    """Refuse a series in which only some slices have a rescale slope or intercept.
 
     Args:
         frames: Slices of one series.
         source: Names the series in messages.
 
     Returns:
-        A warning where no slice has them: the stored values are then taken as HU.
+        A warning if no slice has one of them; the stored values are then read with slope 1 and intercept 0.
 
     Raises:
-        NotCTError: some slices have one, others none.
+        NotCTError: only some slices have one.
     """
     notices = []
     for keyword, without in (
@@ -41,6 +41,6 @@ def require_rescale(frames: Sequence[Frame], *, source: Path) -> list[Notice]:
             code="rescale_assumed",
             about="input",
             sentence=f"{source}: {' and '.join(notices)} {'is' if len(notices) == 1 else 'are'} missing; taken as "
-            "slope 1 and intercept 0. Look whether the values are HU.",
+            "slope 1 and intercept 0. Check that the values are HU.",
         )
     ]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SERIES_NUMBER = 9002
 _SERIES_DESCRIPTION = "Pancreas contours (pancascade, research use only)"
 _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"
-# Radiotherapy takes an organ with what grows in it.
+# In radiotherapy an organ includes its tumours.
 _STRUCTURES = {
     Label.PANCREAS: ("Pancreas", "ORGAN", (Label.PANCREAS, Label.TUMOUR)),
     Label.TUMOUR: ("Pancreas tumour", "GTV", (Label.TUMOUR,)),
@@ -31,24 +31,24 @@ _STRUCTURES = {
 def write_rtstruct(
     mask: Volume, path: Path, *, source: DicomSource, model: str, version: str, pancreas_given: bool = False
 ) -> None:
-    """Write a mask as closed planar contours, whole or not at all.
+    """Write a mask as closed planar contours; a failure leaves no partial file.
 
-    "Pancreas" (ORGAN) is the pancreas with its tumours, "Pancreas tumour" (GTV) the tumours alone. A voxel is in
-    the mask exactly where its centre is inside a contour of its slice; holes are keyholes. Without a tumour there
-    is no structure of it; if nothing was found, "Pancreas" has no contours.
+    "Pancreas" (ORGAN) is the pancreas with its tumours, "Pancreas tumour" (GTV) the tumours only. A voxel is in the
+    mask exactly if its centre is inside a contour of its slice; holes are keyholes. Without a tumour, "Pancreas
+    tumour" is absent; for an empty mask, "Pancreas" has no contours.
 
     Args:
         mask: (I, J, K) of `Label`, on the grid of the source or a flipped or permuted copy of it.
         path: The file, .dcm.
-        source: The series that the mask was made on; gives references, patient and study.
+        source: The series of the mask; gives references, patient and study.
         model: Name of the model, for the description.
-        version: Of pancascade.
-        pancreas_given: Whether the mask of the pancreas was made elsewhere, so that it is no automatic one of ours.
+        version: Version of pancascade.
+        pancreas_given: Whether the pancreas mask was given, so that its algorithm is SEMIAUTOMATIC.
 
     Raises:
         OutputError: the series cannot be referred to, or the path cannot be written.
         GeometryError: The mask is on another grid.
-        ValueError: a value that is no label.
+        ValueError: a voxel value is no label.
     """
     require_source(source.path, kind="rtstruct")
     require_references(source)
@@ -60,7 +60,7 @@ def write_rtstruct(
             given = pancreas_given and label is Label.PANCREAS
             _add_structure(structures, label, np.isin(slices, _STRUCTURES[label][2]), source, given=given)
         with written_whole(path) as temporary:
-            # Implicit, as the length of a contour in explicit VR ends at 64 KiB.
+            # Implicit VR, as explicit VR limits a contour to 64 KiB.
             structures.save_as(temporary, enforce_file_format=True)
 
 
@@ -143,7 +143,7 @@ def _contours(plane: npt.NDArray[np.bool_], place: int, source: DicomSource) -> 
 
     frame = source.frames[place]
     along_row, along_column = np.reshape(frame.orientation, (2, 3))
-    # A column's number counts along a row, and columns lie PixelSpacing's second value apart.
+    # The column index increases along a row, and columns are PixelSpacing's second value apart.
     steps_mm = np.stack([along_row * frame.spacing_mm[1], along_column * frame.spacing_mm[0]])
     contours = []
     for polygon in outlines(plane):

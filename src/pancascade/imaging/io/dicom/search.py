@@ -1,4 +1,4 @@
-"""Which series lie in a folder of DICOM files, by their headers alone."""
+"""Search for the series in a folder of DICOM files, from their headers only."""
 
 import hashlib
 import logging
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 _LARGEST_NUMBER = 2**31
-"""Of an integer string (PS3.5 6.2)."""
+"""Limit of an integer string (PS3.5 6.2)."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """What the headers say about the files of one series; of its patient, nothing.
+    """The files of one series and their header values, without patient data.
 
-    Localizers and other pictures that a scanner files under the CT's series UID are a series of their own.
+    Localizers and other images with the CT's series UID are a separate series.
 
     Attributes:
         uid: SeriesInstanceUID.
@@ -33,14 +33,14 @@ class Series:
         modality: "CT", "RTSTRUCT", ...
         number: SeriesNumber, if it has one.
         description: SeriesDescription, or "".
-        files: Sorted by path. Within a zip archive: the archive's path and the name inside it.
+        files: Sorted by path. In a zip archive: the archive's path and the name inside it.
         instance_count: Number of files.
-        slice_count: Number of pictures; more than files in enhanced CT, 0 for what is no picture.
-        kind: "ct" for an axial CT, or what it is instead ("localizer", "RTSTRUCT", ...).
-        rows: Pixels from top to bottom, 0 for what is no picture.
-        columns: Pixels from left to right.
+        slice_count: Number of images; more than the files in enhanced CT, 0 if there are no images.
+        kind: "ct" for an axial CT, else another kind ("localizer", "RTSTRUCT", ...).
+        rows: Pixels from top to bottom, 0 if there are no images.
+        columns: Pixels from left to right, 0 if there are no images.
         thickness_mm: SliceThickness, if given.
-        patient: A digest that stands for the patient, so that two of one study UID are told apart.
+        patient: A digest of the patient ID, which distinguishes two patients with the same study UID.
     """
 
     uid: str
@@ -63,12 +63,12 @@ class Series:
 
     @property
     def short(self) -> str:
-        """For a list in a sentence; the description may name the patient and stands in none."""
+        """Number and kind for messages, without the description, which may name the patient."""
         return f"{self._numbered} ({self.kind})"
 
     @property
     def mark(self) -> str:
-        """Stands for the UID where others read it, and names the series as well as the UID does."""
+        """Mark (hashed UID) that identifies the series in outputs instead of the UID."""
         return uid_mark(self.uid)
 
     @property
@@ -77,16 +77,16 @@ class Series:
 
 
 def uid_mark(uid: str) -> str:
-    """Stands for a UID where others read it."""
+    """Return the mark (hash) that replaces a UID in outputs."""
     return f"uid-{hashlib.blake2b(uid.encode(), digest_size=8).hexdigest()}"
 
 
 class Search(NamedTuple):
-    """What was found in a folder.
+    """Result of a search of a folder.
 
     Attributes:
         series: Sorted by series number.
-        left_out: Files named like DICOM that are something else, and DICOM files with a damaged header.
+        left_out: Files that are only named like DICOM, and DICOM files with a damaged header.
     """
 
     series: list[Series]
@@ -94,7 +94,7 @@ class Search(NamedTuple):
 
 
 class _Member(NamedTuple):
-    """One file, as far as its header could be decoded."""
+    """One file with the decoded values of its header."""
 
     file: Path
     header: "Dataset"
@@ -105,7 +105,7 @@ class _Member(NamedTuple):
 
 
 def search(place: Path) -> Search:
-    """All DICOM series at or below a folder.
+    """Find all DICOM series at or below a folder.
 
     Args:
         place: A folder or a single DICOM file.
@@ -128,7 +128,7 @@ def search(place: Path) -> Search:
 
 
 def series_number(series: Series) -> float:
-    """For sorting: a series without a number comes last."""
+    """Return a sort key: a series without a number comes last."""
     return math.inf if series.number is None else series.number
 
 
@@ -139,10 +139,10 @@ def _member(file: Path) -> _Member | None:
     with quiet():
         try:
             kind = kind_of(header)
-            # A slice of another patient is none of the series, whatever its series UID says.
+            # A slice of another patient does not belong to the series, even with the same series UID.
             key = (str(header.get("SeriesInstanceUID", "")), kind, str(header.get("PatientID", "")))
             return _Member(file, header, kind, is_axial(header), int(_value(header, "NumberOfFrames") or 1), key)
-        # Of a value of another kind than its tag's, every part of pydicom raises what it likes.
+        # A value of the wrong type for its tag may raise any exception in pydicom.
         except Exception:
             return None
 

@@ -1,4 +1,4 @@
-"""Masks as DICOM-SEG (PS3.3 A.51), through highdicom, an extra."""
+"""Masks as DICOM-SEG (PS3.3 A.51), through highdicom (an extra)."""
 
 import logging
 from collections.abc import Sequence
@@ -29,29 +29,29 @@ _CONTENT_DESCRIPTION = "Automatic segmentation, research use only"
 def write_dicom_seg(
     mask: Volume, path: Path, *, source: DicomSource, model: str, version: str, pancreas_given: bool = False
 ) -> None:
-    """Write a mask as binary DICOM-SEG, whole or not at all.
+    """Write a mask as binary DICOM-SEG; a failure leaves no partial file.
 
-    The number of a segment is its label. A frame without a voxel of its segment is left out. A label that is
-    absent has no segment; of a tumour without pancreas the pancreas is described all the same, as segments are
-    numbered from 1. If nothing was found, the pancreas has a frame for every slice, all empty.
+    The segment number is the label. Frames without a voxel of their segment are left out. An absent label has no
+    segment, except the pancreas beside a tumour, as segments are numbered from 1. If the mask is empty, the pancreas
+    has an empty frame for every slice.
 
     Args:
         mask: (I, J, K) of `Label`, on the grid of the source or a flipped or permuted copy of it.
         path: The file, .dcm.
-        source: The series that the mask was made on; gives references, patient and study.
+        source: The series of the mask; gives references, patient and study.
         model: Name of the model, for the algorithm's parameters.
-        version: Of pancascade.
-        pancreas_given: Whether the mask of the pancreas was made elsewhere, so that it is no automatic one of ours.
+        version: Version of pancascade.
+        pancreas_given: Whether the pancreas mask was given, so that its algorithm type is SEMIAUTOMATIC.
 
     Raises:
         OutputError: highdicom is missing, the series cannot be referred to, or the path cannot be written.
         GeometryError: The mask is on another grid.
-        ValueError: a value that is no label.
+        ValueError: a voxel value is no label.
     """
     require_source(source.path, kind="dicom-seg")
     require_references(source)
     slices = slices_of(mask, source=source)
-    # highdicom also logs names that it finds invalid.
+    # The log of highdicom may quote patient names too.
     with quiet_log("highdicom", level=logging.CRITICAL + 1), quiet():
         segmentation = _segmentation(slices, source, model=model, version=version, pancreas_given=pancreas_given)
         with written_whole(path) as temporary:
@@ -69,7 +69,7 @@ def _segmentation(
     highest = max(int(slices.max()), Label.PANCREAS)
     labels = [label for label in Label if Label.BACKGROUND < label <= highest]
     images = source_images(source)
-    # highdicom takes either single images or one multi-frame image; further ones are references only.
+    # highdicom accepts single images or one multi-frame image; further images are references only.
     first = images if source.number_in(0) is None else images[:1]
     return highdicom.seg.Segmentation(
         source_images=first,
@@ -124,20 +124,20 @@ def _description(label: Label, *, model: str, version: str, given: bool) -> "Seg
 
 
 def coded(concept: Concept) -> "CodedConcept":
-    """A concept of SNOMED CT as highdicom takes it."""
+    """Return a SNOMED CT concept as highdicom's coded concept."""
     from highdicom.sr import CodedConcept
 
     return CodedConcept(concept.code, "SCT", concept.meaning)
 
 
 def source_images(source: DicomSource) -> "list[Dataset]":
-    """Headers with what highdicom reads and no more: it fails on damaged values in places that do not matter.
+    """Return headers with only what highdicom reads, because it fails on damaged values elsewhere.
 
     Args:
-        source: The series, whose references are sound.
+        source: The series, accepted by `require_references`.
 
     Returns:
-        Of each image one, with patient, study, references and geometry.
+        One header per image, with patient, study, references and geometry.
     """
     carried = patient_and_study(source)
     places: dict[int, list[int]] = {}
@@ -147,7 +147,7 @@ def source_images(source: DicomSource) -> "list[Dataset]":
 
 
 def _header(source: DicomSource, places: Sequence[int], carried: "Dataset") -> "Dataset":
-    """Of the one image that these slices are in."""
+    """Return the header of the one image that holds these slices."""
     from pydicom import Dataset
 
     image, wanted = source.datasets[places[0]], Dataset()
@@ -186,7 +186,7 @@ def _measures(source: DicomSource) -> "Dataset":
 
 
 def _item(**numbers: Sequence[float]) -> "Dataset":
-    """A data set of decimal strings, which hold 16 characters."""
+    """Return a data set of decimal strings of at most 16 characters."""
     from pydicom import Dataset
     from pydicom.valuerep import DSfloat
 

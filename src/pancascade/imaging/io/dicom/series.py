@@ -1,4 +1,4 @@
-"""CT series in folders of DICOM files: find them, choose one, read it as a volume."""
+"""Finding, choosing and reading of CT series in folders of DICOM files."""
 
 import logging
 import os
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 _NAMED = 2
-"""Series that a sentence names."""
+"""Number of series that a message lists."""
 
 _LONGEST_NUMBER = 10
 _SEE = " See --list-series."
 
 
 def find_series(folder: Path) -> list[Series]:
-    """All DICOM series at or below a folder, from their headers alone.
+    """Find all DICOM series at or below a folder, from their headers only.
 
     Args:
-        folder: A folder, a zip archive of one, or a single DICOM file. Other files are passed over.
+        folder: A folder, a zip archive of one, or a single DICOM file. Other files are ignored.
 
     Returns:
         Sorted by series number; empty where there is no DICOM.
@@ -54,20 +54,20 @@ def find_series(folder: Path) -> list[Series]:
 
 
 def choose_series(series: Sequence[Series], *, wanted: str | None = None) -> Series:
-    """The CT to segment: of the axial CT series the one with most slices, then the thinnest, then the lowest number.
+    """Return the CT to segment: the axial CT with most slices, then the thinnest, then the lowest number.
 
     Args:
-        series: As `find_series` gives them.
-        wanted: Series UID or its mark, series number, or a part of the description; looked for in this order. The
-            rule above decides among several of that name. Names a coronal, sagittal or mixed dual-energy CT, too.
+        series: Series from `find_series`.
+        wanted: Series UID or its mark, series number, or a part of the description, matched in this order. The rule
+            above chooses among several matches. It can also name a coronal, sagittal or mixed dual-energy CT.
 
     Raises:
-        ScanError: no such series, no CT, or several that the rule cannot tell apart or that belong to
-            different studies. The message lists what there is, without descriptions.
+        ScanError: no such series, no CT, or several between which the rule cannot choose, or several of different
+            studies. The message lists the series without descriptions.
     """
     named = list(series) if wanted is None else _named(series, wanted)
     if not named:
-        found = "There is no DICOM series here." if wanted is None else f"No series is what --series names.{_SEE}"
+        found = "There is no DICOM series here." if wanted is None else f"No series matches --series.{_SEE}"
         raise ScanError(f"{found}{_listed(series)}", code="no_series" if wanted is None else "no_such_series")
     fit = [each for each in named if each.kind == CT]
     if not fit and wanted is not None:
@@ -75,7 +75,7 @@ def choose_series(series: Sequence[Series], *, wanted: str | None = None) -> Ser
     if not fit:
         which = "No series" if wanted is None else "None that --series names"
         more = any(each.kind in NAMEABLE for each in named)
-        advice = "Name one by --series to read it all the same." if more else "Give the folder of a CT series."
+        advice = "Name one by --series to read it anyway." if more else "Give the folder of a CT series."
         raise ScanError(f"{which} is an axial CT.{_listed(named)} {advice}", code="no_ct_series")
     if len({each.study_uid for each in fit}) > 1:
         raise ScanError(
@@ -94,10 +94,10 @@ def choose_series(series: Sequence[Series], *, wanted: str | None = None) -> Ser
 
 
 def series_name(volume: Volume, wanted: str) -> str | None:
-    """What was asked for, told without words that may name a patient: a series number, or the mark of a UID.
+    """Return the requested series without text that may name a patient: its number, or its UID's mark.
 
     Args:
-        volume: What was read.
+        volume: The volume that was read.
         wanted: As for `choose_series`.
     """
     wanted = wanted.strip()
@@ -108,19 +108,19 @@ def read_series(series: Series, *, keep_on_disk: bool = False) -> Volume:
     """Read one CT series.
 
     Args:
-        series: As `find_series` gives it.
-        keep_on_disk: Put the voxels into a temporary file rather than into memory.
+        series: A series from `find_series`.
+        keep_on_disk: Store the voxels in a temporary file instead of memory.
 
     Returns:
         (I, J, K) = (columns, rows, slices along their normal), affine to RAS+ mm. HU as int16; float32
-        where a rescale slope or intercept is a fraction; int32 where int16 is too narrow. Padding is
-        -1024. Source is the folder of the files, or the file if it is one.
+        if a rescale slope or intercept is fractional; int32 if int16 is too narrow. Padding is
+        -1024. The source is the archive, the folder of the files, or the single file.
 
     Raises:
-        UnreadableError: files that are missing, truncated, damaged or of an unknown transfer syntax.
-        NotCTError: another modality.
-        GeometryError: slices that are missing, doubled, unevenly spaced, of different sizes or
-            orientations, or tilted; headers without positions.
+        UnreadableError: files are missing, truncated, damaged or of an unknown transfer syntax.
+        NotCTError: the modality is not CT, or the slices disagree about a rescale slope or intercept.
+        GeometryError: slices are missing, duplicated, unevenly spaced, tilted, or of different sizes or orientations;
+            or headers have no positions.
     """
     if series.modality != "CT" or not series.files:
         raise NotCTError(f"{series} is not a CT. Give the CT series.", code="no_ct_series")
@@ -137,7 +137,7 @@ def read_dicom_folder(path: Path, *, wanted: str | None = None, keep_on_disk: bo
     Args:
         path: A folder, a zip archive of one, or a single DICOM file.
         wanted: As for `choose_series`.
-        keep_on_disk: Put the voxels into a temporary file rather than into memory.
+        keep_on_disk: Store the voxels in a temporary file instead of memory.
 
     Returns:
         As `read_series`, with `path` as source.
@@ -152,14 +152,14 @@ def read_dicom_folder(path: Path, *, wanted: str | None = None, keep_on_disk: bo
 
 @contextmanager
 def placed_slices(path: Path, *, wanted: str | None = None) -> Iterator[Stack]:
-    """The slices of the CT series in a folder, without their pixels, for as long as an archive is unpacked.
+    """Yield the slices of the CT series in a folder, without pixels, while an archive is unpacked.
 
     Args:
         path: A folder, a zip archive of one, or a single DICOM file.
         wanted: As for `choose_series`.
 
     Yields:
-        The slices in the order of the volume's third axis, copies left out, and where they lie.
+        The slices in the order of the volume's third axis, without copies, and their affine.
 
     Raises:
         ScanError: as `find_series`, `choose_series` and `read_series`.
@@ -202,7 +202,7 @@ def _voxels_of(stack: Stack, series: Series, *, source: Path, keep_on_disk: bool
 
 
 def _frame_of_reference(header: "Dataset | None") -> str | None:
-    """Mark of the frame of reference that a header names."""
+    """Return the mark of a header's frame of reference, if it has one."""
     uid = "" if header is None else str(header.get("FrameOfReferenceUID") or "").strip()
     return uid_mark(uid) if uid else None
 

@@ -1,4 +1,4 @@
-"""The DICOM series that a mask was made on: what DICOM results refer to, slice by slice."""
+"""The DICOM series of a mask, to which DICOM results refer slice by slice."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 DicomFormat = Literal["dicom-seg", "rtstruct", "dicom-sr"]
-"""Results in DICOM."""
+"""DICOM formats of results."""
 
 NEED_HIGHDICOM: tuple[DicomFormat, ...] = ("dicom-seg", "dicom-sr")
-"""Results that the extra writes."""
+"""Formats that need the extra ``dicom``."""
 
 _TITLES: dict[DicomFormat, str] = {"dicom-seg": "DICOM-SEG", "rtstruct": "RTSTRUCT", "dicom-sr": "DICOM SR"}
 _CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -35,9 +35,9 @@ class DicomSource:
     """A CT series slice by slice, in the order of its volume's third axis.
 
     Attributes:
-        path: Where the series was found: folder, archive or file.
-        datasets: Of each slice the header of its image, without pixels. The slices of a multi-frame image share one.
-        frames: Of each slice its place and its number within the image. The files of an archive are gone.
+        path: Folder, archive or file of the series.
+        datasets: Header of each slice's image, without pixels. The slices of a multi-frame image share one header.
+        frames: Position of each slice and its index in the image. Files of an archive no longer exist on disk.
         grid: Shape and affine of the volume that `read_volume` makes of the series; all voxels are 0.
     """
 
@@ -47,7 +47,7 @@ class DicomSource:
     grid: Volume
 
     def images(self) -> Iterator["Dataset"]:
-        """Each image once, in the order of its first slice."""
+        """Yield the header of each image once, in the order of its first slice."""
         seen: set[int] = set()
         for dataset in self.datasets:
             if id(dataset) not in seen:
@@ -55,17 +55,17 @@ class DicomSource:
                 yield dataset
 
     def number_in(self, place: int) -> int | None:
-        """Which frame of its image a slice is, from 1; None for an image of a class that has no frames."""
+        """Return the frame number of a slice in its image, from 1; None for a single-frame image."""
         single = str(self.datasets[place].get("SOPClassUID")) == _CT_IMAGE
         return None if single else self.frames[place].index + 1
 
 
 def find_source(path: Path, *, series: str | None = None) -> DicomSource:
-    """The series that `read_volume` reads from a path, by the same rules.
+    """Return the series that `read_volume` reads from a path, by the same rules.
 
     Args:
         path: A folder, a zip archive of one, or a single DICOM file.
-        series: Series UID, number, or a part of the description; None lets the rule choose.
+        series: Series UID, number, or a part of the description; None chooses by rule.
 
     Raises:
         ScanError: as `read_volume`.
@@ -74,17 +74,17 @@ def find_source(path: Path, *, series: str | None = None) -> DicomSource:
     with placed_slices(path, wanted=series) as (frames, affine, _):
         headers = {file: _header(file) for file in dict.fromkeys(frame.file for frame in frames)}
     rows, columns = frames[0].size
-    # One zero in memory, whatever the shape: the grid has no voxels of its own.
+    # A broadcast zero takes no memory; the grid has no voxels of its own.
     nothing = np.broadcast_to(np.zeros((), np.uint8), (columns, rows, len(frames)))
     return DicomSource(path, tuple(headers[frame.file] for frame in frames), tuple(frames), Volume(nothing, affine))
 
 
 def require_source(path: Path, *, kind: DicomFormat = "dicom-seg") -> None:
-    """Refuse, before any long work, a scan that DICOM results cannot refer to.
+    """Check before any long work that DICOM results can refer to a scan.
 
     Args:
-        path: The scan. One that does not exist passes: reading it says so.
-        kind: What is to be written. DICOM-SEG and DICOM SR need an extra.
+        path: The scan. A missing file passes; reading it raises the error.
+        kind: Format to write. DICOM-SEG and DICOM SR need an extra.
 
     Raises:
         OutputError: the scan is no DICOM, or the library that writes DICOM-SEG and SR is not installed.
@@ -103,22 +103,22 @@ def require_source(path: Path, *, kind: DicomFormat = "dicom-seg") -> None:
 
 
 def most_demanding(formats: Collection[str]) -> DicomFormat:
-    """Of the formats that are to be written, one that needs all that any of them needs.
+    """Return the format to write that has all requirements of the others.
 
     Args:
-        formats: With at least one of DICOM.
+        formats: Formats to write, with at least one of DICOM.
     """
     return next((kind for kind in NEED_HIGHDICOM if kind in formats), "rtstruct")
 
 
 def require_references(source: DicomSource) -> None:
-    """Refuse a series whose images cannot be told apart by their UIDs, as DICOM results refer to them by these.
+    """Check that UIDs distinguish all images of a series, as DICOM results refer to them by UID.
 
     Args:
-        source: As `find_source` gives it.
+        source: A source from `find_source`.
 
     Raises:
-        OutputError: a UID is missing, or two images have the same.
+        OutputError: a UID is missing, or two images share one.
     """
     images = list(source.images())
     with quiet():
@@ -133,21 +133,21 @@ def require_references(source: DicomSource) -> None:
 
 
 def slices_of(mask: Volume, *, source: DicomSource) -> npt.NDArray[Any]:
-    """A mask as the rows and columns of its source's slices.
+    """Return a mask on the rows and columns of its source's slices.
 
     Args:
         mask: (I, J, K) of `Label`, on the grid of the source or a flipped or permuted copy of it.
-        source: The series that it was made on.
+        source: The series of the mask.
 
     Returns:
         (slices, rows, columns), a view: slice k belongs to `source.datasets[k]`.
 
     Raises:
         GeometryError: The mask is on another grid.
-        ValueError: a value that is no label.
+        ValueError: a voxel value is no label.
     """
     voxels = restore(mask, like=source.grid).voxels
-    # The labels follow one another, so the ends say it all; looking at each value takes seconds.
+    # Labels are consecutive, so minimum and maximum suffice; a check of each value takes seconds.
     low, high = voxels.min(), voxels.max()
     if voxels.dtype.kind not in "bui" or low < min(Label) or high > max(Label):
         raise ValueError(f"{mask.name}: {voxels.dtype} values from {low} to {high} are not all labels")
@@ -164,7 +164,7 @@ def _header(file: Path) -> "Dataset":
         for tag in list(header.keys()):
             try:
                 _ = header[tag].value
-            # What cannot be decoded cannot be carried over either; of it, pydicom raises what it likes.
+            # A value that cannot be decoded may raise any exception in pydicom, and cannot be copied.
             except Exception:
                 del header[tag]
     return header

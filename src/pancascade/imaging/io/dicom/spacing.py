@@ -1,4 +1,4 @@
-"""How far slices lie apart: evenly and in one line, or a sentence why not."""
+"""Slice spacing of a series, with checks that slices are evenly spaced on one line."""
 
 import math
 from collections.abc import Sequence
@@ -12,24 +12,24 @@ from pancascade.imaging.io.dicom.frames import Frame
 from pancascade.messages.notices import Notice
 
 ROUNDING_MM = 0.02
-"""Headers round to 0.01 mm, and nobody sees it; otherwise a slice may be off by one percent of the spacing."""
+"""Rounding of headers (0.01 mm) that is always accepted; the tolerance is at least one percent of the spacing."""
 
 _UNEVEN = 0.01
-# Positions rounded to 0.1 mm, or a table that trembles: a small part of a voxel, read with a word about it.
+# Positions rounded to 0.1 mm, or a shaking table: a small part of a voxel, read with a notice.
 _JITTER_MM = 0.15
 _JITTER = 0.12
 _TILT_DEGREES = 0.5
-# Less is rounding, and a grid at right angles can be written to more formats.
+# Less is rounding, and an orthogonal grid can be written to more formats.
 _STRAIGHT_DEGREES = 0.01
 
 Array = npt.NDArray[np.float64]
 
 
 def slice_step_mm(ordered: Sequence[Frame], normal: Array, *, source: Path) -> tuple[Array, list[Notice]]:
-    """From each slice to the next, LPS+ mm, and what is not quite even about it.
+    """Return the step from each slice to the next, (3,) LPS+ mm, and notices about uneven slices.
 
     Args:
-        ordered: Slices along the normal, no two at one place.
+        ordered: Slices sorted along the normal, at different positions.
         normal: Unit vector across the slices, LPS+.
         source: Names the series in messages.
 
@@ -54,7 +54,7 @@ def slice_step_mm(ordered: Sequence[Frame], normal: Array, *, source: Path) -> t
 
 
 def _require_even(ordered: Sequence[Frame], along_mm: Array, *, source: Path) -> list[Notice]:
-    """Pass slices that are even, or so nearly even that a word about it is enough."""
+    """Refuse unevenly spaced slices; return a notice for slices that are only nearly even."""
     steps_mm = np.diff(along_mm)
     usual_mm = float(np.sort(steps_mm)[(len(steps_mm) - 1) // 2])
     tolerance_mm = max(_UNEVEN * usual_mm, ROUNDING_MM)
@@ -81,13 +81,13 @@ def _require_even(ordered: Sequence[Frame], along_mm: Array, *, source: Path) ->
     worst = int(np.abs(steps_mm - usual_mm).argmax())
     raise GeometryError(
         f"{source}: the slices are unevenly spaced, {steps_mm.min():.2f} to {steps_mm.max():.2f} mm apart; the worst "
-        f"are {named(ordered[worst])} and {named(ordered[worst + 1])}. Give the series whole, or resample it first.",
+        f"are {named(ordered[worst])} and {named(ordered[worst + 1])}. Give the whole series, or resample it first.",
         code="uneven_slices",
     )
 
 
 def _even_mm(along_mm: Array) -> Array:
-    """The evenly spaced places that lie nearest, by least squares."""
+    """Return the nearest evenly spaced positions, by least squares."""
     numbers = np.arange(len(along_mm)) - (len(along_mm) - 1) / 2
     return np.asarray(along_mm.mean() + numbers * (numbers @ along_mm) / (numbers @ numbers))
 
@@ -127,10 +127,10 @@ def _tilt_degrees(step: Array, normal: Array) -> float:
 
 
 def named(frame: Frame) -> str:
-    """The file of a slice, for messages; of many frames the number too."""
+    """Return the file name of a slice for messages, with the frame number after the first frame."""
     return frame.file.name if frame.index == 0 else f"{frame.file.name} frame {frame.index + 1}"
 
 
 def counted(slices: int) -> str:
-    """A number of slices, for messages."""
+    """Return a number of slices as text for messages."""
     return "1 slice" if slices == 1 else f"{slices} slices"
