@@ -246,7 +246,7 @@ def main() -> None:
             "model": model.name,
             **more,
             "quality": {" ".join(key): quality.model_dump() for key, quality in qualities.items()},
-            "suspicion": tumour_score,
+            "tumour_score": tumour_score,
         }
         with written_whole(arguments.out) as temporary:
             temporary.write_text(json.dumps(result, indent=1) + "\n")

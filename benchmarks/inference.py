@@ -165,7 +165,7 @@ def where_the_time_goes(times_s: dict[str, float]) -> dict[str, float]:
     """Seconds by kind of work, summed over a model's steps."""
     kinds: dict[str, float] = {}
     for name, seconds in times_s.items():
-        kind = name.rpartition(": ")[2]
+        kind = name.rpartition(".")[2]
         kinds[kind] = kinds.get(kind, 0.0) + seconds
     return kinds
 

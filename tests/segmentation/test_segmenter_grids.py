@@ -156,8 +156,8 @@ def test_a_closer_look_in_the_region_lands_in_its_place(make_model):
     require_same_grid(found, scan)
     require_probabilities_agree(found)
     require_true(found, truth)
-    steps = [f"{step}: {what}" for step in ("wide", "close") for what in ("stage 1", "stage 2", "paste")]
-    assert {"load", "read", "check", *steps, "decide"} <= found.times_s.keys()
+    steps = [f"{step}.{what}" for step in ("wide", "close") for what in ("stage_1", "stage_2", "to_scan_grid")]
+    assert {"load", "read", "check", *steps, "labels"} <= found.times_s.keys()
 
 
 def test_a_closer_look_that_finds_nothing_leaves_the_organ_without_a_tumour(make_model):

@@ -103,7 +103,7 @@ def segment(
     loaded_models = [loaded_model.for_axes(volume.orientation) for loaded_model in loaded_models]
     given = _given(pancreas, scan_lps, labels=pancreas_label)
     prediction = _found(scan_lps, _passes(loaded_models, scan_lps, tta=tta), given, progress=progress, clock=clock)
-    with clock.measure("decide"):
+    with clock.measure("labels"):
         decision = decide_labels(
             prediction, scan_lps, loaded_models, keep_doubtful=keep_doubtful, organ_given=given is not None
         )

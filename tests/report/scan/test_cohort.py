@@ -117,7 +117,7 @@ def test_csv_holds_the_same_numbers(folder, tmp_path):
         assert float(line["pancreas_ml"]) == row.pancreas_ml
         assert float(line["tumour_ml"]) == row.tumour_ml
         assert int(line["lesions"]) == row.lesions
-        for name in ("largest_mm", "suspicion", "location_confidence"):
+        for name in ("largest_mm", "tumour_score", "location_confidence"):
             assert (float(line[name]) if line[name] else None) == getattr(row, name)
         assert int(line["warnings"]) == len(row.warnings)
         assert line["warning_codes"].split() == [code for code, _ in row.warnings]
@@ -205,7 +205,7 @@ def test_histograms_of_equal_or_odd_values_are_drawn(values):
 
 
 def test_a_histogram_keeps_the_limits_of_its_number_and_none_without_values():
-    found = make_histogram("suspicion", [0.4, 0.41], limits=(0.0, 1.0))
+    found = make_histogram("tumour_score", [0.4, 0.41], limits=(0.0, 1.0))
     assert found.ticks[0][1] == "0"
     assert found.bars[-1].text.endswith("to 1: 0")
     assert make_histogram("x", []) is None

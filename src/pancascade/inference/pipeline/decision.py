@@ -106,7 +106,7 @@ def by_tumour_score(
         about="result",
         sentence=f"No tumour is marked: the tumour score {tumour_score:.2f} is below {least:.2f}. To mark voxels from "
         f"{thresholds.tumour:.2f} on, use `pancascade threshold --tumour` after --save-probabilities.",
-        values={"suspicion": tumour_score, "least": round(least, 3)},
+        values={"tumour_score": tumour_score, "least": round(least, 3)},
     )
     return found, [notice]
 

@@ -46,6 +46,6 @@ class ExternalRunner:
             maps = self.network.probabilities(stored)
         if progress is not None:
             progress("network", 1, 1)
-        with clock.measure("paste"):
+        with clock.measure("to_scan_grid"):
             turned = [restore(stored.with_voxels(one), scan_lps).voxels for one in maps]
             return RegionProbabilities.of(np.stack(turned), at)

@@ -99,7 +99,7 @@ class SliceRunner:
             hand_over=hand_over,
             clock=clock,
         )
-        with clock.measure("paste"):
+        with clock.measure("to_scan_grid"):
             return maps.prediction(at, spacing_mm=volume.spacing_mm, one_organ=self.additions.component_rules)
 
     def run(
@@ -137,23 +137,23 @@ class SliceRunner:
             progress=progress,
             clock=clock,
         )
-        with clock.measure("aim"):
+        with clock.measure("search_region"):
             search_region = self._select_region(located, placement, volume.spacing_mm, whole_body=whole_body)
         maps = SliceProbabilities(placement, volume.shape[2], len(self.cascade.labels), search_region.location)
         for found, part in zip(located, parts_of(volume.shape[2]), strict=True):
-            with clock.measure("hand over"):
+            with clock.measure("handover"):
                 handed_over = self._hand_over(found, search_region, part)
                 if hand_over is not None:
                     handed_over = hand_over(part, placement, handed_over)
             if any(handed_over.boxes):
-                with clock.measure("draw"):
+                with clock.measure("to_network_grid"):
                     images = slices_on_network_grid(volume, placement, part, canvas=self.canvas)
-                with clock.measure("stage 2"):
+                with clock.measure("stage_2"):
                     found_there = half_precision(self.cascade.segment(images, handed_over)[:, 1:])
                     maps.put(part.start, require_finite(found_there, stage=2))
             if progress is not None:
                 progress("segment", part.stop, volume.shape[2])
-        with clock.measure("smooth"):
+        with clock.measure("smooth_along_z"):
             return maps.smoothed(SMOOTHING_MM / slice_mm) if self._smooths else maps
 
     @property

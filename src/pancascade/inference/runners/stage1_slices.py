@@ -51,9 +51,9 @@ def locate_slices(
     for part in parts_of(len(seen_slices)):
         chosen = seen_slices[part]
         where = slice(chosen[0], chosen[-1] + 1) if every == 1 else chosen
-        with clock.measure("draw"):
+        with clock.measure("to_network_grid"):
             images = slices_on_network_grid(volume, placement, where, canvas=canvas)
-        with clock.measure("stage 1"):
+        with clock.measure("stage_1"):
             given = on_network_grid(probability_map, part, placement)
             located.append(stored(cascade.locate(images) if given is None else cascade.from_mask(images, given)))
         if progress is not None:

@@ -30,7 +30,7 @@ class Stopwatch:
 
     def within(self, prefix: str) -> "Stopwatch":
         """Return the same watch with a further prefix for its names."""
-        return Stopwatch(self.seconds, f"{self.prefix}{prefix}: ")
+        return Stopwatch(self.seconds, f"{self.prefix}{prefix}.")
 
     def rounded(self) -> dict[str, float]:
         """Return the seconds rounded to milliseconds."""

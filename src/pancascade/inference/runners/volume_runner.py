@@ -60,9 +60,9 @@ class VolumeRunner:
             clock: Measures the time of each stage.
         """
         clock = clock or Stopwatch()
-        with clock.measure("draw"):
+        with clock.measure("to_network_grid"):
             images = self._images(volume)
-        with clock.measure("stage 1"):
+        with clock.measure("stage_1"):
             if probability_map is None:
                 located = self.cascade.locate(images)
                 require_finite(located.probabilities, stage=1)
@@ -70,18 +70,18 @@ class VolumeRunner:
                 located = self.cascade.from_mask(images, probability_map(0, volume.shape[2])[None, None])
         if progress is not None:
             progress("locate", 1, 1)
-        with clock.measure("aim"):
+        with clock.measure("search_region"):
             located, location = self._selected_region(located, volume, whole_body=whole_body)
         if hand_over is not None:
             located = hand_over(slice(0, volume.shape[2]), None, located)
         region, part, inside = self.cascade.crop_to_rois(images, located)
         if region is None:
             return RegionProbabilities.nothing(location)
-        with clock.measure("stage 2"):
+        with clock.measure("stage_2"):
             maps = require_finite(self.cascade.segment(part, inside)[0, 1:], stage=2)
         if progress is not None:
             progress("segment", 1, 1)
-        with clock.measure("paste"):
+        with clock.measure("to_scan_grid"):
             return RegionProbabilities.of(maps, region.shift(at.start), location)
 
     def run_alone(

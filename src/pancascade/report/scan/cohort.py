@@ -34,7 +34,7 @@ class CohortRow(Settings):
         tumour_ml: Volume of all that is marked as tumour.
         lesions: Number of lesions.
         largest_mm: Longest diameter of any lesion in an axial slice; None without lesions.
-        suspicion: Tumour score; None where it was not computed.
+        tumour_score: Tumour score; None where it was not computed.
         location_confidence: Confidence of the location; None where it is not known.
         warnings: Code and sentence of each warning; a sentence without a notice has the code ``other``.
         grid: Voxels and their size, such as "512 × 512 × 240, 0.70 × 0.70 × 1.00 mm"; nothing of a patient.
@@ -49,7 +49,7 @@ class CohortRow(Settings):
     tumour_ml: float
     lesions: int
     largest_mm: float | None
-    suspicion: float | None
+    tumour_score: float | None
     location_confidence: float | None
     warnings: tuple[tuple[str, str], ...] = ()
     grid: str = ""
@@ -152,7 +152,7 @@ def _row(file: Path, result: Result) -> CohortRow:
         tumour_ml=tumour_ml(result),
         lesions=len(lesions),
         largest_mm=max((lesion.diameters.long_mm for lesion in lesions), default=None),
-        suspicion=result.tumour_score,
+        tumour_score=result.tumour_score,
         location_confidence=None if result.location is None else result.location.confidence,
         warnings=tuple(reported),
         grid=_spell_grid(result),
