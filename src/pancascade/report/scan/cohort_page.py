@@ -42,7 +42,9 @@ def write_cohort(path: Path, cohort: Cohort) -> None:
         make_histogram("pancreas with tumours [mL]", [row.pancreas_ml for row in rows if row.pancreas_ml > 0]),
         make_histogram("tumour [mL], where marked", [row.tumour_ml for row in rows if row.tumour_ml > 0]),
         make_histogram("largest diameter [mm]", [row.largest_mm for row in rows if row.largest_mm is not None]),
-        make_histogram("tumour score", [row.tumour_score for row in rows if row.tumour_score is not None], limits=(0.0, 1.0)),
+        make_histogram(
+            "tumour score", [row.tumour_score for row in rows if row.tumour_score is not None], limits=(0.0, 1.0)
+        ),
     )
     context = {
         "rows": [(row, _link(row, path), row.folder.resolve().name, picture) for row, picture in _with_pictures(rows)],
