@@ -173,6 +173,17 @@ def shipped_models() -> list[Model]:
     return [_read(path) for path in sorted(shipped_folder().glob("*.json")) if not path.name.endswith(SUFFIX)]
 
 
+def is_own(name: str) -> bool:
+    """Whether a name is none of a shipped model: a path, or a mistake.
+
+    Args:
+        name: As for `find_model`.
+    """
+    if Path(name).suffix in (".safetensors", ".json") and Path(name).is_file():
+        return True
+    return Path(name).name != name or not (shipped_folder() / f"{name}.json").is_file()
+
+
 def find_model(name: str) -> Model:
     """A shipped model by name, or one of your own by path: checkpoint, model's JSON file or folder, external network.
 

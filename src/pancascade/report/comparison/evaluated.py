@@ -27,7 +27,12 @@ from pancascade.evaluation.evaluate import Progress
 from pancascade.evaluation.pairing import Failure
 from pancascade.evaluation.side_tables import read_patients
 from pancascade.evaluation.tables import interval_cell
+from pancascade.evaluation.writing import FILES
 from pancascade.execution import Executor
+from pancascade.files.replacing import require_replaceable
+
+PAGES = ("tables.md", "tables.tex", "report.html")
+"""What is written beside the numbers."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -160,6 +165,9 @@ def evaluate_methods(
         "executor": executor,
     }
     with nullcontext() if out is None else lock_output(out, what=what):
+        if out is not None:
+            read = [patients if isinstance(patients, Path) else None, *(method.predictions for method in methods)]
+            require_replaceable(out, [*FILES, *PAGES], seals=FILES[-1:], read=[*read, reference])
         run = _evaluate_predicted if _are_of_data_set(methods, reference) else _evaluate_masks
         evaluations = run(kept, reference, protocol=protocol or Protocol(), patients=patients, progress=progress, **how)
         for evaluation in evaluations:

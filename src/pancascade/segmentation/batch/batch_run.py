@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pancascade.execution import Executor, LocalProcesses
+from pancascade.files.atomic import clear_drafts
 from pancascade.files.output_lock import lock_output
 from pancascade.segmentation.batch.batch_options import BatchOptions, begin, nothing_left_of_no_case
-from pancascade.segmentation.batch.case_folder import clear_drafts
 from pancascade.segmentation.batch.case_work import CaseJob, do_case
 from pancascade.segmentation.batch.inputs import Names, find_inputs, write_mapping
 from pancascade.segmentation.batch.ledger import CodedSentence, Ledger, LedgerEntry
+from pancascade.segmentation.batch.model_check import require_models
 from pancascade.segmentation.batch.pages import write_pages
 from pancascade.segmentation.batch.scan_input import ScanInput
 
@@ -72,6 +73,7 @@ def segment_many(
             was made with other options.
         PancascadeError: No scan could be segmented: the model or the device cannot be used.
     """
+    require_models(options or BatchOptions())
     scans = find_inputs([Path(path) for path in inputs], names=names, out=Path(out), series=series)
     if mapping is not None:
         write_mapping(Path(mapping), scans)
