@@ -82,7 +82,7 @@ def fit_boundary_encoder(
     Args:
         encoder: To be fitted, in place.
         labels: (N, H, W) integer, ids of `Label`.
-        settings: Of the cascade.
+        settings: Settings of the cascade.
         seed: Of the order in which the maps are seen.
     """
     target = is_any(labels, settings.target)[:, 0].long()
