@@ -153,7 +153,7 @@ def show(report: dict[str, Any]) -> None:
                 f"{title:32}{spent['seconds']:8.1f}{spent['cpu_s']:8.1f}{spent['results']:9.0f}{spent['load_before']:6.1f}"
             )
     for way, count in report["scans_an_hour"].items():
-        print(f"{way}: {count} scans an hour")
+        print(f"{way}: {count} scans per hour")
     print(f"{report['times_as_fast']} times as fast; by processor time {report['times_as_fast_by_processor_time']}")
 
 

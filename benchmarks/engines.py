@@ -166,7 +166,7 @@ def main() -> None:
         peaks = peak_gflops()
     peak = max(peaks.values())
     rows = measure(arguments.model, batches=tuple(arguments.batches), rounds=arguments.rounds)
-    table = Table("part", "size", "batch", "engine", "ms a slice", "ready s", "largest |Δp|", "share of peak")
+    table = Table("part", "size", "batch", "engine", "ms/slice", "ready s", "largest |Δp|", "share of peak")
     for row in rows:
         row["share_of_peak"] = row["gflops"] / peak if "gflops" in row else None
         share = "" if row["share_of_peak"] is None else f"{row['share_of_peak']:.0%}"

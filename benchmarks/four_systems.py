@@ -302,7 +302,7 @@ def show(out: Path, epochs: int) -> None:
     against |= {pair.first: pair for pair in pairs if pair.second == BASELINE.get(pair.first, "U-Net")}
     table = Table(
         *("row", "seeds", "parameters", "GMACs", "ms/slice", "minutes", "Dice", "IoU", "precision", "recall"),
-        *("Dice − baseline, patients", "box recall", "Dice, true box", "in the papers"),
+        *("Dice − baseline, patients", "box recall", "Dice, reference box", "in the papers"),
         title=f"{epochs} epochs, mean over test slices with target",
     )
     rows = []

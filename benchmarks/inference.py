@@ -188,7 +188,7 @@ def show(rows: dict[str, dict[str, Any]]) -> None:
                     f"{found['seconds'] / base:.1f}",
                 )
     console.print(table)
-    parts = Table("part", *rows, title=f"where the time goes, seconds ({next(iter(rows.values()))['auto']['engine']})")
+    parts = Table("part", *rows, title=f"parts of the time, seconds ({next(iter(rows.values()))['auto']['engine']})")
     kinds = {scan: where_the_time_goes(row["auto"]["times_s"]) for scan, row in rows.items()}
     for kind in next(iter(kinds.values())):
         parts.add_row(kind, *(f"{found.get(kind, 0.0):.2f}" for found in kinds.values()))

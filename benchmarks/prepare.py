@@ -104,7 +104,7 @@ def main() -> None:
             name: measure(folder, Path(temporary) / f"store{number}", options, workers=arguments.workers)
             for number, (name, options) in enumerate(runs.items())
         }
-    table = Table("store", "s", "s again", "s a case", "peak worker GB", "disk GB", "of raw int16")
+    table = Table("store", "s", "s, second run", "s per case", "peak worker GB", "disk GB", "of raw int16")
     for name, row in rows.items():
         size = row["counts"]["size_bytes"]
         numbers = (row["seconds"], row["seconds_again"], row["seconds"] / arguments.copies, row["peak_worker_gb"])

@@ -185,7 +185,7 @@ def show(report: dict[str, Any]) -> None:
     print(f"{'efficiency':12}{'jobs':>8}{'1 worker, s':>14}{'2 workers, s':>14}{'efficiency':>12}")
     for name, one in report["efficiency"].items():
         print(f"{name:12}{one['jobs']:8}{one['seconds_1']:14.1f}{one['seconds_2']:14.1f}{one['efficiency']:12.2f}")
-    print(f"\n{'many':12}{'cases':>8}{'s':>9}{'overhead, ms a case':>21}{'memory, MB':>16}{'growth, MB':>12}")
+    print(f"\n{'many':12}{'cases':>8}{'s':>9}{'overhead, ms/case':>21}{'memory, MB':>16}{'growth, MB':>12}")
     for name, one in report["many"].items():
         held = f"{min(one['memory_mb']):.0f} to {max(one['memory_mb']):.0f}"
         print(
