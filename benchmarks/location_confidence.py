@@ -157,7 +157,7 @@ def main() -> None:
     ranks = {key: round(float(spearmanr([row[key] for row in rows], dice)[0]), 3) for key in ("confidence", "fitted")}
     result: dict[str, Any] = {"fit": fit.model_dump(), "spearman with Dice": ranks}
     for key in ("confidence", "fitted"):
-        table = Table("range", "rows", "confidence", f"Dice ≥ {RIGHT_DICE}", "mean Dice", title=key)
+        table = Table("from", "rows", "confidence", f"Dice ≥ {RIGHT_DICE}", "mean Dice", title=key)
         result[f"reliability of {key}"] = bins = reliability(rows, key)
         for line in bins:
             table.add_row(*(f"{value:.3g}" for value in line.values()))
