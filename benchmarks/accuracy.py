@@ -1,12 +1,12 @@
-"""Accuracy of trained checkpoints on the slices of held-out patients, side by side.
+"""Measure the accuracy of trained checkpoints on the slices of held-out patients, side by side.
 
     python benchmarks/accuracy.py nih_slices --data DATA cascade=RUN/best.safetensors unet=RUN2/best.safetensors
     python benchmarks/accuracy.py curvas_slices --data DATA --part validation cascade=RUN/best.safetensors
 
-Every slice is predicted as `pancascade predict` does, on its own grid. Aggregations, intervals and tests are those of
-`pancascade evaluate`; where a checkpoint is a cascade, its errors are attributed to its stages. Of slices without
-target it is counted how many are left clean, and what is marked in the others. `curvas_slices` have no part ``test``:
-its scans are kept back elsewhere.
+Every slice is predicted as in `pancascade predict`, on its own grid. Aggregations, intervals and tests are those of
+`pancascade evaluate`. If a checkpoint is a cascade, its errors are attributed to its stages. For slices without target,
+the share of slices without marks is counted, and the marked area in the others. `curvas_slices` have no part ``test``:
+their scans are held out elsewhere.
 """
 
 import argparse
@@ -55,12 +55,12 @@ METRICS = ("dice", "iou", "sensitivity", "specificity", "precision")
 DATASETS = {"nih_slices": ["pancreas"], "curvas_slices": ["pancreas"], "pdac_roi": ["pancreas", "tumour"]}
 CURVAS_VALUES: dict[int, Label | HelperOrgan] = {1: Label.PANCREAS, 2: HelperOrgan.KIDNEYS, 3: HelperOrgan.LIVER}
 CLEAN_CM2 = 0.5
-"""A slice without target is clean if less than this is marked."""
+"""A slice without target is clean if the marked area is smaller."""
 PROTOCOL = Protocol(name="slices", headline="slices_with_target", metrics=METRICS)
 
 
 def read_cases(name: str, data: Path, part: str) -> list[Case]:
-    """Cases of a part of the fixed split."""
+    """Return the cases of a part of the fixed split."""
     split = read_split(recipes_folder() / "splits" / f"{name}.json")
     if name == "pdac_roi":
         cases = region_folder(data / name)
@@ -74,7 +74,7 @@ def read_cases(name: str, data: Path, part: str) -> list[Case]:
 def predict(
     runner: SliceRunner, cases: list[Case], targets: list[str], title: str
 ) -> tuple[list[CaseRecord], dict[str, list[float]]]:
-    """One record a patient; and by target the cm² that are marked in each slice without it."""
+    """Return one record per patient, and by target the marked cm² in each slice without it."""
     counts: dict[str, dict[str, list[Confusion]]] = {}
     false_cm2: dict[str, list[float]] = {target: [] for target in targets}
     assumed_mm = runner.canvas.assumed_spacing_mm
@@ -93,7 +93,7 @@ def predict(
 
 
 def without_target(false_cm2: Sequence[float]) -> dict[str, Any]:
-    """Of the slices without target: how many, the share left clean, and cm² marked on average."""
+    """Return, for the slices without target, their number, the share of clean ones, and the mean marked cm²."""
     if not false_cm2:
         return {"slices": 0, "clean_share": None, "mean_cm2": None}
     clean = float(np.mean(np.array(false_cm2) < CLEAN_CM2))
@@ -101,7 +101,7 @@ def without_target(false_cm2: Sequence[float]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Predict, count, print, write."""
+    """Predict the slices, count, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", choices=list(DATASETS))
     parser.add_argument("checkpoints", nargs="+", metavar="NAME=CHECKPOINT")
@@ -139,7 +139,7 @@ def main() -> None:
 
 
 def summarise_all(evaluations: list[Evaluation], targets: list[str], more: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Print the tables; what goes into the file."""
+    """Print the tables and return the content of the file."""
     console = Console(width=200)
     summaries = [summarise(evaluation.cases, PROTOCOL, targets=targets) for evaluation in evaluations]
     for target in targets:

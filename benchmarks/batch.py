@@ -1,10 +1,10 @@
-"""How much faster a batch is than a shell loop over ``segment``, on the same scans, in the same run.
+"""Compare the speed of a batch with a shell loop over ``segment``, on the same scans, in the same run.
 
     python benchmarks/batch.py SCAN... --workers 2 --out batch.json
 
-Both begin with the networks compiled and cached. The loop starts `pancascade segment` once a scan, as a shell would;
-threads are left to each. Says how busy the machine was, since both numbers suffer from it, and where the time of one
-scan goes: what a process spends before its first scan is what a batch spends once a worker.
+Both start with compiled and cached networks. The loop starts `pancascade segment` once per scan, as a shell does, with
+the default number of threads. The output contains the load of the machine, since both numbers depend on it, and the
+parts of the time of one scan: a process needs its start-up time before each scan, a batch once per worker.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("scans", nargs="+", type=Path)
     parser.add_argument("--workers", type=int, default=available_cores())
     parser.add_argument(
-        "--rounds", type=int, default=1, help="Loop and batch in turn, so often; the best of each counts."
+        "--rounds", type=int, default=1, help="Number of rounds of loop and batch in turn; the best of each counts."
     )
     parser.add_argument("--out", type=Path, default=Path("batch.json"))
     arguments = parser.parse_args()
@@ -92,7 +92,7 @@ def main() -> None:
 
 
 def where_the_time_goes(scan: Path, folder: Path) -> dict[str, Any]:
-    """Seconds of one process, by what it does; the run before it fills the cache of compiled networks."""
+    """Return the seconds of one process by task; the run before it fills the cache of compiled networks."""
     command = [sys.executable, "-c", SHARES, str(scan), str(folder / "one")]
     answers = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(2)]
     found: dict[str, Any] = json.loads(answers[1])
@@ -100,7 +100,7 @@ def where_the_time_goes(scan: Path, folder: Path) -> dict[str, Any]:
 
 
 def loop(scans: Sequence[Path], out: Path) -> int:
-    """One process a scan; how many results there are."""
+    """Run one process per scan and return the number of results."""
     for number, scan in enumerate(scans):
         command = [*PANCASCADE, "segment", str(scan), "--out", str(out / str(number))]
         subprocess.run(command, check=False, capture_output=True)
@@ -108,14 +108,14 @@ def loop(scans: Sequence[Path], out: Path) -> int:
 
 
 def batch(scans: Sequence[Path], out: Path, workers: int) -> int:
-    """One batch; how many results there are."""
+    """Run one batch and return the number of results."""
     command = [*PANCASCADE, "batch", *map(str, scans), "--out", str(out), "--workers", str(workers)]
     subprocess.run(command, check=False, capture_output=True)
     return len(list(out.glob("*/result.json")))
 
 
 def timed(work: Any) -> dict[str, float]:
-    """Seconds, and processor seconds of all processes started."""
+    """Return the seconds, and the processor seconds of all started processes."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     results = work()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -129,7 +129,7 @@ def timed(work: Any) -> dict[str, float]:
 
 
 def gains(rounds: Sequence[dict[str, dict[str, float]]], scans: int) -> dict[str, Any]:
-    """Of the best round of each: scans an hour, and how much more a batch does."""
+    """Return scans per hour of the best round of each, and the ratio of batch to loop."""
     best = {way: {what: min(one[way][what] for one in rounds) for what in ("seconds", "cpu_s")} for way in rounds[0]}
     return {
         "scans_an_hour": {way: round(3600 * scans / best[way]["seconds"]) for way in best},
@@ -153,7 +153,7 @@ def show(report: dict[str, Any]) -> None:
                 f"{title:32}{spent['seconds']:8.1f}{spent['cpu_s']:8.1f}{spent['results']:9.0f}{spent['load_before']:6.1f}"
             )
     for way, count in report["scans_an_hour"].items():
-        print(f"{way}: {count} scans an hour")
+        print(f"{way}: {count} scans per hour")
     print(f"{report['times_as_fast']} times as fast; by processor time {report['times_as_fast_by_processor_time']}")
 
 

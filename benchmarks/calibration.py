@@ -1,9 +1,9 @@
-"""Are the shipped model's probabilities true? Temperatures from validation patients, judged on test patients.
+"""Fit the shipped model's calibration on validation patients and measure it on test patients.
 
     python benchmarks/calibration.py --data DATA --out docs/results/calibration.json --plot docs/reliability.png
 
-The organ is judged on whole slices of `nih_slices` by the first cascade, the tumour on the regions of `pdac_roi`
-by the second. Then the tumour score: what of it can be judged without healthy whole scans.
+The organ is measured on whole slices of `nih_slices` with the first cascade, the tumour on the regions of `pdac_roi`
+with the second. Then the tumour score is measured, as far as it is possible without healthy whole scans.
 """
 
 import argparse
@@ -46,17 +46,17 @@ from pancascade.training.recipe import recipes_folder
 
 ORGAN = (Label.PANCREAS, Label.TUMOUR)
 ONE_SLICE_MM = 100.0
-"""Thickness given to a slice that stands alone, so that its neighbourhood lies within it."""
+"""Thickness of a single slice, so that its neighbourhood is inside it."""
 
 SLICES_A_PATIENT = 7
-"""Of each patient in the comparison with healthy ones, of whom there are only so many: a score is a maximum."""
+"""Slices per patient in the comparison with healthy patients, who have no more: a score is a maximum."""
 
 
 class Seen(NamedTuple):
-    """One region or slice, by the model and in truth.
+    """Prediction and reference of one region or slice.
 
     Attributes:
-        patient: Whose it is.
+        patient: Name of the patient.
         prediction: Uncalibrated.
         truth: Labels (I, J, K), axes to left, posterior, superior.
         spacing_mm: Along I, J, K.
@@ -69,7 +69,7 @@ class Seen(NamedTuple):
 
 
 def read_cases(name: str, data: Path, part: str) -> list[Case]:
-    """Cases of a part of the fixed split."""
+    """Return the cases of a part of the fixed split."""
     split = read_split(recipes_folder() / "splits" / f"{name}.json")
     if name == "nih_slices":
         cases = slice_folder(data / name, window=Window(lower_hu=0, upper_hu=255), flip_rows=True)
@@ -79,18 +79,18 @@ def read_cases(name: str, data: Path, part: str) -> list[Case]:
 
 
 def look(runner: SliceRunner, hu: Volume) -> RegionProbabilities:
-    """What a cascade sees in an upright volume."""
+    """Return the prediction of a cascade for an LPS-oriented volume."""
     return runner.find(hu, at=Box.whole(hu.shape))
 
 
 def as_volume(axial: Any, runner: SliceRunner) -> Volume:
-    """A single slice as a volume of one slice; of unknown spacing it takes what the canvas assumes."""
+    """Return a single slice as a volume of one slice; an unknown spacing becomes the canvas's assumed spacing."""
     row_mm, column_mm = axial.spacing_mm or (runner.canvas.assumed_spacing_mm,) * 2
     return Volume(axial.hu.T[:, :, None], np.diag([-column_mm, -row_mm, ONE_SLICE_MM, 1.0]))
 
 
 def see_slices(runner: SliceRunner, cases: Iterable[Case], *, title: str) -> list[Seen]:
-    """Whole slices, each on its own."""
+    """Return whole slices, each separately."""
     seen = []
     for case in track(list(cases), description=title, transient=True):
         for axial in case.read_slices():
@@ -100,7 +100,7 @@ def see_slices(runner: SliceRunner, cases: Iterable[Case], *, title: str) -> lis
 
 
 def see_regions(runner: SliceRunner, cases: Iterable[Case], *, title: str) -> list[Seen]:
-    """Regions of scans, as volumes."""
+    """Return regions of scans as volumes."""
     seen = []
     for case in track(list(cases), description=title, transient=True):
         if case.scan is None:
@@ -111,7 +111,7 @@ def see_regions(runner: SliceRunner, cases: Iterable[Case], *, title: str) -> li
 
 
 def count(seen: Sequence[Seen], labels: tuple[Label, ...]) -> list[TargetCounts]:
-    """Voxels of one target, by patient."""
+    """Return the voxels of one target by patient."""
     by_patient: dict[str, list[TargetCounts]] = {}
     for one in seen:
         whole = Box.whole(one.truth.shape)
@@ -121,7 +121,7 @@ def count(seen: Sequence[Seen], labels: tuple[Label, ...]) -> list[TargetCounts]
 
 
 def spread(patients: Sequence[TargetCounts]) -> dict[str, Interval]:
-    """The best temperature and offset with their 95 % intervals over patients."""
+    """Return the best temperature and offset with their 95 % intervals over patients."""
     resamples = Resamples.draw([str(n) for n in range(len(patients))], resamples=300)
     drawn = [best_scaling(TargetCounts.of_patients([patients[n] for n in row])) for row in resamples.drawn]
     best = best_scaling(TargetCounts.of_patients(patients))
@@ -132,7 +132,7 @@ def spread(patients: Sequence[TargetCounts]) -> dict[str, Interval]:
 
 
 def separation(scores: Sequence[tuple[str, bool, float]]) -> Interval:
-    """AUROC of (patient, has a tumour, score), with its interval over patients."""
+    """Return the AUROC of (patient, has a tumour, score), with its interval over patients."""
     lesion = DetectedLesion(10.0, 1.0, None, 0.0)
     table = DetectionTable.of([ScanDetections(who, (lesion,) if ill else (), (), score) for who, ill, score in scores])
     resamples = Resamples.draw([who for who, _, _ in scores])
@@ -142,7 +142,7 @@ def separation(scores: Sequence[tuple[str, bool, float]]) -> Interval:
 def slice_scores(
     pancreas: SliceRunner, tumour: SliceRunner, cases: Iterable[Case], calibration: Calibration, *, margin_mm: float
 ) -> list[tuple[str, bool, float]]:
-    """Patient, tumour or not, and the score of every slice with pancreas, within the box of the true pancreas."""
+    """Return patient, tumour or not, and score of every slice with pancreas, in the box of the reference pancreas."""
     scores = []
     for case in track(list(cases), description="score slices", transient=True):
         for axial in case.read_slices():
@@ -160,7 +160,7 @@ def slice_scores(
 
 
 def by_patient(scores: Sequence[tuple[str, bool, float]], *, ill: bool) -> list[tuple[str, bool, float]]:
-    """Each patient's highest score among as many of the slices as the healthy patients have, evenly spaced."""
+    """Return each patient's highest score over evenly spaced slices, as many as the healthy patients have."""
     slices: dict[str, list[float]] = {}
     for who, _, score in scores:
         slices.setdefault(who, []).append(score)
@@ -172,7 +172,7 @@ def by_patient(scores: Sequence[tuple[str, bool, float]], *, ill: bool) -> list[
 
 
 def main() -> None:
-    """Fit, judge, print, write."""
+    """Fit and measure the calibration, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", default=DEFAULT_MODEL, help="of two steps: pancreas, then tumour in its region")
@@ -260,7 +260,7 @@ def evaluate_tumour_score(
     calibration: Calibration,
     step: Any,
 ) -> dict[str, Any]:
-    """Scores of test patients, and how well they separate."""
+    """Return the scores of test patients and their AUROC."""
     patients = {
         one.patient: patient_tumour_score(calibrated(one.prediction, calibration), one.spacing_mm) for one in regions
     }
@@ -281,7 +281,7 @@ def evaluate_tumour_score(
 
 
 def print_qualities(console: Console, qualities: dict[tuple[str, str, str], CalibrationQuality]) -> None:
-    """A row a target, part and way of scaling."""
+    """Print one row per target, part and scaling."""
     table = Table("target", "scaling", "patients", "voxels", "missed", "ECE", "Brier", "NLL")
     for (target, part, name), found in sorted(qualities.items(), key=lambda item: (item[0][0], item[0][1] == "test")):
         pairs = [

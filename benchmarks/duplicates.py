@@ -1,4 +1,4 @@
-"""How surely a scan or slice is found again after what data sets do to it, and how alike different patients look.
+"""Measure the similarity of scans and slices after usual changes, and of different patients.
 
     python benchmarks/duplicates.py --data DATA --out docs/results/duplicates.json
 
@@ -39,7 +39,7 @@ Picture = NDArray[np.int16]
 
 
 def part(volume: Volume, low: tuple[float, ...], high: tuple[float, ...]) -> Volume:
-    """The part of a RAS scan between shares of its extent."""
+    """Return the part of a RAS scan between two shares of its extent."""
     scan_lps = reorient(volume, "RAS")
     start, stop = (tuple(int(share * size) for share, size in zip(s, scan_lps.shape, strict=True)) for s in (low, high))
     return crop(scan_lps, Box(start, stop))
@@ -91,7 +91,7 @@ SLICE_CHANGES: dict[str, Callable[[Picture], Picture]] = {
 
 
 def scan_table(scans: dict[str, Volume]) -> tuple[dict[str, list[float]], list[tuple[float, str, str]]]:
-    """Similarities after each change, and of every two patients, highest first."""
+    """Return the similarities after each change, and of every two patients, highest first."""
     known = {name: landmarks(volume) for name, volume in track(scans.items(), description="scans")}
     found = {
         change: [scan_similarity(known[name], landmarks(alter(volume))) for name, volume in scans.items()]
@@ -110,7 +110,7 @@ def landmarks(volume: Volume) -> Any:
 
 
 def slice_table(folder: Path) -> tuple[dict[str, list[float]], list[tuple[float, str, str]]]:
-    """The same for slices; every seventh is changed."""
+    """Return the same for slices; every seventh is changed."""
     cases = read_data_set(folder, pictures=PictureReading(Window(lower_hu=0, upper_hu=255), flip_rows=True))
     slices = [axial for case in track(cases, description="slices") for axial in case.read_slices()]
     known = [picture_of(slice_hash(axial.hu)) for axial in slices]
@@ -146,7 +146,7 @@ def share_found(values: list[float], threshold: float) -> float:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path)

@@ -1,10 +1,10 @@
-"""The shipped model's networks by torch and by OpenVINO: milliseconds, difference, share of the machine's peak.
+"""Compare the shipped networks in torch and OpenVINO: milliseconds, difference, share of the machine's peak.
 
     OMP_NUM_THREADS=2 python benchmarks/engines.py --out engines.json
 
-Networks see batches of the sizes that the engine shows them; ``stage 1 + 2`` is locate and segment on the canvas.
-The peak is what a large 3×3 convolution in bfloat16 reaches in the same run, by whichever of the two is faster.
-``ready`` is the time until the first answer: writing the graph down, compiling, checking against torch.
+Batches have the sizes that the engine uses; ``stage 1 + 2`` is locate and segment on the canvas. The peak is the speed
+of a large 3×3 convolution in bfloat16 in the same run, with the faster of the two engines. ``ready`` is the time until
+the first output: tracing, compiling, comparing with torch.
 """
 
 import argparse
@@ -40,7 +40,7 @@ ENGINES = ("torch f32", "torch bf16", "torch bf16, folded", "OpenVINO f32", "Ope
 
 
 def seconds(run: Callable[[], Any], *, rounds: int) -> float:
-    """The least time of some rounds after one to warm up: what the machine can do when nobody disturbs."""
+    """Return the shortest time of several rounds after one warm-up round, with the least influence of other work."""
     run()
     times = []
     for _ in range(rounds):
@@ -51,7 +51,7 @@ def seconds(run: Callable[[], Any], *, rounds: int) -> float:
 
 
 def peak_gflops() -> dict[str, float]:
-    """Billions of operations a second of a large 3×3 convolution in bfloat16."""
+    """Return billions of operations per second of a large 3×3 convolution in bfloat16."""
     layer, images = nn.Conv2d(128, 128, 3, padding=1), torch.rand(8, 128, 64, 64)
     operations = flops(layer, images)
     by_openvino = OpenVinoNetwork(layer.eval(), precision="bf16")
@@ -62,14 +62,14 @@ def peak_gflops() -> dict[str, float]:
 
 
 def flops(network: nn.Module, images: Tensor) -> float:
-    """Multiplications and additions of convolutions and matrix products."""
+    """Return the number of multiplications and additions of convolutions and matrix products."""
     with FlopCounterMode(display=False) as counter:
         network(images)
     return float(counter.get_total_flops())
 
 
 def engine(name: str, network: nn.Module) -> tuple[nn.Module, Any]:
-    """A network as an engine runs it, and the precision it is called in."""
+    """Return a network as an engine runs it, and its precision."""
     if name.startswith("OpenVINO"):
         precision: Precision = "bf16" if name.endswith("bf16") else "f32"
         return OpenVinoNetwork(network, precision=precision, name=name), nullcontext()
@@ -78,7 +78,7 @@ def engine(name: str, network: nn.Module) -> tuple[nn.Module, Any]:
 
 
 def measure_network(network: nn.Module, images: Tensor, *, rounds: int) -> Iterator[dict[str, Any]]:
-    """Every engine on a network, batch of images (B, C, H, W)."""
+    """Measure every engine on a network, with a batch of images (B, C, H, W)."""
     images = fast_layout(images)
     wanted = tree_leaves(network(images))[-1]
     operations = flops(network, images[:1])
@@ -100,7 +100,7 @@ def measure_network(network: nn.Module, images: Tensor, *, rounds: int) -> Itera
 
 
 def measure_stages(cascade: Cascade, images: Tensor, *, rounds: int) -> Iterator[dict[str, Any]]:
-    """Both stages on a canvas, with a hand-over that has something in every slice."""
+    """Measure both stages on a canvas, with a hand-over that has a region in every slice."""
     probabilities = (images > 0.5).float()
     wanted = cascade.segment(images, cascade.from_mask(images, probabilities))
     for name in ("torch f32", "torch bf16", "OpenVINO f32", "OpenVINO bf16"):
@@ -118,7 +118,7 @@ def measure_stages(cascade: Cascade, images: Tensor, *, rounds: int) -> Iterator
 
 
 def images_of(cascade: Cascade, canvas: Tensor) -> dict[str, Tensor]:
-    """What a cascade shows each of its networks, by name, of slices on the canvas."""
+    """Return the input of each network of a cascade, by name, for slices on the canvas."""
     seen: dict[str, Tensor] = {}
 
     def note(name: str, _: nn.Module, given: tuple[Tensor, ...]) -> None:
@@ -134,7 +134,7 @@ def images_of(cascade: Cascade, canvas: Tensor) -> dict[str, Tensor]:
 
 @torch.inference_mode()
 def measure(model: str, *, batches: tuple[int, ...], rounds: int) -> list[dict[str, Any]]:
-    """All networks and steps of a model."""
+    """Measure all networks and steps of a model."""
     rows = []
     found = find_model(model)
     for step in found.steps:
@@ -154,7 +154,7 @@ def measure(model: str, *, batches: tuple[int, ...], rounds: int) -> list[dict[s
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="qiu2024-small")
     parser.add_argument("--batches", type=int, nargs="+", default=[8])
@@ -166,7 +166,7 @@ def main() -> None:
         peaks = peak_gflops()
     peak = max(peaks.values())
     rows = measure(arguments.model, batches=tuple(arguments.batches), rounds=arguments.rounds)
-    table = Table("part", "size", "batch", "engine", "ms a slice", "ready s", "largest |Δp|", "share of peak")
+    table = Table("part", "size", "batch", "engine", "ms/slice", "ready s", "largest |Δp|", "share of peak")
     for row in rows:
         row["share_of_peak"] = row["gflops"] / peak if "gflops" in row else None
         share = "" if row["share_of_peak"] is None else f"{row['share_of_peak']:.0%}"

@@ -1,14 +1,14 @@
-"""Speed of the evaluation against MONAI's and nnU-Net's, and its numbers against a second implementation.
+"""Compare the evaluation with MONAI and nnU-Net in speed, and with second implementations in its numbers.
 
     python benchmarks/evaluation.py PREDICTIONS_FOLDER --out docs/results/evaluation.json
 
-PREDICTIONS_FOLDER holds `reference` and one folder a method. Three parts, all in the same run:
+PREDICTIONS_FOLDER contains `reference` and one folder per method. There are three parts, all in the same run:
 
-1. Every case of every method again with MONAI (voxel surfaces) and the package surface-distance (surfels): the
-   largest differences.
+1. Every case of every method is also measured with MONAI (voxel surfaces) and the package surface-distance (surfels);
+   the largest differences are reported.
 2. Time for one method's folder: pancascade (all metrics), nnU-Net (Dice and IoU, if nnunetv2 is installed), MONAI
    (Dice, HD95, average surface distance, NSD).
-3. Time and peak memory for one pair of 512 × 512 × 240 voxels with all metrics, in a process of its own.
+3. Time and peak memory for one pair of 512 × 512 × 240 voxels with all metrics, in a separate process.
 """
 
 import argparse
@@ -39,14 +39,14 @@ LARGE_SPACING_MM = (0.8, 0.8, 1.0)
 
 
 def read_pair(prediction: Path, reference: Path) -> tuple[NDArray[Any], NDArray[Any], list[float]]:
-    """Two masks as plain nibabel reads them, and the spacing."""
+    """Return two masks as nibabel reads them, and the spacing."""
     one, other = nib.load(prediction), nib.load(reference)
     spacing = [float(mm) for mm in other.header.get_zooms()]  # type: ignore[attr-defined]
     return np.asanyarray(one.dataobj) > 0, np.asanyarray(other.dataobj) > 0, spacing  # type: ignore[attr-defined]
 
 
 def with_monai(prediction: NDArray[Any], reference: NDArray[Any], spacing: list[float]) -> dict[str, float]:
-    """Dice, HD95, average surface distance and NSD of voxel surfaces."""
+    """Return Dice, HD95, average surface distance and NSD of voxel surfaces."""
     import torch
     from monai.metrics import (
         compute_average_surface_distance,
@@ -66,7 +66,7 @@ def with_monai(prediction: NDArray[Any], reference: NDArray[Any], spacing: list[
 
 
 def with_surface_distance(prediction: NDArray[Any], reference: NDArray[Any], spacing: list[float]) -> dict[str, float]:
-    """Dice, HD95 and NSD of surface elements."""
+    """Return Dice, HD95 and NSD of surface elements."""
     import surface_distance
 
     distances = surface_distance.compute_surface_distances(reference, prediction, spacing)
@@ -78,7 +78,7 @@ def with_surface_distance(prediction: NDArray[Any], reference: NDArray[Any], spa
 
 
 def compare_numbers(root: Path, methods: list[str], workers: int) -> dict[str, Any]:
-    """Largest difference in each metric over all cases and methods, by peer."""
+    """Return the largest difference in each metric over all cases and methods, by peer."""
     peers: dict[str, tuple[str, Callable[..., dict[str, float]]]] = {
         "MONAI (voxel surfaces)": ("voxel", with_monai),
         "surface-distance (surfels)": ("surfel", with_surface_distance),
@@ -107,7 +107,7 @@ def compare_numbers(root: Path, methods: list[str], workers: int) -> dict[str, A
 
 
 def time_folder(root: Path, method: str, workers: int) -> dict[str, float]:
-    """Seconds for one method's folder."""
+    """Return the seconds for the folder of one method."""
     seconds = {}
     started = time.perf_counter()
     evaluate([Method(method, root / method)], root / "reference", protocol=Protocol(), workers=workers)
@@ -130,7 +130,7 @@ def time_folder(root: Path, method: str, workers: int) -> dict[str, float]:
 
 
 def write_large_pair(folder: Path) -> tuple[Path, Path]:
-    """A large organ-like pair: tubes of 70 mL with false positives in a far corner."""
+    """Return a large pair of organ-like masks: tubes of 70 mL with false positives in a far corner."""
     grid = np.meshgrid(*(np.arange(n) * mm for n, mm in zip(LARGE, LARGE_SPACING_MM, strict=True)), indexing="ij")
     paths = []
     for name, shift_mm in (("reference", 0.0), ("prediction", 2.0)):
@@ -156,7 +156,7 @@ finally:
 
 
 def time_large_pair() -> dict[str, Any]:
-    """Wall time and peak memory of the command line on the large pair, and time of MONAI's four metrics."""
+    """Return wall time and peak memory of the command line on the large pair, and the time of MONAI's four metrics."""
     with tempfile.TemporaryDirectory() as folder:
         prediction, reference = write_large_pair(Path(folder))
         started = time.perf_counter()
@@ -170,13 +170,13 @@ def time_large_pair() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="folder with `reference` and one folder a method")
+    parser.add_argument("data", type=Path, help="folder with `reference` and one folder per method")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    # The package surface-distance uses names that SciPy is about to drop.
+    # The package surface-distance uses names that SciPy will remove.
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     warnings.filterwarnings("ignore", category=FutureWarning, module="monai")
     methods = sorted(p.name for p in arguments.data.iterdir() if p.is_dir() and p.name != "reference")

@@ -1,12 +1,12 @@
-"""The four papers' systems and their baselines, trained and tested side by side with equal budgets.
+"""Train and test the four papers' systems and their baselines side by side with equal budgets.
 
     python benchmarks/four_systems.py --data DATA --out RUNS --epochs 20 --seeds 0
     python benchmarks/four_systems.py --data DATA --out RUNS --epochs 20 --seeds 0 --only U-Net "L-SNet 0.1"
 
 Every row has the same patients (the fixed split of `nih_slices`), size preset, canvas, batches, epochs, augmentation,
-optimiser and schedule; its losses and phases are its paper's. A run that is finished is not run again, one that was
-interrupted goes on; several processes may share RUNS if they work on different rows. The last lines print the table
-of all finished runs and write it to RUNS/table.json.
+optimiser and schedule; its losses and phases are its paper's. A finished run is not repeated, and an interrupted run
+is continued. Several processes may share RUNS if they work on different rows. At the end, the table of all finished
+runs is printed and written to RUNS/table.json.
 """
 
 import argparse
@@ -106,15 +106,15 @@ REPORTED = {
 
 
 BASELINE = dict.fromkeys(("coarse-to-fine BCE", "DRS", "KCMDRS", "DSMSC"), "U-Net BCE")
-"""What a row is compared with; U-Net, if it is not named: the same network with the same kind of loss."""
+"""Baseline of a row: the same network with the same kind of loss; U-Net if the row is not named."""
 
 
 def phases_of(row: str, epochs: int) -> list[dict[str, Any]]:
-    """Phases of a run.
+    """Return the phases of a run.
 
-    Qiu et al. have S 2, I 4, J 50 of some 2500 steps each. In the same proportions, a budget of some 800 steps ends
-    S long before stage 1 finds anything, and in J the gradient of stage 2 keeps it from ever doing so: validation
-    Dice stayed 0. So S has half of the epochs here, I a tenth, J the rest. One phase elsewhere.
+    Qiu et al. have S 2, I 4, J 50 of about 2500 steps each. In the same proportion, a budget of about 800 steps ends S
+    long before stage 1 segments anything, and in J the gradient of stage 2 prevents it: validation Dice stayed 0. So S
+    has half of the epochs here, I a tenth, J the rest. Other systems have one phase.
     """
     if row in ("M-P-T", "M-P-T-L", "M-P-T-L-F"):
         separate, image = max(1, epochs // 2), max(1, epochs // 10)
@@ -128,7 +128,7 @@ def phases_of(row: str, epochs: int) -> list[dict[str, Any]]:
 
 
 def recipe_of(row: str, *, seed: int, epochs: int) -> dict[str, Any]:
-    """The recipe of a run."""
+    """Return the recipe of a run."""
     return {
         "name": f"four_systems {row}",
         "seed": seed,
@@ -178,7 +178,7 @@ def recipe_of(row: str, *, seed: int, epochs: int) -> dict[str, Any]:
 
 
 def run(row: str, *, seed: int, epochs: int, data: Path, out: Path) -> None:
-    """Train, test and measure one row, unless that is done; goes on where an interrupted run stopped."""
+    """Train, test and measure one row, if it is not finished; continues an interrupted run."""
     folder = folder_of(row, seed=seed, epochs=epochs, out=out)
     if (folder / "result.json").is_file():
         return
@@ -211,7 +211,7 @@ def run(row: str, *, seed: int, epochs: int, data: Path, out: Path) -> None:
 
 
 def undisturbed_minutes(history: list[dict[str, Any]]) -> float:
-    """Minutes if every epoch had been as fast as the fastest of its phase: other work on the machine taken out."""
+    """Return the minutes if every epoch were as fast as the fastest of its phase, without other work on the machine."""
     fastest: dict[str, float] = {}
     for epoch in history:
         fastest[epoch["phase"]] = min(epoch["seconds"], fastest.get(epoch["phase"], np.inf))
@@ -219,7 +219,7 @@ def undisturbed_minutes(history: list[dict[str, Any]]) -> float:
 
 
 def measure_again(row: str, *, seed: int, epochs: int, data: Path, out: Path) -> None:
-    """Measure milliseconds a slice of a finished row again, for a machine that was busy the first time; and stages."""
+    """Measure a finished row's milliseconds per slice and stages again, if the machine was busy the first time."""
     folder = folder_of(row, seed=seed, epochs=epochs, out=out)
     if not (folder / "result.json").is_file():
         return
@@ -233,12 +233,12 @@ def measure_again(row: str, *, seed: int, epochs: int, data: Path, out: Path) ->
 
 
 def folder_of(row: str, *, seed: int, epochs: int, out: Path) -> Path:
-    """Where a run is kept."""
+    """Return the folder of a run."""
     return out / f"{row.replace(' ', '-')}_{epochs}_{seed}"
 
 
 def test_cases(data: Path) -> list[Case]:
-    """The test patients of the fixed split."""
+    """Return the test patients of the fixed split."""
     cases = slice_folder(data / "nih_slices", window=Window(lower_hu=0, upper_hu=255), flip_rows=True)
     return cases_of(cases, read_split(recipes_folder() / "splits" / "nih_slices.json")["test"])
 
@@ -246,7 +246,7 @@ def test_cases(data: Path) -> list[Case]:
 def test(
     runner: SliceRunner, cases: list[Case]
 ) -> tuple[dict[str, list[Confusion]], dict[str, NDArray[np.bool_]], float]:
-    """Counts of each patient's slices, the masks themselves, and milliseconds a slice."""
+    """Return the counts of each patient's slices, the masks, and milliseconds per slice."""
     counts: dict[str, list[Confusion]] = {}
     masks: dict[str, NDArray[np.bool_]] = {}
     stacks = [(None, case.read_slices()) for case in cases]
@@ -261,7 +261,7 @@ def test(
 
 
 def by_stage(runner: SliceRunner, checkpoint: Path, cases: list[Case]) -> dict[str, float] | None:
-    """Box recall of stage 1 and Dice if stage 2 had the true boxes; None for a single network."""
+    """Return box recall of stage 1 and Dice with the reference boxes for stage 2; None for a single network."""
     if not runner.cascade.locates:
         return None
     summary = summarise_attribution(attribution_rows(checkpoint, cases)["pancreas"])
@@ -269,7 +269,7 @@ def by_stage(runner: SliceRunner, checkpoint: Path, cases: list[Case]) -> dict[s
 
 
 def gmacs(runner: SliceRunner, case: Case) -> float:
-    """Billions of multiplications of one slice, both stages included."""
+    """Return billions of multiplications for one slice, both stages included."""
     axial = case.read_slices()[0]
     counter = FlopCounterMode(display=False)
     with counter:
@@ -278,7 +278,7 @@ def gmacs(runner: SliceRunner, case: Case) -> float:
 
 
 def read_results(out: Path, epochs: int) -> dict[str, list[dict[str, Any]]]:
-    """Finished runs of each row, by seed."""
+    """Return the finished runs of each row, by seed."""
     found = []
     for path in sorted(out.glob(f"*_{epochs}_*/result.json")):
         history = json.loads((path.parent / "history.json").read_text())
@@ -302,7 +302,7 @@ def show(out: Path, epochs: int) -> None:
     against |= {pair.first: pair for pair in pairs if pair.second == BASELINE.get(pair.first, "U-Net")}
     table = Table(
         *("row", "seeds", "parameters", "GMACs", "ms/slice", "minutes", "Dice", "IoU", "precision", "recall"),
-        *("Dice − baseline, patients", "box recall", "Dice, true box", "in the papers"),
+        *("Dice − baseline, patients", "box recall", "Dice, reference box", "in the papers"),
         title=f"{epochs} epochs, mean over test slices with target",
     )
     rows = []
@@ -354,13 +354,13 @@ def show(out: Path, epochs: int) -> None:
 
 
 def main() -> None:
-    """Run what is left, then show everything."""
+    """Run the unfinished rows, then print all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--only", nargs="*", choices=list(ROWS), help="rows to run; all by default, none to show only")
+    parser.add_argument("--only", nargs="*", choices=list(ROWS), help="rows to run; all by default, none to print only")
     parser.add_argument("--measure-again", action="store_true", help="measure speed and stages of finished rows again")
     parser.add_argument("--threads", type=int, default=1, help="of each process; run one process a core")
     arguments = parser.parse_args()

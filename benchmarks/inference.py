@@ -1,11 +1,11 @@
-"""Scan to mask beside nnU-Net: seconds and memory, measured from outside, and where the time goes.
+"""Compare scan to mask with nnU-Net: seconds and memory, measured from outside, and the parts of the time.
 
     python benchmarks/inference.py SCAN [SCAN ...] --peer PYTHON --out inference.json
 
-PYTHON is the interpreter of an environment with nnunetv2. Its own predictor runs with the network and plans that it
-makes for MSD pancreas (``3d_fullres``), one fold, no mirroring and random weights, on the CPU, on the same scan in the
-same run. Every run is a process of its own, interpreter and model loading included; memory is the most that the process
-and its children held together, asked for ten times a second.
+PYTHON is the interpreter of an environment with nnunetv2. nnU-Net's own predictor runs with its network and plans for
+MSD pancreas (``3d_fullres``), one fold, no mirroring and random weights, on the CPU, on the same scan in the same run.
+Every run is a separate process, including interpreter and model loading. Memory is the peak of the process with its
+children, sampled ten times per second.
 """
 
 import argparse
@@ -32,10 +32,10 @@ ENGINES = ("auto", "torch")
 
 
 def run(command: list[str]) -> dict[str, Any]:
-    """Seconds, and most memory of a command with all its children, in 10⁹ bytes.
+    """Return the seconds and the peak memory of a command with all its children, in 10⁹ bytes.
 
     Raises:
-        RuntimeError: It failed.
+        RuntimeError: The command failed.
     """
     with tempfile.TemporaryFile() as reported:
         started = time.perf_counter()
@@ -52,7 +52,7 @@ def run(command: list[str]) -> dict[str, Any]:
 
 
 def memory_of_tree(pid: int) -> int:
-    """Bytes of memory that a process and its descendants hold; pages that several share count for each."""
+    """Return the bytes of memory of a process and its descendants; shared pages count for each."""
     total, waiting = 0, [pid]
     while waiting:
         one = waiting.pop()
@@ -66,7 +66,7 @@ def memory_of_tree(pid: int) -> int:
 
 
 def ours(scan: Path, out: Path, *, engine: str, repeats: int) -> dict[str, Any]:
-    """Median of several runs of the command line, as a user starts it."""
+    """Return the median of several runs of the command line, as a user starts it."""
     script = Path(sys.executable).with_name("pancascade")
     command = [str(script), "segment", str(scan), "--out", str(out), "--backend", engine]
     runs = [run(command) for _ in range(repeats)]
@@ -144,7 +144,7 @@ if __name__ == "__main__":
 
 
 def peer(scan: Path, python: Path, *, threads: int) -> dict[str, Any]:
-    """One run of nnU-Net's predictor."""
+    """Run nnU-Net's predictor once."""
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "peer.py"
         script.write_text(PEER)
@@ -156,13 +156,13 @@ def peer(scan: Path, python: Path, *, threads: int) -> dict[str, Any]:
 
 
 def dice(out: Path, reference: Path) -> float:
-    """Of pancreas with tumour."""
+    """Return the Dice of pancreas with tumour."""
     mask = read_volume(out / "segmentation.nii.gz").voxels > 0
     return confusion(mask, read_volume(reference).voxels > 0).dice
 
 
 def where_the_time_goes(times_s: dict[str, float]) -> dict[str, float]:
-    """Seconds by kind of work, summed over a model's steps."""
+    """Return the seconds by kind of work, summed over a model's steps."""
     kinds: dict[str, float] = {}
     for name, seconds in times_s.items():
         kind = name.rpartition(".")[2]
@@ -171,7 +171,7 @@ def where_the_time_goes(times_s: dict[str, float]) -> dict[str, float]:
 
 
 def show(rows: dict[str, dict[str, Any]]) -> None:
-    """Print one table of times and memory, and one of the parts."""
+    """Print one table of times and memory, and one of the parts of the time."""
     console = Console(width=160)
     table = Table("scan", "what", "seconds", "peak GB", "times slower", title="scan to mask, whole processes")
     for scan, row in rows.items():
@@ -188,7 +188,7 @@ def show(rows: dict[str, dict[str, Any]]) -> None:
                     f"{found['seconds'] / base:.1f}",
                 )
     console.print(table)
-    parts = Table("part", *rows, title=f"where the time goes, seconds ({next(iter(rows.values()))['auto']['engine']})")
+    parts = Table("part", *rows, title=f"parts of the time, seconds ({next(iter(rows.values()))['auto']['engine']})")
     kinds = {scan: where_the_time_goes(row["auto"]["times_s"]) for scan, row in rows.items()}
     for kind in next(iter(kinds.values())):
         parts.add_row(kind, *(f"{found.get(kind, 0.0):.2f}" for found in kinds.values()))
@@ -199,7 +199,7 @@ def show(rows: dict[str, dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Run, print, write."""
+    """Run the benchmark, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scans", nargs="+", type=Path)
     parser.add_argument("--peer", type=Path, help="interpreter of an environment with nnunetv2")

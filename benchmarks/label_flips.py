@@ -1,8 +1,8 @@
-"""How surely a pancreas tells the right way round of its label map from the seven wrong ones.
+"""Measure how often the orientation of a label map is recognised among all eight orientations.
 
     python benchmarks/label_flips.py --data DATA --out docs/results/label_flips.json
 
-Data: the regions of `pdac_roi` (all patients; nothing is trained or chosen here).
+Data: the regions of `pdac_roi` (all patients). Nothing is trained or chosen here.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pancascade.imaging.volume import Box
 
 
 def main() -> None:
-    """Measure every region, print, write."""
+    """Measure every region, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path)

@@ -1,11 +1,11 @@
-"""Does a confidence of 0.9 mean right nine times in ten? Whole scans and slices, as they are and damaged on purpose.
+"""Measure the confidence of the location on whole scans and slices, unchanged and damaged on purpose.
 
     python benchmarks/location_confidence.py --data DATA --model qiu2024-small --out OUT.json
 
-Right is a mask of the pancreas whose Dice is at least 0.6. The model's `location_fit` is fitted to all rows, every
-patient counting the same; the table shows what fits to the other patients say of each (leave one patient out). All
-are validation scans: a whole CT, two short stacks, six regions, and the slices of nine patients of NIH and CURVAS, each
-patient's as a little scan.
+A confidence of 0.9 should be correct in nine of ten cases. A mask of the pancreas is correct if its Dice is at least
+0.6. The model's `location_fit` is fitted to all rows, with equal weights for the patients. The table shows the
+predictions of fits to the other patients (leave one patient out). All scans are validation scans: a whole CT, two
+short stacks, six regions, and the slices of nine patients of NIH and CURVAS, each patient as a small scan.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from scan_damage import IN_PLANE, OF_SCANS, Damage, as_it_is, thinned
 from tumour_detection import split_of, stacks
 
 STEADY = 0.02
-"""Weight of the squared coefficients, which keeps a fit to few patients finite."""
+"""Weight of the squared coefficients; it keeps a fit to few patients finite."""
 
 FEW = ("noise of 40 HU", "soft tissue 30 HU darker", "turned by 20°", "mirrored left-right")
 """Damages of the smaller scans."""
@@ -49,7 +49,7 @@ Scene = tuple[str, str, Volume, NDArray[np.uint8]]
 
 
 def scenes(data: Path) -> Iterator[Scene]:
-    """All scans, upright, with each damage."""
+    """Return all scans, LPS-oriented, with each damage."""
     window = Window(lower_hu=0, upper_hu=255)
     few = {name: IN_PLANE[name] for name in FEW}
     scan, label = (read_volume(data / "nih_volumes" / f"PANCREAS_0001_{kind}.nii.gz") for kind in ("ct", "label"))
@@ -73,13 +73,13 @@ def scenes(data: Path) -> Iterator[Scene]:
 
 
 def damaged(patient: str, scan: Volume, organ: NDArray[np.uint8], damages: dict[str, Damage]) -> Iterator[Scene]:
-    """A scan as it is, and with each damage."""
+    """Return a scan without damage, and with each damage."""
     for name, damage in {"as it is": as_it_is, **damages}.items():
         yield (patient, name, *damage(scan, organ))
 
 
 def measure(scene: Scene, model: str) -> Row | None:
-    """What the model says of a scan, and the Dice of its mask; None where the scan is refused."""
+    """Return the model's result for a scan, and the Dice of its mask; None if the scan is refused."""
     patient, damage, scan, organ = scene
     try:
         found = segment(scan, model=model, keep_doubtful=True)
@@ -94,13 +94,13 @@ def measure(scene: Scene, model: str) -> Row | None:
 
 
 def fitted(rows: Sequence[Row]) -> LocationFit:
-    """Chance of a right mask, and expected Dice, by agreement and plausibility."""
+    """Fit the probability of a correct mask, and the expected Dice, to agreement and plausibility."""
     dice = np.array([row["dice"] for row in rows])
     return LocationFit(right=logistic(rows, (dice >= RIGHT_DICE).astype(float)), dice=logistic(rows, dice))
 
 
 def logistic(rows: Sequence[Row], target: NDArray[np.float64]) -> LogisticFit:
-    """Least cross-entropy to a target in [0, 1], every patient with the same weight."""
+    """Minimise the cross-entropy to a target in [0, 1], with equal weights for the patients."""
     values = features(rows)
     patients = [row["patient"] for row in rows]
     weight = np.array([1 / patients.count(patient) for patient in patients])
@@ -115,12 +115,12 @@ def logistic(rows: Sequence[Row], target: NDArray[np.float64]) -> LogisticFit:
 
 
 def features(rows: Sequence[Row]) -> NDArray[np.float64]:
-    """(N, 3): 1, agreement, plausibility."""
+    """Return (N, 3): 1, agreement, plausibility."""
     return np.array([[1.0, row["agreement"] or 0.0, row["plausibility"] or 0.0] for row in rows])
 
 
 def left_out(rows: Sequence[Row]) -> None:
-    """Write into each row what a fit to the other patients says of it."""
+    """Add to each row the prediction of a fit to the other patients."""
     for patient in {row["patient"] for row in rows}:
         fit = fitted([row for row in rows if row["patient"] != patient])
         for row in (row for row in rows if row["patient"] == patient):
@@ -129,7 +129,7 @@ def left_out(rows: Sequence[Row]) -> None:
 
 
 def reliability(rows: Sequence[Row], key: str) -> list[dict[str, float]]:
-    """Of each fifth of the confidence: rows, its mean, the share that is right, mean Dice."""
+    """Return, for each fifth of the confidence range, rows, mean confidence, share of correct masks, mean Dice."""
     bins = []
     for least in np.arange(0, 1, 0.2):
         own = [row for row in rows if least <= row[key] < least + 0.2 or (least > 0.7 and row[key] == 1)]
@@ -143,7 +143,7 @@ def reliability(rows: Sequence[Row], key: str) -> list[dict[str, float]]:
 
 
 def main() -> None:
-    """Measure, fit, print, write."""
+    """Measure, fit, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", default="qiu2024-small")
@@ -157,7 +157,7 @@ def main() -> None:
     ranks = {key: round(float(spearmanr([row[key] for row in rows], dice)[0]), 3) for key in ("confidence", "fitted")}
     result: dict[str, Any] = {"fit": fit.model_dump(), "spearman with Dice": ranks}
     for key in ("confidence", "fitted"):
-        table = Table("from", "rows", "told", f"Dice ≥ {RIGHT_DICE}", "mean Dice", title=key)
+        table = Table("from", "rows", "confidence", f"Dice ≥ {RIGHT_DICE}", "mean Dice", title=key)
         result[f"reliability of {key}"] = bins = reliability(rows, key)
         for line in bins:
             table.add_row(*(f"{value:.3g}" for value in line.values()))

@@ -1,10 +1,10 @@
-"""`pancascade data prepare` on many whole scans: time, memory of the workers, disk.
+"""Measure `pancascade data prepare` on many whole scans: time, memory of the workers, disk.
 
     python benchmarks/prepare.py SCAN LABEL --copies 40 --workers 2 --out result.json
 
-The scans are copies of one, each shifted along the body and with a little noise of its own, so that no two files are
-the same and none compresses better than a real one. Making them is not timed. The store is made in a process of its
-own; the peak is that of its largest worker.
+The scans are copies of one scan. Each is shifted along the body and has its own noise, so that no two files are the
+same and none compresses better than a real scan. Making the copies is not timed. The store is made in a separate
+process; the peak memory is that of its largest worker.
 """
 
 import argparse
@@ -53,7 +53,7 @@ if __name__ == "__main__":
 
 
 def make_copies(scan: Path, label: Path, folder: Path, *, copies: int) -> int:
-    """An nnU-Net-like data set of copies that differ; the bytes that their voxels take uncompressed."""
+    """Write an nnU-Net-like data set of different copies; return the uncompressed bytes of their voxels."""
     image, marked = read_volume(scan), read_volume(label)
     random = np.random.default_rng(0)
     for number in range(copies):
@@ -69,7 +69,7 @@ def make_copies(scan: Path, label: Path, folder: Path, *, copies: int) -> int:
 
 
 def measure(folder: Path, store: Path, options: dict[str, Any], *, workers: int) -> dict[str, Any]:
-    """Prepare in a process of its own, twice: the second time nothing is left to do."""
+    """Prepare twice in a separate process; the second time there is nothing to do."""
     script = store.with_suffix(".py")
     script.write_text(_TIMED)
     command = [sys.executable, str(script), str(folder), str(store), json.dumps(options), str(workers)]
@@ -78,7 +78,7 @@ def measure(folder: Path, store: Path, options: dict[str, Any], *, workers: int)
 
 
 def main() -> None:
-    """Make the copies, prepare them as volumes and as resampled slices, print, write."""
+    """Make the copies, prepare them as volumes and as resampled slices, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scan", type=Path)
     parser.add_argument("label", type=Path)
@@ -104,7 +104,7 @@ def main() -> None:
             name: measure(folder, Path(temporary) / f"store{number}", options, workers=arguments.workers)
             for number, (name, options) in enumerate(runs.items())
         }
-    table = Table("store", "s", "s again", "s a case", "peak worker GB", "disk GB", "of raw int16")
+    table = Table("store", "s", "s, second run", "s per case", "peak worker GB", "disk GB", "of raw int16")
     for name, row in rows.items():
         size = row["counts"]["size_bytes"]
         numbers = (row["seconds"], row["seconds_again"], row["seconds"] / arguments.copies, row["peak_worker_gb"])
@@ -120,7 +120,7 @@ def main() -> None:
             "machine": platform.machine(),
             "cores": os.cpu_count(),
             "load_average": os.getloadavg(),
-            "note": "Other work ran on the machine where the load average is above the number of workers.",
+            "note": "Other work ran on the machine if the load average is above the number of workers.",
             "peak_parent_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
         }
         arguments.out.write_text(json.dumps({**about, "runs": rows}, indent=1) + "\n")

@@ -1,15 +1,15 @@
-"""What it costs to give many cases out: efficiency of workers, overhead a case, memory over 100,000 of them.
+"""Measure the cost of submitting many cases: efficiency of workers, overhead per case, memory over 100,000 cases.
 
     python benchmarks/scale.py --out scale.json
     python benchmarks/scale.py --cases 100000 --ray-cases 5000 --cost-ms 1 --seed 0
 
-Two parts, each by processes of this machine and by Ray (left out where it is not installed):
+There are two parts, each with processes of this machine and with Ray (left out if it is not installed):
 
-- efficiency: jobs of some processor time each, by 1 and by 2 workers; seconds of one worker over twice those of two.
-- many: jobs that only wait, of a known cost that is drawn anew for each. What a job takes longer than it waits is what
-  giving it out and taking it back costs a worker. The memory of the process that gives out is looked at all the while.
+- efficiency: jobs of some processor time each, with 1 and 2 workers; seconds of one worker over twice those of two.
+- many: jobs that only wait for a known time, which is drawn for each. The additional time of a job is the overhead of
+  submitting it and of returning its result. The memory of the submitting process is measured during the run.
 
-And the ledger of a batch: lines, each on the disk before the next, and what they take of memory.
+The ledger of a batch is measured as well: lines that are each on the disk before the next, and their memory.
 """
 
 import argparse
@@ -29,14 +29,14 @@ from pancascade.execution.parallel import available_cores
 from pancascade.segmentation.batch.ledger import Ledger, LedgerEntry
 
 LOOKS = 20
-"""How often the memory is looked at."""
+"""Number of memory measurements."""
 
 WARM = 8
-"""Jobs done before the clock starts, so that the processes are there."""
+"""Jobs before the measurement, so that the processes have started."""
 
 
 def compute(seconds: float) -> float:
-    """Use so much processor time."""
+    """Use this processor time."""
     until = time.process_time() + seconds
     while time.process_time() < until:
         pass
@@ -44,19 +44,19 @@ def compute(seconds: float) -> float:
 
 
 def wait(seconds: float) -> float:
-    """A stub of known cost, whatever else the machine does."""
+    """Wait for a known time, independent of other work on the machine."""
     time.sleep(seconds)
     return seconds
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=100_000, help="By processes.")
-    parser.add_argument("--lines", type=int, default=5_000, help="Of the ledger.")
+    parser.add_argument("--cases", type=int, default=100_000, help="Cases with processes.")
+    parser.add_argument("--lines", type=int, default=5_000, help="Lines of the ledger.")
     parser.add_argument("--ray-cases", type=int, default=5_000)
-    parser.add_argument("--cost-ms", type=float, default=1.0, help="Mean of a stub.")
-    parser.add_argument("--jobs", type=int, default=100, help="Of the efficiency.")
-    parser.add_argument("--job-ms", type=float, default=100.0, help="Processor time of each.")
+    parser.add_argument("--cost-ms", type=float, default=1.0, help="Mean time of a stub.")
+    parser.add_argument("--jobs", type=int, default=100, help="Jobs to measure the efficiency.")
+    parser.add_argument("--job-ms", type=float, default=100.0, help="Processor time of each job.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("scale.json"))
     arguments = parser.parse_args()
@@ -86,12 +86,12 @@ def main() -> None:
 
 
 def keep(report: dict[str, Any], path: Path) -> None:
-    """Write down what is measured so far: the rest may take long."""
+    """Write the results measured so far, since the rest may take long."""
     path.write_text(json.dumps(report, indent=2) + "\n")
 
 
 def efficiency(make: Callable[[int], Executor], jobs: int, seconds: float) -> dict[str, float]:
-    """Seconds of one worker and of two for the same jobs, once the workers are there."""
+    """Return the seconds of one worker and of two for the same jobs, after the workers have started."""
     found: dict[str, float] = {"jobs": jobs, "cpu_s_a_job": seconds}
     for workers in (1, 2):
         found[f"seconds_{workers}"] = round(_timed(make(workers), compute, iter([seconds] * jobs)), 2)
@@ -100,7 +100,7 @@ def efficiency(make: Callable[[int], Executor], jobs: int, seconds: float) -> di
 
 
 def many(executor: Executor, cases: int, cost: float, *, seed: int) -> dict[str, Any]:
-    """Overhead of a case, and memory, with two workers and stubs of half to one and a half of the cost."""
+    """Return overhead per case and memory, with two workers and stubs of half to one and a half of the cost."""
     drawn = random.Random(seed)
     waited = 0.0
 
@@ -131,7 +131,7 @@ def many(executor: Executor, cases: int, cost: float, *, seed: int) -> dict[str,
 
 
 def ledger(cases: int) -> dict[str, Any]:
-    """Lines of a simulated batch, one after another."""
+    """Write the lines of a simulated batch, one after another."""
     with tempfile.TemporaryDirectory() as folder:
         before, began = _held_mb(), time.perf_counter()
         book = Ledger(Path(folder))
@@ -155,7 +155,7 @@ def _timed(
     *,
     each: Callable[[int], None] | None = None,
 ) -> float:
-    """Seconds of all jobs, from when the first few of no cost are done."""
+    """Return the seconds of all jobs, starting when the first few jobs without cost are done."""
 
     def warmed() -> Iterator[float]:
         yield from [0.0] * WARM
@@ -171,7 +171,7 @@ def _timed(
 
 
 def _held_mb() -> float:
-    """Memory that this process holds."""
+    """Return the memory of this process."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return round(int(line.split()[1]) / 1000, 1)
@@ -185,7 +185,7 @@ def show(report: dict[str, Any]) -> None:
     print(f"{'efficiency':12}{'jobs':>8}{'1 worker, s':>14}{'2 workers, s':>14}{'efficiency':>12}")
     for name, one in report["efficiency"].items():
         print(f"{name:12}{one['jobs']:8}{one['seconds_1']:14.1f}{one['seconds_2']:14.1f}{one['efficiency']:12.2f}")
-    print(f"\n{'many':12}{'cases':>8}{'s':>9}{'overhead, ms a case':>21}{'memory, MB':>16}{'growth, MB':>12}")
+    print(f"\n{'many':12}{'cases':>8}{'s':>9}{'overhead, ms/case':>21}{'memory, MB':>16}{'growth, MB':>12}")
     for name, one in report["many"].items():
         held = f"{min(one['memory_mb']):.0f} to {max(one['memory_mb']):.0f}"
         print(

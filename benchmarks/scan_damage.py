@@ -1,4 +1,4 @@
-"""What goes wrong with real scans, done to a scan and its reference on purpose."""
+"""Damage a scan and its reference on purpose, in ways that occur in real scans."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,19 +12,19 @@ from pancascade.imaging.volume import Volume
 
 AIR_HU = -1000
 SCAN_SLICE_MM = 3.0
-"""Thinner scans are measured on every n-th of their slices, which take an n-th of the time."""
+"""Scans with thinner slices are measured on every n-th slice, which takes an n-th of the time."""
 
 Damage = Callable[[Volume, NDArray[np.uint8]], tuple[Volume, NDArray[np.uint8]]]
-"""Takes and gives an upright scan (I, J, K), LPS, and its labels; the affine goes on telling what it told."""
+"""Function of an LPS-oriented scan (I, J, K) and its labels that returns both; the affine does not change."""
 
 
 def as_it_is(scan: Volume, labels: NDArray[np.uint8]) -> tuple[Volume, NDArray[np.uint8]]:
-    """No damage."""
+    """Return the scan without damage."""
     return scan, labels
 
 
 def thinned(scan: Volume, labels: NDArray[np.uint8]) -> tuple[Volume, NDArray[np.uint8]]:
-    """Every n-th slice, so that they are about `SCAN_SLICE_MM` apart."""
+    """Return every n-th slice, so that slices are about `SCAN_SLICE_MM` apart."""
     step = max(1, round(SCAN_SLICE_MM / scan.spacing_mm[2]))
     affine = np.array(scan.affine)
     affine[:3, 2] *= step
@@ -34,55 +34,55 @@ def thinned(scan: Volume, labels: NDArray[np.uint8]) -> tuple[Volume, NDArray[np
 def noisy(
     scan: Volume, labels: NDArray[np.uint8], *, sigma_hu: float, seed: int = 0
 ) -> tuple[Volume, NDArray[np.uint8]]:
-    """White noise inside the patient, another in each slice."""
+    """Add white noise inside the patient, different in each slice."""
     noise = np.random.default_rng(seed).normal(0, sigma_hu, scan.shape)
     return scan.with_voxels(_hu(np.where(scan.voxels > -500, scan.voxels + noise, scan.voxels))), labels
 
 
 def brighter(scan: Volume, labels: NDArray[np.uint8], *, by_hu: float) -> tuple[Volume, NDArray[np.uint8]]:
-    """Soft tissue and blood by so much, as in another contrast phase; fat and air stay."""
+    """Shift soft tissue and blood by this value, as in another contrast phase; fat and air do not change."""
     share = np.clip(scan.voxels / 40.0, 0, 1)
     return scan.with_voxels(_hu(scan.voxels + by_hu * share)), labels
 
 
 def intercept_wrong(scan: Volume, labels: NDArray[np.uint8], *, by_hu: float) -> tuple[Volume, NDArray[np.uint8]]:
-    """Everything by so much."""
+    """Shift all values by this value."""
     return scan.with_voxels(_hu(scan.voxels + by_hu)), labels
 
 
 def turned(scan: Volume, labels: NDArray[np.uint8], *, degrees: float) -> tuple[Volume, NDArray[np.uint8]]:
-    """Each axial slice turned about its middle."""
+    """Rotate each axial slice about its centre."""
     angle = np.deg2rad(degrees)
     return _moved(scan, labels, np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]))
 
 
 def zoomed(scan: Volume, labels: NDArray[np.uint8], *, times: float) -> tuple[Volume, NDArray[np.uint8]]:
-    """Everything in an axial slice so many times as large, its spacing told as before."""
+    """Scale axial slices by this factor, with unchanged spacing."""
     return _moved(scan, labels, np.eye(2) / times)
 
 
 def shifted(
     scan: Volume, labels: NDArray[np.uint8], *, left_mm: float, back_mm: float
 ) -> tuple[Volume, NDArray[np.uint8]]:
-    """The patient off the middle of the image; what leaves it is cut off."""
+    """Shift the patient in the image; parts outside are cut off."""
     steps = (left_mm / scan.spacing_mm[0], back_mm / scan.spacing_mm[1])
     return _moved(scan, labels, np.eye(2), (-steps[0], -steps[1]))
 
 
 def mirrored(scan: Volume, labels: NDArray[np.uint8], *, axis: int) -> tuple[Volume, NDArray[np.uint8]]:
-    """The other way round along an axis, under the same affine."""
+    """Flip the voxels along an axis, with the same affine."""
     return scan.with_voxels(np.flip(scan.voxels, axis)), np.flip(labels, axis)
 
 
 def padded(scan: Volume, labels: NDArray[np.uint8]) -> tuple[Volume, NDArray[np.uint8]]:
-    """A field of view 1.8 times as large each way, the patient in a corner of it."""
+    """Make the field of view 1.8 times as large in each direction, with the patient in a corner."""
     widths = [(0, int(0.8 * scan.shape[0])), (0, int(0.8 * scan.shape[1])), (0, 0)]
     voxels = np.pad(scan.voxels, widths, constant_values=AIR_HU)
     return Volume(voxels, scan.affine), np.pad(labels, widths)
 
 
 def with_arms_and_table(scan: Volume, labels: NDArray[np.uint8]) -> tuple[Volume, NDArray[np.uint8]]:
-    """Arms of 9 cm beside the body and a table of 3 cm at its back, on a wider field of view."""
+    """Add arms of 9 cm beside the body and a table of 3 cm at its back, in a wider field of view."""
     beside = round(110 / scan.spacing_mm[0])
     widths = [(beside, beside), (0, round(60 / scan.spacing_mm[1])), (0, 0)]
     voxels, labels = np.pad(scan.voxels, widths, constant_values=AIR_HU), np.pad(labels, widths)
@@ -113,7 +113,7 @@ IN_PLANE: dict[str, Damage] = {
     "shifted 60 mm left, 30 mm back": partial(shifted, left_mm=60, back_mm=30),
     "mirrored left-right": partial(mirrored, axis=0),
 }
-"""Damages that stacks of slices and whole scans can have."""
+"""Damages for stacks of slices and whole scans."""
 
 OF_SCANS: dict[str, Damage] = {
     "arms and table": with_arms_and_table,
@@ -122,7 +122,7 @@ OF_SCANS: dict[str, Damage] = {
     "patient in a corner": padded,
     "intercept 100 HU too high": partial(intercept_wrong, by_hu=100),
 }
-"""Damages of whole scans alone."""
+"""Damages only for whole scans."""
 
 
 def _moved(
@@ -131,7 +131,7 @@ def _moved(
     matrix: NDArray[np.float64],
     offset_vox: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[Volume, NDArray[np.uint8]]:
-    """Axial slices under a plane map about their middle, from the new grid to the old one, in mm."""
+    """Resample axial slices with a plane map about their centre, from the new grid to the old grid, in mm."""
     spacing = np.array(scan.spacing_mm[:2])
     in_vox = matrix * spacing[None, :] / spacing[:, None]
     middle = (np.array(scan.shape[:2]) - 1) / 2

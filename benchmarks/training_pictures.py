@@ -1,13 +1,14 @@
-"""Pictures with masks that the trainings of the shipped weights take beside the data sets.
+"""Write the pictures with masks that the trainings of the shipped weights use in addition to the data sets.
 
     python benchmarks/training_pictures.py crops --data DATA --out DATA/msd_tumour_crops
     python benchmarks/training_pictures.py pseudo --data DATA --out DATA/msd_pseudo_labels
 
-`crops`: the crops of MSD Task07 with PANORAMA's outlines (`msd_crops`, `msd_crops_aligned`) as a slice folder; 84
-patients, 45 of them with tumour. `pseudo` (self-training, noisy student): masks for the unlabelled slices of MSD Task03
-by the model at hand, the mean of five views (sizes, turns, contrasts) of both stages and of the region's cascade. A
-slice is taken as positive where the views agree (mean Dice to their mean at least 0.82) and the hint of its index does
-not speak against it, as negative where nothing is found and the hint agrees; validation patients are left out.
+`crops`: writes the crops of MSD Task07 with PANORAMA's labels (`msd_crops`, `msd_crops_aligned`) as a slice folder;
+84 patients, 45 of them with tumour. `pseudo` (self-training, noisy student): makes masks for the unlabelled slices of
+MSD Task03 with the present model, as the mean of five views (sizes, rotations, contrasts) of both stages and of the
+region's cascade. A slice is positive if the views agree (mean Dice to their mean at least 0.82) and the hint in its
+index row does not contradict. It is negative if nothing is segmented and the hint agrees. Validation patients are
+left out.
 """
 
 import argparse
@@ -41,17 +42,17 @@ VIEWS = ((1.0, 0, 1.0), (0.88, 6, 1.0), (1.12, -6, 1.0), (1.0, 8, 0.88), (1.05, 
 """Size, degrees and contrast of each view."""
 
 WEIGHTS = (0.35, 0.35, 0.3)
-"""Of stage 1, stage 2 and the region's cascade."""
+"""Weights of stage 1, stage 2 and the region's cascade."""
 
 THRESHOLD, LEAST_AGREEMENT, LEAST_CM2 = 0.45, 0.82, 2.0
 REGION = (128, 192)
 PIXEL_MM = 1.6
-"""Of MSD Task03's slices of 256 pixels; they do not tell."""
+"""Assumed pixel size of MSD Task03's slices of 256 pixels, which do not contain it."""
 
 
 @dataclass(frozen=True)
 class Vote:
-    """What the views say of one slice.
+    """Predictions of the views for one slice.
 
     Attributes:
         mean: (H, W) on the canvas, probability of the pancreas.
@@ -65,7 +66,7 @@ class Vote:
 
 
 def write_crops(data: Path, out: Path) -> None:
-    """The crops of MSD Task07 with PANORAMA's labels as pictures."""
+    """Write the crops of MSD Task07 with PANORAMA's labels as pictures."""
     rows = []
     for folder in ("msd_crops", "msd_crops_aligned"):
         for path in track(sorted((data / folder).glob("pancreas_*.npz")), description=folder):
@@ -83,13 +84,13 @@ def write_crops(data: Path, out: Path) -> None:
 
 
 def write_pseudo_labels(data: Path, out: Path, model_name: str) -> None:
-    """Masks of the unlabelled slices of MSD Task03 by a model of two steps."""
+    """Write masks of the unlabelled slices of MSD Task03 from a model of two steps."""
     model, folder = find_model(model_name), data / "msd_liver_slices"
     wide, description = load_checkpoint(model.folder / model.steps[0].weights)
     close, _ = load_checkpoint(model.folder / model.steps[1].weights)
     canvas = description.canvas
     if not isinstance(wide, Qiu2024) or not isinstance(canvas, Canvas) or canvas.spacing_mm is None:
-        raise SystemExit(f"{model_name}: its first step is no cascade of Qiu 2024 at a fixed spacing.")
+        raise SystemExit(f"{model_name}: its first step is not a cascade of Qiu 2024 at a fixed spacing.")
     held_out = json.loads((recipes_folder() / "splits" / "msd_liver_slices.json").read_text())["validation"]
     with (folder / "index.csv").open() as file:
         hints = {row["name"]: float(row["p_pancreas"]) for row in csv.DictReader(file)}
@@ -114,7 +115,7 @@ def write_pseudo_labels(data: Path, out: Path, model_name: str) -> None:
 def pseudo_label(
     axial: AxialSlice, wide: Qiu2024, close: Cascade, canvas: Canvas, *, hint: float
 ) -> NDArray[np.uint8] | None:
-    """Mask of a slice, (H, W); None where the views, or the hint, are at odds."""
+    """Return the mask of a slice, (H, W); None if the views or the hint disagree."""
     placement = find_placement(axial.hu, spacing_mm=axial.spacing_mm, canvas=canvas, grow=False)
     image = torch.from_numpy(to_network_grid(canvas.window.apply(axial.hu)[None, None], placement))
     vote = vote_of(image, wide, close)
@@ -129,7 +130,7 @@ def pseudo_label(
 
 @torch.no_grad()
 def vote_of(image: Tensor, wide: Qiu2024, close: Cascade) -> Vote:
-    """What all views of an image (1, 1, H, W) say together."""
+    """Return the combined prediction of all views of an image (1, 1, H, W)."""
     maps, presences = zip(*(view(image, wide, close, *how) for how in VIEWS), strict=True)
     stacked = torch.stack(maps)
     mean, presence = stacked.mean(0), float(np.mean(presences))
@@ -141,7 +142,7 @@ def vote_of(image: Tensor, wide: Qiu2024, close: Cascade) -> Vote:
 def view(
     image: Tensor, wide: Qiu2024, close: Cascade, size: float, degrees: float, contrast: float
 ) -> tuple[Tensor, float]:
-    """Probability map (H, W) of one view, and whether the slice shows the pancreas."""
+    """Return the probability map (H, W) of one view, and the probability that the slice shows the pancreas."""
     there = affine(size, degrees, image.shape)
     seen = (warped(image, there) * contrast).clamp(0, 1)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -155,7 +156,7 @@ def view(
 
 
 def region_map(image: Tensor, first: Tensor, close: Cascade) -> Tensor:
-    """What the region's cascade sees of the organ around stage 1's, (1, 1, H, W)."""
+    """Return the organ probabilities of the region's cascade around stage 1's organ, (1, 1, H, W)."""
     found, box = torch.zeros_like(first), box_around(first[0, 0] >= 0.5, margin=0)
     if box is None or not isinstance(close, Qiu2024):
         return found
@@ -172,7 +173,7 @@ def region_map(image: Tensor, first: Tensor, close: Cascade) -> Tensor:
 
 
 def affine(size: float, degrees: float, shape: Sequence[int]) -> Tensor:
-    """Homogeneous matrix (3, 3) in grid_sample's coordinates."""
+    """Return a homogeneous matrix (3, 3) in grid_sample's coordinates."""
     height, width = shape[-2:]
     cos, sin = np.cos(np.deg2rad(degrees)) * size, np.sin(np.deg2rad(degrees)) * size
     rows = [[cos, -sin * height / width, 0.0], [sin * width / height, cos, 0.0], [0.0, 0.0, 1.0]]
@@ -180,7 +181,7 @@ def affine(size: float, degrees: float, shape: Sequence[int]) -> Tensor:
 
 
 def warped(maps: Tensor, matrix: Tensor) -> Tensor:
-    """Maps (1, C, H, W) resampled."""
+    """Return resampled maps (1, C, H, W)."""
     grid = functional.affine_grid(matrix[None, :2], list(maps.shape), align_corners=False)
     return functional.grid_sample(maps.float(), grid, align_corners=False)
 
@@ -188,7 +189,7 @@ def warped(maps: Tensor, matrix: Tensor) -> Tensor:
 def save(
     out: Path, name: str, mask: NDArray[np.uint8], *, image: NDArray[np.uint8] | None = None, copied: Path | None = None
 ) -> None:
-    """A picture and its mask."""
+    """Write a picture and its mask."""
     for part in ("images", "masks"):
         (out / part).mkdir(parents=True, exist_ok=True)
     Image.fromarray(mask).save(out / "masks" / f"{name}.png")
@@ -199,7 +200,7 @@ def save(
 
 
 def write_index(out: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """``index.csv`` of a slice folder."""
+    """Write ``index.csv`` of a slice folder."""
     with (out / "index.csv").open("w", newline="") as file:
         csv.writer(file).writerows([header, *rows])
 

@@ -1,11 +1,11 @@
-"""Tumour in 3-D, by patient: Dice and sensitivity by size, false lesions in the healthy, AUROC of the tumour score.
+"""Measure tumours in 3-D by patient: Dice and sensitivity by size, false lesions, AUROC of the tumour score.
 
     python benchmarks/tumour_detection.py --data DATA --part validation --model qiu2024-small --out result.json
 
-Ill are the regions of `pdac_roi`. Healthy are the patients of `nih_slices` and, for validation, those of
-`curvas_slices` with pancreas, two short stacks (`amos_slices`) and a whole CT. Of single slices a patient's own, from
-the feet up, make a little scan of 5 mm. So ill and healthy differ in more than the tumour (regions against whole
-slices): what ranks them well here need not do so among one hospital's scans.
+Scans with tumour are the regions of `pdac_roi`. Healthy scans are the patients of `nih_slices` and, for validation,
+those of `curvas_slices` with pancreas, two short stacks (`amos_slices`) and a whole CT. The single slices of a
+patient, from the feet up, make a small scan of 5 mm. Both groups thus differ in more than the tumour (regions against
+whole slices): a good AUROC here does not mean a good AUROC among the scans of one hospital.
 """
 
 import argparse
@@ -41,11 +41,11 @@ from pancascade.training.recipe import recipes_folder
 SIZES_ML = ((0.0, 3.0), (3.0, 15.0), (15.0, float("inf")))
 SLICE_MM, PIXEL_MM = 5.0, 0.8
 Scan = tuple[str, Volume, NDArray[np.uint8]]
-"""Name, scan, and labels on its grid."""
+"""Name, scan, and labels on the scan's grid."""
 
 
 def ill(data: Path, part: Part) -> Iterator[Scan]:
-    """Regions of patients with a tumour."""
+    """Return the regions of patients with a tumour."""
     for case in cases_of(region_folder(data / "pdac_roi"), split_of("pdac_roi")[part]):
         assert case.scan is not None  # noqa: S101
         scan, labels = case.scan.read()
@@ -53,7 +53,7 @@ def ill(data: Path, part: Part) -> Iterator[Scan]:
 
 
 def healthy(data: Path, part: Part) -> Iterator[Scan]:
-    """Scans of patients without tumour."""
+    """Return the scans of patients without tumour."""
     window = Window(lower_hu=0, upper_hu=255)
     sets = {"nih_slices": None, "curvas_slices": {1: Label.PANCREAS}}
     for name, values in sets.items():
@@ -72,26 +72,26 @@ def healthy(data: Path, part: Part) -> Iterator[Scan]:
 
 
 def split_of(name: str) -> Any:
-    """The fixed split of a set."""
+    """Return the fixed split of a data set."""
     return read_split(recipes_folder() / "splits" / f"{name}.json")
 
 
 def stacks(cases: Sequence[Case]) -> Iterator[Scan]:
-    """The slices with pancreas of each patient as a little scan."""
+    """Return the slices with pancreas of each patient as a small scan."""
     slices = [axial for case in cases for axial in case.read_slices() if (axial.labels > 0).any()]
     for patient, own in groupby(sorted(slices, key=lambda axial: (axial.patient, axial.name)), lambda a: a.patient):
         yield (patient, *stack(list(own)))
 
 
 def stack(slices: Sequence[AxialSlice]) -> tuple[Volume, NDArray[np.uint8]]:
-    """Slices from the feet up as a scan of 5 mm, with air around the patient."""
+    """Return slices from the feet up as a scan of 5 mm, with air around the patient."""
     hu = [np.where(patient_outline(axial.hu), axial.hu, -1000).T for axial in slices]
     affine = np.diag([-PIXEL_MM, -PIXEL_MM, SLICE_MM, 1.0])
     return Volume(np.stack(hu, axis=2).astype(np.int16), affine), np.stack([a.labels.T for a in slices], axis=2)
 
 
 def patient_outline(hu: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """Hull of the lean tissue (H, W) and 8 mm of skin and fat around it; thin tables are left out."""
+    """Return the hull of the lean tissue (H, W) and 8 mm of skin and fat around it, without thin tables."""
     lean = ndimage.binary_closing(np.pad(hu > 25, 20), iterations=12)[20:-20, 20:-20]
     pieces, _ = ndimage.label(ndimage.binary_opening(ndimage.binary_fill_holes(lean), iterations=4))
     largest = int(np.argmax(np.bincount(pieces.ravel())[1:])) + 1
@@ -100,7 +100,7 @@ def patient_outline(hu: NDArray[np.int16]) -> NDArray[np.bool_]:
 
 
 def measure(name: str, scan: Volume, labels: NDArray[np.uint8], model: str) -> tuple[dict[str, Any], ScanDetections]:
-    """What the whole model finds: with every voxel that reaches the threshold, and with the least score."""
+    """Segment a scan with the whole model; return its row of numbers, and its lesions."""
     found = segment(scan, model=model)
     marked, ml = found.mask.voxels == Label.TUMOUR, scan.voxel_volume_ml
     tumour, organ = labels == Label.TUMOUR, labels > 0
@@ -122,18 +122,18 @@ def measure(name: str, scan: Volume, labels: NDArray[np.uint8], model: str) -> t
 
 
 def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """Of two masks that are not both empty."""
+    """Return the Dice of two masks that are not both empty."""
     return round(float(2 * (one & other).sum() / max(1, one.sum() + other.sum())), 4)
 
 
 def over_slices(found: NDArray[np.bool_], reference: NDArray[np.bool_]) -> float | None:
-    """Mean Dice over the axial slices that show the target; None where none does."""
+    """Return the mean Dice over the axial slices that show the target; None without such slices."""
     shown = np.flatnonzero(reference.any(axis=(0, 1)))
     return mean([dice(found[:, :, k], reference[:, :, k]) for k in shown])
 
 
 def summarise(rows: Sequence[dict[str, Any]], found: Sequence[ScanDetections]) -> dict[str, Any]:
-    """Means over patients, by size, and the AUROC of the tumour score with its 95 % interval."""
+    """Return means over patients by size, and the AUROC of the tumour score with its 95 % interval."""
     sick = [row for row in rows if row["dice"] is not None]
     well = [row for row in rows if row["dice"] is None]
     table = DetectionTable.of(found)
@@ -170,12 +170,12 @@ def summarise(rows: Sequence[dict[str, Any]], found: Sequence[ScanDetections]) -
 
 
 def mean(values: Sequence[float]) -> float | None:
-    """Rounded; None of nothing."""
+    """Return the rounded mean; None without values."""
     return round(float(np.mean(values)), 4) if values else None
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--part", choices=["validation", "test"], default="validation")

@@ -1,12 +1,12 @@
-"""A model on whole CT scans with references: how good, how sure, how long, how much memory. For sets of your own, too.
+"""Measure a model on whole CT scans with references: accuracy, confidence, time, memory. Also for your own data sets.
 
     python benchmarks/whole_volume.py SCANS REFERENCES --label 7 --model qiu2024-small --out result.json
 
-SCANS and REFERENCES are folders whose files are paired by name, or two files. `--label` says which values of the
-references are the pancreas (several times for several), `--tumour-label` which are tumour; without either they are 1
-and 2. The pancreas is compared with its tumour. Every scan is segmented in a process of its own, so that its peak
-memory is its own, and a case that fails is a line, not the end. `--variants` does the same without consistency along
-the body, and with the model's first step alone.
+SCANS and REFERENCES are folders whose files are paired by name, or two files. `--label` gives the values of the
+references that are pancreas (repeatable), `--tumour-label` those that are tumour; without both they are 1 and 2. The
+pancreas is compared together with its tumour. Every scan is segmented in a separate process, so that its peak memory is
+its own. A case that fails gets a line and does not stop the others. `--variants` repeats the run without consistency
+along the body, and with only the model's first step.
 """
 
 import argparse
@@ -58,7 +58,7 @@ ONE = "--one"
 
 
 def variants(model: Model) -> dict[str, Model]:
-    """The model, and what it is without its parts."""
+    """Return the model, and the model without its parts."""
     apart = tuple(step.model_copy(update={"smooth_along_z": False}) for step in model.steps)
     found = {"as shipped": model, "no consistency along the body": model.model_copy(update={"steps": apart})}
     if len(model.steps) > 1:
@@ -73,8 +73,8 @@ def measure(scan: Path, reference: Path, model: str, labels: Sequence[int], tumo
         scan: CT.
         reference: Label map on its grid.
         model: Name or file.
-        labels: Values of the reference that are pancreas.
-        tumour_labels: Values that are tumour.
+        labels: Values of pancreas in the reference.
+        tumour_labels: Values of tumour in the reference.
     """
     started = time.perf_counter()
     found = segment(scan, model=model)
@@ -94,12 +94,12 @@ def measure(scan: Path, reference: Path, model: str, labels: Sequence[int], tumo
 def compare(
     organ: NDArray[np.bool_], true: NDArray[np.bool_], found: Segmentation, *, spacing_mm: tuple[float, float, float]
 ) -> Row:
-    """Numbers of the organ's mask against the reference.
+    """Compare the mask of the organ with the reference.
 
     Args:
         organ: (I, J, K), axes to the right, the front and the head.
-        true: The same of the reference.
-        found: For the volume of a voxel.
+        true: The same for the reference.
+        found: Source of the voxel volume.
         spacing_mm: Of the axes.
     """
     voxel_ml = found.mask.voxel_volume_ml
@@ -124,7 +124,7 @@ def compare(
 
 
 def pairs_of(scans: Path, references: Path) -> tuple[dict[str, tuple[Path, Path]], dict[str, str]]:
-    """Scan and reference of each case, and why others have none.
+    """Return scan and reference of each case, and the reason for cases without them.
 
     Raises:
         DataError: There is no pair.
@@ -148,7 +148,7 @@ def run_all(
     workers: int,
     tell: Callable[[str, Row], None],
 ) -> dict[str, Row]:
-    """Measure every case in a process of its own; a case that fails has a row that says why."""
+    """Measure every case in a separate process; the row of a failed case contains the reason."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(workers) as pool:
         description = json.loads(model.model_dump_json(exclude={"folder"}))
         for step in description["steps"]:
@@ -165,7 +165,7 @@ def run_all(
 
 
 def run_apart(arguments: Sequence[str]) -> Row:
-    """The row that another process makes; of one that dies, its last words."""
+    """Return the row from another process; if the process dies, its last message."""
     done = subprocess.run([sys.executable, __file__, *arguments], check=False, capture_output=True, text=True)
     try:
         return json.loads(done.stdout.splitlines()[-1])
@@ -175,7 +175,7 @@ def run_apart(arguments: Sequence[str]) -> Row:
 
 
 def summarise(rows: dict[str, Row]) -> dict[str, dict[str, float]]:
-    """Mean, median and least of each number, over the cases whose reference is not empty."""
+    """Return mean, median and minimum of each number, over the cases whose reference is not empty."""
     summary = {}
     for column in COLUMNS:
         values = [row[column] for row in rows.values() if "dice" in row and row.get(column) is not None]
@@ -189,7 +189,7 @@ def summarise(rows: dict[str, Row]) -> dict[str, dict[str, float]]:
 
 
 def show(name: str, rows: dict[str, Row], console: Console) -> None:
-    """Print a variant's cases, their summary, false positives and failures."""
+    """Print the cases of a variant, their summary, false positives and failures."""
     columns = {key: title for key, title in COLUMNS.items() if any(row.get(key) is not None for row in rows.values())}
     table = Table("case", *columns.values(), "warnings", title=name, title_justify="left")
     for case, row in rows.items():
@@ -215,11 +215,11 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scans", type=Path, help="folder of CT scans, or one")
     parser.add_argument("references", type=Path, help="folder of label maps, or one")
-    parser.add_argument("--label", type=int, action="append", help="value that is pancreas; may be repeated")
-    parser.add_argument("--tumour-label", type=int, action="append", help="value that is tumour; may be repeated")
+    parser.add_argument("--label", type=int, action="append", help="value of pancreas; repeatable")
+    parser.add_argument("--tumour-label", type=int, action="append", help="value of tumour; repeatable")
     parser.add_argument("--model", default="qiu2024-small", help="name or file of a model")
     parser.add_argument("--workers", type=int, default=1, help="scans at the same time; they share the cores")
-    parser.add_argument("--variants", action="store_true", help="also without the model's parts")
+    parser.add_argument("--variants", action="store_true", help="also run the model without some of its parts")
     parser.add_argument("--out", type=Path, help="JSON file of all numbers")
     parser.add_argument(ONE, action="store_true", help=argparse.SUPPRESS)
     found = parser.parse_args(arguments)
@@ -234,7 +234,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run every case, print, write."""
+    """Run every case, print and write the results."""
     chosen = parsed(arguments)
     if chosen.one:
         print(json.dumps(measure_one(chosen)))
@@ -265,7 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def measure_one(chosen: argparse.Namespace) -> Row:
-    """The row of one case; whatever happens to it, the others go on."""
+    """Return the row of one case; after an error of this case the others continue."""
     try:
         return measure(chosen.scans, chosen.references, chosen.model, chosen.label, chosen.tumour_label)
     except Exception as error:
@@ -273,14 +273,14 @@ def measure_one(chosen: argparse.Namespace) -> Row:
 
 
 def outcome(row: Row) -> str:
-    """What is told of a case as soon as it is done."""
+    """Return the line that is printed when a case is done."""
     if "failed" in row:
         return f"failed: {row['failed']}"
     return f"Dice {row['dice']:.3f}" if "dice" in row else f"{row['false_positive_ml']:.2f} mL, reference empty"
 
 
 def about(chosen: argparse.Namespace, model: Model) -> dict[str, Any]:
-    """Machine, model, labels and versions."""
+    """Return machine, model, labels and versions."""
     return {
         "model": model.name,
         "labels": chosen.label,
@@ -293,7 +293,7 @@ def about(chosen: argparse.Namespace, model: Model) -> dict[str, Any]:
 
 
 def results_of(results: dict[str, dict[str, Row]]) -> dict[str, Any]:
-    """Cases and summary of each variant, for JSON."""
+    """Return cases and summary of each variant, for JSON."""
     return {name: {"summary": summarise(rows), "cases": rows} for name, rows in results.items()}
 
 

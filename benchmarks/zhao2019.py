@@ -1,11 +1,11 @@
-"""The two stages of Zhao et al. 2019, measured as in the paper's Tables 1 and 2.
+"""Measure the two stages of Zhao et al. 2019 as in the paper's Tables 1 and 2.
 
     python benchmarks/zhao2019.py overfit SCAN LABELS --pancreas 7 --out RUN
     python benchmarks/zhao2019.py regions --data DATA RUN/best.safetensors --out result.json
 
-`overfit` trains both stages on one whole scan and measures them on the same scan: proof that stage 1, both boxes and
-the vote work and can be learnt, and no measure of accuracy. `regions` measures a trained stage 2 in the true boxes
-with margin of the test patients of `pdac_roi`.
+`overfit` trains both stages on one whole scan and measures them on the same scan. This shows that stage 1, both boxes
+and the vote work and can be trained; it does not measure accuracy. `regions` measures a trained stage 2 in the
+reference boxes, with margin, of the test patients of `pdac_roi`.
 """
 
 import argparse
@@ -46,10 +46,10 @@ def overfit(scan: Path, labels: Path, *, pancreas: int, factor: int, epochs: int
 
     Args:
         scan: Whole CT.
-        labels: On the same grid.
-        pancreas: Its value there.
+        labels: Label map on the same grid.
+        pancreas: Value of the pancreas in the label map.
         factor: R; the paper's 4 for scans of about 1 mm, less for coarser ones.
-        epochs: Of each stage, one volume an epoch.
+        epochs: Epochs of each stage, one volume per epoch.
         out: Folder for the run.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -79,18 +79,18 @@ def overfit(scan: Path, labels: Path, *, pancreas: int, factor: int, epochs: int
 
 
 def read_upright(scan: Path) -> NDArray[Any]:
-    """(I, J, K) Hounsfield units, axes to left, posterior, superior."""
+    """Return Hounsfield units (I, J, K), axes to left, posterior, superior."""
     return reorient(read_scan(scan), "LPS").voxels
 
 
 def reorient_labels(out: Path) -> NDArray[Any]:
-    """The labels of the run in the same order of axes."""
+    """Return the labels of the run in the same order of axes."""
     return reorient(read_volume(out / "labels.nii.gz"), "LPS").voxels
 
 
 @torch.inference_mode()
 def measure_stages(cascade: Zhao2019, window: Window, hu: NDArray[Any], truth: NDArray[Any]) -> dict[str, Any]:
-    """Stage 1's Dice at full resolution, recall and IoU of both boxes, Dice of the vote (Eqs. 5-7)."""
+    """Return stage 1's Dice at full resolution, recall and IoU of both boxes, Dice after the vote (Eqs. 5-7)."""
     images = torch.from_numpy(window.apply(np.ascontiguousarray(hu)))[None, None]
     located = cascade.locate(images)
     ((b1, b2),) = located.boxes
@@ -116,7 +116,7 @@ def measure_stages(cascade: Zhao2019, window: Window, hu: NDArray[Any], truth: N
 
 @torch.inference_mode()
 def regions(checkpoint: Path, data: Path, *, part: Part) -> dict[str, Any]:
-    """Dice of stage 2 in the true boxes of each patient, with mean, sd, extremes and interval."""
+    """Return the Dice of stage 2 in the reference box of each patient, with mean, sd, extremes and interval."""
     cascade, description = load_checkpoint(checkpoint)
     if not isinstance(description.canvas, VolumeGrid):
         raise SystemExit(f"{checkpoint}: works on slices; benchmarks/accuracy.py measures it.")
@@ -144,9 +144,9 @@ def regions(checkpoint: Path, data: Path, *, part: Part) -> dict[str, Any]:
 
 
 def in_true_box(cascade: Cascade, images: torch.Tensor, wanted: torch.Tensor) -> NDArray[np.uint8]:
-    """Labels (I, J, K) of stage 2 alone in the true box with margin, as the paper trains it (§2.3)."""
+    """Return labels (I, J, K) of stage 2 alone in the reference box with margin, as in the paper's training (§2.3)."""
     if not isinstance(cascade, Zhao2019):
-        raise SystemExit("The checkpoint is no zhao2019 cascade.")
+        raise SystemExit("The checkpoint is not a zhao2019 cascade.")
     true_box = Box.around(wanted.numpy())
     labels = np.zeros(tuple(wanted.shape), np.uint8)
     if true_box is not None:
@@ -165,7 +165,7 @@ def show(result: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Do one of the two, print, write."""
+    """Run one of the two commands, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ways = parser.add_subparsers(dest="way", required=True)
     one = ways.add_parser("overfit")

@@ -1,7 +1,7 @@
-"""A folder of masks against nnU-Net's: python examples/evaluate_folder.py REFERENCE OURS NNUNET OUT [--scans SCANS].
+"""Compare masks with nnU-Net's: python examples/evaluate_folder.py REFERENCE OURS NNUNET OUT [--scans SCANS].
 
-The folders hold label maps of the same names: 1 pancreas, 2 tumour. OUT gets report.html, tables, and figure.png: the
-methods side by side on the same slices, if the CT scans are given.
+The folders contain label maps of the same names: 1 pancreas, 2 tumour. OUT gets report.html and tables. If the CT scans
+are given, it also gets figure.png: the methods side by side on the same slices.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import pancascade
 def compare_folders(
     reference: Path, ours: Path, nnunet: Path, out: Path, *, scans: Path | None = None
 ) -> pancascade.Evaluated:
-    """Compare two methods on the same cases, by nnU-Net's protocol.
+    """Compare two methods on the same cases with nnU-Net's protocol.
 
     Args:
         reference: Folder of reference label maps.
@@ -23,7 +23,7 @@ def compare_folders(
         scans: Folder of the CT scans, for the pictures.
 
     Returns:
-        All numbers; a case that is missing in a folder is among its failures.
+        All numbers; a case that is missing in a folder is listed in its failures.
     """
     pictures = {} if scans is None else {file.name.removesuffix(".nii.gz"): file for file in scans.glob("*.nii.gz")}
     methods = {"ours": ours, "nnU-Net": nnunet}
@@ -32,7 +32,7 @@ def compare_folders(
 
 
 def describe(found: pancascade.Evaluated) -> str:
-    """Means with their intervals, and whether the difference is more than chance."""
+    """Return means with their intervals, and the p values of the differences."""
     lines = [repr(found)]
     for entry in found.comparison.metrics[:1]:
         for pair in entry.pairs:

@@ -1,8 +1,7 @@
-"""Own patients, from DICOM to a report: python examples/own_patients.py DICOM_FOLDER OUT.
+"""Segment your own patients, from DICOM to reports: python examples/own_patients.py DICOM_FOLDER OUT.
 
-Every CT study below DICOM_FOLDER is segmented; OUT gets a folder a case with mask, pictures and report, and
-cohort.html.
-Names of patients and folders stand nowhere in OUT. Research use only; not for clinical use.
+Every CT study below DICOM_FOLDER is segmented. OUT gets one folder per case, with mask, pictures and report, and
+cohort.html. OUT contains no names of patients or folders. Research use only; not for clinical use.
 """
 
 import argparse
@@ -12,12 +11,12 @@ import pancascade
 
 
 def segment_patients(studies: Path, out: Path, *, workers: int = 1) -> list[str]:
-    """Segment every study, and say a line about each.
+    """Segment every study and return one line for each.
 
     Args:
-        studies: Folder of DICOM files, at any depth; NIfTI files in it are taken as well.
-        out: Folder for the results. An interrupted run goes on.
-        workers: Scans at a time.
+        studies: Folder of DICOM files, at any depth; NIfTI files in it are segmented as well.
+        out: Folder for the results. An interrupted run is continued.
+        workers: Number of scans at the same time.
 
     Returns:
         The lines.
@@ -37,7 +36,7 @@ def segment_patients(studies: Path, out: Path, *, workers: int = 1) -> list[str]
     return lines
 
 
-if __name__ == "__main__":  # processes are started
+if __name__ == "__main__":  # starts processes
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("studies", type=Path)
     parser.add_argument("out", type=Path)

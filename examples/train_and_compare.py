@@ -1,8 +1,7 @@
-"""Train two methods and compare them, on pictures made up here: python examples/train_and_compare.py OUT [--epochs 40].
+"""Train two methods and compare them on artificial pictures: python examples/train_and_compare.py OUT [--epochs 40].
 
-A single U-Net against a cascade of two, with tiny networks, in a minute or two on a laptop. The pictures are bright
-blobs on
-noise: the numbers say nothing about patients, the steps are those for real data.
+A single U-Net is compared with a cascade of two, with tiny networks, in a minute or two on a laptop. The pictures are
+bright ellipses on noise. The numbers do not apply to patients; the steps are those for real data.
 """
 
 import argparse
@@ -46,7 +45,7 @@ PHASES
 
 
 def make_pictures(folder: Path, *, patients: int = 15, slices: int = 4) -> None:
-    """Grey pictures with an ellipse each, its mask, and which patient they are of: the layout `slice_folder`."""
+    """Write grey pictures with an ellipse, their masks and patients in the layout `slice_folder`."""
     random = np.random.default_rng(0)
     for part in ("images", "masks"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -69,7 +68,7 @@ def make_pictures(folder: Path, *, patients: int = 15, slices: int = 4) -> None:
 
 
 def write_recipe(folder: Path, name: str, *, epochs: int) -> Path:
-    """A method's recipe, with the one phase in which all of it learns."""
+    """Write the recipe of a method, with the one phase that trains all of it."""
     phase = f"  - {{name: {'train' if name == 'unet' else 'both'}, epochs: {epochs}}}"
     text = RECIPE.replace("NAME", name).replace("CASCADE", METHODS[name]).replace("PHASES", phase)
     (folder / f"{name}.yaml").write_text(text)
@@ -77,7 +76,7 @@ def write_recipe(folder: Path, name: str, *, epochs: int) -> Path:
 
 
 def train_and_compare(out: Path, *, epochs: int = 40, patients: int = 15) -> pancascade.Evaluated:
-    """Make pictures, train each method, predict patients that none has seen, compare; all of it below `out`."""
+    """Make pictures, train each method, predict unseen patients and compare; all files are below `out`."""
     make_pictures(out / "slices", patients=patients)
     cases = read_data_set(out / "slices", pictures=PictureReading(GREY, False))
     unseen = cases_of(cases, read_split(out / "split.json")["test"])
@@ -94,7 +93,7 @@ def train_and_compare(out: Path, *, epochs: int = 40, patients: int = 15) -> pan
 
 
 def draw(path: Path, out: Path, cases: list[Case]) -> None:
-    """The first slice of three patients: the picture, the reference, each method's mask."""
+    """Draw the first slice of three patients: the picture, the reference, the mask of each method."""
     names = ["picture", "reference", *METHODS]
     figure = Figure(figsize=(2 * len(names), 4.8), layout="compressed")
     patients = list(dict.fromkeys(case.patient for case in cases))
