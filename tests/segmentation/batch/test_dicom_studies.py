@@ -56,7 +56,7 @@ def test_the_series_asked_for_is_read(tmp_path):
     both = max(find_studies(tmp_path), key=lambda scan: scan.size_bytes)
     shapes = [read_study(both.path, both.study, wanted=wanted)[0].shape for wanted in (None, "portal")]
     assert [shape[2] for shape in shapes] == [6, 3]
-    with pytest.raises(ScanError, match="No series is"):
+    with pytest.raises(ScanError, match="No series matches"):
         read_study(both.path, both.study, wanted="venous")
 
 

@@ -38,7 +38,7 @@ def test_a_torn_last_line_goes_and_the_next_one_is_whole(tmp_path, caplog, cut):
     path.write_bytes(path.read_bytes()[:-cut])
     healed = Ledger(tmp_path)
     assert list(healed.entries) == ["a"]
-    assert "torn" in caplog.text
+    assert "incomplete" in caplog.text
     healed.add(entry("c"))
     healed.close()
     assert [json.loads(line)["case"] for line in path.read_text().splitlines()] == ["a", "c"]
