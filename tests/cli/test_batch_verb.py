@@ -70,19 +70,26 @@ def test_on_a_terminal_there_is_a_bar(pancascade, here, no_scans, tmp_path, monk
         (("a.nii", "--out", "out", "--address", "auto"), "--address is for a Ray cluster"),
         (("a.nii", "--out", "out", "--engine", "ray", "--address", "auto", "--workers", "2"), "--workers does not go"),
         (("a.nii", "--out", "out", "--mapping", "a.nii"), "is one of the scans"),
+        (("here", "--out", "out", "--flat", "here/deep/flat"), "flat: lies in a folder of scans"),
+        (("a.nii", "--out", "out", "--pancreas-model", "nothing"), "nothing: no such model"),
+        (("a.nii", "--out", "out", "--device", "toaster"), "toaster"),
     ],
 )
 def test_what_cannot_be_run_ends_with_2_and_one_sentence(pancascade, tmp_path, monkeypatch, arguments, said, request):
     monkeypatch.chdir(tmp_path)
     if "nothing" in arguments:
         request.getfixturevalue("here")
-    if arguments[0] != ".":
+    if arguments[0] == "here":
+        (tmp_path / "here").mkdir()
+        (tmp_path / "here" / "a.nii").touch()
+    elif arguments[0] != ".":
         nib.save(nib.Nifti1Image(np.full((20, 20, 12), -1000, np.int16), np.diag([4, 4, 4, 1])), tmp_path / "a.nii")
     code, _, err = pancascade("batch", *arguments)
     assert code == 2
     (line,) = err.strip().splitlines()
     assert said in line
     assert len(line) <= 207
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_ray_a_sentence_says_how_to_install_it(pancascade, scan, tmp_path, monkeypatch):

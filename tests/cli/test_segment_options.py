@@ -218,7 +218,7 @@ def test_a_scan_is_never_replaced_by_its_result(pancascade, never_runs, scan, tm
     elif how == "beside a result":
         (out / "result.json").write_text("{}")
     err = refused(pancascade("segment", given, "--out", out))
-    assert "would replace the scan itself" in err
+    assert f"would replace {name}, which is read" in err
     assert (out / name).read_bytes() == scan.read_bytes()
 
 

@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 from pancascade.cli.app import app
 from pancascade.errors import PancascadeError
+from pancascade.segmentation.batch.batch_options import SegmentOptions
+from pancascade.segmentation.batch.model_check import require_models_elsewhere
 
 
 def refused(*arguments: object) -> str:
@@ -57,6 +59,17 @@ def test_without_its_libraries_it_says_what_to_install(monkeypatch):
 
 def test_a_model_that_there_is_not_is_refused_at_once():
     assert "no such model" in refused("--model", "nonsense")
+
+
+def test_a_model_that_cannot_be_loaded_is_refused_before_the_server_listens(tmp_path):
+    (tmp_path / "own.safetensors").write_bytes(b"no weights")
+    with pytest.raises(PancascadeError, match=r"own\.safetensors"):
+        require_models_elsewhere(SegmentOptions(model=(str(tmp_path / "own.safetensors"),)))
+    require_models_elsewhere(SegmentOptions())
+
+
+def test_a_recipe_for_corrections_that_there_is_not_is_refused_at_once():
+    assert "nothing: no such recipe" in refused("--train-with", "nothing", "--port", 0)
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):

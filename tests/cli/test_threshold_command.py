@@ -225,7 +225,7 @@ def test_the_scan_is_never_replaced(pancascade, result, scan, tmp_path):
     moved = Path(shutil.move(scan, mine / "segmentation.nii.gz"))
     before = moved.read_bytes()
     err = refused(pancascade("threshold", result, "--tumour", "0.9", "--scan", moved, "--out", mine))
-    assert "would replace the scan itself" in err
+    assert "would replace segmentation.nii.gz, which is read" in err
     assert moved.read_bytes() == before
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pancascade.execution.parallel import available_cores, each_in_processes
+from pancascade.execution.parallel import available_cores, each_in_processes, worked_off
 
 
 def square_or_die(number):
@@ -128,3 +128,7 @@ def test_workers_of_a_killed_run_do_not_outlive_it(tmp_path):
         # The end of its output comes when the last process that could write there is gone.
         assert run.stdout.read() == b""
     os.close(keeper)
+
+
+def test_more_workers_than_anybody_has_wait_for_no_job():
+    assert list(worked_off(square, [], workers=10**15)) == []

@@ -4,7 +4,14 @@ from pathlib import Path
 import pytest
 
 from pancascade.errors import OutputError
-from pancascade.files.atomic import DRAFT, drafts_in, written_together, written_whole
+from pancascade.files.atomic import (
+    DRAFT,
+    clear_drafts,
+    clear_unfinished,
+    drafts_in,
+    written_together,
+    written_whole,
+)
 
 
 def test_the_file_appears_only_when_all_went_well(tmp_path):
@@ -119,3 +126,16 @@ def test_drafts_of_killed_runs_are_found_and_nothing_else(tmp_path):
         (draft / "a").write_text("")
         assert drafts_in(tmp_path) == [draft]
     assert drafts_in(tmp_path) == []
+
+
+def test_what_killed_runs_have_left_goes_and_nothing_else_does(tmp_path):
+    unfinished = [".12ab34cd.mask.nii.gz", "below/.12ab34cd.a.png"]
+    others = [".12ab34cd.notes.txt", ".mask.nii.gz", "mask.nii.gz", f"{DRAFT}file"]
+    (tmp_path / "below").mkdir()
+    (tmp_path / f"{DRAFT}left").mkdir()
+    for name in (*unfinished, *others, f"{DRAFT}left/mask.nii.gz"):
+        (tmp_path / name).write_text("")
+    clear_drafts(tmp_path)
+    clear_unfinished(tmp_path, suffixes=(".nii.gz", ".png"))
+    files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert files == set(others)

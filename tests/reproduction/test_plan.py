@@ -11,8 +11,10 @@ from pancascade.data.readers import Layout
 from pancascade.data.readers.data_reading import DataReading
 from pancascade.errors import DataError
 from pancascade.reproduction import Choices, DataPlace, Request, find_table, prepare, read_published, time_plan
+from pancascade.reproduction.counted_cases import CountedCases
 from pancascade.reproduction.preflight import Preflight
 from pancascade.reproduction.row_recipe import recipe_digest, row_recipe, shared_out
+from pancascade.reproduction.table_split import folds_of
 
 
 @pytest.fixture(scope="module")
@@ -173,3 +175,10 @@ def test_options_that_do_not_fit_are_refused_in_one_sentence(options, reported):
     with pytest.raises(DataError, match=reported) as caught:
         choose(table_of("qiu2024", "3"), **given)
     assert len(str(caught.value)) <= 200
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"folds": 3}'])
+def test_a_split_that_was_damaged_since_the_folder_was_begun_is_refused(tmp_path, text):
+    (tmp_path / "split.json").write_text(text)
+    with pytest.raises(DataError, match=r"split\.json: not a split file"):
+        folds_of(tmp_path / "split.json", CountedCases("set", (), ()), ())

@@ -67,6 +67,7 @@ def batch(
     from pancascade.segmentation.batch.batch_run import run_batch
     from pancascade.segmentation.batch.flat_masks import FlatMasks
     from pancascade.segmentation.batch.inputs import find_inputs, write_mapping
+    from pancascade.segmentation.batch.model_check import require_models
 
     options = _options(
         model=tuple(model or [segment_options.DEFAULT_MODEL]),
@@ -85,12 +86,14 @@ def batch(
     )
     executor = executor_options.choose_executor(engine, workers=workers, address=address, device=device)
     _require_extra(options.formats)
+    # The nodes of a cluster may have devices that this machine has not.
+    require_models(options if engine is executor_options.ExecutorKind.PROCESSES else options.on_cpu())
     with BatchProgress(out) as shown:
         scans = find_inputs(inputs, names=names, out=out, series=series)
         read = [path for scan in scans for path in (scan.path, scan.pancreas) if path is not None]
         if mapping is not None:
             _require_elsewhere(mapping, read)
-        flat_masks = None if flat is None else FlatMasks(flat, out, formats=options.formats, read=read)
+        flat_masks = None if flat is None else FlatMasks(flat, out, formats=options.formats, read=read, searched=inputs)
         if mapping is not None:
             write_mapping(mapping, scans)
         run = run_batch(scans, out, options=options, names=names, resume=resume, executor=executor, begun=shown.begin)

@@ -19,6 +19,7 @@ NOT_SOUND = 1
 """Exit code if a data set has errors."""
 
 MOST_ROWS = 60
+FILES = ("check.json", "cases.csv", "findings.csv", "check.html")
 STYLES = {"error": "red", "warning": "yellow", "note": "dim"}
 
 
@@ -52,9 +53,12 @@ def check(
     from pancascade.cli.progress import shown_progress
     from pancascade.data.checking.check import check as check_data
     from pancascade.execution.parallel import available_cores
+    from pancascade.files.replacing import require_replaceable
 
     console = wide_console()
     with held(out, what="data check"):
+        if out is not None:
+            require_replaceable(out, FILES, seals=FILES[:1], read=folders)
         with shown_progress("check") as show:
             found = check_data(
                 folders,

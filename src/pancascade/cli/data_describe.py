@@ -58,17 +58,20 @@ def describe(
     cases = options.read_cases(folder, layout=layout, picture_window=picture_window, flip_rows=flip_rows)
     from pancascade.cli.evaluation_options import wide_console
     from pancascade.data.splits.splits import read_split
+    from pancascade.files.replacing import require_replaceable
 
     parts = None
     if split is not None:
         parts = {str(part): patients for part, patients in read_split(split, fold=fold).items()}
     console = wide_console()
     with held(out, what="data describe"):
-        found = _run(cases, parts, out, workers=workers)
-        _print(found, folder, console)
         if out is not None:
             from pancascade.report.data_sets.fingerprint_page import FILES, write_fingerprint
 
+            require_replaceable(out, FILES, seals=FILES[-1:], read=[folder, split])
+        found = _run(cases, parts, out, workers=workers)
+        _print(found, folder, console)
+        if out is not None:
             write_fingerprint(found, out, name=folder.resolve().stem)
             console.print(f"{', '.join(FILES)}: {out}", soft_wrap=True, highlight=False)
     for failure in found.failures:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from shutil import rmtree
 
 from pancascade.errors import OutputError, ScanError
 
@@ -98,16 +97,9 @@ def require_unused(out: Path, names: Sequence[str], *, scan: Path) -> None:
     Raises:
         OutputError: The scan has one of these names there; or such files exist in a folder that is no result's.
     """
-    from pancascade.files.atomic import drafts_in
+    from pancascade.files.replacing import require_replaceable
 
-    there = [name for name in names if (out / name).exists()]
-    if any((out / name).samefile(scan) for name in there if scan.exists()):
-        raise OutputError(f"{out}: the result would replace the scan itself, {scan}. Choose another --out folder.")
-    if there and not any((folder / name).exists() for folder in (out, *drafts_in(out)) for name in OWN):
-        raise OutputError(
-            f"{out}: holds {' and '.join(there)} without a result.json, so it may be other work, which the "
-            "result would replace. Move it away, or choose another --out folder."
-        )
+    require_replaceable(out, names, seals=OWN, read=[scan])
 
 
 def require_unedited(out: Path, masks: Sequence[str]) -> None:
@@ -137,14 +129,6 @@ def require_unedited(out: Path, masks: Sequence[str]) -> None:
             f"{out}: {changed[0]} was edited since it was written, and the result would replace it. Move it away, or "
             "choose another --out folder."
         )
-
-
-def clear_drafts(out: Path) -> None:
-    """Remove the drafts of killed runs; the folder is locked, so none of them still runs."""
-    from pancascade.files.atomic import drafts_in
-
-    for draft in drafts_in(out):
-        rmtree(draft, ignore_errors=True)
 
 
 def require_other_files(written: Mapping[str, Path | None], *, read: Sequence[Path]) -> None:

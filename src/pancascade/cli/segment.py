@@ -8,10 +8,11 @@ import typer
 from pancascade.cli import dicomweb_scan as dicomweb
 from pancascade.cli import segment_options as options
 from pancascade.cli.additions_options import AdditionsOptions
-from pancascade.cli.out_folder import clear_drafts, locked_output, refusals_filed, require_unedited, require_unused
+from pancascade.cli.out_folder import locked_output, refusals_filed, require_unedited, require_unused
 from pancascade.cli.result_told import tell_result
 from pancascade.errors import OutputError
 from pancascade.execution.interrupts import interrupt_held_back
+from pancascade.files.atomic import clear_drafts
 
 if TYPE_CHECKING:
     from pancascade.imaging.volume import Volume

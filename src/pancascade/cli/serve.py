@@ -1,6 +1,7 @@
 """``pancascade serve``: segment scans sent by browser or REST."""
 
 import os
+from collections import deque
 from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
@@ -77,6 +78,7 @@ def serve(
     keep_doubtful: options.KeepDoubtful = False,
 ) -> None:
     """Segment scans that are sent by browser or REST; not a medical device."""
+    from pancascade.segmentation.batch.model_check import require_models_elsewhere
     from pancascade.services.server.server_run import require_extra, serve
     from pancascade.services.server.server_settings import new_token
 
@@ -109,6 +111,8 @@ def serve(
                 "keep_doubtful": keep_doubtful,
             },
         )
+        require_models_elsewhere(settings.options)
+        _require_recipe_elsewhere(settings.train_with)
         try:
             serve(settings, ready=lambda address: _tell(address, token, temporary=folder is None))
         except KeyboardInterrupt:
@@ -134,6 +138,24 @@ def _with_place(name: str) -> str:
         find_model(name)
         return str(Path(name).absolute())  # the folder of a network of another program
     return name
+
+
+def _require_recipe_elsewhere(name: str) -> None:
+    """Pass only if corrections can be trained on by this recipe; read in a process that may load torch.
+
+    Raises:
+        PancascadeError: It cannot be read.
+    """
+    if name and not (files("pancascade") / "recipes" / f"{name}.yaml").is_file():
+        from pancascade.execution import LocalProcesses
+
+        deque(LocalProcesses(1).run(_require_recipe, [name]), maxlen=0)
+
+
+def _require_recipe(name: str) -> None:
+    from pancascade.training.recipe import find_recipe, read_recipe
+
+    read_recipe(find_recipe(name))
 
 
 def _settings(**choices: object) -> "ServerSettings":

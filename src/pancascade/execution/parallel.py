@@ -76,11 +76,12 @@ def worked_off(
     left = iter(jobs)
     processes = list[WorkerProcess[Job, Result]]()
 
-    def start() -> None:
+    def start() -> bool:
         with interrupts_held(), starting():
             for job in left:
                 processes.append(WorkerProcess(work, job))
-                return
+                return True
+        return False
 
     def end(process: WorkerProcess[Job, Result]) -> None:
         with interrupts_held():
@@ -89,7 +90,8 @@ def worked_off(
 
     try:
         for _ in range(workers):
-            start()
+            if not start():  # more workers than jobs, whatever was asked for
+                break
         while processes:
             ready = wait([process.answers for process in processes])
             for process in [process for process in processes if process.answers in ready]:

@@ -2,16 +2,21 @@
 
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 from pancascade.errors import OutputError
 
 DRAFT = ".pancascade-draft-"
 """Start of the names of hidden folders."""
+
+_UNFINISHED = re.compile(r"\.[0-9a-f]{8}\..+")
+"""Names of the files that `written_whole` writes to."""
 
 _REASONS = {
     errno.ENOSPC: "the disk is full. Free some space or choose another folder",
@@ -104,6 +109,28 @@ def _remove(path: Path, *, below: Path) -> None:
 def drafts_in(folder: Path) -> list[Path]:
     """Return hidden folders of `written_together`, of a run that is writing now or was killed."""
     return sorted(path for path in folder.glob(f"{DRAFT}*") if path.is_dir())
+
+
+def clear_drafts(folder: Path) -> None:
+    """Remove the hidden folders that killed runs have left.
+
+    Args:
+        folder: Held by this run, so that none of them still writes there.
+    """
+    for draft in drafts_in(folder):
+        rmtree(draft, ignore_errors=True)
+
+
+def clear_unfinished(folder: Path, *, suffixes: tuple[str, ...]) -> None:
+    """Remove the files that killed runs have begun by `written_whole`, in a folder and below it.
+
+    Args:
+        folder: Held by this run, so that none of them still writes there.
+        suffixes: How the final names end; other files stay.
+    """
+    for path in folder.rglob(".*"):
+        if _UNFINISHED.fullmatch(path.name) and path.name.endswith(suffixes) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def _refused(path: Path, error: OSError) -> OutputError:

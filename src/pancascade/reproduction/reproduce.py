@@ -22,7 +22,7 @@ from pancascade.reproduction.reproduced_table import MadeRow, make_row, planned_
 from pancascade.reproduction.request import Prepared, Request
 from pancascade.reproduction.table_split import SPLIT, make_split
 from pancascade.reproduction.table_text import ReproducedTable
-from pancascade.reproduction.table_writing import write_tables
+from pancascade.reproduction.table_writing import require_place, write_tables
 from pancascade.reproduction.training_run import RUN, Resources, epochs_done, finished, measure_given, run_training
 
 logger = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ def prepare(request: Request, *, counted: Callable[[int, int], None] | None = No
     begun = request.out / BEGUN
     if begun.exists() and not request.resume:
         raise OutputError(f"{request.out.name}: holds a table already. Add --resume or choose another --out folder.")
+    require_place(request.out, begun=BEGUN, split=SPLIT, given=request.split)
     cases = request.place.reading.cases(request.place.path)
     everything = count_cases(cases, kept_in=request.out / CASES, workers=request.workers, progress=counted)
     split = request.out / SPLIT

@@ -56,7 +56,7 @@ def make_split(
         except (OSError, ValueError) as error:
             raise DataError(f"{given.name}: not a split file ({reason(error)}).") from error
         read_split(given, fold=0 if isinstance(content, dict) and "folds" in content else None)
-        if again and path.is_file() and _lists(read_json(path)) != _lists(content):
+        if again and path.is_file() and _kept_lists(path) != _lists(content):
             raise DataError(f"{given.name}: is not the split that this folder was begun with. Choose another --out.")
         parts = content.get("folds") or {part: content[part] for part in PARTS}
         write_split(path, parts, about={"note": str(content.get("note", ""))})
@@ -73,6 +73,14 @@ def _lists(content: Any) -> list[list[str]]:
     return [sorted(map(str, part)) for part in parts]
 
 
+def _kept_lists(path: Path) -> list[list[str]] | None:
+    """Those of the split that a folder was begun with; None of one that was damaged since."""
+    try:
+        return _lists(read_json(path))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def folds_of(path: Path, cases: CountedCases, wanted: Sequence[int]) -> tuple[Fold, ...]:
     """Return the folds of a split that are run.
 
@@ -84,7 +92,12 @@ def folds_of(path: Path, cases: CountedCases, wanted: Sequence[int]) -> tuple[Fo
     Raises:
         DataError: The split has no such fold, or a fold has no case.
     """
-    content = read_json(path)
+    try:
+        content = read_json(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path.name}: not a split file ({reason(error)}). Choose another --out folder.") from error
+    if not isinstance(content, dict) or not isinstance(content.get("folds", []), list):
+        raise DataError(f"{path.name}: not a split file. Choose another --out folder.")
     numbers = range(len(content["folds"])) if "folds" in content else [None]
     strange = [fold for fold in wanted if fold not in numbers]
     if strange:

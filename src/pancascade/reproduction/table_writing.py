@@ -5,10 +5,26 @@ from pathlib import Path
 
 from pancascade.evaluation.writing import plain
 from pancascade.files.atomic import written_together
+from pancascade.files.replacing import require_replaceable
 from pancascade.reproduction.table_page import render_page
 from pancascade.reproduction.table_text import ReproducedTable, as_document, counts_table, text_table
 
 FILES = ("table.md", "table.tex", "table.html", "table.json")
+
+
+def require_place(out: Path, *, begun: str, split: str, given: Path | None) -> None:
+    """Refuse a folder in which a table would replace files of somebody else, before anything is written.
+
+    Args:
+        out: Folder.
+        begun: The file that tells a table's folder.
+        split: The file of its split.
+        given: A split file of one's own.
+
+    Raises:
+        OutputError: It is one.
+    """
+    require_replaceable(out, [split, *FILES], seals=[begun], read=[None if (out / begun).exists() else given])
 
 
 def write_tables(made: ReproducedTable, out: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from web import Web, packed_tar, packed_zip, start, stop
 
 from pancascade.data.fetching import download as downloading
+from pancascade.data.fetching import fetch as fetching
 from pancascade.data.fetching.download import download, remote_size
 from pancascade.data.fetching.fetch import RECEIPT, fetch, missing_of
 from pancascade.data.fetching.sources import Source, find_source, known_sources
@@ -371,3 +372,9 @@ def test_a_table_cannot_point_outside(web, change):
 def test_an_unknown_set_names_the_known_ones():
     with pytest.raises(DataError, match="nix: no data set of that name is known; known are msd-pancreas"):
         find_source("nix")
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"set": []}', '{"set": {"files": 3}}', '{"set": {}}', "5"])
+def test_a_receipt_that_was_edited_by_hand_is_none(tmp_path, text):
+    (tmp_path / RECEIPT).write_text(text)
+    assert fetching._receipt(tmp_path) == {}

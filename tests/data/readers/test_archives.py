@@ -153,6 +153,7 @@ def test_nnunet_s_cases_of_both_versions_are_read(tmp_path, changes):
     [
         ({"channel_names": {"0": "T1"}}, "channel 0 is T1, not CT"),
         ({"labels": {"whole": [1, 2]}}, r"'whole' is a region of the values \[1, 2\]"),
+        ({"labels": {"background": 0, "pancreas": float("inf")}}, "its labels are not like"),
         ({"labels": {}}, "names no labels"),
         ({"file_ending": ".mha"}, r"holds no \.mha files"),
     ],

@@ -351,6 +351,8 @@ def test_a_report_s_duplicates_are_found_by_case_or_patient_and_strangers_are_to
         {"kind": "duplicate-patient", "case": "c", "others": ["q", "elsewhere"]},
         {"kind": "duplicate-patient", "patient": "p", "others": ["nobody"]},
         {"kind": "duplicate-patient"},
+        {"kind": "duplicate-patient", "patient": "p", "others": 5},
+        {"kind": "duplicate-patient", "patient": "p", "others": "cq"},
         {"kind": "flipped-label", "patient": "p", "others": ["c"]},
         "odd",
     ]

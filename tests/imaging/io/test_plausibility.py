@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pancascade.errors import GeometryError, NotCTError
-from pancascade.imaging.io import read_scan, read_volume, require_ct
+from pancascade.imaging.io import read_scan, read_volume, require_ct, require_hounsfield
 from pancascade.imaging.volume import Volume, crop, reorient
 from pancascade.imaging.volume.box import Box
 from work_done import peak_bytes
@@ -170,3 +170,14 @@ def test_a_large_scan_is_judged_without_a_copy_of_it(ct):
     scan = Volume(np.tile(ct.voxels, (4, 4, 12)), ct.affine, ct.source)
     assert scan.voxels.nbytes > 18_000_000
     assert peak_bytes(lambda: require_ct(scan)) < scan.voxels.nbytes / 4
+
+
+@pytest.mark.parametrize("judge", [require_ct, require_hounsfield])
+@pytest.mark.parametrize("spacing_mm", [1e6, 500.0, 0.01, 1e-6])
+def test_an_absurd_spacing_is_told_with_its_file_by_whoever_reads_ct(ct, judge, spacing_mm):
+    with pytest.raises(
+        GeometryError, match=rf"voxel spacing is {spacing_mm:g} mm along axis 1".replace("+", r"\+")
+    ) as error:
+        judge(spaced(ct, 2.0, spacing_mm, 2.0))
+    assert error.value.code == "spacing_impossible"
+    assert str(error.value).startswith(ct.name)

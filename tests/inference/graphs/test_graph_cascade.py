@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pancascade.errors import CheckpointError, ExportError, UnknownModelError
+from pancascade.errors import CheckpointError, ExportError, OutputError, UnknownModelError
 from pancascade.imaging.preprocessing import Canvas
 from pancascade.inference.backends.torch_cascade import TorchCascade
 from pancascade.inference.export.runnable import export_runnable
@@ -196,3 +196,11 @@ def test_a_cascade_that_needs_torch_between_its_networks_is_not_written(tmp_path
     with pytest.raises(ExportError, match=r"^a\.safetensors: a cascade of the kind .* needs torch between"):
         export_runnable(model, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_export_never_replaces_the_checkpoint_that_it_is_made_of(exported, tmp_path):
+    model = find_model(str(exported))
+    before = {path.name: path.read_bytes() for path in exported.iterdir()}
+    with pytest.raises(OutputError, match="which is read"):
+        export_runnable(model, exported)
+    assert {path.name: path.read_bytes() for path in exported.iterdir()} == before

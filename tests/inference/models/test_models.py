@@ -7,7 +7,7 @@ from abdomen_phantom import abdomen
 from pancascade.cli import segment_options
 from pancascade.errors import CheckpointError, PancascadeError, UnknownModelError
 from pancascade.imaging.preprocessing import Canvas
-from pancascade.inference.models.known_models import DEFAULT_MODEL, find_model, shipped_models
+from pancascade.inference.models.known_models import DEFAULT_MODEL, find_model, is_own, shipped_models
 from pancascade.methods.cascades import SingleStage, SingleStageSettings
 from pancascade.methods.checkpoint import ModelDescription, load_checkpoint, save_checkpoint
 from pancascade.methods.networks import NetworkSettings
@@ -32,6 +32,14 @@ def constant_checkpoint(path, *, logits):
     description = ModelDescription(cascade=TINY, canvas=Canvas(size=(32, 32), spacing_mm=8.0))
     save_checkpoint(path, cascade, description=description, half_precision=True)
     return str(path)
+
+
+def test_a_name_is_own_unless_a_model_of_it_is_shipped(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / DEFAULT_MODEL).mkdir()
+    (tmp_path / "a.safetensors").touch()
+    assert not is_own(DEFAULT_MODEL)
+    assert all(map(is_own, ("a.safetensors", "nothing", ".", f"./{DEFAULT_MODEL}", "../exported", "")))
 
 
 def test_every_shipped_model_is_whole():

@@ -1,7 +1,8 @@
 import pytest
 
 from pancascade.errors import OutputError
-from pancascade.segmentation.batch.case_folder import clear_drafts, written_case
+from pancascade.files.atomic import clear_drafts
+from pancascade.segmentation.batch.case_folder import written_case
 
 
 def test_a_case_appears_whole_or_not_at_all(tmp_path):

@@ -175,3 +175,67 @@ def test_what_waits_to_be_sent_is_known_as_well_as_what_the_ledger_holds(tmp_pat
     assert queue.is_known("sent soon", [])
     assert queue.is_known("s", [entry("c"), refused])
     assert not queue.is_known("refused", [refused])
+
+
+def test_a_broken_off_study_is_no_whole_one_after_it_was_taken(tmp_path):
+    place = incoming(tmp_path)
+    for study, association in (("half", "x"), ("whole", "y")):
+        place.store(study, "1", b"image", association=association)
+    place.ended("x")
+    place.released("y")
+    assert not place.is_whole(place.take("half", tmp_path))
+    assert place.is_whole(place.take("whole", tmp_path))
+
+
+def test_foreign_folders_and_links_among_the_images_stop_nobody(tmp_path):
+    (tmp_path / "receiving" / "a" / ".Trash").mkdir(parents=True)
+    assert due(incoming(tmp_path), at_s=10) == [("a", True)]
+    queue = StudyQueue(tmp_path, made_by="m")
+    (queue.to_segment / "b" / "1.dcm").mkdir(parents=True)
+    (queue.to_segment / "b" / "2.dcm").symlink_to("nowhere")
+    (queue.to_segment / "b.begun").mkdir()
+    assert queue.scan_of(queue.to_segment / "b").size_bytes == 0
+    assert queue.begin("b") == 1
+
+
+def test_a_link_in_the_queue_is_removed_and_what_it_leads_to_stays(tmp_path):
+    queue = StudyQueue(tmp_path / "queue", made_by="m")
+    (tmp_path / "elsewhere").mkdir()
+    for folder in (queue.to_segment, queue.to_send):
+        (folder / "a").symlink_to(tmp_path / "elsewhere")
+    queue.forget("a")
+    queue.delivered(queue.to_send / "a")
+    assert (queue.waiting(), queue.results()) == ([], [])
+    assert (tmp_path / "elsewhere").is_dir()
+
+
+def test_what_cannot_be_removed_is_left_out_and_told_once(tmp_path, monkeypatch, caplog):
+    queue = StudyQueue(tmp_path, made_by="m")
+    with_study(queue, "a")
+    monkeypatch.setattr("pancascade.services.pacs.queue.rmtree", lambda *_, **__: None)
+    queue.forget("a")
+    assert queue.waiting() == []
+    assert [record.getMessage() for record in caplog.records] == [
+        "a: cannot be removed from the queue, and is left out. Remove it by hand."
+    ]
+
+
+def test_results_take_the_place_of_a_foreign_folder_of_their_name(tmp_path):
+    queue = StudyQueue(tmp_path, made_by="m")
+    with_study(queue, "a")
+    for folder in (queue.to_send, queue.undelivered):
+        (folder / "a" / "foreign").mkdir(parents=True)
+    queue.finish(entry("a"))
+    (result,) = queue.results()
+    assert len(objects_in(result)) == 3
+    queue.give_up(result)
+    assert len(objects_in(queue.undelivered / "a")) == 3
+
+
+def test_a_line_of_another_case_is_not_taken_for_the_result_s_own(tmp_path):
+    queue = StudyQueue(tmp_path, made_by="m")
+    with_study(queue, "a")
+    queue.finish(entry("a"))
+    (queue.to_send / "a").replace(queue.to_send / "b")
+    (result,) = queue.results()
+    assert (queue.entry_of(result).case, queue.entry_of(result).input) == ("b", "")

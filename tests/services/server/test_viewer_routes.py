@@ -84,11 +84,14 @@ def test_a_correction_is_kept_beside_the_result_and_goes_into_the_archive(server
         assert (answer.status_code, words in server.detail(answer)) == (400, True)
 
 
-def test_a_correction_that_is_too_large_is_not_read_to_its_end(server, parts, monkeypatch):
-    monkeypatch.setattr("pancascade.services.server.viewer_routes._MOST_CORRECTION_BYTES", 1000)
+@pytest.mark.parametrize("said", [True, False])
+def test_a_correction_that_is_too_large_is_not_read_to_its_end_nor_where_it_says_so(server, parts, monkeypatch, said):
+    monkeypatch.setattr("pancascade.results.corrections.packed_label_map.MOST_BYTES", 1000)
     job = server.ended(server.submit())["id"]
-    answer = server.client.post(f"/jobs/{job}/view/correction", params={"author": "A"}, content=bytes(1001))
+    content = bytes(1001) if said else iter([bytes(600), bytes(600)])
+    answer = server.client.post(f"/jobs/{job}/view/correction", params={"author": "A"}, content=content)
     assert (answer.status_code, parts.saved) == (413, [])
+    assert server.detail(answer).endswith("Save labels as whole numbers of 8 bits, compressed.")
 
 
 def test_with_a_folder_of_corrections_a_corrected_result_is_copied_there_and_that_is_said(parts, tmp_path):

@@ -8,8 +8,9 @@ from threading import Thread
 import pytest
 
 from pancascade.errors import DataError
+from pancascade.results.corrections import MOST_BYTES
 from pancascade.services.viewer import CT, MASK, Pictures, viewer_document
-from pancascade.services.viewer.serving import MOST_BYTES, Shown, ViewerServer
+from pancascade.services.viewer.serving import Shown, ViewerServer
 
 
 @contextmanager
@@ -84,6 +85,7 @@ def test_a_refused_mask_is_told_in_its_sentence(result):
         assert (status, json.loads(answer)) == (422, {"detail": "The mask is of another scan."})
         assert ask(server, "correction", method="POST", headers={"Content-Length": str(MOST_BYTES + 1)})[0] == 413
         assert ask(server, "correction", method="POST", headers={"Content-Length": "-1"})[0] == 411
+        assert ask(server, "correction", method="POST", headers={"Content-Length": "9" * 5000})[0] == 411
         assert ask(server, "other", method="POST", body=b"mask")[0] == 404
 
 

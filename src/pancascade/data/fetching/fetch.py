@@ -119,8 +119,8 @@ def _signed(folder: Path, source: Source, name: str) -> Any:
 def _receipt(folder: Path) -> dict[str, Any]:
     try:
         content = read_json(folder / RECEIPT)
-        return content if isinstance(content, dict) else {}
-    except (OSError, ValueError):
+        return {name: one for name, one in content.items() if isinstance(one["files"], dict)}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 

@@ -53,7 +53,7 @@ def label_names(content: Mapping[str, Any]) -> dict[int, str]:
             )
         try:
             names[int(value)] = str(name)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, ArithmeticError) as error:
             raise DataError(
                 f"dataset.json: its labels are not like {{'1': 'pancreas'}} but {abbreviated(f'{one!r}: {other!r}')}."
             ) from error

@@ -59,7 +59,8 @@ def duplicate_patients(content: dict[str, Any], patient_of: Mapping[str, str]) -
     for finding in content["findings"]:
         if not isinstance(finding, dict) or finding.get("kind") != DUPLICATE:
             continue
-        names = [finding.get("patient") or finding.get("case"), *(finding.get("others") or ())]
+        others = finding.get("others")
+        names = [finding.get("patient") or finding.get("case"), *(others if isinstance(others, list) else ())]
         found = {_patient(str(name), patient_of, patients) for name in names if name is not None}
         strange |= {str(name) for name in names if name and _patient(str(name), patient_of, patients) is None}
         groups.append({patient for patient in found if patient is not None})

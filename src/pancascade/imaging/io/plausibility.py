@@ -36,6 +36,7 @@ def require_ct(volume: Volume) -> list[Notice]:
     """
     slice_axis = _slice_axis(volume)
     in_plane = [axis for axis in range(3) if axis != slice_axis]
+    _refuse_spacing(volume)
     _refuse_geometry(volume, in_plane=in_plane)
     return [*require_hounsfield(volume), *_unusual_geometry(volume, in_plane=in_plane, slice_axis=slice_axis)]
 
@@ -50,9 +51,10 @@ def require_hounsfield(volume: Volume) -> list[Notice]:
         The notices of reading, and a warning for each unusual property of the values.
 
     Raises:
-        GeometryError: axes that are not at right angles.
+        GeometryError: a spacing that no CT has, or axes that are not at right angles.
         NotCTError: voxels that are not finite or cannot be Hounsfield units.
     """
+    _refuse_spacing(volume)
     _refuse_shear(volume)
     low_hu, high_hu = _finite_range(volume)
     _refuse_values(volume.name, _sample(volume.voxels), low_hu=low_hu, high_hu=high_hu)
@@ -86,19 +88,23 @@ def _refuse_shear(volume: Volume) -> None:
         )
 
 
+def _refuse_spacing(volume: Volume) -> None:
+    """Before anything is resampled: the grid of an absurd spacing would be told as a shortage of memory."""
+    for axis, spacing_mm in enumerate(volume.spacing_mm):
+        if not 0.1 <= spacing_mm <= 20:
+            raise GeometryError(
+                f"{volume.name}: voxel spacing is {spacing_mm:g} mm along axis {axis}, CT has 0.1 to 20 mm. "
+                "Check the header's units and re-export the scan.",
+                code="spacing_impossible",
+            )
+
+
 def _refuse_geometry(volume: Volume, *, in_plane: list[int]) -> None:
     name, shape, spacing_mm = volume.name, volume.shape, volume.spacing_mm
     if volume.voxels.size > MAX_VOXELS or max(shape) > 3000:
         raise GeometryError(
             f"{name}: {shape} voxels are too many for a CT scan. Crop or resample it first.", code="too_many_voxels"
         )
-    for axis in range(3):
-        if not 0.1 <= spacing_mm[axis] <= 20:
-            raise GeometryError(
-                f"{name}: voxel spacing is {spacing_mm[axis]:g} mm along axis {axis}, CT has 0.1 to 20 mm. "
-                "Check the header's units and re-export the scan.",
-                code="spacing_impossible",
-            )
     for axis in in_plane:
         if shape[axis] < 16:
             raise GeometryError(

@@ -1,6 +1,7 @@
 """Export a model as ONNX or OpenVINO files with a description, for software without pancascade."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 from pancascade.errors import ExportError
 from pancascade.files.atomic import written_together
 from pancascade.files.output_lock import lock_output
+from pancascade.files.replacing import require_replaceable
 from pancascade.imaging.preprocessing import Canvas
 from pancascade.inference.export.exported_pipeline import (
     Export,
@@ -85,7 +87,7 @@ def export_model(
     files = [planned.file for plan in plans for planned in plan]
     weights = [str(Path(file).with_suffix(".bin")) for file in files] if file_format == "openvino" else []
     names = [*files, *weights, CARD, LICENCE, DESCRIPTION]
-    with lock_output(out, what="export"), written_together(out, names=names) as draft:
+    with written_export(out, names, model=model) as draft:
         steps = []
         for step, (cascade, description), plan in zip(model.steps, loaded, plans, strict=True):
             networks = []
@@ -101,6 +103,25 @@ def export_model(
         (draft / LICENCE).write_text(f"Licence of the weights: {model.licence}\n", encoding="utf-8")
         (draft / DESCRIPTION).write_text(described.model_dump_json(indent=1), encoding="utf-8")
     return described
+
+
+@contextmanager
+def written_export(out: Path, names: Sequence[str], *, model: Model) -> Iterator[Path]:
+    """A draft of an export, which replaces a former one as a whole, and nothing else.
+
+    Args:
+        out: Folder; made if it is missing.
+        names: Of all files; the last one tells an export.
+        model: That is exported: neither its weights nor its description is replaced.
+
+    Raises:
+        OutputError: The folder cannot be written, is held, or holds other files of these names.
+    """
+    read = [model.folder / names[-1], *(model.weights_of(step) for step in model.steps)]
+    with lock_output(out, what="export"):
+        require_replaceable(out, names, seals=names[-1:], read=read)
+        with written_together(out, names=names) as draft:
+            yield draft
 
 
 def _export(model: Model, file_format: ExportFormat, steps: Sequence[ExportedStep]) -> Export:

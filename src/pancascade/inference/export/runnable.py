@@ -10,14 +10,12 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from pancascade.errors import ExportError
-from pancascade.files.atomic import written_together
 from pancascade.files.digests import content_digest
 from pancascade.files.documents import parse_json
-from pancascade.files.output_lock import lock_output
 from pancascade.imaging.preprocessing import Canvas
 from pancascade.inference.export.exported_pipeline import output_names
 from pancascade.inference.export.formats import require_installed, write_network
-from pancascade.inference.export.model import CARD, LICENCE, Begun, Planned, plan_networks, require_same
+from pancascade.inference.export.model import CARD, LICENCE, Begun, Planned, plan_networks, require_same, written_export
 from pancascade.inference.graphs.graph_cascades import CASCADES
 from pancascade.inference.graphs.graph_files import GraphFile, GraphFiles, graphs_of
 from pancascade.inference.graphs.graph_network import graph_backend, graph_network
@@ -53,10 +51,7 @@ def export_runnable(model: Model, out: Path, *, begun: Begun | None = None) -> N
     plans = [_plan(path) for path in checkpoints]
     files = [planned.file for plan in plans for planned in plan]
     beside = [name for stem in stems for name in (f"{stem}.safetensors", graphs_of(Path(stem)).name)]
-    with (
-        lock_output(out, what="export"),
-        written_together(out, names=[*beside, *files, CARD, LICENCE, EXPORTED]) as draft,
-    ):
+    with written_export(out, [*beside, *files, CARD, LICENCE, EXPORTED], model=model) as draft:
         for path, plan in zip(checkpoints, plans, strict=True):
             copy = draft / f"{path.stem}.safetensors"
             _copy_with_digest(path, copy)

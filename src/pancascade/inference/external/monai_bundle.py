@@ -166,7 +166,7 @@ def _channels(path: Path, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
         inputs, (answer, *_) = formats["inputs"], formats["outputs"].values()
         count = sum(int(one["num_channels"]) for one in inputs.values())
         names = {int(value): re.sub(r"\s+", " ", str(one)) for value, one in answer["channel_def"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
         raise UnknownModelError(
             f"{short}: its metadata.json gives no channels of input and output ({shortened(reason(error), 50)}). "
             "Give the whole bundle."

@@ -13,7 +13,6 @@ from pancascade.inference.models.model_files import shipped_folder
 
 DEFAULT_MODEL = "qiu2024-small"
 
-
 EXPORTED = "model.json"
 """Description of a model in its own folder, as written by ``pancascade export --format pancascade``."""
 
@@ -21,6 +20,17 @@ EXPORTED = "model.json"
 def shipped_models() -> list[Model]:
     """Return the models that come with the package."""
     return [_read(path) for path in sorted(shipped_folder().glob("*.json")) if not path.name.endswith(SUFFIX)]
+
+
+def is_own(name: str) -> bool:
+    """Return whether a name is not that of a shipped model, but a path or a mistake.
+
+    Args:
+        name: As for `find_model`.
+    """
+    if Path(name).suffix in (".safetensors", ".json") and Path(name).is_file():
+        return True
+    return Path(name).name != name or not (shipped_folder() / f"{name}.json").is_file()
 
 
 def find_model(name: str) -> Model:

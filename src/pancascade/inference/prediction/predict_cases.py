@@ -1,6 +1,5 @@
 """Predict masks of many cases by one checkpoint: in batches, in several processes, resumable."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +17,7 @@ from pancascade.evaluation.prediction_set import (
 )
 from pancascade.execution.memory_shortage import is_memory_shortage, memory_shortage_reported
 from pancascade.execution.parallel import available_cores, each_in_processes
+from pancascade.files.atomic import clear_unfinished
 from pancascade.files.digests import content_digest
 from pancascade.files.documents import shortened
 from pancascade.files.output_lock import lock_output
@@ -28,8 +28,8 @@ from pancascade.inference.runners.torch_runners import torch_cascade_of
 
 BEST = "best.safetensors"
 
-_DRAFT = re.compile(r"\.[0-9a-f]{8}\..+\.(png|npz|nii\.gz|json)")
-"""Names of files that `written_whole` began and did not finish."""
+_SUFFIXES = (".png", ".npz", ".nii.gz", ".json")
+"""Of the files that are written."""
 
 _WRITTEN_TIMES = 100
 """Largest number of times that the list of finished cases is written: writing a long list takes time."""
@@ -161,7 +161,7 @@ def _earlier(out: Path, begun: PredictionSet, *, resume: bool) -> dict[str, Pred
     other = begun.same_work(before)
     if other is not None:
         raise OutputError(f"{out}: holds predictions of other {other}. Choose another --out folder.")
-    _clear_drafts(out)
+    clear_unfinished(out, suffixes=_SUFFIXES)
     kept = {}
     for case in before.done:
         digests = {name: content_digest(out / name) for name in case.files if (out / name).is_file()}
@@ -171,13 +171,6 @@ def _earlier(out: Path, begun: PredictionSet, *, resume: bool) -> dict[str, Pred
         if digests.keys() == case.files.keys():
             kept[case.case] = case
     return kept
-
-
-def _clear_drafts(out: Path) -> None:
-    """Remove the unfinished files of a killed run. The folder is locked, so no other run writes there."""
-    for path in out.rglob(".*"):
-        if _DRAFT.fullmatch(path.name) and path.is_file():
-            path.unlink(missing_ok=True)
 
 
 def _jobs(pattern: PredictJob, cases: Sequence[Case], *, finished: Mapping[str, PredictedCase]) -> list[PredictJob]:

@@ -21,8 +21,13 @@ from pancascade.evaluation import (
 from pancascade.evaluation.data_set import evaluate_data_set, is_of_data_set, read_predicted_cases
 from pancascade.evaluation.evaluate import Progress
 from pancascade.evaluation.side_tables import read_patients
+from pancascade.evaluation.writing import FILES
 from pancascade.execution import Executor
+from pancascade.files.replacing import require_replaceable
 from pancascade.report.comparison.evaluated import Evaluated
+
+PAGES = ("tables.md", "tables.tex", "report.html")
+"""Names of the files written beside the numbers."""
 
 
 class EvaluationChoices(TypedDict, total=False):
@@ -86,6 +91,9 @@ def evaluate_methods(
         "executor": executor,
     }
     with nullcontext() if out is None else lock_output(out, what=what):
+        if out is not None:
+            read = [patients if isinstance(patients, Path) else None, *(method.predictions for method in methods)]
+            require_replaceable(out, [*FILES, *PAGES], seals=FILES[-1:], read=[*read, reference])
         run = _evaluate_predicted if _are_of_data_set(methods, reference) else _evaluate_masks
         evaluations = run(kept, reference, protocol=protocol or Protocol(), patients=patients, progress=progress, **how)
         for evaluation in evaluations:

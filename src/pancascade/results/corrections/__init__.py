@@ -1,7 +1,7 @@
 """Masks that a reader has corrected, saved beside the result."""
 
 from pancascade.results.corrections.keeping import keep_corrected, prepare_folder
-from pancascade.results.corrections.packed_label_map import MOST_BYTES, read_packed_label_map
+from pancascade.results.corrections.packed_label_map import MOST_BYTES, read_packed_label_map, require_size
 from pancascade.results.corrections.record import (
     FOLDER,
     Correction,
@@ -27,6 +27,7 @@ __all__ = [
     "prepare_folder",
     "read_packed_label_map",
     "read_segmented_scan",
+    "require_size",
     "save_correction",
     "save_label_map",
 ]

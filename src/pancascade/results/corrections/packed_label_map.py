@@ -43,11 +43,7 @@ def read_packed_label_map(packed: bytes, scan: SegmentedScan) -> Volume:
         UnreadableError: It is too large, no gzip, truncated, or no NIfTI image.
         GeometryError: It is not one 3-D image.
     """
-    if len(packed) > MOST_BYTES:
-        raise UnreadableError(
-            f"{_NAME}: larger than {MOST_BYTES // 1_000_000} MB. Save labels as whole numbers of 8 bits, compressed.",
-            code="label_map_too_large",
-        )
+    require_size(len(packed))
     if not packed.startswith(_GZIP):
         raise UnreadableError(f"{_NAME}: not a gzip file. Save it as .nii.gz.", code="not_an_image")
     most = int(np.prod(scan.grid.shape)) * _MOST_BYTES_A_VOXEL + _MOST_BYTES_OF_HEADER
@@ -67,6 +63,22 @@ def read_packed_label_map(packed: bytes, scan: SegmentedScan) -> Volume:
         path = Path(folder) / _FILE
         path.write_bytes(content)
         return read_nifti(path)
+
+
+def require_size(size_bytes: int) -> None:
+    """Refuse a label map that is too large, at best before it is received.
+
+    Args:
+        size_bytes: As it is sent, packed; so far, while it still comes.
+
+    Raises:
+        UnreadableError: It is.
+    """
+    if size_bytes > MOST_BYTES:
+        raise UnreadableError(
+            f"{_NAME}: larger than {MOST_BYTES // 1_000_000} MB. Save labels as whole numbers of 8 bits, compressed.",
+            code="label_map_too_large",
+        )
 
 
 def on_grid_of(scan: SegmentedScan, label_map: Volume) -> NDArray[np.uint8]:

@@ -13,7 +13,7 @@ from pancascade.errors import OutputError, listed
 from pancascade.files.atomic import written_whole
 from pancascade.files.digests import content_digest
 from pancascade.files.documents import read_json
-from pancascade.inference.external.kinds import kind_of
+from pancascade.inference.models.known_models import is_own
 from pancascade.segmentation.batch.inputs import Names
 from pancascade.segmentation.batch.ledger import NAME as LEDGER
 from pancascade.settings import Settings
@@ -66,6 +66,10 @@ class BatchOptions(SegmentOptions):
     split_masks: bool = False
     statistics: bool = False
 
+    def on_cpu(self) -> "BatchOptions":
+        """The same on the processor."""
+        return self.model_copy(update={"device": "cpu"})
+
     def with_places(self) -> "BatchOptions":
         """Return a copy with absolute paths of models, so that processes in another working directory find them."""
         return self._with_models(lambda name: str(Path(name).absolute()))
@@ -77,14 +81,10 @@ class BatchOptions(SegmentOptions):
 
     def _with_models(self, called: Callable[[str], str]) -> "BatchOptions":
         """Return a copy with other names for the user's own models."""
-        names = [called(name) if _is_own(name) else name for name in (*self.model, self.pancreas_model or "")]
+        given = (*self.model, self.pancreas_model or "")
+        names = [called(name) if name and is_own(name) and Path(name).exists() else name for name in given]
         update = {"model": tuple(names[:-1]), "pancreas_model": names[-1] or None}
         return self.model_copy(update=update)
-
-
-def _is_own(model: str) -> bool:
-    """Return whether a model is a file, or the folder of a network of another program."""
-    return Path(model).is_file() or kind_of(Path(model)) is not None
 
 
 def begin(out: Path, options: BatchOptions, *, names: Names, resume: bool) -> None:

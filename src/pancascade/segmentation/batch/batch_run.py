@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pancascade.execution import Executor, LocalProcesses
+from pancascade.files.atomic import clear_drafts
 from pancascade.files.given_paths import given_path
 from pancascade.files.output_lock import lock_output
 from pancascade.segmentation.batch.batch_options import BatchOptions, begin, nothing_left_of_no_case
-from pancascade.segmentation.batch.case_folder import clear_drafts
 from pancascade.segmentation.batch.case_work import CaseJob, do_case
 from pancascade.segmentation.batch.inputs import Names, find_inputs, write_mapping
 from pancascade.segmentation.batch.ledger import CodedSentence, Ledger, LedgerEntry
+from pancascade.segmentation.batch.model_check import require_models
 from pancascade.segmentation.batch.pages import write_pages
 from pancascade.segmentation.batch.scan_input import ScanInput
 
@@ -74,6 +75,7 @@ def segment_many(
             or has other options.
         PancascadeError: No scan could be segmented: the model or the device cannot be used.
     """
+    require_models(options or BatchOptions())
     folder = given_path(out, what="out")
     several = inputs if isinstance(inputs, Sequence) and not isinstance(inputs, str) else [inputs]
     scans = find_inputs([given_path(one, what="inputs") for one in several], names=names, out=folder, series=series)

@@ -7,7 +7,7 @@ from pathlib import Path
 from shutil import rmtree
 
 from pancascade.errors import OutputError, ScanError
-from pancascade.files.atomic import DRAFT, drafts_in
+from pancascade.files.atomic import DRAFT
 
 
 @contextmanager
@@ -37,16 +37,6 @@ def written_case(out: Path, case: str) -> Iterator[Path]:
     finally:
         for folder in (draft, former):
             rmtree(folder, ignore_errors=True)
-
-
-def clear_drafts(out: Path) -> None:
-    """Remove the drafts of killed runs.
-
-    Args:
-        out: Folder of all results, locked, so that none of them still runs.
-    """
-    for draft in drafts_in(out):
-        rmtree(draft, ignore_errors=True)
 
 
 def _require_unedited(folder: Path) -> None:

@@ -17,13 +17,16 @@ class FlatMasks:
         out: Folder of the batch.
         formats: Formats of its masks.
         read: Scans, and masks of the pancreas, that the batch reads.
+        searched: Files and folders in which they were found.
 
     Raises:
-        OutputError: The folder is in the batch's own, holds files that are read, cannot be made, or no mask is written
-            as NIfTI.
+        OutputError: The folder lies in the batch's own or where scans are looked for, holds what is read, cannot be
+            made, or no mask is written as NIfTI.
     """
 
-    def __init__(self, folder: Path, out: Path, *, formats: Collection[str], read: Iterable[Path]) -> None:
+    def __init__(
+        self, folder: Path, out: Path, *, formats: Collection[str], read: Iterable[Path], searched: Iterable[Path] = ()
+    ) -> None:
         if "nifti" not in formats:
             raise OutputError("--flat copies masks as NIfTI. Give --format nifti as well.")
         place = folder.absolute().resolve()
@@ -32,6 +35,11 @@ class FlatMasks:
         # A mask with the name of its scan would replace it.
         if any(place in (path.resolve(), path.resolve().parent) for path in read):
             raise OutputError(f"--flat {folder}: holds scans or masks that are read. Choose another folder.")
+        if any(each.is_dir() and place.is_relative_to(each.resolve()) for each in searched):
+            raise OutputError(
+                f"--flat {folder.name}: lies in a folder of scans, and its masks would be taken for scans by the next "
+                "run. Choose another folder."
+            )
         made = made_by(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -44,7 +44,7 @@ class Incoming:
         self._folder, self._clock, self._lock = folder, clock, Lock()
         folder.mkdir(parents=True, exist_ok=True)
         for half in folder.glob("*/.*"):  # an image that a killed node was writing
-            if not half.name.startswith(_MARKER):
+            if not half.name.startswith(_MARKER) and not half.is_dir():
                 half.unlink()
         self._studies = {place.name: _Study(clock()) for place in folder.iterdir() if place.is_dir()}
         self._failed: set[str] = set()
@@ -136,12 +136,20 @@ class Incoming:
         with self._lock:
             if self._studies[study].live:
                 return None
+            # Its markers go with it: a kill here must not make a broken-off study a whole one.
             target = folder / f"{study}-{secrets.token_hex(3)}"
-            for name in self._markers(study):
-                (self._folder / study / name).unlink()
             (self._folder / study).replace(target)
             del self._studies[study]
         return target
+
+    @staticmethod
+    def is_whole(study: Path) -> bool:
+        """Whether a study that was taken was not broken off.
+
+        Args:
+            study: As `take` returned it.
+        """
+        return not any(study.glob(f"{_MARKER}*"))
 
     def _due_times(self, *, quiet_s: float, patience_s: float) -> list[tuple[str, bool, float]]:
         found = []

@@ -13,6 +13,7 @@ from threading import Event
 from typing import Literal
 
 from pancascade.errors import OutputError
+from pancascade.files.documents import reason
 from pancascade.files.output_lock import lock_output
 from pancascade.imaging.io.dicom.dicom_files import quiet
 from pancascade.messages.quiet_log import quiet_log
@@ -67,8 +68,13 @@ class DicomNode:
         silent = quiet_log("pynetdicom", level=logging.CRITICAL + 1)
         # Entered once for all threads: nested calls in threads would undo each other.
         with lock_output(self._folder, what="pancascade dicom-node"), silent, quiet():
-            self._queue = StudyQueue(self._folder, made_by=_made_by(self._options.public()))
-            self._incoming = Incoming(self._folder / "receiving")
+            try:
+                self._queue = StudyQueue(self._folder, made_by=_made_by(self._options.public()))
+                self._incoming = Incoming(self._folder / "receiving")
+            except OSError as error:
+                raise OutputError(
+                    f"{self._folder.name}: cannot be used as a queue ({reason(error)}). Give a folder of its own."
+                ) from error
             receiver = Receiver(self._settings, self._incoming, changed=self._wake.set)
             with closing(Ledger(self._folder)) as self._ledger:
                 port = receiver.start()
@@ -85,12 +91,12 @@ class DicomNode:
                 self._close_studies()
                 worked = self._segment_next()
                 self._send_results()
-            except OutputError as error:  # a full disk: all work waits until there is space
-                logger.error("The queue waits: %s", error)
-                self._wake.wait(self._settings.last_retry_s)
-                continue
-            if not worked:
-                self._wake.wait(self._idle_s())
+                pause_s = 0.0 if worked else self._idle_s()
+            except (OutputError, OSError) as error:  # a full disk: everything waits until there is room
+                told = error if isinstance(error, OutputError) else f"{reason(error)}. Look at the queue's folder."
+                logger.error("The queue waits: %s", told)
+                pause_s = self._settings.last_retry_s
+            self._wake.wait(pause_s)
 
     def _idle_s(self) -> float:
         """Return the seconds until something has to be done, if nothing comes."""
@@ -105,17 +111,27 @@ class DicomNode:
             place = self._incoming.take(study, self._queue.to_segment)
             if place is None:
                 continue
-            images = len(list(place.glob("*.dcm")))
             if not whole:
-                sentence = f"{place.name}: the transfer broke off after {images} images. Send the study again."
-                self._refuse(place, CodedSentence(code="half_sent", sentence=sentence))
+                self._refuse_half(place)
             else:
-                logger.info("%s: complete, %d images.", place.name, images)
+                logger.info("%s: complete, %d images.", place.name, len(list(place.glob("*.dcm"))))
+
+    def _refuse_half(self, place: Path) -> None:
+        images = len(list(place.glob("*.dcm")))
+        sentence = f"{place.name}: the transfer broke off after {images} images. Send the study again."
+        self._refuse(place, CodedSentence(code="half_sent", sentence=sentence))
 
     def _segment_next(self) -> bool:
         """Segment the oldest study; return False if there is none."""
         for place in self._queue.waiting()[:1]:
             scan = self._queue.scan_of(place, series=self._settings.series)
+            ended = self._ledger.entries.get(place.name)
+            if ended is not None and ended.input == scan.stamp:  # killed before its images were removed
+                self._queue.forget(place.name)
+                return True
+            if not self._incoming.is_whole(place):  # killed before it was refused
+                self._refuse_half(place)
+                return True
             if not self._settings.repeat and self._queue.is_known(scan.stamp, self._ledger.entries.values()):
                 logger.info("%s: these images were segmented before; skipped.", place.name)
                 self._queue.forget(place.name)

@@ -9,7 +9,9 @@ ledger.jsonl       result of each case
 """
 
 import json
+import logging
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
 
@@ -20,6 +22,8 @@ from pancascade.files.digests import text_digest
 from pancascade.files.documents import read_json
 from pancascade.segmentation.batch.ledger import LedgerEntry
 from pancascade.segmentation.batch.scan_input import ScanInput
+
+logger = logging.getLogger("pancascade.services.pacs")
 
 _ENTRY = "entry.json"
 _DONE = "to_send"
@@ -38,6 +42,7 @@ class StudyQueue:
         self.to_segment, self.work, self.to_send, self.undelivered = (
             folder / name for name in ("to_segment", "work", _DONE, "undelivered")
         )
+        self._stuck: set[Path] = set()
         rmtree(self.work, ignore_errors=True)
         for place in (self.to_segment, self.work, self.to_send, self.undelivered):
             place.mkdir(parents=True, exist_ok=True)
@@ -46,11 +51,11 @@ class StudyQueue:
 
     def waiting(self) -> list[Path]:
         """Return the studies to segment, the oldest first."""
-        return _cases(self.to_segment)
+        return [case for case in _cases(self.to_segment) if case not in self._stuck]
 
     def results(self) -> list[Path]:
         """Return the results to send, the oldest first."""
-        return _cases(self.to_send)
+        return [case for case in _cases(self.to_send) if case not in self._stuck]
 
     def scan_of(self, study: Path, *, series: str | None = None) -> ScanInput:
         """Return a study as the input of a case; its stamp is equal for equal images, series and model.
@@ -59,7 +64,7 @@ class StudyQueue:
             study: One of `waiting`.
             series: CT series, as for `segment --series`.
         """
-        images = sorted(study.glob("*.dcm"))
+        images = sorted(path for path in study.glob("*.dcm") if path.is_file())
         stamp = text_digest(repr(([image.name for image in images], series, self._made_by)))[:16]
         size = sum(image.stat().st_size for image in images)
         return ScanInput(study, study.name, size, stamp, series=series, case=study.name)
@@ -67,6 +72,8 @@ class StudyQueue:
     def begin(self, case: str) -> int:
         """Record on disk that the work on a case begins; return how often it has begun, including this time."""
         note = self.to_segment / f"{case}.begun"
+        if note.is_dir():
+            remove(note)
         times = 1 + (len(note.read_bytes()) if note.exists() else 0)
         with written_whole(note) as temporary:
             temporary.write_bytes(b"+" * times)
@@ -74,20 +81,21 @@ class StudyQueue:
 
     def interrupted(self, case: str) -> None:
         """Record that the work was ended from outside, which is no fault of the case."""
-        (self.to_segment / f"{case}.begun").unlink(missing_ok=True)
+        remove(self.to_segment / f"{case}.begun")
 
     def finish(self, entry: LedgerEntry) -> None:
         """Move the results of a case from `work` to the results to send, and remove its images."""
         place = self.work / entry.case
         with written_whole(place / _ENTRY) as temporary:
             temporary.write_text(json.dumps(entry.model_dump(mode="json")))
+        remove(self.to_send / entry.case)  # a foreign one: no case is done twice
         place.replace(self.to_send / entry.case)
         self.forget(entry.case)
 
     def forget(self, case: str) -> None:
         """Remove the images of a case and its unfinished results."""
-        rmtree(self.work / case, ignore_errors=True)
-        rmtree(self.to_segment / case, ignore_errors=True)
+        remove(self.work / case)
+        self._remove(self.to_segment / case)
         self.interrupted(case)
 
     def entry_of(self, result: Path) -> LedgerEntry:
@@ -97,22 +105,42 @@ class StudyQueue:
             result: One of `results`.
         """
         try:
-            return LedgerEntry.model_validate(read_json(result / _ENTRY))
+            entry = LedgerEntry.model_validate(read_json(result / _ENTRY))
         except (OSError, ValueError, ValidationError):
+            entry = None
+        if entry is None or entry.case != result.name:
             return LedgerEntry(case=result.name, state="done", input="")
+        return entry
 
     def delivered(self, result: Path) -> None:
         """Remove results that the PACS has accepted."""
-        rmtree(result, ignore_errors=True)
+        self._remove(result)
 
     def give_up(self, result: Path) -> None:
         """Keep results that the PACS refuses."""
+        remove(self.undelivered / result.name)
         result.replace(self.undelivered / result.name)
 
     def is_known(self, stamp: str, entries: Iterable[LedgerEntry]) -> bool:
         """Return whether the same images were segmented before, by the ledger or among the results to send."""
         done = [entry for entry in entries if entry.state == "done"]
         return any(entry.input == stamp for entry in (*done, *map(self.entry_of, self.results())))
+
+    def _remove(self, case: Path) -> None:
+        """What cannot be removed is left out from now on, so that it is not done again and again."""
+        remove(case)
+        if case.exists():
+            self._stuck.add(case)
+            logger.error("%s: cannot be removed from the queue, and is left out. Remove it by hand.", case.name)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder, whatever has that name; as far as it can be."""
+    if path.is_dir() and not path.is_symlink():
+        rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def objects_in(result: Path) -> list[Path]:

@@ -4,12 +4,15 @@ import anyio.to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 
+from pancascade.errors import UnreadableError
+from pancascade.results.corrections import require_size
 from pancascade.services.server import viewer_adapter
 from pancascade.services.server.faults import RequestError
 from pancascade.services.server.job_folder import JobFolder
 from pancascade.services.server.job_routes import Service
 from pancascade.services.server.result_routes import finished, sent
 from pancascade.services.server.server_settings import ServerSettings
+from pancascade.services.server.uploads import announced_bytes
 
 router = APIRouter()
 
@@ -20,7 +23,6 @@ VIEWER_PAGE = (
 )
 """Policy of the page: its WebGL library unpacks fonts and pictures from its script, and computes in workers."""
 
-_MOST_CORRECTION_BYTES = 256_000_000
 _LONGEST_AUTHOR = 100
 
 
@@ -75,14 +77,18 @@ def page(job_id: str, name: str, service: Service) -> Response:
 
 
 async def _body(request: Request) -> bytes:
-    """Return the whole body, and refuse one that is too large.
+    """The whole body, if it is not too large; one that says so itself is not received.
 
     Raises:
         RequestError: It is too large.
     """
+    said = request.headers.get("content-length")
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MOST_CORRECTION_BYTES:
-            raise RequestError(413, f"A correction may have at most {_MOST_CORRECTION_BYTES / 1e6:g} MB.")
+    try:
+        require_size(announced_bytes(said) or 0)
+        async for chunk in request.stream():
+            body += chunk
+            require_size(len(body))
+    except UnreadableError as error:
+        raise RequestError(413, str(error)) from error
     return bytes(body)

@@ -9,18 +9,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from pancascade.errors import PancascadeError
+from pancascade.errors import PancascadeError, UnreadableError
+from pancascade.results.corrections import require_size
 from pancascade.services.viewer.page_files import POLICY, page_files
 from pancascade.services.viewer.pictures import Pictures
-
-MOST_BYTES = 64_000_000
-"""Largest edited mask, gzip: a label map of 1,000 slices of 512×512 is far smaller."""
 
 Save = Callable[[bytes, str], str]
 """Saves an edited mask (gzip NIfTI) with the reader's name; returns the name of the saved file."""
 
 _HOSTS = ("127.0.0.1", "localhost")
 _JSON = "application/json"
+_MOST_DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -87,11 +86,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._fault(HTTPStatus.NOT_FOUND, "This address accepts nothing.")
             return
         length = self.headers.get("Content-Length", "")
-        if not (length.isascii() and length.isdigit()):
+        if not (length.isascii() and length.isdigit() and len(length) <= _MOST_DIGITS):
             self._fault(HTTPStatus.LENGTH_REQUIRED, "The mask was sent without its length.")
             return
-        if int(length) > MOST_BYTES:
-            self._fault(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The mask has more than {MOST_BYTES // 1_000_000} MB.")
+        try:
+            require_size(int(length))
+        except UnreadableError as error:
+            self._fault(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
             return
         content = self.rfile.read(int(length))
         author = parse_qs(urlsplit(self.path).query).get("author", [""])[0]

@@ -15,7 +15,7 @@ from pancascade.files.file_names import READABLE_SUFFIXES
 from pancascade.imaging.io import read_label_map
 from pancascade.imaging.volume import Volume
 from pancascade.labels import Label
-from pancascade.results.corrections import MOST_BYTES, SegmentedScan, read_packed_label_map
+from pancascade.results.corrections import MOST_BYTES, SegmentedScan, read_packed_label_map, require_size
 from pancascade.services.server.faults import RequestError
 
 RAW = ".bin"
@@ -49,8 +49,10 @@ def read_sent_labels(sent: BinaryIO, suffix: str, *, scan: SegmentedScan, label_
         PancascadeError: It is too large or unreadable, or a segment is neither pancreas nor tumour.
     """
     content = sent.read(MOST_BYTES + 1)
-    if len(content) > MOST_BYTES:
-        raise RequestError(413, f"The label map is larger than {MOST_BYTES // 1_000_000} MB. Save it compressed.")
+    try:
+        require_size(len(content))
+    except UnreadableError as error:
+        raise RequestError(413, str(error)) from error
     return _named(_volume(content, suffix, scan), label_info)
 
 
