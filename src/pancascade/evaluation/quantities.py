@@ -1,4 +1,4 @@
-"""What is reported of a target: names, titles, which way is better, and how distances are taken."""
+"""Metrics of a target: names, titles, best direction, and values of surface distances."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class Metric:
         key: Name in files.
         title: Title in tables.
         best: Direction that is better; ``zero`` for signed errors.
-        distance: The value in mm of the distances between both surfaces of a scan, for a metric of surfaces. All
-            others come from counts: ratios of them are in `pancascade.metrics.RATIOS` under the metric's key.
+        distance: Function that returns a surface metric in mm from a scan's surface distances; None for metrics of
+            counts. `pancascade.metrics.RATIOS` has the ratios of counts under the metric's key.
     """
 
     key: str
@@ -43,7 +43,7 @@ METRICS: dict[str, Metric] = {
         Metric("box_iou", "box IoU"),
     )
 }
-"""All metrics by key but normalised surface Dice, whose number depends on the protocol; in the order of the tables."""
+"""All metrics except normalised surface Dice (one per tolerance of the protocol), by key, in table order."""
 
 
 def metrics_at(tolerances_mm: Sequence[float]) -> dict[str, Metric]:
@@ -53,9 +53,9 @@ def metrics_at(tolerances_mm: Sequence[float]) -> dict[str, Metric]:
 
 
 def distances_of(found: SurfaceDistances) -> dict[str, float]:
-    """Every metric of surfaces, in mm, by its key.
+    """Return each surface metric in mm, by key.
 
     Args:
-        found: Of two masks that are not empty.
+        found: Surface distances of two masks that are not empty.
     """
     return {key: metric.distance(found) for key, metric in METRICS.items() if metric.distance is not None}

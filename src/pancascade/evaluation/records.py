@@ -15,8 +15,8 @@ class TargetRecord(Settings):
 
     Attributes:
         slices: Counts of each axial slice, from the feet up.
-        distances_mm: Metrics of the surfaces by key, as `distances_of` gives them; empty where a mask is empty, or
-            for slices that belong to no volume.
+        distances_mm: Surface metrics by key, from `distances_of`; empty if a mask is empty, or for slices without a
+            volume.
         nsd: Normalised surface Dice at each tolerance of the protocol.
         box_recall: Share of the reference's box inside the prediction's; None without a reference.
         box_iou: IoU of the two boxes; None without a reference and a prediction.

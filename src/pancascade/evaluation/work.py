@@ -24,7 +24,7 @@ from pancascade.imaging.volume import Volume
 from pancascade.messages.names_only import names_only
 
 RECORD_FORMAT = 2
-"""Raised whenever a record's numbers would differ, but for a new distance; older ones are then computed anew."""
+"""Increased whenever a record's numbers change (except for a new distance); older records are measured again."""
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def worked_off(
 
     try:
         for _ in range(workers):
-            if not start():  # more workers than jobs, whatever was asked for
+            if not start():  # more workers than jobs
                 break
         while processes:
             ready = wait([process.answers for process in processes])

@@ -16,7 +16,7 @@ DRAFT = ".pancascade-draft-"
 """Start of the names of hidden folders."""
 
 _UNFINISHED = re.compile(r"\.[0-9a-f]{8}\..+")
-"""Names of the files that `written_whole` writes to."""
+"""Names of temporary files of `written_whole`."""
 
 _REASONS = {
     errno.ENOSPC: "the disk is full. Free some space or choose another folder",
@@ -112,21 +112,21 @@ def drafts_in(folder: Path) -> list[Path]:
 
 
 def clear_drafts(folder: Path) -> None:
-    """Remove the hidden folders that killed runs have left.
+    """Remove hidden folders that stopped runs left.
 
     Args:
-        folder: Held by this run, so that none of them still writes there.
+        folder: Folder locked by this run, so no other run writes to it.
     """
     for draft in drafts_in(folder):
         rmtree(draft, ignore_errors=True)
 
 
 def clear_unfinished(folder: Path, *, suffixes: tuple[str, ...]) -> None:
-    """Remove the files that killed runs have begun by `written_whole`, in a folder and below it.
+    """Remove unfinished files of `written_whole` that stopped runs left, in a folder and its subfolders.
 
     Args:
-        folder: Held by this run, so that none of them still writes there.
-        suffixes: How the final names end; other files stay.
+        folder: Folder locked by this run, so no other run writes to it.
+        suffixes: Endings of the final names; other files are kept.
     """
     for path in folder.rglob(".*"):
         if _UNFINISHED.fullmatch(path.name) and path.name.endswith(suffixes) and path.is_file():

@@ -1,18 +1,18 @@
-"""Paths as Python programs give them."""
+"""Check of path arguments of the Python interface."""
 
 import os
 from pathlib import Path
 
 
 def given_path(path: object, *, what: str) -> Path:
-    """A path that a program gave as text or as a path.
+    """Return a path given as text or as a path.
 
     Args:
-        path: What was given.
+        path: The argument.
         what: Name of the argument, for the message.
 
     Raises:
-        TypeError: It is something else.
+        TypeError: The argument is neither text nor a path.
     """
     if isinstance(path, str | os.PathLike):
         return Path(path)

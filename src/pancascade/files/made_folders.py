@@ -1,4 +1,4 @@
-"""Folders made on the way to a result: which, and gone again where nothing was written."""
+"""Folders created for a result, and their removal if nothing was written."""
 
 import os
 from collections.abc import Sequence

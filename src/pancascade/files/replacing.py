@@ -1,4 +1,4 @@
-"""Results replace results of the same kind alone: nothing that is read, and no file of somebody else."""
+"""Check that results replace only results of the same kind: no input and no other file."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,16 +12,16 @@ _SHOWN = 3
 def require_replaceable(
     folder: Path, names: Sequence[str], *, seals: Sequence[str], read: Iterable[Path | None] = ()
 ) -> None:
-    """Refuse a folder in which results would replace what is read, or files that are none of this kind of results.
+    """Refuse a folder in which results would replace an input or files that are not such results.
 
     Args:
-        folder: For the results; held, and before any long work.
-        names: Of the files that are written there, or removed.
-        seals: Files by which results of this kind are known; one of them is enough.
-        read: Files that are read; None for what is not given.
+        folder: Folder of the results, already locked; checked before any long work.
+        names: Names of the files that will be written or removed there.
+        seals: Files that identify results of this kind; one of them is enough.
+        read: Input files; None for an input that is not given.
 
     Raises:
-        OutputError: A file that is read has one of the names there; or files have, and nothing shows what they are.
+        OutputError: An input has one of the names there; or other files have, and no seal identifies them.
     """
     there = [name for name in names if (folder / name).exists()]
     for path in read:

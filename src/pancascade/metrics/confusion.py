@@ -89,8 +89,8 @@ def confusion(prediction: NDArray[Any], reference: NDArray[Any]) -> Confusion:
     """Return the confusion of two binary masks of any equal shape.
 
     Args:
-        prediction: Boolean or integer; all but 0 is foreground.
-        reference: Of the same shape.
+        prediction: Boolean or integer; non-zero is foreground.
+        reference: Same shape and meaning.
 
     Raises:
         ValueError: The shapes differ.

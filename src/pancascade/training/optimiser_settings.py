@@ -12,20 +12,20 @@ class OptimiserSettings(Settings):
 
     Attributes:
         kind: Algorithm.
-        learning_rate: At the start.
-        momentum: Of SGD.
+        learning_rate: Learning rate at the start.
+        momentum: Momentum of SGD.
         weight_decay: L2 (SGD, Adam) or decoupled (AdamW).
-        schedule: ``constant``, ``poly`` (1 − t)^power or ``cosine`` over all phases, or a ``step`` down now and then.
-        power: Of ``poly``.
+        schedule: ``constant``, ``poly`` (1 − t)^power or ``cosine`` over all phases, or ``step``: lower at intervals.
+        power: Exponent of ``poly``.
         step_epochs: Epochs between two steps of ``step``.
-        step_factor: What a step multiplies the rate by.
-        warmup_steps: Steps of linear rise before the schedule.
-        bias_factor: Biases learn this much faster.
-        decay_biases: Whether biases decay.
-        factors: Learning-rate factor of parameters whose name starts so, e.g. ``{second: 10}``.
+        step_factor: Factor of the rate at each step.
+        warmup_steps: Steps of linear increase before the schedule.
+        bias_factor: Factor of the learning rate of biases.
+        decay_biases: Whether weight decay applies to biases.
+        factors: Learning-rate factor by the prefix of parameter names, e.g. ``{second: 10}``.
         gradient_clip: Largest gradient norm; None for no clipping.
-        moments: The objectives of an iteration (L-SNet has two, each with a step of its own) share one optimiser's
-            moments (``shared``), or each has an optimiser for itself (``per_objective``).
+        moments: Whether the objectives of an iteration (L-SNet has two, each with its own step) share one
+            optimiser's moments (``shared``), or have one optimiser each (``per_objective``).
     """
 
     kind: Literal["sgd", "adam", "adamw"] = "sgd"

@@ -80,7 +80,7 @@ def _is_region_folder(path: Path) -> bool:
 
 
 def _is_nih_pancreas_ct(path: Path) -> bool:
-    """Folders of patients below it, or itself one patient's."""
+    """Return whether a folder contains folders of patients, or is the folder of one patient."""
     itself = [path] if path.resolve().match(_NIH_PATIENT) else []
     return any(found.is_dir() for found in (*itself, *path.rglob(_NIH_PATIENT)))
 
@@ -99,7 +99,7 @@ RECOGNISED: dict[Layout, Callable[[Path], bool]] = {
     Layout.PANORAMA: _is_panorama,
     Layout.CORRECTIONS: holds_corrections,
 }
-"""Whether a folder has a layout, by the names in it; asked in this order, those that look into all files last."""
+"""Check of each layout by the names in a folder, in this order; the checks that list all files come last."""
 
 
 def recognise(path: Path) -> Layout:
@@ -130,8 +130,8 @@ def read_data_set(
 
     Args:
         path: Folder of one data set, or the CSV of a volume list, whose paths are relative to its folder.
-        layout: Its name; None recognises it.
-        pictures: How pictures of a slice folder are read.
+        layout: Layout or its name; None recognises it.
+        pictures: Reading options for pictures of a slice folder.
 
     Raises:
         DataError: No such path, no known layout, or a damaged index.

@@ -155,7 +155,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest atomically.
 
     Raises:
-        OutputError: A file cannot be written.
+        OutputError: The manifest cannot be written.
     """
     with written_whole(folder / MANIFEST) as temporary:
         content = manifest.model_dump(mode="json")

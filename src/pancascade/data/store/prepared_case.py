@@ -1,15 +1,15 @@
-"""What a store knows of each of its cases: slices, grids, counts, files."""
+"""Record of a case in a store: slices, grids, counts, files."""
 
 from pancascade.settings import Settings
 
 
 class FileDigest(Settings):
-    """A file and its content.
+    """A file and the digest of its content.
 
     Attributes:
-        path: Below the store's folder, or the source's; parts joined by a slash.
-        digest: As of `pancascade.files.digests.content_digest`.
-        size: In bytes; None for a source, which may be a folder.
+        path: Path relative to the folder of the store or the source, with slashes.
+        digest: Result of `pancascade.files.digests.content_digest`.
+        size: Size in bytes; None for a source, which may be a folder.
     """
 
     path: str
@@ -18,13 +18,13 @@ class FileDigest(Settings):
 
 
 class StoreGrid(Settings):
-    """Where the voxels of a volume lie.
+    """Grid of a volume.
 
     Attributes:
         shape: (I, J, K).
         affine: Rows of the (4, 4) matrix from voxel index to RAS+ mm.
-        orientation: Where the three axes point.
-        spacing_mm: Along the three axes.
+        orientation: Directions of the three axes.
+        spacing_mm: Spacing along the three axes.
     """
 
     shape: tuple[int, int, int]
@@ -34,7 +34,7 @@ class StoreGrid(Settings):
 
 
 class SliceCounts(Settings):
-    """How many slices there are, and what they show; a tumour belongs to the pancreas."""
+    """Numbers of slices: all, with pancreas (tumour included), with tumour."""
 
     slices: int = 0
     with_pancreas: int = 0
@@ -45,16 +45,16 @@ class PreparedSlice(Settings):
     """One slice of a store.
 
     Attributes:
-        name: As its source called it.
-        position: Row of the case's arrays; 0 for a picture.
-        number: From the feet, counted from 0; None where the source does not tell.
-        z_mm: Of the slice's centre, towards the head; None where the source does not tell.
+        name: Name in its source.
+        position: Index in the case's arrays; 0 for a picture.
+        number: Number from the feet, from 0; None if unknown.
+        z_mm: Position of the slice's centre towards the head; None if unknown.
         shape: Rows and columns.
-        spacing_mm: Of rows and columns.
-        pancreas_pixels: Tumour included.
-        tumour_pixels: Of these.
-        image: File below the store's folder.
-        labels: File below the store's folder.
+        spacing_mm: Spacing of rows and columns; None if unknown.
+        pancreas_pixels: Pixels of pancreas, tumour included.
+        tumour_pixels: Pixels of tumour.
+        image: Image file, relative to the store's folder.
+        labels: Label file, relative to the store's folder.
     """
 
     name: str
@@ -73,17 +73,17 @@ class PreparedCase(Settings):
     """One case of a store.
 
     Attributes:
-        name: Unique in the store.
-        patient: Whose it is.
+        name: Name, unique in the store.
+        patient: Name of the patient.
         source: Name of the data set.
-        slices: From the feet up.
-        grid: Of the whole volume in the store, axes to left, posterior, superior; None for single slices.
-        scan_grid: Of the scan it was made from.
-        pancreas_ml: In the scan, tumour included.
-        tumour_ml: Of these.
-        found: What the source has, before resampling and before slices were left out.
-        source_files: What it was made from.
-        files: What was written.
+        slices: Slices from the feet up.
+        grid: Grid of the whole volume in the store, axes to left, posterior, superior; None for single slices.
+        scan_grid: Grid of the source scan; None for single slices.
+        pancreas_ml: Volume of the pancreas in the scan, tumour included.
+        tumour_ml: Volume of the tumour in the scan.
+        found: Counts of the source, before resampling and omission of slices.
+        source_files: Source files.
+        files: Written files.
     """
 
     name: str
@@ -100,7 +100,7 @@ class PreparedCase(Settings):
 
     @property
     def counts(self) -> SliceCounts:
-        """What the store has of it."""
+        """Return the counts of the case in the store."""
         return SliceCounts(
             slices=len(self.slices),
             with_pancreas=sum(one.pancreas_pixels > 0 for one in self.slices),

@@ -89,7 +89,7 @@ def _refuse_shear(volume: Volume) -> None:
 
 
 def _refuse_spacing(volume: Volume) -> None:
-    """Before anything is resampled: the grid of an absurd spacing would be told as a shortage of memory."""
+    """Refuse an impossible spacing before resampling, where it would be reported as lack of memory."""
     for axis, spacing_mm in enumerate(volume.spacing_mm):
         if not 0.1 <= spacing_mm <= 20:
             raise GeometryError(

@@ -46,7 +46,7 @@ def read_volume(path: str | Path, *, series: str | None = None, keep_on_disk: bo
         UnreadableError: no such file, an unknown suffix, empty, truncated, no image, or a series for a non-DICOM file.
         GeometryError: not one 3-D scan, slices missing or doubled, or an impossible spacing.
     """
-    path = given_path(path, what="path").absolute()  # so that sentences can tell its folders from its name
+    path = given_path(path, what="path").absolute()  # so that messages can separate its folders from its name
     suffix = known_suffix(path)
     if suffix is None and looks_like_dicom(path):
         return read_dicom_folder(path, wanted=series, keep_on_disk=keep_on_disk)
@@ -111,7 +111,7 @@ def write_volume(volume: Volume, path: str | Path, *, dtype: npt.DTypeLike | Non
 
     Raises:
         OutputError: an unknown suffix, the path cannot be written, or a value does not fit into the dtype.
-        TypeError: the volume is something else, such as a bare array.
+        TypeError: the volume is not a `Volume`, for example a bare array.
     """
     if not isinstance(volume, Volume):
         raise TypeError(f"volume: give a Volume, such as Volume(array, affine), got {type(volume).__name__}.")

@@ -58,7 +58,7 @@ def orientation(profile: BodyProfile, *, scan_name: str) -> Iterator[Notice]:
     A cropped region is not judged. Left and right are judged only if the lung base and 40 mm below it are shown.
 
     Args:
-        profile: Of the LPS scan.
+        profile: Profile of the LPS scan.
         scan_name: Starts each sentence.
 
     Yields:

@@ -65,7 +65,7 @@ def refuse_no_abdomen(profile: BodyProfile, *, scan_name: str) -> None:
     """Refuse a scan that certainly shows no abdomen; cropped regions always pass.
 
     Args:
-        profile: Of the LPS scan.
+        profile: Profile of the LPS scan.
         scan_name: Starts the sentence.
 
     Raises:
@@ -104,7 +104,7 @@ def coverage(profile: BodyProfile, *, scan_name: str) -> Iterator[Notice]:
     """Yield a notice if part of the pancreas may lie beyond an end of the scan.
 
     Args:
-        profile: Of the LPS scan, not upside down.
+        profile: Profile of the LPS scan, not upside down.
         scan_name: Starts each sentence.
 
     Yields:

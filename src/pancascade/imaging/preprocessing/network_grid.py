@@ -48,8 +48,8 @@ def to_scan_grid(
 ) -> NDArray[np.float32]:
     """Resample maps (N, C, H, W) from the canvas to the slices' own pixels (N, C, h, w), bilinear.
 
-    Sizes in pixels decide, from ``placement.resized`` to ``placement.native``; the scan's spacing in mm was used once,
-    to find the placement. The part of a slice that did not fit on the canvas gets 0.
+    It scales by sizes in pixels, from ``placement.resized`` to ``placement.native``; only the placement used the
+    scan's spacing in mm. Parts of a slice that did not fit on the canvas get 0.
 
     Args:
         maps: Maps on the canvas.

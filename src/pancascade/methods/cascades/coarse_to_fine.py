@@ -37,7 +37,7 @@ class CoarseToFineSettings(NestedTargets):
         margins: ``random``: training varies the border, each side up to twice as wide; ``fixed``: constant.
         crop_size: Height and width of stage 2's input.
         first_scale: Factor by which the canvas is scaled for stage 1.
-        loss: Of both stages. L-SNet's Table 3 exchanges stage 1 alone and repeats its row of Table 1: ℓ_FD.
+        loss: Loss of both stages. L-SNet's Table 3 exchanges only stage 1 and repeats the row of Table 1: ℓ_FD.
     """
 
     kind: Literal["coarse_to_fine"] = "coarse_to_fine"

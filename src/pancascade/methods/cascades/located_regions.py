@@ -1,4 +1,4 @@
-"""L-Net's hand-over: regions between pixels, and the boxes in whole pixels around them."""
+"""Hand-over of L-Net: subpixel regions, and boxes in whole pixels around them."""
 
 import math
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ from pancascade.methods.cascades.protocol import Located
 from pancascade.metrics import Region
 
 _ROUNDING = 1e-3
-"""Pixels by which float32 may miss a whole edge."""
+"""Tolerance in pixels for the float32 rounding of an edge."""
 
 
 @dataclass(frozen=True)
 class LocatedRegions(Located):
-    """L-Net's hand-over.
+    """Hand-over of L-Net.
 
     Attributes:
         probabilities: Heatmap, (B, 1, H/4, W/4).
-        boxes: The regions in whole pixels, inside the image.
-        distances: Of every cell, (B, 4, H/4, W/4) in pixels.
+        boxes: Regions rounded to whole pixels, inside the image.
+        distances: Distances of every cell, (B, 4, H/4, W/4), in pixels.
         regions: θ of each image's regions, (K, 2, 3).
     """
 
@@ -31,7 +31,7 @@ class LocatedRegions(Located):
 
 
 def hull(corners: Tensor, shape: Sequence[int]) -> Region:
-    """Smallest region that holds boxes (K, 4), x₁, y₁, x₂, y₂, inside an image."""
+    """Return the smallest region in the image that contains boxes (K, 4), x₁, y₁, x₂, y₂."""
     limits = torch.tensor([shape[1], shape[0]], device=corners.device)
     low = corners[:, :2].amin(dim=0).clamp(min=0).tolist()
     high = corners[:, 2:].amax(dim=0).minimum(limits).tolist()
@@ -39,7 +39,7 @@ def hull(corners: Tensor, shape: Sequence[int]) -> Region:
 
 
 def whole_pixel_boxes(thetas: Sequence[Tensor], size: tuple[int, int]) -> tuple[tuple[Box, ...], ...]:
-    """Regions θ (K, 2, 3) of each image as boxes in whole pixels, clipped."""
+    """Return each image's regions θ (K, 2, 3) as boxes in whole pixels, clipped to the image."""
     height, width = size
     found = []
     for theta in thetas:
@@ -55,10 +55,10 @@ def whole_pixel_boxes(thetas: Sequence[Tensor], size: tuple[int, int]) -> tuple[
 
 
 def regions_of(located: Located) -> LocatedRegions:
-    """The hand-over as L-Net's.
+    """Return the hand-over, checked to be L-Net's.
 
     Raises:
-        TypeError: It is another cascade's.
+        TypeError: The hand-over belongs to another cascade.
     """
     if not isinstance(located, LocatedRegions):
         raise TypeError(f"expected the hand-over of L-Net, got {type(located).__name__}; see LSNet.locate")

@@ -1,4 +1,4 @@
-"""Names of plain losses in the settings of a cascade."""
+"""Names of losses in the settings of a cascade."""
 
 from typing import Annotated
 
@@ -8,10 +8,10 @@ from pancascade.methods.losses import SEGMENTATION_LOSSES
 
 
 def known_loss(*more: str) -> AfterValidator:
-    """Passes names of `SEGMENTATION_LOSSES` only.
+    """Return a validator that accepts only names of `SEGMENTATION_LOSSES`.
 
     Args:
-        more: Names that the cascade has losses of its own for.
+        more: Names of the cascade's own losses.
     """
 
     def check(name: str) -> str:

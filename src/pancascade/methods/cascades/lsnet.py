@@ -163,7 +163,7 @@ class LSNet(Cascade):
         return self._regions_at(torch.sigmoid(found.heatmap), found.distances, _size(images))
 
     def update_rois(self, located: Located, probabilities: Tensor) -> LocatedRegions:
-        """Keypoints follow the new heatmap (B, 1, H/4, W/4), boxes the distances at its cells."""
+        """Return regions at keypoints of the new heatmap (B, 1, H/4, W/4), boxes by the distances at its cells."""
         found = regions_of(located)
         size = (4 * probabilities.shape[2], 4 * probabilities.shape[3])
         return self._regions_at(probabilities, found.distances, size)
@@ -182,7 +182,7 @@ class LSNet(Cascade):
         return LocatedRegions(wanted.heatmap, whole_pixel_boxes(thetas, size), wanted.distances, tuple(thetas))
 
     def replace_rois(self, located: Located, other: Located) -> LocatedRegions:
-        """See `Cascade.replace_rois`; the regions between pixels go along."""
+        """Replace the boxes and the subpixel regions; see `Cascade.replace_rois`."""
         own, theirs = regions_of(located), regions_of(other)
         return replace(own, boxes=theirs.boxes, regions=theirs.regions)
 

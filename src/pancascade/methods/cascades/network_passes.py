@@ -1,4 +1,4 @@
-"""One pass of a network over images: scaled on the way in and out, in evaluation mode for a while."""
+"""Forward passes of a network: with scaled input and output, or temporarily in evaluation mode."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from torch.nn import functional
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """In evaluation mode for a while: a look at what a network would find teaches its normalisations nothing."""
+    """Set evaluation mode temporarily, so that a prediction does not change the normalisation statistics."""
     training = network.training
     network.eval()
     try:
@@ -19,12 +19,12 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def run_scaled(network: nn.Module, images: Tensor, scale: float) -> Tensor:
-    """Logits of a network that sees the images scaled, back at the images' size.
+    """Return logits of a network on scaled images, resized to the images' size.
 
     Args:
-        network: Maps (B, C, h, w) to logits (B, N, h, w); of several maps the last is taken.
+        network: Maps (B, C, h, w) to logits (B, N, h, w); the last of several maps is used.
         images: (B, C, H, W).
-        scale: Factor; the scaled sides are the nearest multiples of 16, which U-Nets take.
+        scale: Factor; the scaled sides are rounded to multiples of 16, as U-Nets need.
 
     Returns:
         (B, N, H, W), float32.
@@ -33,7 +33,7 @@ def run_scaled(network: nn.Module, images: Tensor, scale: float) -> Tensor:
 
 
 def run_scaled_maps(network: nn.Module, images: Tensor, scale: float) -> tuple[Tensor, ...]:
-    """As `run_scaled`, of a network that may give several maps: all of them, the answer last."""
+    """Return all maps of a network as in `run_scaled`; the last one is the prediction."""
     if scale == 1.0:
         return tuple(maps.float() for maps in _as_tuple(network(images)))
     size = tuple(max(16, 16 * round(side * scale / 16)) for side in images.shape[-2:])

@@ -37,12 +37,12 @@ class Cascade(nn.Module, ABC):
         labels: Segmented labels besides background, in the channel order of `segment`.
         first_target: Labels whose union is the target of stage 1.
         locates: Whether there is a stage 1 that can run alone (a single network has none).
-        first_map_is_mask: Whether stage 1's probability map covers the organ; a heatmap of keypoints does not.
-        objectives: How many dictionaries `losses` yields at most, each with an optimiser step of its own.
-        draws_by_content: Whether how much `losses` draws at random depends on what the images show.
-        any_size: Names of its networks that see images of a size of their own each.
-        export_chain: How its networks follow one another, a sentence each, for programs that run them without us; empty
-            where they cannot.
+        first_map_is_mask: Whether stage 1's probability map covers the organ; False for a heatmap of keypoints.
+        objectives: Largest number of dictionaries that `losses` yields, each with its own optimiser step.
+        draws_by_content: Whether the number of random draws of `losses` depends on the images' content.
+        any_size: Names of its networks whose input size differs from image to image.
+        export_chain: How to run its exported networks one after another, one sentence per step; empty if they cannot be
+            exported.
     """
 
     dimensions: ClassVar[int]
@@ -179,7 +179,7 @@ class Cascade(nn.Module, ABC):
 
         Args:
             located: What `locate` gave for images (B, C, *shape).
-            shape: Of the images.
+            shape: Shape *S of the images.
         """
         maps = located.probabilities
         for axis, size in enumerate(shape, start=2):
@@ -198,7 +198,7 @@ class Cascade(nn.Module, ABC):
 
         Args:
             located: What `locate` gave for images (B, C, *shape).
-            shape: Of the images.
+            shape: Shape *S of the images.
 
         Returns:
             Boxes of each image by their name in the paper, here ``box`` around P ≥ ½; None if there is none.

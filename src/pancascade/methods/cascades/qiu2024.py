@@ -120,7 +120,7 @@ class Qiu2024(Cascade):
             transfer_weights(self.first, self.second)
 
     def prepare(self, labels: Sequence[Tensor], *, seed: int) -> None:
-        """Fit the learned boundary measure, where that form is chosen, to the true label maps (methods.md §A2)."""
+        """Fit the learned boundary measure, if that form is chosen, to the reference label maps (methods.md §A2)."""
         if self.boundary_encoder is not None:
             fit_boundary_encoder(self.boundary_encoder, torch.stack(list(labels)), settings=self.settings, seed=seed)
 

@@ -1,4 +1,4 @@
-"""The three losses of Qiu et al. 2024 as the settings choose them: L_seg1, L_seg2 of stage 2's maps, and L_isb."""
+"""Losses of Qiu et al. 2024 by the settings: L_seg1, L_seg2 of stage 2's maps, and L_isb."""
 
 from collections.abc import Sequence
 
@@ -20,16 +20,16 @@ from pancascade.methods.losses import (
 
 
 def first_loss(logits: Tensor, organ: Tensor, *, settings: Qiu2024Settings) -> Tensor:
-    """L_seg1 of stage 1's logits (B, 1, H, W) against reference masks (B, 1, H, W), a scalar (methods.md §A2)."""
+    """Return L_seg1 (scalar) of stage 1's logits and reference masks, both (B, 1, H, W) (methods.md §A2)."""
     loss = dice_loss(torch.sigmoid(logits), organ)
     return loss if settings.first_loss == "dice" else loss + bce_loss(logits, organ)
 
 
 def second_loss(maps: Sequence[Tensor], reference: Tensor, *, settings: Qiu2024Settings) -> Tensor:
-    """L_seg2 of stage 2's logit maps against one reference, a scalar (methods.md §A2).
+    """Return L_seg2 (scalar) of stage 2's logit maps and one reference (methods.md §A2).
 
     Args:
-        maps: The supervised maps, (B, 1, H, W) each; a network without deep supervision has one.
+        maps: Supervised maps, (B, 1, H, W) each; one map without deep supervision.
         reference: Masks on the same grid, (B, 1, H, W).
         settings: Settings of the cascade.
     """
@@ -49,15 +49,15 @@ def boundary_loss(
     settings: Qiu2024Settings,
     encoder: SharedBoundaryEncoder | None,
 ) -> Tensor:
-    """L_isb of both stages' probabilities, a scalar (Eqs. 14–16, methods.md §A2).
+    """Return L_isb (scalar) of both stages' probabilities (Eqs. 14–16, methods.md §A2).
 
     Args:
         first: Stage 1's probabilities of the organ, (B, 1, H, W).
         second: Stage 2's probabilities of the target on the canvas, (B, 1, H, W).
-        organ: Reference masks, (B, 1, H, W).
-        target: Reference masks, (B, 1, H, W).
+        organ: Reference masks of the organ, (B, 1, H, W).
+        target: Reference masks of the target, (B, 1, H, W).
         settings: Settings of the cascade.
-        encoder: Of the form ``encoder``; None for any other form.
+        encoder: Fitted encoder of the form ``encoder``; None for other forms.
     """
     if settings.one_target:
         classes, reference = compose_two_classes(second), target[:, 0].long()
@@ -80,10 +80,10 @@ def fit_boundary_encoder(
     """Fit the learned boundary measure to reference label maps (methods.md §A2).
 
     Args:
-        encoder: To be fitted, in place.
+        encoder: Encoder, fitted in place.
         labels: (N, H, W) integer, ids of `Label`.
         settings: Settings of the cascade.
-        seed: Of the order in which the maps are seen.
+        seed: Seed of the order of the maps.
     """
     target = is_any(labels, settings.target)[:, 0].long()
     classes = target if settings.one_target else target + is_any(labels, settings.organ)[:, 0].long()

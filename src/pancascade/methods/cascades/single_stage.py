@@ -22,8 +22,8 @@ class SingleStageSettings(Settings):
     """Settings of a single network.
 
     Attributes:
-        network: The network; a channel for each label. Of several maps the last is the answer.
-        labels: ``pancreas`` alone, ``tumour`` alone, or both as nested targets (organ with tumour, tumour).
+        network: The network; one channel per label. Of several maps the last is the final prediction.
+        labels: ``pancreas`` only, ``tumour`` only, or both as nested targets (organ with tumour, tumour).
         scale: Factor by which the canvas is scaled for the network.
         loss: Dice, binary cross-entropy, both added, or ℓ_FD of L-SNet; or ``structure``, Eq. 13 of Qiu et al. 2024
             over all maps of a focusing network, which then has a single label.

@@ -1,4 +1,4 @@
-"""Every choice of the cascade of Zhao et al. 2019."""
+"""Settings of the cascade of Zhao et al. 2019."""
 
 from typing import Literal
 
@@ -19,25 +19,25 @@ from pancascade.settings import Settings
 
 
 class Zhao2019Settings(Settings):
-    """Every choice of the method; the defaults are those of methods.md §D.
+    """Settings of the method; the defaults are those of methods.md §D.
 
     Attributes:
         first: Stage 1's network, one logit map.
-        second: Stage 2's network; the paper has the same architecture twice, with weights of its own.
-        target: What both stages find: ``pancreas`` with any tumour in it (the paper), or the ``tumour`` alone.
-        factor: R, by which stage 1's volume is smaller along each axis.
+        second: Stage 2's network; the paper uses the same architecture with separate weights.
+        target: Target of both stages: ``pancreas`` with any tumour in it (the paper), or the ``tumour`` alone.
+        factor: R, the factor by which stage 1's volume is reduced along each axis.
         reduction: ``linear`` interpolates between the two middle voxels of R along each axis, ``area`` averages all R.
-        label_reduction: What stage 1 learns of R³ voxels: whether half of them are the target (``area``), or the
+        label_reduction: Stage 1's label of R³ voxels: target if half of them are (``area``), or the label of the
             ``middle_voxel``.
-        enlarging: Of stage 1's probability map, for B₂ and the vote: ``linear``, or ``repeat`` each voxel.
-        coarse_margin: Voxels of the reduced volume around the box that becomes B₁.
-        margin: Voxels of the volume around B₂, and around the true box in training.
-        component: ``largest`` hands only the 3-D component with the largest sum of probabilities over.
+        enlarging: Enlargement of stage 1's probability map for B₂ and the vote: ``linear``, or ``repeat`` each voxel.
+        coarse_margin: Margin of B₁, in voxels of the reduced volume.
+        margin: Margin of B₂, and of the reference box in training, in voxels of the volume.
+        component: ``largest`` hands over only the 3-D component with the largest sum of probabilities.
         vote: ``majority`` of both boxes' masks and stage 1's, or ``mean`` of their probabilities ≥ ½.
         centre_weight: λ₀ of the centre loss.
         centre_normaliser: N of the centre loss: the squared ``diagonal`` of a slice, or all ``voxels``.
         centre_schedule: λ after the first epochs: 0 (``step``) or falling to 0 by the last epoch (``linear``).
-        centre_epochs: How many epochs of each phase have λ₀.
+        centre_epochs: Epochs of each phase with λ₀.
     """
 
     kind: Literal["zhao2019"] = "zhao2019"

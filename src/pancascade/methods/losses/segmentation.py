@@ -13,16 +13,16 @@ SEGMENTATION_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "dice_bce": lambda logits, target: dice_loss(logits.sigmoid(), target) + bce_loss(logits, target),
     "focal_dice": focal_dice_loss,
 }
-"""Each maps logits (B, 1, *S) and a binary target (B, 1, *S) to a scalar. ``focal_dice`` is ℓ_FD of L-SNet."""
+"""Losses by name, from logits (B, 1, *S) and binary target (B, 1, *S) to a scalar. ``focal_dice``: ℓ_FD of L-SNet."""
 
 
 def segmentation_loss(logits: Tensor, target: Tensor, *, kind: str) -> Tensor:
-    """One of the losses by its name.
+    """Return a loss by name.
 
     Args:
         logits: (B, 1, *S).
         target: (B, 1, *S), binary.
-        kind: Of `SEGMENTATION_LOSSES`.
+        kind: Name in `SEGMENTATION_LOSSES`.
 
     Returns:
         Scalar.

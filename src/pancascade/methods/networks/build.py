@@ -54,12 +54,12 @@ def _find(kind: str, name: str, known: Mapping[str, Any]) -> Any:
 
 
 def _presets_of(name: str) -> dict[str, dict[str, Any]]:
-    """A network that has no variants of its own has one preset: its constructor's defaults."""
+    """Return the presets of a network; without own presets, one with its constructor's defaults."""
     return PRESETS.get(name, {"paper": {}})
 
 
 def _check_variants(name: str, network: type[nn.Module], arguments: Mapping[str, Any]) -> None:
-    """Refuse a value that is none of the variants that its option names."""
+    """Refuse a value that is not among the variants of its option."""
     hints = get_type_hints(network.__init__)
     for option, value in arguments.items():
         known = get_args(hints[option]) if get_origin(hints.get(option)) is Literal else None

@@ -129,13 +129,13 @@ def place_back(probabilities: Tensor, theta: Tensor, size: tuple[int, int]) -> T
 
 
 def scale_gradient(values: Tensor, gamma: float) -> Tensor:
-    """The same values, whose gradient arrives multiplied by the decay factor γ: z ← γz + (1 − γ) stopgrad(z).
+    """Return the values with their gradient multiplied by the decay factor γ: z ← γz + (1 − γ) stopgrad(z).
 
     Computed as stopgrad(z) + γ (z − stopgrad(z)), which is equal and keeps the values exact.
 
     Args:
         values: z, of any shape.
-        gamma: The decay factor γ in [0, 1]; 0 cuts S-Net's supervision of L-Net off.
+        gamma: Decay factor γ in [0, 1]; 0 switches off S-Net's supervision of L-Net.
 
     Raises:
         ValueError: γ lies outside [0, 1].

@@ -10,7 +10,7 @@ class SaliencyTransformation(nn.Module):
     stage 1 is zero until the first update of the module. Parameters 1→1: 36; 3→3: 312.
 
     Args:
-        channels: Maps of probabilities, and of weights.
+        channels: Number of probability maps and of weight maps.
 
     Source: Qiu et al. 2024, §3.1.2, after Yu et al. 2018 (RSTN).
     """

@@ -21,9 +21,9 @@ class UNet(nn.Module):
     Parameters with the default widths: 31,042,369.
 
     Args:
-        widths: Channels of each level, the finest first; sides of images are divisible by 2 ** (len(widths) − 1).
+        widths: Channels of each level, finest first; image sides must be divisible by 2 ** (len(widths) − 1).
         in_channels: Channels of the images.
-        out_channels: Maps of logits.
+        out_channels: Number of logit maps.
 
     Source: Ronneberger et al. 2015; row "U" of Qiu et al. 2024, Table 3 (methods.md §A1).
     """
