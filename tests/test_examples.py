@@ -4,7 +4,7 @@ import runpy
 import sys
 from pathlib import Path
 
-sys.path.extend(str(Path(__file__).parent / folder) for folder in ("inference", "io", "evaluation"))
+sys.path.extend(str(Path(__file__).parent / folder) for folder in ("inference", "imaging/io", "evaluation"))
 
 import pytest
 from abdomen_phantom import abdomen
