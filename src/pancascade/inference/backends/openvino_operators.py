@@ -42,7 +42,7 @@ def mean(values: Value, axes: Sequence[int] | None = None, keep: bool = False) -
 
 
 def cut(images: Value, axis: int = 0, start: int | None = None, stop: int | None = None, step: int = 1) -> Value:
-    """A slice along one axis."""
+    """Slice along one axis."""
     last = 2**31 - 1 if stop is None else min(stop, 2**31 - 1)
     return ops.slice(images, whole([start or 0]), whole([last]), whole([step]), whole([axis]))
 

@@ -61,7 +61,7 @@ class RegionProbabilities:
 
     @classmethod
     def nothing(cls, location: Location | None = None) -> Self:
-        """An empty prediction."""
+        """Return an empty prediction."""
         empty = np.zeros((0, 0, 0), np.float32)
         return cls(None, empty, empty, location)
 

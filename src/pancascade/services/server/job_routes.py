@@ -64,7 +64,7 @@ async def send(
 
 @router.get("/jobs")
 def jobs(service: Service) -> dict[str, Any]:
-    """All jobs, the latest first."""
+    """Return all jobs, the latest first."""
     return {"jobs": [job_description(job) for job in service.jobs.all()]}
 
 
