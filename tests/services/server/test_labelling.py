@@ -32,7 +32,7 @@ def test_a_reader_gets_a_mask_corrects_it_and_the_correction_is_kept_without_a_j
         assert np.array_equal(np.asarray(nib.load(newest_correction(result).label_map).dataobj), mask)
         assert server.on_disk() == set()
         sent = client.put("/datastore/image", files={"file": ("x.nii.gz", b"no scan")})
-        assert (sent.status_code, server.detail(sent)[:26]) == (415, "This is no scan of a supported")
+        assert (sent.status_code, server.detail(sent)[:30]) == (415, "This is no scan of a supported")
         big = client.put("/datastore/image", files={"file": ("x.nii.gz", bytes(1_500_000))})
         assert (big.status_code, server.detail(big)[:22]) == (413, "The upload is larger t")
 
