@@ -38,6 +38,6 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path):
 def test_a_reader_s_corrections_are_not_replaced(tmp_path):
     (tmp_path / "a" / "corrections").mkdir(parents=True)
     (tmp_path / "a" / "corrections" / "001.nii.gz").touch()
-    with pytest.raises(OutputError, match="a: holds corrections"), written_case(tmp_path, "a"):
+    with pytest.raises(OutputError, match="a: holds saved corrections"), written_case(tmp_path, "a"):
         pass
     assert [path.name for path in tmp_path.rglob("*")] == ["a", "corrections", "001.nii.gz"]
