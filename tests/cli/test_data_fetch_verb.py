@@ -88,7 +88,7 @@ def test_a_set_is_downloaded_counted_and_recognised(pancascade, table, tmp_path)
     code, out, err = pancascade(*arguments)
     assert (code, err) == (0, "")
     folder = tmp_path / "data" / "msd-pancreas"
-    assert f"Read as msd. Next: pancascade data check {folder / 'Task07'}" in out
+    assert f"Layout: msd. Next: pancascade data check {folder / 'Task07'}" in out
     assert (folder / "Task07" / "imagesTr" / "a.nii.gz").read_bytes() == b"a"
     assert "Antonelli" in (folder / "fetched.json").read_text()
     assert pancascade(*arguments)[0] == 0

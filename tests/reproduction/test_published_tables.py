@@ -92,7 +92,7 @@ def test_a_mean_dice_cannot_exceed_what_its_mean_sensitivity_allows():
     ]
     assert found == [("qiu2024", "2", "U-Net"), ("qiu2024", "2", "Fixed-point")]
     remarks = remarks_on(table_of("qiu2024", "2"), table_of("qiu2024", "2").row("U-Net"))
-    assert "at most 2S / (1 + S) = 0.6782, and 0.7470 is printed" in remarks[-1]
+    assert "at most 2S / (1 + S) = 0.6782, but 0.7470 is printed" in remarks[-1]
 
 
 def test_the_bound_of_dice_is_reached_without_false_positives():

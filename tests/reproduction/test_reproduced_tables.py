@@ -140,8 +140,8 @@ def test_a_finished_row_is_not_made_again(table_3, msd):
     ("change", "reported"),
     [
         ({"resume": False}, "holds a table already. Add --resume"),
-        ({"seed": 1}, "was begun with seed 0, now it is 1"),
-        ({"epochs": 2}, "was begun with epochs 1, now it is 2"),
+        ({"seed": 1}, "was begun with seed 0, but now it is 1"),
+        ({"epochs": 2}, "was begun with epochs 1, but now it is 2"),
     ],
 )
 def test_a_folder_goes_on_only_with_what_it_was_begun_with(table_3, msd, change, reported):

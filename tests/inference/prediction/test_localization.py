@@ -186,9 +186,9 @@ def test_plain_boxes_and_masks_make_a_row():
 
 def test_a_single_network_locates_nothing(weights, pictures):
     path = weights(OneLook())
-    with pytest.raises(DataError, match="no stage 1"):
+    with pytest.raises(DataError, match="without a stage 1"):
         localization_rows(path, pictures[1])
-    with pytest.raises(DataError, match="no stage 1"):
+    with pytest.raises(DataError, match="without a stage 1"):
         attribution_rows(path, pictures[1])
 
 
