@@ -75,7 +75,7 @@ def test_choices_stand_in_the_help(pancascade):
     assert "--part <test|validation|train>" in out
     assert "--surface <surfel|voxel>" in out
     _, out, _ = pancascade("export", "--help")
-    assert "--format <onnx|openvino>" in out
+    assert "--format <onnx|openvino|pancascade>" in out
 
 
 def test_the_choices_of_the_help_are_those_that_the_verbs_take():
@@ -94,6 +94,15 @@ def test_the_choices_of_the_help_are_those_that_the_verbs_take():
         ("--candidates", LesionRule, "candidates"),
     ):
         assert set(CHOICES[option]) == set(model.model_fields[field].annotation.__args__), option
+
+
+def test_every_verb_that_segments_takes_every_backend():
+    from pancascade.cli.segment_options import Backend as Option
+    from pancascade.inference.backends.backend import Backend
+    from pancascade.segmentation.batch.batch_options import BatchOptions
+
+    for name in Backend.__args__:
+        assert BatchOptions(backend=Option(name)).backend == name
 
 
 def test_the_shell_completes_verbs_and_choices():

@@ -14,6 +14,8 @@ def _layouts() -> tuple[str, ...]:
 Choices = tuple[str, ...] | Callable[[], tuple[str, ...]]
 """Values; a function where they cost an import, called only when the shell completes them."""
 
+EXPORT_FORMATS = ("onnx", "openvino", "pancascade")
+
 CHOICES: dict[str, Choices] = {
     "--device": _DEVICES,
     "--layout": _layouts,
@@ -26,7 +28,7 @@ CHOICES: dict[str, Choices] = {
     "--candidates": ("labels", "map"),
     "--scale": ("paper", "small"),
     "train --keep": ("all", "pancreas", "tumour", "no_pancreas", "no_tumour"),
-    "export --format": ("onnx", "openvino"),
+    "export --format": EXPORT_FORMATS,
 }
 """Values of an option in every verb that has it; ``VERB --option`` for one verb. Capitals are placeholders."""
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from pancascade.cli.choices import EXPORT_FORMATS
 from pancascade.errors import ExportError
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ def export(
         size = " × ".join(map(str, network.input_shape[1:]))
         console.print(f"{network.file:32} {size:14} largest difference from torch {network.largest_difference:.1e}")
 
-    if file_format not in ("onnx", "openvino", "pancascade"):
-        raise ExportError(f"--format {file_format}: known are onnx, openvino, pancascade.")
+    if file_format not in EXPORT_FORMATS:
+        raise ExportError(f"--format {file_format}: known are {', '.join(EXPORT_FORMATS)}.")
     chosen = find_model(model)
     with console.status("Loading the model.") as status:
 

@@ -13,6 +13,7 @@ from pancascade.errors import OutputError, listed
 from pancascade.files.atomic import written_whole
 from pancascade.files.digests import content_digest
 from pancascade.files.documents import read_json
+from pancascade.inference.backends.backend import Backend
 from pancascade.inference.models.known_models import is_own
 from pancascade.segmentation.batch.inputs import Names
 from pancascade.segmentation.batch.ledger import NAME as LEDGER
@@ -42,7 +43,7 @@ class SegmentOptions(Settings):
     pancreas_model: str | None = None
     device: str = "cpu"
     tta: bool = False
-    backend: Literal["auto", "torch", "openvino"] = "auto"
+    backend: Backend = "auto"
     max_memory_gb: float | None = Field(default=None, gt=0)
     keep_doubtful: bool = False
 
