@@ -16,13 +16,13 @@ def require_place(out: Path, *, begun: str, split: str, given: Path | None) -> N
     """Refuse a folder in which a table would replace files of somebody else, before anything is written.
 
     Args:
-        out: Folder.
+        out: Folder of the files.
         begun: The file that tells a table's folder.
         split: The file of its split.
         given: A split file of one's own.
 
     Raises:
-        OutputError: It is one.
+        OutputError: The folder is refused.
     """
     require_replaceable(out, [split, *FILES], seals=[begun], read=[None if (out / begun).exists() else given])
 

@@ -164,7 +164,7 @@ def count_tissues(hu: NDArray[Any], labels: NDArray[np.uint8]) -> tuple[dict[Tis
     """Count the Hounsfield units of the scan and of each labelled tissue, and the non-finite voxels.
 
     Args:
-        hu: (I, J, K).
+        hu: Hounsfield units (I, J, K).
         labels: (I, J, K), ids of `pancascade.labels.Label`.
     """
     counters = {tissue: HuCounter() for tissue in Tissue}
