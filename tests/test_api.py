@@ -90,5 +90,5 @@ def test_segment_takes_arrays_and_images_and_finds_the_same(phantom, tmp_path):
 
 
 def test_what_is_of_arrays_is_refused_for_a_file(phantom, tmp_path):
-    with pytest.raises(GeometryError, match="of NumPy arrays"):
+    with pytest.raises(GeometryError, match="for NumPy arrays"):
         pancascade.segment(tmp_path / "scan.nii.gz", spacing_mm=(1, 1, 1))

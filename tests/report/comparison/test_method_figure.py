@@ -72,7 +72,7 @@ def test_the_figure_is_written_whole_and_other_endings_are_refused(compared, tmp
     write_method_figure(tmp_path / "figure.png", evaluations, comparison, target=TARGET, scans={})
     with Image.open(tmp_path / "figure.png") as picture:
         assert picture.width > 500
-    with pytest.raises(OutputError, match=r"figure\.gif: a figure is \.png, \.pdf, \.svg"):
+    with pytest.raises(OutputError, match=r"figure\.gif: a figure is a \.png, \.pdf, \.svg"):
         require_suffix(tmp_path / "figure.gif")
 
 

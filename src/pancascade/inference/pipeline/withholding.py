@@ -4,7 +4,7 @@ from pancascade.inference.localization.region_probabilities import RegionProbabi
 from pancascade.messages.notices import Notice
 from pancascade.results.location import Location
 
-LEAST_PLAUSIBILITY = 0.2
+LEAST_PLAUSIBILITY = 0.3
 """Plausibility below which a prediction is withheld, chosen on validation scans (docs/segmentation.md)."""
 
 
