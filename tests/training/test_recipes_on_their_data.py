@@ -36,7 +36,14 @@ SHAPE, SPACING_MM = (48, 40, 12), (5.0, 5.0, 5.0)
 NIH_NUMBERS = (1, 2, 22, 23, 42, 62, 63)
 """Patients of all four folds of RSTN."""
 
-OTHERS = ("qiu2024_corrections", "qiu2024_region", "qiu2024_region_more", "qiu2024_self_training", "qiu2024_whole_body")
+OTHERS = (
+    "qiu2024_corrections",
+    "qiu2024_region",
+    "qiu2024_region_more",
+    "qiu2024_self_training",
+    "qiu2024_whole_body",
+    "unet_whole_body",
+)
 """They stand on many sets of slices, or on results; other tests take a step of them."""
 
 PAPERS = {
