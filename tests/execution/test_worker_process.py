@@ -2,8 +2,12 @@
 
 import os
 import signal
+import sys
+from threading import Thread
 
-from pancascade.execution.parallel import each_in_processes
+import pytest
+
+from pancascade.execution.parallel import each_in_processes, interrupts_held
 from pancascade.execution.worker_process import Answer, Reported, WorkerProcess, tell_parent
 
 
@@ -43,3 +47,28 @@ def test_what_a_process_has_told_before_it_died_is_heard():
 
 def test_nobody_listens_where_there_is_no_other_process():
     assert list(each_in_processes(counted, [2, 3], workers=1)) == [(2, 2), (3, 3)]
+
+
+def loses_the_first_signal(_: None) -> None:
+    """Work that does not notice its first SIGTERM, as if it came just before a wait."""
+    notices = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, notices))
+    tell_parent("ready")
+    while True:
+        signal.pause()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_a_process_that_did_not_notice_the_signal_gets_it_again():
+    with interrupts_held():
+        process = WorkerProcess(loses_the_first_signal, None)
+    assert process.receive() == Reported("ready")
+    process.stop()
+    ending = Thread(target=process.end, kwargs={"stopped": True}, daemon=True)
+    ending.start()
+    ending.join(120)
+    try:
+        assert not ending.is_alive()
+    finally:
+        if ending.is_alive():
+            process.kill()

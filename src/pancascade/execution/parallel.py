@@ -108,7 +108,7 @@ def worked_off(
             for process in processes:
                 process.stop()
             for process in processes:
-                process.end()
+                process.end(stopped=True)
 
 
 @contextmanager

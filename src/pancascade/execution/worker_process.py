@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from threading import Thread
 from traceback import format_exc
+from types import FrameType
 from typing import Generic, TypeVar
 
 Job = TypeVar("Job")
@@ -18,6 +19,10 @@ Result = TypeVar("Result")
 
 # A forked process could inherit a lock held by a progress bar's thread; a spawned one cannot.
 _SPAWN = get_context("spawn")
+
+
+STOP_AGAIN_S = 1.0
+"""Seconds after which a process that was stopped gets the signal again."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +110,17 @@ class WorkerProcess(Generic[Job, Result]):
         """Kill the process; one that hangs in a library does not react to `stop`."""
         self._process.kill()
 
-    def end(self) -> None:
-        """Wait until the process has ended; without a job it ends by itself."""
+    def end(self, *, stopped: bool = False) -> None:
+        """Wait until the process has ended; without a job it ends by itself.
+
+        Args:
+            stopped: After `stop`. The signal is sent again until the process ends: one that arrives just before the
+                process begins to wait (for a slow disk, say) is noticed only when the wait is over.
+        """
         self.answers.close()
+        while stopped and self._process.is_alive():
+            self._process.join(STOP_AGAIN_S)
+            self._process.terminate()
         self._process.join()
         self._process.close()
 
@@ -154,22 +167,35 @@ def end_with_parent() -> None:
 
 
 def _do(work: Callable[[Job], Result], job: Job, *, heeded: bool) -> Answer[Result]:
-    """Run a job so that Ctrl-C and SIGTERM clean up partial files and end the process without a traceback.
-
-    Raises:
-        KeyboardInterrupt: One of them arrived.
-    """
+    """Run a job so that Ctrl-C and SIGTERM clean up partial files and end the process without a traceback."""
     try:
         if heeded:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+            signal.signal(signal.SIGINT, _interrupt_once)
+        signal.signal(signal.SIGTERM, _interrupt_once)
         return Answer(work(job), None)
+    except KeyboardInterrupt:
+        os._exit(1)
     except Exception as error:
         error.add_note(f"In another process:\n{format_exc()}")
         return Answer(None, error)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _interrupt_once(number: int, frame: FrameType | None) -> None:
+    """Interrupt the work, and let no further signal interrupt its clean-up.
+
+    Raises:
+        KeyboardInterrupt: Always.
+    """
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, _no_more)  # with SIG_IGN, Python would print a message about a signal that is waiting
+    signal.default_int_handler(number, frame)
+
+
+def _no_more(number: int, frame: FrameType | None) -> None:
+    """Do nothing: the work is being interrupted."""
 
 
 def _pickled(answer: Answer[Result]) -> memoryview:
