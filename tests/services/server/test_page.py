@@ -47,8 +47,8 @@ def choose(page, what: str, name: str = "MILLER_JANE.nii") -> None:
 def test_from_the_upload_to_the_result_in_a_narrow_window(page, tmp_path):
     with running(tmp_path, token=TOKEN) as server:
         page.goto(server.address)
+        page.wait_for_selector("#token", state="visible")
         assert fits(page)
-        page.complaints.clear()  # chromium complains of the 401 that asks for the token
         page.fill("#token", TOKEN)
         page.click("button")
         page.wait_for_selector("#none:not([hidden])")
@@ -74,7 +74,8 @@ def test_from_the_upload_to_the_result_in_a_narrow_window(page, tmp_path):
         choose(page, "hold")
         page.locator("[data-state=running]").get_by_text("Cancel").click()
         page.wait_for_function("document.querySelectorAll('.job').length === 2")
-        assert page.complaints == []
+        # Chromium complains of the 401 that asks for the token, sooner or later.
+        assert all("401" in said for said in page.complaints)
 
         page.set_input_files("#file", {"name": "x.nii", "mimeType": "", "buffer": b"no scan at all"})
         page.locator("#fault").get_by_text("This is no scan of a supported kind").wait_for()
@@ -82,4 +83,4 @@ def test_from_the_upload_to_the_result_in_a_narrow_window(page, tmp_path):
         page.locator("#fault").get_by_text("the server accepts at most 1 MB").wait_for()
         done.get_by_role("link", name="Report").click()
         page.get_by_role("heading", name="A report").wait_for()
-        assert all("415" in said for said in page.complaints)  # and nothing else
+        assert all("401" in said or "415" in said for said in page.complaints)  # and nothing else
