@@ -64,6 +64,23 @@ def test_dash_h_is_help_for_all_and_for_one_verb(pancascade):
     assert "Example: pancascade data check" in out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (("segment", "x", "-o", "y", "--max-memory", "abc"), "--max-memory"),
+        (("segment", "x", "-o", "y", "--backend", "abc"), "--backend"),
+        (("serve", "--port", "abc"), "--port"),
+        (("serve", "--port", "70000"), "--port"),
+        (("batch", "x", "-o", "y", "--names", "abc"), "--names"),
+    ],
+)
+def test_a_value_that_an_option_does_not_take_is_refused_in_plain_words(pancascade, arguments, option):
+    code, _, err = pancascade(*arguments)
+    assert code == 2
+    assert option in err
+    assert not any(phrase in err for phrase in ("Value error", "Input should", "unable to parse"))
+
+
 def test_the_version_is_told(pancascade):
     from pancascade import __version__
 

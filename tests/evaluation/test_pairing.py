@@ -1,3 +1,5 @@
+import os
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -34,6 +36,13 @@ def test_names_without_suffix_belong_together_whatever_the_format(predictions, r
     assert found.masks["b"] == (reference / "b.nii.gz", predictions / "b.mha")
     assert found.masks["C"] == (reference / "C.nii.gz", predictions / "C.NII.GZ")
     assert found.failures == ()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other file systems take no such name")
+def test_a_mask_whose_name_is_not_utf_8_is_refused(predictions):
+    files(predictions, "case.nii.gz", os.fsdecode(b"caf\xe9.nii.gz"))
+    with pytest.raises(DataError, match=r"caf\?: this name is not UTF-8 text"):
+        find_masks(predictions)
 
 
 def test_hidden_files_other_files_and_folders_are_no_masks(predictions):

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pancascade.files.file_names import case_key, case_name, find_path, is_file, match_names, there
+from pancascade.errors import DataError
+from pancascade.files.file_names import case_key, case_name, find_path, is_file, match_names, text_name, there
 
 COMPOSED, APART = (unicodedata.normalize(form, "Müller") for form in ("NFC", "NFD"))
 
@@ -58,3 +59,14 @@ def test_a_path_of_which_two_are_alike_or_none_stays_as_written(tmp_path):
 def test_an_impossible_path_is_not_there(tmp_path, text):
     assert not is_file(tmp_path / text)
     assert not there(find_path(tmp_path, text))
+
+
+@pytest.mark.parametrize("name", ["caf\udce9", "\udcff"])
+def test_names_that_are_not_utf_8_are_refused_in_a_sentence_that_can_be_printed(name):
+    with pytest.raises(DataError, match=r"\?: this name is not UTF-8 text") as refused:
+        text_name(name)
+    str(refused.value).encode()
+
+
+def test_names_of_cases_are_composed():
+    assert text_name(APART) == COMPOSED

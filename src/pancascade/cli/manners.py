@@ -12,6 +12,7 @@ import typer
 from typer.models import OptionInfo
 
 from pancascade.cli.choices import completer, find_choices
+from pancascade.cli.option_faults import PlainCommand
 from pancascade.cli.spoken import spoken
 
 MOST_LETTERS = 45
@@ -52,7 +53,7 @@ def register(app: typer.Typer, verb: Callable[..., None], *, name: str, example:
         name: Name of the command.
         example: One command line, shown at the end of its ``--help``.
     """
-    app.command(name=name, epilog=f"\b\nExample: {example}")(mannered(verb, name=name))
+    app.command(name=name, cls=PlainCommand, epilog=f"\b\nExample: {example}")(mannered(verb, name=name))
 
 
 def mannered(verb: Callable[..., None], *, name: str) -> Callable[..., None]:

@@ -12,7 +12,7 @@ from pancascade.evaluation.protocol import Protocol
 from pancascade.evaluation.records import CaseRecord, Outcome
 from pancascade.evaluation.work import Entry, MeasurementJob, run_jobs
 from pancascade.execution import Executor
-from pancascade.files.file_names import abbreviated, match_names
+from pancascade.files.file_names import abbreviated, match_names, text_name
 from pancascade.messages.names_only import names_only
 
 Reported = TypeVar("Reported")
@@ -137,8 +137,12 @@ def _by_case(table: Mapping[str, Reported], matched: Iterable[Pairs], *, what: s
 
 
 def method_name(predictions: Path) -> str:
-    """Return the name of a folder of predictions in tables."""
-    return predictions.resolve().name
+    """Return the name of a folder of predictions in tables.
+
+    Raises:
+        DataError: It is not UTF-8 text.
+    """
+    return text_name(predictions.resolve().name)
 
 
 def _confidence_maps(method: Method, cases: Sequence[str]) -> dict[str, Path]:

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pancascade.errors import DataError
+from pancascade.files.file_names import text_name
 
 
 def name_methods(methods: Sequence[str]) -> dict[str, Path]:
     """Return the folder of each method: named by ``NAME=FOLDER``, else by the folder, with its parent if repeated.
 
     Raises:
-        DataError: Fewer than two methods, or two of the same name.
+        DataError: Fewer than two methods, two of the same name, or a name that is not UTF-8 text.
     """
     named: dict[str, Path] = {}
     plain = [Path(text).resolve() for text in methods if "=" not in text or Path(text).exists()]
@@ -22,6 +23,7 @@ def name_methods(methods: Sequence[str]) -> dict[str, Path]:
             folder = Path(text)
             whole = folder.resolve()
             name = whole.name if names.count(whole.name) == 1 else f"{whole.parent.name}-{whole.name}"
+        name = text_name(name)
         if not name or name in named or "/" in name or name.startswith("."):
             raise DataError(f"{text}: give each method a name of its own, like NAME=FOLDER.")
         named[name] = folder

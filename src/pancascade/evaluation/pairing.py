@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pancascade.errors import DataError
-from pancascade.files.file_names import READABLE_SUFFIXES, abbreviated, case_name, composed, match_names, stem
+from pancascade.files.file_names import READABLE_SUFFIXES, abbreviated, case_name, match_names, stem, text_name
 from pancascade.messages.names_only import names_only
 
 OWN_MASK = "segmentation.nii.gz"
@@ -47,10 +47,10 @@ def find_masks(folder: Path) -> tuple[dict[str, Path], list[Failure]]:
         if path.name.startswith("."):
             continue
         if path.is_dir() and (path / OWN_MASK).is_file():
-            found.setdefault(composed(path.name), []).append(path / OWN_MASK)
+            found.setdefault(text_name(path.name), []).append(path / OWN_MASK)
         elif _is_image(path):
             found.setdefault(case_name(path), []).append(path)
-    found = found or {composed(path.name): [image] for path in paths if (image := _only_image(path)) is not None}
+    found = found or {text_name(path.name): [image] for path in paths if (image := _only_image(path)) is not None}
     if not found:
         raise DataError(f"{folder}: holds no masks ({', '.join(READABLE_SUFFIXES)}). Check the path.")
     twice = [

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import TypeVar
 
+from pancascade.errors import DataError
+
 FARTHEST_NAME = 240
 """Most bytes of a file name; file systems allow 255, and results add an ending."""
 
@@ -27,9 +29,27 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def text_name(name: str) -> str:
+    """Return the name of a file, folder, case or patient as `composed` does, if tables and pages can hold it.
+
+    Raises:
+        DataError: The name is not UTF-8, as names from old archives are; Python gives its bytes as surrogates.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        shown = abbreviated(name.encode("utf-8", "replace").decode())
+        raise DataError(f"{shown}: this name is not UTF-8 text. Rename the file or folder.") from None
+    return composed(name)
+
+
 def case_name(path: PurePath) -> str:
-    """Return the case name of a file: without suffix, and without the ``.seg`` of 3D Slicer."""
-    return re.sub(r"\.seg$", "", composed(stem(Path(path))), flags=re.IGNORECASE)
+    """Return the case name of a file: without suffix, and without the ``.seg`` of 3D Slicer.
+
+    Raises:
+        DataError: See `text_name`.
+    """
+    return re.sub(r"\.seg$", "", text_name(stem(Path(path))), flags=re.IGNORECASE)
 
 
 def case_key(name: str) -> str:

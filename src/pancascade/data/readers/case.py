@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pancascade.data.readers.structure import LabelMapping
 from pancascade.errors import DataError
-from pancascade.files.file_names import abbreviated, composed, there
+from pancascade.files.file_names import abbreviated, text_name, there
 from pancascade.imaging.io import require_hounsfield
 from pancascade.imaging.preprocessing.hu_calibration import hu_calibration
 from pancascade.imaging.volume import Volume, as_label_map, reorient
@@ -115,8 +115,8 @@ class Case:
 
     def __post_init__(self) -> None:
         # A name from a Mac's file system has another Unicode form than the same name in a table or split.
-        object.__setattr__(self, "name", composed(self.name))
-        object.__setattr__(self, "patient", composed(self.patient))
+        object.__setattr__(self, "name", text_name(self.name))
+        object.__setattr__(self, "patient", text_name(self.patient))
 
     @classmethod
     def of_scan(cls, name: str, *, patient: str, source: str, scan: LabelledScan) -> Self:
