@@ -124,22 +124,12 @@ def train(
 
 
 def _fit(request: "TrainingRequest", progress: "Callable[[RunProgress, int, int], None] | None") -> TrainedRun:
-    from pancascade.training import fit
-    from pancascade.training.processes import fit_in_processes, require_alone
+    from pancascade.training.processes import fit_in_processes, fit_requested, require_alone
 
     if request.size > 1:
         return TrainedRun(request.out, tuple(fit_in_processes(request, progress=progress)))
     require_alone()
-    run = fit(
-        request.recipe,
-        request.data,
-        out=request.out,
-        resume=request.resume,
-        start_from=request.start_from,
-        device=request.device,
-        progress=progress,
-    )
-    return TrainedRun(request.out, tuple(run.history))
+    return TrainedRun(request.out, tuple(fit_requested(request, progress=progress).history))
 
 
 def evaluate(

@@ -19,7 +19,7 @@ NOT_SOUND = 1
 """Exit code if a data set has errors."""
 
 MOST_ROWS = 60
-FILES = ("check.json", "cases.csv", "findings.csv", "check.html")
+PAGE = "check.html"
 STYLES = {"error": "red", "warning": "yellow", "note": "dim"}
 
 
@@ -52,13 +52,14 @@ def check(
     records = None if out is None else out / "records"
     from pancascade.cli.progress import shown_progress
     from pancascade.data.checking.check import check as check_data
+    from pancascade.data.checking.check_tables import FILES
     from pancascade.execution.parallel import available_cores
     from pancascade.files.replacing import require_replaceable
 
     console = wide_console()
     with held(out, what="data check"):
         if out is not None:
-            require_replaceable(out, FILES, seals=FILES[:1], read=folders)
+            require_replaceable(out, [*FILES, PAGE], seals=FILES[:1], read=folders)
         with shown_progress("check") as show:
             found = check_data(
                 folders,
@@ -135,9 +136,9 @@ def _counted(severity: "Severity", number: int) -> str:
 
 
 def _write(found: "DataCheck", out: Path, console: "Console") -> None:
-    from pancascade.data.checking.check_tables import write_check
+    from pancascade.data.checking.check_tables import FILES, write_check
     from pancascade.report.data_sets.check_page import write_data_check
 
     write_check(found, out)
-    write_data_check(out / "check.html", found)
-    console.print(f"check.html, check.json, cases.csv, findings.csv: {out}", soft_wrap=True, highlight=False)
+    write_data_check(out / PAGE, found)
+    console.print(f"{', '.join((PAGE, *FILES))}: {out}", soft_wrap=True, highlight=False)

@@ -1,7 +1,6 @@
 """``pancascade serve``: segment scans sent by browser or REST."""
 
 import os
-from collections import deque
 from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
@@ -149,7 +148,7 @@ def _require_recipe_elsewhere(name: str) -> None:
     if name and not (files("pancascade") / "recipes" / f"{name}.yaml").is_file():
         from pancascade.execution import LocalProcesses
 
-        deque(LocalProcesses(1).run(_require_recipe, [name]), maxlen=0)
+        list(LocalProcesses(1).run(_require_recipe, [name]))
 
 
 def _require_recipe(name: str) -> None:

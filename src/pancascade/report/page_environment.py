@@ -21,26 +21,27 @@ def page_environment() -> Environment:
     )
 
 
-def write_page(path: Path, template: str, context: dict[str, Any]) -> None:
+def write_page(path: Path, template: str, context: dict[str, Any], *, environment: Environment | None = None) -> None:
     """Render a template to a file, whole or not at all.
 
     Args:
         path: HTML file to write.
         template: Name of the template.
         context: Values for the template; all are escaped.
+        environment: Of a page with filters of its own; None takes `report_environment`.
 
     Raises:
         OutputError: The path cannot be written.
     """
-    page = _environment().get_template(template).render(context)
+    page = (environment or report_environment()).get_template(template).render(context)
     with written_whole(path) as temporary:
         # File names need not be UTF-8; characters that cannot be written become question marks.
         temporary.write_text(page, encoding="utf-8", errors="replace")
 
 
 @cache
-def _environment() -> Environment:
-    """Return one environment for all pages, so that each template is compiled once."""
+def report_environment() -> Environment:
+    """Return the environment of the pages about scans, with the filter ``number``; each template is compiled once."""
     environment = page_environment()
     environment.filters["number"] = spell_number
     return environment

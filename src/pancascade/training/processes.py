@@ -24,7 +24,7 @@ from pancascade.training.loop import fit
 from pancascade.training.meeting import WAITS_FOR, connect
 from pancascade.training.rank_processes import RankProcesses
 from pancascade.training.recipe import Recipe, read_recipe
-from pancascade.training.run import ProgressCall
+from pancascade.training.run import ProgressCall, Run
 from pancascade.training.telling import Teller, logs_reported
 
 logger = logging.getLogger(__name__)
@@ -78,6 +78,31 @@ def is_follower(nodes: int) -> bool:
     if environment is not None:
         return environment.global_rank() > 0
     return nodes > 1 and os.environ.get("NODE_RANK", "0") != "0"
+
+
+def fit_requested(
+    training: TrainingRequest, *, progress: ProgressCall | None = None, fabric: Fabric | None = None
+) -> Run:
+    """Train in this process; see `fit`.
+
+    Args:
+        training: Arguments of the training.
+        progress: Called after every batch.
+        fabric: Connects the process with others; None trains alone.
+
+    Raises:
+        PancascadeError: See `fit`.
+    """
+    return fit(
+        training.recipe,
+        training.data,
+        out=training.out,
+        resume=training.resume,
+        start_from=training.start_from,
+        device=training.device,
+        progress=progress,
+        fabric=fabric,
+    )
 
 
 def fit_in_processes(training: TrainingRequest, *, progress: ProgressCall | None = None) -> list[dict[str, Any]]:
@@ -151,17 +176,7 @@ def be_a_rank(
             f"{environment.main_port}. Check MASTER_ADDR, MASTER_PORT, --devices and --nodes on every node."
         ) from error
     try:
-        run = fit(
-            training.recipe,
-            training.data,
-            out=training.out,
-            resume=training.resume,
-            start_from=training.start_from,
-            device=training.device,
-            progress=progress,
-            fabric=fabric,
-        )
-        return run.history
+        return fit_requested(training, progress=progress, fabric=fabric).history
     finally:
         torch.distributed.destroy_process_group()
 

@@ -215,8 +215,3 @@ def test_a_table_of_contents_that_is_too_long_is_not_read(tmp_path):
         with pytest.raises(UnreadableError, match="more than 20000 files") as error:
             require_safe_archive(tmp_path / "x.zip", most_bytes=10)
         assert error.value.code == "archive_too_large"
-
-
-@pytest.mark.parametrize(("said", "size"), [("12", 12), ("9" * 5000, None), ("²", None), ("-1", None), (None, None)])
-def test_a_length_that_cannot_be_true_is_none(said, size):
-    assert uploads.announced_bytes(said) == size

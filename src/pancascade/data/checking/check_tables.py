@@ -12,6 +12,9 @@ from pancascade.files.atomic import written_whole
 
 FORMAT = 1
 
+FILES = ("check.json", "cases.csv", "findings.csv")
+"""Names of the written files."""
+
 
 def write_check(check: DataCheck, out: Path) -> None:
     """Write the three files.
@@ -29,13 +32,14 @@ def write_check(check: DataCheck, out: Path) -> None:
         "findings": [issue.model_dump(mode="json") for issue in check.issues],
         "cases": [statistics.model_dump(mode="json", exclude={"thumbnail"}) for statistics in check.statistics],
     }
-    with written_whole(out / "check.json") as temporary:
+    report, cases, issues = (out / name for name in FILES)
+    with written_whole(report) as temporary:
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    _write_csv(out / "cases.csv", [_row(statistics, check) for statistics in check.statistics])
+    _write_csv(cases, [_row(statistics, check) for statistics in check.statistics])
     columns = ("severity", "kind", "source", "case", "patient", "message", "others")
     found = [issue.model_dump(mode="json") for issue in check.issues]
     rows = [{**{name: one[name] for name in columns}, "others": " ".join(one["others"])} for one in found]
-    _write_csv(out / "findings.csv", rows, columns=columns)
+    _write_csv(issues, rows, columns=columns)
 
 
 def size_text(statistics: CaseStatistics) -> str:

@@ -6,8 +6,6 @@ from pydantic import Field
 
 from pancascade.settings import Settings
 
-Kernel = Annotated[str, Field(pattern=r"^([A-Z][a-z]?\d{2}[a-z]?|FC\d{2}|[A-Z]{4,8})$")]
-
 
 class Acquisition(Settings):
     """Acquisition parameters from a DICOM header; None if a value is missing or not allowed.
@@ -28,7 +26,7 @@ class Acquisition(Settings):
     contrast: bool | None = None
     kv: Annotated[float, Field(gt=0, le=500)] | None = None
     slice_thickness_mm: Annotated[float, Field(gt=0, le=100)] | None = None
-    kernel: Kernel | None = None
+    kernel: str | None = None
     manufacturer: str | None = None
 
     def __str__(self) -> str:

@@ -27,12 +27,11 @@ from pancascade.evaluation import (
 )
 from pancascade.evaluation.lesion_detection import NUMBERS
 from pancascade.evaluation.tables import SIGNIFICANT, p_value, users_of
-from pancascade.files.atomic import written_whole
 from pancascade.metrics import PairedComparison
 from pancascade.report.comparison.gallery import draw_gallery
 from pancascade.report.comparison.picture_choice import MOST_PICTURES, choose_pictures
 from pancascade.report.figures import NAMED_CURVES, draw_agreement, draw_distributions, draw_froc, draw_ranks, embed
-from pancascade.report.page_environment import page_environment
+from pancascade.report.page_environment import page_environment, write_page
 
 MOST_PANELS = 12
 
@@ -70,10 +69,8 @@ def write_comparison(
     Raises:
         OutputError: The path cannot be written.
     """
-    page = _environment().get_template("comparison.html")
     context = _context(evaluations, summaries, detections, comparison, scans or {})
-    with written_whole(path) as temporary:
-        temporary.write_text(page.render(context), encoding="utf-8")
+    write_page(path, "comparison.html", context, environment=_environment())
 
 
 def _context(

@@ -11,8 +11,7 @@ from pancascade.data.checking.case_statistics import CaseStatistics
 from pancascade.data.checking.check import DataCheck
 from pancascade.data.checking.check_tables import size_text, spacing_text
 from pancascade.data.checking.issues import Issue, Severity
-from pancascade.files.atomic import written_whole
-from pancascade.report.page_environment import page_environment
+from pancascade.report.page_environment import write_page
 
 STRIP_WIDTH, STRIP_HEIGHT = 640, 34
 MOST_THUMBNAILS = 1500
@@ -84,9 +83,7 @@ def write_data_check(path: Path, check: DataCheck) -> None:
         "now": datetime.now().astimezone(),
         "version": version("pancascade"),
     }
-    page = page_environment().get_template("data_check.html")
-    with written_whole(path) as temporary:
-        temporary.write_text(page.render(context), encoding="utf-8")
+    write_page(path, "data_check.html", context)
 
 
 def _rows(check: DataCheck) -> list[CheckedCaseRow]:

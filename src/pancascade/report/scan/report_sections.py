@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from pancascade.imaging.volume import Volume
 from pancascade.labels import COLOURS
-from pancascade.report.page_environment import page_environment, spell_number
+from pancascade.report.page_environment import report_environment
 from pancascade.report.scan.key_images import draw_key_images
 from pancascade.report.scan.model_card import render_card
 from pancascade.report.scan.result_numbers import organ_ml, tumour_ml, warnings_of
@@ -70,8 +70,7 @@ def render_sections(one: ReportedScan) -> list[Markup]:
     Raises:
         GeometryError: The mask has another shape than the scan.
     """
-    environment = page_environment()
-    environment.filters["number"] = spell_number
+    environment = report_environment()
     found = one.result.pancreas_and_lesions
     shared = {
         "result": one.result,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pancascade.services.server.faults import RequestError
 from pancascade.services.server.job_service import disk_full
+from pancascade.services.viewer.content_length import announced_bytes
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -18,7 +19,6 @@ _FORM_BYTES = 65_536
 """Bytes for boundaries, and for other fields, which are ignored."""
 _WRITTEN_BYTES = 1 << 20
 _SILENCE_S = 60
-_MOST_DIGITS = 18
 
 
 async def receive_upload(request: "Request", target: Path, *, most_bytes: int, field: str = FIELD) -> None:
@@ -159,17 +159,6 @@ def _require_length(said: str | None, most_bytes: int) -> None:
     """Refuse an upload whose stated length is too large."""
     if (announced_bytes(said) or 0) > most_bytes + _FORM_BYTES:
         raise _too_large(most_bytes)
-
-
-def announced_bytes(said: str | None) -> int | None:
-    """How long a body is by its own word; None where it does not say so, or says nothing that could be true.
-
-    Args:
-        said: Its ``Content-Length``.
-    """
-    if said is None or not (said.isascii() and said.isdigit() and len(said) <= _MOST_DIGITS):
-        return None
-    return int(said)
 
 
 def _too_large(most_bytes: int) -> RequestError:

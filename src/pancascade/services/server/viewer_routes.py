@@ -12,7 +12,7 @@ from pancascade.services.server.job_folder import JobFolder
 from pancascade.services.server.job_routes import Service
 from pancascade.services.server.result_routes import finished, sent
 from pancascade.services.server.server_settings import ServerSettings
-from pancascade.services.server.uploads import announced_bytes
+from pancascade.services.viewer.content_length import announced_bytes
 
 router = APIRouter()
 

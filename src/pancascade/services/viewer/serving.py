@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pancascade.errors import PancascadeError, UnreadableError
 from pancascade.results.corrections import require_size
+from pancascade.services.viewer.content_length import announced_bytes
 from pancascade.services.viewer.page_files import POLICY, page_files
 from pancascade.services.viewer.pictures import Pictures
 
@@ -19,7 +20,6 @@ Save = Callable[[bytes, str], str]
 
 _HOSTS = ("127.0.0.1", "localhost")
 _JSON = "application/json"
-_MOST_DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -85,16 +85,16 @@ class _Handler(BaseHTTPRequestHandler):
         if name != "correction" or save is None:
             self._fault(HTTPStatus.NOT_FOUND, "This address accepts nothing.")
             return
-        length = self.headers.get("Content-Length", "")
-        if not (length.isascii() and length.isdigit() and len(length) <= _MOST_DIGITS):
+        length = announced_bytes(self.headers.get("Content-Length"))
+        if length is None:
             self._fault(HTTPStatus.LENGTH_REQUIRED, "The mask was sent without its length.")
             return
         try:
-            require_size(int(length))
+            require_size(length)
         except UnreadableError as error:
             self._fault(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
             return
-        content = self.rfile.read(int(length))
+        content = self.rfile.read(length)
         author = parse_qs(urlsplit(self.path).query).get("author", [""])[0]
         try:
             self._tell(HTTPStatus.OK, {"saved": save(content, author)})
