@@ -3,6 +3,7 @@
 import json
 import socket
 from io import BytesIO
+from threading import Event, Thread
 
 import highdicom
 import numpy as np
@@ -26,7 +27,8 @@ from stand_ins import (
 
 from pancascade.errors import OutputError, PacsError
 from pancascade.imaging.io import read_volume
-from pancascade.services.pacs.node import MOST_ATTEMPTS
+from pancascade.services.pacs.node import MOST_ATTEMPTS, DicomNode
+from pancascade.services.pacs.node_settings import NodeSettings, Peer
 
 
 def ledger(node: RunningNode) -> list[dict]:
@@ -316,3 +318,20 @@ def test_a_connection_that_says_nothing_of_use_harms_nobody(start, pacs, tmp_pat
         stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
     store(node.port, images)
     require_three_of(pacs.take(3), images)
+
+
+def test_a_stop_between_two_steps_is_not_forgotten(pacs, tmp_path, monkeypatch):
+    monkeypatch.setattr("pancascade.services.pacs.node._LONGEST_WAIT_S", 1e6)
+    settings = NodeSettings(port=0, send_to=Peer(ae_title="PACS", host="127.0.0.1", port=pacs.port))
+    node = DicomNode(settings, tmp_path / "queue", work=quick)
+
+    class StoppedBefore(Event):
+        def clear(self):
+            node.stop()
+            super().clear()
+
+    monkeypatch.setattr(node, "_wake", StoppedBefore())
+    running = Thread(target=node.run, daemon=True)
+    running.start()
+    running.join(300)
+    assert not running.is_alive()

@@ -85,16 +85,18 @@ class DicomNode:
                     receiver.stop()
 
     def _serve(self) -> None:
-        while not self._ending.is_set():
+        while True:
             self._wake.clear()
+            if self._ending.is_set():  # after the line above, which would forget a `stop` that came just before it
+                return
             try:
                 self._close_studies()
                 worked = self._segment_next()
                 self._send_results()
                 pause_s = 0.0 if worked else self._idle_s()
             except (OutputError, OSError) as error:  # a full disk: everything waits until there is room
-                told = error if isinstance(error, OutputError) else f"{reason(error)}. Look at the queue's folder."
-                logger.error("The queue waits: %s", told)
+                cause = error if isinstance(error, OutputError) else f"{reason(error)}. Look at the queue's folder."
+                logger.error("The queue waits: %s", cause)
                 pause_s = self._settings.last_retry_s
             self._wake.wait(pause_s)
 
