@@ -144,6 +144,6 @@ def test_an_unpacked_archive_goes_when_the_run_is_told_to_end(pancascade, tmp_pa
 
 def test_the_recipe_of_another_source_goes_when_the_run_is_told_to_end(pancascade, tmp_path, temporary, monkeypatch):
     monkeypatch.setattr("pancascade.training.recipe_on", lambda *_, **__: "text")
-    monkeypatch.setattr("pancascade.training.fit", end_here)
+    monkeypatch.setattr("pancascade.training.processes.fit", end_here)
     ended(pancascade("train", "unet_demo", "--source", tmp_path / "data", "--out", tmp_path / "run"))
     assert left_in(temporary) == []

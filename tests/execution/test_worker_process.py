@@ -8,17 +8,17 @@ from threading import Thread
 import pytest
 
 from pancascade.execution.parallel import each_in_processes, interrupts_held
-from pancascade.execution.worker_process import Answer, Reported, WorkerProcess, tell_parent
+from pancascade.execution.worker_process import Answer, Reported, WorkerProcess, send_to_parent
 
 
 def counted(most: int) -> int:
     for number in range(most):
-        tell_parent(number)
+        send_to_parent(number)
     return most
 
 
 def dying(how: str) -> None:
-    tell_parent(how)
+    send_to_parent(how)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -53,7 +53,7 @@ def loses_the_first_signal(_: None) -> None:
     """Work that does not notice its first SIGTERM, as if it came just before a wait."""
     notices = signal.getsignal(signal.SIGTERM)
     signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, notices))
-    tell_parent("ready")
+    send_to_parent("ready")
     while True:
         signal.pause()
 

@@ -47,7 +47,7 @@ def asked(paper, table, data, out, *, layout, resume=False, **choices):
 def made(request):
     prepared = prepare(request)
     reported = []
-    table, failures = reproduce(prepared, Resources(prepared.trainings, tell=reported.append))
+    table, failures = reproduce(prepared, Resources(prepared.trainings, reported=reported.append))
     assert failures == []
     return table, reported
 
@@ -221,7 +221,7 @@ def test_one_fold_of_zhaos_table_serves_three_tables(nih, tmp_path):
         )
         prepared = prepare(Request(**{**vars(request), "trainings": shared}))
         reported[number] = []
-        _, failures = reproduce(prepared, Resources(shared, tell=reported[number].append))
+        _, failures = reproduce(prepared, Resources(shared, reported=reported[number].append))
         assert failures == []
     assert any(line.startswith("training") for line in reported["1"])
     assert not any(line.startswith("training") for line in (*reported["2"], *reported["3"]))

@@ -79,7 +79,7 @@ for _name, _verb, _example in VERBS:
 app.add_typer(data)
 
 
-def _tell_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"pancascade {__version__}")
         raise typer.Exit
@@ -88,7 +88,7 @@ def _tell_version(wanted: bool) -> None:
 @app.callback()
 def _everywhere(
     version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", callback=_tell_version, is_eager=True)
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
     """Options of the program itself; `--version` has its own callback."""

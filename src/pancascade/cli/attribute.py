@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pancascade.cli import data_options as options
-from pancascade.cli.attribution_output import tell_stages, write_attribution
+from pancascade.cli.attribution_output import print_stages, write_attribution
 from pancascade.cli.evaluation_options import Fold, PartName, wide_console
 from pancascade.cli.exit_codes import INCOMPLETE
 from pancascade.cli.held_folder import held
@@ -129,7 +129,7 @@ def _report(
     out: Path | None,
     model: str,
 ) -> None:
-    reported = tell_stages(found, console=console, model=model)
+    reported = print_stages(found, console=console, model=model)
     for failure in failures:
         console.print(f"No numbers for {failure.case}: {failure.message}", style="yellow", highlight=False)
     if out is not None:

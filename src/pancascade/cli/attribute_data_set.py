@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pancascade.cli.attribution_output import tell_stages, write_attribution
+from pancascade.cli.attribution_output import print_stages, write_attribution
 from pancascade.cli.evaluation_options import wide_console
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def attribute_data_set(
     with shown_progress("locate and segment", total=len(cases)) as show:
         located, lost = localization_and_attribution_rows(model, cases, device=device, on_done=show)
     name = model.resolve().name
-    targets = tell_stages(lost, console=console, model=name)
-    localization = _tell_localization(located, console=console, title=f"{name}: stage 1")
+    targets = print_stages(lost, console=console, model=name)
+    localization = _print_localization(located, console=console, title=f"{name}: stage 1")
     if out is not None:
         protocol = "the papers' pass; intervals: 95 % bootstrap over patients, 10000 resamples, seed 0"
         about = {"model": name, "protocol": protocol, "source": source.model_dump(mode="json")}
@@ -48,7 +48,7 @@ def attribute_data_set(
         write_attribution(result, out, console=console)
 
 
-def _tell_localization(rows: "list[LocalizationRow]", *, console: "Console", title: str) -> dict[str, Any]:
+def _print_localization(rows: "list[LocalizationRow]", *, console: "Console", title: str) -> dict[str, Any]:
     """Print mean ± sd, interval and extremes as in the papers; return what is written."""
     from rich.table import Table
 

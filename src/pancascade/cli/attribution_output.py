@@ -23,7 +23,7 @@ TITLES = {
 }
 
 
-def tell_stages(found: "dict[str, list[Attribution]]", *, console: "Console", model: str) -> "dict[str, Any]":
+def print_stages(found: "dict[str, list[Attribution]]", *, console: "Console", model: str) -> "dict[str, Any]":
     """Print a table for each target; return what is written about them."""
     from rich.table import Table
 

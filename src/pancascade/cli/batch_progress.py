@@ -60,7 +60,7 @@ class BatchProgress:
         if self._bars is not None:
             self._bars.stop()
         if kind is None:
-            self._tell_end()
+            self._print_end()
 
     def begin(self, left: "Sequence[ScanInput]", kept: "Iterable[LedgerEntry]") -> None:
         """Take the scans that are left, and the ledger entries of those that are not repeated."""
@@ -109,7 +109,7 @@ class BatchProgress:
         seconds = (time.monotonic() - self._began) * self._bytes_left / self._bytes_done
         return f"{before}about {spell_duration(seconds)} left"
 
-    def _tell_end(self) -> None:
+    def _print_end(self) -> None:
         done = f"{self._states['done']} of {self._total} scans done, {self._warned} with warnings"
         rest = [f"{self._states[state]} {state}" for state in ("refused", "failed") if self._states[state]]
         self._console.print(f"{', '.join([done, *rest])}.")

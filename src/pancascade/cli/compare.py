@@ -46,7 +46,7 @@ def compare(
     console.print(f"Report: {out / 'report.html'}", soft_wrap=True, highlight=False)
     if figure is not None:
         console.print(f"Figure: {figure}", soft_wrap=True, highlight=False)
-    options.tell_failures(found.evaluations, console)
+    options.print_failures(found.evaluations, console)
 
 
 def _print(

@@ -103,13 +103,13 @@ def _download(source: "Source", out: Path, console: "Console") -> None:
 
     with shown_progress(source.name, size=True) as show:
 
-        def tell(what: str, done: int, total: int | None) -> None:
+        def reported(what: str, done: int, total: int | None) -> None:
             if what == "series":
                 show(0, what=f"{source.name}, series {done + 1} of {total}")
             else:
                 show(done, total)
 
-        folder = fetch(source, out, progress=tell)
+        folder = fetch(source, out, progress=reported)
     console.print(f"Downloaded: {folder} (licence and citation: {folder / 'fetched.json'})")
     differences = missing_of(source, folder)
     for difference in differences:

@@ -69,7 +69,7 @@ def split(
         groups=groups,
     )
     _write(drawn, out, seed=seed, sources=[path.resolve().name for path in data], strata=strata)
-    _tell(drawn, strata, out)
+    _print_summary(drawn, strata, out)
     for trouble in [size.trouble for size in sizes if size.trouble]:
         typer.echo(f"Size unknown: {trouble}")
     if strange:
@@ -120,7 +120,7 @@ def _write(drawn: "DrawnSplit", out: Path, *, seed: int, sources: Sequence[str],
     drawn.write(out, about=about)
 
 
-def _tell(drawn: "DrawnSplit", strata: dict[str, str], out: Path) -> None:
+def _print_summary(drawn: "DrawnSplit", strata: dict[str, str], out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -46,7 +46,7 @@ def evaluate(
     _print(found.evaluations[0], found.summaries[0], found.detections[0], console)
     if out is not None:
         console.print(f"Tables, results.json, report.html: {out}", soft_wrap=True, highlight=False)
-    options.tell_failures(found.evaluations, console)
+    options.print_failures(found.evaluations, console)
 
 
 def _print(

@@ -214,7 +214,7 @@ def wide_console() -> "Console":
     return console if console.is_terminal else Console(width=200, markup=False)
 
 
-def tell_failures(evaluations: "Sequence[Evaluation]", console: "Console") -> None:
+def print_failures(evaluations: "Sequence[Evaluation]", console: "Console") -> None:
     """Print the cases that were left out, and each case without numbers with its reason; then exit with INCOMPLETE."""
     parts = evaluations[0].left_out
     for part in sorted(set(parts.values())):

@@ -33,7 +33,7 @@ def export(
 
     console = rich.console.Console(markup=False, highlight=False, soft_wrap=True)
 
-    def tell(network: "ExportedNetwork") -> None:
+    def reported(network: "ExportedNetwork") -> None:
         size = " × ".join(map(str, network.input_shape[1:]))
         console.print(f"{network.file:32} {size:14} largest difference from torch {network.largest_difference:.1e}")
 
@@ -48,7 +48,7 @@ def export(
         if file_format == "pancascade":
             export_runnable(chosen, out, begun=begin)
         else:
-            export_model(chosen, out, file_format=cast("ExportFormat", file_format), reported=tell, begun=begin)
+            export_model(chosen, out, file_format=cast("ExportFormat", file_format), reported=reported, begun=begin)
     if file_format == "pancascade":
         console.print(f"Use without torch: pancascade segment SCAN --model {out}")
     else:

@@ -59,12 +59,12 @@ def predict(
             on_done=show,
             source=reported,
         )
-    _tell(found, out, console)
+    _print_summary(found, out, console)
     if found.failed:
         raise typer.Exit(INCOMPLETE)
 
 
-def _tell(found: "PredictionSet", out: Path, console: "Console") -> None:
+def _print_summary(found: "PredictionSet", out: Path, console: "Console") -> None:
     seconds = sum(case.seconds for case in found.done)
     number = f"{len(found.done)} {'case' if len(found.done) == 1 else 'cases'}"
     console.print(f"{number} predicted by {found.checkpoint} in {seconds:.1f} s ({found.backend})", highlight=False)

@@ -101,8 +101,8 @@ def _run(request: "Request", console: "Console", *, only_plan: bool) -> list[str
 
     with shown_progress("counting slices") as show:
         prepared = prepare(request, counted=show)
-        _tell_plan(prepared, console)
-        estimate = time_plan(prepared, tell=lambda what: show(0, what=what))
+        _print_plan(prepared, console)
+        estimate = time_plan(prepared, reported=lambda what: show(0, what=what))
         for sentence in estimate.sentences() if prepared.left() else ("Nothing is left to train.",):
             console.print(sentence, highlight=False, soft_wrap=True)
         if only_plan:
@@ -120,7 +120,7 @@ def _resources(prepared: "Prepared", show: "Show", console: "Console") -> "Resou
 
     current = ""
 
-    def tell(what: str) -> None:
+    def reported(what: str) -> None:
         nonlocal current
         current = what
         console.print(what[0].upper() + what[1:], highlight=False, soft_wrap=True)
@@ -134,13 +134,13 @@ def _resources(prepared: "Prepared", show: "Show", console: "Console") -> "Resou
         prepared.trainings,
         device=prepared.request.device,
         workers=prepared.request.workers,
-        tell=tell,
+        reported=reported,
         trained=trained,
         predicted=show,
     )
 
 
-def _tell_plan(prepared: "Prepared", console: "Console") -> None:
+def _print_plan(prepared: "Prepared", console: "Console") -> None:
     from rich.table import Table
 
     from pancascade.reproduction.counted_cases import found_beside_published

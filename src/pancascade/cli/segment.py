@@ -9,7 +9,7 @@ from pancascade.cli import dicomweb_scan as dicomweb
 from pancascade.cli import segment_options as options
 from pancascade.cli.additions_options import AdditionsOptions
 from pancascade.cli.out_folder import locked_output, refusals_filed, require_unedited, require_unused
-from pancascade.cli.result_told import tell_result
+from pancascade.cli.printed_result import print_result
 from pancascade.errors import OutputError
 from pancascade.execution.interrupts import interrupt_held_back
 from pancascade.files.atomic import clear_drafts
@@ -100,7 +100,7 @@ def segment(
                 statistics=files.statistics,
             )
             at.deliver()
-        tell_result(found, at.out if at.kept else None)
+        print_result(found, at.out if at.kept else None)
 
 
 def require_place(out: Path, scan: Path) -> None:

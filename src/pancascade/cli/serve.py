@@ -113,7 +113,7 @@ def serve(
         require_models_elsewhere(settings.options)
         _require_recipe_elsewhere(settings.train_with)
         try:
-            serve(settings, ready=lambda address: _tell(address, token, temporary=folder is None))
+            serve(settings, ready=lambda address: _print_address(address, token, temporary=folder is None))
         except KeyboardInterrupt:
             pass
         except SystemExit as ended:
@@ -172,7 +172,7 @@ def _settings(**choices: object) -> "ServerSettings":
         raise DataError(f"{first_fault(error)}. Check the options.") from error
 
 
-def _tell(address: str, token: str | None, *, temporary: bool) -> None:
+def _print_address(address: str, token: str | None, *, temporary: bool) -> None:
     made = token is not None and os.environ.get("PANCASCADE_TOKEN") != token
     typer.echo(f"Open {address}{f'?token={token}' if made else ''}")
     if temporary:

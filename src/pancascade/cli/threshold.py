@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pancascade.cli.out_folder import locked_output
-from pancascade.cli.result_told import tell_result
+from pancascade.cli.printed_result import print_result
 from pancascade.errors import OutputError, UnreadableError
 from pancascade.execution.interrupts import interrupt_held_back
 
@@ -56,7 +56,7 @@ def threshold(
         again.save(folder, formats=formats, save_probabilities=True, vessels=masks, keep_identifiers=identified(result))
     if forgotten:
         typer.echo(f"Not measured again: {', '.join(forgotten)}. Give the masks with --vessels.", err=True)
-    tell_result(again, folder)
+    print_result(again, folder)
 
 
 def _require_probabilities(**thresholds: float | None) -> None:

@@ -49,7 +49,7 @@ class Reported:
     """Message of running work.
 
     Attributes:
-        message: Argument of `tell_parent`.
+        message: Argument of `send_to_parent`.
     """
 
     message: object
@@ -128,7 +128,7 @@ class WorkerProcess(Generic[Job, Result]):
 _parent: Connection | None = None
 
 
-def tell_parent(message: object) -> None:
+def send_to_parent(message: object) -> None:
     """Send a message from the work of a process to its parent; does nothing elsewhere.
 
     Args:

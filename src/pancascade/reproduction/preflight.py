@@ -96,7 +96,7 @@ def preflight(
     trainings: Sequence[tuple[PlannedTraining, int]],
     *,
     device: str,
-    tell: Callable[[str], None] = lambda _: None,
+    reported: Callable[[str], None] = lambda _: None,
 ) -> Preflight:
     """Time what is left of a plan; a training that cannot be timed is recorded, and the others are timed.
 
@@ -104,7 +104,7 @@ def preflight(
         plan: Plan of a table.
         trainings: Remaining trainings, with the epochs that each has done.
         device: As for `pancascade.inference.backends.devices.find_device`.
-        tell: Called with the name of what is timed.
+        reported: Called with the name of what is timed.
     """
     timed: dict[str, tuple[dict[str, float], float]] = {}
     estimates, untimed = [], []
@@ -112,7 +112,7 @@ def preflight(
         key = json.dumps(training.recipe, sort_keys=True, default=str)
         recipe = Recipe.model_validate({**training.recipe, "data": [dict(training.source)]})
         if key not in timed:
-            tell(f"timing {training.name}")
+            reported(f"timing {training.name}")
             try:
                 timed[key] = _time(recipe, training.fold.train, keep=plan.table.data.keep, device=device)
             except (PancascadeError, ValueError, RuntimeError) as error:  # torch raises these for too small images

@@ -58,15 +58,15 @@ def prepare(request: Request, *, counted: Callable[[int, int], None] | None = No
     return Prepared(paper, request, plan, whole, notes)
 
 
-def time_plan(prepared: Prepared, *, tell: Callable[[str], None] = lambda _: None) -> Preflight:
+def time_plan(prepared: Prepared, *, reported: Callable[[str], None] = lambda _: None) -> Preflight:
     """Estimate how long the rest will take; see `pancascade.reproduction.preflight`.
 
     Args:
         prepared: A planned table.
-        tell: Called with the name of what is timed.
+        reported: Called with the name of what is timed.
     """
     left = [(one, epochs_done(prepared.trainings / one.name / RUN)) for one in prepared.left()]
-    return preflight(prepared.plan, left, device=prepared.request.device, tell=tell)
+    return preflight(prepared.plan, left, device=prepared.request.device, reported=reported)
 
 
 def reproduce(prepared: Prepared, resources: Resources) -> tuple[ReproducedTable, list[str]]:

@@ -34,7 +34,7 @@ class Resources:
         folder: Folder of the trainings, with a folder for each.
         device: ``cpu`` or ``cuda``.
         workers: Number of processes for prediction and measurement.
-        tell: Called with the name of each step: "training U, fold 0".
+        reported: Called with the name of each step: "training U, fold 0".
         trained: Called after each batch.
         predicted: Called after each case, with the number of finished cases and the total.
     """
@@ -42,7 +42,7 @@ class Resources:
     folder: Path
     device: str = "cpu"
     workers: int = 1
-    tell: Callable[[str], None] = lambda _: None
+    reported: Callable[[str], None] = lambda _: None
     trained: ProgressCall | None = None
     predicted: Callable[[int, int], None] | None = None
 
@@ -73,7 +73,7 @@ def run_training(plan: Plan, training: PlannedTraining, resources: Resources, *,
     if kept is not None:
         return kept
     best, epochs, hours = _train(plan, training, folder, resources)
-    resources.tell(f"predicting with {training.name}")
+    resources.reported(f"predicting with {training.name}")
     cases = training.fold.test.cases
     predict_cases(
         best,
@@ -84,7 +84,7 @@ def run_training(plan: Plan, training: PlannedTraining, resources: Resources, *,
         resume=True,
         on_done=resources.predicted,
     )
-    resources.tell(f"measuring {training.name}")
+    resources.reported(f"measuring {training.name}")
     found = evaluate_data_set(folder / TEST, cases, method=training.name, protocol=protocol, workers=resources.workers)
     cascade, _ = load_checkpoint(best)
     measured = Measured(
@@ -127,7 +127,7 @@ def _train(plan: Plan, training: PlannedTraining, folder: Path, resources: Resou
     total = sum(phase["epochs"] for phase in training.recipe["phases"])
     progress = _progress(last)
     if progress is None or progress.epoch < total or not best.is_file():
-        resources.tell(f"training {training.name}")
+        resources.reported(f"training {training.name}")
         write_recipe(folder / RECIPE, training.recipe, training.source)
         fit(
             folder / RECIPE,
@@ -168,7 +168,7 @@ def _stage_one(
     needed = plan.needed(training)
     if not needed or not cascade.locates:
         return {key: [] for key in needed}
-    resources.tell(f"stage 1 of {training.name}")
+    resources.reported(f"stage 1 of {training.name}")
     values = stage_one_values(
         localization_rows(best, training.fold.test.cases, device=resources.device), training=False
     )

@@ -22,10 +22,10 @@ from pancascade.inference.backends.devices import find_device
 from pancascade.training.group import divides_rounds
 from pancascade.training.loop import fit
 from pancascade.training.meeting import WAITS_FOR, connect
+from pancascade.training.process_messages import ProgressSender, logs_reported
 from pancascade.training.rank_processes import RankProcesses
 from pancascade.training.recipe import Recipe, read_recipe
 from pancascade.training.run import ProgressCall, Run
-from pancascade.training.telling import Teller, logs_reported
 
 logger = logging.getLogger(__name__)
 
@@ -187,7 +187,7 @@ def _start(training: TrainingRequest, recipe: Recipe, progress: ProgressCall | N
     place = _place(training)
     places = [{**place, "LOCAL_RANK": str(number)} for number in range(training.devices)]
     with closing(RankProcesses(_serve, [(training, place) for place in places])) as ranks:
-        for reported in ranks.tell():
+        for reported in ranks.messages():
             match reported:
                 case ("log", name, level, sentence):
                     logging.getLogger(name).log(level, sentence)
@@ -220,16 +220,16 @@ def _place(training: TrainingRequest) -> Mapping[str, str]:
     return {name: os.environ[name] for name in _PLACE}
 
 
-def _serve(tell: Any, training: TrainingRequest, place: Mapping[str, str]) -> None:
+def _serve(send: Any, training: TrainingRequest, place: Mapping[str, str]) -> None:
     """Run the work of a process started by `_start`."""
     os.environ.update(place)
     environment = LightningEnvironment()
     leads = place["LOCAL_RANK"] == "0" and place["NODE_RANK"] == "0"
-    with logs_reported(tell if leads else None):
-        tells = Teller(tell) if leads else None
-        history = be_a_rank(training, environment, tells)
+    with logs_reported(send if leads else None):
+        sender = ProgressSender(send) if leads else None
+        history = be_a_rank(training, environment, sender)
     if leads:
-        tell(("history", history))
+        send(("history", history))
 
 
 def _outer_environment() -> ClusterEnvironment | None:

@@ -41,7 +41,7 @@ class RankProcesses:
                 self._processes.append(process)
                 self._pipes.append(ours)
 
-    def tell(self) -> Iterator[Any]:
+    def messages(self) -> Iterator[Any]:
         """Yield the messages of the processes, until all have finished.
 
         Raises:
@@ -61,7 +61,7 @@ class RankProcesses:
                     if number not in ended:
                         raise _killed(number, len(self._pipes)) from None
                     continue
-                if what == "told":
+                if what == "message":
                     yield reported
                     continue
                 ended.add(number)
@@ -102,7 +102,7 @@ def _serve(pipe: Connection, work: Callable[..., None], arguments: tuple[Any, ..
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # unwinds, so that nothing is left half-written
     try:
         try:
-            work(lambda reported: pipe.send(("told", reported)), *arguments)
+            work(lambda reported: pipe.send(("message", reported)), *arguments)
         except Exception as error:
             error.add_note(f"In another process:\n{format_exc()}")
             pipe.send(("failed", error))

@@ -5,7 +5,7 @@ import os
 import signal
 from pathlib import Path
 
-from pancascade.execution.worker_process import tell_parent
+from pancascade.execution.worker_process import send_to_parent
 from pancascade.segmentation.batch.ledger import CodedSentence
 from pancascade.services.server.job import JobProgress, JobSummary
 from pancascade.services.server.job_folder import JobFolder
@@ -31,7 +31,7 @@ def upload(what: str = "") -> bytes:
 def work(task: ScanTask) -> Outcome:
     """Find what the upload says."""
     content = task.upload.read_bytes()
-    tell_parent(JobProgress(doing="looking", done=1, total=3))
+    send_to_parent(JobProgress(doing="looking", done=1, total=3))
     if b"raise" in content:
         raise ValueError("something of the patient")
     if b"die" in content:
@@ -40,7 +40,7 @@ def work(task: ScanTask) -> Outcome:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if b"hold" in content:
         (task.folder / "half-done").write_bytes(b"half")
-        tell_parent(JobProgress(doing="holding", done=2, total=3))
+        send_to_parent(JobProgress(doing="holding", done=2, total=3))
         (task.folder.parents[1] / "gate").read_bytes()  # comes back when somebody has opened the gate
     if b"refuse" in content:
         return Outcome("refused", 0.1, CodedSentence(code="not_ct", sentence=f"{task.name}: this is no CT. Give a CT."))

@@ -27,7 +27,7 @@ def task(tmp_path, monkeypatch):
     """Makes a task of an upload; what the work tells of itself is in `reported`."""
     scan_work._loaded.cache_clear()
     reported = []
-    monkeypatch.setattr(scan_work, "tell_parent", reported.append)
+    monkeypatch.setattr(scan_work, "send_to_parent", reported.append)
 
     def make(content: bytes, kind: str = "nifti-gz") -> ScanTask:
         folder = JobFolder.new(tmp_path)

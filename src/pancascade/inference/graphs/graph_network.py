@@ -150,9 +150,9 @@ class _OnnxRuntimeGraph(GraphNetwork):
     runs_on = "ONNX Runtime f32"
 
     def _made_ready(self, shape: tuple[int, ...]) -> _Answer:
-        (told,) = self._session.get_inputs()
-        self._require_size(told.shape[1:], shape)
-        return lambda images: self._session.run(None, {told.name: images})
+        (declared,) = self._session.get_inputs()
+        self._require_size(declared.shape[1:], shape)
+        return lambda images: self._session.run(None, {declared.name: images})
 
     @cached_property
     def _session(self) -> Any:

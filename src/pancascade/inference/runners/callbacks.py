@@ -1,4 +1,4 @@
-"""What a caller of a runner is told, and may change, between the stages."""
+"""Callbacks of a runner: progress, and the handover between the stages."""
 
 from collections.abc import Callable
 

@@ -16,7 +16,7 @@ class Changes:
         self.condition = Condition()
         self._listeners = set[Listener]()
 
-    def tell(self) -> None:
+    def announce(self) -> None:
         """Wake all; the condition is held."""
         self.condition.notify_all()
         for listener in self._listeners:

@@ -89,7 +89,7 @@ class JobService:
         with self._condition:
             self._closing.set()
             running = list(self._running.values())
-            self.jobs.changes.tell()
+            self.jobs.changes.announce()
         for process in running:
             process.stop()
         self.jobs.fail_unfinished()

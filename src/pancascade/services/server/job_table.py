@@ -110,7 +110,7 @@ class JobTable:
             folder.write(job)
             self._last_number = job.number
             self._jobs[job.id] = job
-            self.changes.tell()
+            self.changes.announce()
         return job
 
     def begin_next(self) -> ServerJob | None:
@@ -128,7 +128,7 @@ class JobTable:
         with self._condition:
             if job_id in self._jobs:
                 self._jobs[job_id] = self._jobs[job_id].model_copy(update={"progress": progress})
-                self.changes.tell()
+                self.changes.announce()
 
     def end(self, job_id: str, outcome: Outcome) -> None:
         """Record the result of a job and remove temporary data; do nothing if it was removed or has ended."""
@@ -151,7 +151,7 @@ class JobTable:
         """Remove a job from the table; its data are not removed."""
         with self._condition:
             self._jobs.pop(job_id, None)
-            self.changes.tell()
+            self.changes.announce()
 
     def wait(self, job_id: str) -> ServerJob | None:
         """Wait until a job has ended; return None if it was removed."""
@@ -165,7 +165,7 @@ class JobTable:
             self.folder(job.id).write(job)
         except OutputError as error:  # the job is still known while the server runs
             logger.error("%s", error)
-        self.changes.tell()
+        self.changes.announce()
 
 
 def reason(job: ServerJob, code: str, why: str) -> CodedSentence:

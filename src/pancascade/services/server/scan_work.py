@@ -13,7 +13,7 @@ import numpy as np
 
 from pancascade.errors import MemoryShortageError, PancascadeError, ScanError
 from pancascade.execution.memory_shortage import is_memory_shortage
-from pancascade.execution.worker_process import tell_parent
+from pancascade.execution.worker_process import send_to_parent
 from pancascade.messages.names_only import DICOM_FOLDER
 from pancascade.messages.quiet_log import quiet_log
 from pancascade.segmentation.batch.batch_options import SegmentOptions
@@ -88,10 +88,10 @@ def _segment(task: ScanTask) -> JobSummary:
     from pancascade.imaging.io.scan import read_volume
 
     folder, options = JobFolder(task.folder), task.options
-    tell_parent(JobProgress(doing="reading the scan"))
+    send_to_parent(JobProgress(doing="reading the scan"))
     volume = read_volume(task.upload, series=task.series, keep_on_disk=options.max_memory_gb is not None)
     volume = _stored(volume, folder.scan)
-    tell_parent(JobProgress(doing="loading the model"))
+    send_to_parent(JobProgress(doing="loading the model"))
     # Imported only now: a scan that cannot be read should not wait for torch and the model.
     from pancascade.segmentation import segment
 
@@ -100,10 +100,10 @@ def _segment(task: ScanTask) -> JobSummary:
         tta=options.tta,
         max_memory_gb=options.max_memory_gb,
         keep_doubtful=options.keep_doubtful,
-        progress=_tell_progress,
+        progress=_send_progress,
         loaded=_loaded(options.model, options.device, options.backend, options.pancreas_model),
     )
-    tell_parent(JobProgress(doing="measuring and writing"))
+    send_to_parent(JobProgress(doing="measuring and writing"))
     found.save(folder.result, save_probabilities=True, case=task.name)
     return _summary(found, folder.result)
 
@@ -120,8 +120,8 @@ def _stored(volume: "Volume", path: Path) -> "Volume":
     return replace(volume, affine=volume.affine.astype(np.float32).astype(np.float64), source=path)
 
 
-def _tell_progress(what: str, done: int, total: int) -> None:
-    tell_parent(JobProgress(doing=_WORDS.get(what, what), done=done, total=total))
+def _send_progress(what: str, done: int, total: int) -> None:
+    send_to_parent(JobProgress(doing=_WORDS.get(what, what), done=done, total=total))
 
 
 @lru_cache(maxsize=1)

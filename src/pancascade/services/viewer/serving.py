@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
             file = page_files()[name]
             self._answer(HTTPStatus.OK, file.content, file.media_type)
         elif name == "viewer.json":
-            self._tell(HTTPStatus.OK, self.server.shown.document)
+            self._answer_json(HTTPStatus.OK, self.server.shown.document)
         else:
             self._picture(name)
 
@@ -97,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         content = self.rfile.read(length)
         author = parse_qs(urlsplit(self.path).query).get("author", [""])[0]
         try:
-            self._tell(HTTPStatus.OK, {"saved": save(content, author)})
+            self._answer_json(HTTPStatus.OK, {"saved": save(content, author)})
         except PancascadeError as error:
             self._fault(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
 
@@ -122,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(HTTPStatus.OK, content, "application/gzip")
 
-    def _tell(self, status: HTTPStatus, document: dict[str, Any]) -> None:
+    def _answer_json(self, status: HTTPStatus, document: dict[str, Any]) -> None:
         self._answer(status, json.dumps(document).encode(), _JSON)
 
     def _fault(self, status: HTTPStatus, sentence: str) -> None:

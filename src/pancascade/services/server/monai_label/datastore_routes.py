@@ -101,7 +101,7 @@ def _add_images(router: APIRouter, service: MonaiLabel) -> None:
         return answers.image_info(service, images.id_of(image))
 
     @router.put("/image/info")
-    def tell(image: str, info: Annotated[str, Form()] = "{}") -> dict[str, Any]:
+    def set_info(image: str, info: Annotated[str, Form()] = "{}") -> dict[str, Any]:
         found, given = images.id_of(image), answers.asked_params(info)
         if len({**images.info.get(found, {}), **given}) > _MOST_INFO:
             raise RequestError(400, f"info: at most {_MOST_INFO} entries are kept of an image.")
@@ -147,5 +147,5 @@ def _add_labels(router: APIRouter, service: MonaiLabel) -> None:
         return info
 
     @router.put("/label/info")
-    def tell(label: str, tag: str) -> dict[str, Any]:
+    def set_label(label: str, tag: str) -> dict[str, Any]:
         return reported(label, tag)

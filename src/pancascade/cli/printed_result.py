@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pancascade.segmentation import Segmentation
 
 
-def tell_result(found: "Segmentation", out: Path | None) -> None:
+def print_result(found: "Segmentation", out: Path | None) -> None:
     """Print what was found, and where the results are; None if they are not on this machine."""
     import rich.console
 
@@ -21,11 +21,11 @@ def tell_result(found: "Segmentation", out: Path | None) -> None:
     for warning in found.warnings:
         console.print(f"Warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
     if out is not None:
-        _tell_places(console, out)
+        _print_places(console, out)
     console.print("Research use only. Not for clinical use.", style="dim")
 
 
-def _tell_places(console: "Console", out: Path) -> None:
+def _print_places(console: "Console", out: Path) -> None:
     from pancascade.segmentation.saving import MASKS, REPORTS
 
     masks = [out / name for name in MASKS.values() if (out / name).exists()]
