@@ -39,7 +39,7 @@ def mark(what):
     parts[what] = {"seconds": round(now[0] - last[0], 2), "cpu_s": round(now[1] - last[1], 2)}
     last = now
 
-from pancascade.inference import segment
+from pancascade.segmentation import segment
 from pancascade.inference.runners.loading import load_models
 mark("imports")
 loaded = load_models("qiu2024-small", "cpu")
