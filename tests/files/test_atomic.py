@@ -1,4 +1,7 @@
 import errno
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -139,3 +142,24 @@ def test_what_killed_runs_have_left_goes_and_nothing_else_does(tmp_path):
     clear_unfinished(tmp_path, suffixes=(".nii.gz", ".png"))
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert files == set(others)
+
+
+def test_files_written_at_once_by_several_threads_all_keep_the_usual_permissions(tmp_path, monkeypatch):
+    usual, set_umask = os.umask(0o022), os.umask
+
+    def slow_umask(mask):
+        former = set_umask(mask)
+        time.sleep(0.001)  # another thread may run between two calls
+        return former
+
+    def write(number):
+        with written_whole(tmp_path / f"{number}.txt") as temporary:
+            temporary.write_text("whole")
+        return (tmp_path / f"{number}.txt").stat().st_mode & 0o777
+
+    monkeypatch.setattr("pancascade.files.atomic.os.umask", slow_umask)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert set(pool.map(write, range(40))) == {0o644}
+    finally:
+        assert set_umask(usual) == 0o022

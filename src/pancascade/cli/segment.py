@@ -1,6 +1,8 @@
 """``pancascade segment``: segment a scan; write mask, pictures, report and numbers."""
 
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -88,6 +90,7 @@ def segment(
                     pancreas=organ,
                     pancreas_model=pancreas_model,
                     additions=switched_off.chosen(),
+                    report=not files.no_report,
                 )
             found.save(
                 at.out,
@@ -209,11 +212,14 @@ def _find(
     pancreas: "PancreasMask | None",
     pancreas_model: str | None,
     additions: "Additions",
+    report: bool,
 ) -> "Segmentation":
     """`pancascade.segment`, with a bar that shows how far it is."""
     from pancascade.cli.progress import shown_progress
     from pancascade.segmentation import segment as run
 
+    if report:  # imported while the networks run, because they leave the interpreter free
+        Thread(target=import_module, args=("pancascade.report",), daemon=True).start()
     with shown_progress("read") as show:
         return run(
             scan,

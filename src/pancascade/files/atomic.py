@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
+from threading import Lock
 
 from pancascade.errors import OutputError
 
@@ -17,6 +18,8 @@ DRAFT = ".pancascade-draft-"
 
 _UNFINISHED = re.compile(r"\.[0-9a-f]{8}\..+")
 """Names of temporary files of `written_whole`."""
+
+_UMASK_LOCK = Lock()
 
 _REASONS = {
     errno.ENOSPC: "the disk is full. Free some space or choose another folder",
@@ -140,8 +143,9 @@ def _refused(path: Path, error: OSError) -> OutputError:
 
 def _umask() -> int:
     # Some writers (safetensors) create files only their owner can read. Python can read the mask only by setting it.
-    mask = os.umask(0o077)
-    os.umask(mask)
+    with _UMASK_LOCK:  # two threads would each read the other's mask
+        mask = os.umask(0o077)
+        os.umask(mask)
     return mask
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pancascade.execution.beside import beside
 from pancascade.files.atomic import written_together
 from pancascade.files.digests import content_digest
 from pancascade.files.scan_place import scan_place
@@ -93,22 +94,26 @@ def write_segmentation(
     """
     from pancascade.report import write_overview, write_scan_report
 
-    with written_together(folder, names=FILES) as draft:
+    def write_compressed() -> None:
         if "nifti" in outputs.formats:
             write_volume(mask, draft / MASKS["nifti"])
-        if outputs.formats - {"nifti"}:
-            _write_dicom(draft, result, outputs.formats, scan=scan, mask=mask)
         if outputs.probabilities:
             for label in (Label.PANCREAS, Label.TUMOUR):
                 path = draft / f"probability_{label.title}.nii.gz"
                 _write_probability(path, label, scan=scan, region=region, region_probabilities=region_probabilities)
         if outputs.split_masks:
             structures.write_structures(mask, draft)
-        if outputs.statistics:
-            structures.write_statistics(scan, mask, draft / structures.STATISTICS)
-        if outputs.report:
-            write_overview(scan, mask, draft / "overview.png")
-            write_scan_report(draft / "report.html", scan=scan, mask=mask, result=result, model_card=card)
+
+    with written_together(folder, names=FILES) as draft:
+        with beside(write_compressed) as compressed:
+            if outputs.formats - {"nifti"}:
+                _write_dicom(draft, result, outputs.formats, scan=scan, mask=mask)
+            if outputs.statistics:
+                structures.write_statistics(scan, mask, draft / structures.STATISTICS)
+            if outputs.report:
+                write_overview(scan, mask, draft / "overview.png")
+                write_scan_report(draft / "report.html", scan=scan, mask=mask, result=result, model_card=card)
+            compressed()
         write_result(_sealed(result, draft, folder=folder, scan=scan), draft / "result.json")
     return folder
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pancascade.execution.beside import beside
 from pancascade.imaging.volume import Box, Volume
 from pancascade.imaging.volume.digest import volume_digest
 from pancascade.inference.models.additions import ALL, Additions
@@ -114,15 +115,17 @@ class Segmentation:
         Raises:
             GeometryError: A vessel's mask is on another grid.
         """
+        with beside(lambda: volume_digest(self.scan)) as digest:
+            measurements = self.measure(vessels)
         return Result(
             scan=public_name(self.scan.name) if case is None else case,
-            scan_digest=volume_digest(self.scan),
+            scan_digest=digest(),
             series=self.series,
             model=self.model,
             backend=self.runs_on,
             thresholds=self.thresholds,
             measurements=label_sizes(self.mask),
-            pancreas_and_lesions=self.measure(vessels),
+            pancreas_and_lesions=measurements,
             tumour_score=self.tumour_score,
             location=self.location,
             pancreas_mask=self.pancreas_mask,

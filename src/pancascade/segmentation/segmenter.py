@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pancascade.errors import GeometryError
+from pancascade.execution.beside import beside
 from pancascade.imaging.io import read_volume, require_ct
 from pancascade.imaging.io.dicom.series import series_name
 from pancascade.imaging.io.in_memory import as_volume
@@ -90,14 +91,19 @@ def segment(
         PancascadeError: The device or the backend cannot be used, or the allowed memory is too small.
     """
     clock = Stopwatch()
-    with clock.measure("load"):
-        loaded_models = (
-            load_models(model, device, backend=backend, pancreas_model=pancreas_model) if loaded is None else loaded
-        )
+
+    def read() -> Volume:
+        placed = {"affine": affine, "spacing_mm": spacing_mm, "orientation": orientation}
+        with clock.measure("read"):
+            return _read(scan, series=series, keep_on_disk=max_memory_gb is not None, **placed)
+
+    with beside(read, when=_is_compressed(scan)) as volume_read:
+        with clock.measure("load"):
+            loaded_models = (
+                load_models(model, device, backend=backend, pancreas_model=pancreas_model) if loaded is None else loaded
+            )
+        volume = volume_read()
     loaded_models = [loaded_model.with_additions(additions) for loaded_model in loaded_models]
-    with clock.measure("read"):
-        placed = {"affine": affine, "spacing_mm": spacing_mm}
-        volume = _read(scan, series=series, keep_on_disk=max_memory_gb is not None, orientation=orientation, **placed)
     with clock.measure("check"):
         scan_lps, notices = _checked(volume, max_memory_gb=max_memory_gb)
     loaded_models = [loaded_model.for_axes(volume.orientation) for loaded_model in loaded_models]
@@ -188,6 +194,11 @@ def _read(scan: Any, *, series: str | None, keep_on_disk: bool, **place: Any) ->
     if place["affine"] is not None or place["spacing_mm"] is not None:
         raise GeometryError("affine and spacing_mm are for NumPy arrays: a file has its own. Leave them out.")
     return read_volume(scan, series=series, keep_on_disk=keep_on_disk)
+
+
+def _is_compressed(scan: object) -> bool:
+    """Return whether the scan is a file that zlib unpacks, for which Python's interpreter lock is free."""
+    return isinstance(scan, str | Path) and str(scan).lower().endswith(".gz")
 
 
 def _passes(loaded_models: Sequence[LoadedModel], scan_lps: Volume, *, tta: bool) -> list[LoadedModel]:

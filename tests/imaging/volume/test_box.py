@@ -35,6 +35,14 @@ def test_the_box_around_a_label_map_counts_every_label():
     assert Box.around(np.asfortranarray(labels)) == Box((1, 2, 1), (4, 3, 4))
 
 
+@given(masks, st.sampled_from([bool, np.uint8, np.int8, np.int16, np.float32]))
+def test_the_box_is_the_same_for_any_type_order_and_direction_of_the_memory(mask, dtype):
+    values = np.asfortranarray(mask.astype(dtype)) * (-1 if np.issubdtype(dtype, np.signedinteger) else 1)
+    assert Box.around(values) == Box.around(mask)
+    assert Box.around(values[::-1]) == Box.around(mask[::-1])
+    assert Box.around(values.T) == Box.around(np.ascontiguousarray(mask.T))
+
+
 @given(boxes(), st.integers(0, 5))
 def test_expand_then_shrink_gives_back_the_box(box, margin):
     assert box.expand(margin).expand(-margin) == box

@@ -33,6 +33,23 @@ def test_slices_that_stage_1_has_not_seen_take_the_line_between_their_neighbours
     assert found[0].probabilities.ravel().tolist() == [0, 0.25, 0.5, 0.75, 0.5, 0.25, 0, 0.5]
 
 
+def test_only_pixels_where_stage_1_sees_something_are_interpolated_and_the_others_stay_0():
+    seen_slices, count = [0, 2, 4], 5
+    maps = np.zeros((3, 2, 6, 7), np.float16)
+    maps[1, 0, 2:4, 3:6] = np.random.default_rng(0).random((2, 3))
+    (found,) = interpolated([Handover(maps, ((),) * 3)], seen_slices, count)
+    between = (maps[:-1].astype(np.float32) + maps[1:]) / 2
+    assert np.array_equal(found.probabilities[::2], maps)
+    assert np.allclose(found.probabilities[1::2], between, atol=1e-3)
+    assert np.array_equal(found.probabilities[1::2] > 0, between > 0)
+
+
+def test_stage_1_that_sees_nothing_gives_empty_maps_in_every_slice():
+    (found,) = interpolated([Handover(np.zeros((2, 1, 4, 4), np.float16), ((),) * 2)], [0, 3], 4)
+    assert found.probabilities.shape == (4, 1, 4, 4)
+    assert not found.probabilities.any()
+
+
 def test_stage_1_is_judged_by_the_millimetres_and_the_body_s_place_on_its_own_grid():
     found = stage1_result_on_grid(
         np.zeros((3, 16, 16), np.float32), PLACEMENT, (0.7, 0.9, 2.5), whole_body=True, is_mask=True

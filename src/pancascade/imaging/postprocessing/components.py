@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from pancascade.imaging.volume import Box
+from pancascade.imaging.volume import Box, at_least
 
 ALL_26 = np.ones((3, 3, 3), dtype=bool)
 
@@ -91,7 +91,7 @@ class _Components(NamedTuple):
 
 def _weighed(probabilities: NDArray[np.floating[Any]], threshold: float) -> _Components | None:
     """Return the components of voxels at or above a threshold; None without such a voxel."""
-    likely = probabilities >= threshold
+    likely = at_least(probabilities, threshold)
     box = Box.around(likely)
     if box is None:
         return None

@@ -1,5 +1,6 @@
 from pancascade.imaging.volume.box import Box
 from pancascade.imaging.volume.cropping import crop, paste
+from pancascade.imaging.volume.float16 import at_least, highest
 from pancascade.imaging.volume.label_map import as_label_map
 from pancascade.imaging.volume.memory_mapping import memory_mapped, release, sampled, slabs
 from pancascade.imaging.volume.orientation import reorient, restore
@@ -11,7 +12,9 @@ __all__ = [
     "Box",
     "Volume",
     "as_label_map",
+    "at_least",
     "crop",
+    "highest",
     "memory_mapped",
     "onto_planes",
     "paste",

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from pancascade.imaging.postprocessing import main_organ
 from pancascade.imaging.postprocessing.components import ALL_26
-from pancascade.imaging.volume import Box
+from pancascade.imaging.volume import Box, at_least, highest
 from pancascade.results.location import Location
 
 CONFIDENT = 0.5
@@ -89,7 +89,7 @@ def select_search_region(stage1_result: Stage1Result, *, fallback_search: bool, 
     usual = (
         main_organ(stage1_result.probability_map, spacing_mm=stage1_result.spacing_mm)
         if one_organ
-        else stage1_result.probability_map >= 0.5
+        else at_least(stage1_result.probability_map, 0.5)
     )
     if fallback_search and not usual.any() and (wider := best_candidate(stage1_result)).any():
         found = location.model_copy(
@@ -114,10 +114,10 @@ def score_plausibility(stage1_result: Stage1Result) -> Location:
     the volume over the ordinary 35 mL, or 250 mL over the volume; and exp(2.5 − d) for a centre that lies d > 2.5
     standard deviations from its usual place in the body.
     """
-    likely = stage1_result.probability_map >= 0.5
+    likely = at_least(stage1_result.probability_map, 0.5)
     box = Box.around(likely)
     peak, mass_ml = (
-        float(stage1_result.probability_map.max()),
+        float(highest(stage1_result.probability_map)),
         float(stage1_result.probability_map.sum(dtype=np.float64)) * stage1_result.voxel_ml,
     )
     if box is None:

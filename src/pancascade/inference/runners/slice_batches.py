@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pancascade.imaging.preprocessing import Canvas, Placement
 from pancascade.imaging.preprocessing.neighbours import with_neighbours
 from pancascade.imaging.preprocessing.network_grid import to_network_grid
-from pancascade.imaging.volume import Volume, release
+from pancascade.imaging.volume import Box, Volume, highest, release
 from pancascade.inference.backends.runnable_cascade import Handover
 from pancascade.inference.localization.region_probabilities import ProbabilitySource
 from pancascade.inference.localization.search_region import Stage1Result
@@ -56,12 +56,18 @@ def interpolated(located: list[Handover], seen_slices: list[int], count: int) ->
     position = np.interp(np.arange(count), seen_slices, np.arange(len(seen_slices)))
     below = np.floor(position).astype(int)
     above = np.minimum(below + 1, len(seen_slices) - 1)
-    share = (position - below).astype(np.float32)[:, None, None, None]
+    share = (position - below).astype(np.float32)
+    busy = Box.around(highest(seen, axis=(0, 1)) != 0)
     found = []
     for part in parts_of(count):
-        maps = seen[below[part]].astype(np.float32)
-        maps += (seen[above[part]].astype(np.float32) - maps) * share[part]
-        found.append(Handover(half_precision(maps), ((),) * len(maps)))
+        maps = seen[below[part]]
+        between = np.flatnonzero(share[part])
+        if busy is not None and between.size:
+            here = (slice(None), slice(None), *busy.slices)
+            low, high = (seen[nearest[part][between]][here].astype(np.float32) for nearest in (below, above))
+            mixed = low + (high - low) * share[part][between, None, None, None]
+            maps[(between, slice(None), *busy.slices)] = half_precision(mixed)
+        found.append(Handover(maps, ((),) * len(maps)))
     return found
 
 

@@ -10,7 +10,7 @@ from scipy import ndimage
 from pancascade.imaging.postprocessing import main_components
 from pancascade.imaging.preprocessing import Placement
 from pancascade.imaging.preprocessing.network_grid import to_scan_grid
-from pancascade.imaging.volume import Box
+from pancascade.imaging.volume import Box, at_least, highest
 from pancascade.inference.localization.region_probabilities import FAINT, RegionProbabilities
 from pancascade.inference.runners.half_precision import half_precision
 from pancascade.results.location import Location
@@ -110,8 +110,14 @@ class SliceProbabilities:
         span = self.span()
         if span is None:
             return None
-        organ = self._dense(*span).sum(axis=1, dtype=np.float16)
-        peak = float(organ.max())
+        maps = self._dense(*span)
+        # Half of FAINT, because the threshold below may be 0.9 of a peak of FAINT.
+        seen = Box.around(at_least(highest(maps, axis=1), FAINT / 2 / self.channels))
+        if seen is None:
+            return None
+        slices, rows, columns = seen.slices
+        organ = maps[slices, :, rows, columns].sum(axis=1, dtype=np.float16)
+        peak = float(highest(organ))
         if peak < FAINT:
             return None
         threshold = min(LIKELY, 0.9 * peak)
@@ -119,7 +125,7 @@ class SliceProbabilities:
         box = Box.around(likely)
         if box is None:
             return None
-        native = self._to_native(box.shift((span[0], 0, 0)))
+        native = self._to_native(box.shift(seen.start).shift((span[0], 0, 0)))
         return native.expand_mm(KEPT_MM, spacing_mm=spacing_mm).clip((*self.placement.native[::-1], self.count))
 
     def _to_native(self, box: Box) -> Box:
@@ -138,7 +144,7 @@ def smooth_along_z_axis(values: NDArray[Any], sigma: float) -> None:
 
     Columns of voxels in which nothing reaches `FAINT` are not changed.
     """
-    busy = Box.around(values.max(axis=0) >= FAINT)
+    busy = Box.around(at_least(highest(values, axis=0), FAINT))
     if busy is None:
         return
     columns = busy.slices[1]

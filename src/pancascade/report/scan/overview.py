@@ -72,7 +72,7 @@ def write_overview(scan: Volume, mask: Volume, path: Path) -> None:
         axes.set(xticks=[], yticks=[])  # they are measured even where none is drawn
     _write_heading(figure, mask)
     with written_whole(path) as temporary:
-        figure.savefig(temporary, dpi=DPI, facecolor="black")
+        figure.savefig(temporary, dpi=DPI, facecolor="black", pil_kwargs={"compress_level": 2})
 
 
 def first_panel(path: Path, *, width: int) -> Image.Image:
