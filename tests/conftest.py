@@ -1,4 +1,4 @@
-"""Property tests draw the same examples in every run; ``--hypothesis-profile=new`` looks for others.
+"""Property tests draw the same 50 examples in every run; ``--hypothesis-profile=new`` looks for others, 100 each time.
 
 None of them is judged by how long it took: the machine may be busy with something else.
 """
@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 
 UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("new", **UNTIMED)
-settings.register_profile("repeatable", derandomize=True, **UNTIMED)
+settings.register_profile("repeatable", derandomize=True, max_examples=50, **UNTIMED)
 settings.load_profile("repeatable")
 
 
@@ -68,6 +68,18 @@ os.environ.setdefault(
 )
 # Compiled networks of tests are none of the user's.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="pancascade-tests-")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def parser_made_once():
+    """The parser of the command line, which a program makes once, is not made anew for each of a thousand calls."""
+    from functools import cache
+
+    from typer import main
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(main, "get_command", cache(main.get_command))
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -5,19 +5,26 @@ from contextlib import contextmanager
 from functools import partial
 
 import pytest
+from matplotlib.figure import Figure
 
 from pancascade.report import figures
 from pancascade.report.scan import key_images, overview
 
 
 @contextmanager
-def pictures_made_small() -> Iterator[None]:
-    """One slice in the overview instead of eight, and a fifth of the pixels along each side, of figures as well."""
+def pictures_made_small(*, drawn: bool = False) -> Iterator[None]:
+    """One slice in the overview instead of eight, and a fifth of the pixels along each side, of figures as well.
+
+    Args:
+        drawn: Draw them; else they stay blank.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(overview, "DPI", overview.DPI // 5)
         patch.setattr(overview, "choose_slices", partial(overview.choose_slices, count=1))
         patch.setattr(key_images, "LONGEST_SIDE", key_images.LONGEST_SIDE // 5)
         patch.setitem(figures.embed.__kwdefaults__, "dpi", 24)
+        if not drawn:
+            patch.setattr(Figure, "draw", lambda *_: None)
         yield
 
 

@@ -69,6 +69,7 @@ def test_every_example_passes_its_test(extended):
         **os.environ,
         "PYTHONPATH": os.pathsep.join(map(str, (extended / "src", ROOT / "tests" / "report"))),
         "OMP_NUM_THREADS": "1",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
     done = subprocess.run(command, cwd=extended, env=environment, capture_output=True, text=True, check=False)

@@ -1,6 +1,7 @@
 """The verbs that most people need, where torch is not installed."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,23 +37,28 @@ importlib.metadata.version = installed
 
 from pancascade.cli.app import main
 
-for arguments in json.loads(sys.argv[1]):
-    sys.argv = ["pancascade", *arguments]
-    try:
-        main()
-    except SystemExit as ended:
-        print("ENDED", ended.code or 0, flush=True)
+from small_pictures import pictures_made_small
+
+with pictures_made_small():
+    for arguments in json.loads(sys.argv[1]):
+        sys.argv = ["pancascade", *arguments]
+        try:
+            main()
+        except SystemExit as ended:
+            print("ENDED", ended.code or 0, flush=True)
 assert "torch" not in sys.modules
 """
 
 
 def run(*commands: list[str]) -> tuple[list[int], str]:
     """Exit codes of the commands, one after another in one process without torch, and all that they said as errors."""
+    paths = [*filter(None, [os.environ.get("PYTHONPATH")]), str(Path(__file__).parent)]
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT, json.dumps([[str(part) for part in one] for one in commands])],
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
     )
     assert done.returncode == 0, done.stderr
     return [int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("ENDED")], done.stderr

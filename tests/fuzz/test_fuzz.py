@@ -21,13 +21,15 @@ from known_failures import KNOWN_FAILURES
 
 from pancascade.execution import Finished
 from pancascade.segmentation.batch import case_work
+from pancascade.training import validation
 
 COUNT, SEED = int(os.environ.get("FUZZ_COUNT", "200")), int(os.environ.get("FUZZ_SEED", "0"))
 
 
 @pytest.fixture(autouse=True)
 def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page of an evaluation takes seconds, is drawn from its numbers alone, and has tests of its own."""
+    """The page of an evaluation and a validation's picture take seconds, and have tests of their own."""
+    monkeypatch.setattr(validation, "_draw_sheet", lambda _, picture: picture.touch())
     monkeypatch.setattr(
         "pancascade.report.comparison.comparison_page.write_comparison",
         lambda path, *_, **__: path.write_text("report"),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pancascade.labels import Label
-from pancascade.methods.cascades import ThreeViewsSettings, build_cascade
+from pancascade.methods.cascades import Qiu2024, ThreeViewsSettings, build_cascade
 from pancascade.methods.networks import NetworkSettings
 from pancascade.training.recipe import read_recipe, recipes_folder
 
@@ -26,6 +26,13 @@ def made_small(cascade):
     return {"first": tiny, "second": tiny, "slices_per_volume": 1}
 
 
+def last_layers(cascade):
+    """Parameters at the outputs of the full-size networks of qiu2024, whose gradients cost little; None: all."""
+    if not (isinstance(cascade, Qiu2024) and sum(one.numel() for one in cascade.parameters()) > 10_000_000):
+        return None
+    return [list(network.parameters())[-1] for network in (cascade.first, cascade.second)]
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_phase_of_a_shipped_recipe_teaches_its_cascade(name):
     recipe = read_recipe(recipes_folder() / f"{name}.yaml")
@@ -38,13 +45,14 @@ def test_every_phase_of_a_shipped_recipe_teaches_its_cascade(name):
     inside = tuple(slice(side // 4, 3 * side // 4) for side in size)
     labels[(slice(None), *inside)] = Label.PANCREAS
     labels[(slice(None), *(slice(side // 3, side // 2) for side in size))] = Label.TUMOUR
-    for phase in dict.fromkeys(phase.name for phase in recipe.phases):
+    phases = list(dict.fromkeys(phase.name for phase in recipe.phases))
+    for phase in phases:
         cascade.begin_epoch(0, epochs=1, phase=phase)
         steps = 0
         for losses in cascade.losses(images, labels, phase=phase, generator=torch.Generator().manual_seed(0)):
             total = torch.stack(list(losses.values())).sum()
             assert torch.isfinite(total)
-            total.backward()
+            total.backward(inputs=None if phase == phases[-1] else last_layers(cascade))
             steps += 1
         assert steps
         assert any(p.grad is not None and bool(p.grad.any()) for p in cascade.parameters())

@@ -21,6 +21,7 @@ from pancascade.methods.checkpoint import describe, load_checkpoint, save_checkp
 from pancascade.methods.networks import NetworkSettings
 
 pytest.importorskip("onnxscript")
+pytestmark = pytest.mark.usefixtures("operators_listed_once")
 
 CANVAS = Canvas(size=(48, 64), spacing_mm=2.0)
 TINY = NetworkSettings(name="unet", options={"widths": [2, 4]})
@@ -36,7 +37,7 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
+def exported(tmp_path_factory, operators_listed_once):
     """One model of three steps, which has seen nothing, written with its ONNX files."""
     folder = tmp_path_factory.mktemp("model")
     for number, (kind, settings) in enumerate(SETTINGS.items()):

@@ -31,6 +31,7 @@ from pancascade.metrics import Confusion
 from pancascade.report.comparison import comparison_page as page_module
 from pancascade.report.comparison import gallery, picture_choice
 from pancascade.report.comparison.comparison_page import best_rows, number, p_value, tone, write_comparison
+from small_pictures import pictures_made_small
 
 SHAPE = (30, 26, 9)
 AFFINE = np.array([[-1.5, 0, 0, 40.5], [0, -2.0, 0, 61.25], [0, 0, 4.0, -100], [0, 0, 0, 1]])
@@ -45,6 +46,13 @@ def label_map(n: int, *, moved: int = 0, tumour: bool = True) -> np.ndarray:
     if tumour:
         labels[8 + moved : 12 + moved, 9:12, 4 : 5 + n % 3] = 2
     return labels
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_figures():
+    """Figures of few pixels; `test_figures` draws them at their full size."""
+    with pictures_made_small(drawn=True):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -387,7 +395,8 @@ def test_the_worst_cases_are_shown_with_their_numbers(one, evaluations):
 
 
 def test_many_methods_have_one_picture_each_and_sixteen_together(evaluations):
-    many = [Evaluation(f"m{n}", FAST, evaluations[n % 2].cases, ()) for n in range(12)]
+    dice_alone = FAST.model_copy(update={"metrics": ("dice",)})
+    many = [Evaluation(f"m{n}", dice_alone, evaluations[n % 2].cases, ()) for n in range(12)]
     comparison = compare(many, targets=["pancreas", "tumour"])
     wanted = picture_choice.choose_pictures(many, comparison, ["pancreas", "tumour"])
     assert len(wanted) == picture_choice.MOST_PICTURES

@@ -176,13 +176,18 @@ def panorama_studies() -> list[str]:
     return [row["study"] for row in csv.DictReader(index.read_text().splitlines())] if index.is_file() else ["absent"]
 
 
+def every_other_row_and_column(labels: Volume) -> Volume:
+    """A quarter of the voxels; whole maps take seconds each."""
+    return Volume(labels.voxels[::2, ::2], labels.affine @ np.diag([2.0, 2.0, 1.0, 1.0]))
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize("study", panorama_studies())
 def test_real_maps_measure_plausibly(study):
     if not MAPS.is_dir():
         pytest.skip(f"the real data is not at {MAPS}")
     labels = read_volume(MAPS / f"{study}.nii.gz")
-    labels = crop(labels, Box.around(labels.voxels))
+    labels = every_other_row_and_column(crop(labels, Box.around(labels.voxels)))
     voxels = labels.voxels.astype(np.uint8)
     mask = labels.with_voxels(np.array([0, 2, 0, 0, 1, 1, 0], np.uint8)[voxels])
     vessels = {name: labels.with_voxels(voxels == label) for name, label in (("veins", 2), ("arteries", 3))}

@@ -50,9 +50,15 @@ def with_meta(image: Dataset) -> Dataset:
     return image
 
 
+def be_patient(entity: AE) -> None:
+    """The library would wait 30 s, which a busy machine may take."""
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 240
+
+
 def associated(port: int, *images: Dataset, calling: str = "SCANNER", called: str = "PANCASCADE", tls=None):
     """A scanner's association with a node, whether or not it was established."""
     scanner = AE(ae_title=calling)
+    be_patient(scanner)
     for kind in dict.fromkeys(image.SOPClassUID for image in images):
         scanner.add_requested_context(kind, ExplicitVRLittleEndian)
     scanner.add_requested_context("1.2.840.10008.1.1")
@@ -125,6 +131,7 @@ class Pacs:
         self.statuses = statuses or {}
         self._came: queue.SimpleQueue[Dataset] = queue.SimpleQueue()
         entity = AE(ae_title=ae_title)
+        be_patient(entity)
         entity.supported_contexts = AllStoragePresentationContexts
         entity.require_called_aet = True
         handlers = [(evt.EVT_C_STORE, self._store)]

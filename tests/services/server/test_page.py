@@ -19,6 +19,7 @@ FLAGS = [
     "--disable-sync",
 ]
 TOKEN = "a-token-of-the-tests"
+PATIENCE_MS = 240_000
 
 pytestmark = pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"there is no {CHROMIUM}")
 
@@ -26,8 +27,9 @@ pytestmark = pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"there is n
 @pytest.fixture
 def page():
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=PATIENCE_MS)
         page = browser.new_page(viewport={"width": 390, "height": 844})
+        page.set_default_timeout(PATIENCE_MS)
         page.complaints = []
         page.on("console", lambda said: page.complaints.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
