@@ -139,7 +139,7 @@ def test_a_finished_row_is_not_made_again(table_3, msd):
 @pytest.mark.parametrize(
     ("change", "reported"),
     [
-        ({"resume": False}, "holds a table already. Add --resume"),
+        ({"resume": False}, "holds a table already. Continue with --resume"),
         ({"seed": 1}, "was begun with seed 0, but now it is 1"),
         ({"epochs": 2}, "was begun with epochs 1, but now it is 2"),
     ],

@@ -44,7 +44,9 @@ def prepare(request: Request, *, counted: Callable[[int, int], None] | None = No
     table = find_table(paper, request.table)
     begun = request.out / BEGUN
     if begun.exists() and not request.resume:
-        raise OutputError(f"{request.out.name}: holds a table already. Add --resume or choose another --out folder.")
+        raise OutputError(
+            f"{request.out.name}: holds a table already. Continue with --resume, or choose another --out folder."
+        )
     require_place(request.out, begun=BEGUN, split=SPLIT, given=request.split)
     cases = request.place.reading.cases(request.place.path)
     everything = count_cases(cases, kept_in=request.out / CASES, workers=request.workers, progress=counted)
