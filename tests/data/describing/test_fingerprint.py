@@ -14,7 +14,7 @@ from pancascade.data.describing.case_groups import spread
 from pancascade.data.describing.fingerprint import NO_PART, WHOLE, fingerprint
 from pancascade.data.describing.hu_histogram import HuCounter, HuPool
 from pancascade.data.readers import Case, read_data_set, slice_folder
-from pancascade.errors import DataError
+from pancascade.errors import DataError, OutputError
 from pancascade.imaging.io import write_volume
 from pancascade.imaging.preprocessing import Window
 from pancascade.imaging.volume import Volume
@@ -150,6 +150,12 @@ def test_a_scan_that_training_refuses_is_in_no_number(three, tmp_path, change, s
     assert [case.case for case in found.cases] == ["a_ct", "c_ct"]
     assert [failure.case for failure in found.failures] == ["b_ct"]
     assert says in found.failures[0].message
+
+
+def test_a_record_that_cannot_be_written_is_no_fault_of_its_case(three, tmp_path):
+    (tmp_path / "records").write_text("a file")
+    with pytest.raises(OutputError, match=r"^records/a_ct\.json: cannot be written|^a_ct\.json: cannot be written"):
+        fingerprint(three, records=tmp_path / "records")
 
 
 def test_a_case_without_pancreas_has_a_grid_and_nothing_else(tmp_path):
