@@ -48,6 +48,8 @@ def calibrate(
     """
     if out.suffix != ".json":
         raise OutputError(f"{out}: a model's description is a .json file. Give --out such a name.")
+    if out.resolve() == Path(model).resolve():
+        raise OutputError(f"--out {out}: is also the model that is read. Choose another name.")
     from pancascade.evaluation.pairing import pair
     from pancascade.evaluation.side_tables import read_patients
     from pancascade.files.file_names import match_names

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from pancascade.errors import OutputError
 from pancascade.files.atomic import written_whole
@@ -21,7 +22,7 @@ class FlatMasks:
 
     Raises:
         OutputError: The folder lies in the batch's own or where scans are looked for, holds what is read, cannot be
-            made, or no mask is written as NIfTI.
+            written, or no mask is written as NIfTI.
     """
 
     def __init__(
@@ -43,8 +44,11 @@ class FlatMasks:
         made = made_by(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=folder):
+                pass
         except OSError as error:
-            raise OutputError(f"--flat {folder}: cannot be made ({error.strerror}). Choose another folder.") from error
+            reason = error.strerror or error
+            raise OutputError(f"--flat {folder}: cannot be written ({reason}). Choose another folder.") from error
         finally:
             remove_empty(made)  # the batch may still be refused
         self._folder, self._out = folder, out
