@@ -5,6 +5,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pancascade.errors import OutputError, ScanError
+from pancascade.files.given_paths import real_path
 
 OWN = ("result.json", "refusal.json")
 """Files that mark a folder as a folder of results."""
@@ -141,15 +142,15 @@ def require_other_files(written: Mapping[str, Path | None], *, read: Sequence[Pa
     Raises:
         OutputError: Two of them are the same, or a result names one as its own.
     """
-    seen = {path.resolve(): "a result that is read" for path in read}
+    seen = {real_path(path): "a result that is read" for path in read}
     for option, path in written.items():
         if path is None:
             continue
-        if path.resolve() in seen:
-            raise OutputError(f"{option} {path}: is also {seen[path.resolve()]}. Choose another name.")
+        if real_path(path) in seen:
+            raise OutputError(f"{option} {path}: is also {seen[real_path(path)]}. Choose another name.")
         if path.name in _files_of_result(path.parent):
             raise OutputError(f"{option} {path}: is a file of the result in this folder. Choose another name.")
-        seen[path.resolve()] = f"the file of {option}"
+        seen[real_path(path)] = f"the file of {option}"
 
 
 def require_other_scan(written: Mapping[str, Path | None], scan: Path) -> None:
@@ -162,9 +163,9 @@ def require_other_scan(written: Mapping[str, Path | None], scan: Path) -> None:
     Raises:
         OutputError: The scan has that file.
     """
-    files = {path.resolve() for path in (scan, *(scan.rglob("*") if scan.is_dir() else ()))}
+    files = {real_path(path) for path in (scan, *(scan.rglob("*") if scan.is_dir() else ()))}
     for option, path in written.items():
-        if path is not None and path.resolve() in files:
+        if path is not None and real_path(path) in files:
             raise OutputError(f"{option} {path}: is also the scan that is read. Choose another name.")
 
 

@@ -170,7 +170,8 @@ def _required(group: "Dataset", keyword: str, count: int, *, file: Path) -> Numb
 
 def _optional(group: "Dataset", keyword: str) -> float | None:
     numbers = _numbers(group, keyword)
-    return numbers[0] if numbers else None
+    # Two values for one are damage: neither is certain.
+    return numbers[0] if numbers is not None and len(numbers) == 1 else None
 
 
 def _numbers(group: "Dataset", keyword: str) -> Numbers | None:
