@@ -60,6 +60,21 @@ def test_compare_ranks_methods_by_name_or_by_folder(folders):
     assert [evaluation.method for evaluation in plain.evaluations] == ["near", "far"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"wrong_key": 1}, r"^Protocol: wrong_key: no such key\.$"),
+        ({"seed": "x"}, r"^Protocol: seed: should be a valid integer.* \(got 'x'\)\.$"),
+        ({"lesions": {"hit": "x"}}, r"^Protocol: lesions\.hit: should be 'iou' or 'centre' \(got 'x'\)\.$"),
+        ({"metrics": ["x" * 300]}, r"^Protocol: unknown metric x+"),
+    ],
+)
+def test_a_wrong_setting_of_a_protocol_is_one_sentence(settings, says):
+    with pytest.raises(pancascade.PancascadeError, match=says) as refused:
+        pancascade.Protocol(**settings)
+    assert len(str(refused.value)) <= 200
+
+
 def test_compare_of_one_method_is_refused(folders):
     with pytest.raises(DataError, match="at least two methods"):
         pancascade.compare(folders / "reference", {"only": folders / "near"})

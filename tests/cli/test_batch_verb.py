@@ -71,6 +71,7 @@ def test_on_a_terminal_there_is_a_bar(pancascade, here, no_scans, tmp_path, monk
         (("a.nii", "--out", "out", "--engine", "ray", "--address", "auto", "--workers", "2"), "--workers does not go"),
         (("a.nii", "--out", "out", "--mapping", "a.nii"), "is one of the scans"),
         (("here", "--out", "out", "--flat", "here/deep/flat"), "flat: lies in a folder of scans"),
+        (("a.nii", "--out", "out", "--flat", "a.nii/flat"), "flat: cannot be written"),
         (("a.nii", "--out", "out", "--pancreas-model", "nothing"), "nothing: no such model"),
         (("a.nii", "--out", "out", "--device", "toaster"), "toaster"),
     ],

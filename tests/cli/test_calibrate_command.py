@@ -150,3 +150,11 @@ def test_a_model_is_a_json_file(pancascade, folders, model, tmp_path):
     code, _, err = pancascade("calibrate", model, *folders, "--out", tmp_path / "folder")
     assert code == 2
     assert "is a .json file" in err
+
+
+def test_the_calibrated_model_never_replaces_the_one_that_is_read(pancascade, folders, model, tmp_path):
+    (tmp_path / "own.json").write_text("{}")
+    code, _, err = pancascade("calibrate", tmp_path / "own.json", *folders, "--out", tmp_path / "own.json")
+    assert code == 2
+    assert err.endswith("own.json: is also the model that is read. Choose another name.\n")
+    assert (tmp_path / "own.json").read_text() == "{}"

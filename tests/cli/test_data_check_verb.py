@@ -9,6 +9,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 
 from abdomen_set import abdomen, save, write_msd
 
+from pancascade.errors import OutputError
+
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
@@ -50,6 +52,16 @@ def test_out_gets_tables_page_and_records(folder, pancascade, tmp_path):
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert files == {"check.html", "check.json", "cases.csv", "findings.csv", "records"}
     assert len(list((tmp_path / "out/records").iterdir())) == 2
+
+
+def test_with_a_full_disk_no_table_is_left_alone(folder, pancascade, tmp_path, monkeypatch):
+    def full(path, check):
+        raise OutputError(f"{path.name}: cannot be written, the disk is full.")
+
+    monkeypatch.setattr("pancascade.report.data_sets.check_page.write_data_check", full)
+    code, _, err = pancascade("data", "check", folder, "--out", tmp_path / "out", "--workers", 1)
+    assert (code, err) == (2, "Error: check.html: cannot be written, the disk is full.\n")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["records"]
 
 
 def test_what_cannot_be_checked_ends_with_2_in_one_sentence(folder, pancascade, tmp_path):

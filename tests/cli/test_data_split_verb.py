@@ -39,6 +39,13 @@ def require_one_sentence(result):
     return err
 
 
+def test_a_place_that_cannot_be_written_is_refused_before_any_mask_is_read(split, data, tmp_path, monkeypatch):
+    monkeypatch.setattr("pancascade.data.splits.tumour_sizes.read_tumour_sizes", lambda *_, **__: pytest.fail("read"))
+    (tmp_path / "file").touch()
+    said = require_one_sentence(split(data, "--parts", 50, 25, 25, "--out", tmp_path / "file" / "s.json"))
+    assert "cannot be written" in said
+
+
 def test_a_split_is_written_with_how_it_was_made_and_spreads_the_tumours(split, data, tmp_path):
     code, out, err = split(data, "--parts", 50, 25, 25, "--seed", 7, "--out", tmp_path / "s.json")
     assert (code, err) == (0, "")

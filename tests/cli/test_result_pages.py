@@ -101,3 +101,13 @@ def test_nothing_is_written_over_a_result_or_twice(pancascade, results, tmp_path
     assert says in err
     assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == before
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("arguments", [("cohort", "{all}"), ("compare-dates", "{all}/a", "{all}/b")])
+def test_a_page_in_place_of_a_link_that_leads_to_itself_is_no_fault_of_the_program(
+    pancascade, results, tmp_path, arguments
+):
+    (results / "b" / "report.html").symlink_to("report.html")
+    code, _, err = pancascade(*(word.format(all=results) for word in arguments), "--out", tmp_path / "x.html")
+    assert (code, err) == (0, "")
+    assert (tmp_path / "x.html").is_file()

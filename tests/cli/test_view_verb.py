@@ -33,6 +33,22 @@ def test_a_scan_that_is_gone_is_told_and_the_mask_shown_alone(pancascade, result
     assert not (tmp_path / "other.html").exists()
 
 
+def test_no_page_is_written_over_a_mask_or_a_scan(pancascade, result, scan, tmp_path):
+    before = {path: path.read_bytes() for path in (scan, *result.iterdir())}
+    mask = result / "segmentation.nii.gz"
+    for arguments, says in (
+        (("view", result, "--out", scan), "is also the scan that is read"),
+        (("compare-dates", result, result, "--json", scan, "--out", tmp_path / "x"), "is also the scan that is read"),
+        (("compare-dates", result, result, "--out", mask), "is a file of the result in this folder"),
+        (("cohort", result, "--out", tmp_path / "x", "--csv", mask), "is a file of the result in this folder"),
+    ):
+        code, _, err = pancascade(*arguments)
+        assert (code, err.count("\n")) == (2, 1)
+        assert says in err
+    assert {path: path.read_bytes() for path in (scan, *result.iterdir())} == before
+    assert not (tmp_path / "x").exists()
+
+
 def test_a_port_in_use_is_one_sentence(pancascade, result):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

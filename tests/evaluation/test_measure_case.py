@@ -50,6 +50,13 @@ def in_the_middle(seed: int) -> np.ndarray:
     return np.pad(label_map(seed, (5, 4, 2)), ((6, 3), (3, 5), (1, 4)))
 
 
+@pytest.mark.parametrize("spacing_mm", [1e-6, 1e6])
+def test_masks_of_a_spacing_that_no_ct_has_give_no_numbers(spacing_mm):
+    wrong = Volume(label_map(1), np.diag((spacing_mm, spacing_mm, spacing_mm, 1.0)))
+    with pytest.raises(GeometryError, match=r"CT has 0\.1 to 20 mm"):
+        measure(wrong, wrong)
+
+
 @pytest.mark.parametrize(
     ("truth", "found"),
     [

@@ -158,7 +158,9 @@ def _new_lines(ended: Ended, good: Good) -> set[str]:
 def told_lines(ended: Ended) -> frozenset[str]:
     """Lines that warn: all of standard error, and those of standard output that begin so."""
     warned = [
-        line for line in ended.out.splitlines() if re.match(r"\s*(Warning|No numbers|Not |Left out|Differs)", line)
+        line
+        for line in ended.out.splitlines()
+        if re.match(r"\s*(Warning|No numbers|Not |Left out|Differs|Size unknown)", line)
     ]
     return frozenset(line.strip() for line in [*warned, *ended.err.splitlines()])
 

@@ -153,3 +153,9 @@ def test_a_queue_that_cannot_be_one_is_refused_in_a_sentence(tmp_path, name):
     with pytest.raises(OutputError) as error:
         DicomNode(SETTINGS.model_copy(update={"port": 0}), tmp_path, work=work).run()
     assert len(str(error.value)) <= 200
+
+
+def test_a_place_that_cannot_be_a_queue_is_refused_by_its_option(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"^.*q: cannot be written \(.*\)\. Choose another --folder\.$"):
+        DicomNode(SETTINGS.model_copy(update={"port": 0}), tmp_path / "file" / "q", work=work).run()

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import shutil
 import sys
 
 import pytest
@@ -15,7 +16,7 @@ from pancascade.errors import DataError, OutputError
 from pancascade.evaluation.localization import LocalizationRow
 from pancascade.reproduction import Choices, DataPlace, Request, Resources, prepare, reproduce
 from pancascade.reproduction.measuring import stage_one_values
-from pancascade.reproduction.training_run import RUN
+from pancascade.reproduction.training_run import RUN, finished
 from pancascade.training.state import LAST
 
 KEPT = ("table.md", "table.tex", "table.html", "table.json")
@@ -139,7 +140,7 @@ def test_a_finished_row_is_not_made_again(table_3, msd):
 @pytest.mark.parametrize(
     ("change", "reported"),
     [
-        ({"resume": False}, "holds a table already. Add --resume"),
+        ({"resume": False}, "holds a table already. Continue with --resume"),
         ({"seed": 1}, "was begun with seed 0, but now it is 1"),
         ({"epochs": 2}, "was begun with epochs 1, but now it is 2"),
     ],
@@ -148,6 +149,21 @@ def test_a_folder_goes_on_only_with_what_it_was_begun_with(table_3, msd, change,
     paper, out = table_3
     with pytest.raises(OutputError, match=reported):
         prepare(asked(paper, "3", msd, out, layout=Layout.MSD, **{"resume": True, **change}))
+
+
+def test_a_test_case_that_cannot_be_predicted_is_named(table_3, msd, tmp_path, monkeypatch):
+    paper, out = table_3
+    out = shutil.copytree(out, tmp_path / "out")
+    prepared = prepare(asked(paper, "3", msd, out, layout=Layout.MSD, resume=True, rows=("U",)))
+
+    def without_one(plan, training, *_, **__):
+        made = finished(prepared.whole, training, prepared.trainings)
+        return made.model_copy(update={"failed": {"p9": "p9.nii.gz: the file is empty."}})
+
+    monkeypatch.setattr(sys.modules[reproduce.__module__], "run_training", without_one)
+    _, failures = reproduce(prepared, Resources(prepared.trainings))
+    assert failures == ["No numbers for p9: p9.nii.gz: the file is empty."]
+    assert "1 test cases could not be predicted" in (out / "table.md").read_text(encoding="utf-8")
 
 
 def test_masks_of_other_software_are_measured_like_ours(table_3, msd, tmp_path):

@@ -133,22 +133,22 @@ WIDTHS = "first: {{name: unet, options: {{widths: {widths}}}}}"
     ("widths", "says"),
     [
         ("[0, 0, 0, 0, 0]", "a width of 0"),
-        ("[-1, 4, 8, 8, 8]", "negative dimension"),
+        ("[-1, 4, 8, 8, 8]", "a negative width"),
         ("[100000, 100000, 100000, 100000, 100000]", "parameters, and at most 300,000,000 are built"),
         ("[1000000000000, 4, 8, 8, 8]", "widths has values that no network has"),
         (str([4] * 100), "widths has values that no network has"),
         ("[.nan, 4, 8, 8, 8]", "widths has values that no network has"),
-        ("text", "does not take these options"),
-        ("3", "does not take these options"),
-        ("[]", "does not take these options"),
-        ("[[4], [4]]", "does not take these options"),
-        ("null", "does not take these options"),
+        ("text", "these options"),
+        ("3", "these options"),
+        ("[]", "these options"),
+        ("[[4], [4]]", "these options"),
+        ("null", "these options"),
     ],
 )
 def test_widths_of_which_no_network_comes_are_one_sentence_and_cost_no_memory(project, widths, says):
     recipe = project / "tiny.yaml"
     recipe.write_text(recipe.read_text().replace("first: {name: unet, preset: tiny}", WIDTHS.format(widths=widths)))
-    with pytest.raises(RecipeError, match=f"Network 'unet' does not take these options: .*{says}|{says}") as refused:
+    with pytest.raises(RecipeError, match=r"^tiny\.yaml: Network 'unet' does not take .*" + says) as refused:
         fit(recipe, project, out=project / "run")
     assert len(str(refused.value)) <= 200
     assert not (project / "run").exists()

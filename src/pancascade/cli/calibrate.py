@@ -8,6 +8,7 @@ import typer
 from pancascade.cli.evaluation_options import Patients, wide_console
 from pancascade.cli.exit_codes import INCOMPLETE
 from pancascade.errors import DataError, OutputError, PancascadeError, listed, with_first_reason
+from pancascade.files.given_paths import real_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +49,8 @@ def calibrate(
     """
     if out.suffix != ".json":
         raise OutputError(f"{out}: a model's description is a .json file. Give --out such a name.")
+    if real_path(out) == real_path(model):
+        raise OutputError(f"--out {out}: is also the model that is read. Choose another name.")
     from pancascade.evaluation.pairing import pair
     from pancascade.evaluation.side_tables import read_patients
     from pancascade.files.file_names import match_names

@@ -137,8 +137,10 @@ def _counted(severity: "Severity", number: int) -> str:
 
 def _write(found: "DataCheck", out: Path, console: "Console") -> None:
     from pancascade.data.checking.check_tables import FILES, write_check
+    from pancascade.files.atomic import written_together
     from pancascade.report.data_sets.check_page import write_data_check
 
-    write_check(found, out)
-    write_data_check(out / PAGE, found)
+    with written_together(out, names=(*FILES[1:], PAGE, FILES[0])) as draft:
+        write_check(found, draft)
+        write_data_check(draft / PAGE, found)
     console.print(f"{', '.join((PAGE, *FILES))}: {out}", soft_wrap=True, highlight=False)

@@ -46,6 +46,7 @@ def split(
 
     Use a design of folds with `fold: 0` in a recipe, or --fold 0 in an evaluation: that fold is the test part.
     """
+    from pancascade.cli.out_folder import tried
     from pancascade.data.splits.check_report import duplicate_patients, read_report
     from pancascade.data.splits.split_designs import draw_design
     from pancascade.data.splits.tumour_sizes import UNKNOWN, size_strata
@@ -57,8 +58,9 @@ def split(
     options.require_pictures(data, layout=layout, picture_window=picture_window, flip_rows=flip_rows)
     sizes: list[CaseSize] = []
     read = partial(options.read_cases, layout=layout, picture_window=picture_window, flip_rows=flip_rows)
-    for path in data:
-        sizes += _sizes(path, report, read=read, workers=workers)
+    with tried(out.parent):
+        for path in data:
+            sizes += _sizes(path, report, read=read, workers=workers)
     strata = size_strata(sizes)
     groups, strange = duplicate_patients(report, {size.case: size.patient for size in sizes})
     drawn = draw_design(

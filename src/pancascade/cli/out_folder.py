@@ -1,10 +1,11 @@
 """Check the output folder or files of a verb before any long work, and protect the user's files."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pancascade.errors import OutputError, ScanError
+from pancascade.files.given_paths import real_path
 
 OWN = ("result.json", "refusal.json")
 """Files that mark a folder as a folder of results."""
@@ -132,19 +133,47 @@ def require_unedited(out: Path, masks: Sequence[str]) -> None:
 
 
 def require_other_files(written: Mapping[str, Path | None], *, read: Sequence[Path]) -> None:
-    """Refuse to write two outputs into one file, or over a result that is read.
+    """Refuse to write two outputs into one file, over a result that is read, or over a file of any result.
 
     Args:
         written: Files to write, by option; None if not requested.
         read: Files of results.
 
     Raises:
-        OutputError: Two of them are the same.
+        OutputError: Two of them are the same, or a result names one as its own.
     """
-    seen = {path.resolve(): "a result that is read" for path in read}
+    seen = {real_path(path): "a result that is read" for path in read}
     for option, path in written.items():
         if path is None:
             continue
-        if path.resolve() in seen:
-            raise OutputError(f"{option} {path}: is also {seen[path.resolve()]}. Choose another name.")
-        seen[path.resolve()] = f"the file of {option}"
+        if real_path(path) in seen:
+            raise OutputError(f"{option} {path}: is also {seen[real_path(path)]}. Choose another name.")
+        if path.name in _files_of_result(path.parent):
+            raise OutputError(f"{option} {path}: is a file of the result in this folder. Choose another name.")
+        seen[real_path(path)] = f"the file of {option}"
+
+
+def require_other_scan(written: Mapping[str, Path | None], scan: Path) -> None:
+    """Refuse to write over a scan that is read.
+
+    Args:
+        written: Files to write, by option; None if not requested.
+        scan: File, or folder of DICOM files.
+
+    Raises:
+        OutputError: The scan has that file.
+    """
+    files = {real_path(path) for path in (scan, *(scan.rglob("*") if scan.is_dir() else ()))}
+    for option, path in written.items():
+        if path is not None and real_path(path) in files:
+            raise OutputError(f"{option} {path}: is also the scan that is read. Choose another name.")
+
+
+def _files_of_result(folder: Path) -> Iterable[str]:
+    """Return the names of the files that the result in a folder names as its own; none without a result."""
+    from pancascade.results.result import read_result
+
+    try:
+        return read_result(folder / OWN[0]).files
+    except ScanError:
+        return ()

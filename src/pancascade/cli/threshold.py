@@ -10,6 +10,7 @@ from pancascade.cli.out_folder import locked_output
 from pancascade.cli.printed_result import print_result
 from pancascade.errors import OutputError, UnreadableError
 from pancascade.execution.interrupts import interrupt_held_back
+from pancascade.files.given_paths import real_path
 
 
 def threshold(
@@ -76,7 +77,7 @@ def _beside(result: Path, **thresholds: float | None) -> Path:
     """Return a new folder beside a result, so that nothing is overwritten: a mask may have been edited."""
     if not result.is_dir():
         raise UnreadableError(f"{result}: there is no such folder. Give the folder of a result.", code="no_such_file")
-    whole = result.resolve()
+    whole = real_path(result)
     given = "".join(f"_{name}{value:g}" for name, value in thresholds.items() if value is not None)
     names = (f"{whole.name}{given}{number}" for number in chain([""], (f"_{n}" for n in count(2))))
     return next(whole.parent / name for name in names if not (whole.parent / name).exists())

@@ -15,6 +15,7 @@ from pancascade.errors import DataError, GeometryError
 from pancascade.evaluation.protocol import Protocol
 from pancascade.evaluation.quantities import distances_of
 from pancascade.evaluation.records import CaseRecord, TargetRecord
+from pancascade.imaging.io import require_spacing
 from pancascade.imaging.volume import Box, Volume, as_label_map, reorient, resample_onto, restore
 from pancascade.metrics import Confusion, ScanDetections, box_overlap, confusion_by_slice, detect, surface_distances
 
@@ -62,9 +63,11 @@ def measure_case(
         score: Likelihood that the patient has a lesion; None takes the largest confidence of a candidate.
 
     Raises:
-        GeometryError: The grids differ and the protocol does not resample.
+        GeometryError: The reference has a spacing that no CT has, or the grids differ and the protocol does not
+            resample.
         DataError: A label map holds values that are no labels, or none that the protocol knows.
     """
+    require_spacing(reference)
     scan_lps = reorient(reference, "RAS")
     notes: list[str] = []
     true = _read_labels(scan_lps, protocol, of_reference=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pancascade.errors import DataError
 from pancascade.files.file_names import text_name
+from pancascade.files.given_paths import real_path
 
 
 def name_methods(methods: Sequence[str]) -> dict[str, Path]:
@@ -14,14 +15,14 @@ def name_methods(methods: Sequence[str]) -> dict[str, Path]:
         DataError: Fewer than two methods, two of the same name, or a name that is not UTF-8 text.
     """
     named: dict[str, Path] = {}
-    plain = [Path(text).resolve() for text in methods if "=" not in text or Path(text).exists()]
+    plain = [real_path(text) for text in methods if "=" not in text or Path(text).exists()]
     names = [folder.name for folder in plain]
     for text in methods:
         name, equals, path = text.partition("=")
         folder = Path(path)
         if not equals or Path(text).exists():
             folder = Path(text)
-            whole = folder.resolve()
+            whole = real_path(folder)
             name = whole.name if names.count(whole.name) == 1 else f"{whole.parent.name}-{whole.name}"
         name = text_name(name)
         if not name or name in named or "/" in name or name.startswith("."):

@@ -6,7 +6,7 @@ such choice is a named setting, and every file of results contains it.
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
@@ -76,7 +76,21 @@ class LesionRule(Settings):
     candidates: Literal["labels", "map"] = "labels"
 
 
-class Protocol(Settings):
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass as _RefusedInASentence  # checks a call's keys
+else:
+
+    class _RefusedInASentence(type(Settings)):
+        """Makes a call of the class raise `DataError` where pydantic raises several lines; validation stays its own."""
+
+        def __call__(cls, **settings: Any) -> Any:
+            try:
+                return super().__call__(**settings)
+            except ValidationError as error:
+                raise DataError(f"{cls.__name__}: {first_fault(error)}.") from error
+
+
+class Protocol(Settings, metaclass=_RefusedInASentence):
     """Settings of the comparison of predictions with references, on the reference's grid.
 
     Attributes:
@@ -96,6 +110,9 @@ class Protocol(Settings):
         metrics: Columns of tables, in this order.
         resamples: Number of resamples of the bootstrap over patients.
         seed: Seed of the bootstrap.
+
+    Raises:
+        DataError: A setting is unknown or has a bad value.
     """
 
     name: str = "default"

@@ -1,7 +1,12 @@
-"""Check of path arguments of the Python interface."""
+"""Paths that users give: check of arguments of the Python interface, and paths without links."""
 
 import os
 from pathlib import Path
+
+
+def real_path(path: str | Path) -> Path:
+    """Return a path without links. A link that leads to itself stays one; `Path.resolve` ends with a RuntimeError."""
+    return Path(os.path.realpath(path))
 
 
 def given_path(path: object, *, what: str) -> Path:

@@ -55,7 +55,7 @@ class Holder:
 
 
 @contextmanager
-def lock_output(folder: Path, *, what: str) -> Iterator[None]:
+def lock_output(folder: Path, *, what: str, option: str = "--out folder") -> Iterator[None]:
     """Lock a folder for one writer; create it if missing, and remove it again if nothing was written.
 
     A lock left behind by a killed run of this host is taken over with a warning.
@@ -63,6 +63,7 @@ def lock_output(folder: Path, *, what: str) -> Iterator[None]:
     Args:
         folder: Folder of the results.
         what: Verb that writes, for messages to other writers.
+        option: Option that names the folder, for the message about one that cannot be written.
 
     Raises:
         OutputError: Another writer holds the folder, or it cannot be written.
@@ -76,7 +77,7 @@ def lock_output(folder: Path, *, what: str) -> Iterator[None]:
     except OSError as error:
         remove_empty(made)
         reason = error.strerror or error
-        raise OutputError(f"{_name(folder)}: cannot be written ({reason}). Choose another --out folder.") from error
+        raise OutputError(f"{_name(folder)}: cannot be written ({reason}). Choose another {option}.") from error
     try:
         yield
     finally:

@@ -44,7 +44,9 @@ def prepare(request: Request, *, counted: Callable[[int, int], None] | None = No
     table = find_table(paper, request.table)
     begun = request.out / BEGUN
     if begun.exists() and not request.resume:
-        raise OutputError(f"{request.out.name}: holds a table already. Add --resume or choose another --out folder.")
+        raise OutputError(
+            f"{request.out.name}: holds a table already. Continue with --resume, or choose another --out folder."
+        )
     require_place(request.out, begun=BEGUN, split=SPLIT, given=request.split)
     cases = request.place.reading.cases(request.place.path)
     everything = count_cases(cases, kept_in=request.out / CASES, workers=request.workers, progress=counted)
@@ -79,7 +81,7 @@ def reproduce(prepared: Prepared, resources: Resources) -> tuple[ReproducedTable
         resources: Device, processes, and callbacks.
 
     Returns:
-        The table, and one sentence for each row that could not be made.
+        The table, and one sentence for each row that could not be made and each case that could not be predicted.
 
     Raises:
         OutputError: A folder cannot be written, or is locked by another run.
@@ -97,7 +99,7 @@ def reproduce(prepared: Prepared, resources: Resources) -> tuple[ReproducedTable
             logger.warning("%s", failures[-1])
         table = tabulate(prepared, done, failures)
         write_tables(table, prepared.request.out)
-    return table, failures
+    return table, [*failures, *_cases_without_numbers(table.rows)]
 
 
 def tabulate(
@@ -146,6 +148,12 @@ def _counts(plan: Plan) -> list[dict[str, str]]:
     return found_beside_published(plan.table.data, parts, everything=plan.everything)
 
 
+def _cases_without_numbers(rows: Sequence[MadeRow]) -> list[str]:
+    """Return one sentence for each case that could not be predicted by at least one row."""
+    failed = {case: why for row in rows for one in row.measured for case, why in one.failed.items()}
+    return [f"No numbers for {case}: {why}" for case, why in sorted(failed.items())]
+
+
 def _notes(prepared: Prepared, rows: Sequence[MadeRow]) -> list[str]:
     plan, choices = prepared.plan, prepared.plan.choices
     notes = [f"Scale {choices.scale}: {plan.table.scales[choices.scale].says}."]
@@ -158,7 +166,7 @@ def _notes(prepared: Prepared, rows: Sequence[MadeRow]) -> list[str]:
             f"Data: {plan.everything.name} as {plan.place.reading.layout.value}, not {plan.table.data.name} as "
             "downloaded; our values and the published ones are of other images."
         )
-    failed = {case for row in rows for one in row.measured for case in one.failed}
+    failed = _cases_without_numbers(rows)
     if failed:
         notes.append(f"{len(failed)} test cases could not be predicted by at least one row, which leaves them out.")
     return [*notes, *prepared.notes]

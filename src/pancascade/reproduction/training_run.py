@@ -139,7 +139,7 @@ def _train(plan: Plan, training: PlannedTraining, folder: Path, resources: Resou
         )
         progress = _progress(last)
     if progress is None or not best.is_file():
-        raise DataError(f"{training.name}: the training left no weights. Delete its folder and continue with --resume.")
+        raise DataError(f"{training.name}: the training left no weights. Delete its folder. Continue with --resume.")
     return best, progress.epoch, sum(epoch.seconds for epoch in progress.history) / 3600
 
 

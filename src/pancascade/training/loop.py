@@ -18,7 +18,7 @@ from pancascade.training.data import TrainingData
 from pancascade.training.group import ProcessGroup
 from pancascade.training.objectives import DivergedError, next_losses, require_finite
 from pancascade.training.optimisation import set_learning_rate, update_average
-from pancascade.training.recipe import read_recipe, recipe_text
+from pancascade.training.recipe import read_recipe, recipe_named, recipe_text
 from pancascade.training.recording import (
     PICTURE,
     has_finite_weights,
@@ -74,14 +74,15 @@ def fit(
             if leads:
                 held.enter_context(lock_output(out, what="train"))
                 held.enter_context(nothing_left_of_a_failure(out))
-            run = start(
-                as_begun(recipe, out) if resume else recipe,
-                out,
-                device=device,
-                start_from=start_from,
-                beside=recipe_path.parent,
-                fabric=fabric,
-            )
+            with recipe_named(recipe_path):
+                run = start(
+                    as_begun(recipe, out) if resume else recipe,
+                    out,
+                    device=device,
+                    start_from=start_from,
+                    beside=recipe_path.parent,
+                    fabric=fabric,
+                )
             changed = take_up(run, resume=resume)
             sets = read_data_of(run, data, beside=recipe_path.parent)
         if leads:

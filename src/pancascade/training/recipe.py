@@ -1,5 +1,7 @@
 """Recipes: all settings of a training run, in one YAML file."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
@@ -190,6 +192,15 @@ def read_recipe(path: Path) -> Recipe:
         return Recipe.model_validate(content)
     except ValidationError as error:
         raise RecipeError(f"{path.name}: {_fault(error)}") from error
+
+
+@contextmanager
+def recipe_named(path: Path) -> Iterator[None]:
+    """Begin the sentence of a `RecipeError` with the recipe's file name."""
+    try:
+        yield
+    except RecipeError as error:
+        raise RecipeError(f"{shortened(path.name, _LONGEST_KEY)}: {error}") from error
 
 
 def recipe_text(path: Path) -> str:

@@ -148,7 +148,7 @@ def _log(run: Run, losses: dict[str, float], scores: dict[str, float]) -> None:
                     log.add_scalar(f"{group}/{name}", value, run.epoch)
     except OSError as error:
         raise OutputError(
-            f"{LOG}: cannot be written ({error.strerror or error}). Free some space, then continue with --resume."
+            f"{LOG}: cannot be written ({error.strerror or error}). Free some space. Continue with --resume."
         ) from error
 
 

@@ -184,7 +184,9 @@ def take_up(run: Run, *, resume: bool) -> list[str]:
     if not last.exists():
         return []
     if not resume:
-        raise OutputError(f"{run.folder.name}: holds a run already. Add --resume or choose another --out folder.")
+        raise OutputError(
+            f"{run.folder.name}: holds a run already. Continue with --resume, or choose another --out folder."
+        )
     tensors, progress = read_state(last)
     former = _former_recipe(run.folder, progress)
     now = public_recipe(run.recipe.model_dump(mode="json"))

@@ -1,6 +1,7 @@
 import json
 import math
 import multiprocessing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from pancascade.data.describing.case_groups import spread
 from pancascade.data.describing.fingerprint import NO_PART, WHOLE, fingerprint
 from pancascade.data.describing.hu_histogram import HuCounter, HuPool
 from pancascade.data.readers import Case, read_data_set, slice_folder
-from pancascade.errors import DataError
+from pancascade.errors import DataError, OutputError
 from pancascade.imaging.io import write_volume
 from pancascade.imaging.preprocessing import Window
 from pancascade.imaging.volume import Volume
@@ -64,6 +65,7 @@ def test_a_case_s_numbers_are_those_of_numpy_and_scipy(tmp_path):
 def test_the_pancreas_has_its_place_in_the_body_wherever_that_lies_in_the_image(tmp_path):
     hu, labels = np.full((160, 130, 24), -1000, np.int16), np.zeros((160, 130, 24), np.uint8)
     hu[60:140, 50:110] = 40
+    hu[60:64, 50:110] = -200
     labels[78:82, 69:71, 10:14] = 1
     write_case(tmp_path, "a", hu, labels, affine=np.diag((-1.0, -1, 1, 1)))
     found = measure_case(data_set(tmp_path, "a")[0]).fingerprint
@@ -121,15 +123,39 @@ def test_the_numbers_do_not_depend_on_how_the_file_is_oriented(tmp_path, codes, 
         assert one.model_dump() == pytest.approx(other.model_dump(), rel=1e-5)
 
 
-def test_voxels_that_are_no_numbers_are_left_out_and_counted(tmp_path):
+def test_voxels_of_a_region_that_are_no_numbers_are_left_out_and_counted(tmp_path):
     hu, labels = phantom()
     broken = hu.astype(np.float32)
     broken[15, 13, 5], broken[0, 0, 0] = np.nan, np.inf
     write_case(tmp_path, "a", broken, labels)
-    found = measure_case(data_set(tmp_path, "a")[0]).fingerprint
+    (case,) = data_set(tmp_path, "a")
+    found = measure_case(replace(case, scan=replace(case.scan, region=True))).fingerprint
     assert found.not_finite == 2
     assert found.hu[Tissue.TUMOUR].mean_hu == pytest.approx(hu[(labels == 2) & np.isfinite(broken)].mean())
     assert found.hu[Tissue.TUMOUR].voxels == 40
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda hu: np.where(hu < -900, np.nan, hu).astype(np.float32), "are NaN or infinite"),
+        (lambda hu: hu + 1024, "the rescale intercept is missing"),
+    ],
+    ids=["NaN", "no intercept"],
+)
+def test_a_scan_that_training_refuses_is_in_no_number(three, tmp_path, change, says):
+    hu, labels = phantom()
+    write_case(tmp_path, "b", change(hu), labels)
+    found = fingerprint(three)
+    assert [case.case for case in found.cases] == ["a_ct", "c_ct"]
+    assert [failure.case for failure in found.failures] == ["b_ct"]
+    assert says in found.failures[0].message
+
+
+def test_a_record_that_cannot_be_written_is_no_fault_of_its_case(three, tmp_path):
+    (tmp_path / "records").write_text("a file")
+    with pytest.raises(OutputError, match=r"^records/a_ct\.json: cannot be written|^a_ct\.json: cannot be written"):
+        fingerprint(three, records=tmp_path / "records")
 
 
 def test_a_case_without_pancreas_has_a_grid_and_nothing_else(tmp_path):
@@ -218,7 +244,7 @@ def test_the_suggested_window_and_spacing_are_percentiles_and_medians(three):
 
 def test_data_stored_with_a_window_are_told_of(tmp_path):
     hu, labels = phantom()
-    write_case(tmp_path, "a", np.clip(hu, 50, 100), labels)
+    write_case(tmp_path, "a", np.clip(hu, -200, 100), labels)
     (group,) = fingerprint(data_set(tmp_path, "a")).groups
     assert "1 of 1" in group.suggestions[0].caution
 
@@ -239,6 +265,7 @@ def test_crops_are_measured_on_the_recipe_s_canvas(three):
 def test_a_crop_that_is_too_small_is_told_of(tmp_path):
     hu, labels = (np.zeros((200, 20, 4), kind) for kind in (np.int16, np.uint8))
     labels[10:190, 5:15, 1:3] = 1
+    hu[:, :4] = -1000
     hu[labels > 0] = 50
     write_case(tmp_path, "wide", hu, labels)
     crops = {crop.recipe: crop for crop in fingerprint(data_set(tmp_path, ["wide"])).groups[0].crops}

@@ -1,11 +1,15 @@
 """Headers that say one thing twice and differently, and grids that are no boxes."""
 
+from pathlib import Path
+
 import nibabel as nib
 import numpy as np
 import pytest
 
 from pancascade.errors import GeometryError
 from pancascade.imaging.io import read_volume, require_ct, require_hounsfield, write_volume
+from pancascade.imaging.io.label_table import embedded_label_names
+from pancascade.imaging.io.nifti_header import contradictions
 from pancascade.imaging.volume import Volume, reorient
 
 AFFINE = np.array([[-3.0, 0, 0, 90], [0, -3, 0, 80], [0, 0, 5, -40], [0, 0, 0, 1]])
@@ -130,3 +134,22 @@ def test_an_entry_of_the_affine_beyond_all_measure_is_one_sentence(tmp_path, pla
     with pytest.raises(GeometryError, match=r"an entry of the affine .* the header is damaged") as caught:
         read_volume(path)
     assert caught.value.code == "directions_impossible"
+
+
+def test_reading_a_label_table_prints_nothing_about_a_damaged_header(tmp_path, capfd, caplog):
+    path = tmp_path / "m.nii"
+    nib.save(nib.Nifti1Image(np.zeros((4, 4, 4), np.uint8), np.eye(4)), path)
+    content = bytearray(path.read_bytes())
+    content[80:92] = np.zeros(3, np.float32).tobytes()  # pixdim
+    path.write_bytes(content)
+    assert embedded_label_names(path) == {}
+    assert (capfd.readouterr().err, caplog.text) == ("", "")
+
+
+def test_the_sentence_about_a_contradiction_stays_short():
+    header = nib.Nifti1Header()
+    header.set_data_shape((9, 9, 9))
+    header.set_sform(np.diag((0.7123, 0.8456, 2.5123, 1)), code=1)
+    header["pixdim"][1:4] = 1.2345e-6
+    (notice,) = contradictions(Path("a_name_of_a_scan_as_written.nii.gz"), header)
+    assert len(notice.sentence) <= 200

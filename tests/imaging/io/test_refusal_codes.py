@@ -48,6 +48,18 @@ FAULTS = {
 }
 
 
+@pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])
+def test_a_rescale_that_no_integer_holds_is_refused(tmp_path, keyword):
+    save_all(changed(**{keyword: "1e40"})(ct_slices(picture())), tmp_path / "series")
+    assert code_of(tmp_path / "series") == "rescale_impossible"
+
+
+@pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])
+def test_two_values_of_a_rescale_are_none(tmp_path, keyword):
+    save_all(changed(**{keyword: [1, 1]})(ct_slices(picture())), tmp_path / "series")
+    assert code_of(tmp_path / "series") == "rescale_missing"
+
+
 @pytest.mark.parametrize("code", FAULTS)
 @pytest.mark.parametrize("zipped", [False, True])
 def test_each_fault_of_a_series_has_its_code(tmp_path, code, zipped):

@@ -75,6 +75,12 @@ def test_a_model_of_one_s_own_by_the_path_of_its_json(tmp_path):
     assert (model.name, model.folder, model.card_text()) == ("mine", tmp_path, "# Mine")
 
 
+def test_a_card_that_is_not_utf_8_is_shown_as_far_as_it_can_be(tmp_path):
+    path = write_model(tmp_path, card="card.md")
+    (tmp_path / "card.md").write_bytes(b"# M\xfcller")
+    assert find_model(str(path)).card_text() == "# M\ufffdller"
+
+
 def test_a_model_without_a_card_shows_its_summary(tmp_path):
     assert find_model(str(write_model(tmp_path))).card_text() == "x"
 

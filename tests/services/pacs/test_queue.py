@@ -145,6 +145,15 @@ def test_a_result_whose_images_a_kill_left_is_not_made_again(tmp_path):
     assert again.entry_of(result) == entry("a").model_copy(update={"finished": again.entry_of(result).finished})
 
 
+def test_a_foreign_folder_among_the_results_takes_no_study_away(tmp_path):
+    queue = StudyQueue(tmp_path, made_by="m")
+    with_study(queue, "a")
+    (queue.to_send / "a" / "9.dcm").mkdir(parents=True)
+    again = StudyQueue(tmp_path, made_by="m")
+    assert [study.name for study in again.waiting()] == ["a"]
+    assert objects_in(again.to_send / "a") == []
+
+
 def test_attempts_are_counted_on_the_disk_and_an_interruption_is_none(tmp_path):
     for times in (1, 2):
         assert StudyQueue(tmp_path, made_by="m").begin("a") == times

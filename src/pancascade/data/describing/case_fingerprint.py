@@ -130,7 +130,7 @@ def measure_case(case: Case) -> MeasuredCase:
     """Read a case and measure it.
 
     Raises:
-        ScanError: A file cannot be read.
+        ScanError: A file cannot be read, or the scan is no CT in Hounsfield units.
         DataError: Image and label do not fit, the case has no slices, or slices of several sizes.
     """
     image = _of_slices(case) if case.scan is None else _of_scan(case.scan)
@@ -180,7 +180,7 @@ def count_tissues(hu: NDArray[Any], labels: NDArray[np.uint8]) -> tuple[dict[Tis
 
 
 def _of_scan(scan: LabelledScan) -> _Image:
-    read, labels = scan.read()
+    read, labels = scan.read_ct()
     shown, marked = reorient(read, "LPS"), reorient(labels, "LPS")
     thickness_mm = choose_series(find_series(scan.image)).thickness_mm if scan.image.is_dir() else None
     across_mm, down_mm, along_mm = shown.spacing_mm

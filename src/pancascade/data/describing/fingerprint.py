@@ -12,7 +12,7 @@ from pancascade.data.describing.case_fingerprint import CaseFingerprint, Measure
 from pancascade.data.describing.case_groups import CaseGroup, Gathered
 from pancascade.data.readers import Case
 from pancascade.data.readers.reading_key import MISSING, reading_key
-from pancascade.errors import DataError, PancascadeError, with_first_reason
+from pancascade.errors import DataError, OutputError, PancascadeError, with_first_reason
 from pancascade.execution.parallel import each_in_processes
 from pancascade.files.atomic import written_whole
 from pancascade.files.digests import UNREADABLE
@@ -75,6 +75,7 @@ def fingerprint(
 
     Raises:
         DataError: There are no cases, none could be measured, or the split belongs to another data set.
+        OutputError: The records cannot be written.
     """
     if not cases:
         raise DataError("There are no cases to describe. Give the folder of a data set that has some.")
@@ -120,7 +121,11 @@ def _outcomes(jobs: Sequence[_FingerprintJob], *, workers: int) -> Iterator[Meas
 
 
 def _do(job: _FingerprintJob) -> MeasuredCase | UnmeasuredCase:
-    """Measure a case, or return its record; any error of its files becomes an `UnmeasuredCase`."""
+    """Measure a case, or return its record; any error of its files becomes an `UnmeasuredCase`.
+
+    Raises:
+        OutputError: The record cannot be written.
+    """
     try:
         key = None if job.record is None else _key(job.case)
         kept = _kept(job.record, key)
@@ -131,6 +136,8 @@ def _do(job: _FingerprintJob) -> MeasuredCase | UnmeasuredCase:
             with written_whole(job.record) as temporary:
                 temporary.write_text(json.dumps({"key": key, "record": measured.model_dump(mode="json")}))
         return measured
+    except OutputError:  # no fault of the case
+        raise
     except PancascadeError as error:
         return UnmeasuredCase(case=job.case.name, message=str(error))
     except (MemoryError, OSError, ValueError, ArithmeticError) as error:

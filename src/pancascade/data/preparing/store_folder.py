@@ -84,7 +84,7 @@ def sweep(out: Path, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def verify(store: Path, *, progress: Callable[[int, int], None] | None = None) -> list[str]:
-    """Verify the files of a store; return one sentence per missing or changed file.
+    """Verify the files of a store; return one sentence per missing or changed file, by its place in the store.
 
     Args:
         store: Folder of the store.
@@ -100,9 +100,9 @@ def verify(store: Path, *, progress: Callable[[int, int], None] | None = None) -
     for done, file in enumerate(manifest.files, start=1):
         path = store / file.path
         if not path.is_file():
-            faults.append(f"{path}: missing. Prepare the data set again; it will be redone.")
+            faults.append(f"{file.path}: missing. Prepare the data set again; it will be redone.")
         elif content_digest(path) != file.digest:
-            faults.append(f"{path}: not as it was written. Delete it and prepare the data set again.")
+            faults.append(f"{file.path}: not as it was written. Delete it and prepare the data set again.")
         if progress is not None:
             progress(done, len(manifest.files))
     return faults

@@ -13,7 +13,7 @@ from pancascade.data.readers.structure import Structure
 from pancascade.data.store.extra import load_extra
 from pancascade.errors import DataError, PancascadeError
 from pancascade.execution.parallel import each_in_processes
-from pancascade.imaging.io import read_label_map
+from pancascade.imaging.io import read_label_map, require_spacing
 from pancascade.labels import Label
 
 NO_TUMOUR, UNKNOWN = "no tumour", "size unknown"
@@ -144,6 +144,7 @@ def _volume_ml(job: _SizeJob) -> float | None:
     if not job.tumour_values:
         return 0.0
     values = read_label_map(job.label)
+    require_spacing(values)
     voxels = np.count_nonzero(np.isin(values.voxels, sorted(job.tumour_values)))
     return float(voxels) * values.voxel_volume_ml
 

@@ -6,7 +6,7 @@ from pancascade.imaging.io.dicom.series import choose_series, find_series, read_
 from pancascade.imaging.io.dicom.source import DicomSource, find_source, require_source
 from pancascade.imaging.io.itk import read_itk, write_itk
 from pancascade.imaging.io.nifti import read_nifti, write_nifti
-from pancascade.imaging.io.plausibility import require_ct, require_hounsfield
+from pancascade.imaging.io.plausibility import require_ct, require_hounsfield, require_spacing
 from pancascade.imaging.io.scan import read_label_map, read_scan, read_volume, write_volume
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "require_ct",
     "require_hounsfield",
     "require_source",
+    "require_spacing",
     "write_dicom_seg",
     "write_itk",
     "write_nifti",

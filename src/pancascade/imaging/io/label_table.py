@@ -6,6 +6,8 @@ from pathlib import Path
 
 import nibabel as nib
 
+from pancascade.imaging.io.nifti_header import quiet
+
 _LABEL = re.compile(
     r'<Label\b[^>]{0,200}?\bKey="(\d{1,6})"[^>]{0,200}>\s*(?:<!\[CDATA\[(.{0,200}?)\]\]>|([^<]{0,200}))'
 )
@@ -27,7 +29,8 @@ def embedded_label_names(path: Path) -> dict[int, str]:
     if not path.name.lower().endswith((".nii", ".nii.gz")):
         return {}
     try:
-        extensions = list(nib.load(path).header.extensions)  # type: ignore[attr-defined]
+        with quiet():
+            extensions = list(nib.load(path).header.extensions)  # type: ignore[attr-defined]
     except (OSError, ValueError, EOFError, nib.filebasedimages.ImageFileError):
         return {}
     names: dict[int, str] = {}

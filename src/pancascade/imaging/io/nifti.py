@@ -1,6 +1,5 @@
 """Reading and writing of NIfTI files (.nii, .nii.gz)."""
 
-import logging
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +11,12 @@ import numpy as np
 import numpy.typing as npt
 from nibabel.arrayproxy import ArrayProxy
 from nibabel.filebasedimages import ImageFileError
-from nibabel.imageglobals import logger as nibabel_logger
 from nibabel.spatialimages import HeaderDataError, HeaderTypeError
 
 from pancascade.errors import OutputError, UnreadableError
 from pancascade.files.atomic import written_whole
 from pancascade.imaging.io.image_files import as_stored, require_file, require_one_scan
-from pancascade.imaging.io.nifti_header import contradictions, require_spacing
+from pancascade.imaging.io.nifti_header import contradictions, quiet, require_spacing
 from pancascade.imaging.volume import Volume, memory_mapped, release
 
 # NIfTI stores float32, so orthogonal axes are read back with cosines around 1e-7.
@@ -44,7 +42,7 @@ def read_nifti(path: Path, *, keep_on_disk: bool = False) -> Volume:
         GeometryError: not one 3-D scan, or an impossible spacing.
     """
     require_file(path)
-    with _one_sentence(path), _quiet():
+    with _one_sentence(path), quiet():
         image_class: Any = type(nib.load(path))
         with nib.openers.ImageOpener(str(path)) as file:
             parts = image_class.make_file_map({"header": file, "image": file})
@@ -140,21 +138,6 @@ def _with_slope(stored: npt.NDArray[Any], dataobj: ArrayProxy) -> npt.NDArray[An
 def _has_right_angles(affine: npt.NDArray[np.float64]) -> bool:
     axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     return bool(np.abs(axes.T @ axes - np.eye(3)).max() < _RIGHT_ANGLE_COSINE)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Suppress what nibabel and NumPy print about a damaged header; serious damage is refused elsewhere."""
-    nibabel_logger.addFilter(_drop)
-    try:
-        with np.errstate(all="ignore"):
-            yield
-    finally:
-        nibabel_logger.removeFilter(_drop)
-
-
-def _drop(_: logging.LogRecord) -> bool:
-    return False
 
 
 @contextmanager

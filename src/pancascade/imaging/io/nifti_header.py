@@ -2,13 +2,15 @@
 
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
+from nibabel.imageglobals import logger as nibabel_logger
 from nibabel.spatialimages import HeaderDataError
 
 from pancascade.errors import GeometryError
@@ -22,6 +24,21 @@ _APART = 0.5
 _OTHER_SPACING = 0.01
 
 Array = npt.NDArray[np.float64]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Suppress what nibabel and NumPy print about a damaged header; serious damage is refused elsewhere."""
+    nibabel_logger.addFilter(_drop)
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    finally:
+        nibabel_logger.removeFilter(_drop)
+
+
+def _drop(_: logging.LogRecord) -> bool:
+    return False
 
 
 def require_spacing(path: Path, header: nib.Nifti1Header) -> None:
@@ -72,8 +89,8 @@ def contradictions(path: Path, header: nib.Nifti1Header) -> list[Notice]:
         Notice(
             code="header_contradicts",
             about="input",
-            sentence=f"{path}: sform and {other} contradict each other ({how}); the sform was taken. Check that left "
-            "is left and sizes are correct, or export the file again.",
+            sentence=f"{path}: sform and {other} contradict each other ({how}); the sform was taken. Check sides and "
+            "sizes.",
         )
     ]
 

@@ -36,7 +36,7 @@ def require_ct(volume: Volume) -> list[Notice]:
     """
     slice_axis = _slice_axis(volume)
     in_plane = [axis for axis in range(3) if axis != slice_axis]
-    _refuse_spacing(volume)
+    require_spacing(volume)
     _refuse_geometry(volume, in_plane=in_plane)
     return [*require_hounsfield(volume), *_unusual_geometry(volume, in_plane=in_plane, slice_axis=slice_axis)]
 
@@ -54,7 +54,7 @@ def require_hounsfield(volume: Volume) -> list[Notice]:
         GeometryError: a spacing that no CT has, or axes that are not at right angles.
         NotCTError: voxels that are not finite or cannot be Hounsfield units.
     """
-    _refuse_spacing(volume)
+    require_spacing(volume)
     _refuse_shear(volume)
     low_hu, high_hu = _finite_range(volume)
     _refuse_values(volume.name, _sample(volume.voxels), low_hu=low_hu, high_hu=high_hu)
@@ -88,8 +88,12 @@ def _refuse_shear(volume: Volume) -> None:
         )
 
 
-def _refuse_spacing(volume: Volume) -> None:
-    """Refuse an impossible spacing before resampling, where it would be reported as lack of memory."""
+def require_spacing(volume: Volume) -> None:
+    """Check the voxel spacing of a scan or label map; an impossible one would be reported as lack of memory.
+
+    Raises:
+        GeometryError: a spacing that no CT has.
+    """
     for axis, spacing_mm in enumerate(volume.spacing_mm):
         if not 0.1 <= spacing_mm <= 20:
             raise GeometryError(

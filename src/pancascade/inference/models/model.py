@@ -153,7 +153,7 @@ class Model(Settings):
         if self.card is None:
             return self.summary
         try:
-            return find_file(self.card, folder=self.folder).read_text(encoding="utf-8")
+            return find_file(self.card, folder=self.folder).read_text(encoding="utf-8", errors="replace")
         except OSError as error:
             raise UnknownModelError(f"{self.folder / self.card}: the model's card is missing.") from error
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from pancascade.errors import RecipeError
 from pancascade.execution.memory_shortage import is_memory_shortage
+from pancascade.files.file_names import abbreviated
 from pancascade.methods.networks.densenet import DenseUNet
 from pancascade.methods.networks.dsms_unet import DeeplySupervisedUNet
 from pancascade.methods.networks.efficient_unet import EfficientUNet
@@ -49,8 +50,8 @@ def _find(kind: str, name: str, known: Mapping[str, Any]) -> Any:
     if name in known:
         return known[name]
     near = get_close_matches(name, known, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise RecipeError(f"Unknown {kind} {name!r}; known: {', '.join(sorted(known))}.{hint}")
+    hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(known))}."
+    raise RecipeError(f"Unknown {kind} {abbreviated(name, most=24)!r}. {hint}")
 
 
 def _presets_of(name: str) -> dict[str, dict[str, Any]]:
@@ -104,7 +105,7 @@ def build(name: str, *, preset: str = "paper", **options: Any) -> nn.Module:
     except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RuntimeError) as error:
         if is_memory_shortage(error):
             raise
-        why = " ".join(str(error).split())[:100]
+        why = "a negative width" if "negative dimension" in str(error) else " ".join(str(error).split())[:100]
         raise RecipeError(f"Network {name!r} does not take these options: {why}.") from error
 
 

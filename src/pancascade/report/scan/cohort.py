@@ -10,6 +10,7 @@ from pydantic import Field
 
 from pancascade.errors import PancascadeError
 from pancascade.files.documents import read_json
+from pancascade.files.given_paths import real_path
 from pancascade.messages.names_only import DICOM_FOLDER, names_only, public_name
 from pancascade.report.scan.result_numbers import organ_ml, tumour_ml, warnings_of
 from pancascade.results.refusal import NAME as REFUSAL
@@ -89,11 +90,11 @@ def find_results(paths: Sequence[Path]) -> tuple[list[Path], list[Unreadable]]:
     without: list[Unreadable] = []
     for path in map(Path, paths):
         files = [path] if path.is_file() else sorted(_walk(path))
-        found.update({file.resolve(): file for file in files if file.resolve() not in found})
+        found.update({real_path(file): file for file in files if real_path(file) not in found})
         if not path.exists():
             without.append(Unreadable(path, f"{path.name}: no such folder or file. Check the path."))
         elif not files:
-            reason = f"{path.resolve().name}: no {NAME} in it or below. Give folders of segmented scans."
+            reason = f"{real_path(path).name}: no {NAME} in it or below. Give folders of segmented scans."
             without.append(Unreadable(path, reason))
     refused = {place: file for place, file in found.items() if file.name == REFUSAL}
     older = {place.parent for place in refused}

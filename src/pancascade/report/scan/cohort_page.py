@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from pancascade.files.given_paths import real_path
 from pancascade.report.page_environment import write_page
 from pancascade.report.scan.cohort import REPORT, Cohort, CohortRow
 from pancascade.report.scan.histogram import HEIGHT, WIDTH, make_histogram
@@ -47,7 +48,7 @@ def write_cohort(path: Path, cohort: Cohort) -> None:
         ),
     )
     context = {
-        "rows": [(row, _link(row, path), row.folder.resolve().name, picture) for row, picture in _with_pictures(rows)],
+        "rows": [(row, _link(row, path), real_path(row.folder).name, picture) for row, picture in _with_pictures(rows)],
         "with_lesions": sum(row.lesions > 0 for row in rows),
         "with_nothing": sum(row.pancreas_ml == 0 for row in rows),
         "with_warnings": sum(bool(row.warnings) for row in rows),
@@ -82,7 +83,7 @@ def _link(row: CohortRow, page: Path) -> str | None:
 
     A page is shared with the files below it; the names of other folders must not be shown.
     """
-    report, around = (row.folder / REPORT).resolve(), page.parent.resolve()
+    report, around = real_path(row.folder / REPORT), real_path(page.parent)
     if not report.is_file() or not report.is_relative_to(around):
         return None
     return quote(report.relative_to(around).as_posix(), errors="surrogateescape")

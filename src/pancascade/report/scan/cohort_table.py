@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from pancascade.files.atomic import written_whole
+from pancascade.files.given_paths import real_path
 from pancascade.report.scan.cohort import Cohort, CohortRow
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -34,7 +35,7 @@ def write_cohort_csv(path: Path, cohort: Cohort) -> None:
         writer.writerow([*names, "warnings", "warning_codes"])
         for row in cohort.rows:
             codes = " ".join(code for code, _ in row.warnings)
-            shown = {name: getattr(row, name) for name in names} | {"folder": row.folder.resolve().name}
+            shown = {name: getattr(row, name) for name in names} | {"folder": real_path(row.folder).name}
             writer.writerow([*map(_shown, shown.values()), len(row.warnings), codes])
 
 

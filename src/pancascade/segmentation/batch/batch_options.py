@@ -104,9 +104,7 @@ def begin(out: Path, options: BatchOptions, *, names: Names, resume: bool) -> No
     described = {"format": FORMAT, "names": names, "options": options.public()}
     if path.exists() and _has_cases(out):
         if not resume:
-            raise OutputError(
-                f"{out}: holds a batch already. Give --resume to continue it, or choose another --out folder."
-            )
+            raise OutputError(f"{out}: holds a batch already. Continue with --resume, or choose another --out folder.")
         _require_same(path, described)
         return
     with written_whole(path) as temporary:

@@ -3,9 +3,11 @@
 import shutil
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from pancascade.errors import OutputError
 from pancascade.files.atomic import written_whole
+from pancascade.files.given_paths import real_path
 from pancascade.files.made_folders import made_by, remove_empty
 
 
@@ -21,7 +23,7 @@ class FlatMasks:
 
     Raises:
         OutputError: The folder lies in the batch's own or where scans are looked for, holds what is read, cannot be
-            made, or no mask is written as NIfTI.
+            written, or no mask is written as NIfTI.
     """
 
     def __init__(
@@ -29,13 +31,13 @@ class FlatMasks:
     ) -> None:
         if "nifti" not in formats:
             raise OutputError("--flat copies masks as NIfTI. Give --format nifti as well.")
-        place = folder.absolute().resolve()
-        if place.is_relative_to(out.absolute().resolve()):
+        place = real_path(folder)
+        if place.is_relative_to(real_path(out)):
             raise OutputError(f"--flat {folder}: lies in the folder of the results. Choose another one.")
         # A mask with the name of its scan would replace it.
-        if any(place in (path.resolve(), path.resolve().parent) for path in read):
+        if any(place in (real_path(path), real_path(path).parent) for path in read):
             raise OutputError(f"--flat {folder}: holds scans or masks that are read. Choose another folder.")
-        if any(each.is_dir() and place.is_relative_to(each.resolve()) for each in searched):
+        if any(each.is_dir() and place.is_relative_to(real_path(each)) for each in searched):
             raise OutputError(
                 f"--flat {folder.name}: lies in a folder of scans, and its masks would be taken for scans by the next "
                 "run. Choose another folder."
@@ -43,8 +45,11 @@ class FlatMasks:
         made = made_by(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=folder):
+                pass
         except OSError as error:
-            raise OutputError(f"--flat {folder}: cannot be made ({error.strerror}). Choose another folder.") from error
+            reason = error.strerror or error
+            raise OutputError(f"--flat {folder}: cannot be written ({reason}). Choose another folder.") from error
         finally:
             remove_empty(made)  # the batch may still be refused
         self._folder, self._out = folder, out

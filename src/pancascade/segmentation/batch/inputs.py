@@ -13,6 +13,7 @@ from pancascade.files.csv_tables import TableRow, read_table
 from pancascade.files.digests import text_digest
 from pancascade.files.file_names import READABLE_SUFFIXES, abbreviated, find_path, stem, there
 from pancascade.files.folders import files_below
+from pancascade.files.given_paths import real_path
 from pancascade.imaging.io.dicom.dicom_files import looks_like_dicom
 from pancascade.results.corrections import FOLDER as CORRECTIONS
 from pancascade.segmentation.batch.dicom_studies import find_studies
@@ -94,7 +95,7 @@ def _in(path: Path, out: Path | None) -> Iterator[ScanInput]:
 
 def _of_file(path: Path, *, series: str | None = None) -> ScanInput:
     files = list(files_below(path)) if path.is_dir() else [path]
-    return of_files(path, files, identity=str(path.resolve()), series=series)
+    return of_files(path, files, identity=str(real_path(path)), series=series)
 
 
 def _of_folder(folder: Path, out: Path | None) -> Iterator[ScanInput]:

@@ -67,7 +67,7 @@ class DicomNode:
         """
         silent = quiet_log("pynetdicom", level=logging.CRITICAL + 1)
         # Entered once for all threads: nested calls in threads would undo each other.
-        with lock_output(self._folder, what="pancascade dicom-node"), silent, quiet():
+        with lock_output(self._folder, what="pancascade dicom-node", option="--folder"), silent, quiet():
             try:
                 self._queue = StudyQueue(self._folder, made_by=_made_by(self._options.public()))
                 self._incoming = Incoming(self._folder / "receiving")

@@ -47,7 +47,8 @@ class StudyQueue:
         for place in (self.to_segment, self.work, self.to_send, self.undelivered):
             place.mkdir(parents=True, exist_ok=True)
         for case in _cases(self.to_send):  # killed between a result and the end of its study
-            self.forget(case.name)
+            if (case / _ENTRY).is_file() or objects_in(case):  # a foreign folder is no result of its study
+                self.forget(case.name)
 
     def waiting(self) -> list[Path]:
         """Return the studies to segment, the oldest first."""
@@ -145,7 +146,8 @@ def remove(path: Path) -> None:
 
 def objects_in(result: Path) -> list[Path]:
     """Return the DICOM files of a result; the segmentation comes before the report that refers to it."""
-    return sorted(result.glob("*.dcm"), key=lambda path: (path.stem != "segmentation", path.stem == "measurements"))
+    files = (path for path in result.glob("*.dcm") if path.is_file())
+    return sorted(files, key=lambda path: (path.stem != "segmentation", path.stem == "measurements"))
 
 
 def _cases(folder: Path) -> list[Path]:

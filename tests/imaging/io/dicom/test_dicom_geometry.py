@@ -132,8 +132,24 @@ def test_missing_slices_are_counted_and_placed(tmp_path):
         gone.unlink()
     assert (
         "3 slices missing from a series of one every 2.50 mm: 2 between IM0003.dcm and IM0006.dcm (7.50 mm apart); "
-        "1 between IM0008.dcm and IM0010.dcm (5.00 mm apart). Copy or download"
+        "1 more. Copy the series again."
     ) in refused(tmp_path)
+
+
+@pytest.mark.parametrize("fault", ["gaps", "two images", "turned", "uneven"])
+def test_with_uids_as_names_the_sentence_stays_short(tmp_path, fault):
+    slices = ct_slices(picture(slices=12))
+    if fault == "gaps":
+        slices = [each for place, each in enumerate(slices) if place not in (2, 5, 8, 9)]
+    elif fault == "two images":
+        slices += ct_slices(picture(slices=12) + 1)[3:6]
+    elif fault == "turned":
+        slices[4].ImageOrientationPatient = ["0.99984769", "0.01745240", "0", "-0.0174524", "0.99984769", "0"]
+    else:
+        slices[4].ImagePositionPatient[2] += 1.1
+    for place, each in enumerate(slices):
+        save(each, tmp_path / f"{'1.2.840.113619.2.55.3.604688119.868.1398152523.'.ljust(60, '7')}{place:02d}.dcm")
+    assert len(refused(tmp_path)) <= 200
 
 
 def test_one_missing_slice_in_the_reverse_order(tmp_path):
@@ -175,7 +191,7 @@ def test_different_images_at_one_place_are_refused(tmp_path, same_uid):
     save_all([*slices, arterial[1]], tmp_path)
     message = refused(tmp_path)
     assert "different images lie at the same position (1 slice), the first are IM0002.dcm and IM0005.dcm" in message
-    assert "several phases" in message
+    assert "Export one phase" in message
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,29 @@ def test_a_damaged_file_that_was_left_out_is_told_in_the_volume(tmp_path):
     assert "2 damaged DICOM files were left out, the first is IM0009.dcm" in notice.sentence
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"RescaleType": "MGML"}, {"ImageType": ["DERIVED", "SECONDARY", "MIP"]}, {"SOPClassUID": "1.2.3"}],
+    ids=["map", "derived", "unknown class"],
+)
+def test_a_slice_that_its_own_header_makes_another_kind_is_told_in_the_volume(tmp_path, change):
+    slices = ct_slices(picture())
+    slices[3].update(change)
+    save_all(slices, tmp_path)
+    volume = read_dicom_folder(tmp_path)
+    assert volume.shape == (5, 7, 3)
+    (notice,) = volume.notices
+    assert (notice.code, notice.values) == ("files_left_out", {"files": 1})
+    assert "1 image of the series is no CT by the header and left out, the first is IM0004.dcm" in notice.sentence
+
+
+def test_a_localizer_in_the_series_is_no_lost_slice(tmp_path):
+    slices = ct_slices(picture())
+    slices[3].ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    save_all(slices, tmp_path)
+    assert read_dicom_folder(tmp_path).notices == ()
+
+
 def test_in_an_archive_the_notices_name_the_archive(tmp_path):
     slices = ct_slices(picture())
     save_all(slices, tmp_path / "series")

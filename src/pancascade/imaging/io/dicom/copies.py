@@ -43,8 +43,7 @@ def without_copies(
         first, second = rivals[0]
         raise GeometryError(
             f"{source}: different images lie at the same position ({counted(len(rivals))}), the first are "
-            f"{named(first)} and {named(second)}. These may be several phases or reconstructions "
-            "in one series; export one of them alone.",
+            f"{named(first)} and {named(second)}. Export one phase or reconstruction alone.",
             code="duplicate_slices",
         )
     return kept, [_left_out(copies, source)] if copies else []

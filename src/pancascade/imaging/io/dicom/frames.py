@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Numbers = tuple[float, ...]
 
 _FARTHEST_MM = 1e6
+_LARGEST_RESCALE = 1e6
+"""Beyond it no stored value becomes a Hounsfield unit."""
 
 
 @dataclass(frozen=True)
@@ -129,11 +131,21 @@ def _frame(file: Path, index: int, size: tuple[int, int], groups: "list[Dataset]
             f"{file}: PixelSpacing is {frame.spacing_mm}, it must be above 0. Re-export the scan.",
             code="spacing_impossible",
         )
+    _refuse_rescale(frame)
+    return frame
+
+
+def _refuse_rescale(frame: Frame) -> None:
     if frame.slope == 0:
         raise UnreadableError(
-            f"{file}: RescaleSlope is 0, all HU would be the same. Re-export the scan.", code="rescale_impossible"
+            f"{frame.file}: RescaleSlope is 0, all HU would be the same. Re-export the scan.", code="rescale_impossible"
         )
-    return frame
+    for keyword, value in (("RescaleSlope", frame.slope), ("RescaleIntercept", frame.intercept)):
+        if abs(value or 0) > _LARGEST_RESCALE:
+            raise UnreadableError(
+                f"{frame.file}: {keyword} is {value:g}, which gives no HU. Re-export the scan.",
+                code="rescale_impossible",
+            )
 
 
 def _macro(groups: "list[Dataset]", sequence: str, keyword: str) -> "Dataset":
@@ -158,7 +170,8 @@ def _required(group: "Dataset", keyword: str, count: int, *, file: Path) -> Numb
 
 def _optional(group: "Dataset", keyword: str) -> float | None:
     numbers = _numbers(group, keyword)
-    return numbers[0] if numbers else None
+    # Two values for one are damage: neither is certain.
+    return numbers[0] if numbers is not None and len(numbers) == 1 else None
 
 
 def _numbers(group: "Dataset", keyword: str) -> Numbers | None:

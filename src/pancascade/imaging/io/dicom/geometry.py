@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pancascade.errors import GeometryError
 from pancascade.imaging.io.dicom.copies import without_copies
 from pancascade.imaging.io.dicom.frames import Frame, Numbers
-from pancascade.imaging.io.dicom.spacing import slice_step_mm
+from pancascade.imaging.io.dicom.spacing import named, slice_step_mm
 from pancascade.messages.notices import Notice
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
@@ -89,10 +89,10 @@ def _require_same(
     odd = np.flatnonzero((np.abs(values - usual) > tolerance).any(axis=1))
     if odd.size:
         first = int(odd[0])
+        pair = f" with {_listed(values[first])} against {_listed(usual)}" if usual.size < 6 else ""  # six are too long
         raise GeometryError(
             f"{source}: the {what} differs between the slices: {odd.size} of {len(frames)} differ from the others, "
-            f"the first is {frames[first].file.name} with {_listed(values[first])} against {_listed(usual)}. "
-            "Remove slices that do not belong.",
+            f"the first is {named(frames[first])}{pair}. Remove slices that do not belong.",
             code=code,
         )
 

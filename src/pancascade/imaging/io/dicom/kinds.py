@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 CT = "ct"
 NOT_AXIAL = "coronal or sagittal CT"
 MIXED = "mixed dual-energy CT"
+LOCALIZER = "localizer"
 NAMEABLE = (NOT_AXIAL, MIXED)
 """Kinds in Hounsfield units that are read only if the user names the series."""
 
@@ -71,7 +72,7 @@ def kind_of(header: "Dataset") -> str:
         return names[0] if names else f"{_modality(header)} series"
     words = {str(word).strip().upper() for word in header.get("ImageType") or ()}
     if words & _LOCALIZER:
-        return "localizer"
+        return LOCALIZER
     if words & _DERIVED:
         return "derived picture"
     if str(header.get("RescaleType") or "").strip().upper() not in _HU_TYPES:

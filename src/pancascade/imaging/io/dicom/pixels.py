@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pancascade.errors import ScanError, UnreadableError
+from pancascade.files.file_names import abbreviated
 from pancascade.imaging.io.dicom.dicom_files import quiet
 from pancascade.imaging.io.dicom.frames import Frame
 from pancascade.imaging.volume import memory_mapped
@@ -98,7 +99,8 @@ def _image(file: Path) -> "Dataset":
     bits, high_bit = image.get("BitsStored"), image.get("HighBit")
     if None not in (bits, high_bit) and high_bit != bits - 1:
         raise UnreadableError(
-            f"{file}: HighBit is {high_bit} where BitsStored is {bits}, an arrangement of bits that is not read. "
+            f"{file}: HighBit is {abbreviated(str(high_bit))} where BitsStored is {abbreviated(str(bits))}, an "
+            "arrangement of bits that is not read. "
             "Convert the series with `dcm2niix`.",
             code="transfer_syntax",
         )

@@ -17,12 +17,12 @@ from pancascade.imaging.io.dicom.dicom_files import opened, read_header
 from pancascade.imaging.io.dicom.frames import frames_of
 from pancascade.imaging.io.dicom.geometry import Stack, arrange
 from pancascade.imaging.io.dicom.kinds import CT, NAMEABLE
+from pancascade.imaging.io.dicom.left_out import damaged_files, other_kinds
 from pancascade.imaging.io.dicom.pixels import hounsfield
 from pancascade.imaging.io.dicom.rescale import require_rescale
 from pancascade.imaging.io.dicom.search import Series, search, series_number, uid_mark
 from pancascade.imaging.io.image_files import MAX_VOXELS
 from pancascade.imaging.volume import Volume
-from pancascade.messages.notices import Notice
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -178,7 +178,8 @@ def _chosen_slices(path: Path, wanted: str | None) -> Iterator[tuple[Series, Sta
             raise type(error)(f"{path}: {error}", code=error.code) from error
         _logger.info("%s: reading %s.", path, chosen)
         stack = _placed(chosen, source=path)
-        yield chosen, stack._replace(notices=(*_left_out(found.left_out, path), *stack.notices))
+        left_out = (*damaged_files(found.left_out, path), *other_kinds(found.series, chosen, path))
+        yield chosen, stack._replace(notices=(*left_out, *stack.notices))
 
 
 def _read(series: Series, *, source: Path, keep_on_disk: bool) -> Volume:
@@ -205,17 +206,6 @@ def _frame_of_reference(header: "Dataset | None") -> str | None:
     """Return the mark of a header's frame of reference, if it has one."""
     uid = "" if header is None else str(header.get("FrameOfReferenceUID") or "").strip()
     return uid_mark(uid) if uid else None
-
-
-def _left_out(files: Sequence[Path], source: Path) -> Iterator[Notice]:
-    if files:
-        yield Notice(
-            code="files_left_out",
-            about="input",
-            sentence=f"{source}: {len(files)} damaged DICOM {'file was' if len(files) == 1 else 'files were'} left "
-            f"out, the first is {files[0].name}; slices at an end may be missing. Copy the series again.",
-            values={"files": len(files)},
-        )
 
 
 def _placed(series: Series, *, source: Path) -> Stack:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pancascade.errors import GeometryError
+from pancascade.files.file_names import abbreviated
 from pancascade.imaging.io.dicom.frames import Frame
 from pancascade.messages.notices import Notice
 
@@ -72,16 +73,16 @@ def _require_even(ordered: Sequence[Frame], along_mm: Array, *, source: Path) ->
             for gap in np.flatnonzero(counts > 1).tolist()
         ]
         missing = int((counts - 1).sum())
-        where = "; ".join(gaps[:3]) + ("; ..." if len(gaps) > 3 else "")
+        where = gaps[0] + (f"; {len(gaps) - 1} more" if len(gaps) > 1 else "")
         raise GeometryError(
             f"{source}: {counted(missing)} missing from a series of one every {usual_mm:.2f} mm: "
-            f"{where}. Copy or download the series again.",
+            f"{where}. Copy the series again.",
             code="missing_slices",
         )
     worst = int(np.abs(steps_mm - usual_mm).argmax())
     raise GeometryError(
         f"{source}: the slices are unevenly spaced, {steps_mm.min():.2f} to {steps_mm.max():.2f} mm apart; the worst "
-        f"are {named(ordered[worst])} and {named(ordered[worst + 1])}. Give the whole series, or resample it first.",
+        f"are {named(ordered[worst])} and {named(ordered[worst + 1])}. Give the whole series or resample it.",
         code="uneven_slices",
     )
 
@@ -128,7 +129,8 @@ def _tilt_degrees(step: Array, normal: Array) -> float:
 
 def named(frame: Frame) -> str:
     """Return the file name of a slice for messages, with the frame number after the first frame."""
-    return frame.file.name if frame.index == 0 else f"{frame.file.name} frame {frame.index + 1}"
+    name = abbreviated(frame.file.name, most=32)  # many programs write a UID as name, up to 64 characters
+    return name if frame.index == 0 else f"{name} frame {frame.index + 1}"
 
 
 def counted(slices: int) -> str:
