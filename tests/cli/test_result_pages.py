@@ -103,6 +103,19 @@ def test_nothing_is_written_over_a_result_or_twice(pancascade, results, tmp_path
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize(("option", "ending"), [("--out", ".html"), ("--csv", ".csv")])
+def test_a_file_of_another_kind_is_never_replaced(pancascade, results, tmp_path, option, ending):
+    other = tmp_path / "scan.nii.gz"
+    other.write_bytes(b"another patient's scan")
+    pages = () if option == "--out" else ("--out", tmp_path / "c.html")
+    code, _, err = pancascade("cohort", results, option, other, *pages)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "this file exists" in err
+    assert ending in err
+    assert other.read_bytes() == b"another patient's scan"
+    assert not (tmp_path / "c.html").exists()
+
+
 @pytest.mark.parametrize("arguments", [("cohort", "{all}"), ("compare-dates", "{all}/a", "{all}/b")])
 def test_a_page_in_place_of_a_link_that_leads_to_itself_is_no_fault_of_the_program(
     pancascade, results, tmp_path, arguments

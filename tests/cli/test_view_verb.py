@@ -37,8 +37,8 @@ def test_no_page_is_written_over_a_mask_or_a_scan(pancascade, result, scan, tmp_
     before = {path: path.read_bytes() for path in (scan, *result.iterdir())}
     mask = result / "segmentation.nii.gz"
     for arguments, says in (
-        (("view", result, "--out", scan), "is also the scan that is read"),
-        (("compare-dates", result, result, "--json", scan, "--out", tmp_path / "x"), "is also the scan that is read"),
+        (("view", result, "--out", scan), "this file exists"),
+        (("compare-dates", result, result, "--json", scan, "--out", tmp_path / "x"), "this file exists"),
         (("compare-dates", result, result, "--out", mask), "is a file of the result in this folder"),
         (("cohort", result, "--out", tmp_path / "x", "--csv", mask), "is a file of the result in this folder"),
     ):

@@ -28,7 +28,7 @@ def compare_dates(
     Research use only: the category by RECIST's thresholds is arithmetic on masks, not a response assessment.
     """
     from pancascade.cli.evaluation_options import wide_console
-    from pancascade.cli.out_folder import require_other_files, require_other_scan
+    from pancascade.cli.out_folder import require_other_files
     from pancascade.report.follow_up.follow_up import compare_dates as compare
     from pancascade.report.follow_up.follow_up_page import write_follow_up, write_follow_up_json
     from pancascade.results.result import NAME, read_result, require_whole
@@ -37,14 +37,10 @@ def compare_dates(
     require_other_files({"--out": out, "--json": table}, read=[earlier, later, *read])
     results = [read_result(path) for path in (earlier, later)]
     for path, result in zip((earlier, later), results, strict=True):
-        require_whole(_folder(path), result)
+        require_whole(path if path.is_dir() else path.parent, result)
     found = compare(*results)
     if out is not None:
-        dates = [_scan_and_mask(_folder(path), result) for path, result in zip((earlier, later), results, strict=True)]
-        for volume, _ in filter(None, dates):
-            if volume.source is not None:
-                require_other_scan({"--out": out, "--json": table}, volume.source)
-        write_follow_up(out, found, pictures=_pictures((earlier, later), results, found, dates))
+        write_follow_up(out, found, pictures=_pictures((earlier, later), results, found))
     if table is not None:
         write_follow_up_json(table, found)
     console = wide_console()
@@ -54,19 +50,12 @@ def compare_dates(
             console.print(f"Written: {written}", soft_wrap=True, highlight=False)
 
 
-def _folder(result: Path) -> Path:
-    return result if result.is_dir() else result.parent
-
-
-def _pictures(
-    paths: "Sequence[Path]",
-    results: "Sequence[Result]",
-    found: "FollowUp",
-    dates: "Sequence[tuple[Volume, Volume] | None]",
-) -> "list[PicturePair]":
+def _pictures(folders: "Sequence[Path]", results: "Sequence[Result]", found: "FollowUp") -> "list[PicturePair]":
     from pancascade.report.follow_up.follow_up_pictures import pair_pictures
 
-    return pair_pictures(found, results, dates, [_folder(path) / "overview.png" for path in paths])
+    places = [path if path.is_dir() else path.parent for path in folders]
+    dates = [_scan_and_mask(place, result) for place, result in zip(places, results, strict=True)]
+    return pair_pictures(found, results, dates, [place / "overview.png" for place in places])
 
 
 def _scan_and_mask(folder: Path, result: "Result") -> "tuple[Volume, Volume] | None":

@@ -7,6 +7,9 @@ from pathlib import Path
 from pancascade.errors import OutputError, ScanError
 from pancascade.files.given_paths import real_path
 
+_ENDINGS = {"--out": ".html", "--csv": ".csv", "--json": ".json"}
+"""Ending of a page's or table's name, by option."""
+
 OWN = ("result.json", "refusal.json")
 """Files that mark a folder as a folder of results."""
 
@@ -133,14 +136,14 @@ def require_unedited(out: Path, masks: Sequence[str]) -> None:
 
 
 def require_other_files(written: Mapping[str, Path | None], *, read: Sequence[Path]) -> None:
-    """Refuse to write two outputs into one file, over a result that is read, or over a file of any result.
+    """Refuse to write two outputs into one file, over a result that is read, over a file of any result or another kind.
 
     Args:
         written: Files to write, by option; None if not requested.
         read: Files of results.
 
     Raises:
-        OutputError: Two of them are the same, or a result names one as its own.
+        OutputError: Two of them are the same, a result names one as its own, or one exists and is of another kind.
     """
     seen = {real_path(path): "a result that is read" for path in read}
     for option, path in written.items():
@@ -150,23 +153,9 @@ def require_other_files(written: Mapping[str, Path | None], *, read: Sequence[Pa
             raise OutputError(f"{option} {path}: is also {seen[real_path(path)]}. Choose another name.")
         if path.name in _files_of_result(path.parent):
             raise OutputError(f"{option} {path}: is a file of the result in this folder. Choose another name.")
+        if path.is_file() and path.suffix.lower() != _ENDINGS[option]:
+            raise OutputError(f"{option} {path}: this file exists. Choose a name that ends in {_ENDINGS[option]}.")
         seen[real_path(path)] = f"the file of {option}"
-
-
-def require_other_scan(written: Mapping[str, Path | None], scan: Path) -> None:
-    """Refuse to write over a scan that is read.
-
-    Args:
-        written: Files to write, by option; None if not requested.
-        scan: File, or folder of DICOM files.
-
-    Raises:
-        OutputError: The scan has that file.
-    """
-    files = {real_path(path) for path in (scan, *(scan.rglob("*") if scan.is_dir() else ()))}
-    for option, path in written.items():
-        if path is not None and real_path(path) in files:
-            raise OutputError(f"{option} {path}: is also the scan that is read. Choose another name.")
 
 
 def _files_of_result(folder: Path) -> Iterable[str]:

@@ -24,15 +24,13 @@ def view(
 
     The page works offline. A corrected mask is saved beside the result; the result's own mask is not changed.
     """
-    from pancascade.cli.out_folder import require_other_files, require_other_scan
+    from pancascade.cli.out_folder import require_other_files
     from pancascade.services.viewer import Pictures, viewer_document, write_single_page
 
     folder = result if result.is_dir() else result.parent
     if out is not None:
         require_other_files({"--out": out}, read=[folder, *folder.glob("*")])
     volume = _scan(folder, scan)
-    if volume is not None and volume.source is not None:
-        require_other_scan({"--out": out}, volume.source)
     pictures = Pictures(folder, volume)
     document = viewer_document(folder, scan=volume is not None, corrections=out is None, author=author)
     pictures.content(document["files"]["mask"])  # an early error if there is no mask
