@@ -372,7 +372,9 @@ def test_a_recipe_that_mixes_slices_and_volumes_is_refused_in_one_short_sentence
 
 def test_a_2d_network_in_a_3d_cascade_is_refused_before_anything_is_written(folder, tmp_path):
     cascade = RECIPE["cascade"] | {"second": UNET}
-    with pytest.raises(RecipeError, match=r"^cascade\.second: zhao2019 needs a network for volumes.* for slices\.$"):
+    with pytest.raises(
+        RecipeError, match=r"^tiny3d\.yaml: cascade\.second: zhao2019 needs a network for volumes.* for slices\.$"
+    ):
         fit(write_recipe(tmp_path, cascade=cascade), folder, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -469,6 +471,6 @@ def test_a_part_that_is_no_encoder_cannot_be_pretrained(tmp_path, changes, known
     recipe = write_recipe(tmp_path, **changes, pretrained={"first": "r.safetensors"})
     with pytest.raises(
         RecipeError,
-        match=rf"^pretrained: first is no encoder of this cascade that has published weights; it has: {known}\.$",
+        match=rf"^tiny3d\.yaml: pretrained: first is no encoder of this cascade that has published weights; it has: {known}\.$",
     ):
         fit(recipe, tmp_path, out=tmp_path / "run")
