@@ -218,8 +218,13 @@ def _find(
     from pancascade.cli.progress import shown_progress
     from pancascade.segmentation import segment as run
 
-    if report:  # imported while the networks run, because they leave the interpreter free
-        Thread(target=import_module, args=("pancascade.report",), daemon=True).start()
+    drawing = Thread(target=import_module, args=("pancascade.report",), daemon=True)
+
+    def progress(what: str, done: int, total: int) -> None:
+        if report and drawing.ident is None:  # not before the networks run, which leave the interpreter free
+            drawing.start()
+        show(done, total, what=what)
+
     with shown_progress("read") as show:
         return run(
             scan,
@@ -230,7 +235,7 @@ def _find(
             backend=backend.value,
             max_memory_gb=max_memory_gb,
             keep_doubtful=keep_doubtful,
-            progress=lambda what, done, total: show(done, total, what=what),
+            progress=progress,
             additions=additions,
             pancreas=pancreas,
             pancreas_model=pancreas_model,
