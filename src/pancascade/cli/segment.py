@@ -1,8 +1,6 @@
 """``pancascade segment``: segment a scan; write mask, pictures, report and numbers."""
 
-from importlib import import_module
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -215,15 +213,9 @@ def _find(
     report: bool,
 ) -> "Segmentation":
     """`pancascade.segment`, with a bar that shows how far it is."""
+    from pancascade.cli.early_report import with_report_imported
     from pancascade.cli.progress import shown_progress
     from pancascade.segmentation import segment as run
-
-    drawing = Thread(target=import_module, args=("pancascade.report",), daemon=True)
-
-    def progress(what: str, done: int, total: int) -> None:
-        if report and drawing.ident is None:  # not before the networks run, which leave the interpreter free
-            drawing.start()
-        show(done, total, what=what)
 
     with shown_progress("read") as show:
         return run(
@@ -235,7 +227,7 @@ def _find(
             backend=backend.value,
             max_memory_gb=max_memory_gb,
             keep_doubtful=keep_doubtful,
-            progress=progress,
+            progress=with_report_imported(lambda what, done, total: show(done, total, what=what), when=report),
             additions=additions,
             pancreas=pancreas,
             pancreas_model=pancreas_model,
