@@ -43,7 +43,7 @@ def find_issues(
     for source, paths in (loose or {}).items():
         found += _loose_issues(source, paths)
     for source, names in (label_names or {}).items():
-        found += _print_labels(source, names)
+        found += _label_issues(source, names)
     order = list(Severity)
     return sorted(found, key=lambda one: (order.index(one.severity), one.kind, one.case or "", one.message))
 
@@ -128,7 +128,7 @@ def _meanings_issues(by_source: Mapping[str, Sequence[CaseStatistics]]) -> Itera
             yield Issue(kind="label-meaning", severity=Severity.NOTE, message=message)
 
 
-def _print_labels(source: str, names: Mapping[int, str]) -> Iterator[Issue]:
+def _label_issues(source: str, names: Mapping[int, str]) -> Iterator[Issue]:
     """Yield a note about the interpretation of ambiguous label names, such as another organ's tumour."""
     structures = structures_of(names)
     if all(structure.label and names[value].isalpha() for value, structure in structures.items()):

@@ -11,13 +11,8 @@ from pancascade.messages.notices import Notice
 def damaged_files(files: Sequence[Path], source: Path) -> Iterator[Notice]:
     """Yield a warning about DICOM files that are empty or have a damaged header."""
     if files:
-        yield Notice(
-            code="files_left_out",
-            about="input",
-            sentence=f"{source}: {len(files)} damaged DICOM {'file was' if len(files) == 1 else 'files were'} left "
-            f"out, the first is {files[0].name}; slices at an end may be missing. Copy the series again.",
-            values={"files": len(files)},
-        )
+        were = "file was" if len(files) == 1 else "files were"
+        yield _left_out(files, f"{source}: {len(files)} damaged DICOM {were} left out", advice="Copy the series again.")
 
 
 def other_kinds(series: Sequence[Series], chosen: Series, source: Path) -> Iterator[Notice]:
@@ -30,10 +25,14 @@ def other_kinds(series: Sequence[Series], chosen: Series, source: Path) -> Itera
     files = sorted(file for each in others if (each.rows, each.columns) == size for file in each.files)
     if files:
         are = "image of the series is" if len(files) == 1 else "images of the series are"
-        yield Notice(
-            code="files_left_out",
-            about="input",
-            sentence=f"{source}: {len(files)} {are} no CT by the header and left out, the first is {files[0].name}; "
-            "slices at an end may be missing. Check the series.",
-            values={"files": len(files)},
-        )
+        what = f"{source}: {len(files)} {are} no CT by the header and left out"
+        yield _left_out(files, what, advice="Check the series.")
+
+
+def _left_out(files: Sequence[Path], what: str, *, advice: str) -> Notice:
+    return Notice(
+        code="files_left_out",
+        about="input",
+        sentence=f"{what}, the first is {files[0].name}; slices at an end may be missing. {advice}",
+        values={"files": len(files)},
+    )
