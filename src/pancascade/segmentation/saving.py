@@ -1,6 +1,7 @@
 """Writing a segmentation: masks, pictures, report, probabilities, and ``result.json``, which seals them."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,18 +95,9 @@ def write_segmentation(
     """
     from pancascade.report import write_overview, write_scan_report
 
-    def write_compressed() -> None:
-        if "nifti" in outputs.formats:
-            write_volume(mask, draft / MASKS["nifti"])
-        if outputs.probabilities:
-            for label in (Label.PANCREAS, Label.TUMOUR):
-                path = draft / f"probability_{label.title}.nii.gz"
-                _write_probability(path, label, scan=scan, region=region, region_probabilities=region_probabilities)
-        if outputs.split_masks:
-            structures.write_structures(mask, draft)
-
+    maps = {"region": region, "region_probabilities": region_probabilities}
     with written_together(folder, names=FILES) as draft:
-        with beside(write_compressed) as compressed:
+        with beside(partial(_write_nifti, draft, outputs, scan=scan, mask=mask, **maps)) as nifti_written:
             if outputs.formats - {"nifti"}:
                 _write_dicom(draft, result, outputs.formats, scan=scan, mask=mask)
             if outputs.statistics:
@@ -113,7 +105,7 @@ def write_segmentation(
             if outputs.report:
                 write_overview(scan, mask, draft / "overview.png")
                 write_scan_report(draft / "report.html", scan=scan, mask=mask, result=result, model_card=card)
-            compressed()
+            nifti_written()
         write_result(_sealed(result, draft, folder=folder, scan=scan), draft / "result.json")
     return folder
 
@@ -147,6 +139,17 @@ def _sealed(result: Result, draft: Path, *, folder: Path, scan: Volume) -> Resul
     source = scan.source
     place = None if source is None or not source.exists() else scan_place(source, seen_from=folder)
     return result.model_copy(update={"files": files, "scan_place": place})
+
+
+def _write_nifti(draft: Path, outputs: Outputs, *, scan: Volume, mask: Volume, **maps: Any) -> None:
+    """Write all files that zlib compresses; `maps` as for `_write_probability`."""
+    if "nifti" in outputs.formats:
+        write_volume(mask, draft / MASKS["nifti"])
+    if outputs.probabilities:
+        for label in (Label.PANCREAS, Label.TUMOUR):
+            _write_probability(draft / f"probability_{label.title}.nii.gz", label, scan=scan, **maps)
+    if outputs.split_masks:
+        structures.write_structures(mask, draft)
 
 
 def _write_probability(

@@ -1,6 +1,7 @@
 """Segment a scan: the whole pipeline in one function."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,12 +92,8 @@ def segment(
         PancascadeError: The device or the backend cannot be used, or the allowed memory is too small.
     """
     clock = Stopwatch()
-
-    def read() -> Volume:
-        placed = {"affine": affine, "spacing_mm": spacing_mm, "orientation": orientation}
-        with clock.measure("read"):
-            return _read(scan, series=series, keep_on_disk=max_memory_gb is not None, **placed)
-
+    placed = {"affine": affine, "spacing_mm": spacing_mm, "orientation": orientation}
+    read = partial(_read, scan, series=series, keep_on_disk=max_memory_gb is not None, clock=clock, **placed)
     with beside(read, when=_is_compressed(scan)) as volume_read:
         with clock.measure("load"):
             loaded_models = (
@@ -187,13 +184,14 @@ def _notices_of(decision: "Decision", loaded_models: list[LoadedModel], given: G
     ]
 
 
-def _read(scan: Any, *, series: str | None, keep_on_disk: bool, **place: Any) -> Volume:
+def _read(scan: Any, *, series: str | None, keep_on_disk: bool, clock: Stopwatch, **place: Any) -> Volume:
     """Read the scan from its file or from memory; `place` describes an array, for `as_volume`."""
-    if not isinstance(scan, str | Path):
-        return as_volume(scan, **place)
-    if place["affine"] is not None or place["spacing_mm"] is not None:
-        raise GeometryError("affine and spacing_mm are for NumPy arrays: a file has its own. Leave them out.")
-    return read_volume(scan, series=series, keep_on_disk=keep_on_disk)
+    with clock.measure("read"):
+        if not isinstance(scan, str | Path):
+            return as_volume(scan, **place)
+        if place["affine"] is not None or place["spacing_mm"] is not None:
+            raise GeometryError("affine and spacing_mm are for NumPy arrays: a file has its own. Leave them out.")
+        return read_volume(scan, series=series, keep_on_disk=keep_on_disk)
 
 
 def _is_compressed(scan: object) -> bool:
