@@ -2,11 +2,9 @@
 
 import logging
 import os
-import re
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -97,7 +95,6 @@ def _everywhere(
 
 
 USER_ERROR, INTERRUPTED, BUG = 2, 130, 70
-_LOOP = re.compile(r"Symlink loop from '(.*)'$")
 ENDED = tuple(128 + number for number in ENDING)
 
 
@@ -128,9 +125,6 @@ def main() -> None:
                 "Error: there is not enough memory for this. Close other programs, or use less: segment "
                 "--max-memory, fewer --workers, a smaller canvas or batch in a recipe."
             )
-            sys.exit(USER_ERROR)
-        if (link := _LOOP.match(str(error))) is not None:  # Python's before 3.13, where a path is followed
-            _say(f"Error: {Path(link[1]).name}: a link that leads to itself. Remove it, or give another path.")
             sys.exit(USER_ERROR)
         if os.environ.get("PANCASCADE_DEBUG"):
             raise

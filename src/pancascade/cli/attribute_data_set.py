@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pancascade.cli.attribution_output import print_stages, write_attribution
 from pancascade.cli.evaluation_options import wide_console
+from pancascade.files.given_paths import real_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,7 @@ def attribute_data_set(
     console = wide_console()
     with shown_progress("locate and segment", total=len(cases)) as show:
         located, lost = localization_and_attribution_rows(model, cases, device=device, on_done=show)
-    name = model.resolve().name
+    name = real_path(model).name
     targets = print_stages(lost, console=console, model=name)
     localization = _print_localization(located, console=console, title=f"{name}: stage 1")
     if out is not None:

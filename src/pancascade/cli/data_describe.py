@@ -8,6 +8,7 @@ import typer
 from pancascade.cli import data_options as options
 from pancascade.cli.exit_codes import INCOMPLETE
 from pancascade.cli.held_folder import held
+from pancascade.files.given_paths import real_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +73,7 @@ def describe(
         found = _run(cases, parts, out, workers=workers)
         _print(found, folder, console)
         if out is not None:
-            write_fingerprint(found, out, name=folder.resolve().stem)
+            write_fingerprint(found, out, name=real_path(folder).stem)
             console.print(f"{', '.join(FILES)}: {out}", soft_wrap=True, highlight=False)
     for failure in found.failures:
         message = f"No numbers for {failure.case}: {failure.message}"
@@ -105,7 +106,7 @@ def _print(found: "Fingerprint", folder: Path, console: "Console") -> None:
 
     whole = found.groups[0]
     title = (
-        f"{folder.resolve().name}: {_count(whole.cases, 'case')} of {_count(whole.patients, 'patient')}, "
+        f"{real_path(folder).name}: {_count(whole.cases, 'case')} of {_count(whole.patients, 'patient')}, "
         f"{whole.with_pancreas} with pancreas, "
         f"{whole.with_tumour} with tumour; {whole.slices} axial slices, {whole.slices_with_pancreas} with pancreas, "
         f"{whole.slices_with_tumour} with tumour"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pancascade.errors import DataError
+from pancascade.files.given_paths import real_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +66,7 @@ def require_pictures(
     found = [layout or recognise(folder) for folder in folders]
     if Layout.SLICE_FOLDER not in found:
         raise DataError(
-            f"{given[0]} is for pictures of a slice folder, but {folders[0].resolve().name[:60]} is none "
+            f"{given[0]} is for pictures of a slice folder, but {real_path(folders[0]).name[:60]} is none "
             f"({found[0]}). Leave it out."
         )
 

@@ -9,6 +9,7 @@ import typer
 
 from pancascade.cli import data_options as options
 from pancascade.errors import DataError
+from pancascade.files.given_paths import real_path
 
 if TYPE_CHECKING:
     from pancascade.data.readers import Case
@@ -70,7 +71,7 @@ def split(
         strata=None if set(strata.values()) == {UNKNOWN} else strata,
         groups=groups,
     )
-    _write(drawn, out, seed=seed, sources=[path.resolve().name for path in data], strata=strata)
+    _write(drawn, out, seed=seed, sources=[real_path(path).name for path in data], strata=strata)
     _print_summary(drawn, strata, out)
     for trouble in [size.trouble for size in sizes if size.trouble]:
         typer.echo(f"Size unknown: {trouble}")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from pancascade.cli.data_options import choose_reading, require_pictures
 from pancascade.errors import DataError
+from pancascade.files.given_paths import real_path
 
 if TYPE_CHECKING:
     from pancascade.data.readers import Case
@@ -40,7 +41,7 @@ def find_reading(
     found = chosen or recognise(source)
     if found is not Layout.SLICE_FOLDER:
         return DataReading(layout=found)
-    trained = None if checkpoint is None else _trained_reading(checkpoint, source.resolve().name)
+    trained = None if checkpoint is None else _trained_reading(checkpoint, real_path(source).name)
     if picture_window is not None:
         return DataReading(layout=found, window=pictures.window, flip_rows=flip_rows)
     if trained is None:
@@ -80,7 +81,7 @@ def cases_of_part(
     from pancascade.files.digests import content_digest
 
     cases = reading.cases(source)
-    reported = PredictionSource(data_set=source.resolve().stem, reading=reading)
+    reported = PredictionSource(data_set=real_path(source).stem, reading=reading)
     if split is None:
         if fold is not None or part != "test":
             raise DataError("--fold and --part select from a split. Give --split, too.")

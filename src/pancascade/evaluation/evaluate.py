@@ -13,6 +13,7 @@ from pancascade.evaluation.records import CaseRecord, Outcome
 from pancascade.evaluation.work import Entry, MeasurementJob, run_jobs
 from pancascade.execution import Executor
 from pancascade.files.file_names import abbreviated, match_names, text_name
+from pancascade.files.given_paths import real_path
 from pancascade.messages.names_only import names_only
 
 Reported = TypeVar("Reported")
@@ -142,7 +143,7 @@ def method_name(predictions: Path) -> str:
     Raises:
         DataError: It is not UTF-8 text.
     """
-    return text_name(predictions.resolve().name)
+    return text_name(real_path(predictions).name)
 
 
 def _confidence_maps(method: Method, cases: Sequence[str]) -> dict[str, Path]:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pancascade.errors import OutputError
 from pancascade.files.documents import parse_json
+from pancascade.files.given_paths import real_path
 from pancascade.files.made_folders import made_by, remove_empty
 
 if sys.platform != "win32":
@@ -228,4 +229,4 @@ def _read(descriptor: int) -> Holder | None:
 
 
 def _name(folder: Path) -> str:
-    return folder.name or folder.resolve().name
+    return folder.name or real_path(folder).name

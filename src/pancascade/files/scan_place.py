@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from pancascade.files.given_paths import real_path
+
 MARK_DIGITS = 2
 """Hexadecimal digits of a folder's mark: enough to find the folder again, too few to identify a name."""
 
@@ -20,7 +22,7 @@ def scan_place(scan: Path, *, seen_from: Path) -> str:
     """
     scan = scan.absolute()
     try:
-        way = os.path.relpath(scan.parent.resolve() / scan.name, seen_from.resolve())
+        way = os.path.relpath(real_path(scan.parent) / scan.name, real_path(seen_from))
     except ValueError:  # on another drive of Windows
         way = scan.name
     parts = Path(way).parts
@@ -37,7 +39,7 @@ def places_of_scan(place: str, *, seen_from: Path) -> Iterator[Path]:
         seen_from: Folder from which the path starts; it may have moved together with the scan.
     """
     *folders, last = place.split("/")
-    found = [seen_from.resolve()]
+    found = [real_path(seen_from)]
     for part in folders:
         found = [path for folder in found for path in _step(folder, part)][:_MOST_PLACES]
     for folder in found:

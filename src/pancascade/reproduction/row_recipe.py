@@ -16,6 +16,7 @@ from pancascade.errors import DataError, RecipeError
 from pancascade.files.atomic import written_whole
 from pancascade.files.digests import text_digest
 from pancascade.files.documents import first_fault
+from pancascade.files.given_paths import real_path
 from pancascade.files.yaml_documents import read_yaml
 from pancascade.reproduction.published_tables import PublishedRow, Scale, Table
 from pancascade.training import Recipe, find_recipe, read_recipe
@@ -37,8 +38,8 @@ class DataPlace:
         """Return the data source of a recipe that reads it."""
         found: dict[str, Any] = {
             "reader": self.reading.layout.value,
-            "folder": str(self.path.resolve()),
-            "split": str(split.resolve()),
+            "folder": str(real_path(self.path)),
+            "split": str(real_path(split)),
             "keep": keep,
         }
         if fold is not None:

@@ -10,6 +10,7 @@ from pancascade.errors import CheckpointError, DataError
 from pancascade.evaluation import Protocol
 from pancascade.evaluation.data_set import evaluate_data_set
 from pancascade.files.digests import content_digest
+from pancascade.files.given_paths import real_path
 from pancascade.inference.prediction import localization_rows, predict_cases
 from pancascade.methods.cascades import Cascade
 from pancascade.methods.checkpoint import load_checkpoint
@@ -131,7 +132,7 @@ def _train(plan: Plan, training: PlannedTraining, folder: Path, resources: Resou
         write_recipe(folder / RECIPE, training.recipe, training.source)
         fit(
             folder / RECIPE,
-            plan.place.path.resolve().parent,
+            real_path(plan.place.path).parent,
             out=run,
             resume=True,
             device=resources.device,

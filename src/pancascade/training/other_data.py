@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pancascade.data.readers import Layout, recognise
 from pancascade.errors import DataError, RecipeError
 from pancascade.files.documents import first_fault
+from pancascade.files.given_paths import real_path
 from pancascade.files.yaml_documents import read_yaml
 from pancascade.training.data_source import DataSource
 from pancascade.training.pretrained import find_weights
@@ -56,11 +57,11 @@ def recipe_on(
             f"{data_set}: pictures, and {recipe.name} has no settings to read them. Make a store of them with "
             "`pancascade data prepare`, with --picture-window and --flip-rows."
         )
-    source: dict[str, Any] = {"reader": layout.value, "folder": str(data_set.resolve()), "keep": keep or own.keep}
+    source: dict[str, Any] = {"reader": layout.value, "folder": str(real_path(data_set)), "keep": keep or own.keep}
     if layout is not Layout.CORRECTIONS or split is not None:
-        source["split"] = str(SEEDED) if split is None or drawn else str(split.resolve())
+        source["split"] = str(SEEDED) if split is None or drawn else str(real_path(split))
     if scans is not None:
-        source["scans"] = str(scans.resolve())
+        source["scans"] = str(real_path(scans))
     if fold is not None:
         source["fold"] = fold
     if layout is Layout.SLICE_FOLDER:

@@ -10,6 +10,7 @@ from pancascade.data.readers.corrected_scans import KnownScans
 from pancascade.data.readers.scan_files import read_values
 from pancascade.data.readers.structure import OURS
 from pancascade.errors import DataError, listed
+from pancascade.files.given_paths import real_path
 from pancascade.imaging.io import read_volume
 from pancascade.imaging.io.dicom.dicom_files import looks_like_dicom
 from pancascade.imaging.volume import Volume
@@ -52,7 +53,7 @@ def corrected_results(folder: Path, *, scans: Path | None = None) -> list[Case]:
         digest = correction.record.scan_digest or scan.scan_digest
         patient = known.patient(name, result.name) or patients.setdefault(digest or name, name)
         labelled = _labelled(image, correction, series=known.series(name, result.name) or scan.series, digest=digest)
-        found.append(Case.of_scan(name, patient=patient, source=folder.resolve().name, scan=labelled))
+        found.append(Case.of_scan(name, patient=patient, source=real_path(folder).name, scan=labelled))
     if missing:
         raise DataError(
             f"{listed(missing)}: the scan is neither beside the correction nor at its original place. Give --scans, a "
@@ -79,7 +80,7 @@ def _records(folder: Path) -> Iterator[Path]:
 
 
 def _place(result: Path, folder: Path) -> str:
-    return folder.resolve().name if result == folder else result.relative_to(folder).as_posix()
+    return real_path(folder).name if result == folder else result.relative_to(folder).as_posix()
 
 
 def _labelled(image: Path, correction: Correction, *, series: str | None, digest: str | None) -> LabelledScan:

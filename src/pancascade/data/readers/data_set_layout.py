@@ -18,7 +18,7 @@ from pancascade.data.readers.slice_folder import slice_folder
 from pancascade.data.readers.volume_list import COLUMNS, volume_list
 from pancascade.data.store.manifest import is_store
 from pancascade.errors import DataError, listed
-from pancascade.files.given_paths import given_path
+from pancascade.files.given_paths import given_path, real_path
 from pancascade.imaging.preprocessing import Window
 
 
@@ -81,7 +81,7 @@ def _is_region_folder(path: Path) -> bool:
 
 def _is_nih_pancreas_ct(path: Path) -> bool:
     """Return whether a folder contains folders of patients, or is the folder of one patient."""
-    itself = [path] if path.resolve().match(_NIH_PATIENT) else []
+    itself = [path] if real_path(path).match(_NIH_PATIENT) else []
     return any(found.is_dir() for found in (*itself, *path.rglob(_NIH_PATIENT)))
 
 

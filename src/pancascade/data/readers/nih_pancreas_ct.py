@@ -11,6 +11,7 @@ from pancascade.data.readers.case import Case, LabelledScan
 from pancascade.data.readers.label_flips import AS_IT_IS, directions, right_way_round, turned
 from pancascade.data.readers.structure import LabelMapping, Structure
 from pancascade.errors import DataError
+from pancascade.files.given_paths import real_path
 from pancascade.imaging.io import read_dicom_folder, read_label_map
 from pancascade.imaging.volume import Volume, reorient
 
@@ -38,7 +39,7 @@ def nih_pancreas_ct(folder: Path, *, withdrawn: Literal["drop", "group"] = "drop
 
     Source: Roth et al. 2015; TCIA, doi 10.7937/K9/TCIA.2016.tNB1kqBU, version of 2020-09-10: 80 patients.
     """
-    folder = folder.resolve()  # a single patient's folder may be given as "."
+    folder = real_path(folder)  # a single patient's folder may be given as "."
     patients = {path.name: path for path in (folder, *sorted(folder.rglob("PANCREAS_*"))) if _is_patient(path)}
     labels = {match[1]: path for path in sorted(folder.rglob("label*")) if (match := _LABEL.fullmatch(path.name))}
     if not patients:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pancascade.files.atomic import written_whole
 from pancascade.files.digests import content_digest
+from pancascade.files.given_paths import real_path
 from pancascade.inference.models.model import Model
 from pancascade.inference.models.model_calibration import Calibration
 from pancascade.inference.models.model_files import find_file, public_place
@@ -50,7 +51,7 @@ def write_model(model: Model, path: Path, *, whole_paths: bool = False) -> None:
     for step, reported in zip(model.steps, description["steps"], strict=True):
         weights = model.weights_of(step).absolute()
         reported["weights"] = str(weights) if whole_paths else public_place(weights, seen_from=path.parent)
-        reported["digest"] = None if weights.parent.resolve() == path.parent.resolve() else content_digest(weights)
+        reported["digest"] = None if real_path(weights.parent) == real_path(path.parent) else content_digest(weights)
     if model.card is not None:
         card = find_file(model.card, folder=model.folder).absolute()
         description["card"] = str(card) if whole_paths else public_place(card, seen_from=path.parent)

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from pancascade.errors import UnknownModelError, listed
 from pancascade.files.documents import first_fault, read_json, reason
+from pancascade.files.given_paths import real_path
 from pancascade.inference.external.kinds import kind_of
 from pancascade.inference.graphs.graph_files import SUFFIX
 from pancascade.inference.models.model import Model, Step
@@ -49,8 +50,8 @@ def find_model(name: str) -> Model:
         return models[name]
     kind = kind_of(path)
     if kind is not None:
-        step = Step(kind=kind, weights=path.resolve().name)
-        return Model(name=step.weights, summary="external network", steps=(step,), folder=path.resolve().parent)
+        step = Step(kind=kind, weights=real_path(path).name)
+        return Model(name=step.weights, summary="external network", steps=(step,), folder=real_path(path).parent)
     if path.name and path.is_dir():
         if (path / EXPORTED).is_file():
             return _read(path / EXPORTED)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pancascade.errors import UnknownModelError
 from pancascade.files.digests import content_digest
+from pancascade.files.given_paths import real_path
 from pancascade.files.scan_place import places_of_scan, scan_place
 
 
@@ -20,7 +21,7 @@ def public_place(file: Path, *, seen_from: Path) -> str:
         file: Weights or card.
         seen_from: Folder of the description.
     """
-    if file.parent.resolve() in (shipped_folder().resolve(), seen_from.resolve()):
+    if real_path(file.parent) in (real_path(shipped_folder()), real_path(seen_from)):
         return file.name
     return scan_place(file, seen_from=seen_from)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator, model_validator
 
+from pancascade.files.given_paths import real_path
 from pancascade.segmentation.batch.batch_options import SegmentOptions
 from pancascade.settings import Settings
 
@@ -90,7 +91,7 @@ class ServerSettings(Settings):
 
     @model_validator(mode="after")
     def _keeps_corrections_elsewhere(self) -> "ServerSettings":
-        if self.corrections is not None and self.corrections.resolve().is_relative_to(self.jobs.resolve()):
+        if self.corrections is not None and real_path(self.corrections).is_relative_to(real_path(self.jobs)):
             raise ValueError("--corrections: is the folder of the jobs, which are removed; choose another one")
         return self
 
