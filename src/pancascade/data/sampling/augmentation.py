@@ -7,6 +7,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from pancascade.data.sampling.appearance import change_contents, change_sharpness
+from pancascade.data.sampling.artificial_lesions import add_lesions
 from pancascade.data.sampling.augmentation_settings import Augmentation
 from pancascade.data.sampling.neighbour_changes import change_neighbours
 
@@ -34,6 +35,7 @@ def augment(images: Tensor, labels: Tensor, *, settings: Augmentation, generator
     moved = functional.grid_sample(stacked.float(), grid, mode="nearest", padding_mode="zeros", align_corners=False).to(
         torch.uint8
     )
+    images, moved = add_lesions(images, moved, probability=settings.lesion_probability, generator=generator)
     if labels.ndim == 3:  # the channels of a volume are its slices, not neighbours
         images = change_neighbours(images, settings, generator)
     images = change_contents(images, stacked=moved, settings=settings, generator=generator)

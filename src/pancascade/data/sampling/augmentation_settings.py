@@ -24,6 +24,8 @@ class Augmentation(Settings):
         sharp_probability: Share of images with sharpened edges, as by sharp kernels.
         gut_probability: Share of images in which gut is filled with bright oral contrast, or with gas, at random places
             outside the target.
+        lesion_probability: Share of the images with pancreas and without tumour that get an artificial lesion, labelled
+            as tumour.
         neighbour_dropout: Share of images whose neighbouring slices are replaced by the slice itself.
         neighbour_warp_pixels: In half of the images whose neighbours only repeat the slice, neighbours are warped by a
             smooth random displacement of this standard deviation times their distance in channels. Otherwise networks
@@ -45,6 +47,7 @@ class Augmentation(Settings):
     coarse_probability: float = Field(default=0.0, ge=0, le=1)
     sharp_probability: float = Field(default=0.0, ge=0, le=1)
     gut_probability: float = Field(default=0.0, ge=0, le=1)
+    lesion_probability: float = Field(default=0.0, ge=0, le=1)
     neighbour_dropout: float = Field(default=0.0, ge=0, le=1)
     neighbour_warp_pixels: float = Field(default=0.0, ge=0)
     target_shift: float = Field(default=0.0, ge=0)
