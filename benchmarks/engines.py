@@ -31,7 +31,7 @@ from pancascade.imaging.preprocessing import Canvas
 from pancascade.inference.backends.backend import Precision
 from pancascade.inference.backends.fused_networks import folded
 from pancascade.inference.backends.openvino_networks import OpenVinoNetwork, accelerate
-from pancascade.inference.export.model import image_on_network_grid
+from pancascade.inference.export.comparison import image_on_network_grid
 from pancascade.inference.models.known_models import find_model
 from pancascade.methods.cascades import Cascade, fast_layout
 from pancascade.methods.checkpoint import load_checkpoint

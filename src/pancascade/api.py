@@ -124,7 +124,8 @@ def train(
 
 
 def _fit(request: "TrainingRequest", progress: "Callable[[RunProgress, int, int], None] | None") -> TrainedRun:
-    from pancascade.training.processes import fit_in_processes, fit_requested, require_alone
+    from pancascade.training.process_environment import require_alone
+    from pancascade.training.processes import fit_in_processes, fit_requested
 
     if request.size > 1:
         return TrainedRun(request.out, tuple(fit_in_processes(request, progress=progress)))

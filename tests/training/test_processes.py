@@ -152,7 +152,7 @@ def test_processes_that_cannot_train_together_are_refused(project, choices, said
 
 
 def test_as_many_processes_as_were_started_must_be_asked_for(project, monkeypatch):
-    from pancascade.training.processes import is_follower, require_alone
+    from pancascade.training.process_environment import is_follower, require_alone
 
     write(project, ONE_NETWORK)
     assert not is_follower(1)

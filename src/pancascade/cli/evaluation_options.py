@@ -153,7 +153,8 @@ def choose_protocol(
     """
     from pydantic import ValidationError
 
-    from pancascade.evaluation.protocol import Protocol, find_protocol, parse_labels
+    from pancascade.evaluation.protocol import Protocol, find_protocol
+    from pancascade.evaluation.target_labels import parse_labels
     from pancascade.files.documents import first_fault
 
     settings = find_protocol(name).model_dump()

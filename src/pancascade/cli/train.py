@@ -44,7 +44,7 @@ def train(
 
     from pancascade import api
     from pancascade.cli.progress import shown_progress
-    from pancascade.training.processes import is_follower
+    from pancascade.training.process_environment import is_follower
 
     console = rich.console.Console(quiet=is_follower(nodes))
     reported = 0

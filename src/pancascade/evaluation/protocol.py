@@ -8,10 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from pancascade.errors import DataError
 from pancascade.evaluation.quantities import metrics_at
+from pancascade.evaluation.target_labels import TargetLabels, spell_labels
 from pancascade.files.documents import first_fault, reason
 from pancascade.files.yaml_documents import read_yaml
 from pancascade.metrics import SurfaceDefinition
@@ -25,19 +26,6 @@ AGGREGATIONS: dict[Aggregation, str] = {
     "pooled": "all voxels of all scans taken together",
     "volumes": "mean over scans",
 }
-
-
-def _labels(labels: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    for target, values in labels.items():
-        if not values or min(values) < 1:
-            raise ValueError(f"target {target!r} needs at least one label, all above 0 (0 is background)")
-    if not labels:
-        raise ValueError("at least one target is needed, like pancreas=1+2")
-    return labels
-
-
-TargetLabels = Annotated[dict[str, tuple[int, ...]], AfterValidator(_labels)]
-"""Values of a label map that form each target."""
 
 
 class EmptyRule(Settings):
@@ -156,10 +144,10 @@ class Protocol(Settings, metaclass=_RefusedInASentence):
         """Return the whole protocol as one line, as written into every table."""
         rule = self.empty
         hit = "centre" if self.lesions.hit == "centre" else f"IoU ≥ {self.lesions.least_iou:g}"
-        reference = f"; labels of the reference {_spell(self.reference_labels)}" if self.reference_labels else ""
+        reference = f"; labels of the reference {spell_labels(self.reference_labels)}" if self.reference_labels else ""
         parts = (
             f"protocol {self.name}; grid of the reference{', resampled by nearest voxel' if self.resample else ''}",
-            f"labels {_spell(self.labels)}{reference}; other labels: {self.other_labels}",
+            f"labels {spell_labels(self.labels)}{reference}; other labels: {self.other_labels}",
             f"both empty: {rule.both}; reference empty: {rule.reference}; prediction empty: {rule.prediction}",
             f"distance to an empty mask: {rule.distance}; missing predictions: {self.missing}",
             f"surface: {self.surface}; NSD at {', '.join(f'{t:g}' for t in self.tolerances_mm)} mm",
@@ -236,27 +224,3 @@ def find_protocol(name: str) -> Protocol:
         raise DataError(f"{path.name}: not a protocol ({first_fault(error)}).") from error
     except (OSError, ValueError, TypeError) as error:
         raise DataError(f"{path.name}: not a readable protocol ({reason(error)}).") from error
-
-
-def parse_labels(text: str) -> dict[str, tuple[int, ...]]:
-    """Parse targets such as ``pancreas=1+2,tumour=2``.
-
-    Raises:
-        DataError: The text does not have this form.
-    """
-    labels: dict[str, tuple[int, ...]] = {}
-    for part in text.split(","):
-        target, _, values = part.partition("=")
-        target = target.strip()
-        try:
-            labels[target] = tuple(int(value) for value in values.split("+"))
-            _labels({target: labels[target]})
-        except ValueError as error:
-            raise DataError(f"labels {text!r}: write them like pancreas=1+2,tumour=2 ({error}).") from error
-        if not target.isidentifier():
-            raise DataError(f"labels {text!r}: a target's name is one word of letters, got {target!r}.")
-    return labels
-
-
-def _spell(labels: dict[str, tuple[int, ...]]) -> str:
-    return ", ".join(f"{target}={'+'.join(map(str, values))}" for target, values in labels.items())

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import socket
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -13,8 +12,6 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from pancascade.errors import PancascadeError, RecipeError
@@ -22,15 +19,13 @@ from pancascade.inference.backends.devices import find_device
 from pancascade.training.group import divides_rounds
 from pancascade.training.loop import fit
 from pancascade.training.meeting import WAITS_FOR, connect
+from pancascade.training.process_environment import outer_environment, place_of
 from pancascade.training.process_messages import ProgressSender, logs_reported
 from pancascade.training.rank_processes import RankProcesses
 from pancascade.training.recipe import Recipe, read_recipe
 from pancascade.training.run import ProgressCall, Run
 
 logger = logging.getLogger(__name__)
-
-
-_PLACE = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
 
 
 @dataclass(frozen=True)
@@ -70,14 +65,6 @@ class RemoteProgress:
     recipe: Recipe
     epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
-
-
-def is_follower(nodes: int) -> bool:
-    """Return whether another process writes and logs: another rank, or the first of several nodes."""
-    environment = _outer_environment()
-    if environment is not None:
-        return environment.global_rank() > 0
-    return nodes > 1 and os.environ.get("NODE_RANK", "0") != "0"
 
 
 def fit_requested(
@@ -123,7 +110,7 @@ def fit_in_processes(training: TrainingRequest, *, progress: ProgressCall | None
     recipe = read_recipe(training.recipe)
     divides_rounds(recipe, training.size)
     _require_devices(training)
-    environment = _outer_environment()
+    environment = outer_environment()
     if environment is None:
         return _start(training, recipe, progress)
     if environment.world_size() != training.size:
@@ -135,18 +122,6 @@ def fit_in_processes(training: TrainingRequest, *, progress: ProgressCall | None
         logging.getLogger("pancascade").setLevel(logging.ERROR)
         progress = None
     return be_a_rank(training, environment, progress)
-
-
-def require_alone() -> None:
-    """Check that one process was started, because several would all do the same work.
-
-    Raises:
-        RecipeError: Several processes were started.
-    """
-    environment = _outer_environment()
-    size = 1 if environment is None or isinstance(environment, LightningEnvironment) else environment.world_size()
-    if size > 1:
-        raise RecipeError(f"{size} processes were started to train together. Give --devices (per node) and --nodes.")
 
 
 def be_a_rank(
@@ -184,7 +159,7 @@ def be_a_rank(
 def _start(training: TrainingRequest, recipe: Recipe, progress: ProgressCall | None) -> list[dict[str, Any]]:
     """Start this node's processes, forward their messages, and end all if one fails."""
     standing = RemoteProgress(recipe)
-    place = _place(training)
+    place = place_of(nodes=training.nodes)
     places = [{**place, "LOCAL_RANK": str(number)} for number in range(training.devices)]
     with closing(RankProcesses(_serve, [(training, place) for place in places])) as ranks:
         for reported in ranks.messages():
@@ -200,26 +175,6 @@ def _start(training: TrainingRequest, recipe: Recipe, progress: ProgressCall | N
     return standing.history
 
 
-def _place(training: TrainingRequest) -> Mapping[str, str]:
-    """Return the environment variables by which this node's processes find the others.
-
-    Raises:
-        RecipeError: There are several nodes, and the environment does not identify this one.
-    """
-    if training.nodes == 1:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        return {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
-    missing = [name for name in _PLACE if not os.environ.get(name)]
-    if missing:
-        raise RecipeError(
-            f"--nodes {training.nodes}: {', '.join(missing)} must be set on every node, or start the processes with "
-            "torchrun or srun; see docs/cluster.md."
-        )
-    return {name: os.environ[name] for name in _PLACE}
-
-
 def _serve(send: Any, training: TrainingRequest, place: Mapping[str, str]) -> None:
     """Run the work of a process started by `_start`."""
     os.environ.update(place)
@@ -230,15 +185,6 @@ def _serve(send: Any, training: TrainingRequest, place: Mapping[str, str]) -> No
         history = be_a_rank(training, environment, sender)
     if leads:
         send(("history", history))
-
-
-def _outer_environment() -> ClusterEnvironment | None:
-    """Return the environment of processes started by another program; None if they must be started here."""
-    if TorchElasticEnvironment.detect():
-        return TorchElasticEnvironment()
-    if int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
-        return SLURMEnvironment()
-    return None
 
 
 def _require_devices(training: TrainingRequest) -> None:

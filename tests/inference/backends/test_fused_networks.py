@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from pancascade.inference.backends.fused_networks import folded, fused_for_inference
-from pancascade.inference.export.model import image_on_network_grid
+from pancascade.inference.export.comparison import image_on_network_grid
 from pancascade.methods.checkpoint import load_checkpoint
 from pancascade.methods.networks.build import build
 

@@ -9,7 +9,8 @@ from pancascade.errors import ExportError
 from pancascade.imaging.preprocessing import Canvas, VolumeGrid, Window
 from pancascade.inference.export import formats as export_formats
 from pancascade.inference.export import model as exporting
-from pancascade.inference.export.model import export_model, image_on_network_grid, require_same
+from pancascade.inference.export.comparison import image_on_network_grid, require_same
+from pancascade.inference.export.model import export_model
 from pancascade.inference.models.model import Model, Step
 from pancascade.methods.cascades import build_cascade
 from pancascade.methods.cascades.lsnet import LSNetSettings

@@ -8,16 +8,13 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from pancascade.errors import GeometryError, NotCTError
-from pancascade.imaging.io.image_files import MAX_VOXELS
+from pancascade.errors import NotCTError
+from pancascade.imaging.io.grid_checks import require_ct_size, require_right_angles, require_spacing, slice_axis_of
 from pancascade.imaging.volume import Volume, slabs
 from pancascade.messages.notices import Notice
 
 # Shares of voxels are estimated on about this many voxels; minimum and maximum use all voxels.
 _SAMPLE_VOX = 500_000
-
-# The limit for DICOM series.
-_SHEAR_DEGREES = 0.5
 
 
 def require_ct(volume: Volume) -> list[Notice]:
@@ -34,10 +31,10 @@ def require_ct(volume: Volume) -> list[Notice]:
         GeometryError: a size or spacing that no CT of an abdomen has.
         NotCTError: voxels that are not finite or cannot be Hounsfield units.
     """
-    slice_axis = _slice_axis(volume)
+    slice_axis = slice_axis_of(volume)
     in_plane = [axis for axis in range(3) if axis != slice_axis]
     require_spacing(volume)
-    _refuse_geometry(volume, in_plane=in_plane)
+    require_ct_size(volume, in_plane=in_plane)
     return [*require_hounsfield(volume), *_unusual_geometry(volume, in_plane=in_plane, slice_axis=slice_axis)]
 
 
@@ -55,73 +52,10 @@ def require_hounsfield(volume: Volume) -> list[Notice]:
         NotCTError: voxels that are not finite or cannot be Hounsfield units.
     """
     require_spacing(volume)
-    _refuse_shear(volume)
+    require_right_angles(volume)
     low_hu, high_hu = _finite_range(volume)
     _refuse_values(volume.name, _sample(volume.voxels), low_hu=low_hu, high_hu=high_hu)
     return [*volume.notices, *_unusual_values(volume.name, low_hu=low_hu, high_hu=high_hu)]
-
-
-def _slice_axis(volume: Volume) -> int:
-    return int(np.argmax(np.abs(volume.affine[2, :3] / volume.spacing_mm)))
-
-
-def _refuse_shear(volume: Volume) -> None:
-    """Refuse a sheared grid, as for a tilted DICOM series: its voxels are no boxes, so measurements would be wrong."""
-    axes = volume.affine[:3, :3] / volume.spacing_mm
-    slice_axis = _slice_axis(volume)
-    first, second = (axes[:, axis] for axis in range(3) if axis != slice_axis)
-    skewed_degrees = math.degrees(math.asin(min(1.0, abs(float(first @ second)))))
-    if skewed_degrees > _SHEAR_DEGREES:
-        raise GeometryError(
-            f"{volume.name}: rows and columns are {skewed_degrees:.1f} degrees off a right angle, so voxels are not "
-            "boxes. Resample the scan onto an orthogonal grid first.",
-            code="directions_impossible",
-        )
-    normal = np.cross(first, second)
-    lean = abs(float(axes[:, slice_axis] @ normal)) / float(np.linalg.norm(normal))
-    tilt_degrees = math.degrees(math.acos(min(1.0, lean)))
-    if tilt_degrees > _SHEAR_DEGREES:
-        raise GeometryError(
-            f"{volume.name}: the stack of slices leans by {tilt_degrees:.1f} degrees (gantry tilt), so its voxels are "
-            "not boxes. Resample it onto an orthogonal grid first.",
-            code="gantry_tilt",
-        )
-
-
-def require_spacing(volume: Volume) -> None:
-    """Check the voxel spacing of a scan or label map; an impossible one would be reported as lack of memory.
-
-    Raises:
-        GeometryError: a spacing that no CT has.
-    """
-    for axis, spacing_mm in enumerate(volume.spacing_mm):
-        if not 0.1 <= spacing_mm <= 20:
-            raise GeometryError(
-                f"{volume.name}: voxel spacing is {spacing_mm:g} mm along axis {axis}, CT has 0.1 to 20 mm. "
-                "Check the header's units and re-export the scan.",
-                code="spacing_impossible",
-            )
-
-
-def _refuse_geometry(volume: Volume, *, in_plane: list[int]) -> None:
-    name, shape, spacing_mm = volume.name, volume.shape, volume.spacing_mm
-    if volume.voxels.size > MAX_VOXELS or max(shape) > 3000:
-        raise GeometryError(
-            f"{name}: {shape} voxels are too many for a CT scan. Crop or resample it first.", code="too_many_voxels"
-        )
-    for axis in in_plane:
-        if shape[axis] < 16:
-            raise GeometryError(
-                f"{name}: only {shape[axis]} voxels along in-plane axis {axis}, at least 16 are needed. "
-                "Give the whole scan.",
-                code="too_small",
-            )
-        if shape[axis] * spacing_mm[axis] < 60:
-            raise GeometryError(
-                f"{name}: only {shape[axis] * spacing_mm[axis]:.0f} mm along in-plane axis {axis}, which "
-                "holds no abdomen; at least 60 mm are needed. Check the spacing or give the whole scan.",
-                code="too_small",
-            )
 
 
 def _finite_range(volume: Volume) -> tuple[float, float]:

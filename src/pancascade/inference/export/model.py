@@ -5,9 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
@@ -16,6 +14,7 @@ from pancascade.files.atomic import written_together
 from pancascade.files.output_lock import lock_output
 from pancascade.files.replacing import require_replaceable
 from pancascade.imaging.preprocessing import Canvas
+from pancascade.inference.export.comparison import TOLERANCE, image_on_network_grid, require_same
 from pancascade.inference.export.exported_pipeline import (
     Export,
     ExportedNetwork,
@@ -32,8 +31,6 @@ from pancascade.methods.networks.build import NETWORKS
 
 DESCRIPTION, CARD, LICENCE = "export.json", "model-card.md", "LICENCE.txt"
 
-TOLERANCE = 1e-3
-"""Largest allowed difference of an exported network's output from torch's, relative to the largest output (min. 1)."""
 
 Reported = Callable[[ExportedNetwork], None]
 """Called with each network after it was written and its output compared with torch's."""
@@ -216,40 +213,3 @@ def _exported(planned: Planned, draft: Path, file_format: ExportFormat) -> Expor
         largest_difference=difference,
         tolerance=TOLERANCE,
     )
-
-
-def require_same(answers: Sequence[NDArray[np.float32]], wanted: Sequence[NDArray[np.float32]], *, file: str) -> float:
-    """Return the largest difference between two networks' maps.
-
-    Raises:
-        ExportError: The maps are of other shapes, or differ by more than `TOLERANCE`.
-    """
-    shapes = [maps.shape for maps in answers], [maps.shape for maps in wanted]
-    if shapes[0] != shapes[1]:
-        raise ExportError(f"{file}: the exported network gives maps of {shapes[0]}, but torch of {shapes[1]}.")
-    largest = 0.0
-    for answer, true in zip(answers, wanted, strict=True):
-        difference = float(np.abs(answer - true).max())
-        allowed = TOLERANCE * max(1.0, float(np.abs(true).max()))
-        if not difference <= allowed:
-            raise ExportError(
-                f"{file}: the exported network's output differs from torch's by {difference:.2g}, more than "
-                f"{allowed:.2g}; nothing was written. Try the other format."
-            )
-        largest = max(largest, difference)
-    return largest
-
-
-def image_on_network_grid(size: tuple[int, int]) -> Tensor:
-    """Return a synthetic slice of a body, (1, 1, H, W) in [0, 1]: soft tissue with a bright and a dark organ."""
-    rows, columns = torch.meshgrid(*(torch.linspace(-1, 1, side) for side in size), indexing="ij")
-    image = torch.zeros(size)
-    for row, column, height, width, grey in (
-        (0.0, 0.0, 0.8, 0.9, 0.45),
-        (0.0, -0.4, 0.4, 0.3, 0.6),
-        (0.1, 0.15, 0.2, 0.3, 0.75),
-        (0.5, 0.0, 0.2, 0.15, 1.0),
-        (-0.3, 0.4, 0.25, 0.2, 0.05),
-    ):
-        image[((rows - row) / height) ** 2 + ((columns - column) / width) ** 2 < 1] = grey
-    return image[None, None]

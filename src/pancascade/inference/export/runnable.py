@@ -13,9 +13,10 @@ from pancascade.errors import ExportError
 from pancascade.files.digests import content_digest
 from pancascade.files.documents import parse_json
 from pancascade.imaging.preprocessing import Canvas
+from pancascade.inference.export.comparison import require_same
 from pancascade.inference.export.exported_pipeline import output_names
 from pancascade.inference.export.formats import require_installed, write_network
-from pancascade.inference.export.model import CARD, LICENCE, Begun, Planned, plan_networks, require_same, written_export
+from pancascade.inference.export.model import CARD, LICENCE, Begun, Planned, plan_networks, written_export
 from pancascade.inference.graphs.graph_cascades import CASCADES
 from pancascade.inference.graphs.graph_files import GraphFile, GraphFiles, graphs_of
 from pancascade.inference.graphs.graph_network import graph_backend, graph_network

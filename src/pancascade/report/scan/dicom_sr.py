@@ -15,6 +15,7 @@ from pancascade.imaging.io.dicom.source import DicomSource, require_references, 
 from pancascade.imaging.volume import Volume
 from pancascade.labels import MEANINGS, Concept, Label
 from pancascade.messages.quiet_log import quiet_log
+from pancascade.report.scan.sr_measurements import LENGTH, LONG_AXIS, SHORT_AXIS, VOLUME, sr_mean_hu, sr_measurement
 from pancascade.results.measurements import Lesion, Measurements, axial_diameters
 from pancascade.results.measurements.table import Part
 
@@ -27,11 +28,6 @@ _SERIES_DESCRIPTION = "Pancreas measurements (pancascade, research use only)"
 _DEVICE_UID = "2.25.199811370517327349541868432463217741827"
 """UID of pancascade as observer; the same in all of its reports (PS3.5 B.2)."""
 
-_VOLUME = Concept("118565006", "Volume")
-_LENGTH = Concept("410668003", "Length")
-_LONG_AXIS = Concept("103339001", "Long axis")
-_SHORT_AXIS = Concept("103340004", "Short axis")
-_MEAN = Concept("373098007", "Mean")
 PARTS: dict[Part, Concept] = {
     "head": Concept("64163001", "Head of pancreas"),
     "body": Concept("40133006", "Body of pancreas"),
@@ -145,13 +141,13 @@ def _organ_groups(
     if organ is not None:
         diameters = axial_diameters(mask.with_voxels(mask.voxels > 0))
         whole = [
-            _measured(_VOLUME, organ.volume_ml, "mL"),
-            *([] if organ.length_mm is None else [_measured(_LENGTH, organ.length_mm, "mm")]),
-            _measured(_LONG_AXIS, diameters.long_mm, "mm"),
-            _measured(_SHORT_AXIS, diameters.short_mm, "mm"),
+            sr_measurement(VOLUME, organ.volume_ml, "mL"),
+            *([] if organ.length_mm is None else [sr_measurement(LENGTH, organ.length_mm, "mm")]),
+            sr_measurement(LONG_AXIS, diameters.long_mm, "mm"),
+            sr_measurement(SHORT_AXIS, diameters.short_mm, "mm"),
         ]
-    mean = [] if organ is None or organ.mean_hu is None else [_mean_hu(organ.mean_hu)]
-    of_segment = [_measured(_VOLUME, 0.0 if organ is None else organ.parenchyma_ml, "mL")]
+    mean = [] if organ is None or organ.mean_hu is None else [sr_mean_hu(organ.mean_hu)]
+    of_segment = [sr_measurement(VOLUME, 0.0 if organ is None else organ.parenchyma_ml, "mL")]
     own = [*(of_segment if measurements.lesions or not whole else whole), *mean]
     yield highdicom.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracked("Pancreas"),
@@ -173,11 +169,11 @@ def _lesion_group(lesion: Lesion, segments: "Dataset", source: DicomSource, algo
 
     site = MEANINGS[Label.PANCREAS].kind if lesion.part is None else PARTS[lesion.part]
     measurements = [
-        _measured(_VOLUME, lesion.volume_ml, "mL"),
-        _measured(_LONG_AXIS, lesion.diameters.long_mm, "mm"),
-        _measured(_SHORT_AXIS, lesion.diameters.short_mm, "mm"),
-        _measured(codes.IBSI.Maximum3DDiameterOfAMesh, lesion.diameter_3d_mm, "mm"),
-        *([] if lesion.mean_hu is None else [_mean_hu(lesion.mean_hu)]),
+        sr_measurement(VOLUME, lesion.volume_ml, "mL"),
+        sr_measurement(LONG_AXIS, lesion.diameters.long_mm, "mm"),
+        sr_measurement(SHORT_AXIS, lesion.diameters.short_mm, "mm"),
+        sr_measurement(codes.IBSI.Maximum3DDiameterOfAMesh, lesion.diameter_3d_mm, "mm"),
+        *([] if lesion.mean_hu is None else [sr_mean_hu(lesion.mean_hu)]),
     ]
     return highdicom.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracked(f"Lesion {lesion.number}{_image_of(lesion, source)}"),
@@ -206,25 +202,6 @@ def _tracked(name: str) -> Any:
     from pydicom.uid import generate_uid
 
     return highdicom.sr.TrackingIdentifier(uid=generate_uid(), identifier=name)
-
-
-def _measured(name: Any, value: float, unit: str, *, derivation: Concept | None = None) -> "Measurement":
-    import highdicom
-    from pydicom.sr.coding import Code
-
-    units = {"mL": Code("mL", "UCUM", "mL"), "mm": Code("mm", "UCUM", "mm"), "HU": Code("[hnsf'U]", "UCUM", "HU")}
-    return highdicom.sr.Measurement(
-        name=coded(name) if isinstance(name, Concept) else name,
-        value=round(value, 3),
-        unit=units[unit],
-        derivation=None if derivation is None else coded(derivation),
-    )
-
-
-def _mean_hu(value: float) -> "Measurement":
-    from pydicom.sr.codedict import codes
-
-    return _measured(codes.DCM.AttenuationCoefficient, value, "HU", derivation=_MEAN)
 
 
 def _referenced(segments: "Dataset", source: DicomSource, label: Label) -> Any:
