@@ -48,9 +48,13 @@ def counted_by_numpy(folder: Path, case: str) -> dict[str, list[int]] | None:
 
 
 def _named(folder: Path, name: str) -> Path:
-    """The file of this name; of another letter case where there is but one."""
-    (found,) = [path for path in folder.iterdir() if path.name.casefold() == name.casefold()]
+    """The only file of this name, whatever its letter case, and with or without nnU-Net's number of the channel."""
+    (found,) = [path for path in folder.iterdir() if _plain(path.name) == _plain(name)]
     return found
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("_0000.", ".")
 
 
 def _sums(slices: list[Any]) -> list[int]:

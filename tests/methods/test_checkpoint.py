@@ -258,6 +258,7 @@ DESCRIPTIONS = {
     "far too wide": {
         "cascade": {"kind": "single_stage", "network": {"name": "unet", "options": {"widths": [100000] * 5}}}
     },
+    "neighbours that no network takes": {"canvas": {"size": [64, 64], "neighbours": 1}},
     "unknown network": {"cascade": {"kind": "single_stage", "network": {"name": "nothing"}}},
 }
 
@@ -274,6 +275,16 @@ def test_a_description_of_which_no_network_comes_is_one_sentence(saved, descript
     assert len(message) <= 200
     assert "pydantic" not in message
     assert "\n" not in message
+
+
+def test_lost_counters_of_normalisations_are_damage(saved):
+    _, path = saved
+    tensors, header = load_tensors(path)
+    lost = [name for name in tensors if name.endswith("num_batches_tracked")]
+    assert lost
+    rewritten(path, {name: tensor for name, tensor in tensors.items() if name != lost[0]}, header)
+    with pytest.raises(CheckpointError, match=r"weights\.safetensors: 1 of its tensors are missing"):
+        load_checkpoint(path)
 
 
 def test_the_state_of_a_training_is_no_model_and_the_message_says_which_file_is(saved):

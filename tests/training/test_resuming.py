@@ -1,6 +1,7 @@
 """Runs that go on: with a changed recipe, without best weights, from a state that is damaged."""
 
 import json
+import math
 import re
 import shutil
 
@@ -71,6 +72,15 @@ def test_an_unchanged_recipe_is_not_told_and_stays_as_it_was(finished, caplog):
     fit(finished / "tiny.yaml", finished, out=finished / "run", resume=True)
     assert [record for record in caplog.records if record.levelname == "WARNING"] == []
     assert (finished / "run" / "recipe.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize("data", [[-math.inf], "x", 3])
+def test_a_former_recipe_with_damaged_data_is_told_as_changed(finished, caplog, data):
+    last = finished / "run" / "last.safetensors"
+    tensors, header = load_tensors(last)
+    save_file(tensors, last, metadata={HEADER: json.dumps({**header, "recipe": {**header["recipe"], "data": data}})})
+    fit(finished / "tiny.yaml", finished, out=finished / "run", resume=True)
+    assert "The recipe changed: data" in caplog.text
 
 
 def without_recipe(finished):

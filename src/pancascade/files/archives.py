@@ -2,6 +2,7 @@
 
 import struct
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
@@ -9,6 +10,18 @@ from pancascade.errors import UnreadableError
 
 MOST_FILES = 20_000
 """Most files of an archive, more than a CT study has."""
+
+ARCHIVE_FAULTS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,
+    RuntimeError,
+    NotImplementedError,
+    ValueError,  # also a name that is no UTF-8
+)
+"""What reading a damaged or locked archive raises."""
 
 _MOST_DIRECTORY_BYTES = 8_000_000
 _END, _END64_LOCATOR, _END64 = b"PK\x05\x06", b"PK\x06\x07", b"PK\x06\x06"
@@ -34,7 +47,7 @@ def require_safe_archive(path: Path, *, most_bytes: int) -> None:
             raise _too_large(path, f"more than {MOST_FILES} files")
         with zipfile.ZipFile(path) as content:
             entries = content.infolist()
-    except (zipfile.BadZipFile, struct.error, OSError, ValueError, NotImplementedError) as error:
+    except ARCHIVE_FAULTS as error:
         raise UnreadableError(
             f"{path}: the archive is damaged. Pack and send it again.", code="archive_damaged"
         ) from error

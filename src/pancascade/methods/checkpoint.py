@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -19,6 +19,7 @@ from pancascade.files.atomic import written_whole
 from pancascade.files.documents import first_fault, parse_json, shortened
 from pancascade.imaging.preprocessing import CanvasOrGrid
 from pancascade.methods.cascades import Cascade, CascadeSettings, build_cascade, fast_layout
+from pancascade.methods.cascades.channels import require_channels
 from pancascade.methods.cascades.earlier_variants import with_earlier_variants
 from pancascade.methods.networks import NetworkSettings
 from pancascade.methods.weights_file import (
@@ -50,6 +51,11 @@ class ModelDescription(Settings):
     canvas: CanvasOrGrid
     versions: dict[str, str] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _networks_take_the_canvas_s_channels(self) -> Self:
+        require_channels(self.cascade, self.canvas)
+        return self
 
 
 def describe(cascade: CascadeSettings, canvas: CanvasOrGrid, **training: Any) -> ModelDescription:
@@ -162,6 +168,10 @@ def load_weights(cascade: Cascade, path: Path) -> None:
 
 
 def _fill(cascade: Cascade, weights: Mapping[str, Tensor], path: Path) -> None:
+    # Loading replaces lost counters of normalisations in silence, though such a file is damaged.
+    lost = cascade.state_dict().keys() - weights.keys()
+    if lost and all(name.endswith(".num_batches_tracked") for name in lost):
+        raise CheckpointError(f"{path.name}: {len(lost)} of its tensors are missing. Get the file again.")
     try:
         cascade.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
     except RuntimeError as error:

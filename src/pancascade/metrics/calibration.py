@@ -13,6 +13,8 @@ LOGIT_LIMIT = 8.0
 """Limit of the absolute logit for fitting: a probability of 0.9997, close to the resolution of half precision."""
 
 TEMPERATURE_LIMITS = (0.05, 20.0)
+LARGEST_OFFSET = 30.0
+"""With these limits, no scaled probability is lost in single precision."""
 
 
 def fit_temperature(probabilities: ArrayLike, truth: ArrayLike, *, weights: ArrayLike | None = None) -> float:
@@ -78,7 +80,8 @@ def fit_scaling(probabilities: ArrayLike, truth: ArrayLike, *, weights: ArrayLik
     # In slope and offset the loss is convex, in the temperature itself it is not.
     found = minimize(loss, np.array([1.0, 0.0]), method="BFGS")
     slope, offset = map(float, found.x)
-    return Scaling(_within_limits(1 / slope if slope > 0 else math.inf, p.size), offset)
+    lost = slope <= 0 or abs(offset) > LARGEST_OFFSET
+    return Scaling(_within_limits(math.inf if lost else 1 / slope, p.size), offset)
 
 
 def _within_limits(temperature: float, voxels: int) -> float:

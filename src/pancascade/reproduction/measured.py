@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError
 
 from pancascade.evaluation import CaseRecord
 from pancascade.files.atomic import written_whole
+from pancascade.files.digests import text_digest
 from pancascade.files.documents import read_json
 from pancascade.reproduction.published_numbers import CaseQuantity
 from pancascade.settings import Settings
@@ -41,6 +42,7 @@ class Measured(Settings):
         values: Numbers of stage 1 and its boxes, by quantity.
         first_parameters: Parameters of stage 1 in millions; None without stage 1.
         failed: Reason for each case that could not be predicted.
+        digest: Of all the rest, to notice damage; empty in files of older versions.
     """
 
     format: Literal[1] = 1
@@ -52,6 +54,11 @@ class Measured(Settings):
     values: dict[CaseQuantity, tuple[CaseValue, ...]] = Field(default_factory=dict)
     first_parameters: float | None = None
     failed: dict[str, str] = Field(default_factory=dict)
+    digest: str = ""
+
+    def own_digest(self) -> str:
+        """Return the digest that the results should name."""
+        return text_digest(self.model_dump_json(exclude={"digest"}))
 
 
 def keep_measured(path: Path, measured: Measured) -> None:
@@ -61,7 +68,8 @@ def keep_measured(path: Path, measured: Measured) -> None:
         OutputError: The folder cannot be written.
     """
     with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(measured.model_dump(mode="json"), ensure_ascii=False), encoding="utf-8")
+        named = {**measured.model_dump(mode="json"), "digest": measured.own_digest()}
+        temporary.write_text(json.dumps(named, ensure_ascii=False), encoding="utf-8")
 
 
 def kept_measured(path: Path, *, recipe: str) -> Measured | None:
@@ -75,4 +83,5 @@ def kept_measured(path: Path, *, recipe: str) -> Measured | None:
         found = Measured.model_validate(read_json(path))
     except (OSError, ValueError, TypeError, ValidationError):
         return None
-    return found if found.recipe == recipe else None
+    whole = found.digest in ("", found.own_digest())
+    return found if whole and found.recipe == recipe else None

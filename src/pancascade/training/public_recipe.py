@@ -20,12 +20,13 @@ def public_recipe(settings: dict[str, Any]) -> dict[str, Any]:
         settings: Settings of a recipe's file, or `Recipe.model_dump` in JSON types.
     """
     reported = deepcopy(settings)
-    for source in reported.get("data") or ():
+    sources = reported.get("data")
+    for source in sources if isinstance(sources, list) else ():
         for key in _PATHS:
-            if source.get(key) is not None:
+            if isinstance(source, dict) and source.get(key) is not None:
                 source[key] = _named(str(source[key]))
     weights = reported.get("pretrained")
-    if weights:  # paths in a package are relative to it
+    if isinstance(weights, dict):  # paths in a package are relative to it
         reported["pretrained"] = {
             name: Path(path).name if Path(path).is_absolute() else path for name, path in weights.items()
         }

@@ -17,7 +17,7 @@ from pancascade.files.yaml_documents import read_yaml
 from pancascade.imaging.preprocessing import Canvas, CanvasOrGrid, VolumeGrid
 from pancascade.methods.cascades import CascadeSettings, Qiu2024Settings
 from pancascade.methods.cascades.build import CASCADES
-from pancascade.methods.networks import NetworkSettings
+from pancascade.methods.cascades.channels import require_channels
 from pancascade.settings import Settings
 from pancascade.training.data_source import DataSource
 from pancascade.training.optimiser_settings import OptimiserSettings
@@ -110,13 +110,7 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _networks_take_the_canvas_s_channels(self) -> Self:
-        channels = 1 if isinstance(self.canvas, VolumeGrid) else self.canvas.channels
-        for role, network in self.cascade:
-            if isinstance(network, NetworkSettings) and not network.takes(channels):
-                raise ValueError(
-                    f"cascade.{role}: {network.name} does not take {channels} channels, which the canvas shows; "
-                    f"set its options: {{in_channels: {channels}}}, or canvas.neighbours"
-                )
+        require_channels(self.cascade, self.canvas)
         return self
 
     @model_validator(mode="after")

@@ -134,7 +134,9 @@ def test_channels_that_overlap_are_parted():
         ({"axes": "XYZ"}, "axes"),
         ({"patch": [4000, 4000, 4000]}, "larger than memory"),
         ({"clip_hu": [5, -5]}, "clip_hu"),
+        ({"clip_hu": [-100, 1e308]}, "clip_hu"),
         ({"mean_hu": 5}, "give both or none"),
+        ({"mean_hu": 5, "std_hu": 1e-300}, "std_hu"),
         ({"colour": "red"}, "no such key"),
     ],
 )

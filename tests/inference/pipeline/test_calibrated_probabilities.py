@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from pancascade.imaging.volume import Box
 from pancascade.inference.localization.region_probabilities import RegionProbabilities
 from pancascade.inference.models.model_calibration import Calibration, calibrated
-from pancascade.metrics.calibration import Scaling, apply_scaling
+from pancascade.metrics.calibration import LARGEST_OFFSET, TEMPERATURE_LIMITS, Scaling, apply_scaling
 
 
 def _finding(seed=0):
@@ -32,6 +33,25 @@ def test_each_map_has_its_own_temperature():
     assert np.allclose(cooled.tumour, apply_scaling(prediction.tumour, Scaling(2)))
     free = cooled.organ > cooled.tumour
     assert np.allclose(cooled.organ[free], apply_scaling(prediction.organ, Scaling(0.8))[free])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("organ_temperature", 1e-300), ("tumour_temperature", 1e300), ("organ_offset", 1e4), ("tumour_offset", -1e4)],
+)
+def test_a_scaling_that_single_precision_cannot_hold_is_refused(name, value):
+    with pytest.raises(ValidationError, match=name):
+        Calibration.model_validate({name: value})
+
+
+def test_the_largest_allowed_scalings_keep_all_probabilities_finite():
+    p = np.array([0, 1e-7, 0.4999, 0.5, 0.9, 1], np.float32)
+    for temperature in TEMPERATURE_LIMITS:
+        for offset in (-LARGEST_OFFSET, LARGEST_OFFSET):
+            with np.errstate(all="raise", under="ignore"):
+                scaled = apply_scaling(p, Scaling(temperature, offset))
+            assert np.isfinite(scaled).all()
+            assert (np.diff(scaled) >= 0).all()
 
 
 @pytest.mark.parametrize("temperatures", [(0.5, 3.0), (3.0, 0.5), (2.0, 2.0)])

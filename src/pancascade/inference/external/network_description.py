@@ -17,6 +17,7 @@ MOST_VOXELS = 512**3
 
 Channel = Annotated[int, Field(ge=0, le=4096)]
 Millimetres = Annotated[float, Field(ge=0.05, le=50)]
+Hu = Annotated[float, Field(ge=-100_000, le=100_000)]
 Side = Annotated[int, Field(ge=1, le=4096)]
 
 
@@ -55,9 +56,9 @@ class NetworkDescription(Settings):
 
     axes: str = "LPS"
     spacing_mm: tuple[Millimetres, Millimetres, Millimetres] | None = None
-    clip_hu: tuple[float, float]
-    mean_hu: float | None = None
-    std_hu: float | None = Field(default=None, gt=0)
+    clip_hu: tuple[Hu, Hu]
+    mean_hu: Hu | None = None
+    std_hu: float | None = Field(default=None, ge=1e-3, le=100_000)
     patch: tuple[Side, Side, Side]
     dimensions: Literal[2, 3] = 3
     overlap: float = Field(default=0.5, ge=0, le=0.9)

@@ -1,12 +1,13 @@
 """Temperatures and offsets of a model, and their application to a prediction."""
 
 from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
 from pancascade.inference.localization.region_probabilities import RegionProbabilities
-from pancascade.metrics.calibration import Scaling, apply_scaling
+from pancascade.metrics.calibration import LARGEST_OFFSET, TEMPERATURE_LIMITS, Scaling, apply_scaling
 from pancascade.settings import Settings
 
 
@@ -39,6 +40,10 @@ class CalibrationQuality(Settings):
     held_out_gain: float | None = None
 
 
+Temperature = Annotated[float, Field(ge=TEMPERATURE_LIMITS[0], le=TEMPERATURE_LIMITS[1])]
+Offset = Annotated[float, Field(ge=-LARGEST_OFFSET, le=LARGEST_OFFSET)]
+
+
 class Calibration(Settings):
     """Scaling of a model's probabilities: sigmoid(logit(p) / temperature + offset).
 
@@ -52,10 +57,10 @@ class Calibration(Settings):
         tumour: How the tumour's scaling was fitted; None if it was not.
     """
 
-    organ_temperature: float = Field(default=1.0, gt=0)
-    organ_offset: float = 0.0
-    tumour_temperature: float = Field(default=1.0, gt=0)
-    tumour_offset: float = 0.0
+    organ_temperature: Temperature = 1.0
+    organ_offset: Offset = 0.0
+    tumour_temperature: Temperature = 1.0
+    tumour_offset: Offset = 0.0
     data: str = ""
     organ: CalibrationQuality | None = None
     tumour: CalibrationQuality | None = None

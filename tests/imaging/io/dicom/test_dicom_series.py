@@ -144,6 +144,19 @@ def test_a_damaged_archive_is_refused(patient, tmp_path):
         find_series(archive)
 
 
+def test_an_archive_with_names_that_are_no_text_is_refused(patient, tmp_path):
+    """The name before a file's content is read only when the file is unpacked."""
+    path = tmp_path / "export.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, file in enumerate(sorted(p for p in patient.rglob("*") if p.is_file())):
+            archive.write(file, f"ä{number}")
+    content = path.read_bytes()
+    place = content.index("ä0".encode())
+    path.write_bytes(content[:place] + b"\xb3\xb3" + content[place + 2 :])
+    with pytest.raises(UnreadableError, match=r"export\.zip: the archive cannot be unpacked"):
+        find_series(path)
+
+
 def test_an_archive_larger_than_the_disk_is_refused(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("zeros", bytes(100_000))

@@ -8,7 +8,6 @@ import logging
 import shutil
 import warnings
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pancascade.errors import ScanError, UnreadableError
+from pancascade.files.archives import ARCHIVE_FAULTS
 from pancascade.files.folders import files_below
 from pancascade.imaging.io.image_files import shortened
 from pancascade.messages.names_only import DICOM_FOLDER
@@ -206,7 +206,7 @@ def _unpack(archive: Path, folder: Path) -> None:
                     code="archive_too_large",
                 )
             content.extractall(folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+    except ARCHIVE_FAULTS as error:
         raise UnreadableError(
             f"{archive}: the archive cannot be unpacked, it is damaged or locked with a password. "
             "Unpack it yourself and give the folder.",
