@@ -4,7 +4,9 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from io import TextIOWrapper
+from tempfile import gettempdir
 from typing import Annotated
 
 import typer
@@ -106,6 +108,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # consoles with few characters, as on Windows, must not end a run
+    _spare_torch_s_folder()
     try:
         with endings_heeded():
             app()
@@ -136,6 +139,12 @@ def main() -> None:
             "PANCASCADE_DEBUG=1 to see where it happened, and report it."
         )
         sys.exit(BUG)
+
+
+def _spare_torch_s_folder() -> None:
+    """Name an existing folder for compiled networks: torch makes one at its import, and nothing is compiled."""
+    with suppress(OSError):  # there is none for temporary files
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", gettempdir())
 
 
 def _say(message: str) -> None:

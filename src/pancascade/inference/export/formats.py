@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pancascade.errors import ExportError
 from pancascade.inference.backends.fused_networks import folded
+from pancascade.inference.backends.onnx_runtime import onnx_runtime
 from pancascade.inference.export.exported_pipeline import ExportFormat
 from pancascade.messages.quiet_log import quiet_log
 
@@ -129,9 +130,7 @@ def _write_openvino(network: nn.Module, path: Path, image: Tensor, outputs: Sequ
 def run_file(path: Path, images: NDArray[np.float32], *, file_format: ExportFormat) -> list[NDArray[np.float32]]:
     """Run a written network on images (B, C, *S) and return its maps in float32."""
     if file_format == "onnx":
-        import onnxruntime
-
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        session = onnx_runtime().InferenceSession(path, providers=["CPUExecutionProvider"])
         return session.run(None, {INPUT: images})
     import openvino
 
