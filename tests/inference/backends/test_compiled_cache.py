@@ -117,3 +117,11 @@ def test_what_is_used_again_counts_as_new(cache):
     os.utime(path, (100, 100))
     answers(network())
     assert path.stat().st_mtime > 100
+
+
+def test_networks_that_differ_in_an_option_alone_are_not_confused(cache):
+    for distance in ("exp", "softplus"):  # of the same weights, and the same in print
+        torch.manual_seed(0)
+        one = build("localization_net", preset="tiny", distance=distance).eval()
+        for found, wanted in zip(answers(one), one(IMAGES), strict=True):
+            torch.testing.assert_close(found, wanted.detach(), atol=1e-3, rtol=1e-3)
