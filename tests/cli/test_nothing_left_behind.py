@@ -14,6 +14,7 @@ from pancascade.methods.networks import NetworkSettings
 
 RUN = "import sys; from pancascade.cli.app import main; sys.argv[0] = 'pancascade'; main()"
 RUNTIME = "from pancascade.inference.backends.onnx_runtime import onnx_runtime; onnx_runtime()"
+OPENVINO = "from pancascade.inference.backends.openvino_core import core; core()"
 UNSET = ("ORT_DISABLE_TELEMETRY", "TORCHINDUCTOR_CACHE_DIR", "PYTHONPATH")
 
 
@@ -35,6 +36,19 @@ def left_by(code: str, *arguments: object, folder: Path) -> list[str]:
 def test_onnx_runtime_keeps_no_statistics(tmp_path):
     pytest.importorskip("onnxruntime")
     assert left_by(RUNTIME, folder=tmp_path) == []
+
+
+def test_openvino_keeps_no_statistics(tmp_path):
+    pytest.importorskip("openvino")
+    assert left_by(OPENVINO, folder=tmp_path) == []
+
+
+@pytest.mark.parametrize("module", ["graphs.graph_network", "export.formats", "backends.openvino_networks"])
+def test_whatever_runs_openvino_hides_its_statistics_first(module):
+    code = f"import sys, pancascade.inference.{module}; assert sys.modules['openvino_telemetry'] is None"
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    )
 
 
 def test_onnx_runtime_keeps_statistics_where_the_user_wants_them(monkeypatch):
