@@ -31,6 +31,7 @@ from pancascade.cli.reproduce import reproduce
 from pancascade.cli.segment import segment
 from pancascade.cli.serve import serve
 from pancascade.cli.spoken import NamesOnly
+from pancascade.cli.surroundings import fault_of_surroundings
 from pancascade.cli.threshold import threshold
 from pancascade.cli.train import train
 from pancascade.cli.view import view
@@ -131,8 +132,8 @@ def main() -> None:
             sys.exit(USER_ERROR)
         if os.environ.get("PANCASCADE_DEBUG"):
             raise
-        if (missing := extra_of(error)) is not None:
-            _say(f"Error: {missing}")
+        if (known := extra_of(error) or fault_of_surroundings(error)) is not None:
+            _say(f"Error: {known}")
             sys.exit(USER_ERROR)
         _say(
             f"Error: unexpected {type(error).__name__}: {names_only(str(error))}. This is a fault of pancascade; set "

@@ -1,0 +1,68 @@
+"""Where a command runs: a full device for its output, a working folder that is gone, too little memory."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pancascade.execution.memory_shortage import is_memory_shortage
+
+FULL = Path("/dev/full")
+RUN = "from pancascade.cli.app import main; main()"
+
+
+def ended(*arguments, cwd, stdout):
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(str(Path(place).resolve()) for place in sys.path if place),
+    }
+    return subprocess.run(
+        [sys.executable, "-c", RUN, *arguments],
+        env=environment,
+        cwd=cwd,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="only Linux has this device")
+@pytest.mark.parametrize("arguments", [["--version"], ["models"], ["data", "--help"]])
+def test_output_that_cannot_be_printed_is_one_sentence(tmp_path, arguments):
+    with FULL.open("w") as full:
+        end = ended(*arguments, cwd=tmp_path, stdout=full)
+    assert end.returncode == 2
+    assert end.stderr == (
+        "Error: the output cannot be printed (No space left on device). Files are complete; print elsewhere, or use "
+        "--quiet.\n"
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps the folder of a process")
+def test_a_working_folder_that_is_gone_is_named(pancascade, tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    try:
+        code, _, err = pancascade("segment", tmp_path / "scan.nii.gz", "-o", "out")
+    finally:
+        os.chdir(tmp_path)
+    assert (code, err) == (2, "Error: the working folder no longer exists. Change to another folder.\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "short"),
+    [
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), True),
+        (ImportError("lib.so: cannot open shared object file: Cannot allocate memory"), True),
+        (OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)), True),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), False),
+        (ImportError("No module named 'nothing'"), False),
+    ],
+)
+def test_a_library_that_does_not_fit_is_a_shortage_of_memory(error, short):
+    assert is_memory_shortage(error) == short
