@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pancascade.cli import spoken
 from pancascade.execution.memory_shortage import is_memory_shortage
 
 FULL = Path("/dev/full")
@@ -40,6 +41,28 @@ def test_output_that_cannot_be_printed_is_one_sentence(tmp_path, arguments):
         "Error: the output cannot be printed (No space left on device). Files are complete; print elsewhere, or use "
         "--quiet.\n"
     )
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="only Linux has this device")
+def test_a_log_file_on_a_disk_that_becomes_full_ends_and_the_run_does_not(pancascade, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(spoken._LogFile, "_open", lambda _: FULL.open("w", encoding="utf-8"))
+    code, out, err = pancascade("models", "--log-file", tmp_path / "log.txt")
+    assert (code, err) == (0, "")
+    assert "qiu2024-small" in out
+    assert [record.getMessage() for record in caplog.records] == [
+        "--log-file log.txt: ends too early, it cannot be written any more (No space left on device)."
+    ]
+
+
+def test_a_log_file_that_cannot_be_begun_is_not_left_empty(pancascade, tmp_path, monkeypatch):
+    def full(path, *_, **__):
+        path.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    code, _, err = pancascade("models", "--log-file", tmp_path / "log.txt")
+    assert (code, list(tmp_path.iterdir())) == (2, [])
+    assert err.startswith("Error: --log-file log.txt: cannot be written (No space left on device).")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps the folder of a process")
