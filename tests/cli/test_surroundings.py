@@ -89,3 +89,37 @@ def test_a_working_folder_that_is_gone_is_named(pancascade, tmp_path, monkeypatc
 )
 def test_a_library_that_does_not_fit_is_a_shortage_of_memory(error, short):
     assert is_memory_shortage(error) == short
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["models", LONG],
+        ["view", LONG],
+        ["cohort", LONG, "-o", "c.html"],
+        ["export", "none.safetensors", "-o", LONG],
+        ["train", LONG, "-o", "out"],
+        ["reproduce", "qiu2024", LONG, "--data", ".", "-o", "out"],
+        ["data", "split", ".", "--design", LONG, "-o", "out.json"],
+        ["models", "--log-file", LONG],
+        ["join", f"first={LONG}", "-o", "out.safetensors"],
+    ],
+)
+def test_too_long_a_name_is_one_short_sentence(pancascade, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = pancascade(*arguments)
+    assert code == 2
+    assert err.startswith("Error: ")
+    assert len(err.strip()) <= 200
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_join_writes_a_name_that_models_have(pancascade, tmp_path):
+    code, _, err = pancascade("join", "first=a.safetensors", "-o", tmp_path / "joined.txt")
+    assert (code, err) == (
+        2,
+        "Error: joined.txt: a checkpoint's name ends in .safetensors. Choose another --out.\n",
+    )

@@ -31,7 +31,7 @@ from pancascade.cli.reproduce import reproduce
 from pancascade.cli.segment import segment
 from pancascade.cli.serve import serve
 from pancascade.cli.spoken import NamesOnly
-from pancascade.cli.surroundings import fault_of_surroundings
+from pancascade.cli.surroundings import fault_of_surroundings, readable
 from pancascade.cli.threshold import threshold
 from pancascade.cli.train import train
 from pancascade.cli.view import view
@@ -121,7 +121,7 @@ def main() -> None:
             )
         raise
     except PancascadeError as error:
-        _say(f"Error: {error}")
+        _say(readable(f"Error: {error}"))
         sys.exit(USER_ERROR)
     except Exception as error:
         if is_memory_shortage(error):
@@ -133,7 +133,7 @@ def main() -> None:
         if os.environ.get("PANCASCADE_DEBUG"):
             raise
         if (known := extra_of(error) or fault_of_surroundings(error)) is not None:
-            _say(f"Error: {known}")
+            _say(readable(f"Error: {known}"))
             sys.exit(USER_ERROR)
         _say(
             f"Error: unexpected {type(error).__name__}: {names_only(str(error))}. This is a fault of pancascade; set "

@@ -1,8 +1,24 @@
-"""Errors that come from where a command runs: standard output that cannot be written, a working folder that is gone."""
+"""Errors that come from where a command runs: output that cannot be written, a folder that is gone, too long a name."""
 
+import errno
 import os
+import re
 import sys
 from pathlib import Path
+
+_MOST_CHARACTERS = 200
+_LONG_WORD = re.compile(r"\S{61,}")
+
+
+def readable(message: str) -> str:
+    """Return a message whose very long words, such as names, are cut in the middle; a short message as it is.
+
+    Args:
+        message: Message for the user.
+    """
+    if len(message) <= _MOST_CHARACTERS:
+        return message
+    return _LONG_WORD.sub(lambda word: f"{word[0][:30]}…{word[0][-20:]}", message)
 
 
 def fault_of_surroundings(error: Exception) -> str | None:
@@ -15,6 +31,8 @@ def fault_of_surroundings(error: Exception) -> str | None:
     """
     if not isinstance(error, OSError):
         return None
+    if error.errno == errno.ENAMETOOLONG:
+        return f"{Path(str(error.filename or 'a file')).name}: this name is too long. Check the path."
     try:
         Path.cwd()
     except OSError:
