@@ -68,6 +68,9 @@ os.environ.setdefault(
 )
 # Compiled networks of tests are none of the user's.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="pancascade-tests-")
+# Tests that import ONNX Runtime or OpenVINO themselves send nothing, as pancascade does.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+sys.modules.setdefault("openvino_telemetry", None)
 
 
 @pytest.fixture(scope="session", autouse=True)

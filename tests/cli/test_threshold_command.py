@@ -294,3 +294,13 @@ def test_a_result_of_a_former_version_finds_its_scan_by_its_path(pancascade, res
     (result / "result.json").write_text(json.dumps(old | {"scan": str(scan)}))
     assert pancascade("threshold", result, "--tumour", "0.97", "--out", tmp_path / "new")[0] == 0
     assert reported(tmp_path / "new")["scan"] == "scan.nii.gz"
+
+
+def test_probability_maps_added_to_a_result_without_its_own_are_refused(pancascade, result):
+    content = reported(result)
+    content["files"] = {name: one for name, one in content["files"].items() if not name.startswith("probability_")}
+    (result / "result.json").write_text(json.dumps(content))
+    before = {path.name: path.read_bytes() for path in result.iterdir() if path.is_file()}
+    err = refused(pancascade("threshold", result, "--tumour", "0.9"))
+    assert "out: probability_pancreas.nii.gz is not what was written with result.json." in err
+    assert {path.name: path.read_bytes() for path in result.iterdir() if path.is_file()} == before

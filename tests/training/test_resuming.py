@@ -133,6 +133,20 @@ def test_best_weights_that_are_lost_are_told_and_those_of_the_last_epoch_take_th
     assert run.best == run.history[-1]["dice"]["pancreas"]
 
 
+def test_best_weights_of_another_run_are_told_and_not_kept_as_this_run_s(finished, caplog):
+    best = finished / "run" / "best.safetensors"
+    tensors, header = load_tensors(best)
+    others = {name: tensor + 1 if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    save_tensors(best, others, header=header)
+    run = fit(finished / "tiny.yaml", finished, out=finished / "run", resume=True)
+    assert "best.safetensors is of another run: the weights of epoch 4 take its place" in caplog.text
+    wanted = run.kept.state_dict()
+    assert all(torch.equal(value, wanted[name]) for name, value in load_checkpoint(best)[0].state_dict().items())
+    caplog.clear()
+    fit(finished / "tiny.yaml", finished, out=finished / "run", resume=True)
+    assert "best.safetensors" not in caplog.text
+
+
 def damage(**changes):
     def change(tensors, header):
         for key, value in changes.items():

@@ -4,7 +4,9 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from io import TextIOWrapper
+from tempfile import gettempdir
 from typing import Annotated
 
 import typer
@@ -29,6 +31,7 @@ from pancascade.cli.reproduce import reproduce
 from pancascade.cli.segment import segment
 from pancascade.cli.serve import serve
 from pancascade.cli.spoken import NamesOnly
+from pancascade.cli.surroundings import fault_of_surroundings, readable
 from pancascade.cli.threshold import threshold
 from pancascade.cli.train import train
 from pancascade.cli.view import view
@@ -106,6 +109,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # consoles with few characters, as on Windows, must not end a run
+    _spare_torch_s_folder()
     try:
         with endings_heeded():
             app()
@@ -117,7 +121,7 @@ def main() -> None:
             )
         raise
     except PancascadeError as error:
-        _say(f"Error: {error}")
+        _say(readable(f"Error: {error}"))
         sys.exit(USER_ERROR)
     except Exception as error:
         if is_memory_shortage(error):
@@ -128,14 +132,20 @@ def main() -> None:
             sys.exit(USER_ERROR)
         if os.environ.get("PANCASCADE_DEBUG"):
             raise
-        if (missing := extra_of(error)) is not None:
-            _say(f"Error: {missing}")
+        if (known := extra_of(error) or fault_of_surroundings(error)) is not None:
+            _say(readable(f"Error: {known}"))
             sys.exit(USER_ERROR)
         _say(
             f"Error: unexpected {type(error).__name__}: {names_only(str(error))}. This is a fault of pancascade; set "
             "PANCASCADE_DEBUG=1 to see where it happened, and report it."
         )
         sys.exit(BUG)
+
+
+def _spare_torch_s_folder() -> None:
+    """Name an existing folder for compiled networks: torch makes one at its import, and nothing is compiled."""
+    with suppress(OSError):  # there is none for temporary files
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", gettempdir())
 
 
 def _say(message: str) -> None:

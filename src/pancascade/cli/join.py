@@ -21,6 +21,8 @@ def join(
         if name in parts:
             raise DataError(f"{text}: stage {name} is given twice.")
         parts[name] = Path(path)
+    if out.suffix != ".safetensors":
+        raise DataError(f"{out}: a checkpoint's name ends in .safetensors. Choose another --out.")
     if out.exists():
         raise DataError(f"{out}: exists already. Choose another --out.")
     from pancascade.methods.joining import join_checkpoints

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from pancascade.errors import OutputError, PancascadeError
+from pancascade.files.made_folders import removed_on_failure
 from pancascade.messages.names_only import DICOM_FOLDER, names_only
 
 HEADER = "# pancascade log"
@@ -135,6 +136,34 @@ def _log_of(verb: str, path: Path) -> Iterator[logging.Handler]:
         handler.close()
 
 
+class _LogFile(logging.FileHandler):
+    """A log on a disk that may become full: the work goes on, and one warning says that the log does not."""
+
+    _ended = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
+        """Give up a file that cannot be written."""
+        error = sys.exception()
+        if isinstance(error, OSError):
+            self._give_up(error)
+        else:
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Close the file, also if its last lines cannot be written."""
+        try:
+            super().close()
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        if not self._ended:
+            self._ended = True
+            self.setLevel(logging.CRITICAL + 1)
+            name, why = Path(self.baseFilename).name, error.strerror
+            _OWN.warning("--log-file %s: ends too early, it cannot be written any more (%s).", name, why)
+
+
 def _open_log(path: Path) -> logging.FileHandler:
     """Open the log file, new or existing.
 
@@ -146,9 +175,10 @@ def _open_log(path: Path) -> logging.FileHandler:
             with path.open("rb") as file:
                 if file.read(len(HEADER)) != HEADER.encode():
                     raise OutputError(f"--log-file {path}: exists and is no log. Choose another name.")
-            return logging.FileHandler(path, encoding="utf-8")
-        path.write_text(HEADER + "\n", encoding="utf-8")
-        return logging.FileHandler(path, encoding="utf-8")
+        else:
+            with removed_on_failure([path]):
+                path.write_text(HEADER + "\n", encoding="utf-8")
+        return _LogFile(path, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"--log-file {path}: cannot be written ({error.strerror}). Choose another name.") from error
 

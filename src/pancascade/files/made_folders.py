@@ -1,8 +1,8 @@
-"""Folders created for a result, and their removal if nothing was written."""
+"""Folders and files created for a result, and their removal if nothing was written or the result failed."""
 
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -27,3 +27,20 @@ def remove_empty(made: Sequence[Path]) -> None:
     for each in made:
         with suppress(OSError):
             each.rmdir()
+
+
+@contextmanager
+def removed_on_failure(files: Iterable[Path]) -> Iterator[None]:
+    """Remove the files that the block created, if it fails.
+
+    Args:
+        files: Files that the block may create; those that exist already are kept.
+    """
+    new = [path for path in files if not os.path.lexists(path)]
+    try:
+        yield
+    except BaseException:
+        for path in new:
+            with suppress(OSError):  # the failure matters more
+                path.unlink(missing_ok=True)
+        raise

@@ -63,6 +63,19 @@ def read_header(path: Path) -> Any:
         raise unreadable(path, error) from error
 
 
+def read_digest(path: Path) -> str | None:
+    """Return the digest that a checkpoint names, which is not checked; None of an older version.
+
+    Raises:
+        CheckpointError: The file is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return (file.metadata() or {}).get(DIGEST)
+    except (OSError, SafetensorError) as error:
+        raise unreadable(path, error) from error
+
+
 def read_checked_header(path: Path) -> tuple[Any, str]:
     """Return the header and the digest of a checkpoint, after a check of its digest.
 

@@ -12,6 +12,7 @@ from pancascade.errors import DataError, OutputError, PancascadeError
 from pancascade.files.atomic import written_whole
 from pancascade.files.digests import content_digest
 from pancascade.files.documents import read_json, reason
+from pancascade.files.made_folders import removed_on_failure
 from pancascade.reproduction.counted_cases import CountedCases, count_cases, found_beside_published
 from pancascade.reproduction.measured import Measured
 from pancascade.reproduction.plan import Plan, make_plan
@@ -19,10 +20,10 @@ from pancascade.reproduction.preflight import Preflight, first_line, preflight
 from pancascade.reproduction.published_files import find_table, read_published
 from pancascade.reproduction.published_tables import Paper
 from pancascade.reproduction.reproduced_table import MadeRow, make_row, planned_tests
-from pancascade.reproduction.request import Prepared, Request
+from pancascade.reproduction.request import TRAININGS, Prepared, Request
 from pancascade.reproduction.table_split import SPLIT, make_split
 from pancascade.reproduction.table_text import ReproducedTable
-from pancascade.reproduction.table_writing import require_place, write_tables
+from pancascade.reproduction.table_writing import FILES, require_place, write_tables
 from pancascade.reproduction.training_run import RUN, Resources, epochs_done, finished, measure_given, run_training
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ BEGUN, CASES = "reproduction.json", "cases.json"
 
 def prepare(request: Request, *, counted: Callable[[int, int], None] | None = None) -> Prepared:
     """Read the data set's labels, split its patients, and plan the table.
+
+    If that fails, the files that it wrote are removed again.
 
     Args:
         request: The request.
@@ -43,20 +46,20 @@ def prepare(request: Request, *, counted: Callable[[int, int], None] | None = No
     paper = read_published(request.paper)
     table = find_table(paper, request.table)
     begun = request.out / BEGUN
-    if begun.exists() and not request.resume:
+    # A folder that was only planned for has neither table nor training that another one would mix with.
+    if begun.exists() and not request.resume and any((request.out / name).exists() for name in (*FILES, TRAININGS)):
         raise OutputError(
             f"{request.out.name}: holds a table already. Continue with --resume, or choose another --out folder."
         )
     require_place(request.out, begun=BEGUN, split=SPLIT, given=request.split)
-    cases = request.place.reading.cases(request.place.path)
-    everything = count_cases(cases, kept_in=request.out / CASES, workers=request.workers, progress=counted)
-    split = request.out / SPLIT
-    notes = make_split(
-        table, everything, seed=request.choices.seed, path=split, given=request.split, again=begun.exists()
-    )
-    _require_same(request, paper, everything, split)
-    plan = make_plan(table, request.place, everything, split=split, choices=request.choices)
-    whole = make_plan(table, request.place, everything, split=split, choices=replace(request.choices, rows=()))
+    split, again = request.out / SPLIT, begun.exists() and request.resume
+    with removed_on_failure(request.out / name for name in (CASES, SPLIT, BEGUN)):
+        cases = request.place.reading.cases(request.place.path)
+        everything = count_cases(cases, kept_in=request.out / CASES, workers=request.workers, progress=counted)
+        notes = make_split(table, everything, seed=request.choices.seed, path=split, given=request.split, again=again)
+        _require_same(request, paper, everything, split, again=again)
+        plan = make_plan(table, request.place, everything, split=split, choices=request.choices)
+        whole = make_plan(table, request.place, everything, split=split, choices=replace(request.choices, rows=()))
     return Prepared(paper, request, plan, whole, notes)
 
 
@@ -172,7 +175,7 @@ def _notes(prepared: Prepared, rows: Sequence[MadeRow]) -> list[str]:
     return [*notes, *prepared.notes]
 
 
-def _require_same(request: Request, paper: Paper, everything: CountedCases, split: Path) -> None:
+def _require_same(request: Request, paper: Paper, everything: CountedCases, split: Path, *, again: bool) -> None:
     """Record what a folder holds, or refuse to continue with something else."""
     wanted: dict[str, Any] = {
         "paper": paper.paper,
@@ -184,7 +187,7 @@ def _require_same(request: Request, paper: Paper, everything: CountedCases, spli
         "split": content_digest(split),
     }
     path = request.out / BEGUN
-    if not path.exists():
+    if not again:
         with written_whole(path) as temporary:
             temporary.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
         return

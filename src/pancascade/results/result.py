@@ -210,17 +210,34 @@ def changed_files(folder: Path, result: Result, *, names: Sequence[str] | None =
     return [name for name, digest in known.items() if content_digest(places[name]) != digest]
 
 
-def require_whole(folder: Path, result: Result) -> None:
+def foreign_files(folder: Path, result: Result, names: Sequence[str]) -> list[str]:
+    """Return which of some files that a result may have lie beside it, but were not written with it.
+
+    Args:
+        folder: Folder of the result.
+        result: The result; nothing is foreign to one of an older version, without digests.
+        names: Names of files that need not be there.
+    """
+    there = [name for name in names if result.files and (folder / name).is_file()]
+    return [name for name in there if content_digest(folder / name) != result.files.get(name)]
+
+
+def require_whole(folder: Path, result: Result, *, shown: Sequence[str] = ()) -> None:
     """Refuse a result whose mask, pictures or report are of another run, or were edited afterwards.
 
-    Probability maps, masks of single structures and their table are not checked: no reader of results shows them.
+    Probability maps, masks of single structures and their table are checked only if they are shown.
+
+    Args:
+        folder: Folder of the result.
+        result: The result.
+        shown: Names of further files that are shown if they are there.
 
     Raises:
         UnreadableError: A file differs from the one that was written with it.
     """
     beside = ("probability_", f"{structures.FOLDER}/", structures.STATISTICS)
-    shown = [name for name in result.files if not name.startswith(beside)]
-    changed = changed_files(folder, result, names=shown)
+    always = [name for name in result.files if not name.startswith(beside)]
+    changed = [*changed_files(folder, result, names=always), *foreign_files(folder, result, shown)]
     if changed:
         raise UnreadableError(
             f"{place_of(folder / NAME)}: {listed(changed)} beside it is not what was written with it, but edited, "

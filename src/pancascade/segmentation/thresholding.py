@@ -19,7 +19,7 @@ from pancascade.inference.pipeline.result_warnings import result_warnings
 from pancascade.labels import Label
 from pancascade.messages.names_only import DICOM_FOLDER
 from pancascade.results.location import Thresholds
-from pancascade.results.result import Result, changed_files, read_result
+from pancascade.results.result import Result, foreign_files, read_result
 from pancascade.segmentation.saving import MASKS, REPORTS
 from pancascade.segmentation.segmentation import Segmentation
 
@@ -80,7 +80,7 @@ def _probabilities_of(folder: Path, result: Result) -> list[Volume]:
             code="no_probabilities",
         )
     maps = [_probabilities(path) for path in paths]
-    changed = changed_files(folder, result, names=[path.name for path in paths])
+    changed = foreign_files(folder, result, [path.name for path in paths])
     if changed:
         raise UnreadableError(
             f"{name}: {changed[0]} is not what was written with result.json. Segment the scan again with "

@@ -14,7 +14,7 @@ import torch
 from pancascade.errors import CheckpointError, OutputError
 from pancascade.files.atomic import written_whole
 from pancascade.methods.checkpoint import describe, load_weights, read_training, save_checkpoint
-from pancascade.methods.weights_file import TRAINED_ON
+from pancascade.methods.weights_file import TRAINED_ON, read_digest
 from pancascade.training.public_recipe import public_recipe, public_text
 from pancascade.training.recipe import Recipe
 from pancascade.training.run import BEST, RECIPE, Run
@@ -76,22 +76,14 @@ def _lines(path: Path) -> list[str]:
 
 
 def replace_lost_best(run: Run) -> None:
-    """Replace missing or damaged best weights of a resumed run by the weights of its last epoch.
+    """Replace best weights of a resumed run that are missing, damaged or of another run by those of its last epoch.
 
     Raises:
         OutputError: The folder cannot be written.
     """
-    if run.epoch == 0:
+    fault = _fault_of_best(run) if run.epoch > 0 else None
+    if fault is None:
         return
-    fault = "gone"
-    if (run.folder / BEST).exists():
-        try:
-            load_weights(deepcopy(run.kept), run.folder / BEST)
-            read_training(run.folder / BEST)
-        except CheckpointError:
-            fault = "damaged"
-        else:
-            return
     scores = run.history[-1]["dice"]
     logger.warning(
         "%s is %s: the weights of epoch %d take its place. The former best weights are lost.",
@@ -101,6 +93,22 @@ def replace_lost_best(run: Run) -> None:
     )
     run.best = _score(run, scores)
     _save_best(run, scores)
+    _save_state(run)  # else the next resumption takes them for another run's
+
+
+def _fault_of_best(run: Run) -> str | None:
+    """Return what is wrong with the file of the best weights of a resumed run; None if nothing is."""
+    best = run.folder / BEST
+    if not best.exists():
+        return "gone"
+    try:
+        load_weights(deepcopy(run.kept), best)
+        digest, epoch = read_digest(best), read_training(best).get("epoch")
+    except CheckpointError:
+        return "damaged"
+    # A run that is killed between the two files leaves best weights of the epoch after its state.
+    ours = run.best_weights in (None, digest) or epoch == run.epoch + 1
+    return None if ours else "of another run"
 
 
 def record(run: Run, losses: dict[str, float], scores: dict[str, float], *, seconds: float) -> None:
@@ -122,15 +130,19 @@ def record(run: Run, losses: dict[str, float], scores: dict[str, float], *, seco
     if not scores or score > run.best:
         run.best = score
         _save_best(run, scores)
+    _save_state(run)
+    with written_whole(run.folder / HISTORY) as temporary:
+        temporary.write_text(json.dumps(run.history, indent=1))
+    logger.info("epoch %d (%s): loss %s, Dice %s", run.epoch, phase, losses, scores)
+
+
+def _save_state(run: Run) -> None:
     progress: dict[str, Any] = {"epoch": run.epoch, "step": run.step, "best": run.best, "history": run.history}
-    progress[TRAINED_ON] = run.trained_on
+    progress |= {"best_weights": run.best_weights, TRAINED_ON: run.trained_on}
     progress["recipe"] = _settings(run.recipe)
     save_state(
         run.folder / LAST, cascade=run.cascade, average=run.average, optimisers=run.optimisers, progress=progress
     )
-    with written_whole(run.folder / HISTORY) as temporary:
-        temporary.write_text(json.dumps(run.history, indent=1))
-    logger.info("epoch %d (%s): loss %s, Dice %s", run.epoch, phase, losses, scores)
 
 
 def _score(run: Run, scores: dict[str, float]) -> float:
@@ -162,6 +174,7 @@ def _save_best(run: Run, scores: dict[str, float]) -> None:
         **{TRAINED_ON: run.trained_on},
     )
     save_checkpoint(run.folder / BEST, run.kept, description=description)
+    run.best_weights = read_digest(run.folder / BEST)
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:

@@ -70,6 +70,7 @@ class Run:
         epoch: Number of finished epochs.
         step: Number of optimiser steps.
         best: Best validation score so far.
+        best_weights: Digest of the saved best weights; None before they are, or if it is not known.
         history: One dictionary per epoch.
         trained_on: Training patients of the weights, as recorded in their checkpoint.
     """
@@ -86,6 +87,7 @@ class Run:
     epoch: int = 0
     step: int = 0
     best: float = -1.0
+    best_weights: str | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     trained_on: list[dict[str, Any]] = field(default_factory=list)
 
@@ -194,6 +196,7 @@ def take_up(run: Run, *, resume: bool) -> list[str]:
     require_resumable(changed)
     restore_state(last, tensors, cascade=run.cascade, average=run.average, optimisers=run.optimisers)
     run.epoch, run.step, run.best = progress.epoch, progress.step, progress.best
+    run.best_weights = progress.best_weights
     run.history = [epoch.model_dump() for epoch in progress.history]
     run.trained_on = [record.model_dump(mode="json") for record in progress.trained_on]
     return [described(place, values) for place, values in changed.items()]

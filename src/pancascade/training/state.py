@@ -52,6 +52,7 @@ class Progress(Settings):
         epoch: Number of finished epochs.
         step: Number of optimiser steps.
         best: Best validation score so far; -1 without validation.
+        best_weights: Digest of the saved best weights; None in states of older versions.
         history: One entry per epoch.
         trained_on: Training patients of the weights.
         recipe: The recipe's settings; None in states of older versions.
@@ -60,6 +61,7 @@ class Progress(Settings):
     epoch: int = Field(ge=1)
     step: int = Field(ge=0)
     best: float = Field(ge=-1, le=1)
+    best_weights: str | None = None
     history: tuple[Epoch, ...]
     trained_on: tuple[LearnedFrom, ...] = ()
     recipe: dict[str, Any] | None = None

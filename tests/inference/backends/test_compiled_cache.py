@@ -117,3 +117,20 @@ def test_what_is_used_again_counts_as_new(cache):
     os.utime(path, (100, 100))
     answers(network())
     assert path.stat().st_mtime > 100
+
+
+class Leaky(torch.nn.Module):
+    """A network whose print does not show its option."""
+
+    def __init__(self, slope):
+        super().__init__()
+        self.slope = slope
+
+    def forward(self, images):
+        return torch.nn.functional.leaky_relu(images, self.slope)
+
+
+def test_networks_that_differ_in_an_option_alone_are_not_confused(cache):
+    for slope in (0.1, 0.5):
+        (found,) = answers(Leaky(slope).eval(), IMAGES - 0.5)
+        torch.testing.assert_close(found, Leaky(slope)(IMAGES - 0.5), atol=1e-3, rtol=1e-3)

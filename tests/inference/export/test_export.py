@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from pancascade.errors import ExportError
+from pancascade.errors import ExportError, OutputError
 from pancascade.imaging.preprocessing import Canvas, VolumeGrid, Window
 from pancascade.inference.export import formats as export_formats
 from pancascade.inference.export import model as exporting
@@ -141,6 +141,18 @@ def test_a_network_that_answers_differently_leaves_nothing_behind(make_model, tm
         export_model(make_model(UNET), out, file_format="openvino")
     assert out.exists() == before
     assert not before or [path.name for path in out.iterdir()] == ["notes.txt"]
+
+
+def test_a_full_disk_is_no_fault_of_the_network(make_model, tmp_path, monkeypatch):
+    openvino = pytest.importorskip("openvino")
+
+    def full(*_, **__):
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+    monkeypatch.setattr(openvino, "save_model", full)
+    with pytest.raises(OutputError, match=r"1_single_stage_network\.xml: cannot be written\. Free some space"):
+        export_model(make_model(UNET), tmp_path / "out", file_format="openvino")
+    assert not (tmp_path / "out").exists()
 
 
 def test_maps_of_another_shape_and_numbers_that_are_none_are_refused():

@@ -71,6 +71,20 @@ def require_same(graphs, cascade, shown, *, atol=2e-5):
         np.testing.assert_allclose(graphs.segment(shown, one), torchs.segment(shown, other), atol=atol)
 
 
+def test_a_model_is_written_after_another_one_of_the_same_networks(tmp_path):
+    """Their ONNX files are equal, so that only the weights tell their compiled networks apart."""
+    for seed in (0, 1):
+        folder, settings = tmp_path / str(seed), SETTINGS["single_stage"]
+        folder.mkdir()
+        torch.manual_seed(seed)
+        checkpoint = folder / "w.safetensors"
+        save_checkpoint(checkpoint, build_cascade(settings).eval(), description=describe(settings, CANVAS))
+        model = Model(name="mine", summary="a test", steps=(Step(weights=checkpoint.name),), folder=folder)
+        export_runnable(model, folder / "out")
+    one, other = (tmp_path / seed / "out" / "w.network.onnx" for seed in "01")
+    assert one.read_bytes() == other.read_bytes()
+
+
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 @pytest.mark.parametrize("kind", SETTINGS)
 def test_the_answer_is_that_of_torch(exported, kind, backend):

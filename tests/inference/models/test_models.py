@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 import torch
@@ -180,3 +181,18 @@ def test_a_description_that_cannot_be_used_is_one_short_sentence(tmp_path, text)
         find_model(str(tmp_path / "tiny.json"))
     assert len(str(refused.value)) <= 200
     assert "\n" not in str(refused.value)
+
+
+def test_shipped_weights_in_each_other_s_place_are_refused(tmp_path, monkeypatch):
+    from pancascade.inference.models import known_models, model_files
+
+    model = find_model("qiu2024-small")
+    assert [model.weights_of(step).name for step in model.steps] == ["pancreas.safetensors", "tumour.safetensors"]
+    folder = tmp_path / "weights"
+    shutil.copytree(model_files.shipped_folder(), folder)
+    shutil.copy(folder / "tumour.safetensors", folder / "pancreas.safetensors")
+    for module in (known_models, model_files):
+        monkeypatch.setattr(module, "shipped_folder", lambda: folder)
+    exchanged = find_model("qiu2024-small")
+    with pytest.raises(UnknownModelError, match=r"pancreas\.safetensors: not the weights of the model's description"):
+        exchanged.weights_of(exchanged.steps[0])

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from pancascade.errors import UnreadableError
+from pancascade.imaging.io.nifti import write_nifti
+from pancascade.results.result import read_result, write_result
 from pancascade.services.viewer import CT, MASK, PROBABILITIES, Pictures, page_files, viewer_document
 from pancascade.services.viewer.page_files import POLICY
 
@@ -34,6 +36,25 @@ def test_the_document_names_the_files_that_are_there(result):
     assert document["voxel_ml"] == pytest.approx(abs(np.linalg.det(scan.affine[:3, :3])) / 1000)
     (folder / "probability_tumour.nii.gz").unlink()
     assert list(viewer_document(folder)["files"]["probabilities"]) == ["pancreas"]
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["exchanged", "added"])
+@pytest.mark.parametrize("name", ["segmentation.nii.gz", "probability_tumour.nii.gz"])
+def test_files_of_another_result_are_not_shown(result, name, kept):
+    folder, scan = result
+    read = read_result(folder)
+    if not kept:
+        files = {known: digest for known, digest in read.files.items() if known != name}
+        write_result(read.model_copy(update={"files": files}), folder / "result.json")
+    write_nifti(scan.with_voxels(np.ones(scan.shape, np.uint8)), folder / name)
+    with pytest.raises(UnreadableError, match=f"{name} beside it is not what was written with it"):
+        viewer_document(folder)
+
+
+def test_a_result_of_an_older_version_without_digests_is_shown(result):
+    folder, _ = result
+    write_result(read_result(folder).model_copy(update={"files": {}}), folder / "result.json")
+    assert len(viewer_document(folder)["files"]["probabilities"]) == 2
 
 
 def test_the_scan_leaves_on_its_own_grid_without_words_of_its_header(result):

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pancascade.errors import GeometryError, OutputError, ScanError, UnreadableError
 from pancascade.files.atomic import written_whole
 from pancascade.imaging.io.image_files import as_stored, require_file, require_one_scan
+from pancascade.imaging.io.itk_files import METAIMAGE, not_an_image, read_header, require_whole
 from pancascade.imaging.volume import Volume
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
@@ -33,10 +34,11 @@ def read_itk(path: Path) -> Volume:
     """
     require_file(path)
     itk = _simple_itk(path)
+    place = read_header(path)
     try:
         reader = itk.ImageFileReader()
         # ITK does not recognise a suffix in capitals.
-        reader.SetImageIO("MetaImageIO" if path.suffix.lower() in (".mha", ".mhd") else "NrrdImageIO")
+        reader.SetImageIO("MetaImageIO" if path.suffix.lower() in METAIMAGE else "NrrdImageIO")
         reader.SetFileName(str(path))
         reader.ReadImageInformation()
         channels = reader.GetNumberOfComponents()
@@ -45,6 +47,7 @@ def read_itk(path: Path) -> Volume:
     except RuntimeError as error:
         raise _one_sentence(path, error) from error
     stored = itk.GetArrayFromImage(image)
+    require_whole(path, place, nbytes=stored.nbytes)
     voxels = stored.astype(np.float32, copy=False) if stored.dtype.kind == "f" else stored
     affine = _ras_affine(image.GetDirection(), image.GetSpacing(), origin_mm=image.GetOrigin())
     return Volume(voxels.transpose().reshape(shape, order="F"), affine, path)
@@ -120,8 +123,4 @@ def _one_sentence(path: Path, error: RuntimeError) -> ScanError:
             f"{path}: the three voxel axes lie in one plane, the header is damaged. Re-export the scan.",
             code="directions_impossible",
         )
-    return UnreadableError(
-        f"{path}: this is not an NRRD or MetaImage file, or it ends too early or its data file is missing. "
-        "Copy or export it again.",
-        code="not_an_image",
-    )
+    return not_an_image(path)

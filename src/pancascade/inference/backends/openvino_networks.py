@@ -5,6 +5,7 @@ import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -185,7 +186,15 @@ def _about(network: nn.Module, shape: tuple[int, ...]) -> list[object]:
     for name, values in network.state_dict().items():
         digest.update(name.encode())
         digest.update(values.detach().contiguous().numpy().tobytes())
-    return [repr(network), shape, digest.hexdigest(), torch.__version__]
+    # What a forward pass does may hang on attributes that no representation shows, and on the code of this version.
+    options = [
+        (
+            name,
+            sorted((key, value) for key, value in vars(module).items() if isinstance(value, str | int | float | tuple)),
+        )
+        for name, module in network.named_modules()
+    ]
+    return [repr(network), options, shape, digest.hexdigest(), torch.__version__, version("pancascade")]
 
 
 def _answering(compiled: "CompiledModel", arrangement: "TreeSpec") -> _Compiled:

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pancascade.errors import ExportError
+from pancascade.errors import ExportError, OutputError
 from pancascade.inference.backends.fused_networks import folded
+from pancascade.inference.backends.onnx_runtime import onnx_runtime
 from pancascade.inference.export.exported_pipeline import ExportFormat
 from pancascade.messages.quiet_log import quiet_log
 
@@ -63,6 +64,7 @@ def write_network(
 
     Raises:
         ExportError: The network uses an operation that the format does not have.
+        OutputError: The disk is full.
     """
     try:
         if file_format == "onnx":
@@ -123,15 +125,18 @@ def _write_openvino(network: nn.Module, path: Path, image: Tensor, outputs: Sequ
     for output, name in zip(graph.outputs, outputs, strict=True):
         output.set_names({name})
     graph.inputs[0].set_names({INPUT})
-    openvino.save_model(graph, path, compress_to_fp16=False)
+    try:
+        openvino.save_model(graph, path, compress_to_fp16=False)
+    except RuntimeError as error:
+        if "iostream" not in str(error):
+            raise
+        raise OutputError(f"{path.name}: cannot be written. Free some space or choose another folder.") from error
 
 
 def run_file(path: Path, images: NDArray[np.float32], *, file_format: ExportFormat) -> list[NDArray[np.float32]]:
     """Run a written network on images (B, C, *S) and return its maps in float32."""
     if file_format == "onnx":
-        import onnxruntime
-
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        session = onnx_runtime().InferenceSession(path, providers=["CPUExecutionProvider"])
         return session.run(None, {INPUT: images})
     import openvino
 

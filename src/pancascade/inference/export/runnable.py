@@ -116,7 +116,7 @@ def _write(planned: Planned, checkpoint: Path) -> None:
     backend = graph_backend("auto")
     if backend is None:
         raise ExportError('Neither OpenVINO nor ONNX Runtime is installed. Run pip install "pancascade[export]".')
-    written = graph_network(path, backend=backend, weights="", exact=True)
+    written = graph_network(path, backend=backend, weights=content_digest(checkpoint), exact=True)
     _, channels, height, width = planned.image.shape
     random = torch.Generator().manual_seed(0)
     images = [torch.cat((planned.image, torch.rand(2, channels, height, width, generator=random)))]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pancascade.errors import UnknownModelError
 from pancascade.files.documents import shortened
 from pancascade.imaging.volume import Volume
+from pancascade.inference.backends.onnx_runtime import onnx_runtime
 from pancascade.inference.backends.threads import thread_count
 from pancascade.inference.external.network import network_faults_reported, require_extra
 from pancascade.inference.external.network_description import read_description
@@ -67,8 +68,7 @@ class OnnxNetwork:
 
 
 def _session(path: Path, device: str) -> Any:
-    import onnxruntime
-
+    onnxruntime = onnx_runtime()
     wanted = "CUDAExecutionProvider" if device.startswith("cuda") else "CPUExecutionProvider"
     if wanted not in onnxruntime.get_available_providers():
         raise UnknownModelError(f"{path.name}: this ONNX Runtime cannot use {device}. Try --device cpu.")

@@ -156,8 +156,9 @@ class _OnnxRuntimeGraph(GraphNetwork):
 
     @cached_property
     def _session(self) -> Any:
-        import onnxruntime
+        from pancascade.inference.backends.onnx_runtime import onnx_runtime
 
+        onnxruntime = onnx_runtime()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = thread_count()

@@ -8,7 +8,7 @@ import numpy as np
 from pancascade.labels import Label
 from pancascade.results.measurements import Lesion
 from pancascade.results.result import Result, read_result, require_whole
-from pancascade.services.viewer.pictures import CT, MASK, Pictures
+from pancascade.services.viewer.pictures import CT, FILES, MASK, Pictures
 
 
 def viewer_document(result: Path, *, scan: bool = True, corrections: bool = False, author: str = "") -> dict[str, Any]:
@@ -26,7 +26,7 @@ def viewer_document(result: Path, *, scan: bool = True, corrections: bool = Fals
         UnreadableError: The folder holds no result, or files that were not written with it.
     """
     read = read_result(result)
-    require_whole(result, read)
+    require_whole(result, read, shown=FILES)
     pictures = Pictures(result)
     return {
         "scan": read.scan,

@@ -16,6 +16,9 @@ MASK = "files/mask.nii.gz"
 PROBABILITIES = {label.title: f"files/{label.title}_probability.nii.gz" for label in (Label.PANCREAS, Label.TUMOUR)}
 """Addresses relative to the page's."""
 
+FILES = ("segmentation.nii.gz", *(f"probability_{name}.nii.gz" for name in PROBABILITIES))
+"""Files of a result that are shown if they are there."""
+
 _QUICK = 1
 
 
