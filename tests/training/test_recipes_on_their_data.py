@@ -38,7 +38,6 @@ NIH_NUMBERS = (1, 2, 22, 23, 42, 62, 63)
 
 OTHERS = (
     "qiu2024_corrections",
-    "qiu2024_more_patients",
     "qiu2024_region",
     "qiu2024_region_lesions",
     "qiu2024_region_more",

@@ -109,7 +109,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # consoles with few characters, as on Windows, must not end a run
-    _spare_torch_s_folder()
+    _keep_torch_from_making_a_folder()
     try:
         with endings_heeded():
             app()
@@ -142,7 +142,7 @@ def main() -> None:
         sys.exit(BUG)
 
 
-def _spare_torch_s_folder() -> None:
+def _keep_torch_from_making_a_folder() -> None:
     """Name an existing folder for compiled networks: torch makes one at its import, and nothing is compiled."""
     with suppress(OSError):  # there is none for temporary files
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", gettempdir())
