@@ -102,8 +102,9 @@ def _make(folder: Path, holder: Holder) -> int | None:
     draft = folder / f".{secrets.token_hex(4)}{LOCK}"
     descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-        _write(descriptor, holder)
-        _is_free(descriptor)
+        with _closed_on_failure(descriptor):
+            _write(descriptor, holder)
+            _is_free(descriptor)
         try:
             os.link(draft, folder / LOCK)
         except FileExistsError:
@@ -122,8 +123,13 @@ def _make_without_links(path: Path, holder: Holder) -> int | None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     except FileExistsError:
         return None
-    _is_free(descriptor)
-    _write(descriptor, holder)
+    try:
+        with _closed_on_failure(descriptor):
+            _is_free(descriptor)
+            _write(descriptor, holder)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
     return descriptor
 
 
@@ -134,18 +140,25 @@ def _take_over(folder: Path, holder: Holder) -> int | None:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:
         return None
-    try:
+    with _closed_on_failure(descriptor):
         free = _is_free(descriptor)
-        if not _is_current(descriptor, path):
-            os.close(descriptor)
-            return None
-        _require_ended(folder, _read(descriptor), holder, free=free)
-        _write(descriptor, holder)
+        if _is_current(descriptor, path):
+            _require_ended(folder, _read(descriptor), holder, free=free)
+            _write(descriptor, holder)
+            return descriptor
+    os.close(descriptor)
+    return None
+
+
+@contextmanager
+def _closed_on_failure(descriptor: int) -> Iterator[None]:
+    """Close a file if the block fails, on a full disk say: a server would try again until it has no file left."""
+    try:
+        yield
     except BaseException:
         with suppress(OSError):
             os.close(descriptor)
         raise
-    return descriptor
 
 
 def _give_back(descriptor: int, path: Path) -> None:

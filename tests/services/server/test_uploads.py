@@ -1,5 +1,6 @@
 """What comes in, and what is not let in."""
 
+import errno
 import gzip
 import io
 import socket
@@ -12,7 +13,10 @@ import numpy as np
 import pytest
 import stub_work
 
-from pancascade.services.server import uploads
+from pancascade.errors import DataError, OutputError
+from pancascade.services.server import result_routes, uploads
+from pancascade.services.server.faults import RequestError, answerable
+from pancascade.services.server.upload_kinds import require_modest
 
 LIMIT = 1_000_000
 
@@ -107,6 +111,7 @@ def test_a_client_that_says_nothing_more_is_let_go(server, monkeypatch):
         ("application/json", b"{}", 415, "multipart/form-data"),
         ("multipart/form-data", b"--BOUND--", 415, "multipart/form-data"),
         ("multipart/form-data; boundary=BOUND", b"what is this", 400, "damaged"),
+        (f"multipart/form-data; boundary={'B' * 5000}", b"x", 400, "damaged"),
         ("multipart/form-data; boundary=BOUND", PART + b"\r\n", 400, "cut off"),
         ("multipart/form-data; boundary=BOUND", b"--BOUND--\r\n", 400, ""),
         ("multipart/form-data; boundary=BOUND", PART + b"\r\n" + PART + b"\r\n--BOUND--\r\n", 400, "several files"),
@@ -173,7 +178,8 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(server):
 
 @pytest.mark.parametrize("name", ["../../evil", "/etc/evil", "a/../../evil", "..\\evil", "C:\\evil", "C:evil"])
 def test_an_archive_whose_names_lead_out_of_its_folder_is_refused(server, name):
-    assert "leads out of its folder" in refusal(server, zipped({"ct/1.dcm": b"x", name: b"x"}), 400)
+    said = refusal(server, zipped({"ct/1.dcm": b"x", name: b"x"}), 400)
+    assert said.startswith("A name in the archive leads out of its folder")  # and not what the server calls it
 
 
 def test_a_damaged_archive_is_refused(server):
@@ -215,3 +221,49 @@ def test_a_table_of_contents_that_is_too_long_is_not_read(tmp_path):
         with pytest.raises(UnreadableError, match="more than 20000 files") as error:
             require_safe_archive(tmp_path / "x.zip", most_bytes=10)
         assert error.value.code == "archive_too_large"
+
+
+def test_nrrd_is_measured_by_its_header(tmp_path):
+    for sizes, status in (("1000 1000 1000", 413), ("10 10 10", None), ("x", None)):
+        path = tmp_path / "scan.nrrd"
+        path.write_bytes(f"NRRD0004\ntype: double\nsizes: {sizes}\nencoding: gzip\n\n".encode())
+        if status is None:
+            require_modest(path, "nrrd", most_bytes=LIMIT)
+        else:
+            with pytest.raises(RequestError, match="voxels take more than 1 MB"):
+                require_modest(path, "nrrd", most_bytes=LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (OSError(errno.ENOSPC, "No space left"), 507),
+        (OSError(errno.EROFS, "Read-only"), 507),
+        (FileNotFoundError(errno.ENOENT, "No such file"), None),
+        (OutputError("out: cannot be written."), 400),
+        (DataError("a mask"), 400),
+        (RequestError(409, "not yet"), 409),
+        (ValueError("a fault"), None),
+    ],
+)
+def test_a_full_disk_is_told_as_one_and_only_our_faults_are_faults(error, status):
+    assert (None if answerable(error) is None else answerable(error).status) == status
+    wrapped = OutputError("out: cannot be written. Choose another folder.")
+    wrapped.__cause__ = error
+    assert answerable(wrapped).status == (507 if status == 507 else 400)
+
+
+def test_an_archive_of_a_result_that_does_not_fit_on_the_disk_is_507(server, monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, content):
+            raise OSError(errno.ENOSPC, "No space left")
+
+        def close(self):
+            if not self.closed:
+                super().close()
+                raise OSError(errno.ENOSPC, "No space left")  # a buffer that does not fit is written once more
+
+    job = server.ended(server.submit())["id"]
+    monkeypatch.setattr(result_routes, "TemporaryFile", lambda **_: Full())
+    answer = server.client.get(f"/jobs/{job}/result.zip")
+    assert (answer.status_code, "disk is full" in server.detail(answer)) == (507, True)

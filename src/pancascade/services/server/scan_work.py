@@ -1,9 +1,6 @@
 """Segment the scan of one job in another process; errors of the scan are returned, not raised."""
 
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +17,7 @@ from pancascade.segmentation.batch.batch_options import SegmentOptions
 from pancascade.segmentation.batch.ledger import CodedSentence
 from pancascade.services.server.job import JobProgress, JobSummary, State
 from pancascade.services.server.job_folder import JobFolder
+from pancascade.services.server.temporary_files import temporary_files_in
 
 if TYPE_CHECKING:
     from pancascade.imaging.volume import Volume
@@ -75,7 +73,7 @@ def segment_upload(task: ScanTask) -> Outcome:
     state: State = "done"
     summary = reason = None
     # Readers log the names of files; here their warnings are only in the result.
-    with quiet_log("pancascade"), _temporary_files_in(JobFolder(task.folder).scratch):
+    with quiet_log("pancascade"), temporary_files_in(JobFolder(task.folder).scratch):
         try:
             summary = _segment(task)
         except Exception as error:
@@ -162,14 +160,3 @@ def _reason(error: Exception, task: ScanTask) -> CodedSentence:
         return CodedSentence(code=getattr(error, "code", "case_failed"), sentence=sentence)
     sentence = f"{task.name}: unexpected {type(error).__name__}. This is a fault of pancascade; report it."
     return CodedSentence(code="fault", sentence=sentence)
-
-
-@contextmanager
-def _temporary_files_in(folder: Path) -> Iterator[None]:
-    """Put temporary files of the block into a folder, so that they are removed with it even after a kill."""
-    former = tempfile.tempdir
-    tempfile.tempdir = str(folder)
-    try:
-        yield
-    finally:
-        tempfile.tempdir = former

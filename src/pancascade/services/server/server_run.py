@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pancascade.errors import PancascadeError
 from pancascade.services.server.server_settings import ServerSettings
+from pancascade.services.server.temporary_files import own_temporary_files
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _MODULES = ("fastapi", "uvicorn", "python_multipart")
 _END_WITHIN_S = 10
+TEMPORARY = "temporary"
+"""Folder of temporary files, below the server's: a killed server's are removed by the next start."""
 _BACKLOG = 128
 
 
@@ -49,7 +52,7 @@ def serve(settings: ServerSettings, *, ready: Callable[[str], None]) -> None:
         app = create_app(settings)
         server = make_server(app, ready=lambda: ready(address_of(listening)))
         # Opened here: at the start of the server, errors would become lines of a log.
-        with app.state.jobs:
+        with app.state.jobs, own_temporary_files(settings.folder / TEMPORARY):
             server.run(sockets=[listening])
 
 

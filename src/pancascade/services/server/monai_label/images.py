@@ -84,7 +84,7 @@ class Images:
             if found is None and _UID.fullmatch(name):
                 found = self._series().get(text_digest(name))
             if found is None:
-                raise RequestError(404, "There is no such image. Choose one of /datastore, or send it first.")
+                raise RequestError(404, "There is no such image. Choose one of the datastore, or send it first.")
             return found
 
     def lock_of(self, image: str) -> Lock:

@@ -2,13 +2,14 @@
 
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import copyfile, rmtree
 from typing import Any, BinaryIO, Protocol
 
+from pancascade.files.atomic import clear_unfinished
 from pancascade.files.digests import text_digest
 from pancascade.results.corrections import Correction, newest_correction, read_segmented_scan, save_label_map
 from pancascade.services.server.faults import RequestError
@@ -21,6 +22,9 @@ from pancascade.services.server.monai_label.training import BackgroundTraining, 
 MASK = "segmentation.nii.gz"
 ORIGINAL, FINAL = "original", "final"
 """MONAI Label's tags for the model's mask and the reader's."""
+
+MOST_UNPACKED_BYTES = 4_000_000_000
+_DRAFT = ".draft-"
 
 
 class Segmenter(Protocol):
@@ -55,11 +59,11 @@ class MonaiLabel:
         segmenter: Segments the scans.
         studies: Folders or files of existing scans; only read.
         training: Options of training on corrections; None offers no training.
-        check: Called with each uploaded file before it is read; raises a `PancascadeError` to refuse it.
+        most_unpacked_bytes: Largest unpacked size of an uploaded scan.
 
     Attributes:
         segmenter: Segments the scans.
-        check: Check of uploaded files.
+        most_unpacked_bytes: Largest unpacked size of an uploaded scan.
         images: All scans.
         sessions: Temporary scans.
         training: Training on the corrections.
@@ -76,15 +80,28 @@ class MonaiLabel:
         *,
         studies: Sequence[Path] = (),
         training: TrainingOptions | None = None,
-        check: Callable[[Path], object] = lambda _: None,
+        most_unpacked_bytes: int = MOST_UNPACKED_BYTES,
     ) -> None:
         self.segmenter = segmenter
-        self.check = check
+        self.most_unpacked_bytes = most_unpacked_bytes
+        self._folder = folder
         self.images = Images(folder / "images", studies)
         self.sessions = Sessions(folder / "sessions")
         self.results = folder / "results"
         self.training = None if training is None else BackgroundTraining(training, self.results, folder / "runs")
         self.batches = BatchTasks()
+
+    def open(self) -> None:
+        """Make the folder, which only this user may open, and remove what a killed server left unfinished.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for draft in (*self.results.glob(f"{_DRAFT}*"), *self.sessions.drafts()):
+            rmtree(draft, ignore_errors=True)
+        for place in ("images", "sessions", "results"):
+            clear_unfinished(self._folder / place, suffixes=(SCAN, ".json"))
 
     def close(self) -> None:
         """Stop the running work."""
@@ -162,7 +179,7 @@ class MonaiLabel:
         result = self.result(image)
         label_info = params.get("label_info") or ()
         if not isinstance(label_info, Sequence) or isinstance(label_info, str):
-            raise RequestError(400, "params: label_info must be a list of names and values. See docs/corrections.md.")
+            raise RequestError(400, "params: label_info must be a list of names and values. See corrections.md.")
         labels = read_sent_labels(sent, suffix, scan=read_segmented_scan(result), label_info=label_info)
         save_label_map(result, labels, author=author, now=datetime.now(UTC))
         saved = newest_correction(result)
@@ -199,7 +216,7 @@ class MonaiLabel:
     def _segmented(self, scan: Path, out: Path) -> Path:
         if (out / "result.json").is_file():
             return out
-        draft = out.with_name(f".draft-{secrets.token_hex(4)}")
+        draft = out.with_name(f"{_DRAFT}{secrets.token_hex(4)}")
         try:
             draft.parent.mkdir(parents=True, exist_ok=True)
             self.segmenter.segment(scan, draft)
