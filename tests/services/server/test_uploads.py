@@ -96,12 +96,16 @@ def test_an_upload_that_is_cut_off_leaves_nothing(server):
     assert server.ended(server.submit())["state"] == "done"
 
 
-def test_a_client_that_says_nothing_more_is_let_go(server, monkeypatch):
+@pytest.mark.parametrize(
+    "request_line", ["POST /jobs", "POST /jobs/JOB/view/correction?author=A", "PUT /datastore/image", "POST /train/"]
+)
+def test_a_client_that_says_nothing_more_is_let_go(server, monkeypatch, request_line):
+    job = server.ended(server.submit())["id"]
     monkeypatch.setattr(uploads, "_SILENCE_S", 0.01)
     place = urlsplit(server.address)
     with socket.create_connection((place.hostname, place.port)) as connection:
-        head = f"POST /jobs HTTP/1.1\r\nHost: {place.netloc}\r\n{FORM}\r\nContent-Length: 500000\r\n\r\n"
-        connection.sendall(head.encode() + PART)
+        head = f"{request_line.replace('JOB', job)} HTTP/1.1\r\nHost: {place.netloc}\r\n{FORM}\r\n"
+        connection.sendall(f"{head}Content-Length: 50000\r\n\r\n".encode() + PART + b"half of")
         assert connection.recv(65536).startswith(b"HTTP/1.1 408")
 
 

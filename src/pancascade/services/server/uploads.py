@@ -18,8 +18,7 @@ FIELD = "file"
 _FORM_BYTES = 65_536
 """Bytes for boundaries, and for other fields, which are ignored."""
 _WRITTEN_BYTES = 1 << 20
-SILENCE_S = 60
-"""Seconds after which a client that sends nothing more has gone."""
+_SILENCE_S = 60
 
 
 async def receive_upload(request: "Request", target: Path, *, most_bytes: int, field: str = FIELD) -> None:
@@ -149,13 +148,18 @@ async def patient_chunks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
     while True:
         try:
-            async with asyncio.timeout(SILENCE_S):
+            async with patience():
                 chunk = await anext(chunks)
         except StopAsyncIteration:
             return
         except (TimeoutError, ClientDisconnect) as error:
             raise cut_off() from error
         yield chunk
+
+
+def patience() -> asyncio.Timeout:
+    """Return a time limit for the next part of a body: a client that sends nothing more has gone."""
+    return asyncio.timeout(_SILENCE_S)
 
 
 def cut_off() -> RequestError:

@@ -1,7 +1,7 @@
 """Refuse requests with a status and one sentence, whatever application the routes are part of."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import Any
 
 from fastapi import Request, Response
@@ -12,7 +12,7 @@ from starlette.types import Message
 
 from pancascade.errors import PancascadeError
 from pancascade.services.server.faults import RequestError, answerable, fault_answer, invalid_argument
-from pancascade.services.server.uploads import SILENCE_S, cut_off
+from pancascade.services.server.uploads import cut_off, patience
 
 _DAMAGED = RequestError(400, "The request's body cannot be read. Send it as multipart/form-data, or as JSON.")
 
@@ -73,7 +73,7 @@ class _Limited:
     async def _next(self) -> Message:
         """Return the next part of the body. After its end there is no hurry: a client may wait for its answer."""
         try:
-            async with asyncio.timeout(None if self._ended else SILENCE_S):
+            async with nullcontext() if self._ended else patience():
                 message: Message = await self._receive()
         except TimeoutError as error:
             raise cut_off() from error
