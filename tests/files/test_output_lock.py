@@ -59,6 +59,12 @@ def test_a_held_folder_is_refused_in_one_sentence_and_free_afterwards(tmp_path):
     assert "writes there. Wait for it, or choose another --out folder." in str(refused.value)
     assert len(str(refused.value)) <= 200
     assert str(tmp_path) not in str(refused.value)
+    with (
+        lock_output(out, what="a node"),
+        pytest.raises(OutputError, match="choose another --folder"),
+        lock_output(out, what="a node", option="--folder"),
+    ):
+        pytest.fail("the body must not run")
     with lock_output(out, what="train"):
         pass
     assert [path.name for path in out.iterdir()] == ["result.txt"]

@@ -64,7 +64,7 @@ def lock_output(folder: Path, *, what: str, option: str = "--out folder") -> Ite
     Args:
         folder: Folder of the results.
         what: Verb that writes, for messages to other writers.
-        option: Option that names the folder, for the message about one that cannot be written.
+        option: Option that names the folder, for messages.
 
     Raises:
         OutputError: Another writer holds the folder, or it cannot be written.
@@ -73,7 +73,9 @@ def lock_output(folder: Path, *, what: str, option: str = "--out folder") -> Ite
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = _take(
-            folder, Holder(what, socket.gethostname()[:_MOST_LETTERS], os.getpid(), time.strftime("%Y-%m-%d %H:%M"))
+            folder,
+            Holder(what, socket.gethostname()[:_MOST_LETTERS], os.getpid(), time.strftime("%Y-%m-%d %H:%M")),
+            option=option,
         )
     except OSError as error:
         remove_empty(made)
@@ -86,13 +88,13 @@ def lock_output(folder: Path, *, what: str, option: str = "--out folder") -> Ite
         remove_empty(made)
 
 
-def _take(folder: Path, holder: Holder) -> int:
+def _take(folder: Path, holder: Holder, *, option: str) -> int:
     """Take the lock, and return its open descriptor."""
     while True:
         ours = _make(folder, holder)
         if ours is not None:
             return ours
-        taken = _take_over(folder, holder)
+        taken = _take_over(folder, holder, option=option)
         if taken is not None:
             return taken
 
@@ -133,7 +135,7 @@ def _make_without_links(path: Path, holder: Holder) -> int | None:
     return descriptor
 
 
-def _take_over(folder: Path, holder: Holder) -> int | None:
+def _take_over(folder: Path, holder: Holder, *, option: str) -> int | None:
     """Take over the lock of a run of this host that ended without release; None if the lock has disappeared."""
     path = folder / LOCK
     try:
@@ -143,7 +145,7 @@ def _take_over(folder: Path, holder: Holder) -> int | None:
     with _closed_on_failure(descriptor):
         free = _is_free(descriptor)
         if _is_current(descriptor, path):
-            _require_ended(folder, _read(descriptor), holder, free=free)
+            _require_ended(folder, _read(descriptor), holder, free=free, option=option)
             _write(descriptor, holder)
             return descriptor
     os.close(descriptor)
@@ -172,9 +174,9 @@ def _give_back(descriptor: int, path: Path) -> None:
         os.close(descriptor)
 
 
-def _require_ended(folder: Path, former: Holder | None, holder: Holder, *, free: bool | None) -> None:
+def _require_ended(folder: Path, former: Holder | None, holder: Holder, *, free: bool | None, option: str) -> None:
     """Check that the former holder has ended."""
-    advice = "Wait for it, or choose another --out folder."
+    advice = f"Wait for it, or choose another {option}."
     if former is None:  # damaged, or half-written by a run that was killed
         if free:
             return

@@ -60,10 +60,7 @@ class JobService:
 
     def __enter__(self) -> "JobService":
         with ExitStack() as stack:
-            try:
-                stack.enter_context(lock_output(self.settings.folder, what="pancascade serve"))
-            except OutputError as error:
-                raise OutputError(str(error).replace("--out folder", "--folder")) from error
+            stack.enter_context(lock_output(self.settings.folder, what="pancascade serve", option="--folder"))
             try:
                 self.settings.jobs.mkdir(mode=0o700, exist_ok=True)
                 self.jobs.take_up()
