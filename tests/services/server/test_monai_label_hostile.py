@@ -1,6 +1,7 @@
 """What a hostile client of MONAI Label's routes sends, and what a killed server leaves."""
 
 import json
+from contextlib import ExitStack
 
 import httpx
 import nibabel as nib
@@ -12,6 +13,7 @@ from label_server import MODEL, StubSegmenter, label_app, oblique_scan, served
 from running import running
 
 from pancascade.services.server.monai_label import TrainingOptions
+from pancascade.services.server.monai_label.service import MOST_WAITING
 from pancascade.services.server.monai_label.sessions import EXPIRY_S
 
 
@@ -150,3 +152,30 @@ def test_what_a_killed_server_left_half_done_is_gone_and_the_rest_is_not(tmp_pat
         assert not any(one.exists() for one in half)
         assert server.app.state.labels.images.ids() == [image]
         assert server.app.state.labels.sessions.info(whole)["name"] == whole
+
+
+def test_requests_that_wait_for_a_mask_leave_the_others_an_answer(place):
+    service, client = place
+    (image,) = service.images.ids()
+    with ExitStack() as held:
+        held.enter_context(service._work_on(image))  # as while it is segmented
+        for _ in range(MOST_WAITING):
+            held.enter_context(service.place())
+        for answer in (
+            client.post(f"/infer/{MODEL}", params={"image": image}),
+            client.put("/datastore/label", params={"image": image}, files={"label": ("x.bin", b"x")}),
+            client.delete("/datastore/image", params={"id": image}),
+        ):
+            assert (detail(answer, 503)[:22], answer.headers["Retry-After"]) == ("Too many requests wait", "60")
+        assert client.get("/datastore/image", params={"image": image}).status_code == 200
+        assert client.post("/activelearning/first").json()["id"] == image
+    assert client.post(f"/infer/{MODEL}", params={"image": image}).status_code == 200
+
+
+def test_an_image_whose_file_was_removed_by_hand_is_told_as_missing(place, tmp_path):
+    service, client = place
+    path, _ = oblique_scan(tmp_path / "sent.nii.gz", seed=6)
+    image = client.put("/datastore/image", files={"file": ("x.nii.gz", path.read_bytes())}).json()["image"]
+    (tmp_path / "data" / "images" / image / "scan.nii.gz").unlink()
+    assert detail(client.get("/datastore/image", params={"image": image}), 404).startswith("There is no such image")
+    assert client.post(f"/infer/{MODEL}", params={"image": image}).status_code == 404

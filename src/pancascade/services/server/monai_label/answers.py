@@ -20,7 +20,7 @@ from pancascade.services.server.faults import RequestError
 from pancascade.services.server.monai_label.service import FINAL, MASK, ORIGINAL, MonaiLabel
 
 if TYPE_CHECKING:
-    from pancascade.services.server.monai_label.service import Segmenter
+    from pancascade.services.server.monai_label.segmenter import Segmenter
 
 LABELS = {label.title: int(label) for label in Label if label}
 STRATEGIES = {"first": "The first image without a correction", "random": "An image without a correction, at random"}

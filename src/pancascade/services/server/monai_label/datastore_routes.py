@@ -79,7 +79,8 @@ def _add_images(router: APIRouter, service: MonaiLabel) -> None:
     @router.delete("/")
     @router.delete("/image")
     def remove(id: str) -> dict[str, str]:
-        service.remove_image(images.id_of(id))
+        with service.place():
+            service.remove_image(images.id_of(id))
         return {}
 
     @router.get("/image")
@@ -124,7 +125,8 @@ def _add_labels(router: APIRouter, service: MonaiLabel) -> None:
         author = asked.get("author") or asked.get("client_id") or _AUTHOR
         if not isinstance(author, str):
             raise DataError("params: author must be a name.")
-        saved = service.save(found, label.file, suffix_of(label.filename), author=author, params=asked)
+        with service.place():
+            saved = service.save(found, label.file, suffix_of(label.filename), author=author, params=asked)
         return {"image": image, "label": image, "number": saved.number, "voxels": saved.record.voxels}
 
     @router.delete("/label")

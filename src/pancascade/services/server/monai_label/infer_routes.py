@@ -47,19 +47,20 @@ def _add_infer(router: APIRouter, service: MonaiLabel) -> None:
             raise RequestError(
                 400, "output: DICOM-SEG is written by `pancascade segment --format dicom-seg`; request image here."
             )
-        if file is not None:
-            with received(service, file) as sent:
-                session = service.sessions.add(sent)
-            try:
-                return _answer(service.result_of_session(session), "upload", service, asked, output)
-            finally:
-                service.sessions.remove(session)
-        if session_id:
-            return _answer(service.result_of_session(session_id), "session", service, asked, output)
-        if not image:
-            raise RequestError(400, "Neither image, nor session_id, nor a file was sent. Send one of them.")
-        found = service.images.id_of(image)
-        return _answer(service.result(found), found, service, asked, output)
+        with service.place():
+            if file is not None:
+                with received(service, file) as sent:
+                    session = service.sessions.add(sent)
+                try:
+                    return _answer(service.result_of_session(session), "upload", service, asked, output)
+                finally:
+                    service.sessions.remove(session)
+            if session_id:
+                return _answer(service.result_of_session(session_id), "session", service, asked, output)
+            if not image:
+                raise RequestError(400, "Neither image, nor session_id, nor a file was sent. Send one of them.")
+            found = service.images.id_of(image)
+            return _answer(service.result(found), found, service, asked, output)
 
 
 def _answer(result: Path, name: str, service: MonaiLabel, asked: dict[str, Any], output: Output) -> Any:

@@ -2,12 +2,13 @@
 
 import os
 import secrets
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import copyfile, rmtree
-from typing import Any, BinaryIO, Protocol
+from threading import BoundedSemaphore, Lock
+from typing import Any, BinaryIO
 
 from pancascade.files.atomic import clear_unfinished
 from pancascade.files.digests import text_digest
@@ -15,6 +16,7 @@ from pancascade.results.corrections import Correction, newest_correction, read_s
 from pancascade.services.server.faults import RequestError
 from pancascade.services.server.monai_label.images import SCAN, Images
 from pancascade.services.server.monai_label.incoming import read_sent_labels
+from pancascade.services.server.monai_label.segmenter import Segmenter
 from pancascade.services.server.monai_label.sessions import Sessions
 from pancascade.services.server.monai_label.tasks import BatchTasks
 from pancascade.services.server.monai_label.training import BackgroundTraining, TrainingOptions
@@ -24,31 +26,10 @@ ORIGINAL, FINAL = "original", "final"
 """MONAI Label's tags for the model's mask and the reader's."""
 
 MOST_UNPACKED_BYTES = 4_000_000_000
+MOST_WAITING = 16
+"""Most requests that wait for a mask at the same time; a server answers some 40 at once."""
+
 _DRAFT = ".draft-"
-
-
-class Segmenter(Protocol):
-    """Segments scans.
-
-    Attributes:
-        model: Name of the model.
-        description: Description of the model, one sentence.
-    """
-
-    model: str
-    description: str
-
-    def segment(self, scan: Path, out: Path) -> None:
-        """Segment one scan; return when it is done.
-
-        Args:
-            scan: NIfTI file; nobody changes it meanwhile.
-            out: Folder to make, with the files of `pancascade segment --out`.
-
-        Raises:
-            PancascadeError: There is no result; the sentence gives the reason.
-        """
-        ...
 
 
 class MonaiLabel:
@@ -90,6 +71,7 @@ class MonaiLabel:
         self.results = folder / "results"
         self.training = None if training is None else BackgroundTraining(training, self.results, folder / "runs")
         self.batches = BatchTasks()
+        self._places = BoundedSemaphore(MOST_WAITING)
 
     def open(self) -> None:
         """Make the folder, which only this user may open, and remove what a killed server left unfinished.
@@ -127,8 +109,9 @@ class MonaiLabel:
         Raises:
             PancascadeError: It cannot be segmented.
         """
-        with self.images.lock_of(image):
-            scan = self.images.scan(image)
+        with self._work_on(image):
+            with self.images.lock_of(image):
+                scan = self.images.scan(image)
             return self._segmented(scan, self._result_folder(image))
 
     def result_of_session(self, session: str) -> Path:
@@ -138,7 +121,7 @@ class MonaiLabel:
             PancascadeError: There is no such session, or it cannot be segmented.
         """
         folder = self.sessions.folder(session)
-        with self.images.lock_of(session):
+        with self._work_on(session):
             return self._segmented(folder / SCAN, folder / "result")
 
     def newest(self, image: str) -> Correction | None:
@@ -193,7 +176,7 @@ class MonaiLabel:
         Raises:
             RequestError: It belongs to the studies.
         """
-        with self.images.lock_of(image):
+        with self._work_on(image), self.images.lock_of(image):
             self.images.remove(image)
             for folder in self.results.glob(f"{image}.*"):
                 rmtree(folder, ignore_errors=True)
@@ -209,6 +192,26 @@ class MonaiLabel:
             raise RequestError(404, f"This image has no label of the tag {FINAL}; other labels cannot be removed.")
         newest.label_map.with_name(f"{newest.number:03d}.json").unlink(missing_ok=True)
         newest.label_map.unlink(missing_ok=True)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Let a request wait for the work on a scan, unless many do: they would keep all others from an answer.
+
+        Raises:
+            RequestError: Many wait already.
+        """
+        if not self._places.acquire(blocking=False):
+            raise RequestError(
+                503, "Too many requests wait for a mask. Try again later.", headers={"Retry-After": "60"}
+            )
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    def _work_on(self, image: str) -> Lock:
+        """Return the lock of a scan's result. It is held for minutes; the scan itself can be fetched meanwhile."""
+        return self.images.lock_of(f"{image}.result")
 
     def _result_folder(self, image: str) -> Path:
         return self.results / f"{image}.{text_digest(self.segmenter.model)[:6]}"
