@@ -173,7 +173,7 @@ def test_requests_that_wait_for_a_mask_leave_the_others_an_answer(place):
 
 
 def test_an_image_whose_file_was_removed_by_hand_is_told_as_missing(place, tmp_path):
-    service, client = place
+    _, client = place
     path, _ = oblique_scan(tmp_path / "sent.nii.gz", seed=6)
     image = client.put("/datastore/image", files={"file": ("x.nii.gz", path.read_bytes())}).json()["image"]
     (tmp_path / "data" / "images" / image / "scan.nii.gz").unlink()

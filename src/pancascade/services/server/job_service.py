@@ -56,7 +56,7 @@ class JobService:
         self._processes = [ScanProcess(work, processes) for _ in range(settings.workers)]
         self._stack = ExitStack()
         self.when_locked: list[Callable[[], object]] = []
-        self.every_minute: list[Callable[[], object]] = [self._remove_old]
+        self.every_minute: list[Callable[[], object]] = [self._remove_old, self.jobs.write_missing]
 
     def __enter__(self) -> "JobService":
         with ExitStack() as stack:
@@ -96,6 +96,7 @@ class JobService:
         for process in running:
             process.stop()
         self.jobs.fail_unfinished()
+        self.jobs.write_missing()
 
     @property
     def is_closing(self) -> bool:
