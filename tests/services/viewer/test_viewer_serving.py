@@ -11,7 +11,7 @@ from threading import Semaphore, Thread
 
 import pytest
 
-from pancascade.errors import DataError
+from pancascade.errors import DataError, OutputError
 from pancascade.results.corrections import MOST_BYTES
 from pancascade.services.viewer import CT, MASK, Pictures, viewer_document
 from pancascade.services.viewer.serving import Shown, ViewerServer
@@ -141,9 +141,13 @@ def test_what_is_no_request_for_us_is_answered_in_a_sentence(result, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_a_mask_that_does_not_fit_on_the_disk_is_told(result):
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_a_mask_that_does_not_fit_on_the_disk_is_told(result, wrapped):
     def save(content, author):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if wrapped:
+            raise OutputError("result: cannot be written. Choose another --out folder.") from error
+        raise error
 
     with served(shown(result, save)) as server:
         status, _, answer = ask(server, "correction?author=A", method="POST", body=b"mask")

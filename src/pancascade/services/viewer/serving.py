@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from pancascade.errors import PancascadeError, UnreadableError
+from pancascade.errors import OutputError, PancascadeError, UnreadableError
 from pancascade.results.corrections import require_size
 from pancascade.services.viewer.content_length import announced_bytes
 from pancascade.services.viewer.page_files import POLICY, page_files
@@ -111,11 +111,13 @@ class _Handler(BaseHTTPRequestHandler):
         author = parse_qs(urlsplit(self.path).query).get("author", [""])[0]
         try:
             saved = save(content, author)
-        except PancascadeError as error:
-            self._fault(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
-        except OSError as error:
-            why = (error.strerror or type(error).__name__).lower()
-            self._fault(HTTPStatus.INSUFFICIENT_STORAGE, f"The mask cannot be written ({why}). Download it.")
+        except (PancascadeError, OSError) as error:
+            cause = error.__cause__ if isinstance(error, OutputError) else error
+            if isinstance(cause, OSError):
+                why = (cause.strerror or type(cause).__name__).lower()
+                self._fault(HTTPStatus.INSUFFICIENT_STORAGE, f"The mask cannot be written ({why}). Download it.")
+            else:
+                self._fault(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
         else:
             self._answer_json(HTTPStatus.OK, {"saved": saved})
 
