@@ -67,8 +67,8 @@ def test_the_page_is_served_until_it_is_ended(pancascade, result, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ViewerServer, "serve_forever", once)
-    code, out, _ = pancascade("view", result, "--no-browser")
-    assert code == 130
+    code, out, err = pancascade("view", result, "--no-browser")
+    assert (code, out.splitlines()[-2:], err) == (0, ["Ctrl-C ends it.", "Ended."], "")  # without a word of other verbs
     assert out.startswith("http://127.0.0.1:")
     ((pictures, corrections),) = served
     assert isinstance(pictures, Pictures)
@@ -79,3 +79,10 @@ def test_the_page_is_served_until_it_is_ended(pancascade, result, monkeypatch):
 def test_a_folder_without_result_is_refused(pancascade, tmp_path):
     code, _, err = pancascade("view", tmp_path, "--no-browser")
     assert (code, err.count("\n")) == (2, 1)
+
+
+def test_a_mistyped_result_is_not_the_one_above_it(pancascade, result, tmp_path):
+    for given in (result / "typo", tmp_path / "typo"):
+        for verb in (("view", given, "--no-browser"), ("threshold", given, "--tumour", "0.3", "--out", tmp_path / "x")):
+            code, _, err = pancascade(*verb)
+            assert (code, err) == (2, "Error: typo: there is no such result. Give a folder with result.json.\n")

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import subprocess
@@ -58,6 +59,12 @@ def test_a_held_folder_is_refused_in_one_sentence_and_free_afterwards(tmp_path):
     assert "writes there. Wait for it, or choose another --out folder." in str(refused.value)
     assert len(str(refused.value)) <= 200
     assert str(tmp_path) not in str(refused.value)
+    with (
+        lock_output(out, what="a node"),
+        pytest.raises(OutputError, match="choose another --folder"),
+        lock_output(out, what="a node", option="--folder"),
+    ):
+        pytest.fail("the body must not run")
     with lock_output(out, what="train"):
         pass
     assert [path.name for path in out.iterdir()] == ["result.txt"]
@@ -165,3 +172,29 @@ def test_the_lock_says_since_when(tmp_path):
         content = json.loads((tmp_path / LOCK).read_text())
     assert content["what"] == "train"
     assert time.strptime(content["since"], "%Y-%m-%d %H:%M")
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_full_disk_leaves_no_open_file_and_no_lock(tmp_path, monkeypatch, links):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def unlinked(*_):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    opened, closed = [], []
+    real_open, real_close = os.open, os.close
+    monkeypatch.setattr(os, "open", lambda *given, **named: opened.append(real_open(*given, **named)) or opened[-1])
+    monkeypatch.setattr(os, "close", lambda descriptor: closed.append(descriptor) or real_close(descriptor))
+    if not links:
+        monkeypatch.setattr(os, "link", unlinked)
+    writes = iter([os.write] * (0 if links else 1))
+
+    def write(*given):
+        return next(writes, full)(*given)
+
+    monkeypatch.setattr(os, "write", write)
+    with pytest.raises(OutputError, match="No space left"), lock_output(tmp_path, what="test"):
+        raise AssertionError("the lock was not written")
+    assert opened and sorted(opened) == sorted(closed)
+    assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,6 @@
 """``pancascade view``: show one result in the browser."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,9 +26,10 @@ def view(
     The page works offline. A corrected mask is saved beside the result; the result's own mask is not changed.
     """
     from pancascade.cli.out_folder import require_other_files
+    from pancascade.results.result import folder_of_result
     from pancascade.services.viewer import Pictures, viewer_document, write_single_page
 
-    folder = result if result.is_dir() else result.parent
+    folder = folder_of_result(result)
     if out is not None:
         require_other_files({"--out": out}, read=[folder, *folder.glob("*")])
     volume = _scan(folder, scan)
@@ -77,4 +79,6 @@ def _serve(folder: Path, document: "dict[str, Any]", pictures: "Pictures", *, po
         typer.echo(f"{server.address}\nCtrl-C ends it.")
         if browser:
             webbrowser.open(server.address)
-        server.serve_forever()
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()
+    typer.echo("Ended.")

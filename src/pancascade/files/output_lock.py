@@ -64,7 +64,7 @@ def lock_output(folder: Path, *, what: str, option: str = "--out folder") -> Ite
     Args:
         folder: Folder of the results.
         what: Verb that writes, for messages to other writers.
-        option: Option that names the folder, for the message about one that cannot be written.
+        option: Option that names the folder, for messages.
 
     Raises:
         OutputError: Another writer holds the folder, or it cannot be written.
@@ -73,7 +73,9 @@ def lock_output(folder: Path, *, what: str, option: str = "--out folder") -> Ite
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = _take(
-            folder, Holder(what, socket.gethostname()[:_MOST_LETTERS], os.getpid(), time.strftime("%Y-%m-%d %H:%M"))
+            folder,
+            Holder(what, socket.gethostname()[:_MOST_LETTERS], os.getpid(), time.strftime("%Y-%m-%d %H:%M")),
+            option=option,
         )
     except OSError as error:
         remove_empty(made)
@@ -86,13 +88,13 @@ def lock_output(folder: Path, *, what: str, option: str = "--out folder") -> Ite
         remove_empty(made)
 
 
-def _take(folder: Path, holder: Holder) -> int:
+def _take(folder: Path, holder: Holder, *, option: str) -> int:
     """Take the lock, and return its open descriptor."""
     while True:
         ours = _make(folder, holder)
         if ours is not None:
             return ours
-        taken = _take_over(folder, holder)
+        taken = _take_over(folder, holder, option=option)
         if taken is not None:
             return taken
 
@@ -102,8 +104,9 @@ def _make(folder: Path, holder: Holder) -> int | None:
     draft = folder / f".{secrets.token_hex(4)}{LOCK}"
     descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-        _write(descriptor, holder)
-        _is_free(descriptor)
+        with _closed_on_failure(descriptor):
+            _write(descriptor, holder)
+            _is_free(descriptor)
         try:
             os.link(draft, folder / LOCK)
         except FileExistsError:
@@ -122,30 +125,42 @@ def _make_without_links(path: Path, holder: Holder) -> int | None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     except FileExistsError:
         return None
-    _is_free(descriptor)
-    _write(descriptor, holder)
+    try:
+        with _closed_on_failure(descriptor):
+            _is_free(descriptor)
+            _write(descriptor, holder)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
     return descriptor
 
 
-def _take_over(folder: Path, holder: Holder) -> int | None:
+def _take_over(folder: Path, holder: Holder, *, option: str) -> int | None:
     """Take over the lock of a run of this host that ended without release; None if the lock has disappeared."""
     path = folder / LOCK
     try:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:
         return None
-    try:
+    with _closed_on_failure(descriptor):
         free = _is_free(descriptor)
-        if not _is_current(descriptor, path):
-            os.close(descriptor)
-            return None
-        _require_ended(folder, _read(descriptor), holder, free=free)
-        _write(descriptor, holder)
+        if _is_current(descriptor, path):
+            _require_ended(folder, _read(descriptor), holder, free=free, option=option)
+            _write(descriptor, holder)
+            return descriptor
+    os.close(descriptor)
+    return None
+
+
+@contextmanager
+def _closed_on_failure(descriptor: int) -> Iterator[None]:
+    """Close a file if the block fails, on a full disk say: a server would try again until it has no file left."""
+    try:
+        yield
     except BaseException:
         with suppress(OSError):
             os.close(descriptor)
         raise
-    return descriptor
 
 
 def _give_back(descriptor: int, path: Path) -> None:
@@ -159,9 +174,9 @@ def _give_back(descriptor: int, path: Path) -> None:
         os.close(descriptor)
 
 
-def _require_ended(folder: Path, former: Holder | None, holder: Holder, *, free: bool | None) -> None:
+def _require_ended(folder: Path, former: Holder | None, holder: Holder, *, free: bool | None, option: str) -> None:
     """Check that the former holder has ended."""
-    advice = "Wait for it, or choose another --out folder."
+    advice = f"Wait for it, or choose another {option}."
     if former is None:  # damaged, or half-written by a run that was killed
         if free:
             return

@@ -15,6 +15,7 @@ from pancascade.errors import UnreadableError, listed
 from pancascade.files.atomic import written_whole
 from pancascade.files.digests import content_digest
 from pancascade.files.documents import first_fault, read_json, reason, shortened
+from pancascade.files.file_names import there
 from pancascade.files.given_paths import given_path
 from pancascade.imaging.volume.acquisition import Acquisition
 from pancascade.labels import Label
@@ -195,6 +196,17 @@ def read_result(path: str | Path) -> Result:
         raise UnreadableError(
             f"{place_of(path)}: not readable as a result ({reason(error)}). Give a folder with result.json."
         ) from error
+
+
+def folder_of_result(path: Path) -> Path:
+    """Return the folder of a result that is given by its folder or by a file in it.
+
+    Raises:
+        UnreadableError: There is nothing at this path; the folder above it may be another result.
+    """
+    if not there(path):
+        raise UnreadableError(f"{path}: there is no such result. Give a folder with {NAME}.", code="no_such_file")
+    return path if path.is_dir() else path.parent
 
 
 def changed_files(folder: Path, result: Result, *, names: Sequence[str] | None = None) -> list[str]:

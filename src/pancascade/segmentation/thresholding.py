@@ -19,7 +19,7 @@ from pancascade.inference.pipeline.result_warnings import result_warnings
 from pancascade.labels import Label
 from pancascade.messages.names_only import DICOM_FOLDER
 from pancascade.results.location import Thresholds
-from pancascade.results.result import Result, foreign_files, read_result
+from pancascade.results.result import Result, folder_of_result, foreign_files, read_result
 from pancascade.segmentation.saving import MASKS, REPORTS
 from pancascade.segmentation.segmentation import Segmentation
 
@@ -35,8 +35,7 @@ def load_segmentation(folder: str | Path, *, scan: str | Path | None = None) -> 
         UnreadableError: A file of the result, or the scan, is missing or damaged, or differs from the original.
         GeometryError: The scan has another grid.
     """
-    folder = given_path(folder, what="folder").absolute()
-    folder = folder if folder.is_dir() else folder.parent
+    folder = folder_of_result(given_path(folder, what="folder").absolute())
     result, name = read_result(folder), folder.name
     maps = _probabilities_of(folder, result)
     volume = find_scan(result, folder, scan=scan)

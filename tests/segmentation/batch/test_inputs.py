@@ -91,6 +91,8 @@ def test_a_list_names_scans_cases_and_series(tmp_path):
     [
         ("a.nii,../x", "list.csv, line 2: the case's name may only have letters"),
         ("a.nii,x\nb.nii,X", "Two scans are called X"),
+        ("a.nii,Ledger.jsonl", "called Ledger.jsonl, as a file of the batch"),
+        ("a.nii,cohort.html", "called cohort.html, as a file of the batch"),
         (",x", "no image"),
     ],
 )
@@ -127,3 +129,9 @@ def test_a_list_names_masks_of_the_pancreas_and_another_mask_is_another_input(tm
         assert (scan.pancreas, scan.pancreas_label) == (tmp_path / mask, tuple(labels.split(";")))
         stamps.append(scan.stamp)
     assert len(set(stamps)) == 3
+
+
+def test_no_case_replaces_a_file_of_the_batch(tmp_path):
+    names = ("ledger.jsonl", "batch.json", "cohort.html", "COHORT.csv")
+    touch(*(tmp_path / f"{name}.nii" for name in names))
+    assert set(cases(tmp_path, names="file")) == {f"{name}-2" for name in names}

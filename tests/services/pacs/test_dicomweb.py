@@ -91,16 +91,47 @@ def test_what_a_server_should_not_answer_is_one_sentence(answers, tmp_path, give
     assert UID not in str(refused.value)
 
 
+def in_parts(*paths) -> tuple[int, str, bytes]:
+    """An answer with these files."""
+    parts = b"".join(b"--b\r\nContent-Type: application/dicom\r\n\r\n" + path.read_bytes() + b"\r\n" for path in paths)
+    return (200, 'multipart/related; type="application/dicom"; boundary=b', parts + b"--b--")
+
+
+def of_series(images, count: int) -> tuple[int, str, bytes]:
+    """An answer that says how many images the series has."""
+    uid = {"vr": "UI", "Value": [str(images[0].SeriesInstanceUID)]}
+    return (200, JSON, json.dumps([{"0020000E": uid, "00201209": {"vr": "IS", "Value": [count]}}]).encode())
+
+
 def test_fewer_images_than_the_server_has_are_no_series(answers, tmp_path):
-    counted = json.dumps([{"0020000E": {"vr": "UI", "Value": [UID]}, "00201209": {"vr": "IS", "Value": [6]}}])
-    path = save_all(study()[:1], tmp_path / "scan")[0]
-    part = b"--b\r\nContent-Type: application/dicom\r\n\r\n" + path.read_bytes() + b"\r\n--b--"
-    url, _ = answers(
-        (200, JSON, counted.encode()), (200, 'multipart/related; type="application/dicom"; boundary=b', part)
-    )
+    images = study()[:1]
+    paths = save_all(images, tmp_path / "scan")
+    url, _ = answers(of_series(images, 6), in_parts(*paths))
     (tmp_path / "fetched").mkdir()
     with pytest.raises(PacsError, match="sent only 1 of 6 images of a series"):
         DicomWeb(url).fetch(UID, tmp_path / "fetched")
+
+
+def test_an_image_of_another_study_is_not_taken_for_one_of_this(answers, tmp_path):
+    images = study(1)[:1]
+    (other,) = save_all(study(2)[:1], tmp_path / "other")
+    url, _ = answers(of_series(images, 1), in_parts(other))
+    with pytest.raises(PacsError, match="sent an image of another study or series"):
+        DicomWeb(url).fetch(UID, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_an_image_that_comes_twice_does_not_stand_for_one_that_is_missing(answers, tmp_path):
+    images = study(1)[:2]
+    paths = save_all(images, tmp_path / "scan")
+    url, _ = answers(
+        of_series(images, 2), in_parts(paths[0], paths[0]), of_series(images, 2), in_parts(*paths, paths[0])
+    )
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(PacsError, match="sent only 1 of 2 images of a series"):
+        DicomWeb(url).fetch(UID, tmp_path / "a")
+    assert DicomWeb(url).fetch(UID, tmp_path / "b") == len(list((tmp_path / "b").iterdir())) == 2
 
 
 def test_a_server_that_is_not_there_is_one_sentence(tmp_path):
@@ -116,6 +147,16 @@ def test_token_and_login_are_sent_and_in_no_message(answers, tmp_path):
             DicomWeb(url, login).fetch(UID, tmp_path)
         assert "s3cret" not in str(refused.value)
     assert [headers["Authorization"] for _, headers in asked] == ["Bearer s3cret", "Basic bWU6czNjcmV0"]
+
+
+def test_a_token_from_a_file_is_sent_without_its_line_break_and_one_that_no_header_can_hold_is_told(answers, tmp_path):
+    url, asked = answers((401, "text/html", b""))
+    with pytest.raises(PacsError, match="access was refused"):
+        DicomWeb(url, Login(token="s3cret\r\n")).fetch(UID, tmp_path)
+    assert asked[0][1]["Authorization"] == "Bearer s3cret"
+    for token in ("schlüssel", "two\nlines"):
+        with pytest.raises(PacsError, match=r"^--token: has characters that no token can have\. Copy it again\.$"):
+            DicomWeb(url, Login(token=token))
 
 
 @pytest.mark.parametrize("url", ["ftp://host/dicom-web", "http://", "http://host:99999999/", "nothing"])

@@ -5,8 +5,10 @@ from random import Random
 from types import SimpleNamespace
 
 import pytest
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 from stand_ins import study, with_meta
 
+from pancascade.imaging.io.dicom import deflated
 from pancascade.services.pacs.incoming import Incoming
 from pancascade.services.pacs.node_settings import NodeSettings, Peer
 from pancascade.services.pacs.receiver import NOT_AS_ANNOUNCED, NOT_UNDERSTOOD, SUCCESS, Receiver
@@ -66,3 +68,15 @@ def test_damaged_objects_are_kept_as_they_are_or_refused(receive, image, tmp_pat
         sent += [bytes(content)] if status == SUCCESS else []
     assert set(kept(tmp_path)) <= set(sent)
     assert bool(kept(tmp_path)) == bool(sent)
+
+
+def test_an_image_that_unpacks_to_more_than_the_memory_is_refused(receive, tmp_path, monkeypatch):
+    data, buffer = with_meta(study()[0]), BytesIO()
+    data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    data.add_new(0x00091010, "OB", bytes(200_000))
+    data.save_as(buffer, enforce_file_format=True)
+    monkeypatch.setattr(deflated, "MOST_BYTES", 100_000)
+    assert receive(buffer.getvalue(), announced=data.SOPInstanceUID) == NOT_UNDERSTOOD
+    assert kept(tmp_path) == []
+    monkeypatch.undo()
+    assert receive(buffer.getvalue(), announced=data.SOPInstanceUID) == SUCCESS

@@ -93,6 +93,7 @@ def test_a_name_that_is_not_ours_is_refused(guarded, host, status):
         ({"Origin": "https://viewer.example"}, 404),
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),  # no address at all
         ({"Origin": "http://127.0.0.1"}, 403),  # another port is another page
         ({"Sec-Fetch-Site": "same-origin"}, 404),
         ({"Sec-Fetch-Site": "cross-site"}, 403),

@@ -9,7 +9,7 @@ import stub_work
 from running import running
 
 from pancascade.errors import OutputError, PancascadeError
-from pancascade.services.server import scan_process
+from pancascade.services.server import job_routes, scan_process
 from pancascade.services.server.job import ServerJob
 from pancascade.services.server.job_folder import JobFolder
 from pancascade.services.server.job_service import JobService
@@ -217,3 +217,27 @@ def test_a_server_that_was_killed_leaves_jobs_that_the_next_one_fails(tmp_path):
         (found,) = server.client.get("/jobs").json()["jobs"]
         assert (found["state"], found["name"], found["reason"]["code"]) == ("failed", "scan-8", "server_stopped")
         assert server.on_disk() == {f"{folder.id}/job.json"}
+
+
+def test_a_result_whose_record_did_not_fit_on_the_disk_is_not_lost_with_the_next_start(tmp_path, monkeypatch, caplog):
+    write, full = JobFolder.write, [True]
+
+    def written(folder, job):
+        if full and job.state == "done":
+            raise OutputError("job.json: cannot be written, the disk is full.")
+        write(folder, job)
+
+    monkeypatch.setattr(JobFolder, "write", written)
+    with running(tmp_path) as server:
+        job = server.ended(server.submit())["id"]
+        assert "disk is full" in caplog.text
+        server.service.jobs.write_missing()
+        full.clear()
+    with running(tmp_path) as server:
+        assert server.client.get(f"/jobs/{job}").json()["state"] == "done"
+        assert server.client.get(f"/jobs/{job}/mask.nii.gz").content == b"mask"
+
+
+def test_a_stream_whose_client_went_before_it_began_is_forgotten(server):
+    job_routes._stream(server.service, lambda: ("jobs", {}, True))
+    assert not server.service.jobs.changes._listeners

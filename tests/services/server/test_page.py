@@ -75,7 +75,7 @@ def test_from_the_upload_to_the_result_in_a_narrow_window(page, tmp_path):
         page.locator("[data-state=refused]").get_by_text("this is no CT").wait_for()
         choose(page, "hold")
         page.locator("[data-state=running]").get_by_text("Cancel").click()
-        page.wait_for_function("document.querySelectorAll('.job').length === 2")
+        playwright.expect(page.locator(".job")).to_have_count(2, timeout=PATIENCE_MS)
         # Chromium complains of the 401 that asks for the token, sooner or later.
         assert all("401" in said for said in page.complaints)
 

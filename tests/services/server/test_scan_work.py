@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from abdomen_phantom import abdomen
 from dicom_writing import IDENTIFIERS, ct_slices, save_all
+from label_server import oblique_scan
 from phantom_work import work
 from running import running
 
@@ -166,3 +167,14 @@ def test_a_scan_that_is_sent_comes_back_segmented(tmp_path):
         assert np.array_equal(np.asarray(mask.dataobj) > 0, truth > 0)
         assert np.allclose(mask.affine, volume.affine)
         assert "scan-1" in server.client.get(job["links"]["report"]).text
+
+
+def test_a_warning_names_the_job_and_not_what_the_server_calls_its_files(task, tmp_path):
+    scan, _ = oblique_scan(tmp_path / "oblique.nii.gz")
+    one = task(scan.read_bytes())
+    outcome = work(one)
+    (warning,) = [each for each in outcome.summary.warnings if "rotated" in each.sentence]
+    assert warning.sentence.startswith("scan-7: the grid is rotated")
+    for name in ("result.json", "report.html"):
+        text = (JobFolder(one.folder).result / name).read_text()
+        assert "scan-7: the grid is rotated" in text and "scan.nii.gz: " not in text

@@ -13,6 +13,8 @@ import pytest
 import stub_work
 
 from pancascade.services.server import uploads
+from pancascade.services.server.faults import RequestError
+from pancascade.services.server.upload_kinds import require_modest
 
 LIMIT = 1_000_000
 
@@ -92,12 +94,16 @@ def test_an_upload_that_is_cut_off_leaves_nothing(server):
     assert server.ended(server.submit())["state"] == "done"
 
 
-def test_a_client_that_says_nothing_more_is_let_go(server, monkeypatch):
+@pytest.mark.parametrize(
+    "request_line", ["POST /jobs", "POST /jobs/JOB/view/correction?author=A", "PUT /datastore/image", "POST /train/"]
+)
+def test_a_client_that_says_nothing_more_is_let_go(server, monkeypatch, request_line):
+    job = server.ended(server.submit())["id"]
     monkeypatch.setattr(uploads, "_SILENCE_S", 0.01)
     place = urlsplit(server.address)
     with socket.create_connection((place.hostname, place.port)) as connection:
-        head = f"POST /jobs HTTP/1.1\r\nHost: {place.netloc}\r\n{FORM}\r\nContent-Length: 500000\r\n\r\n"
-        connection.sendall(head.encode() + PART)
+        head = f"{request_line.replace('JOB', job)} HTTP/1.1\r\nHost: {place.netloc}\r\n{FORM}\r\n"
+        connection.sendall(f"{head}Content-Length: 50000\r\n\r\n".encode() + PART + b"half of")
         assert connection.recv(65536).startswith(b"HTTP/1.1 408")
 
 
@@ -107,6 +113,7 @@ def test_a_client_that_says_nothing_more_is_let_go(server, monkeypatch):
         ("application/json", b"{}", 415, "multipart/form-data"),
         ("multipart/form-data", b"--BOUND--", 415, "multipart/form-data"),
         ("multipart/form-data; boundary=BOUND", b"what is this", 400, "damaged"),
+        (f"multipart/form-data; boundary={'B' * 5000}", b"x", 400, "damaged"),
         ("multipart/form-data; boundary=BOUND", PART + b"\r\n", 400, "cut off"),
         ("multipart/form-data; boundary=BOUND", b"--BOUND--\r\n", 400, ""),
         ("multipart/form-data; boundary=BOUND", PART + b"\r\n" + PART + b"\r\n--BOUND--\r\n", 400, "several files"),
@@ -173,7 +180,8 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(server):
 
 @pytest.mark.parametrize("name", ["../../evil", "/etc/evil", "a/../../evil", "..\\evil", "C:\\evil", "C:evil"])
 def test_an_archive_whose_names_lead_out_of_its_folder_is_refused(server, name):
-    assert "leads out of its folder" in refusal(server, zipped({"ct/1.dcm": b"x", name: b"x"}), 400)
+    said = refusal(server, zipped({"ct/1.dcm": b"x", name: b"x"}), 400)
+    assert said.startswith("A name in the archive leads out of its folder")  # and not what the server calls it
 
 
 def test_a_damaged_archive_is_refused(server):
@@ -215,3 +223,14 @@ def test_a_table_of_contents_that_is_too_long_is_not_read(tmp_path):
         with pytest.raises(UnreadableError, match="more than 20000 files") as error:
             require_safe_archive(tmp_path / "x.zip", most_bytes=10)
         assert error.value.code == "archive_too_large"
+
+
+def test_nrrd_is_measured_by_its_header(tmp_path):
+    for sizes, status in (("1000 1000 1000", 413), ("10 10 10", None), ("x", None)):
+        path = tmp_path / "scan.nrrd"
+        path.write_bytes(f"NRRD0004\ntype: double\nsizes: {sizes}\nencoding: gzip\n\n".encode())
+        if status is None:
+            require_modest(path, "nrrd", most_bytes=LIMIT)
+        else:
+            with pytest.raises(RequestError, match="voxels take more than 1 MB"):
+                require_modest(path, "nrrd", most_bytes=LIMIT)

@@ -1,15 +1,27 @@
 """The viewer of a job, with stand-ins for the page and for the corrections."""
 
+import gzip
+import socket
 import sys
 from dataclasses import dataclass
 from datetime import UTC
+from shutil import copyfile
 from types import ModuleType
+from urllib.parse import urlsplit
 
+import nibabel as nib
+import numpy as np
 import pytest
+from label_server import StubSegmenter, oblique_scan
 from running import running
 
 from pancascade.errors import DataError
+from pancascade.results.corrections import newest_correction
 from pancascade.results.corrections.keeping import prepare_folder
+from pancascade.services.server import viewer_routes
+from pancascade.services.server.faults import RequestError
+from pancascade.services.server.job_folder import JobFolder
+from pancascade.services.server.server_settings import ServerSettings
 
 
 @dataclass
@@ -77,7 +89,8 @@ def test_a_correction_is_kept_beside_the_result_and_goes_into_the_archive(server
     assert b"corrections/001.nii.gz" in server.client.get(f"/jobs/{job}/result.zip").content
     for params, content, words in (
         ({}, b"mask", "needs its author"),
-        ({"author": "a" * 101}, b"mask", "at most 100 letters"),
+        ({"author": "a" * 61}, b"mask", "1 to 60 letters"),
+        ({"author": "A/B"}, b"mask", "1 to 60 letters"),
         ({"author": "A"}, b"bad", "another grid"),
     ):
         answer = server.client.post(place, params=params, content=content)
@@ -107,3 +120,40 @@ def test_with_a_folder_of_corrections_a_corrected_result_is_copied_there_and_tha
     assert note == "Corrections are kept with their scan in the server's folder of corrections."
     folder = tmp_path / "server" / "jobs" / job
     assert copied == [(folder / "result", folder / "scan.nii.gz", tmp_path / "kept" / job)]
+
+
+def test_a_copy_that_failed_is_made_when_the_reader_saves_again(server, tmp_path):
+    reader, scan = JobFolder(tmp_path / "job"), tmp_path / "studies" / "ct.nii.gz"
+    oblique_scan(scan)
+    reader.path.mkdir()
+    copyfile(scan, reader.scan)
+    StubSegmenter().segment(reader.scan, reader.result)
+    mask = nib.load(reader.result / "segmentation.nii.gz")
+    voxels = np.asarray(mask.dataobj).copy()
+    voxels[0, 0, 0] = 2
+    edited = gzip.compress(nib.Nifti1Image(voxels, mask.affine).to_bytes())
+    kept = tmp_path / "kept"
+    kept.write_bytes(b"a file where the folder should be")
+    settings = ServerSettings(folder=tmp_path / "data", corrections=kept)
+    for _ in range(2):
+        with pytest.raises(RequestError, match="saved with its result, but the folder of corrections") as error:
+            viewer_routes._save(reader, edited, "A", settings)
+        assert error.value.status == 507
+    kept.unlink()
+    kept.mkdir()
+    assert viewer_routes._save(reader, edited, "A", settings) == "001.nii.gz"
+    assert newest_correction(kept / "job").number == 1
+    with pytest.raises(DataError, match="nothing was changed"):
+        viewer_routes._save(reader, edited, "A", settings)
+
+
+def test_a_reader_who_goes_away_while_a_correction_is_sent_is_no_fault_of_the_server(server, caplog):
+    job = server.ended(server.submit())["id"]
+    place = urlsplit(server.address)
+    head = f"POST /jobs/{job}/view/correction?author=A HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Length: 1000\r\n\r\n"
+    with socket.create_connection((place.hostname, place.port)) as connection:
+        connection.sendall(head.encode() + b"half of it")
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65536):
+            pass
+    assert caplog.messages == []

@@ -10,7 +10,7 @@ from threading import Lock
 from pancascade.errors import OutputError
 from pancascade.files.atomic import DRAFT, drafts_in, written_whole
 from pancascade.files.output_lock import lock_output
-from pancascade.results.corrections.record import FOLDER
+from pancascade.results.corrections.record import FOLDER, corrections_of
 
 SCAN = "scan.nii.gz"
 """Name of the scan beside the copy, where training looks for it."""
@@ -61,6 +61,17 @@ def keep_corrected(result: Path, scan: Path, place: Path) -> None:
             f"The correction is saved with its result, but the folder of corrections cannot be written ({why}). "
             "Download it."
         ) from error
+
+
+def not_kept(result: Path, place: Path) -> list[str]:
+    """Return the names of the result's label maps that its copy lacks, the oldest first.
+
+    Args:
+        result: Folder of a result.
+        place: Folder of its copy, which may be missing.
+    """
+    saved = corrections_of(result)
+    return [one.label_map.name for one in saved if not (place / FOLDER / f"{one.number:03d}.json").exists()]
 
 
 def _copy(result: Path, scan: Path, place: Path) -> None:

@@ -34,6 +34,10 @@ _FORBIDDEN = set('/\\<>:"|?*`')
 _one_at_a_time = Lock()
 
 
+class UnchangedError(DataError):
+    """The label map is the one that was saved last, or the model's."""
+
+
 def save_correction(result: Path, label_map: bytes, *, author: str, now: datetime) -> Path:
     """Save a mask that a reader has edited beside its result; the original is not changed.
 
@@ -67,7 +71,7 @@ def save_label_map(result: Path, label_map: Volume, *, author: str, now: datetim
     Raises:
         PancascadeError: See `save_correction`.
     """
-    author = _plain_name(author)
+    author = author_name(author)
     scan = read_segmented_scan(result)
     labels = on_grid_of(scan, label_map)
     with _alone(result):
@@ -75,7 +79,12 @@ def save_label_map(result: Path, label_map: Volume, *, author: str, now: datetim
         return _write(result, scan, labels, author=author, now=now)
 
 
-def _plain_name(author: str) -> str:
+def author_name(author: str) -> str:
+    """Return a reader's name in the form in which it is saved.
+
+    Raises:
+        DataError: It is no name.
+    """
     name = unicodedata.normalize("NFC", author.strip())
     if not name or len(name) > _MOST_LETTERS or not name.isprintable() or _FORBIDDEN & set(name):
         raise DataError(
@@ -112,7 +121,7 @@ def _require_changed(result: Path, labels: NDArray[np.uint8]) -> None:
     known = read_label_map(before).voxels
     if known.shape == labels.shape and np.array_equal(known, labels):
         what = "the mask that the model made" if newest is None else f"correction {newest.number:03d}"
-        raise DataError(f"label map: the same as {what}, nothing was changed. Edit it before saving.")
+        raise UnchangedError(f"label map: the same as {what}, nothing was changed. Edit it before saving.")
 
 
 def _write(result: Path, scan: SegmentedScan, labels: NDArray[np.uint8], *, author: str, now: datetime) -> Path:

@@ -17,9 +17,10 @@ from pancascade.inference.backends.backend import Backend
 from pancascade.inference.models.known_models import is_own
 from pancascade.segmentation.batch.inputs import Names
 from pancascade.segmentation.batch.ledger import NAME as LEDGER
+from pancascade.segmentation.batch.own_files import OPTIONS
 from pancascade.settings import Settings
 
-NAME = "batch.json"
+NAME = OPTIONS
 FORMAT = 1
 
 MaskFormat = Literal["nifti", "dicom-seg", "rtstruct", "dicom-sr"]

@@ -17,6 +17,7 @@ from pancascade.files.given_paths import real_path
 from pancascade.imaging.io.dicom.dicom_files import looks_like_dicom
 from pancascade.results.corrections import FOLDER as CORRECTIONS
 from pancascade.segmentation.batch.dicom_studies import find_studies
+from pancascade.segmentation.batch.own_files import OWN_FILES
 from pancascade.segmentation.batch.scan_input import ScanInput, of_files
 
 Names = Literal["digest", "order", "file"]
@@ -142,10 +143,12 @@ def _given_name(row: TableRow) -> str | None:
 
 def _named(scans: Sequence[ScanInput], names: Names) -> list[ScanInput]:
     """Give each scan a unique name, also if capitals do not count."""
-    taken: set[str] = set()
+    taken: set[str] = {name.casefold() for name in OWN_FILES}
     digits = max(4, len(str(len(scans))))
     for scan in scans:
         if scan.given_name is not None:
+            if scan.given_name.casefold() in OWN_FILES:
+                raise DataError(f"A case in the lists is called {scan.given_name}, as a file of the batch. Rename it.")
             if scan.given_name.casefold() in taken:
                 raise DataError(f"Two scans are called {abbreviated(scan.given_name)} in the lists. Rename one.")
             taken.add(scan.given_name.casefold())

@@ -12,9 +12,10 @@ from pydantic import Field, ValidationError
 
 from pancascade.errors import OutputError
 from pancascade.files.documents import parse_json
+from pancascade.segmentation.batch.own_files import LEDGER
 from pancascade.settings import Settings
 
-NAME = "ledger.jsonl"
+NAME = LEDGER
 _LINE_BYTES = 4096
 """Bytes read at once; most lines have less than a thousand."""
 

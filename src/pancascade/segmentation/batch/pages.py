@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pancascade.segmentation.batch.ledger import LedgerEntry
-
-PAGE, TABLE = "cohort.html", "cohort.csv"
+from pancascade.segmentation.batch.own_files import PAGE, TABLE
 
 
 def write_pages(out: Path, entries: Iterable[LedgerEntry]) -> bool:

@@ -108,12 +108,15 @@ class DicomWeb:
     def _fetch_series(self, study: str, uid: str, folder: Path, *, first: int) -> int:
         import pydicom
 
-        came = 0
+        came: set[str] = set()
         # In the stored transfer syntax, so that the server need not decode it.
         for image in self._client.iter_series(study, uid, media_types=(("application/dicom", "*"),)):
-            pydicom.dcmwrite(folder / f"{first + came:06d}.dcm", image)
-            came += 1
-        return came
+            if (str(image.StudyInstanceUID), str(image.SeriesInstanceUID)) != (study, uid):
+                raise PacsError(f"{self._server}: sent an image of another study or series. Look into its log.")
+            if str(image.SOPInstanceUID) not in came:  # one that comes twice is one
+                pydicom.dcmwrite(folder / f"{first + len(came):06d}.dcm", image)
+                came.add(str(image.SOPInstanceUID))
+        return len(came)
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
@@ -189,8 +192,11 @@ def _client(url: str, login: Login) -> "DICOMwebClient":
     from requests.auth import HTTPBasicAuth
 
     session = requests.Session()
-    if login.token:
-        session.headers["Authorization"] = f"Bearer {login.token}"
+    token = (login.token or "").strip()  # a file of a token often ends in a line break
+    if not (token.isascii() and token.isprintable()):
+        raise PacsError("--token: has characters that no token can have. Copy it again.")
+    if token:
+        session.headers["Authorization"] = f"Bearer {token}"
     elif login.name_and_password:
         name, _, password = login.name_and_password.partition(":")
         session.auth = HTTPBasicAuth(name.encode(), password.encode())

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 from pancascade.errors import OutputError, PacsError
 from pancascade.files.digests import text_digest
+from pancascade.imaging.io.dicom.deflated import inflates_too_far
 from pancascade.services.pacs.incoming import Incoming
 from pancascade.services.pacs.node_settings import NodeSettings
 from pancascade.services.pacs.tls import server_context
@@ -166,7 +167,10 @@ def _header(content: bytes) -> "Dataset | None":
     import pydicom
 
     try:
-        header = pydicom.dcmread(BytesIO(content), stop_before_pixels=True, specific_tags=_TAGS)
+        file = BytesIO(content)
+        if inflates_too_far(file):
+            return None
+        header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_TAGS)
         return header if header.get("SOPInstanceUID") and header.get("StudyInstanceUID") else None
     # A damaged data set makes many parts of pydicom raise errors of many kinds.
     except Exception:

@@ -1,10 +1,11 @@
 """Errors as answers of the server: a status, and one sentence as JSON."""
 
+import errno
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pancascade.errors import PancascadeError
+from pancascade.errors import OutputError, PancascadeError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 LONGEST = 200
 """Longest sentence."""
+
+_UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
 
 
 class RequestError(PancascadeError):
@@ -46,6 +49,44 @@ def sentence_of(status: int) -> str:
         return f"Status {status}."
 
 
+def disk_full() -> RequestError:
+    """Return the error for a full disk."""
+    return RequestError(507, "The server's disk is full or cannot be written. Inform the server's operator.")
+
+
+def answerable(error: BaseException | None) -> RequestError | None:
+    """Return an error of a route in the form for its client; None for a fault of the program.
+
+    Args:
+        error: Of any kind. What the operator can mend, such as a full disk, is no fault of the request.
+    """
+    if isinstance(error, RequestError):
+        return error
+    if isinstance(error, OSError | OutputError) and _is_unwritable(error):
+        return disk_full()
+    return RequestError(400, str(error)) if isinstance(error, PancascadeError) else None
+
+
+def _is_unwritable(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__
+    return error is not None and error.errno in _UNWRITABLE
+
+
+def invalid_argument(fault: Mapping[str, Any], *, page: str) -> RequestError:
+    """Return the error for an argument that cannot be used.
+
+    Args:
+        fault: One of pydantic's errors.
+        page: Page of the documentation that describes the arguments.
+    """
+    place = ".".join(str(part) for part in fault["loc"][1:]) or "the request"
+    what = str(fault["msg"]).removeprefix("Value error, ")
+    if what.startswith("Expected UploadFile"):
+        what = "no file was sent in this field"
+    return RequestError(400, f"{place[:60]}: {what[:100]}. See {page}.")
+
+
 def fault_answer(fault: RequestError) -> "JSONResponse":
     """Return an error as an answer."""
     from starlette.responses import JSONResponse
@@ -59,13 +100,13 @@ def add_fault_handlers(app: "FastAPI") -> None:
     from starlette.exceptions import HTTPException
     from starlette.requests import Request
 
-    @app.exception_handler(RequestError)
-    async def _of_fault(_: Request, fault: RequestError) -> "JSONResponse":
-        return fault_answer(fault)
-
     @app.exception_handler(PancascadeError)
-    async def _of_error(_: Request, error: PancascadeError) -> "JSONResponse":
-        return fault_answer(RequestError(400, str(error)))
+    @app.exception_handler(OSError)
+    async def _of_error(_: Request, error: Exception) -> "JSONResponse":
+        fault = answerable(error)
+        if fault is None:
+            raise error
+        return fault_answer(fault)
 
     @app.exception_handler(HTTPException)
     async def _of_http(_: Request, error: HTTPException) -> "JSONResponse":
@@ -73,6 +114,4 @@ def add_fault_handlers(app: "FastAPI") -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _of_arguments(_: Request, error: RequestValidationError) -> "JSONResponse":
-        fault = error.errors()[0]
-        place = ".".join(str(part) for part in fault["loc"][1:]) or "the request"
-        return fault_answer(RequestError(400, f"{place[:60]}: {fault['msg'][:100]}. See server.md."))
+        return fault_answer(invalid_argument(error.errors()[0], page="server.md"))

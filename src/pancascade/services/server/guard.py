@@ -104,9 +104,15 @@ class Guard:
         """Return whether a request does not come from another page; other pages cannot read answers anyway."""
         origin = request.headers.get("origin")
         if origin is not None:
-            ours = urlsplit(origin.lower()).netloc == request.host.lower() or origin.lower() in self._origins
-            return ours or request.method in _READING
+            return self._is_allowed(origin.lower(), request.host.lower()) or request.method in _READING
         return request.method in _HARMLESS or request.headers.get("sec-fetch-site", "none") in ("none", "same-origin")
+
+    def _is_allowed(self, origin: str, host: str) -> bool:
+        """Return whether a page's origin is this server, or one that was allowed."""
+        try:
+            return urlsplit(origin).netloc == host or origin in self._origins
+        except ValueError:  # no address at all
+            return False
 
     def _guarded(self, headers: Any, request: Asked) -> list[tuple[bytes, bytes]]:
         """Add to the headers of an answer those that every answer has."""

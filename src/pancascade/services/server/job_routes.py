@@ -8,7 +8,6 @@ import anyio.to_thread
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from pancascade.services.server.changes import Listener
 from pancascade.services.server.job import ServerJob
 from pancascade.services.server.job_service import JobService
 from pancascade.services.server.upload_kinds import recognise, require_modest
@@ -104,13 +103,11 @@ async def events(job_id: str, service: Service) -> StreamingResponse:
 def _stream(service: JobService, look: Callable[[], tuple[str, Any, bool]]) -> StreamingResponse:
     """Return a stream of events; a look gives the event's name, its data, and whether it is the last one."""
     headers = {"X-Accel-Buffering": "no"}  # nginx would buffer them
-    listener = service.jobs.changes.listen()
-    return StreamingResponse(_events(service, look, listener), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_events(service, look), media_type="text/event-stream", headers=headers)
 
 
-async def _events(
-    service: JobService, look: Callable[[], tuple[str, Any, bool]], listener: Listener
-) -> AsyncIterator[str]:
+async def _events(service: JobService, look: Callable[[], tuple[str, Any, bool]]) -> AsyncIterator[str]:
+    listener = service.jobs.changes.listen()  # here, since a stream whose client has gone is never begun nor ended
     reported = ""
     try:
         while True:

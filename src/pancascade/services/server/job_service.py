@@ -1,7 +1,7 @@
 """The service behind the server: receive scans, queue them, segment them in other processes, keep and remove them."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from pancascade.errors import OutputError, PancascadeError
 from pancascade.execution import LocalProcesses
 from pancascade.files.output_lock import lock_output
 from pancascade.services.server import viewer_adapter
-from pancascade.services.server.faults import RequestError
+from pancascade.services.server.faults import RequestError, disk_full
 from pancascade.services.server.job import JobProgress, Kind, ServerJob
 from pancascade.services.server.job_folder import JobFolder
 from pancascade.services.server.job_table import STOPPED, JobTable, reason
@@ -41,6 +41,8 @@ class JobService:
     Attributes:
         settings: Settings of the server.
         jobs: All jobs.
+        when_locked: Called once the folder is this server's alone.
+        every_minute: Called now and then while the server runs.
     """
 
     def __init__(self, settings: ServerSettings, *, work: Work = segment_upload) -> None:
@@ -53,16 +55,17 @@ class JobService:
         processes = LocalProcesses(settings.workers)
         self._processes = [ScanProcess(work, processes) for _ in range(settings.workers)]
         self._stack = ExitStack()
+        self.when_locked: list[Callable[[], object]] = []
+        self.every_minute: list[Callable[[], object]] = [self._remove_old, self.jobs.write_missing]
 
     def __enter__(self) -> "JobService":
         with ExitStack() as stack:
-            try:
-                stack.enter_context(lock_output(self.settings.folder, what="pancascade serve"))
-            except OutputError as error:
-                raise OutputError(str(error).replace("--out folder", "--folder")) from error
+            stack.enter_context(lock_output(self.settings.folder, what="pancascade serve", option="--folder"))
             try:
                 self.settings.jobs.mkdir(mode=0o700, exist_ok=True)
                 self.jobs.take_up()
+                for prepare in self.when_locked:
+                    prepare()
             except OSError as error:
                 raise _unwritable("--folder", error) from error
             if self.settings.corrections is not None:
@@ -71,7 +74,7 @@ class JobService:
                 except OSError as error:
                     raise _unwritable("--corrections", error) from error
             threads = [Thread(target=self._work_off, args=(process,), daemon=True) for process in self._processes]
-            threads.append(Thread(target=self._remove_old, daemon=True))
+            threads.append(Thread(target=self._look_after, daemon=True))
             for process in self._processes:
                 stack.callback(process.close)
             for thread in threads:
@@ -93,6 +96,7 @@ class JobService:
         for process in running:
             process.stop()
         self.jobs.fail_unfinished()
+        self.jobs.write_missing()
 
     @property
     def is_closing(self) -> bool:
@@ -226,17 +230,19 @@ class JobService:
         code, why = ("server_stopped", STOPPED) if self.is_closing else ("process_died", DIED)
         return Outcome("failed", reason=reason(job, code, why))
 
-    def _remove_old(self) -> None:
+    def _look_after(self) -> None:
         while not self._closing.wait(_LOOKS_FOR_OLD_EVERY_S):
-            if self.settings.keep_hours is not None:
-                self.remove_ended_before(datetime.now(UTC) - timedelta(hours=self.settings.keep_hours))
+            for look in self.every_minute:
+                try:
+                    look()
+                except Exception as error:  # the thread must not end
+                    logger.error("Unexpected %s while looking for old data.", type(error).__name__)
+
+    def _remove_old(self) -> None:
+        if self.settings.keep_hours is not None:
+            self.remove_ended_before(datetime.now(UTC) - timedelta(hours=self.settings.keep_hours))
 
 
 def _unwritable(option: str, error: OSError) -> OutputError:
     why = (error.strerror or type(error).__name__).lower()
     return OutputError(f"{option}: cannot be written ({why}). Choose another one.")
-
-
-def disk_full() -> RequestError:
-    """Return the error for a full disk."""
-    return RequestError(507, "The server's disk is full or cannot be written. Inform the server's operator.")

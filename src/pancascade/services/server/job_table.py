@@ -33,6 +33,7 @@ class JobTable:
         self._parent = parent
         self._jobs: dict[str, ServerJob] = {}
         self._last_number = 0
+        self._unwritten = set[str]()
 
     def take_up(self) -> None:
         """Read the jobs of an earlier server; unfinished ones have failed.
@@ -159,13 +160,26 @@ class JobTable:
             self._condition.wait_for(lambda: job_id not in self._jobs or self._jobs[job_id].is_finished)
             return self._jobs.get(job_id)
 
+    def write_missing(self) -> None:
+        """Write the records that did not fit on the disk; without them the next server would fail their jobs."""
+        with self._condition:
+            for job_id in sorted(self._unwritten):
+                if job_id in self._jobs:
+                    self._write(self._jobs[job_id])
+            self._unwritten &= self._jobs.keys()
+
     def _record(self, job: ServerJob) -> None:
         self._jobs[job.id] = job
+        self._write(job)
+        self.changes.announce()
+
+    def _write(self, job: ServerJob) -> None:
         try:
             self.folder(job.id).write(job)
+            self._unwritten.discard(job.id)
         except OutputError as error:  # the job is still known while the server runs
+            self._unwritten.add(job.id)
             logger.error("%s", error)
-        self.changes.announce()
 
 
 def reason(job: ServerJob, code: str, why: str) -> CodedSentence:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from pancascade.services.server.job_service import JobService
 from pancascade.services.server.server_settings import ServerSettings
-from pancascade.services.server.upload_kinds import recognise, require_modest
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -67,12 +66,16 @@ def add_labelling(app: "FastAPI", settings: ServerSettings, service: JobService)
     model, options = settings.options.model[0], settings.options
     training = TrainingOptions(settings.train_with, model, options.device) if settings.train_with else None
 
-    def check(upload: Path) -> None:
-        require_modest(upload, recognise(upload), most_bytes=settings.max_unpacked_bytes)
-
-    app.state.labels = MonaiLabel(
-        settings.folder / FOLDER, JobSegmenter(service), studies=settings.studies, training=training, check=check
+    labels = MonaiLabel(
+        settings.folder / FOLDER,
+        JobSegmenter(service),
+        studies=settings.studies,
+        training=training,
+        most_unpacked_bytes=settings.max_unpacked_bytes,
     )
+    app.state.labels = labels
+    service.when_locked.append(labels.open)
+    service.every_minute.append(labels.sessions.remove_old)
     app.include_router(
         monai_label_router(app.state.labels, token=settings.token, most_upload_bytes=settings.max_upload_bytes)
     )

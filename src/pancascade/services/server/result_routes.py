@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO, cast
@@ -10,10 +11,10 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse, StreamingResponse
 
 from pancascade.report.scan.slice_viewer import viewer_script
-from pancascade.services.server.faults import RequestError
+from pancascade.services.server.faults import RequestError, answerable
 from pancascade.services.server.job_folder import JobFolder
 from pancascade.services.server.job_routes import Service
-from pancascade.services.server.job_service import JobService, disk_full
+from pancascade.services.server.job_service import JobService
 
 router = APIRouter()
 
@@ -89,16 +90,21 @@ def archive(job_id: str, service: Service) -> StreamingResponse:
     """Return all files of the result as a zip archive."""
     folder = finished(service, job_id)
     name = service.jobs.get(job_id).name
-    # A file without a name: it disappears when it is closed.
-    packed = cast(BinaryIO, TemporaryFile(dir=folder.path))  # noqa: SIM115  # whoever sends it closes it
+    packed: BinaryIO | None = None
     try:
+        # A file without a name: it disappears when it is closed.
+        packed = cast(BinaryIO, TemporaryFile(dir=folder.path))  # noqa: SIM115  # whoever sends it closes it
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as content:  # nearly all files are compressed already
             for path in sorted(folder.result.rglob("*")):
                 if path.is_file() and not path.name.startswith("."):
                     content.write(path, f"{name}/{path.relative_to(folder.result).as_posix()}")
+        packed.flush()
     except OSError as error:
-        packed.close()
-        raise disk_full() from error
+        if packed is not None:
+            with suppress(OSError):  # it writes once more what did not fit
+                packed.close()
+        # A file is missing where the job is being removed.
+        raise answerable(error) or RequestError(404, "This result has no such file.") from error
     size = packed.tell()
     headers = {"Content-Disposition": f'attachment; filename="{name}.zip"', "Content-Length": str(size)}
     return StreamingResponse(_chunks(packed), media_type="application/zip", headers=headers)

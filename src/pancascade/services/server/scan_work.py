@@ -1,9 +1,6 @@
 """Segment the scan of one job in another process; errors of the scan are returned, not raised."""
 
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,10 +17,12 @@ from pancascade.segmentation.batch.batch_options import SegmentOptions
 from pancascade.segmentation.batch.ledger import CodedSentence
 from pancascade.services.server.job import JobProgress, JobSummary, State
 from pancascade.services.server.job_folder import JobFolder
+from pancascade.services.server.temporary_files import temporary_files_in
 
 if TYPE_CHECKING:
     from pancascade.imaging.volume import Volume
     from pancascade.inference.runners.loading import LoadedModel
+    from pancascade.messages.notices import Notice
     from pancascade.segmentation import Segmentation
 
 _WORDS = {"locate": "searching for the pancreas", "segment": "marking pancreas and tumour"}
@@ -75,7 +74,7 @@ def segment_upload(task: ScanTask) -> Outcome:
     state: State = "done"
     summary = reason = None
     # Readers log the names of files; here their warnings are only in the result.
-    with quiet_log("pancascade"), _temporary_files_in(JobFolder(task.folder).scratch):
+    with quiet_log("pancascade"), temporary_files_in(JobFolder(task.folder).scratch):
         try:
             summary = _segment(task)
         except Exception as error:
@@ -103,6 +102,7 @@ def _segment(task: ScanTask) -> JobSummary:
         progress=_send_progress,
         loaded=_loaded(options.model, options.device, options.backend, options.pancreas_model),
     )
+    found = replace(found, notices=tuple(_of_job(notice, task) for notice in found.notices))
     send_to_parent(JobProgress(doing="measuring and writing"))
     found.save(folder.result, save_probabilities=True, case=task.name)
     return _summary(found, folder.result)
@@ -148,28 +148,27 @@ def _summary(found: "Segmentation", folder: Path) -> JobSummary:
     )
 
 
+def _of_job(notice: "Notice", task: ScanTask) -> "Notice":
+    return notice.model_copy(update={"sentence": _named_by_job(notice.sentence, task)})
+
+
+def _named_by_job(sentence: str, task: ScanTask) -> str:
+    """Return a sentence with the job's name in place of the names that its files have on this server."""
+    sentence = sentence.replace(DICOM_FOLDER, task.name)
+    for name in (task.upload.name, JobFolder(task.folder).scan.name):
+        sentence = sentence.replace(name, task.name)
+    return sentence
+
+
 def _reason(error: Exception, task: ScanTask) -> CodedSentence:
     """Return why there is no result; the scan is named by its job."""
     if isinstance(error, MemoryShortageError) or is_memory_shortage(error):
         sentence = f"{task.name}: there is not enough memory for this scan. Start the server with fewer --workers."
         return CodedSentence(code="memory_shortage", sentence=sentence)
     if isinstance(error, PancascadeError):
-        sentence = str(error).replace(DICOM_FOLDER, task.name)
-        for name in (task.upload.name, JobFolder(task.folder).scan.name):
-            sentence = sentence.replace(name, task.name)
+        sentence = _named_by_job(str(error), task)
         if not sentence.startswith(task.name):
             sentence = f"{task.name}: {sentence}"
         return CodedSentence(code=getattr(error, "code", "case_failed"), sentence=sentence)
     sentence = f"{task.name}: unexpected {type(error).__name__}. This is a fault of pancascade; report it."
     return CodedSentence(code="fault", sentence=sentence)
-
-
-@contextmanager
-def _temporary_files_in(folder: Path) -> Iterator[None]:
-    """Put temporary files of the block into a folder, so that they are removed with it even after a kill."""
-    former = tempfile.tempdir
-    tempfile.tempdir = str(folder)
-    try:
-        yield
-    finally:
-        tempfile.tempdir = former

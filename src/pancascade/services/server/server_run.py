@@ -2,13 +2,16 @@
 
 import asyncio
 import errno
+import logging
 import socket
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from pancascade.errors import PancascadeError
+from pancascade.messages.quiet_log import quiet_log
 from pancascade.services.server.server_settings import ServerSettings
+from pancascade.services.server.temporary_files import own_temporary_files
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 
 _MODULES = ("fastapi", "uvicorn", "python_multipart")
 _END_WITHIN_S = 10
+TEMPORARY = "temporary"
+"""Folder of temporary files, below the server's: a killed server's are removed by the next start."""
 _BACKLOG = 128
 
 
@@ -49,7 +54,9 @@ def serve(settings: ServerSettings, *, ready: Callable[[str], None]) -> None:
         app = create_app(settings)
         server = make_server(app, ready=lambda: ready(address_of(listening)))
         # Opened here: at the start of the server, errors would become lines of a log.
-        with app.state.jobs:
+        # The parser of forms logs what clients send.
+        silent = quiet_log("python_multipart", level=logging.CRITICAL + 1)
+        with app.state.jobs, own_temporary_files(settings.folder / TEMPORARY), silent:
             server.run(sockets=[listening])
 
 

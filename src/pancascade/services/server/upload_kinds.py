@@ -5,6 +5,7 @@ import re
 import zlib
 from importlib.util import find_spec
 from io import BytesIO
+from math import prod
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -16,10 +17,14 @@ from pancascade.errors import UnreadableError
 from pancascade.files.archives import require_safe_archive
 from pancascade.services.server.faults import RequestError
 from pancascade.services.server.job import Kind
+from pancascade.services.server.job_folder import SUFFIXES
 
 _HEAD_BYTES = 540
 _NRRD_HEADER_BYTES = 65_536
 _DATA_ELSEWHERE = re.compile(rb"(?im)^\s*data\s*file\s*[:=]")
+
+_NRRD_SIZES = re.compile(rb"(?im)^sizes:[ \t]*((?:\d{1,18}[ \t]*)+)\r?$")
+_NRRD_VOXEL_BYTES = 4
 
 _WANTED = "Send NIfTI (.nii, .nii.gz), NRRD, or DICOM (a .zip of one series)."
 
@@ -89,13 +94,49 @@ def require_modest(upload: Path, kind: Kind, *, most_bytes: int) -> None:
             require_safe_archive(upload, most_bytes=most_bytes)
         except UnreadableError as error:
             status = 413 if error.code == "archive_too_large" else 400
-            raise RequestError(status, str(error).replace(f"{upload.name}: the archive", "The archive", 1)) from error
-    elif kind in ("nifti", "nifti-gz") and _voxel_bytes(upload, kind) > most_bytes:
+            raise RequestError(status, _of_archive(str(error), upload.name)) from error
+    elif _voxel_bytes(upload, kind) > most_bytes:
         raise RequestError(413, f"The scan's voxels take more than {most_bytes / 1e6:g} MB. Crop or resample it first.")
 
 
+def named_by_kind(upload: Path, *, most_bytes: int) -> Path:
+    """Check an upload and give it the suffix of its kind: it must be read as what it was checked for.
+
+    Args:
+        upload: File; it is renamed.
+        most_bytes: Largest unpacked size.
+
+    Returns:
+        The file with its new name.
+
+    Raises:
+        RequestError: See `recognise` and `require_modest`.
+    """
+    kind = recognise(upload)
+    require_modest(upload, kind, most_bytes=most_bytes)
+    return upload.rename(upload.with_name(f"{upload.name}{SUFFIXES[kind]}"))
+
+
+def _of_archive(sentence: str, name: str) -> str:
+    """Return a sentence about an archive without its name, which the client does not know."""
+    what = sentence.removeprefix(f"{name}: ")
+    return f"{what[0].upper()}{what[1:]}"
+
+
 def _voxel_bytes(upload: Path, kind: Kind) -> int:
-    """Return the bytes of a NIfTI file's voxels by its header; 0 if it is invalid: reading it will report why."""
+    """Return the bytes of a file's voxels by its header; 0 if it is invalid: reading it will report why."""
+    if kind == "nrrd":
+        return _nrrd_bytes(upload)
+    return _nifti_bytes(upload, kind) if kind in ("nifti", "nifti-gz") else 0
+
+
+def _nrrd_bytes(upload: Path) -> int:
+    with upload.open("rb") as file:
+        sizes = _NRRD_SIZES.search(file.read(_NRRD_HEADER_BYTES))
+    return 0 if sizes is None else _NRRD_VOXEL_BYTES * prod(int(size) for size in sizes[1].split())
+
+
+def _nifti_bytes(upload: Path, kind: Kind) -> int:
     try:
         with cast(BinaryIO, gzip.open(upload) if kind == "nifti-gz" else upload.open("rb")) as file:
             head = file.read(_HEAD_BYTES).ljust(_HEAD_BYTES, b"\0")  # reading will report a short one

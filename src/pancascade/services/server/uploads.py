@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pancascade.services.server.faults import RequestError
-from pancascade.services.server.job_service import disk_full
+from pancascade.services.server.faults import RequestError, disk_full
 from pancascade.services.viewer.content_length import announced_bytes
 
 if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
     from starlette.requests import Request
 
 FIELD = "file"
@@ -44,7 +44,7 @@ async def receive_upload(request: "Request", target: Path, *, most_bytes: int, f
         with target.open("xb") as file:
             form = _FileOfForm(boundary, field)
             received = 0
-            async for chunk in _with_patience(request.stream()):
+            async for chunk in patient_chunks(request.stream()):
                 received += len(chunk)
                 form.feed(chunk)
                 if form.size > most_bytes or received > most_bytes + _FORM_BYTES:
@@ -66,6 +66,7 @@ class _FileOfForm:
     """
 
     def __init__(self, boundary: bytes, field: str) -> None:
+        from python_multipart.exceptions import FormParserError
         from python_multipart.multipart import MultipartParser
 
         self.pending = bytearray()
@@ -74,19 +75,20 @@ class _FileOfForm:
         self._name, self._value = bytearray(), bytearray()
         self._headers: dict[bytes, bytes] = {}
         self._inside, self._files, self._ended = False, 0, False
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._headers.clear,
-                "on_header_field": lambda data, start, end: self._name.extend(data[start:end]),
-                "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
-                "on_header_end": self._end_header,
-                "on_headers_finished": self._begin_part,
-                "on_part_data": self._add,
-                "on_part_end": self._end_part,
-                "on_end": self._end,
-            },
-        )
+        callbacks: MultipartCallbacks = {
+            "on_part_begin": self._headers.clear,
+            "on_header_field": lambda data, start, end: self._name.extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+            "on_header_end": self._end_header,
+            "on_headers_finished": self._begin_part,
+            "on_part_data": self._add,
+            "on_part_end": self._end_part,
+            "on_end": self._end,
+        }
+        try:
+            self._parser = MultipartParser(boundary, callbacks)
+        except FormParserError as error:  # a boundary that is too long
+            raise _damaged() from error
 
     def feed(self, chunk: bytes) -> None:
         """Parse more of the form."""
@@ -95,7 +97,7 @@ class _FileOfForm:
         try:
             self._parser.write(chunk)
         except FormParserError as error:
-            raise RequestError(400, "The form is damaged. Send it again.") from error
+            raise _damaged() from error
 
     def take(self) -> bytes:
         """Return the content that is not written yet."""
@@ -136,7 +138,7 @@ class _FileOfForm:
         self._ended = True
 
 
-async def _with_patience(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def patient_chunks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Yield the chunks of a body while they arrive.
 
     Raises:
@@ -146,19 +148,33 @@ async def _with_patience(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
     while True:
         try:
-            async with asyncio.timeout(_SILENCE_S):
+            async with patience():
                 chunk = await anext(chunks)
         except StopAsyncIteration:
             return
         except (TimeoutError, ClientDisconnect) as error:
-            raise RequestError(408, "The upload was cut off. Send it again.") from error
+            raise cut_off() from error
         yield chunk
+
+
+def patience() -> asyncio.Timeout:
+    """Return a time limit for the next part of a body: a client that sends nothing more has gone."""
+    return asyncio.timeout(_SILENCE_S)
+
+
+def cut_off() -> RequestError:
+    """Return the error for a client that has gone, or sends nothing more."""
+    return RequestError(408, "The upload was cut off. Send it again.")
 
 
 def _require_length(said: str | None, most_bytes: int) -> None:
     """Refuse an upload whose stated length is too large."""
     if (announced_bytes(said) or 0) > most_bytes + _FORM_BYTES:
         raise _too_large(most_bytes)
+
+
+def _damaged() -> RequestError:
+    return RequestError(400, "The form is damaged. Send it again.")
 
 
 def _too_large(most_bytes: int) -> RequestError:

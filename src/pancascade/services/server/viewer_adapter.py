@@ -106,3 +106,15 @@ def keep_corrected(result: Path, scan: Path, place: Path) -> None:
     from pancascade.results.corrections import keep_corrected as keep
 
     keep(result, scan, place)
+
+
+def not_kept(result: Path, place: Path) -> list[str]:
+    """Return the names of saved label maps that the permanent copy lacks, the oldest first.
+
+    Args:
+        result: Folder of results.
+        place: Folder of the copy, which may be missing.
+    """
+    from pancascade.results.corrections import not_kept as lacking
+
+    return lacking(result, place)

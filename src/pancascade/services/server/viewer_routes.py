@@ -4,14 +4,15 @@ import anyio.to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 
-from pancascade.errors import UnreadableError
-from pancascade.results.corrections import require_size
+from pancascade.errors import OutputError, UnreadableError
+from pancascade.results.corrections import UnchangedError, author_name, require_size
 from pancascade.services.server import viewer_adapter
 from pancascade.services.server.faults import RequestError
 from pancascade.services.server.job_folder import JobFolder
 from pancascade.services.server.job_routes import Service
 from pancascade.services.server.result_routes import finished, sent
 from pancascade.services.server.server_settings import ServerSettings
+from pancascade.services.server.uploads import patient_chunks
 from pancascade.services.viewer.content_length import announced_bytes
 
 router = APIRouter()
@@ -22,8 +23,6 @@ VIEWER_PAGE = (
     "form-action 'none'; frame-ancestors 'none'"
 )
 """Policy of the page: its WebGL library unpacks fonts and pictures from its script, and computes in workers."""
-
-_LONGEST_AUTHOR = 100
 
 
 @router.get("/jobs/{job_id}/view", include_in_schema=False)
@@ -53,18 +52,30 @@ def file(job_id: str, name: str, service: Service) -> FileResponse:
 async def correct(job_id: str, request: Request, service: Service, author: str = "") -> JSONResponse:
     """Save an edited mask; the body is the label map, NIfTI in gzip."""
     folder = finished(service, job_id)
-    if not author.strip() or len(author) > _LONGEST_AUTHOR:
-        raise RequestError(400, f"A correction needs its author, at most {_LONGEST_AUTHOR} letters (?author=NAME).")
+    if not author.strip():
+        raise RequestError(400, "A correction needs its author (?author=NAME).")
+    reader = author_name(author)  # before a large body is received
     label_map = await _body(request)
-    name = await anyio.to_thread.run_sync(lambda: _save(folder, label_map, author.strip(), service.settings))
+    name = await anyio.to_thread.run_sync(lambda: _save(folder, label_map, reader, service.settings))
     return JSONResponse({"saved": name, "note": viewer_adapter.corrections_note(service.settings)})
 
 
 def _save(folder: JobFolder, label_map: bytes, author: str, settings: ServerSettings) -> str:
     """Save the mask beside the result and, if the server has a folder of corrections, there."""
-    name = viewer_adapter.save_correction(folder.result, label_map, author=author)
-    if settings.corrections is not None:
-        viewer_adapter.keep_corrected(folder.result, folder.scan, settings.corrections / folder.id)
+    place = None if settings.corrections is None else settings.corrections / folder.id
+    try:
+        name = viewer_adapter.save_correction(folder.result, label_map, author=author)
+    except UnchangedError:
+        # A copy that failed, on a full disk say, is made up for when the reader saves again.
+        missing = [] if place is None else viewer_adapter.not_kept(folder.result, place)
+        if not missing:
+            raise
+        name = missing[-1]
+    if place is not None:
+        try:
+            viewer_adapter.keep_corrected(folder.result, folder.scan, place)
+        except OutputError as error:
+            raise RequestError(507, str(error)) from error
     return name
 
 
@@ -80,13 +91,13 @@ async def _body(request: Request) -> bytes:
     """The whole body, if it is not too large; one that says so itself is not received.
 
     Raises:
-        RequestError: It is too large.
+        RequestError: It is too large, or the client has gone.
     """
     said = request.headers.get("content-length")
     body = bytearray()
     try:
         require_size(announced_bytes(said) or 0)
-        async for chunk in request.stream():
+        async for chunk in patient_chunks(request.stream()):
             body += chunk
             require_size(len(body))
     except UnreadableError as error:

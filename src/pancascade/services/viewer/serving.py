@@ -1,7 +1,9 @@
 """Serve the page of one result on this machine's loopback address, with the standard library."""
 
 import json
+import logging
 import secrets
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -9,11 +11,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from pancascade.errors import PancascadeError, UnreadableError
+from pancascade.errors import OutputError, PancascadeError, UnreadableError
 from pancascade.results.corrections import require_size
 from pancascade.services.viewer.content_length import announced_bytes
 from pancascade.services.viewer.page_files import POLICY, page_files
 from pancascade.services.viewer.pictures import Pictures
+
+logger = logging.getLogger(__name__)
 
 Save = Callable[[bytes, str], str]
 """Saves an edited mask (gzip NIfTI) with the reader's name; returns the name of the saved file."""
@@ -52,6 +56,12 @@ class ViewerServer(ThreadingHTTPServer):
     def address(self) -> str:
         """Address of the page."""
         return f"http://127.0.0.1:{self.server_address[1]}/{self.token}/"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Report an error of a request in one line; a browser that went away, as on closing a tab, is none."""
+        error = sys.exc_info()[1]
+        if error is not None and not isinstance(error, ConnectionError | TimeoutError):
+            logger.error("Unexpected %s while answering the browser.", type(error).__name__)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -95,16 +105,29 @@ class _Handler(BaseHTTPRequestHandler):
             self._fault(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
             return
         content = self.rfile.read(length)
+        if len(content) < length:
+            self._fault(HTTPStatus.BAD_REQUEST, "The mask was cut off. Save it again.")
+            return
         author = parse_qs(urlsplit(self.path).query).get("author", [""])[0]
         try:
-            self._answer_json(HTTPStatus.OK, {"saved": save(content, author)})
-        except PancascadeError as error:
-            self._fault(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+            saved = save(content, author)
+        except (PancascadeError, OSError) as error:
+            cause = error.__cause__ if isinstance(error, OutputError) else error
+            if isinstance(cause, OSError):
+                why = (cause.strerror or type(cause).__name__).lower()
+                self._fault(HTTPStatus.INSUFFICIENT_STORAGE, f"The mask cannot be written ({why}). Download it.")
+            else:
+                self._fault(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+        else:
+            self._answer_json(HTTPStatus.OK, {"saved": saved})
 
     def _asked(self) -> str | None:
         """Return the part of the path below the secret; None, after an answer, for a request that is not for us."""
         host = self.headers.get("Host", "").rsplit(":", 1)[0]
-        folder, _, name = urlsplit(self.path).path.lstrip("/").partition("/")
+        try:
+            folder, _, name = urlsplit(self.path).path.lstrip("/").partition("/")
+        except ValueError:  # no address
+            folder = name = ""
         known = secrets.compare_digest(folder.encode(), self.server.token.encode())
         if host in _HOSTS and known:
             return name
@@ -140,7 +163,12 @@ class _Handler(BaseHTTPRequestHandler):
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(content)
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer a request that is no HTTP, is too long, or has another method than GET and POST."""
+        self._fault(HTTPStatus(code), "This cannot be answered. Open the address that pancascade view printed.")
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing: the address holds the token."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from pancascade.errors import ScanError, UnreadableError
 from pancascade.files.archives import ARCHIVE_FAULTS
 from pancascade.files.folders import files_below
+from pancascade.imaging.io.dicom.deflated import inflates_too_far
 from pancascade.imaging.io.image_files import shortened
 from pancascade.messages.names_only import DICOM_FOLDER
 
@@ -118,14 +119,17 @@ def read_header(file: Path, *, tags: Iterable[str] = ()) -> "Dataset | None":
         tags: Keywords to read; empty reads all.
 
     Returns:
-        The header; None if it is too damaged to give its SOP class and modality.
+        The header; None if it is too damaged to give its SOP class and modality, or unpacks to too much.
     """
     import pydicom
 
     wanted = [*tags]
     with quiet():
         try:
-            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=wanted or None, force=True)
+            with file.open("rb") as opened_file:
+                if inflates_too_far(opened_file):
+                    return None
+                header = pydicom.dcmread(opened_file, stop_before_pixels=True, specific_tags=wanted or None, force=True)
             # pydicom decodes a value only on access, and fails only then.
             for keyword in wanted:
                 header.get(keyword)

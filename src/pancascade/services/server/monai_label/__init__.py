@@ -5,7 +5,8 @@
 """
 
 from pancascade.services.server.monai_label.routes import OPEN_PATHS, monai_label_router
-from pancascade.services.server.monai_label.service import MonaiLabel, Segmenter
+from pancascade.services.server.monai_label.segmenter import Segmenter
+from pancascade.services.server.monai_label.service import MonaiLabel
 from pancascade.services.server.monai_label.training import TrainingOptions
 
 __all__ = ["OPEN_PATHS", "MonaiLabel", "Segmenter", "TrainingOptions", "monai_label_router"]

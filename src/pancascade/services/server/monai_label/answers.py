@@ -13,7 +13,6 @@ import numpy as np
 from fastapi import Response
 
 from pancascade.errors import UnreadableError
-from pancascade.files.documents import DocumentError, parse_json
 from pancascade.imaging.io import read_label_map, write_volume
 from pancascade.labels import Label
 from pancascade.results.corrections import read_segmented_scan
@@ -21,7 +20,7 @@ from pancascade.services.server.faults import RequestError
 from pancascade.services.server.monai_label.service import FINAL, MASK, ORIGINAL, MonaiLabel
 
 if TYPE_CHECKING:
-    from pancascade.services.server.monai_label.service import Segmenter
+    from pancascade.services.server.monai_label.segmenter import Segmenter
 
 LABELS = {label.title: int(label) for label in Label if label}
 STRATEGIES = {"first": "The first image without a correction", "random": "An image without a correction, at random"}
@@ -134,9 +133,8 @@ def encoded_mask(mask: Path, params: Mapping[str, Any]) -> tuple[bytes, str]:
     """
     ending, dtype = params.get("result_extension", ".nii.gz"), params.get("result_dtype", "uint8")
     if ending not in EXTENSIONS or dtype not in _DTYPES:
-        raise RequestError(
-            400, f"params: result_extension is one of {', '.join(EXTENSIONS)}, result_dtype of {_DTYPES[:2]}."
-        )
+        known = f"result_extension is one of {', '.join(EXTENSIONS)}; result_dtype is one of {', '.join(_DTYPES)}"
+        raise RequestError(400, f"params: {known}.")
     if ending == ".nii.gz" and dtype == "uint8":
         return mask.read_bytes(), ending
     with TemporaryDirectory(prefix="pancascade-") as folder:
@@ -173,20 +171,3 @@ def mask_with_params(content: bytes, name: str, ending: str, params: Mapping[str
     )
     body += f"--{boundary}--\r\n".encode()
     return Response(body, media_type=f"multipart/form-data; boundary={boundary}")
-
-
-def asked_params(text: str) -> dict[str, Any]:
-    """Return the mapping in a form's field ``params`` or ``info``.
-
-    Raises:
-        RequestError: The field holds no mapping.
-    """
-    try:
-        params = parse_json(text or "{}")
-    except DocumentError as error:
-        raise RequestError(400, f"params: {error}. Send a JSON object.") from error
-    if params is None:
-        return {}
-    if not isinstance(params, dict):
-        raise RequestError(400, "params: not a JSON object. Send one, or leave it out.")
-    return params

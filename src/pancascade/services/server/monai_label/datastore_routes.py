@@ -14,7 +14,9 @@ from pancascade.errors import DataError
 from pancascade.services.server.faults import RequestError
 from pancascade.services.server.monai_label import answers
 from pancascade.services.server.monai_label.incoming import suffix_of
+from pancascade.services.server.monai_label.parameters import asked_params
 from pancascade.services.server.monai_label.service import FINAL, MonaiLabel
+from pancascade.services.server.upload_kinds import named_by_kind
 
 _AUTHOR = "MONAI Label"
 _MOST_INFO = 20
@@ -25,20 +27,22 @@ def received(service: MonaiLabel, *files: UploadFile) -> Iterator[Path]:
     """Store uploaded files under names of the server; they are removed when the block ends.
 
     Args:
-        service: Service that checks them.
+        service: Service whose limit they must keep to.
         files: One file of any kind, or those of a DICOM series.
 
     Yields:
         The file, or the folder of several files.
+
+    Raises:
+        RequestError: A file is of no supported kind, or unpacks to more than the limit.
     """
     with TemporaryDirectory(prefix="pancascade-") as folder:
         paths = []
         for number, file in enumerate(files, start=1):
-            suffix = suffix_of(file.filename, default="" if len(files) > 1 else ".nii.gz")
-            paths.append(Path(folder) / f"upload{number}{suffix}")
-            with paths[-1].open("wb") as kept:
+            path = Path(folder) / f"upload{number}"
+            with path.open("wb") as kept:
                 copyfileobj(file.file, kept)
-            service.check(paths[-1])
+            paths.append(named_by_kind(path, most_bytes=service.most_unpacked_bytes))
         yield paths[0] if len(paths) == 1 else Path(folder)
 
 
@@ -75,7 +79,8 @@ def _add_images(router: APIRouter, service: MonaiLabel) -> None:
     @router.delete("/")
     @router.delete("/image")
     def remove(id: str) -> dict[str, str]:
-        service.remove_image(images.id_of(id))
+        with service.place():
+            service.remove_image(images.id_of(id))
         return {}
 
     @router.get("/image")
@@ -102,7 +107,7 @@ def _add_images(router: APIRouter, service: MonaiLabel) -> None:
 
     @router.put("/image/info")
     def set_info(image: str, info: Annotated[str, Form()] = "{}") -> dict[str, Any]:
-        found, given = images.id_of(image), answers.asked_params(info)
+        found, given = images.id_of(image), asked_params(info)
         if len({**images.info.get(found, {}), **given}) > _MOST_INFO:
             raise RequestError(400, f"info: at most {_MOST_INFO} entries are kept of an image.")
         images.info[found].update(given)
@@ -114,13 +119,14 @@ def _add_labels(router: APIRouter, service: MonaiLabel) -> None:
 
     @router.put("/label")
     def save(label: UploadFile, image: str, tag: str = FINAL, params: Annotated[str, Form()] = "{}") -> dict[str, Any]:
-        found, asked = images.id_of(image), answers.asked_params(params)
+        found, asked = images.id_of(image), asked_params(params)
         if (tag or FINAL) != FINAL:
             raise RequestError(400, f"Readers save labels under the tag {FINAL}; the other tag is the model's.")
         author = asked.get("author") or asked.get("client_id") or _AUTHOR
         if not isinstance(author, str):
             raise DataError("params: author must be a name.")
-        saved = service.save(found, label.file, suffix_of(label.filename), author=author, params=asked)
+        with service.place():
+            saved = service.save(found, label.file, suffix_of(label.filename), author=author, params=asked)
         return {"image": image, "label": image, "number": saved.number, "voxels": saved.record.voxels}
 
     @router.delete("/label")

@@ -84,7 +84,7 @@ class Images:
             if found is None and _UID.fullmatch(name):
                 found = self._series().get(text_digest(name))
             if found is None:
-                raise RequestError(404, "There is no such image. Choose one of /datastore, or send it first.")
+                raise _no_such_image()
             return found
 
     def lock_of(self, image: str) -> Lock:
@@ -97,10 +97,13 @@ class Images:
 
         Raises:
             ScanError: It cannot be read, or is no CT.
+            RequestError: It was removed.
         """
         path = self._folder / image / SCAN
         if not path.is_file():
-            known = self._studies[image]
+            known = self._studies.get(image)
+            if known is None:  # removed meanwhile, or by hand
+                raise _no_such_image()
             store(_read(known), path, name=image)
         return path
 
@@ -160,6 +163,10 @@ class Images:
                     if series.kind == "ct" and self._of_series.setdefault(text_digest(series.uid), image) == image:
                         self._studies.setdefault(image, _Known(known.scan, series.uid))
         return self._of_series
+
+
+def _no_such_image() -> RequestError:
+    return RequestError(404, "There is no such image. Choose one of the datastore, or send it first.")
 
 
 def store(volume: Volume, path: Path, *, name: str) -> None:

@@ -17,11 +17,13 @@ from pancascade.imaging.volume import Volume
 from pancascade.labels import Label
 from pancascade.results.corrections import MOST_BYTES, SegmentedScan, read_packed_label_map, require_size
 from pancascade.services.server.faults import RequestError
+from pancascade.services.server.upload_kinds import named_by_kind, recognise
 
 RAW = ".bin"
 """Raw voxels, as viewers in a browser send them: 8 or 16 bits, the first axis fastest, on the scan's grid."""
 
-_SUFFIXES = (*READABLE_SUFFIXES, ".zip", RAW)
+_SUFFIXES = (*READABLE_SUFFIXES, RAW)
+_MOST_BYTES_A_VOXEL = 8
 _SCRIBBLES = ("background", "foreground_scribbles", "background_scribbles")
 
 
@@ -63,10 +65,23 @@ def _volume(content: bytes, suffix: str, scan: SegmentedScan) -> Volume:
         content, suffix = gzip.compress(content, 1), ".nii.gz"
     if suffix == ".nii.gz":
         return read_packed_label_map(content, scan)
+    return _of_other_kind(content, scan)
+
+
+def _of_other_kind(content: bytes, scan: SegmentedScan) -> Volume:
+    """Read a label map that is recognised by its content: a client's suffix could make it name another file.
+
+    Raises:
+        RequestError: It is neither NIfTI nor NRRD, or holds more voxels than the scan.
+    """
     with TemporaryDirectory(prefix="pancascade-") as folder:
-        path = Path(folder) / f"label_map{suffix}"
+        path = Path(folder) / "label_map"
         path.write_bytes(content)
-        return read_label_map(path)
+        if recognise(path) not in ("nifti", "nifti-gz", "nrrd"):
+            raise RequestError(
+                415, "label map: neither NIfTI nor NRRD. Send .nii.gz, .nii, .nrrd, or raw voxels (.bin)."
+            )
+        return read_label_map(named_by_kind(path, most_bytes=_MOST_BYTES_A_VOXEL * int(np.prod(scan.grid.shape))))
 
 
 def _of_raw(content: bytes, scan: SegmentedScan) -> Volume:
@@ -106,10 +121,10 @@ def _meant(label_info: Sequence[Any]) -> dict[int, str]:
     meant: dict[int, str] = {}
     for place, one in enumerate(label_info, start=1):
         if not isinstance(one, Mapping) or not isinstance(one.get("name"), str):
-            raise RequestError(400, "params: label_info must be a list of names and values. See docs/corrections.md.")
+            raise RequestError(400, "params: label_info must be a list of names and values. See corrections.md.")
         value = one.get("idx", place)
         if not isinstance(value, int) or isinstance(value, bool):
-            raise RequestError(400, "params: idx in label_info must be a whole number. See docs/corrections.md.")
+            raise RequestError(400, "params: idx in label_info must be a whole number. See corrections.md.")
         if one["name"].casefold() not in _SCRIBBLES:
             meant[value] = one["name"]
     return meant

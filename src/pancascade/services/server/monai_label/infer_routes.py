@@ -5,12 +5,13 @@ import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Form, Response, UploadFile
+from fastapi import APIRouter, Form, Response, UploadFile
 
 from pancascade.services.server.faults import RequestError
 from pancascade.services.server.monai_label import answers
 from pancascade.services.server.monai_label.datastore_routes import received
 from pancascade.services.server.monai_label.images import SCAN
+from pancascade.services.server.monai_label.parameters import Params, asked_params
 from pancascade.services.server.monai_label.service import MASK, MonaiLabel
 
 Output = Literal["image", "json", "all", "dicom_seg"]
@@ -41,24 +42,25 @@ def _add_infer(router: APIRouter, service: MonaiLabel) -> None:
         output: Output = "all",
     ) -> Any:
         service.require_model(model)
-        asked = answers.asked_params(params)
+        asked = asked_params(params)
         if output == "dicom_seg":
             raise RequestError(
                 400, "output: DICOM-SEG is written by `pancascade segment --format dicom-seg`; request image here."
             )
-        if file is not None:
-            with received(service, file) as sent:
-                session = service.sessions.add(sent)
-            try:
-                return _answer(service.result_of_session(session), "upload", service, asked, output)
-            finally:
-                service.sessions.remove(session)
-        if session_id:
-            return _answer(service.result_of_session(session_id), "session", service, asked, output)
-        if not image:
-            raise RequestError(400, "Neither image, nor session_id, nor a file was sent. Send one of them.")
-        found = service.images.id_of(image)
-        return _answer(service.result(found), found, service, asked, output)
+        with service.place():
+            if file is not None:
+                with received(service, file) as sent:
+                    session = service.sessions.add(sent)
+                try:
+                    return _answer(service.result_of_session(session), "upload", service, asked, output)
+                finally:
+                    service.sessions.remove(session)
+            if session_id:
+                return _answer(service.result_of_session(session_id), "session", service, asked, output)
+            if not image:
+                raise RequestError(400, "Neither image, nor session_id, nor a file was sent. Send one of them.")
+            found = service.images.id_of(image)
+            return _answer(service.result(found), found, service, asked, output)
 
 
 def _answer(result: Path, name: str, service: MonaiLabel, asked: dict[str, Any], output: Output) -> Any:
@@ -73,7 +75,7 @@ def _answer(result: Path, name: str, service: MonaiLabel, asked: dict[str, Any],
 
 def _add_next(router: APIRouter, service: MonaiLabel) -> None:
     @router.post("/activelearning/{strategy}")
-    def next_sample(strategy: str, params: Annotated[dict[str, Any] | None, Body()] = None) -> dict[str, Any]:
+    def next_sample(strategy: str, params: Params = None) -> dict[str, Any]:
         if strategy not in answers.STRATEGIES:
             raise RequestError(404, f"There is no such strategy; there are {' and '.join(answers.STRATEGIES)}.")
         images = service.images

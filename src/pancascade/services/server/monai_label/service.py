@@ -2,18 +2,21 @@
 
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import copyfile, rmtree
-from typing import Any, BinaryIO, Protocol
+from threading import BoundedSemaphore, Lock
+from typing import Any, BinaryIO
 
+from pancascade.files.atomic import clear_unfinished
 from pancascade.files.digests import text_digest
 from pancascade.results.corrections import Correction, newest_correction, read_segmented_scan, save_label_map
 from pancascade.services.server.faults import RequestError
 from pancascade.services.server.monai_label.images import SCAN, Images
 from pancascade.services.server.monai_label.incoming import read_sent_labels
+from pancascade.services.server.monai_label.segmenter import Segmenter
 from pancascade.services.server.monai_label.sessions import Sessions
 from pancascade.services.server.monai_label.tasks import BatchTasks
 from pancascade.services.server.monai_label.training import BackgroundTraining, TrainingOptions
@@ -22,29 +25,11 @@ MASK = "segmentation.nii.gz"
 ORIGINAL, FINAL = "original", "final"
 """MONAI Label's tags for the model's mask and the reader's."""
 
+MOST_UNPACKED_BYTES = 4_000_000_000
+MOST_WAITING = 16
+"""Most requests that wait for a mask at the same time; a server answers some 40 at once."""
 
-class Segmenter(Protocol):
-    """Segments scans.
-
-    Attributes:
-        model: Name of the model.
-        description: Description of the model, one sentence.
-    """
-
-    model: str
-    description: str
-
-    def segment(self, scan: Path, out: Path) -> None:
-        """Segment one scan; return when it is done.
-
-        Args:
-            scan: NIfTI file; nobody changes it meanwhile.
-            out: Folder to make, with the files of `pancascade segment --out`.
-
-        Raises:
-            PancascadeError: There is no result; the sentence gives the reason.
-        """
-        ...
+_DRAFT = ".draft-"
 
 
 class MonaiLabel:
@@ -55,11 +40,11 @@ class MonaiLabel:
         segmenter: Segments the scans.
         studies: Folders or files of existing scans; only read.
         training: Options of training on corrections; None offers no training.
-        check: Called with each uploaded file before it is read; raises a `PancascadeError` to refuse it.
+        most_unpacked_bytes: Largest unpacked size of an uploaded scan.
 
     Attributes:
         segmenter: Segments the scans.
-        check: Check of uploaded files.
+        most_unpacked_bytes: Largest unpacked size of an uploaded scan.
         images: All scans.
         sessions: Temporary scans.
         training: Training on the corrections.
@@ -76,15 +61,29 @@ class MonaiLabel:
         *,
         studies: Sequence[Path] = (),
         training: TrainingOptions | None = None,
-        check: Callable[[Path], object] = lambda _: None,
+        most_unpacked_bytes: int = MOST_UNPACKED_BYTES,
     ) -> None:
         self.segmenter = segmenter
-        self.check = check
+        self.most_unpacked_bytes = most_unpacked_bytes
+        self._folder = folder
         self.images = Images(folder / "images", studies)
         self.sessions = Sessions(folder / "sessions")
         self.results = folder / "results"
         self.training = None if training is None else BackgroundTraining(training, self.results, folder / "runs")
         self.batches = BatchTasks()
+        self._places = BoundedSemaphore(MOST_WAITING)
+
+    def open(self) -> None:
+        """Make the folder, which only this user may open, and remove what a killed server left unfinished.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for draft in (*self.results.glob(f"{_DRAFT}*"), *self.sessions.drafts()):
+            rmtree(draft, ignore_errors=True)
+        for place in ("images", "sessions", "results"):
+            clear_unfinished(self._folder / place, suffixes=(SCAN, ".json"))
 
     def close(self) -> None:
         """Stop the running work."""
@@ -110,8 +109,9 @@ class MonaiLabel:
         Raises:
             PancascadeError: It cannot be segmented.
         """
-        with self.images.lock_of(image):
-            scan = self.images.scan(image)
+        with self._work_on(image):
+            with self.images.lock_of(image):
+                scan = self.images.scan(image)
             return self._segmented(scan, self._result_folder(image))
 
     def result_of_session(self, session: str) -> Path:
@@ -121,7 +121,7 @@ class MonaiLabel:
             PancascadeError: There is no such session, or it cannot be segmented.
         """
         folder = self.sessions.folder(session)
-        with self.images.lock_of(session):
+        with self._work_on(session):
             return self._segmented(folder / SCAN, folder / "result")
 
     def newest(self, image: str) -> Correction | None:
@@ -162,7 +162,7 @@ class MonaiLabel:
         result = self.result(image)
         label_info = params.get("label_info") or ()
         if not isinstance(label_info, Sequence) or isinstance(label_info, str):
-            raise RequestError(400, "params: label_info must be a list of names and values. See docs/corrections.md.")
+            raise RequestError(400, "params: label_info must be a list of names and values. See corrections.md.")
         labels = read_sent_labels(sent, suffix, scan=read_segmented_scan(result), label_info=label_info)
         save_label_map(result, labels, author=author, now=datetime.now(UTC))
         saved = newest_correction(result)
@@ -176,7 +176,7 @@ class MonaiLabel:
         Raises:
             RequestError: It belongs to the studies.
         """
-        with self.images.lock_of(image):
+        with self._work_on(image), self.images.lock_of(image):
             self.images.remove(image)
             for folder in self.results.glob(f"{image}.*"):
                 rmtree(folder, ignore_errors=True)
@@ -193,13 +193,33 @@ class MonaiLabel:
         newest.label_map.with_name(f"{newest.number:03d}.json").unlink(missing_ok=True)
         newest.label_map.unlink(missing_ok=True)
 
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Let a request wait for the work on a scan, unless many do: they would keep all others from an answer.
+
+        Raises:
+            RequestError: Many wait already.
+        """
+        if not self._places.acquire(blocking=False):
+            raise RequestError(
+                503, "Too many requests wait for a mask. Try again later.", headers={"Retry-After": "60"}
+            )
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    def _work_on(self, image: str) -> Lock:
+        """Return the lock of a scan's result. It is held for minutes; the scan itself can be fetched meanwhile."""
+        return self.images.lock_of(f"{image}.result")
+
     def _result_folder(self, image: str) -> Path:
         return self.results / f"{image}.{text_digest(self.segmenter.model)[:6]}"
 
     def _segmented(self, scan: Path, out: Path) -> Path:
         if (out / "result.json").is_file():
             return out
-        draft = out.with_name(f".draft-{secrets.token_hex(4)}")
+        draft = out.with_name(f"{_DRAFT}{secrets.token_hex(4)}")
         try:
             draft.parent.mkdir(parents=True, exist_ok=True)
             self.segmenter.segment(scan, draft)

@@ -55,9 +55,13 @@ class Sessions:
             volume = read_volume(sent)
         except ScanError as error:
             raise type(error)(str(error).replace(sent.name, "upload"), code=error.code) from error
-        store(volume, self._folder / session / SCAN, name="upload")
         expiry_s = min(expiry_s, LONGEST_S) if expiry_s > 0 else EXPIRY_S
-        self._write(session, {"create_ts": int(self._now()), "expiry": expiry_s})
+        try:
+            store(volume, self._folder / session / SCAN, name="upload")
+            self._write(session, {"create_ts": int(self._now()), "expiry": expiry_s})
+        except BaseException:
+            rmtree(self._folder / session, ignore_errors=True)
+            raise
         return session
 
     def info(self, session: str, *, touch: bool = False) -> dict[str, Any]:
@@ -110,6 +114,10 @@ class Sessions:
                     over = True
                 if over:
                     rmtree(path.parent, ignore_errors=True)
+
+    def drafts(self) -> list[Path]:
+        """Return folders without a record: their session was being made when the server was killed, or is now."""
+        return [path for path in self._folder.glob("session-*") if not (path / _RECORD).is_file()]
 
     def _write(self, session: str, reported: dict[str, Any]) -> None:
         with written_whole(self._folder / session / _RECORD) as temporary:

@@ -1,16 +1,16 @@
 """``/train``, ``/batch/infer``, ``/scoring`` and ``/logs``: work in the background."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 
 from pancascade.services.server.faults import RequestError
+from pancascade.services.server.monai_label.parameters import Params
 from pancascade.services.server.monai_label.service import MonaiLabel
 from pancascade.services.server.monai_label.tasks import job_description
 from pancascade.services.server.monai_label.training import BackgroundTraining
 
-Params = Annotated[dict[str, Any] | None, Body()]
 _TOLD = ("client_id",)
 
 
