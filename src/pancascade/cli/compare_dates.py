@@ -31,7 +31,8 @@ def compare_dates(
     from pancascade.cli.out_folder import require_other_files
     from pancascade.report.follow_up.follow_up import compare_dates as compare
     from pancascade.report.follow_up.follow_up_page import write_follow_up, write_follow_up_json
-    from pancascade.results.result import NAME, read_result, require_whole
+    from pancascade.results.result import NAME, read_result
+    from pancascade.results.result_files import require_whole
 
     read = [folder / name for folder in (earlier, later) for name in (NAME, "report.html")]
     require_other_files({"--out": out, "--json": table}, read=[earlier, later, *read])

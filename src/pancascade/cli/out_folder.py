@@ -117,7 +117,8 @@ def require_unedited(out: Path, masks: Sequence[str]) -> None:
         OutputError: A mask was edited, or there are corrections.
     """
     from pancascade.results.corrections import has_corrections
-    from pancascade.results.result import changed_files, read_result
+    from pancascade.results.result import read_result
+    from pancascade.results.result_files import changed_files
 
     if has_corrections(out):
         raise OutputError(

@@ -26,7 +26,7 @@ def view(
     The page works offline. A corrected mask is saved beside the result; the result's own mask is not changed.
     """
     from pancascade.cli.out_folder import require_other_files
-    from pancascade.results.result import folder_of_result
+    from pancascade.results.result_files import folder_of_result
     from pancascade.services.viewer import Pictures, viewer_document, write_single_page
 
     folder = folder_of_result(result)

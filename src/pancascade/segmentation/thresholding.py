@@ -19,7 +19,8 @@ from pancascade.inference.pipeline.result_warnings import result_warnings
 from pancascade.labels import Label
 from pancascade.messages.names_only import DICOM_FOLDER
 from pancascade.results.location import Thresholds
-from pancascade.results.result import Result, folder_of_result, foreign_files, read_result
+from pancascade.results.result import Result, read_result
+from pancascade.results.result_files import folder_of_result, foreign_files
 from pancascade.segmentation.saving import MASKS, REPORTS
 from pancascade.segmentation.segmentation import Segmentation
 

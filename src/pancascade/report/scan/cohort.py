@@ -14,7 +14,8 @@ from pancascade.files.given_paths import real_path
 from pancascade.messages.names_only import DICOM_FOLDER, names_only, public_name
 from pancascade.report.scan.result_numbers import organ_ml, tumour_ml, warnings_of
 from pancascade.results.refusal import NAME as REFUSAL
-from pancascade.results.result import NAME, Result, place_of, read_result, require_whole
+from pancascade.results.result import NAME, Result, place_of, read_result
+from pancascade.results.result_files import require_whole
 from pancascade.settings import Settings
 
 REPORT = "report.html"

@@ -41,7 +41,8 @@ def written_case(out: Path, case: str) -> Iterator[Path]:
 
 def _require_unedited(folder: Path) -> None:
     from pancascade.results.corrections import has_corrections
-    from pancascade.results.result import changed_files, read_result
+    from pancascade.results.result import read_result
+    from pancascade.results.result_files import changed_files
     from pancascade.results.structures import MASKS as STRUCTURES
     from pancascade.segmentation.saving import MASKS
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from pancascade.labels import Label
 from pancascade.results.measurements import Lesion
-from pancascade.results.result import Result, read_result, require_whole
+from pancascade.results.result import Result, read_result
+from pancascade.results.result_files import require_whole
 from pancascade.services.viewer.pictures import CT, FILES, MASK, Pictures
 
 
