@@ -48,7 +48,7 @@ def test_a_batch_says_how_far_it_is_and_ends_with_1_where_a_scan_was_refused(pan
     assert f"{done['case']}/report.html" in page
     assert refused["case"] in page
     code, reported, _ = pancascade("batch", scan, "--out", out, "--resume")
-    assert (code, reported.splitlines()[0]) == (0, "1 scans, 1 of them known from an earlier run.")
+    assert (code, reported.splitlines()[0]) == (0, "1 scan, 1 of them known from an earlier run.")
 
 
 def test_on_a_terminal_there_is_a_bar(pancascade, here, no_scans, tmp_path, monkeypatch):

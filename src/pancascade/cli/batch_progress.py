@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from pancascade.messages.counts import counted
 from pancascade.messages.durations import spell_duration
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class BatchProgress:
             self._bars.update(self._task, total=self._total, completed=self._kept, description=self._reported())
         else:
             earlier = f", {self._kept} of them known from an earlier run" if self._kept else ""
-            self._console.print(f"{self._total} scans{earlier}.")
+            self._console.print(f"{counted(self._total, 'scan')}{earlier}.")
 
     def finished(self, case: "SegmentedCase") -> None:
         """Count and show one more case."""

@@ -7,6 +7,7 @@ import typer
 
 from pancascade.cli.exit_codes import INCOMPLETE
 from pancascade.errors import DataError, with_first_reason
+from pancascade.messages.counts import counted
 
 
 def cohort(
@@ -38,7 +39,7 @@ def cohort(
         write_cohort_csv(table, found)
     lesions = sum(row.lesions > 0 for row in found.rows)
     warned = sum(bool(row.warnings) for row in found.rows)
-    typer.echo(f"{len(found.rows)} scans, {lesions} with lesions, {warned} with warnings: {out}")
+    typer.echo(f"{counted(len(found.rows), 'scan')}, {lesions} with lesions, {warned} with warnings: {out}")
     if has_reports_elsewhere(found, out):
         typer.echo("Reports outside the page's folder are not linked.", err=True)
     for entry in found.unreadable:

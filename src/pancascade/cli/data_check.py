@@ -8,6 +8,7 @@ import typer
 from pancascade.cli import data_options as options
 from pancascade.cli import executor_options
 from pancascade.cli.held_folder import held
+from pancascade.messages.counts import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -87,7 +88,9 @@ def _print_cases(found: "DataCheck", console: "Console") -> None:
     rows = [(statistics, found.of_case(statistics)) for statistics in found.statistics]
     shown = [row for row in rows if row[1]] if len(rows) > MOST_ROWS else rows
     patients = len({(statistics.source, statistics.patient) for statistics in found.statistics})
-    title = f"{len(rows)} cases of {patients} patients" + ("" if len(shown) == len(rows) else "; those with issues")
+    title = f"{counted(len(rows), 'case')} of {counted(patients, 'patient')}" + (
+        "" if len(shown) == len(rows) else "; those with issues"
+    )
     table = Table(title=title, title_justify="left")
     for name in ("case", "patient", "size", "spacing [mm]"):
         table.add_column(name)

@@ -9,6 +9,7 @@ import typer
 from pancascade.cli import data_options as options
 from pancascade.cli.held_folder import held
 from pancascade.errors import DataError
+from pancascade.messages.counts import counted
 
 
 def export_nnunet(
@@ -49,5 +50,7 @@ def export_nnunet(
             workers=workers or available_cores(),
             progress=show,
         )
-    typer.echo(f"{folder}: {len(made.training)} cases for training, {len(made.test)} for the test.")
-    typer.echo(f"{SPLITS}: {made.folds} folds. Copy it into nnUNet_preprocessed/{folder.name} before training.")
+    typer.echo(f"{folder}: {counted(len(made.training), 'case')} for training, {len(made.test)} for the test.")
+    typer.echo(
+        f"{SPLITS}: {counted(made.folds, 'fold')}. Copy it into nnUNet_preprocessed/{folder.name} before training."
+    )

@@ -110,7 +110,7 @@ def test_an_unusual_grid_is_a_warning_with_its_numbers(ct, spacing_mm, code, war
 
 def test_few_slices_are_a_warning_even_a_single_one(ct):
     (warning,) = require_ct(crop(ct, Box((0, 0, 5), (64, 64, 6))))
-    assert "only 1 slices" in str(warning)
+    assert "only 1 slice;" in str(warning)
     assert (warning.code, warning.values) == ("few_slices", {"slices": 1})
 
 

@@ -11,6 +11,7 @@ from pancascade.data.checking.issues import Issue, Severity
 from pancascade.data.readers.label_flips import clearly_better, together
 from pancascade.data.readers.label_names import structures_of
 from pancascade.labels import Label
+from pancascade.messages.counts import counted
 
 ODD_FACTOR = 2.5
 FEWEST_TO_COMPARE = 5
@@ -63,7 +64,7 @@ def _set_issues(source: str, members: Sequence[CaseStatistics]) -> Iterator[Issu
     unlike = [f.name for f in whole if f.label_orientation and f.label_orientation != f.orientation]
     if unlike:
         message = (
-            f"{source}: in {len(unlike)} cases the label file's axes point elsewhere than the scan's "
+            f"{source}: in {counted(len(unlike), 'case')} the label file's axes point elsewhere than the scan's "
             f"({_first(unlike)}). Pancascade's readers reorient them; others may not."
         )
         yield Issue(kind="mixed-orientation", severity=Severity.NOTE, message=message)
@@ -80,7 +81,9 @@ def _spacing_issues(source: str, whole: Sequence[CaseStatistics]) -> Iterator[Is
     odd = [name for name, mm in apart.items() if not usual / ODD_FACTOR <= mm <= usual * ODD_FACTOR]
     if odd:
         listed = _first([f"{name} {apart[name]:.3g} mm" for name in odd])
-        message = f"{source}: in {len(odd)} cases the spacing is far from the usual {usual:.3g} mm ({listed})."
+        message = (
+            f"{source}: in {counted(len(odd), 'case')} the spacing is far from the usual {usual:.3g} mm ({listed})."
+        )
         yield Issue(kind="odd-spacing", severity=Severity.NOTE, message=message, others=tuple(odd))
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pancascade.errors import NotCTError
 from pancascade.imaging.io.grid_checks import require_ct_size, require_right_angles, require_spacing, slice_axis_of
 from pancascade.imaging.volume import Volume, slabs
+from pancascade.messages.counts import counted
 from pancascade.messages.notices import Notice
 
 # Shares of voxels are estimated on about this many voxels; minimum and maximum use all voxels.
@@ -139,7 +140,7 @@ def _unusual_geometry(volume: Volume, *, in_plane: list[int], slice_axis: int) -
         sentence = f"{name}: slices are {apart_mm:.1f} mm apart; small lesions may fall between them."
         yield Notice(code="thick_slices", about="input", sentence=sentence, values={"apart_mm": round(apart_mm, 3)})
     if slices < 10:
-        sentence = f"{name}: only {slices} slices; the pancreas may not be covered."
+        sentence = f"{name}: only {counted(slices, 'slice')}; the pancreas may not be covered."
         yield Notice(code="few_slices", about="input", sentence=sentence, values={"slices": slices})
     first_mm, second_mm = (spacing_mm[axis] for axis in in_plane)
     if max(first_mm, second_mm) > 1.2 * min(first_mm, second_mm):

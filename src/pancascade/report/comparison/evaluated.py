@@ -16,6 +16,7 @@ from pancascade.evaluation import (
 )
 from pancascade.evaluation.pairing import Failure
 from pancascade.evaluation.tables import interval_cell
+from pancascade.messages.counts import counted
 
 
 @dataclass(frozen=True, repr=False)
@@ -50,11 +51,11 @@ class Evaluated:
         lines = [
             f"{evaluation.method}, {target}: {metric.title} "
             f"{interval_cell(metric, aggregations[self.protocol.headline].get(metric.key))}, "
-            f"{len(evaluation.cases)} cases"
+            f"{counted(len(evaluation.cases), 'case')}"
             for evaluation, summary in zip(self.evaluations, self.summaries, strict=True)
             for target, aggregations in summary.items()
         ]
-        left = f"\n{len(self.failures)} cases without numbers" if self.failures else ""
+        left = f"\n{counted(len(self.failures), 'case')} without numbers" if self.failures else ""
         return "\n".join(lines) + left
 
     def write(self, out: Path, *, scans: Mapping[str, Path] | None = None) -> None:

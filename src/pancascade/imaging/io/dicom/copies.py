@@ -9,7 +9,8 @@ import numpy.typing as npt
 from pancascade.errors import GeometryError, ScanError
 from pancascade.imaging.io.dicom.frames import Frame
 from pancascade.imaging.io.dicom.pixels import hounsfield
-from pancascade.imaging.io.dicom.spacing import ROUNDING_MM, counted, named
+from pancascade.imaging.io.dicom.spacing import ROUNDING_MM, named
+from pancascade.messages.counts import counted
 from pancascade.messages.notices import Notice
 
 
@@ -42,7 +43,7 @@ def without_copies(
     if rivals:
         first, second = rivals[0]
         raise GeometryError(
-            f"{source}: different images lie at the same position ({counted(len(rivals))}), the first are "
+            f"{source}: different images lie at the same position ({counted(len(rivals), 'slice')}), the first are "
             f"{named(first)} and {named(second)}. Export one phase or reconstruction alone.",
             code="duplicate_slices",
         )
@@ -54,8 +55,8 @@ def _left_out(copies: Sequence[Frame], source: Path) -> Notice:
     return Notice(
         code="copies_left_out",
         about="input",
-        sentence=f"{source}: {counted(len(copies))} of the series {are} present twice, with the same pixels, and "
-        f"{were} read once; the first copy is {named(copies[0])}.",
+        sentence=f"{source}: {counted(len(copies), 'slice')} of the series {are} present twice, with the same pixels, "
+        f"and {were} read once; the first copy is {named(copies[0])}.",
         values={"copies": len(copies)},
     )
 

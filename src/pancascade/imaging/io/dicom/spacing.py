@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pancascade.errors import GeometryError
 from pancascade.files.file_names import abbreviated
 from pancascade.imaging.io.dicom.frames import Frame
+from pancascade.messages.counts import counted
 from pancascade.messages.notices import Notice
 
 ROUNDING_MM = 0.02
@@ -75,7 +76,7 @@ def _require_even(ordered: Sequence[Frame], along_mm: Array, *, source: Path) ->
         missing = int((counts - 1).sum())
         where = gaps[0] + (f"; {len(gaps) - 1} more" if len(gaps) > 1 else "")
         raise GeometryError(
-            f"{source}: {counted(missing)} missing from a series of one every {usual_mm:.2f} mm: "
+            f"{source}: {counted(missing, 'slice')} missing from a series of one every {usual_mm:.2f} mm: "
             f"{where}. Copy the series again.",
             code="missing_slices",
         )
@@ -131,8 +132,3 @@ def named(frame: Frame) -> str:
     """Return the file name of a slice for messages, with the frame number after the first frame."""
     name = abbreviated(frame.file.name, most=32)  # many programs write a UID as name, up to 64 characters
     return name if frame.index == 0 else f"{name} frame {frame.index + 1}"
-
-
-def counted(slices: int) -> str:
-    """Return a number of slices as text for messages."""
-    return "1 slice" if slices == 1 else f"{slices} slices"
