@@ -1,18 +1,20 @@
 """A folder that a table was planned for, or refused in: what stays there, and what may begin there afterwards."""
 
 import errno
+import json
 import os
 from contextlib import contextmanager
 from importlib import import_module
 
 import pytest
+import yaml
 from tiny_tables import tiny_paper, write_tiny_msd
 
 from pancascade.data.readers import Layout
 from pancascade.data.readers.data_reading import DataReading
 from pancascade.errors import DataError, OutputError
 from pancascade.files.atomic import written_whole
-from pancascade.reproduction import Choices, DataPlace, Request, prepare
+from pancascade.reproduction import Choices, DataPlace, Request, Resources, prepare, reproduce
 
 FILES = ("cases.json", "reproduction.json", "split.json")
 
@@ -85,3 +87,20 @@ def test_a_table_with_a_row_or_a_training_is_continued_only_with_resume(asked, t
     (tmp_path / "out" / name).mkdir()
     with pytest.raises(OutputError, match=r"out: holds a table already. Continue with --resume"):
         prepare(asked())
+
+
+def test_a_table_of_which_no_row_can_be_planned_is_still_written(asked, tmp_path):
+    request = asked()
+    (found,) = tmp_path.glob("*.yaml")
+    paper = yaml.safe_load(found.read_text(encoding="utf-8"))
+    row = next(row for row in paper["tables"]["3"]["rows"] if row["name"] == "U")
+    row["make"].setdefault("changes", {})["cascade"] = {"kind": "single_stage", "network": {"name": "nothing"}}
+    row["make"].pop("small", None)
+    found.write_text(yaml.safe_dump(paper), encoding="utf-8")
+    prepared = prepare(request)
+    (tmp_path / "out" / "table.json").write_text("{}", encoding="utf-8")
+    _, failures = reproduce(prepared, Resources(prepared.trainings))
+    assert len(failures) == 1
+    assert "U: not made" in failures[0]
+    written = json.loads((tmp_path / "out" / "table.json").read_text(encoding="utf-8"))
+    assert [row["made"] for row in written["rows"]] == [False] * len(written["rows"])

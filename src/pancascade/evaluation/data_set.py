@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from pancascade.data.readers import AxialSlice, Case, recognise
 from pancascade.data.readers.data_reading import DataReading
@@ -26,6 +26,7 @@ from pancascade.evaluation.protocol import Protocol
 from pancascade.evaluation.records import CaseRecord, slice_record
 from pancascade.execution import Executor, each_job
 from pancascade.files.digests import patient_mark
+from pancascade.files.picture_faults import PICTURE_FAULTS
 from pancascade.imaging.io import read_volume
 from pancascade.metrics import Confusion, confusion
 
@@ -226,7 +227,7 @@ def read_slice_mask(path: Path, axial: AxialSlice) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as picture:
             labels = np.asarray(picture)
-    except (UnidentifiedImageError, OSError, ValueError) as error:
+    except PICTURE_FAULTS as error:
         raise DataError(f"{path.name}: missing, or not a readable picture. Predict again.") from error
     if labels.shape != axial.labels.shape or labels.dtype != np.uint8:
         raise DataError(f"{path.name}: {labels.shape} pixels, but its slice has {axial.labels.shape}. Predict again.")

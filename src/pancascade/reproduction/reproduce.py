@@ -102,6 +102,8 @@ def reproduce(prepared: Prepared, resources: Resources) -> tuple[ReproducedTable
             logger.warning("%s", failures[-1])
         table = tabulate(prepared, done, failures)
         write_tables(table, prepared.request.out)
+    if not (prepared.plan.masks or prepared.plan.rows):  # no row could be planned
+        write_tables(table, prepared.request.out)
     return table, [*failures, *_cases_without_numbers(table.rows)]
 
 

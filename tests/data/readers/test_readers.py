@@ -71,10 +71,12 @@ def test_a_picture_with_an_empty_mask_is_not_cut(pictures):
     assert not axial.labels.any()
 
 
-@pytest.mark.parametrize("fault", ["no index", "columns", "empty", "no mask", "no image", "shape", "text"])
+@pytest.mark.parametrize("fault", ["no index", "columns", "empty", "no mask", "no image", "shape", "text", "chunk"])
 def test_a_faulty_slice_folder_is_refused_by_the_file_s_name(pictures, fault):
     folder, _, _ = pictures
-    named = {"no mask": "a.png", "no image": "a.png", "shape": "a.png", "text": "a.png"}.get(fault, "index.csv")
+    named = {"no mask": "a.png", "no image": "a.png", "shape": "a.png", "text": "a.png", "chunk": "a.png"}.get(
+        fault, "index.csv"
+    )
     if fault == "no index":
         (folder / "index.csv").unlink()
     if fault == "columns":
@@ -89,6 +91,10 @@ def test_a_faulty_slice_folder_is_refused_by_the_file_s_name(pictures, fault):
         Image.fromarray(np.zeros((5, 5), bool)).save(folder / "masks" / "a.png")
     if fault == "text":
         (folder / "images" / "a.png").write_text("no picture")
+    if fault == "chunk":
+        content = (folder / "images" / "a.png").read_bytes()
+        place = content.index(b"IDAT")
+        (folder / "images" / "a.png").write_bytes(content[: place - 1] + b"\x05" + content[place:])
     with pytest.raises(DataError, match=named.replace(".", r"\.")):
         slice_folder(folder, window=GREY)[0].read_slices()
 

@@ -245,7 +245,7 @@ def test_the_u_net_keeps_the_size_of_images_that_are_not_square():
         ({"name": "multiscale_net"}, r"Did you mean 'multiscale_unet'"),
         ({"name": "unet", "preset": "papier"}, r"Did you mean 'paper'"),
         ({"name": "unet", "preset": "zzz"}, "Known: paper, small, tiny"),
-        ({"name": "zzz"}, r"Unknown network 'zzz'. Known: .*, unet"),
+        ({"name": "zzz"}, r"Unknown network 'zzz'. Known: dense_unet, .*, monai and 5 others\.$"),
         ({"name": "une|"}, r"^Unknown network 'une\|'\. Did you mean 'unet'\?$"),
         ({"name": "unet", "width": 3}, "does not take these options.*width"),
     ],

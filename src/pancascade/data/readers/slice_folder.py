@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from pancascade.data.readers.case import AxialSlice, Case
 from pancascade.errors import DataError
 from pancascade.files.csv_tables import TableRow, read_table
 from pancascade.files.file_names import find_path, is_file
+from pancascade.files.picture_faults import PICTURE_FAULTS
 from pancascade.imaging.preprocessing import Window
 from pancascade.imaging.volume import Box
 from pancascade.labels import HelperOrgan, Label
@@ -145,5 +146,5 @@ def _picture(path: Path, *, as_stored: bool = False) -> NDArray[np.uint8]:
             return shown.astype(np.uint8)
     except FileNotFoundError as error:
         raise DataError(f"{path}: listed in index.csv but missing. Copy it or remove its row.") from error
-    except (UnidentifiedImageError, OSError) as error:
+    except PICTURE_FAULTS as error:
         raise DataError(f"{path}: not a readable picture ({error}). Copy it again.") from error

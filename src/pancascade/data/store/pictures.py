@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from pancascade.data.store.arrays import read_intact
 from pancascade.errors import DataError
+from pancascade.files.picture_faults import PICTURE_FAULTS
 from pancascade.imaging.preprocessing.window import Window
 
 
@@ -43,5 +44,5 @@ def read_png(path: Path, *, digest: str) -> npt.NDArray[np.uint8]:
     try:
         with Image.open(BytesIO(content)) as picture:
             return np.array(picture, dtype=np.uint8)
-    except (UnidentifiedImageError, OSError, ValueError) as error:
+    except PICTURE_FAULTS as error:
         raise DataError(f"{path.name}: damaged. Prepare the data set again; it will be redone.") from error

@@ -1,7 +1,7 @@
 """Networks by name and preset: the only module of this package that sees configuration."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from inspect import signature
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -13,6 +13,7 @@ from torch import nn
 from pancascade.errors import RecipeError
 from pancascade.execution.memory_shortage import is_memory_shortage
 from pancascade.files.file_names import abbreviated
+from pancascade.messages.counts import counted
 from pancascade.methods.networks.densenet import DenseUNet
 from pancascade.methods.networks.dsms_unet import DeeplySupervisedUNet
 from pancascade.methods.networks.efficient_unet import EfficientUNet
@@ -46,12 +47,24 @@ NETWORKS: dict[str, type[nn.Module]] = {
 }
 
 
+_MOST_LETTERS = 100
+
+
 def _find(kind: str, name: str, known: Mapping[str, Any]) -> Any:
     if name in known:
         return known[name]
     near = get_close_matches(name, known, n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(known))}."
+    hint = f"Did you mean {near[0]!r}?" if near else f"Known: {_first_of(sorted(known))}."
     raise RecipeError(f"Unknown {kind} {abbreviated(name, most=24)!r}. {hint}")
+
+
+def _first_of(names: Sequence[str]) -> str:
+    """Return the names in a row, and only the number of those that do not fit into a sentence."""
+    count = len(names)
+    while len(", ".join(names[:count])) > _MOST_LETTERS:
+        count -= 1
+    left = len(names) - count
+    return ", ".join(names[:count]) + (f" and {counted(left, 'other')}" if left else "")
 
 
 def _presets_of(name: str) -> dict[str, dict[str, Any]]:

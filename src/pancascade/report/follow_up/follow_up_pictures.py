@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from pancascade.files.picture_faults import PICTURE_FAULTS
 from pancascade.imaging.volume import Volume
 from pancascade.report.follow_up.follow_up import FollowUp
 from pancascade.report.scan.key_images import KeyImage, KeyImages, draw_key_images
@@ -74,7 +75,7 @@ def _overview(path: Path) -> KeyImage | None:
     try:
         with Image.open(path) as picture:
             small = picture.convert("RGB")
-    except OSError:
+    except PICTURE_FAULTS:
         return None
     small.thumbnail((OVERVIEW_WIDTH, OVERVIEW_WIDTH))
     packed = io.BytesIO()
