@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pancascade.cli.evaluation_options import spell
+from pancascade.messages.counts import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,7 +35,7 @@ def print_stages(found: "dict[str, list[Attribution]]", *, console: "Console", m
         summary = summarise_attribution(rows)
         table = Table(
             f"{model}: {target}",
-            f"{summary.cases} {'case' if summary.cases == 1 else 'cases'}, {summary.missed} missed by stage 1",
+            f"{counted(summary.cases, 'case')}, {summary.missed} missed by stage 1",
         )
         for key, title in TITLES.items():
             table.add_row(title, spell(getattr(summary, key)))

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pancascade.data.checking.check import DataCheck
-    from pancascade.data.checking.issues import Severity
 
 NOT_SOUND = 1
 """Exit code if a data set has errors."""
@@ -88,9 +87,9 @@ def _print_cases(found: "DataCheck", console: "Console") -> None:
     rows = [(statistics, found.of_case(statistics)) for statistics in found.statistics]
     shown = [row for row in rows if row[1]] if len(rows) > MOST_ROWS else rows
     patients = len({(statistics.source, statistics.patient) for statistics in found.statistics})
-    title = f"{counted(len(rows), 'case')} of {counted(patients, 'patient')}" + (
-        "" if len(shown) == len(rows) else "; those with issues"
-    )
+    title = f"{counted(len(rows), 'case')} of {counted(patients, 'patient')}"
+    if len(shown) < len(rows):
+        title += "; those with issues"
     table = Table(title=title, title_justify="left")
     for name in ("case", "patient", "size", "spacing [mm]"):
         table.add_column(name)
@@ -125,17 +124,13 @@ def _print_issues(found: "DataCheck", console: "Console") -> None:
     for severity in Severity:
         lines = [issue for issue in found.issues if issue.severity is severity]
         if lines:
-            console.print(_counted(severity, len(lines)), style=f"bold {STYLES[severity]}")
+            console.print(counted(len(lines), severity), style=f"bold {STYLES[severity]}")
         for issue in lines:
             place = "" if issue.case is None else f" {issue.case}:"
             line = f"  {issue.kind}:{place} {issue.message}"
             console.print(line, style=STYLES[severity], soft_wrap=True, highlight=False)
     if not any(issue.severity is not Severity.NOTE for issue in found.issues):
         console.print("No errors and no warnings.", style="green")
-
-
-def _counted(severity: "Severity", number: int) -> str:
-    return f"{number} {severity}" + ("" if number == 1 else "s")
 
 
 def _write(found: "DataCheck", out: Path, console: "Console") -> None:

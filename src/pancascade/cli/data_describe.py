@@ -9,6 +9,7 @@ from pancascade.cli import data_options as options
 from pancascade.cli.exit_codes import INCOMPLETE
 from pancascade.cli.held_folder import held
 from pancascade.files.given_paths import real_path
+from pancascade.messages.counts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,7 +107,7 @@ def _print(found: "Fingerprint", folder: Path, console: "Console") -> None:
 
     whole = found.groups[0]
     title = (
-        f"{real_path(folder).name}: {_count(whole.cases, 'case')} of {_count(whole.patients, 'patient')}, "
+        f"{real_path(folder).name}: {counted(whole.cases, 'case')} of {counted(whole.patients, 'patient')}, "
         f"{whole.with_pancreas} with pancreas, "
         f"{whole.with_tumour} with tumour; {whole.slices} axial slices, {whole.slices_with_pancreas} with pancreas, "
         f"{whole.slices_with_tumour} with tumour"
@@ -116,7 +117,7 @@ def _print(found: "Fingerprint", folder: Path, console: "Console") -> None:
     spelled = "median (smallest to largest)"
     table = Table(spelled if several else "quantity")
     for group in found.groups:
-        table.add_column(f"{group.name}, {_count(group.cases, 'case')}" if several else spelled)
+        table.add_column(f"{group.name}, {counted(group.cases, 'case')}" if several else spelled)
     for key in _SHOWN:
         if key in whole.spreads:
             spreads = [group.spreads.get(key) for group in found.groups]
@@ -143,7 +144,3 @@ def _spell(spread: "Spread") -> str:
     if spread.minimum == spread.maximum:
         return number(spread.median)
     return f"{number(spread.median)} ({number(spread.minimum)} to {number(spread.maximum)})"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("s" if number != 1 else "")

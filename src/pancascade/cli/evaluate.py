@@ -7,6 +7,7 @@ import typer
 
 from pancascade.cli import evaluation_options as options
 from pancascade.cli import executor_options
+from pancascade.messages.counts import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,7 +62,7 @@ def _print(
     for target, aggregations in summary.items():
         counts = count_cases(evaluation.cases, target)
         title = (
-            f"{evaluation.method}: {target}, {_count(counts.cases, 'scan')} of {_count(counts.patients, 'patient')} "
+            f"{evaluation.method}: {target}, {counted(counts.cases, 'scan')} of {counted(counts.patients, 'patient')} "
             f"({counts.without_reference} without {target}, {counts.missed} missed, {counts.false_alarms} false alarms)"
         )
         table = Table("mean [95 % interval]", title=title, title_justify="left")
@@ -82,7 +83,3 @@ def _print(
             )
         console.print(table)
     console.print(evaluation.protocol.sentence(), style="dim", highlight=False)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" + ("" if number == 1 else "s")

@@ -8,6 +8,7 @@ import typer
 from pancascade.cli import data_options as options
 from pancascade.cli.evaluation_options import Fold, PartName, wide_console
 from pancascade.cli.exit_codes import INCOMPLETE
+from pancascade.messages.counts import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,7 +67,7 @@ def predict(
 
 def _print_summary(found: "PredictionSet", out: Path, console: "Console") -> None:
     seconds = sum(case.seconds for case in found.done)
-    number = f"{len(found.done)} {'case' if len(found.done) == 1 else 'cases'}"
+    number = counted(len(found.done), "case")
     console.print(f"{number} predicted by {found.checkpoint} in {seconds:.1f} s ({found.backend})", highlight=False)
     for case in found.failed:
         console.print(f"No mask of {case.case}: {case.message}", style="yellow", soft_wrap=True, highlight=False)

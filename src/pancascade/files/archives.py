@@ -16,12 +16,11 @@ ARCHIVE_FAULTS = (
     zlib.error,
     struct.error,
     EOFError,
-    OSError,
     RuntimeError,
     NotImplementedError,
     ValueError,  # also a name that is no UTF-8
 )
-"""What reading a damaged or locked archive raises."""
+"""What reading a damaged or locked archive raises, apart from `OSError`."""
 
 _MOST_DIRECTORY_BYTES = 8_000_000
 _END, _END64_LOCATOR, _END64 = b"PK\x05\x06", b"PK\x06\x07", b"PK\x06\x06"
@@ -47,7 +46,7 @@ def require_safe_archive(path: Path, *, most_bytes: int) -> None:
             raise _too_large(path, f"more than {MOST_FILES} files")
         with zipfile.ZipFile(path) as content:
             entries = content.infolist()
-    except ARCHIVE_FAULTS as error:
+    except (*ARCHIVE_FAULTS, OSError) as error:
         raise UnreadableError(
             f"{path}: the archive is damaged. Pack and send it again.", code="archive_damaged"
         ) from error

@@ -16,6 +16,7 @@ from pancascade.files.documents import first_fault, read_json, reason, shortened
 from pancascade.files.given_paths import given_path
 from pancascade.imaging.volume.acquisition import Acquisition
 from pancascade.labels import Label
+from pancascade.messages.counts import counted
 from pancascade.messages.names_only import public_name
 from pancascade.messages.notices import Notice, Sentence
 from pancascade.results.location import Location, Thresholds
@@ -132,7 +133,7 @@ class Result(Settings):
         volumes = {name: size.get("volume_ml") for name, size in self.measurements.items()}
         parts = [f"{name.replace('_', ' ')} {ml:.1f} mL" for name, ml in volumes.items() if isinstance(ml, int | float)]
         if self.warnings:
-            parts.append("1 warning" if len(self.warnings) == 1 else f"{len(self.warnings)} warnings")
+            parts.append(counted(len(self.warnings), "warning"))
         return f"<Result of {public_name(self.scan)} by {self.model}: {', '.join(parts)}>"
 
     __str__ = __repr__

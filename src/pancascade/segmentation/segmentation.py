@@ -13,6 +13,7 @@ from pancascade.imaging.volume import Box, Volume
 from pancascade.imaging.volume.digest import volume_digest
 from pancascade.inference.models.additions import ALL, Additions
 from pancascade.labels import Label
+from pancascade.messages.counts import counted
 from pancascade.messages.names_only import public_name
 from pancascade.messages.notices import Notice
 from pancascade.results.location import Location, Thresholds
@@ -67,8 +68,7 @@ class Segmentation:
             f"{title.replace('_', ' ')} {size['volume_ml']:.1f} mL" for title, size in label_sizes(self.mask).items()
         )
         place = "" if self.location is None else f", location confidence {self.location.confidence:.2f}"
-        count = len(self.warnings)
-        warned = f", {count} {'warning' if count == 1 else 'warnings'}" if count else ""
+        warned = f", {counted(len(self.warnings), 'warning')}" if self.warnings else ""
         return f"<Segmentation by {self.model} of {self.scan!r}: {sizes}{place}{warned}>"
 
     @property

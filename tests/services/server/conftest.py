@@ -10,6 +10,13 @@ for name in ("inference", "imaging/io"):
 running = import_module("running")  # needs the places above
 
 
+@pytest.fixture
+def studies(tmp_path):
+    """A folder with one oblique scan, for MONAI Label's routes."""
+    import_module("label_server").oblique_scan(tmp_path / "studies" / "ct.nii.gz")
+    return tmp_path / "studies"
+
+
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     """A server for the tests of a file, which leave nothing behind in it."""

@@ -18,12 +18,6 @@ from pancascade.services.server.monai_label.sessions import EXPIRY_S
 
 
 @pytest.fixture
-def studies(tmp_path):
-    oblique_scan(tmp_path / "studies" / "ct.nii.gz")
-    return tmp_path / "studies"
-
-
-@pytest.fixture
 def place(tmp_path, studies):
     app, service = label_app(tmp_path / "data", StubSegmenter(), studies=[studies], training=TrainingOptions())
     with served(app) as address, httpx.Client(base_url=address, timeout=None) as client:

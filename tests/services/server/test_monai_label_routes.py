@@ -28,12 +28,6 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "imaging" / "io"))
 
 
 @pytest.fixture
-def studies(tmp_path):
-    oblique_scan(tmp_path / "studies" / "ct.nii.gz")
-    return tmp_path / "studies"
-
-
-@pytest.fixture
 def place(tmp_path, studies):
     app, service = label_app(tmp_path / "data", StubSegmenter(), studies=[studies], training=TrainingOptions())
     with calling(app) as client:

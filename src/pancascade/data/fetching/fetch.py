@@ -6,12 +6,13 @@ import tarfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 from pancascade.data.fetching.download import Progress, download
 from pancascade.data.fetching.sources import RemoteFile, Source
 from pancascade.data.fetching.tcia import INCOMING, fetch_collection
 from pancascade.errors import FetchError, OutputError
+from pancascade.files.archives import ARCHIVE_FAULTS
 from pancascade.files.atomic import written_whole
 from pancascade.files.documents import read_json
 from pancascade.files.made_folders import made_by, remove_empty
@@ -101,7 +102,7 @@ def _unpack(archive: Path, target: Path, *, progress: Progress | None) -> None:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 shutil.move(path, place)
         archive.unlink()
-    except (BadZipFile, tarfile.TarError, EOFError) as error:
+    except (*ARCHIVE_FAULTS, tarfile.TarError) as error:
         archive.unlink(missing_ok=True)
         raise FetchError(f"{archive}: is damaged ({error}), and was removed. Run again.") from error
     except OSError as error:

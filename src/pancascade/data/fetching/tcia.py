@@ -8,11 +8,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlencode
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 from pancascade.data.fetching.download import Progress, download, open_url
 from pancascade.data.fetching.sources import Collection
 from pancascade.errors import DataError, FetchError, OutputError
+from pancascade.files.archives import ARCHIVE_FAULTS
 from pancascade.files.csv_tables import read_cells
 from pancascade.files.documents import parse_json, reason
 
@@ -105,7 +106,7 @@ def _fetch_series(collection: Collection, series: Mapping[str, Any], place: Path
                 packed.extractall(draft)
             _require_whole(draft, series, url)
             shutil.move(draft, place)
-    except BadZipFile as error:
+    except ARCHIVE_FAULTS as error:
         raise FetchError(f"{url}: the archive sent a damaged file ({error}). Run again.") from error
     except OSError as error:
         raise OutputError(f"{place}: cannot be written ({error.strerror or error}). Choose another --out.") from error

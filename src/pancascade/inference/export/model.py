@@ -31,7 +31,6 @@ from pancascade.methods.networks.build import NETWORKS
 
 DESCRIPTION, CARD, LICENCE = "export.json", "model-card.md", "LICENCE.txt"
 
-
 Reported = Callable[[ExportedNetwork], None]
 """Called with each network after it was written and its output compared with torch's."""
 

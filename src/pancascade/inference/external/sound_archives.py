@@ -1,10 +1,10 @@
 """Check the checksums of weights saved by torch: they are a zip archive, and torch ignores its checksums."""
 
 import zipfile
-import zlib
 from pathlib import Path
 
 from pancascade.errors import CheckpointError
+from pancascade.files.archives import ARCHIVE_FAULTS
 from pancascade.files.documents import shortened
 
 
@@ -29,7 +29,7 @@ def require_sound(path: Path, *, name: str) -> None:
         raise _damaged(path, name) from error
     except OSError:  # as above
         return
-    except (zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
+    except ARCHIVE_FAULTS as error:
         raise _damaged(path, name) from error
     if damaged is not None:
         raise _damaged(path, name)

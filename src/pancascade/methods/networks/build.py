@@ -48,6 +48,7 @@ NETWORKS: dict[str, type[nn.Module]] = {
 
 
 _MOST_LETTERS = 100
+"""Of a list of names in a message."""
 
 
 def _find(kind: str, name: str, known: Mapping[str, Any]) -> Any:

@@ -18,11 +18,11 @@ def inflates_too_far(file: BinaryIO) -> bool:
     Args:
         file: Open file, at its start.
     """
-    from pydicom.filereader import _read_file_meta_info, read_preamble
-    from pydicom.uid import DeflatedExplicitVRLittleEndian
-
     try:
-        # As pydicom finds the data set: a header may tell another length of itself.
+        # As pydicom finds the data set: a header may tell another length of itself. Its public functions take a path.
+        from pydicom.filereader import _read_file_meta_info, read_preamble
+        from pydicom.uid import DeflatedExplicitVRLittleEndian
+
         read_preamble(file, force=True)
         if _read_file_meta_info(file).get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
             return False

@@ -210,7 +210,7 @@ def _unpack(archive: Path, folder: Path) -> None:
                     code="archive_too_large",
                 )
             content.extractall(folder)
-    except ARCHIVE_FAULTS as error:
+    except (*ARCHIVE_FAULTS, OSError) as error:
         raise UnreadableError(
             f"{archive}: the archive cannot be unpacked, it is damaged or locked with a password. "
             "Unpack it yourself and give the folder.",
