@@ -209,6 +209,15 @@ def test_a_damaged_archive_is_removed_and_told(web, tmp_path):
     assert not (tmp_path / "set").exists()
 
 
+def test_an_archive_with_names_that_are_no_text_is_removed_and_told(web, tmp_path):
+    """The name before a file's content is read only when the file is unpacked."""
+    content = packed_zip({"ä": CONTENT})
+    place = content.index("ä".encode())
+    web.files["/1.zip"] = content[:place] + b"\xb3\xb3" + content[place + 2 :]
+    with pytest.raises(FetchError, match=r"1\.zip: is damaged .*, and was removed"):
+        fetch(source(web, files=[{"url": f"{web.url}/1.zip"}]), tmp_path)
+
+
 def test_an_archive_never_writes_outside_its_folder(web, tmp_path):
     web.files |= {"/1.tar": packed_tar({"../../evil": b"x"}), "/2.zip": packed_zip({"../../evil": b"x"})}
     with pytest.raises(FetchError, match="is damaged"):
