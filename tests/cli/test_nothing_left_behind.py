@@ -51,13 +51,19 @@ def test_whatever_runs_openvino_hides_its_statistics_first(module):
     )
 
 
-def test_onnx_runtime_keeps_statistics_where_the_user_wants_them(monkeypatch):
-    pytest.importorskip("onnxruntime")
+@pytest.mark.parametrize(("wanted", "turned_off"), [("0", 0), ("1", 1), (None, 1)])
+def test_onnx_runtime_keeps_statistics_only_where_the_user_wants_them(monkeypatch, wanted, turned_off):
+    onnxruntime = pytest.importorskip("onnxruntime")
     from pancascade.inference.backends.onnx_runtime import onnx_runtime
 
-    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
+    calls = []
+    monkeypatch.setattr(onnxruntime, "disable_telemetry_events", lambda: calls.append(1))
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", wanted or "")
+    if wanted is None:
+        monkeypatch.delenv("ORT_DISABLE_TELEMETRY")
     onnx_runtime()
-    assert os.environ["ORT_DISABLE_TELEMETRY"] == "0"
+    assert len(calls) == turned_off
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == (wanted or "1")
 
 
 @pytest.mark.slow
